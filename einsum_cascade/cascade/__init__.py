@@ -1,0 +1,1 @@
+"""The language: syntax, parser, builder, checker, intermediate representation, printers, interpreter."""

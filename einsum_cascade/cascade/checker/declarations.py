@@ -1,0 +1,172 @@
+"""Check the statements that declare: operators, ranks, variables, given and declared tensors."""
+
+from collections.abc import Iterable
+
+from einsum_cascade.cascade import syntax
+from einsum_cascade.cascade.checker.indices import to_extent
+from einsum_cascade.cascade.checker.scope import RESERVED, Scope, did_you_mean
+from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.cascade.ir import Dimension, Rank, Tensor
+from einsum_cascade.errors import Span
+
+__all__ = ["check_declarations"]
+
+
+def check_declarations(scope: Scope, statements: Iterable[syntax.Statement]) -> None:
+    """Enter every declared name into the scope."""
+    statements = tuple(statements)
+    for statement in statements:
+        match statement:
+            case syntax.OperatorStatement(names):
+                _check_operators(scope, names)
+            case syntax.RankStatement():
+                _declare_rank(scope, statement)
+            case _:
+                pass
+    _order_ranks(scope, [s for s in statements if isinstance(s, syntax.RankStatement)])
+    for statement in statements:
+        match statement:
+            case syntax.VariableStatement(names, rank):
+                for name in names:
+                    bind_variable(scope, name.name, rank.name, name.span)
+            case syntax.TensorStatement(_, _, bindings):
+                for binding in bindings:
+                    if binding.variable and binding.rank:
+                        bind_variable(scope, binding.variable, binding.rank, binding.span)
+            case _:
+                pass
+    for statement in statements:
+        if isinstance(statement, syntax.TensorStatement):
+            _declare_tensor(scope, statement)
+
+
+def _check_operators(scope: Scope, names: tuple[syntax.Name, ...]) -> None:
+    for name in names:
+        if name.name not in scope.operators:
+            scope.report(
+                f"operator {name.name!r} must be registered before the cascade is checked; register it in Python, "
+                "or give the file that does with --operators",
+                name.span,
+            )
+
+
+def _declare_rank(scope: Scope, statement: syntax.RankStatement) -> None:
+    name, span = statement.name.name, statement.name.span
+    if not name[:1].isupper():
+        scope.report(f"a rank name must start upper-case, unlike {name!r}; did you mean {name.upper()!r}?", span)
+        return
+    if name in scope.ranks:
+        scope.report(f"rank {name!r} must have one extent, but is declared twice; remove one declaration", span)
+        return
+    alias = statement.extent.name if isinstance(statement.extent, syntax.Name) else None
+    if alias is not None:
+        if alias != name:
+            scope.ranks[name] = Rank(name, None, alias)
+            return
+        scope.report(f"rank {name!r} must not be an alias of itself; name another rank", span)
+    scope.ranks[name] = Rank(name)
+
+
+def _order_ranks(scope: Scope, statements: list[syntax.RankStatement]) -> None:
+    """Give every rank its default and sort ranks so that each follows those its extent is made of."""
+    needs: dict[str, frozenset[str]] = {}
+    spans = {statement.name.name: statement.name.span for statement in reversed(statements)}
+    for statement in statements:
+        name = statement.name.name
+        if name not in scope.ranks or name in needs:
+            continue
+        alias = scope.ranks[name].alias_of
+        extent = None if alias else _default_extent(scope, statement)
+        needs[name] = _known_rank(scope, alias, statement) if alias else extent.names if extent else frozenset[str]()
+        if not alias:
+            scope.ranks[name] = Rank(name, extent)
+        elif not needs[name]:
+            scope.ranks[name] = Rank(name)
+        scope.used_ranks |= needs[name]
+    ordered: dict[str, Rank] = {}
+    while len(ordered) < len(needs):
+        ready = [name for name in needs if name not in ordered and needs[name] <= ordered.keys()]
+        if not ready:
+            stuck = [name for name in needs if name not in ordered]
+            message = f"the extent of rank {stuck[0]!r} must not depend on itself; give one of {stuck} a number"
+            scope.report(message, spans[stuck[0]])
+            ready = stuck
+            ordered |= {name: Rank(name) for name in stuck}
+        ordered |= {name: scope.ranks[name] for name in ready if name not in ordered}
+    scope.ranks.clear()
+    scope.ranks.update(ordered)
+
+
+def _known_rank(scope: Scope, alias: str, statement: syntax.RankStatement) -> frozenset[str]:
+    if alias in scope.ranks:
+        return frozenset({alias})
+    span = statement.extent.span if statement.extent else statement.name.span
+    scope.report(f"rank {alias!r} must be declared{did_you_mean(alias, scope.ranks)}", span)
+    return frozenset()
+
+
+def _default_extent(scope: Scope, statement: syntax.RankStatement) -> Extent | None:
+    return None if statement.extent is None else to_extent(scope, statement.extent)
+
+
+def bind_variable(scope: Scope, variable: str, rank: str, span: Span) -> None:
+    """Bind a rank variable to a rank."""
+    if rank not in scope.ranks:
+        scope.report(f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}", span)
+    elif variable in RESERVED or variable in scope.operators:
+        scope.report(f"{variable!r} is reserved and must not name a rank variable; choose another name", span)
+    elif variable[:1].isupper():
+        message = f"a rank variable must start lower-case, unlike {variable!r}; did you mean {variable.lower()!r}?"
+        scope.report(message, span)
+    elif scope.variables.setdefault(variable, rank) != rank:
+        first = scope.variables[variable]
+        message = f"rank variable {variable!r} must belong to one rank, but is bound to {first!r} and to {rank!r}"
+        scope.report(f"{message}; use two variables", span)
+
+
+def _declare_tensor(scope: Scope, statement: syntax.TensorStatement) -> None:
+    name, span = statement.name.name, statement.name.span
+    if not check_tensor_name(scope, name, span):
+        return
+    if name in scope.tensors:
+        scope.report(f"tensor {name!r} must be declared once, but is declared twice; rename one of them", span)
+        return
+    dimensions = [_dimension(scope, binding) for binding in statement.bindings]
+    role = "computed" if statement.role == "tensor" else statement.role
+    known = tuple(dimension for dimension in dimensions if dimension)
+    is_whole = len(known) == len(dimensions)
+    scope.tensors[name] = Tensor(name, known, role, statement.role == "tensor") if is_whole else None
+
+
+def check_tensor_name(scope: Scope, name: str, span: Span) -> bool:
+    """Refuse names that mean something else."""
+    if name in RESERVED or name in scope.operators:
+        scope.report(f"{name!r} is reserved and must not name a tensor; choose another name", span)
+        return False
+    return True
+
+
+def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
+    variable, rank = binding.variable, binding.rank
+    if rank and rank not in scope.ranks:
+        scope.report(f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}", binding.span)
+        return None
+    if not variable:
+        variable = rank.lower()
+        if scope.default_rank(variable) is None or scope.variables.get(variable, rank) != rank:
+            scope.report(
+                f"rank {rank!r} needs a variable of its own, since {variable!r} belongs to another rank as well; "
+                f"write v:{rank}",
+                binding.span,
+            )
+            return None
+    found = scope.rank_of(variable)
+    if found is None:
+        known = scope.variables.keys() | {name.lower() for name in scope.ranks}
+        scope.report(
+            f"rank variable {variable!r} must belong to a rank; bind it as {variable}:RANK, or declare rank "
+            f"{variable.upper()!r}{did_you_mean(variable, known)}",
+            binding.span,
+        )
+        return None
+    return Dimension(found, variable)

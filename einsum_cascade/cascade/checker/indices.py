@@ -1,0 +1,129 @@
+"""Turn syntax into extents and into affine indices."""
+
+from einsum_cascade.cascade import syntax
+from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
+from einsum_cascade.cascade.checker.scope import Scope, did_you_mean
+from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
+
+__all__ = ["partition_of", "to_affine", "to_extent"]
+
+_WITH_THE_ZOO = frozenset({"//", "%", "min", "max"})
+
+
+def to_extent(scope: Scope, expression: syntax.Expression) -> Extent | None:
+    """Turn an expression over ranks and integers into an extent; report and return None if it is not one."""
+    match expression:
+        case syntax.Number(value) if isinstance(value, int):
+            return constant(value)
+        case syntax.Name(name) if name in scope.ranks:
+            scope.used_ranks.add(name)
+            return symbol(name)
+        case syntax.Name(name, span):
+            scope.report(f"rank {name!r} must be declared{did_you_mean(name, scope.ranks)}", span)
+        case syntax.Call("+" | "-" | "*" | "/" | "neg" as operator, arguments, None, span):
+            operands = [to_extent(scope, argument) for argument in arguments]
+            known = [operand for operand in operands if operand is not None]
+            if len(known) < len(operands):
+                return None
+            if operator == "/" and known[1].value == 0:
+                scope.report("an extent must not be divided by 0", span)
+                return None
+            return _combine(operator, known)
+        case _:
+            message = "an extent must be made of ranks and whole numbers with + - * / ( )"
+            scope.report(f"{message}, where / is the ceiling", expression.span)
+    return None
+
+
+def _combine(operator: str, operands: list[Extent]) -> Extent:
+    match operator:
+        case "+":
+            return operands[0] + operands[1]
+        case "-":
+            return operands[0] - operands[1]
+        case "*":
+            return operands[0] * operands[1]
+        case "/":
+            return ceil_div(operands[0], operands[1])
+        case _:
+            return -operands[0]
+
+
+def to_affine(scope: Scope, expression: syntax.Expression) -> Affine | None:
+    """Turn an expression into an affine index; report and return None if it is not one."""
+    match expression:
+        case syntax.Number(value, span):
+            if isinstance(value, int):
+                return affine_constant(constant(value))
+            scope.report(f"an index must be made of whole numbers, not {value!r}", span)
+        case syntax.Name(name) if name in scope.ranks:
+            scope.used_ranks.add(name)
+            return affine_constant(symbol(name))
+        case syntax.Name(name, span):
+            if scope.rank_of(name) is not None:
+                return affine_variable(name)
+            report_unknown_variable(scope, expression)
+        case syntax.Call("+" | "-" | "neg" | "*" | "/" as operator, arguments, None):
+            operands = [to_affine(scope, argument) for argument in arguments]
+            known = [operand for operand in operands if operand is not None]
+            return _combine_affine(scope, expression, operator, known) if len(known) == len(operands) else None
+        case syntax.Call(operator, _, None, span) if operator in _WITH_THE_ZOO:
+            scope.report(f"{operator!r} in an index comes with the zoo; until then an index must be affine", span)
+        case syntax.Subscript(tensor, _, span):
+            message = f"an index that reads a tensor ({tensor!r}: a gather) comes with the zoo"
+            scope.report(f"{message}; until then an index must be affine", span)
+        case syntax.Call(operator, _, _, span):
+            message = f"an index must be affine in the rank variables, but contains {operator!r}"
+            scope.report(f"{message}; use sums of variables times extents, such as m1*M0 + m0", span)
+    return None
+
+
+def report_unknown_variable(scope: Scope, name: syntax.Name) -> None:
+    """Complain about a name that is neither a rank nor a rank variable."""
+    known = scope.variables.keys() | {rank.lower() for rank in scope.ranks} | scope.ranks.keys()
+    if name.name in scope.tensors:
+        message = f"tensor {name.name!r} must be read with its indices in brackets, as {name.name}[...]"
+    else:
+        message = f"{name.name!r} must be a rank or a rank variable, but is unknown{did_you_mean(name.name, known)}"
+    scope.report(message, name.span)
+
+
+def _combine_affine(scope: Scope, call: syntax.Call, operator: str, operands: list[Affine]) -> Affine | None:
+    match operator:
+        case "+":
+            return operands[0] + operands[1]
+        case "-":
+            return operands[0] - operands[1]
+        case "neg":
+            return -operands[0]
+        case "*" if not operands[0].terms:
+            return operands[1].scaled(operands[0].offset)
+        case "*" if not operands[1].terms:
+            return operands[0].scaled(operands[1].offset)
+        case "/" if not operands[0].terms and not operands[1].terms and operands[1].offset.value != 0:
+            return affine_constant(ceil_div(operands[0].offset, operands[1].offset))
+        case _:
+            sign = "multiplies two rank variables" if operator == "*" else "divides"
+            message = f"an index must be affine in the rank variables, but {sign}"
+            scope.report(f"{message}; use sums of variables times extents, such as m1*M0 + m0", call.span)
+            return None
+
+
+def partition_of(scope: Scope, index: Affine) -> tuple[str, ...] | None:
+    """Return the variables, outermost first, if an index counts through tiles (`m1*M0 + m0`); otherwise None.
+
+    The innermost variable has coefficient 1, and every other one the product of the extents further in.
+    """
+    if len(index.terms) < 2 or index.offset:
+        return None
+    found: list[str] = []
+    stride = constant(1)
+    rest = dict(index.terms)
+    while rest:
+        name = next((name for name, c in rest.items() if scope.expand(c) == scope.expand(stride)), None)
+        if name is None:
+            return None
+        del rest[name]
+        found.insert(0, name)
+        stride *= symbol(scope.variables[name])
+    return tuple(found)

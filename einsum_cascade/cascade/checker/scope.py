@@ -1,0 +1,80 @@
+"""What the checker knows while it works: names, and the mistakes found so far."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from einsum_cascade.cascade.extent import ZERO, Extent, symbol
+from einsum_cascade.cascade.ir import Rank, Tensor
+from einsum_cascade.cascade.operators import Registry
+from einsum_cascade.errors import Diagnostic, Span
+
+__all__ = ["RESERVED", "Scope", "did_you_mean", "listed", "quoted"]
+
+RESERVED = frozenset(
+    "cascade operator rank input param tensor var output init where and or not else inf pi topk argmax".split()
+)
+
+
+@dataclass(slots=True)
+class Scope:
+    """Names in scope. A tensor that is None is defined, but wrongly: its reads are not complained about again."""
+
+    operators: Registry
+    ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    tensors: dict[str, Tensor | None] = field(default_factory=dict[str, Tensor | None])
+    used_ranks: set[str] = field(default_factory=set[str])
+    used_variables: set[str] = field(default_factory=set[str])
+    problems: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def report(self, message: str, span: Span) -> None:
+        """Note a mistake, once."""
+        diagnostic = Diagnostic(message, span)
+        if diagnostic not in self.problems:
+            self.problems.append(diagnostic)
+
+    def default_rank(self, variable: str) -> str | None:
+        """Return the rank that a variable belongs to because of its name, if exactly one does."""
+        ranks = [name for name in self.ranks if name.lower() == variable]
+        return ranks[0] if len(ranks) == 1 else None
+
+    def rank_of(self, variable: str) -> str | None:
+        """Return the rank of a variable, bound or by default, and remember that it is used."""
+        rank = self.variables.get(variable) or self.default_rank(variable)
+        if rank is not None:
+            self.variables[variable] = rank
+            self.used_variables.add(variable)
+            self.used_ranks.add(rank)
+        return rank
+
+    def expand(self, extent: Extent) -> Extent:
+        """Write an extent over free ranks: defaults and aliases replaced by what they stand for."""
+        values = {
+            name: symbol(self.ranks[name].alias_of or name)
+            if self.ranks[name].extent is None
+            else self.ranks[name].extent or ZERO
+            for name in extent.names
+            if name in self.ranks and (self.ranks[name].extent is not None or self.ranks[name].alias_of)
+        }
+        return self.expand(extent.substitute(values)) if values else extent
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known name, or the known names, or nothing."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(map(repr, names))}" if names else ""
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return names in quotes, separated by commas."""
+    return ", ".join(map(repr, names))
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in quotes joined by commas and a last `and`."""
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} and {last}" if first else last
