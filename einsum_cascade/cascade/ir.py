@@ -33,6 +33,7 @@ __all__ = [
     "Tensor",
     "conjuncts",
     "expression_variables",
+    "is_product",
     "predicate_expressions",
     "predicate_variables",
     "reads_of",
@@ -378,6 +379,17 @@ def expression_variables(expression: Expression) -> Iterator[str]:
                 yield from index.variables
         elif isinstance(node, Coordinate):
             yield node.variable
+
+
+def is_product(expression: Expression) -> bool:
+    """Tell whether an expression is one read, or a product or quotient of reads, numbers and extents."""
+    match expression:
+        case Read() | Constant() | RankExtent():
+            return True
+        case Apply(operator, arguments):
+            return operator.name in ("*", "/") and all(map(is_product, arguments))
+        case _:
+            return False
 
 
 def predicate_expressions(predicate: Predicate) -> Iterator[Expression]:

@@ -19,6 +19,7 @@ from einsum_cascade.cascade.ir import (
     Read,
     Reduction,
     expression_variables,
+    is_product,
     predicate_variables,
 )
 from einsum_cascade.errors import Span
@@ -54,7 +55,7 @@ def to_right_side(
     missing = tuple(name for name in dict.fromkeys(expression_variables(expression)) if name not in left)
     if not missing:
         return expression, None
-    if not _is_product(expression):
+    if not is_product(expression):
         names = ", ".join(missing)
         scope.report(
             f"{listed(missing)} must be reduced explicitly: a sum is implied only over one read, or a product or "
@@ -63,16 +64,6 @@ def to_right_side(
         )
         return None
     return expression, Reduction(scope.operators["+"], missing)
-
-
-def _is_product(expression: Expression) -> bool:
-    match expression:
-        case Read() | Constant() | RankExtent():
-            return True
-        case Apply(operator, arguments):
-            return operator.name in ("*", "/") and all(map(_is_product, arguments))
-        case _:
-            return False
 
 
 def _explicit_reduction(
