@@ -1,0 +1,85 @@
+# The front door: `make help` lists the targets. Everything is installed into .venv, nothing outside the checkout.
+
+# An interpreter to make .venv with, instead of the first one found.
+PYTHON ?=
+# Processes that the tests run on.
+WORKERS = 2
+
+python = .venv/bin/python
+pytest = $(python) -m pytest -n $(WORKERS)
+stamp = .venv/.installed
+
+# Settings of the caller's shell that would change what is imported or leave bytecode out.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+
+.PHONY: help setup demo test check test-all nightly bench golden wheel clean-room constraints
+.DEFAULT_GOAL = help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+
+setup: $(stamp) ## make .venv with all that the demo and the tests need
+
+demo: setup ## run the demo
+	@$(python) examples/demo.py
+
+test: setup ## run the tests, with about a tenth of the random cases
+	@$(pytest)
+
+check: setup ## check format, lint, types and layers
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/pyright
+	@.venv/bin/lint-imports --no-logo
+
+test-all: export EINSUM_CASCADE_COUNTS = full
+test-all: setup ## run the tests with all random cases, and the wheel in an empty environment
+	@$(pytest)
+	@$(MAKE) --no-print-directory clean-room
+
+nightly: export EINSUM_CASCADE_COUNTS = nightly
+nightly: setup ## run the tests with ten times the random cases
+	@$(pytest)
+
+bench: setup ## run the benchmarks
+	@$(python) benchmarks/bench.py
+
+golden: setup ## rewrite the golden files from today's results
+	@$(pytest) --update-golden
+
+wheel: setup ## build the wheel into dist/
+	@rm -rf dist
+	@$(python) -m hatchling build --target wheel
+
+clean-room: wheel ## install the wheel into an empty environment and run it there
+	@rm -rf build/clean-room
+	@$(python) -m venv build/clean-room
+	@build/clean-room/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt dist/*.whl
+	@cd build/clean-room && bin/einsum-cascade --version
+
+constraints: ## renew .venv and constraints.txt with the newest versions
+	@rm -rf .venv
+	@: > constraints.txt
+	@$(MAKE) --no-print-directory setup
+	@$(python) -m pip freeze --exclude-editable > constraints.txt
+	@touch $(stamp)
+
+# Names the first candidate that starts (the shims of a version manager may not) and is new enough.
+find_python = \
+	for candidate in $(PYTHON) $(if $(PYTHON),,python3.12 python3.13 python3.14 python3 python); do \
+		if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then found=$$candidate; break; fi; \
+	done
+
+# Everything is looked for before anything is downloaded.
+$(stamp): pyproject.toml constraints.txt
+	@stop() { echo "make: $$1" >&2; exit 1; }; \
+	found=; $(find_python); \
+	[ -n "$$found" ] || stop "No Python 3.12 or newer found$(if $(PYTHON), at PYTHON='$(PYTHON)'); install one, or name it with 'make PYTHON=/path/to/python3 ...'."; \
+	"$$found" -c 'import ensurepip, venv' 2>/dev/null || stop "'$$found' lacks the module venv; install it (Debian: apt-get install python3-venv), or name another Python with PYTHON=."; \
+	command -v $(CXX) >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || stop "No C++ compiler found ($(CXX), c++, clang++); install one (Debian: apt-get install g++), or name it with CXX=."; \
+	command -v perl >/dev/null || stop "No 'perl' found, which Verilator needs; install it (Debian: apt-get install perl)."; \
+	echo "Installing into .venv (about a minute)"; \
+	$(python) -m pip --version >/dev/null 2>&1 || "$$found" -m venv --clear .venv
+	@$(python) -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
+	@$(python) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
