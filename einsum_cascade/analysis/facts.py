@@ -1,0 +1,162 @@
+"""What the analyses ask of a cascade again and again, worked out once."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+from einsum_cascade.analysis.boxes import Side, constant_side
+from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
+from einsum_cascade.analysis.positions import Order, Position, position_of
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.ir import Cascade, Einsum, Read, conjuncts, predicate_variables
+
+__all__ = ["Access", "Facts", "Left"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One read, with its indices understood.
+
+    Parameters
+    ----------
+    tensor
+        What is read.
+    indices
+        The affine indices.
+    positions
+        Where each runs along its dimension.
+    generation
+        For an iterative tensor the variable (or "") and offset of the generation, None if it is another kind of index.
+    generation_axis
+        Its iterative dimension, if any.
+
+    """
+
+    tensor: str
+    indices: tuple[Affine, ...]
+    positions: tuple[Position, ...]
+    generation: tuple[str, int] | None
+    generation_axis: int | None
+
+    def side(self, axis: int, side: Side) -> Side | None:
+        """Express an interval around the coordinate of a dimension by the reader's variables; None for everything."""
+        index = self.indices[axis]
+        if not index.terms:
+            constant = constant_side(index.offset)
+            return Side(constant.reference, side.low + constant.low, side.high + constant.high)
+        if index.stepped is None or index.offset.value is None:
+            return None
+        return side.shifted(index.offset.value, index.stepped)
+
+    def is_final(self, axis: int) -> bool:
+        """Tell whether the read is of the last generation of an iterative dimension."""
+        return axis == self.generation_axis and self.positions[axis].order is Order.END
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The left side of an Einsum: where each variable goes.
+
+    Parameters
+    ----------
+    slots
+        By variable: the dimension it stands alone in, and the offset.
+    tiles
+        By tuple of variables, outermost first: the dimension that they count through together.
+
+    """
+
+    slots: dict[str, tuple[int, int]]
+    tiles: dict[tuple[str, ...], int]
+
+    def carrier(self, position: Position) -> tuple[int, ...] | None:
+        """Return the dimensions in which a position's variables survive, outermost first; None if one is lost."""
+        if position.order not in (Order.ALONG, Order.TILES):
+            return None
+        if position.variables in self.tiles:
+            return (self.tiles[position.variables],)
+        if all(name in self.slots for name in position.variables):
+            return tuple(self.slots[name][0] for name in position.variables)
+        return None
+
+
+    def stream_slots(self, variables: frozenset[str]) -> frozenset[int]:
+        """Return the dimensions that ascend with some variables."""
+        tiled = {slot for names, slot in self.tiles.items() if names[0] in variables}
+        return frozenset(tiled | {self.slots[name][0] for name in variables if name in self.slots})
+
+
+class Facts:
+    """Facts of one cascade."""
+
+    def __init__(self, cascade: Cascade) -> None:
+        """Understand every read and every left side."""
+        self.cascade = cascade
+        self.nest: Nest = loop_nest(cascade)
+        self.accesses = tuple(tuple(self._access(read) for read in einsum.reads) for einsum in cascade.einsums)
+        self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
+        self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
+
+    def _access(self, read: Read) -> Access:
+        tensor = self.cascade.tensor[read.tensor]
+        pairs = zip(read.indices, tensor.dimensions, strict=True)
+        positions = tuple(position_of(self.cascade, index, dimension.rank) for index, dimension in pairs)
+        axis = tensor.generation_axis
+        generation = None
+        if axis is not None:
+            index = read.indices[axis]
+            if index.offset.value is not None and (not index.terms or index.stepped):
+                generation = index.stepped or "", index.offset.value
+        return Access(read.tensor, read.indices, positions, generation, axis)
+
+    def _left_side(self, einsum: Einsum) -> Left:
+        slots: dict[str, tuple[int, int]] = {}
+        tiles: dict[tuple[str, ...], int] = {}
+        for slot, (index, dimension) in enumerate(
+            zip(einsum.indices, self.cascade.tensor[einsum.tensor].dimensions, strict=True)
+        ):
+            position = position_of(self.cascade, index, dimension.rank)
+            if index.stepped is not None and self._same_base(index.stepped, dimension.rank):
+                slots[index.stepped] = slot, index.offset.value or 0
+            elif position.order is Order.TILES:
+                tiles[position.variables] = slot
+        return Left(slots, tiles)
+
+    def _same_base(self, variable: str, rank: str) -> bool:
+        return self.cascade.base_rank(self.cascade.rank_of[variable]) == self.cascade.base_rank(rank)
+
+    @cached_property
+    def loop_variables(self) -> tuple[str, ...]:
+        """Variables of the loops that iterative ranks force."""
+        return tuple(dict.fromkeys(loop_variables(self.nest)))
+
+    def left_of(self, einsum: Einsum) -> Left:
+        """Return the left side of an Einsum of the cascade."""
+        return self._left[id(einsum)]
+
+    def is_declared(self, tensor: str) -> bool:
+        """Tell whether several equations may write a tensor."""
+        return self.cascade.tensor[tensor].is_declared
+
+    def tensors_in(self, nest: Nest) -> frozenset[str]:
+        """Return the tensors that a part of the loop nest computes."""
+        found: set[str] = set()
+        for node in nest:
+            found |= self.tensors_in(node.body) if isinstance(node, Loop) else {self.cascade.einsums[node].tensor}
+        return frozenset(found)
+
+    @cached_property
+    def _entangled(self) -> frozenset[str]:
+        """Ranks two of whose variables some filter compares: sums over prefixes may hide there."""
+        found: defaultdict[str, int] = defaultdict(int)
+        for einsum in self.cascade.einsums:
+            for part in conjuncts(einsum.where):
+                ranks = [self.cascade.rank_of[name] for name in predicate_variables(part)]
+                for rank in ranks:
+                    found[rank] = max(found[rank], ranks.count(rank))
+        return frozenset(rank for rank, count in found.items() if count > 1)
+
+    def is_entangled(self, variable: str, others: frozenset[str]) -> bool:
+        """Tell whether a filter may bound a variable by another one of its own rank."""
+        rank = self.cascade.rank_of[variable]
+        return rank in self._entangled and any(self.cascade.rank_of[other] == rank for other in others)

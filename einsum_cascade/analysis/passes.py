@@ -1,0 +1,203 @@
+"""Pass counts: how often any implementation must traverse a fiber, and why.
+
+Definition: DESIGN section 4, after FuseMax (arXiv 2406.10491), Sec. III-A. A count is of this cascade, not of the
+function that it computes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
+from einsum_cascade.analysis.timing import Barrier, Timing, time_cascade
+from einsum_cascade.cascade.extent import ZERO, Extent, ceil_div, constant, symbol
+from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.errors import AnalysisError
+
+__all__ = ["PassBound", "Via", "all_passes", "find_target", "pass_bound", "passes"]
+
+type _Counter = Callable[[Mapping[str, int]], int]
+
+_STEADY = 8
+"""Generations after which a recurrence that settles at all has settled: boxes widen after four."""
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """The count over one way of reading the rank.
+
+    Parameters
+    ----------
+    variables
+        The rank variables that go along it.
+    count
+        The passes.
+
+    """
+
+    variables: tuple[str, ...]
+    count: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class PassBound:
+    """How many passes a cascade makes over a tensor along a rank.
+
+    Parameters
+    ----------
+    target
+        The tensor and the rank.
+    count
+        The passes: a number, or an extent if every generation of an iterative rank adds some.
+    is_exact
+        False if the count is only a lower bound.
+    doubts
+        Why it is, one clause each.
+    via
+        The count by reading variable.
+    witness
+        The barriers that force the passes after the first; for a growing count those of the first generations.
+    timing
+        When every Einsum fires; of a few generations for a growing count.
+
+    """
+
+    target: Target
+    count: Extent
+    is_exact: bool
+    doubts: tuple[str, ...]
+    via: tuple[Via, ...]
+    witness: tuple[Barrier, ...]
+    timing: Timing
+
+    def groups(self, cascade: Cascade) -> tuple[tuple[str, ...], ...]:
+        """Return the tensors whose Einsums share each pass, in order of the source."""
+        last = max((time.number for time in self.timing.points.values()), default=0)
+        names = (
+            (cascade.einsums[at].tensor for at, time in sorted(self.timing.points.items()) if time.number == number)
+            for number in range(1, last + 1)
+        )
+        return tuple(tuple(dict.fromkeys(group)) for group in names)
+
+
+def all_passes(facts: Facts) -> tuple[PassBound, ...]:
+    """Return the bound of every tensor and every rank that it carries."""
+    return tuple(pass_bound(facts, target) for target in targets(facts.cascade))
+
+
+def passes(cascade: Cascade, tensor: str, rank: str) -> PassBound:
+    """Return how many passes a cascade makes over a tensor along a rank.
+
+    Parameters
+    ----------
+    cascade
+        A checked cascade.
+    tensor
+        The name of one of its tensors.
+    rank
+        A rank that it carries, or the rank that a composite of its ranks partitions.
+
+    Raises
+    ------
+    AnalysisError
+        The tensor does not exist or does not carry the rank.
+
+    """
+    return pass_bound(Facts(cascade), find_target(cascade, tensor, rank))
+
+
+def find_target(cascade: Cascade, tensor: str, rank: str) -> Target:
+    """Return the target of a tensor and a rank given by name."""
+    found = [target for target in targets(cascade) if target.tensor == tensor]
+    for target in found:
+        if target.rank == rank:
+            return target
+    if tensor not in cascade.tensor:
+        raise AnalysisError(f"tensor {tensor!r} must be one of {', '.join(cascade.tensor)}")
+    known = ", ".join(dict.fromkeys(target.rank for target in found)) or "none"
+    raise AnalysisError(f"rank {rank!r} must be carried by tensor {tensor!r}, whose ranks are {known}")
+
+
+def pass_bound(facts: Facts, target: Target) -> PassBound:
+    """Return the bound of one target."""
+    ways = _ways(facts, target)
+    via = tuple(Via(way, _count(facts, target, frozenset({way}))[0]) for way in ways) if len(ways) > 1 else ()
+    count, timing, is_fitted = _count(facts, target, frozenset(ways))
+    if len(ways) == 1:
+        via = (Via(ways[0], count),)
+    doubts = tuple(sorted(timing.doubts)) + (() if is_fitted else ("the count does not grow evenly",))
+    return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
+
+
+def _ways(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:
+    reads = (read for einsum in facts.cascade.einsums for read in reads_of_target(target, einsum))
+    ways = dict.fromkeys(via_of(facts.cascade, target, read) for read in reads)
+    return tuple(way for way in ways if way)
+
+
+def _witness(timing: Timing) -> tuple[Barrier, ...]:
+    causes = [time.cause for time in timing.points.values() if time.reads_family and time.cause]
+    return max(causes, key=lambda cause: cause.number).chain() if causes else ()
+
+
+def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Extent, Timing, bool]:
+    """Return the count, the timing of few generations, and whether the count is known for all extents."""
+    ranks = {facts.cascade.rank_of[name] for name in facts.loop_variables}
+    timing = time_cascade(facts, target, via, dict.fromkeys(ranks, _STEADY))
+    if not timing.growing:
+        return constant(timing.count), timing, True
+
+    def at(generations: Mapping[str, int]) -> int:
+        return time_cascade(facts, target, via, {**dict.fromkeys(ranks, _STEADY), **generations}).count
+
+    growing = tuple(sorted(timing.growing))
+    few = time_cascade(facts, target, via, {**dict.fromkeys(ranks, _STEADY), **dict.fromkeys(growing, 2)})
+    low, high = dict.fromkeys(growing, _STEADY - 3), dict.fromkeys(growing, _STEADY)
+    for fitted in (_multilinear(at, growing), *(_stepped(at, growing[0], step) for step in range(2, 5))):
+        if all(fitted.evaluate(generations) == at(generations) for generations in _probes(growing)):
+            return fitted, few, True
+    return constant(min(at(low), at(high))), few, False
+
+
+def _probes(growing: tuple[str, ...]) -> Iterator[dict[str, int]]:
+    """Yield generation counts to check a formula at."""
+    for offset in range(4):
+        yield {rank: _STEADY + (offset if at % 2 == 0 else 3 - offset) for at, rank in enumerate(growing)}
+
+
+def _multilinear(at: _Counter, growing: tuple[str, ...]) -> Extent:
+    """Return the polynomial, linear in every rank, through the counts at the corners of a box of generations."""
+    low = _STEADY - 3
+    total = ZERO
+    for subset in product((False, True), repeat=len(growing)):
+        chosen = [rank for rank, is_in in zip(growing, subset, strict=True) if is_in]
+        slope = _difference(at, growing, chosen, low)
+        term = constant(slope)
+        for rank in chosen:
+            term *= symbol(rank) - constant(low)
+        total += term
+    return total
+
+
+def _difference(at: _Counter, growing: Iterable[str], chosen: list[str], low: int) -> int:
+    """Return the mixed difference of the count over unit steps in the chosen ranks."""
+    total = 0
+    for steps in product((0, 1), repeat=len(chosen)):
+        sign = (-1) ** (len(chosen) - sum(steps))
+        offsets = dict(zip(chosen, steps, strict=True))
+        total += sign * at({rank: low + offsets.get(rank, 0) for rank in growing})
+    return total
+
+
+def _stepped(at: _Counter, rank: str, step: int) -> Extent:
+    """Return a count that grows once in `step` generations, fitted at multiples of the step."""
+    low = 2 * step
+    slope = at({rank: low + step}) - at({rank: low})
+    best = ZERO
+    for shift in range(step):
+        quotient = ceil_div(symbol(rank) - constant(shift), constant(step))
+        best = constant(slope) * (quotient - constant(2)) + constant(at({rank: low + shift}))
+        if all(best.evaluate({rank: low + k}) == at({rank: low + k}) for k in range(2 * step)):
+            break
+    return best
