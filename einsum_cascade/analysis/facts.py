@@ -6,7 +6,7 @@ from functools import cached_property
 
 from einsum_cascade.analysis.boxes import Side, constant_side
 from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
-from einsum_cascade.analysis.positions import Order, Position, position_of
+from einsum_cascade.analysis.positions import Order, Phase, Position, position_of
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, conjuncts, predicate_variables
 
@@ -29,6 +29,8 @@ class Access:
         For an iterative tensor the variable (or "") and offset of the generation, None if it is another kind of index.
     generation_axis
         Its iterative dimension, if any.
+    aliens
+        Dimensions that are read by the variable of an alias.
 
     """
 
@@ -37,6 +39,7 @@ class Access:
     positions: tuple[Position, ...]
     generation: tuple[str, int] | None
     generation_axis: int | None
+    aliens: frozenset[int]
 
     def side(self, axis: int, side: Side) -> Side | None:
         """Express an interval around the coordinate of a dimension by the reader's variables; None for everything."""
@@ -47,6 +50,16 @@ class Access:
         if index.stepped is None or index.offset.value is None:
             return None
         return side.shifted(index.offset.value, index.stepped)
+
+    def is_alien(self, axis: int) -> bool:
+        """Tell whether a dimension is read by the variable of an alias, which counts as an independent rank."""
+        return axis in self.aliens
+
+    def phase(self, axis: int) -> Phase:
+        """Return when the elements read exist, if the tensor becomes available along a dimension."""
+        if self.is_alien(axis):
+            return Phase.END
+        return {Order.START: Phase.START, Order.END: Phase.END}.get(self.positions[axis].order, Phase.ALONG)
 
     def is_final(self, axis: int) -> bool:
         """Tell whether the read is of the last generation of an iterative dimension."""
@@ -107,7 +120,13 @@ class Facts:
             index = read.indices[axis]
             if index.offset.value is not None and (not index.terms or index.stepped):
                 generation = index.stepped or "", index.offset.value
-        return Access(read.tensor, read.indices, positions, generation, axis)
+        aliens = frozenset(
+            at
+            for at, position in enumerate(positions)
+            if position.order is Order.ALONG
+            and self.cascade.rank_of[position.variables[0]] != tensor.dimensions[at].rank
+        )
+        return Access(read.tensor, read.indices, positions, generation, axis, aliens)
 
     def _left_side(self, einsum: Einsum) -> Left:
         slots: dict[str, tuple[int, int]] = {}

@@ -1,13 +1,13 @@
 """Where along a fiber a point reads: what an affine index says about the order of a traversal."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade
 
-__all__ = ["Order", "Position", "position_of"]
+__all__ = ["Order", "Phase", "Position", "position_of"]
 
 
 class Order(Enum):
@@ -23,6 +23,14 @@ class Order(Enum):
     """A constant near the extent."""
     LOOSE = "loose"
     """Any other order: only a lower bound can be told."""
+
+
+class Phase(IntEnum):
+    """When within a traversal."""
+
+    START = 0
+    ALONG = 1
+    END = 2
 
 
 @dataclass(frozen=True, slots=True)

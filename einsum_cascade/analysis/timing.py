@@ -11,24 +11,15 @@ composites by their outermost sub-rank, and in letting generations stream.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from einsum_cascade.analysis.boxes import Box, Side, covers, hull, is_constant, meet, renamed
 from einsum_cascade.analysis.facts import Access, Facts, Left
 from einsum_cascade.analysis.loops import Loop, Nest
-from einsum_cascade.analysis.positions import Order, Position
+from einsum_cascade.analysis.positions import Order, Phase, Position
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["Barrier", "Phase", "Piece", "PointTime", "State", "Timing", "time_cascade"]
-
-
-class Phase(IntEnum):
-    """When within a traversal."""
-
-    START = 0
-    ALONG = 1
-    END = 2
+__all__ = ["Barrier", "Piece", "PointTime", "State", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +183,10 @@ class _Timer:
         del self.at[loop.variable]
 
     def _time(self, number: int) -> None:
-        operand = self._operand(number)
         einsum = self.facts.cascade.einsums[number]
+        if self._is_past_the_end(einsum):
+            return
+        operand = self._operand(number)
         if not operand.lineage and not operand.pieces:
             self._store(einsum, State())
             return
@@ -202,6 +195,15 @@ class _Timer:
         pieces = list(_fired(operand, point, number))
         self._store(einsum, _state(self.facts, einsum, operand, point, pieces))
         self._note(number, operand, pieces)
+
+    def _is_past_the_end(self, einsum: Einsum) -> bool:
+        """Tell whether an update would write beyond the last generation, as steps above 1 do at the end."""
+        axis = self.facts.cascade.tensor[einsum.tensor].generation_axis
+        variable = None if axis is None else einsum.indices[axis].stepped
+        if axis is None or variable not in self.at:
+            return False
+        rank = self.facts.cascade.rank_of[variable]
+        return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
     def _note(self, number: int, operand: _Operand, pieces: list[Piece]) -> None:
         own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
@@ -235,16 +237,12 @@ class _Timer:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
         joined = [_joined(tuple(access.positions[slot] for slot in carrier)) for carrier in state.carriers]
-        is_final = any(access.is_final(carrier[0]) for carrier in state.carriers)
-        if joined and not is_final:
+        is_kept = any(access.is_final(carrier[0]) or access.is_alien(carrier[0]) for carrier in state.carriers)
+        if joined and not is_kept:
             operand.positions += joined
             operand.lineage += [renamed(box, rename) for box in state.lineage]
-        along, phase = frozenset[str](), Phase.ALONG
-        for slot in state.stream:
-            position = access.positions[slot]
-            along |= frozenset(position.variables[:1])
-            if position.order in (Order.START, Order.END):
-                phase = Phase.END if position.order is Order.END else Phase.START
+        along = frozenset(name for slot in state.stream for name in access.positions[slot].variables[:1])
+        phase = max((access.phase(slot) for slot in state.stream), default=Phase.ALONG)
         for piece in state.pieces:
             is_along = piece.phase is Phase.ALONG
             ended = self.facts.producer[access.tensor] if is_along and phase is Phase.END else piece.ended
