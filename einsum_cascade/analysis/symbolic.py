@@ -12,7 +12,7 @@ import sympy
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Expr", "evaluate", "largest", "positive_part", "product_of", "smallest", "symbols_of", "to_sympy", "triangle"]
+__all__ = ["Expr", "evaluate", "grows_with", "largest", "positive_part", "product_of", "smallest", "symbols_of", "to_sympy", "triangle"]
 
 type Expr = sympy.Expr
 
@@ -66,6 +66,21 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
 def symbols_of(expression: Expr) -> dict[str, Any]:
     """Return the symbols of an expression by name."""
     return {str(symbol): symbol for symbol in cast(Any, expression).free_symbols}
+
+
+def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
+    """Tell whether an expression grows without bound when the given ranks do.
+
+    Examples
+    --------
+    >>> from einsum_cascade.cascade.extent import symbol
+    >>> m, w = to_sympy(symbol("M")), to_sympy(symbol("W"))
+    >>> grows_with(m * w, {"M"}), grows_with(smallest(m, w), {"M"})
+    (True, False)
+
+    """
+    present = {symbol: _sympy.oo for name, symbol in symbols_of(expression).items() if name in set(ranks)}
+    return bool(present) and not cast(Any, expression).subs(present).is_finite
 
 
 def product_of(factors: Iterable[Expr]) -> Expr:
