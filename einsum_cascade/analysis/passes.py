@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
 from einsum_cascade.analysis.timing import Barrier, Timing, time_cascade
 from einsum_cascade.cascade.extent import ZERO, Extent, ceil_div, constant, symbol
@@ -37,7 +38,7 @@ class Via:
     """
 
     variables: tuple[str, ...]
-    count: Extent
+    count: Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class PassBound:
     target
         The tensor and the rank.
     count
-        The passes: a number, or an extent if every generation of an iterative rank adds some.
+        The passes: a number, or an expression if every generation of an iterative rank adds some.
     is_exact
         False if the count is only a lower bound.
     doubts
@@ -64,7 +65,7 @@ class PassBound:
     """
 
     target: Target
-    count: Extent
+    count: Expr
     is_exact: bool
     doubts: tuple[str, ...]
     via: tuple[Via, ...]
@@ -76,9 +77,9 @@ class PassBound:
         if self.timing.growing:
             return (tuple(dict.fromkeys(cascade.einsums[at].tensor for at in sorted(self.timing.points))),)
         last = max((time.number for time in self.timing.points.values()), default=0)
+        points = sorted(self.timing.points.items())
         names = (
-            (cascade.einsums[at].tensor for at, time in sorted(self.timing.points.items()) if time.number == number)
-            for number in range(1, last + 1)
+            (cascade.einsums[at].tensor for at, time in points if time.number == now) for now in range(1, last + 1)
         )
         return tuple(tuple(dict.fromkeys(group)) for group in names)
 
@@ -143,12 +144,12 @@ def _witness(timing: Timing) -> tuple[Barrier, ...]:
     return max(causes, key=lambda cause: cause.number).chain() if causes else ()
 
 
-def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Extent, Timing, bool]:
+def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Expr, Timing, bool]:
     """Return the count, the timing of few generations, and whether the count is known for all extents."""
     ranks = {facts.cascade.rank_of[name] for name in facts.loop_variables}
     timing = time_cascade(facts, target, via, dict.fromkeys(ranks, _STEADY))
     if not timing.growing:
-        return constant(timing.count), timing, True
+        return number(timing.count), timing, True
 
     def at(generations: Mapping[str, int]) -> int:
         return time_cascade(facts, target, via, {**dict.fromkeys(ranks, _STEADY), **generations}).count
@@ -158,8 +159,8 @@ def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tup
     low, high = dict.fromkeys(growing, _STEADY - 3), dict.fromkeys(growing, _STEADY)
     for fitted in (_multilinear(at, growing), *(_stepped(at, growing[0], step) for step in range(2, 5))):
         if all(fitted.evaluate(generations) == at(generations) for generations in _probes(growing)):
-            return fitted, few, True
-    return constant(min(at(low), at(high))), few, False
+            return to_sympy(fitted), few, True
+    return number(min(at(low), at(high))), few, False
 
 
 def _probes(growing: tuple[str, ...]) -> Iterator[dict[str, int]]:

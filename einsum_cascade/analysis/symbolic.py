@@ -12,7 +12,7 @@ import sympy
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Expr", "evaluate", "grows_with", "largest", "positive_part", "product_of", "smallest", "symbols_of", "to_sympy", "triangle"]
+__all__ = ["Expr", "evaluate", "grows_with", "largest", "number", "positive_part", "product_of", "smallest", "sum_of", "symbols_of", "to_sympy", "triangle"]
 
 type Expr = sympy.Expr
 
@@ -44,6 +44,11 @@ def _symbol(name: str) -> Expr:
 
 def _quotient(atom: Any) -> Expr:
     return _sympy.ceiling(to_sympy(atom.numerator) / to_sympy(atom.denominator))
+
+
+def number(value: int) -> Expr:
+    """Return an integer as an expression."""
+    return _sympy.Integer(value)
 
 
 def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
@@ -86,6 +91,11 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
 def product_of(factors: Iterable[Expr]) -> Expr:
     """Return a product; 1 for none."""
     return cast(Any, reduce(lambda a, b: cast(Any, a) * b, factors, _sympy.Integer(1)))
+
+
+def sum_of(terms: Iterable[Expr]) -> Expr:
+    """Return a sum; 0 for none."""
+    return _sympy.Add(*terms)
 
 
 def smallest(*values: Expr) -> Expr:

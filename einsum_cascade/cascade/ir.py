@@ -89,7 +89,7 @@ class Dimension:
         return symbol(self.rank) + ONE if self.is_generational else symbol(self.rank)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tensor:
     """A tensor of the cascade.
 
@@ -116,7 +116,7 @@ class Tensor:
         """Whether the user supplies it."""
         return self.role != "computed"
 
-    @property
+    @cached_property
     def generation_axis(self) -> int | None:
         """Position of the generational dimension, None if there is none."""
         return next((axis for axis, d in enumerate(self.dimensions) if d.is_generational), None)
