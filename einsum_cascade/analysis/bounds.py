@@ -10,7 +10,7 @@ from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
 from einsum_cascade.analysis.operations import OperationCount, count_operations
 from einsum_cascade.analysis.passes import PassBound, all_passes
-from einsum_cascade.analysis.symbolic import Expr, evaluate, grows_with, sum_of
+from einsum_cascade.analysis.symbolic import Expr, grows_with, substitute, sum_of
 from einsum_cascade.analysis.traffic import Traffic, capacity_traffic, compulsory_traffic
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.cascade.ir import Cascade, Rank
@@ -58,15 +58,17 @@ class Bounds:
         """Compulsory words of all tensors together."""
         return sum_of(entry.words for entry in self.traffic)
 
-    def intensity(self, extents: Mapping[str, int] | None = None) -> Expr | float:
-        """Return operations per compulsory word: an expression, or a number for given extents."""
-        if extents is None:
-            return cast(Any, self.total_operations) / self.total_words
-        words = evaluate(self.total_words, extents)
-        return evaluate(self.total_operations, extents) / words if words else float("inf")
+    @property
+    def intensity(self) -> Expr:
+        """Operations per compulsory word."""
+        return cast(Any, self.total_operations) / self.total_words
 
     def capacity_traffic(self, extents: Mapping[str, int], capacity_words: int) -> tuple[Traffic, ...]:
         """Return the words that a capacity adds; all ranks need an extent."""
+        missing = [rank.name for rank in self.cascade.ranks if rank.name not in extents]
+        if missing:
+            names = ", ".join(missing)
+            raise AnalysisError(f"a capacity needs the extent of every rank, but {names} has none; give it with --set")
         pairs = tuple(zip(self.passes, self.footprints, strict=True))
         return capacity_traffic(self.facts, pairs, extents, capacity_words)
 
@@ -117,19 +119,26 @@ def to_json(
     bounds
         The report.
     extents
-        If given, expressions are replaced by numbers.
+        Of the ranks that are known: their symbols are replaced.
     capacity_words
-        If given with extents, the traffic that this capacity adds is listed as well.
+        If given, the traffic that this capacity adds is listed as well; all ranks need an extent then.
+
+    Raises
+    ------
+    AnalysisError
+        A capacity is given, but some rank has no extent.
 
     """
+    known = extents or {}
     traffic = list(bounds.traffic)
-    if extents is not None and capacity_words is not None:
-        traffic += bounds.capacity_traffic(extents, capacity_words)
+    if capacity_words is not None:
+        traffic += bounds.capacity_traffic(known, capacity_words)
 
-    def plain(value: Expr) -> int | str:
-        if extents is not None:
-            return evaluate(value, extents)
-        return int(cast(Any, value)) if cast(Any, value).is_Integer else str(value)
+    def plain(value: Expr) -> int | float | str:
+        found = cast(Any, substitute(value, known))
+        if found.is_Integer:
+            return int(found)
+        return float(found) if found.is_Number else str(found)
 
     return {
         "cascade": bounds.cascade.name,
@@ -140,7 +149,7 @@ def to_json(
             for o in bounds.operations
         ],
         "traffic": [{"tensor": t.tensor, "words": plain(t.words), "reason": t.reason} for t in traffic],
-        "intensity": bounds.intensity(extents) if extents is not None else str(bounds.intensity()),
+        "intensity": plain(bounds.intensity),
     }
 
 

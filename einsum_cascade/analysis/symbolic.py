@@ -12,7 +12,7 @@ import sympy
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Expr", "evaluate", "grows_with", "largest", "number", "positive_part", "product_of", "smallest", "sum_of", "symbols_of", "to_sympy", "triangle"]
+__all__ = ["Expr", "evaluate", "grows_with", "largest", "number", "positive_part", "product_of", "smallest", "substitute", "sum_of", "symbols_of", "to_sympy", "triangle"]
 
 type Expr = sympy.Expr
 
@@ -60,12 +60,17 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
         A rank has no extent.
 
     """
-    values = {symbol: extents[str(symbol)] for symbol in symbols_of(expression).values() if str(symbol) in extents}
-    value = cast(Any, expression).subs(values).doit()
+    value = cast(Any, substitute(expression, extents))
     if not value.is_Integer:
         missing = ", ".join(sorted(symbols_of(value)))
         raise AnalysisError(f"ranks {missing} must have an extent to evaluate {expression}; give it with --set")
     return int(value)
+
+
+def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
+    """Replace the ranks whose extents are known."""
+    values = {symbol: extents[name] for name, symbol in symbols_of(expression).items() if name in extents}
+    return cast(Any, expression).subs(values).doit() if values else expression
 
 
 def symbols_of(expression: Expr) -> dict[str, Any]:
