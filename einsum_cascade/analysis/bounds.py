@@ -9,7 +9,7 @@ from einsum_cascade.analysis.domain import domains
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
 from einsum_cascade.analysis.operations import OperationCount, count_operations
-from einsum_cascade.analysis.passes import PassBound, all_passes
+from einsum_cascade.analysis.passes import PassBound, all_passes, find_target
 from einsum_cascade.analysis.symbolic import Expr, grows_with, substitute, sum_of
 from einsum_cascade.analysis.traffic import Traffic, capacity_traffic, compulsory_traffic
 from einsum_cascade.analysis.witness import sentences
@@ -81,10 +81,19 @@ class Bounds:
             The tensor does not carry the rank.
 
         """
-        for bound in self.passes:
-            if (bound.target.tensor, bound.target.rank) == (tensor, rank):
-                return bound
-        raise AnalysisError(f"tensor {tensor!r} must carry rank {rank!r} to have a pass count along it")
+        return self.passes[self._position(tensor, rank)]
+
+    def witness(self, tensor: str, rank: str) -> tuple[str, ...]:
+        """Return why a tensor is passed over more than once along a rank, a sentence for each barrier."""
+        return tuple(sentences(self.cascade, self.of(tensor, rank)))
+
+    def footprints_of(self, tensor: str, rank: str) -> tuple[Footprint, ...]:
+        """Return what each pass over a tensor along a rank holds."""
+        return self.footprints[self._position(tensor, rank)]
+
+    def _position(self, tensor: str, rank: str) -> int:
+        target = find_target(self.cascade, tensor, rank)
+        return next(at for at, bound in enumerate(self.passes) if bound.target == target)
 
 
 def analyse(cascade: Cascade) -> Bounds:
