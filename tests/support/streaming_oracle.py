@@ -19,9 +19,9 @@ Reading along R
     rank's extent is made from the dimension's. Constant indices (a final generation, `X[0]`) do not read along R: these
     elements persist like any other.
 Family
-    (T, axes), and every (tensor, axes) whose equation has on the left all the variables by which it reads a member along
-    R. Only the elements that derive from the fiber by such reads count as the fiber's (lineage), later generations of
-    an iterative tensor included, whichever of its fibers they are.
+    (T, axes), and every (tensor, axes) whose equation has on the left all the variables by which it reads a member
+    along R. Only the elements that derive from the fiber by such reads count as the fiber's (lineage), later
+    generations of an iterative tensor included, whichever of its fibers they are.
 Position
     The value of the outermost variable; where some read of the family is by `m1*M0 + m0` and another by `m`, the latter
     sits at its tile. A point that reads along R by several variables sits at the latest of their positions.
@@ -40,6 +40,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from graphlib import TopologicalSorter
 from itertools import product
 
 from einsum_cascade.cascade.affine import Affine
@@ -515,7 +516,7 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
     lineage = set(_fiber_elements(graph, tensor, axes, fiber))
     extra = _smear(graph, plan, tensor, axes, fiber)
     count = 0
-    for step in plan.steps:
+    for step in _reordered(plan.steps, extra) if extra else plan.steps:
         point, begin = step.point, 0
         for operand in step.others:
             begin = max(begin, time.get(operand, 0))
@@ -561,3 +562,13 @@ def _smear(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
                 if twin is not None and twin.operands[place] >= 0:
                     extra.setdefault(id(point), []).append(twin.operands[place])
     return extra
+
+
+def _reordered(steps: list[_Step], extra: dict[int, list[int]]) -> list[_Step]:
+    """Sort the steps so that each follows the makers of the extra operands as well."""
+    needs: dict[int, set[int]] = {}
+    for step in steps:
+        operands = (*step.family, *step.others, *extra.get(id(step.point), ()))
+        needs.setdefault(step.point.out, set()).update(operands)
+    rank = {element: number for number, element in enumerate(TopologicalSorter(needs).static_order())}
+    return sorted(steps, key=lambda step: rank[step.point.out])
