@@ -72,6 +72,8 @@ class _Writer:
         for rank in ("C", "D", "S", "T", "P", "M0"):
             if re.search(rf"\b{rank.lower()}\b", body) or any(rank in t.ranks for t in self._inputs):
                 yield "rank P = M" if rank == "P" and self._is_alias else f"rank {rank}"
+        if "- W" in body:
+            yield "rank W"
         if "M0" in body:
             yield "rank M1 = M / M0"
 
@@ -228,7 +230,7 @@ class _Writer:
     def _filtered(self) -> None:
         first = self._streamed()
         if {"M", "P"} <= set(first.ranks):
-            condition = self._pick(["m <= p", "p - 2 < m and m <= p", "m < p", "m != p"])
+            condition = self._pick(["m <= p", "p - W < m and m <= p", "m < p", "m != p"])
         elif "M" in first.ranks and "C" in first.ranks:
             condition = "m < LEN[c]"
         elif "M" in first.ranks:
@@ -331,15 +333,18 @@ def counted_ranks(cascade: Cascade) -> Iterator[tuple[str, tuple[int, ...], str]
 
 
 def extents_for(cascade: Cascade, rng: Generator, rank: str = "M") -> dict[str, int]:
-    """Draw extents of the free ranks: 6 to 8 for the rank that is counted (and P, if M is), 2 or 3 for others.
+    """Draw extents of the free ranks: 6 to 8 for the rank that is counted, 2 or 3 for others.
 
-    For a rank that a partition makes, M is as long as that rank needs, its last tile incomplete half of the time.
+    M and P are long together, and a window W nearly as long, so that a filter leaves fibers long enough. For a rank that a partition makes, M is as long as that rank needs, its last tile incomplete half of the time.
     """
     extents = {name: int(rng.integers(2, 4)) for name in cascade.free_ranks}
     rank = cascade.base_rank(rank) if rank in cascade.rank else rank
     long = int(rng.integers(6, 9))
-    if rank in extents:
-        extents[rank] = long
+    for name in extents:
+        if name == rank or {name, rank} == {"M", "P"}:
+            extents[name] = long
+    if "W" in extents:
+        extents["W"] = 5
     if "M0" in cascade.free_ranks:
         tiles = {"M1": (long, 2), "M1*M0": (long, 2), "M": (long, 2), "M0": (2, long)}.get(rank, (2, 2))
         extents["M0"], extents["M"] = tiles[1], tiles[0] * tiles[1] - int(rng.integers(0, 2))
