@@ -252,6 +252,11 @@ class Einsum:
         """Every read of the expression and of `else`, in order, repetitions included; the filter's are apart."""
         return tuple(reads_of(self.expression)) + (tuple(reads_of(self.otherwise)) if self.otherwise else ())
 
+    @property
+    def all_reads(self) -> tuple[Read, ...]:
+        """Every read, those of the filter last."""
+        return self.reads + (tuple(reads_of_predicate(self.where)) if self.where else ())
+
     def __str__(self) -> str:
         return f"{self.tensor}[{', '.join(map(str, self.indices))}]"
 
