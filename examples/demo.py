@@ -68,8 +68,12 @@ def show_bounds(reports: dict[str, Bounds]) -> None:
         cells = [cell for name in PAIR for cell in bounds_cells(name, reports[name], length)]
         table.add_row(label, *cells)
     console.print(table)
-    console.print("Live state is what must stay on chip for one query while the keys go by; traffic is the least of keeping")
-    console.print("and of spilling it. A bound is of this cascade: another cascade of the same function may do better.\n")
+    console.print(
+        "Live state is what must stay on chip for one query while the keys go by; traffic is the least of keeping"
+    )
+    console.print(
+        "and of spilling it. A bound is of this cascade: another cascade of the same function may do better.\n"
+    )
 
 
 def bounds_cells(name: str, report: Bounds, length: int) -> tuple[str, str, str]:

@@ -12,7 +12,21 @@ import sympy
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Expr", "evaluate", "grows_with", "largest", "number", "positive_part", "product_of", "smallest", "substitute", "sum_of", "symbols_of", "to_sympy", "triangle"]
+__all__ = [
+    "Expr",
+    "evaluate",
+    "grows_with",
+    "largest",
+    "number",
+    "positive_part",
+    "product_of",
+    "smallest",
+    "substitute",
+    "sum_of",
+    "symbols_of",
+    "to_sympy",
+    "triangle",
+]
 
 type Expr = sympy.Expr
 

@@ -240,9 +240,7 @@ class _Timer:
 
     def _read_target(self, access: Access, operand: _Operand) -> None:
         position = _joined(tuple(access.positions[axis] for axis in self.target.axes))
-        variables = tuple(
-            dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables)
-        )
+        variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
         if variables and variables not in self.via:
             return
         operand.positions.append(position)
@@ -326,7 +324,7 @@ class _Point:
 
     def delays(self, phase: Phase) -> bool:
         """Tell whether an operand of that phase puts the point into the next traversal."""
-        is_at_end = not (self.along or self.loose) and self.constants == {Order.END}
+        is_at_end = not (self.along or self.loose) and self.constants == frozenset({Order.END})
         return phase is Phase.END and not is_at_end
 
 

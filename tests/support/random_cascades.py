@@ -393,7 +393,10 @@ def _with_outputs(lines: list[str]) -> str:
     equations = [line for line in body if re.match(r"(init )?\w+\[[^\]]*\] *=", line)]
     made = dict.fromkeys(re.findall(r"^(?:init )?(\w+)\[", "\n".join(equations), re.MULTILINE))
     read = {
-        name for line in equations for name in re.findall(r"(\w+)\[", line.partition("=")[2]) if not _is_left(line, name)
+        name
+        for line in equations
+        for name in re.findall(r"(\w+)\[", line.partition("=")[2])
+        if not _is_left(line, name)
     }
     outputs = [name for name in made if name not in read] or list(made)[-1:]
     return "\n".join([*body, f"output {', '.join(outputs)}", ""])

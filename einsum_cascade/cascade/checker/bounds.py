@@ -136,4 +136,3 @@ def _check_disjoint(scope: Scope, first: Einsum, second: Einsum) -> None:
                 return
     message = f"the regions of {second.tensor!r} must not overlap, but this one may meet that of line {first.span.line}"
     scope.report(f"{message}; shift one of them past the other, as in {second.tensor}[M + s]", second.span)
-

@@ -74,7 +74,7 @@ def _explicit_reduction(
         scope.report(message, call.span)
         return None
     expression = to_expression(scope, call.arguments[0])
-    operator = scope.operators[call.operator] if call.operator in scope.operators else None
+    operator = scope.operators.get(call.operator)
     if operator is None:
         scope.report(f"operator {call.operator!r} is unknown{did_you_mean(call.operator, scope.operators)}", call.span)
     elif not operator.can_reduce:
@@ -273,4 +273,3 @@ def _apply_in_filter(scope: Scope, operator: str, sides: tuple[Expression, ...],
         scope.report("a filter must be affine in the rank variables, but multiplies two of them", span)
         return None
     return Apply(scope.operators[operator], sides)
-

@@ -11,9 +11,9 @@ from einsum_cascade.errors import Diagnostic, Span
 
 __all__ = ["RESERVED", "Scope", "did_you_mean", "listed", "quoted"]
 
-RESERVED = frozenset(
-    "cascade operator rank input param tensor var output init where and or not else inf pi topk argmax".split()
-)
+_KEYWORDS = frozenset({"cascade", "operator", "rank", "input", "param", "tensor", "var", "output", "init", "where"})
+_WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
+RESERVED = _KEYWORDS | _WORDS
 
 
 @dataclass(slots=True)
