@@ -72,7 +72,9 @@ class PassBound:
     timing: Timing
 
     def groups(self, cascade: Cascade) -> tuple[tuple[str, ...], ...]:
-        """Return the tensors whose Einsums share each pass, in order of the source."""
+        """Return the tensors whose Einsums share each pass, in order of the source; one group if the count grows."""
+        if self.timing.growing:
+            return (tuple(dict.fromkeys(cascade.einsums[at].tensor for at in sorted(self.timing.points))),)
         last = max((time.number for time in self.timing.points.values()), default=0)
         names = (
             (cascade.einsums[at].tensor for at, time in sorted(self.timing.points.items()) if time.number == number)

@@ -88,9 +88,23 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class PointTime:
-    """When the points of an Einsum fire at the latest, and whether they read the family."""
+    """When the points of an Einsum fire at the latest.
+
+    Parameters
+    ----------
+    number, fires
+        The traversal, and the phase in it in which the points fire.
+    phase
+        The phase in which the result is complete.
+    reads_family
+        Whether the points read the family, and so sit at a position.
+    cause
+        The last barrier that they wait for.
+
+    """
 
     number: int
+    fires: Phase
     phase: Phase
     reads_family: bool
     cause: Barrier | None = None
@@ -210,7 +224,9 @@ class _Timer:
         last = max(own, key=lambda piece: (piece.number, piece.phase))
         old = self.timing.points.get(number)
         if old is None or (old.number, old.phase) < (last.number, last.phase):
-            self.timing.points[number] = PointTime(last.number, last.phase, bool(operand.lineage), last.cause)
+            inputs = [piece.phase for piece, _, _ in operand.pieces if piece.number == last.number]
+            fires = Phase.ALONG if operand.lineage else max(inputs)
+            self.timing.points[number] = PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause)
 
     def _operand(self, number: int) -> _Operand:
         operand = _Operand()

@@ -1,0 +1,200 @@
+"""Count the points of a domain, symbolically and exactly where its bounds allow a closed form."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import networkx as nx
+import sympy
+
+from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.symbolic import (
+    Expr,
+    largest,
+    positive_part,
+    product_of,
+    smallest,
+    to_sympy,
+    triangle,
+)
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
+from einsum_cascade.cascade.ir import Cascade
+
+__all__ = ["PointCount", "count_points", "fiber_length"]
+
+
+@dataclass(frozen=True, slots=True)
+class PointCount:
+    """Number of surviving points; an upper bound if a filter reads data or joins comparisons with `or`."""
+
+    points: Expr
+    is_exact: bool
+
+
+def count_points(facts: Facts, domain: Domain) -> PointCount:
+    """Return the number of points of a domain.
+
+    Bounds on single variables and on differences of two give closed forms; anything else a sum that evaluates to an
+    exact integer once the extents are numbers.
+    """
+    extents, bounds = _with_whole_tiles(facts.cascade, dict(domain.extents), domain.bounds)
+    graph: nx.Graph[str] = nx.Graph()
+    graph.add_nodes_from(extents)
+    for bound in bounds:
+        nx.add_path(graph, bound.variables)
+    factors = [
+        _count_component({name: extents[name] for name in extents if name in component}, bounds)
+        for component in nx.connected_components(graph)
+    ]
+    return PointCount(product_of(factors), not domain.opaque)
+
+
+def _with_whole_tiles(
+    cascade: Cascade, extents: dict[str, Extent], bounds: Iterable[Affine]
+) -> tuple[dict[str, Extent], list[Affine]]:
+    """Replace the variables of a partition by one, where only their combination `m1*M0 + m0` is bounded."""
+    bounds = list(bounds)
+    for names in {tiles for bound in bounds if (tiles := _tiles_in(cascade, bound)) is not None}:
+        joint = "".join(names)
+        replaced = [_replaced(cascade, bound, names, joint) for bound in bounds]
+        if any(bound is None for bound in replaced):
+            continue
+        whole = [bound for bound in replaced if bound is not None]
+        extent = ONE
+        for name in names:
+            extent *= extents.pop(name)
+        tails = [b for b in whole if b.variables == (joint,) and b.coefficient(joint) == -ONE]
+        covered = [b for b in tails if (_expand(cascade, extent) - _expand(cascade, b.offset + ONE)).is_nonnegative()]
+        extents[joint] = covered[0].offset + ONE if covered else extent
+        bounds = [bound for bound in whole if bound not in covered[:1]]
+    return extents, bounds
+
+
+def _expand(cascade: Cascade, extent: Extent) -> Extent:
+    values = {name: cascade.rank[name].extent or symbol(name) for name in extent.names}
+    known = {name: value for name, value in values.items() if value != symbol(name)}
+    return _expand(cascade, extent.substitute(known)) if known else extent
+
+
+def _tiles_in(cascade: Cascade, bound: Affine) -> tuple[str, ...] | None:
+    """Return the variables of a partition that a bound combines, outermost first."""
+    for name, sign in ((n, c) for n, c in bound.terms if c in (ONE, -ONE)):
+        found, stride, rest = [name], symbol(cascade.rank_of[name]), dict(bound.terms)
+        while outer := next((n for n, c in rest.items() if c == stride * sign and n not in found), None):
+            found.insert(0, outer)
+            stride *= symbol(cascade.rank_of[outer])
+        if len(found) > 1:
+            return tuple(found)
+    return None
+
+
+def _replaced(cascade: Cascade, bound: Affine, names: tuple[str, ...], joint: str) -> Affine | None:
+    """Write a bound over the joint variable; None if it takes the parts apart."""
+    if not set(names) & set(bound.variables):
+        return bound
+    if _tiles_in(cascade, bound) != names:
+        return None
+    rest = tuple((name, c) for name, c in bound.terms if name not in names)
+    return Affine(tuple(sorted((*rest, (joint, bound.coefficient(names[-1]))))), bound.offset)
+
+
+def _count_component(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr:
+    own = [bound for bound in bounds if set(bound.variables) & extents.keys()]
+    if not own:
+        return product_of(to_sympy(extent) for extent in extents.values())
+    if len(extents) == 1:
+        ((name, extent),) = extents.items()
+        interval = _interval(name, extent, own)
+        if interval is not None:
+            return interval
+    if len(extents) == 2:
+        band = _band(extents, own)
+        if band is not None:
+            return band
+    return _summed(extents, own)
+
+
+def _interval(name: str, extent: Extent, bounds: list[Affine]) -> Expr | None:
+    lows, highs = [to_sympy(ZERO)], [to_sympy(extent)]
+    for bound in bounds:
+        if bound.coefficient(name) == ONE:
+            lows.append(to_sympy(-bound.offset))
+        elif bound.coefficient(name) == -ONE:
+            highs.append(to_sympy(bound.offset + ONE))
+        else:
+            return None
+    return positive_part(cast(Any, smallest(*highs)) - largest(*lows))
+
+
+def _band(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr | None:
+    """Count pairs (u, v) with low <= u - v <= high."""
+    (first, extent), (second, other) = extents.items()
+    lows: list[Expr] = []
+    highs: list[Expr] = []
+    for bound in bounds:
+        signs = bound.coefficient(first), bound.coefficient(second)
+        if signs == (-ONE, ONE):
+            highs.append(to_sympy(bound.offset))
+        elif signs == (ONE, -ONE):
+            lows.append(to_sympy(-bound.offset))
+        else:
+            return None
+    sides = to_sympy(extent), to_sympy(other)
+    below = _pairs_up_to(*sides, smallest(*highs)) if highs else product_of(sides)
+    under = _pairs_up_to(*sides, cast(Any, largest(*lows)) - 1) if lows else to_sympy(ZERO)
+    return positive_part(cast(Any, below) - under) if lows and highs else cast(Any, below) - under
+
+
+def _pairs_up_to(first: Any, second: Any, difference: Any) -> Expr:
+    """Count pairs 0 <= u < first, 0 <= v < second with u - v <= difference."""
+    return cast(
+        Any,
+        triangle(second + difference)
+        - cast(Any, triangle(difference))
+        - cast(Any, triangle(second + difference - first))
+        + cast(Any, triangle(difference - first)),
+    )
+
+
+def _summed(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr:
+    library = cast(Any, sympy)
+    symbols = {name: library.Symbol(name, integer=True) for name in extents}
+
+    def sided(bound: Affine) -> Any:
+        return sum((to_sympy(c) * symbols[name] for name, c in bound.terms), to_sympy(bound.offset)) >= 0
+
+    inside = library.Piecewise((1, library.And(*map(sided, bounds))), (0, True))
+    return library.Sum(inside, *((symbols[name], 0, to_sympy(extent) - 1) for name, extent in extents.items()))
+
+
+def fiber_length(facts: Facts, domain: Domain, names: tuple[str, ...], extent: Extent) -> Expr:
+    """Bound how many coordinates of some variables survive while all other variables stand still.
+
+    Parameters
+    ----------
+    facts
+        Of the cascade.
+    domain
+        Of an Einsum that reads the fiber.
+    names
+        The rank variables along the fiber, outermost first.
+    extent
+        Number of coordinates without any filter.
+
+    """
+    _, bounds = _with_whole_tiles(facts.cascade, dict(domain.extents), domain.bounds)
+    along = names[0] if len(names) == 1 else "".join(names)
+    lows = [bound for bound in bounds if bound.coefficient(along) == ONE]
+    highs = [bound for bound in bounds if bound.coefficient(along) == -ONE]
+    lengths = [to_sympy(extent)]
+    for low in lows:
+        for high in highs:
+            width = low + high
+            if not width.terms and width.offset.names != extent.names:
+                lengths.append(cast(Any, to_sympy(width.offset)) + 1)
+    for high in highs:
+        if high.variables == (along,):
+            lengths.append(cast(Any, to_sympy(high.offset)) + 1)
+    return smallest(*lengths)

@@ -1,0 +1,297 @@
+"""What each pass must hold on chip, and what each pass boundary costs.
+
+During a pass everything that outlives the visit of a position is live: fibers of the family that a later pass reads
+again, results of earlier passes, accumulators, one generation of running tensors, summaries per tile that wait for a
+barrier, and windows of bounded offsets. All of it is counted per coordinate of the ranks that ride along: those that
+every live tensor carries and that nothing downstream reduces (the queries, heads and batches of an attention).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from einsum_cascade.analysis.counting import fiber_length
+from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.passes import PassBound
+from einsum_cascade.analysis.positions import Order, Phase
+from einsum_cascade.analysis.symbolic import Expr, grows_with, product_of, to_sympy
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent, constant, symbol
+from einsum_cascade.cascade.ir import Tensor
+
+__all__ = ["Footprint", "Live", "fiber_bound", "footprints", "growing_ranks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One tensor that is live during a pass.
+
+    Parameters
+    ----------
+    tensor
+        Its name.
+    elements
+        How many of its elements, per coordinate of the ranks that ride along.
+    reason
+        Why: `fiber` (a later pass reads it again), `result` (of an earlier pass), `accumulator`, `running`
+        (one generation), `summary` (one value per tile), `window` (a bounded offset).
+    words
+        For a fiber: what it costs not to keep it, over all fibers, for this boundary.
+
+    """
+
+    tensor: str
+    elements: Expr
+    reason: str
+    words: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What is live during one pass over a tensor along a rank.
+
+    Parameters
+    ----------
+    tensor, rank
+        As in the pass bound.
+    number
+        The pass; the boundary that follows it keeps the fibers among `live`.
+    elements
+        Sum over `live`, per coordinate of the ranks `per`.
+    per
+        The ranks that ride along.
+    depends_on_rank
+        Whether the elements grow without bound with the rank.
+    live
+        The tensors.
+    words
+        What not keeping the fibers costs: words read again or spilled.
+
+    """
+
+    tensor: str
+    rank: str
+    number: int
+    elements: Expr
+    per: tuple[str, ...]
+    depends_on_rank: bool
+    live: tuple[Live, ...]
+    words: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A live tensor before the ranks that ride along are known: the extents of its dimensions by rank."""
+
+    tensor: str
+    reason: str
+    sizes: tuple[tuple[str, Expr], ...]
+    words: Expr
+
+
+def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> tuple[Footprint, ...]:
+    """Return the footprint of every pass of a bound; one that stands for all passes if the count grows."""
+    numbers = (bound.timing.count,) if bound.timing.growing else range(1, bound.timing.count + 1)
+    held = [tuple(_held(facts, domains, bound, number)) for number in numbers]
+    per = _riding_along(facts, bound, [entry for entries in held for entry in entries])
+    growing = growing_ranks(facts, bound)
+    found: list[Footprint] = []
+    for number, entries in enumerate(held, start=1):
+        live = tuple(
+            Live(e.tensor, product_of(size for rank, size in e.sizes if rank not in per), e.reason, e.words)
+            for e in entries
+        )
+        elements = _total([entry.elements for entry in live])
+        words = _total([entry.words for entry in live])
+        depends = grows_with(elements, growing)
+        target = bound.target
+        found.append(Footprint(target.tensor, target.rank, number, elements, per, depends, live, words))
+    return tuple(found)
+
+
+def _total(values: list[Expr]) -> Expr:
+    return cast(Any, sum(cast(Any, values), to_sympy(ZERO)))
+
+
+def growing_ranks(facts: Facts, bound: PassBound) -> frozenset[str]:
+    """Return the ranks that grow when the rank of a bound does: itself, its tiles' outer part, the aliases read."""
+    target = bound.target
+    dimensions = facts.cascade.tensor[target.tensor].dimensions
+    found = {target.rank, dimensions[target.axes[0]].rank}
+    for via in bound.via:
+        found.add(facts.cascade.rank_of[via.variables[0]])
+    if len(target.axes) == 1 and not any(len(via.variables) > 1 for via in bound.via):
+        return frozenset(found | _outer_ranks(facts, target.rank))
+    return frozenset(found)
+
+
+def _outer_ranks(facts: Facts, rank: str) -> set[str]:
+    """Return the ranks that count tiles of a rank."""
+    extents = ((name, other.extent) for name, other in facts.cascade.rank.items())
+    return {name for name, extent in extents if extent is not None and rank in extent.names and _is_quotient(extent)}
+
+
+def _is_quotient(extent: Extent) -> bool:
+    return any(not isinstance(atom, str) for monomial, _ in extent.terms for atom in monomial)
+
+
+def fiber_bound(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> Expr:
+    """Bound the length of a fiber of the target that any Einsum reads, filters taken into account."""
+    lengths: list[Expr] = []
+    for number, time in bound.timing.points.items():
+        for access in facts.accesses[number]:
+            if access.tensor == bound.target.tensor and time.reads_family:
+                names = tuple(name for axis in bound.target.axes for name in access.positions[axis].variables)
+                extent = _extent_of(facts, bound.target.tensor, bound.target.axes)
+                lengths.append(fiber_length(facts, domains[number], names, extent))
+    whole = to_sympy(_extent_of(facts, bound.target.tensor, bound.target.axes))
+    return lengths[0] if lengths and all(length == lengths[0] for length in lengths) else whole
+
+
+def _extent_of(facts: Facts, tensor: str, axes: tuple[int, ...]) -> Extent:
+    extent = ONE
+    for axis in axes:
+        extent *= facts.cascade.tensor[tensor].dimensions[axis].extent
+    return extent
+
+
+def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, number: int) -> Iterator[_Held]:
+    for tensor in facts.cascade.tensors:
+        if tensor.name != bound.target.tensor and not bound.timing.state(tensor.name).pieces:
+            continue
+        reason = _reason(facts, bound, tensor, number)
+        if reason:
+            sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=reason in ("fiber", "summary"))
+            words = _words_not_kept(facts, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
+            yield _Held(tensor.name, reason, sizes, words)
+        elif (window := _window(facts, bound, tensor, number)).value != 0:
+            axis = _carrier(bound, tensor)[0]
+            sizes = tuple((d.rank, to_sympy(d.extent)) for at, d in enumerate(tensor.dimensions) if at != axis)
+            yield _Held(tensor.name, "window", (*sizes, ("", to_sympy(window))), to_sympy(ZERO))
+
+
+def _carrier(bound: PassBound, tensor: Tensor) -> tuple[int, ...]:
+    """Return the dimensions of a tensor that carry the rank of a bound; none outside the family."""
+    if tensor.name == bound.target.tensor:
+        return bound.target.axes
+    carriers = bound.timing.state(tensor.name).carriers
+    return carriers[0] if carriers else ()
+
+
+def _readers(facts: Facts, tensor: str) -> Iterator[int]:
+    return (at for at, accesses in enumerate(facts.accesses) if any(access.tensor == tensor for access in accesses))
+
+
+def _reason(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> str:
+    """Return why a tensor is live during a pass, or nothing."""
+    points = bound.timing.points
+    times = [points[at] for at in _readers(facts, tensor.name) if at in points]
+    is_target = tensor.name == bound.target.tensor
+    pieces = bound.timing.state(tensor.name).pieces
+    made, phase = (pieces[0].number, pieces[0].phase) if pieces else (0, Phase.START)
+    is_iterative = tensor.generation_axis is not None
+    is_read_later = any(time.number > number for time in times)
+    if is_target or (_carrier(bound, tensor) and not is_iterative):
+        if is_target and bound.timing.growing:
+            return "fiber"
+        was_there = any(time.number <= number for time in times) if is_target else made <= number
+        return "fiber" if was_there and is_read_later else ""
+    if made > number:
+        return ""
+    if is_iterative:
+        return "running" if made == number or is_read_later or any(t.number == number for t in times) else ""
+    if phase is Phase.ALONG:
+        in_time = Phase.ALONG if made == number else Phase.START
+        return "summary" if any((time.number, time.fires) > (number, in_time) for time in times) else ""
+    if made == number:
+        folds = pieces[0].ended == facts.producer[tensor.name]
+        return "accumulator" if folds else ""
+    return "result" if any(time.number >= number for time in times) else ""
+
+
+def _sizes(
+    facts: Facts, domains: tuple[Domain, ...], bound: PassBound, tensor: Tensor, *, keeps_fiber: bool
+) -> tuple[tuple[str, Expr], ...]:
+    """Return rank and number of coordinates of the dimensions that count: one generation only of a running tensor."""
+    carrier = _carrier(bound, tensor) if keeps_fiber else ()
+    sizes = [
+        (dimension.rank, to_sympy(dimension.extent))
+        for axis, dimension in enumerate(tensor.dimensions)
+        if axis not in carrier
+        and (keeps_fiber or not dimension.is_generational)
+        and dimension.rank not in bound.timing.growing
+    ]
+    if carrier:
+        extent = _extent_of(facts, tensor.name, carrier)
+        if tensor.is_given or tensor.name == bound.target.tensor:
+            sizes.append(("", to_sympy(extent)))
+        else:
+            producer = facts.producer[tensor.name]
+            left = facts.cascade.einsums[producer].indices
+            names = tuple(name for axis in carrier for name in left[axis].variables)
+            sizes.append(("", fiber_length(facts, domains[producer], names, extent)))
+    return tuple(sizes)
+
+
+def _words_not_kept(
+    facts: Facts, bound: PassBound, tensor: Tensor, number: int, sizes: tuple[tuple[str, Expr], ...]
+) -> Expr:
+    """Return the words moved if a fiber is not kept over a boundary: read again, and written once if it is computed."""
+    once = product_of(size for _, size in sizes)
+    if tensor.is_given:
+        return once
+    points = bound.timing.points
+    made = points[facts.producer[tensor.name]].number if facts.producer[tensor.name] in points else 1
+    return cast(Any, once) * (2 if made >= number or tensor.name == bound.target.tensor else 1)
+
+
+def _window(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> Extent:
+    """Return over how many positions the reads of a tensor spread during a pass."""
+    carrier = _carrier(bound, tensor)
+    if len(carrier) != 1:
+        return ZERO
+    ends: list[tuple[Extent, Extent]] = []
+    for at in _readers(facts, tensor.name):
+        time = bound.timing.points.get(at)
+        if time is None or time.number != number:
+            continue
+        for access in (access for access in facts.accesses[at] if access.tensor == tensor.name):
+            position = access.positions[carrier[0]]
+            if position.order is Order.ALONG:
+                ends.append(_spread(facts, access.indices[carrier[0]], position.variables[0]))
+    if not ends:
+        return ZERO
+    lows, highs = [low for low, _ in ends], [high for _, high in ends]
+    low = next((a for a in lows if all((b - a).is_nonnegative() for b in lows)), lows[0])
+    high = next((a for a in highs if all((a - b).is_nonnegative() for b in highs)), highs[0])
+    return high - low
+
+
+def _spread(facts: Facts, index: Affine, along: str) -> tuple[Extent, Extent]:
+    """Return the least and the greatest offset of an index from its variable."""
+    rest = Affine(tuple(term for term in index.terms if term[0] != along), index.offset)
+
+    def last(name: str) -> Extent:
+        return symbol(facts.cascade.rank_of[name]) - ONE
+
+    low, high = rest.extreme(last, is_upper=False), rest.extreme(last, is_upper=True)
+    return low or constant(0), high or constant(0)
+
+
+def _riding_along(facts: Facts, bound: PassBound, held: list[_Held]) -> tuple[str, ...]:
+    """Return the ranks of which one coordinate is counted.
+
+    They are the other ranks of the target, since a pass is one of a single fiber, and the ranks that every live tensor
+    carries and nothing downstream reduces.
+    """
+    dimensions = facts.cascade.tensor[bound.target.tensor].dimensions
+    others = {d.rank for axis, d in enumerate(dimensions) if axis not in bound.target.axes}
+    own = [entry for entry in held if entry.tensor != bound.target.tensor]
+    reduced: set[str] = set()
+    for at in bound.timing.points:
+        reduction = facts.cascade.einsums[at].reduction
+        reduced |= {facts.cascade.rank_of[name] for name in reduction.variables} if reduction else set()
+    carried = [rank for entry in held for rank, _ in entry.sizes if rank]
+    shared = {rank for rank in carried if rank not in reduced and all(rank in dict(e.sizes) for e in own)}
+    return tuple(dict.fromkeys(rank for rank in carried if rank in others | shared))

@@ -1,0 +1,66 @@
+"""Operation counts: how often every operator of every Einsum is applied.
+
+A map operator counts once per surviving point. A reduction counts once per surviving point as well: the first value is
+combined with the identity, as a multiply-add does it. Writing, copying and comparing coordinates cost nothing here.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, cast
+
+from einsum_cascade.analysis.counting import count_points
+from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.symbolic import Expr
+from einsum_cascade.cascade.ir import Apply, Einsum, walk
+
+__all__ = ["OperationCount", "count_operations"]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationCount:
+    """How often one operator is applied in one Einsum.
+
+    Parameters
+    ----------
+    einsum
+        The left side, as text.
+    tensor
+        The tensor that it defines.
+    operator
+        Name of the operator; reductions under their operator's name.
+    count
+        Number of applications.
+    is_exact
+        False if a filter depends on data: then an upper bound.
+
+    """
+
+    einsum: str
+    tensor: str
+    operator: str
+    count: Expr
+    is_exact: bool
+
+
+def count_operations(facts: Facts, domains: tuple[Domain, ...]) -> tuple[OperationCount, ...]:
+    """Return the counts of every Einsum that applies any operator."""
+    found: list[OperationCount] = []
+    for einsum, domain in zip(facts.cascade.einsums, domains, strict=True):
+        applied = _applied(einsum)
+        if not applied:
+            continue
+        points = count_points(facts, domain)
+        found += (
+            OperationCount(str(einsum), einsum.tensor, name, cast(Any, points.points) * times, points.is_exact)
+            for name, times in applied.items()
+        )
+    return tuple(found)
+
+
+def _applied(einsum: Einsum) -> Counter[str]:
+    """Count the operators that one point applies."""
+    counts = Counter(node.operator.name for node in walk(einsum.expression) if isinstance(node, Apply))
+    if einsum.reduction is not None:
+        counts[einsum.reduction.operator.name] += 1
+    return counts

@@ -1,0 +1,109 @@
+"""The border to sympy: extents become expressions, expressions become exact integers.
+
+Sympy publishes no types; everything that touches its untyped functions is here.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, reduce
+from typing import Any, cast
+
+import sympy
+
+from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.errors import AnalysisError
+
+__all__ = ["Expr", "evaluate", "grows_with", "largest", "positive_part", "product_of", "smallest", "symbols_of", "to_sympy", "triangle"]
+
+type Expr = sympy.Expr
+
+_sympy = cast(Any, sympy)
+
+
+@lru_cache(maxsize=4096)
+def to_sympy(extent: Extent) -> Expr:
+    """Turn an extent into an expression over symbols that are non-negative integers.
+
+    Examples
+    --------
+    >>> from einsum_cascade.cascade.extent import ceil_div, symbol
+    >>> to_sympy(ceil_div(symbol("M"), symbol("M0")) * symbol("P"))
+    P*ceiling(M/M0)
+
+    """
+    total = _sympy.Integer(0)
+    for monomial, coefficient in extent.terms:
+        factors = [_symbol(atom) if isinstance(atom, str) else _quotient(atom) for atom in monomial]
+        total += _sympy.Mul(_sympy.Integer(coefficient), *factors)
+    return total
+
+
+@lru_cache(maxsize=1024)
+def _symbol(name: str) -> Expr:
+    return _sympy.Symbol(name, integer=True, nonnegative=True)
+
+
+def _quotient(atom: Any) -> Expr:
+    return _sympy.ceiling(to_sympy(atom.numerator) / to_sympy(atom.denominator))
+
+
+def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
+    """Return the exact integer that an expression has at given extents.
+
+    Raises
+    ------
+    AnalysisError
+        A rank has no extent.
+
+    """
+    values = {symbol: extents[str(symbol)] for symbol in symbols_of(expression).values() if str(symbol) in extents}
+    value = cast(Any, expression).subs(values).doit()
+    if not value.is_Integer:
+        missing = ", ".join(sorted(symbols_of(value)))
+        raise AnalysisError(f"ranks {missing} must have an extent to evaluate {expression}; give it with --set")
+    return int(value)
+
+
+def symbols_of(expression: Expr) -> dict[str, Any]:
+    """Return the symbols of an expression by name."""
+    return {str(symbol): symbol for symbol in cast(Any, expression).free_symbols}
+
+
+def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
+    """Tell whether an expression grows without bound when the given ranks do.
+
+    Examples
+    --------
+    >>> from einsum_cascade.cascade.extent import symbol
+    >>> m, w = to_sympy(symbol("M")), to_sympy(symbol("W"))
+    >>> grows_with(m * w, {"M"}), grows_with(smallest(m, w), {"M"})
+    (True, False)
+
+    """
+    present = {symbol: _sympy.oo for name, symbol in symbols_of(expression).items() if name in set(ranks)}
+    return bool(present) and not cast(Any, expression).subs(present).is_finite
+
+
+def product_of(factors: Iterable[Expr]) -> Expr:
+    """Return a product; 1 for none."""
+    return cast(Any, reduce(lambda a, b: cast(Any, a) * b, factors, _sympy.Integer(1)))
+
+
+def smallest(*values: Expr) -> Expr:
+    """Return the minimum."""
+    return _sympy.Min(*values)
+
+
+def largest(*values: Expr) -> Expr:
+    """Return the maximum."""
+    return _sympy.Max(*values)
+
+
+def positive_part(value: Expr) -> Expr:
+    """Return the value, or 0 if it is negative."""
+    return _sympy.Max(value, 0)
+
+
+def triangle(value: Expr) -> Expr:
+    """Return 1 + 2 + ... + value, and 0 for a negative value."""
+    clipped = cast(Any, positive_part(value))
+    return clipped * (clipped + 1) / 2
