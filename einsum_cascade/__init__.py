@@ -1,5 +1,111 @@
-"""Attention algorithms as cascades of Einsums."""
+"""Attention algorithms as cascades of Einsums: what any implementation must do, proved before any hardware is chosen.
 
-__all__ = ["__version__"]
+Examples
+--------
+>>> from einsum_cascade import analyse, cascade
+>>> @cascade
+... def norm(c, M, P):
+...     m, p = c.ranks(m=M, p=P)
+...     X = c.input("X", m, p)
+...     c.S[p] = X[m, p].sum(m)
+...     c.Y[m, p] = X[m, p] / c.S[p]
+...     return c.Y
+>>> analyse(norm).of("X", "M").count
+2
+
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from einsum_cascade.analysis.bounds import Bounds, analyse
+    from einsum_cascade.analysis.passes import passes
+    from einsum_cascade.cascade import parse
+    from einsum_cascade.cascade.builder import CascadeBuilder, cascade, where
+    from einsum_cascade.cascade.extents import resolve_extents
+    from einsum_cascade.cascade.formats import Format
+    from einsum_cascade.cascade.functions import (
+        absolute,
+        clamp,
+        cos,
+        exp,
+        expsub,
+        floor,
+        gelu,
+        log,
+        maximum,
+        minimum,
+        operator,
+        relu,
+        rsqrt,
+        select,
+        sigmoid,
+        sin,
+        sqrt,
+        square,
+        tanh,
+    )
+    from einsum_cascade.cascade.interpreter import evaluate, random_inputs
+    from einsum_cascade.cascade.ir import Cascade
+
+__all__ = [
+    "Bounds",
+    "Cascade",
+    "CascadeBuilder",
+    "Format",
+    "__version__",
+    "absolute",
+    "analyse",
+    "cascade",
+    "clamp",
+    "cos",
+    "evaluate",
+    "exp",
+    "expsub",
+    "floor",
+    "gelu",
+    "log",
+    "maximum",
+    "minimum",
+    "operator",
+    "parse",
+    "passes",
+    "random_inputs",
+    "relu",
+    "resolve_extents",
+    "rsqrt",
+    "select",
+    "sigmoid",
+    "sin",
+    "sqrt",
+    "square",
+    "tanh",
+    "where",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Bounds": "analysis.bounds",
+    "Cascade": "cascade.ir",
+    "CascadeBuilder": "cascade.builder",
+    "Format": "cascade.formats",
+    "analyse": "analysis.bounds",
+    "evaluate": "cascade.interpreter",
+    "parse": "cascade",
+    "passes": "analysis.passes",
+    "random_inputs": "cascade.interpreter",
+    "resolve_extents": "cascade.extents",
+    "where": "cascade.builder",
+}
+"""The modules of the public names; those not listed are operators, in `cascade.functions`."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that importing the package costs nothing."""
+    if name == "cascade":
+        return import_module("einsum_cascade.cascade")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'cascade.functions')}"), name)

@@ -1,10 +1,250 @@
-"""The command line. Placeholder: it answers every call with the version."""
+"""The command line: `einsum-cascade COMMAND ...`.
+
+Every command is a thin function: read arguments, call the library, print a table or JSON. Exit codes: 0 done; 1 the
+answer is no; 2 the user's mistake; 3 a tool is missing or failed.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
 
 from einsum_cascade import __version__
+from einsum_cascade.errors import CascadeError, SourceError, ToolError, UsageError
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from einsum_cascade.cascade.ir import Cascade
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="einsum-cascade",
+    version=__version__,
+    help="From an attention algorithm's equations to what any implementation of it must do.",
+)
+
+type Settings = Annotated[
+    list[str], Parameter(name="--set", negative="", help="Extents, as RANK=NUMBER[,...]; may be repeated.")
+]
+type Inputs = Annotated[
+    list[str], Parameter(name="--input", negative="", help="Input tensors, as NAME=FILE.npy; may be repeated.")
+]
+type Operators = Annotated[
+    list[str], Parameter(name="--operators", negative="", help="Python files that register operators.")
+]
+type AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+type CascadeName = Annotated[str, Parameter(help="A zoo name, a .cascade file, or file.py:name.")]
 
 
-def main() -> None:
-    """Print the version."""
-    print(__version__)
+@app.command
+def zoo(*, as_json: AsJson = False) -> None:
+    """List the cascades that come with the package."""
+    from einsum_cascade import zoo as library
+
+    entries = library.entries()
+    if as_json:
+        _print_json([{"name": e.name, "title": e.title, "citation": e.citation} for e in entries])
+        return
+    from einsum_cascade.terminal.tables import print_all, zoo_table
+
+    print_all(zoo_table((e.name, e.title, e.citation) for e in entries))
+
+
+@app.command
+def show(
+    cascade: CascadeName,
+    *,
+    settings: Settings | None = None,
+    inputs: Inputs | None = None,
+    operators: Operators | None = None,
+    notation: Annotated[Literal["text", "latex", "html"], Parameter(name="--format")] = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Print a cascade as text, LaTeX or HTML, and the extents that are known."""
+    from einsum_cascade.cascade.html import to_html
+    from einsum_cascade.cascade.latex import to_latex
+    from einsum_cascade.cascade.text import to_text
+
+    found = _load(cascade, operators)
+    extents = _known(found, settings, inputs)
+    if as_json:
+        forms = {"text": to_text(found), "latex": to_latex(found), "html": to_html(found)}
+        outputs = list(found.outputs)
+        given = [tensor.name for tensor in found.inputs]
+        _print_json({"cascade": found.name, "inputs": given, "outputs": outputs, "extents": extents} | forms)
+        return
+    print({"text": to_text, "latex": to_latex, "html": to_html}[notation](found))
+    if extents:
+        print("# extents: " + ", ".join(f"{rank} = {extent}" for rank, extent in extents.items()))
+
+
+@app.command
+def bounds(
+    cascade: CascadeName,
+    *,
+    settings: Settings | None = None,
+    inputs: Inputs | None = None,
+    operators: Operators | None = None,
+    capacity: Annotated[str | None, Parameter(help="On-chip capacity, such as 16MiB.")] = None,
+    word_bytes: Annotated[int, Parameter(help="Bytes of a word.")] = 2,
+    everything: Annotated[bool, Parameter(name="--all", negative="", help="Show computed tensors too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how often any implementation must walk over each tensor, why, what it must hold, and what it must move."""
+    from einsum_cascade.analysis.bounds import analyse, to_json, with_free_ranks
+    from einsum_cascade.units import parse_bytes
+
+    words = None
+    if capacity is not None:
+        try:
+            words = parse_bytes(capacity) // _positive(word_bytes, "--word-bytes")
+        except ValueError as error:
+            raise UsageError(f"--capacity: {error}") from None
+    found = _load(cascade, operators)
+    extents = _known(found, settings, inputs)
+    free = frozenset(_settings(settings)) & frozenset(rank.name for rank in found.ranks if rank.extent is not None)
+    report = to_json(analyse(with_free_ranks(found, free)), extents, words)
+    if as_json:
+        _print_json(report)
+        return
+    from einsum_cascade.terminal.tables import bounds_tables, print_all
+
+    given = {tensor.name for tensor in found.inputs}
+    print(f"cascade {found.name}" + (f": {found.documentation.splitlines()[0]}" if found.documentation else ""))
+    print_all(bounds_tables(report, lambda tensor: everything or tensor in given))
+
+
+@app.command
+def run(
+    cascade: CascadeName,
+    *,
+    settings: Settings | None = None,
+    inputs: Inputs | None = None,
+    operators: Operators | None = None,
+    seed: Annotated[int, Parameter(help="Seed of the inputs that are drawn at random.")] = 0,
+    dtype: Annotated[str, Parameter(help="Number format: float64, float32, fp16, bf16, fp8_e4m3, e5m10, ...")] = "float64",
+    output: Annotated[Path | None, Parameter(help="Folder that gets one NAME.npy per output.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a cascade on given or random tensors."""
+    from einsum_cascade.cascade.extents import resolve_extents
+    from einsum_cascade.cascade.interpreter import evaluate, random_inputs
+    from einsum_cascade.terminal.arguments import load_inputs
+
+    found = _load(cascade, operators)
+    given = load_inputs(inputs or ())
+    extents = resolve_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
+    tensors = {**random_inputs(found, extents, seed, given), **given}
+    results = evaluate(found, tensors, extents, dtype=dtype)
+    files = _write(results, output)
+    summary = {name: _summary(array) | files.get(name, {}) for name, array in results.items()}
+    if as_json:
+        drawn = [tensor.name for tensor in found.inputs if tensor.name not in given]
+        head = {"cascade": found.name, "extents": extents, "dtype": dtype, "seed": seed, "random_inputs": drawn}
+        _print_json(head | {"outputs": summary})
+        return
+    from einsum_cascade.terminal.tables import print_all, run_table
+
+    print(f"cascade {found.name} in {dtype}, " + ", ".join(f"{rank} = {n}" for rank, n in extents.items()))
+    print_all(run_table(summary))
+
+
+def _load(cascade: str, operators: Sequence[str] | None) -> "Cascade":
+    from einsum_cascade.terminal.arguments import load_cascade
+
+    return load_cascade(cascade, operators or ())
+
+
+def _settings(settings: Sequence[str] | None) -> dict[str, int]:
+    from einsum_cascade.terminal.arguments import parse_settings
+
+    return parse_settings(settings or ())
+
+
+def _known(cascade: "Cascade", settings: Sequence[str] | None, inputs: Sequence[str] | None) -> dict[str, int]:
+    """Return the extents that the arguments determine; other ranks stay symbols."""
+    from einsum_cascade.cascade.extents import known_extents
+    from einsum_cascade.terminal.arguments import load_inputs
+
+    given = load_inputs(inputs) if inputs else {}
+    return known_extents(cascade, _settings(settings), {name: array.shape for name, array in given.items()})
+
+
+def _positive(value: int, option: str) -> int:
+    if value < 1:
+        raise UsageError(f"{option} must be at least 1, not {value}")
+    return value
+
+
+def _write(results: dict[str, Any], folder: Path | None) -> dict[str, dict[str, str]]:
+    if folder is None:
+        return {}
+    import numpy as np
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in results.items():
+            np.save(folder / f"{name}.npy", array)
+    except OSError as error:
+        raise UsageError(f"--output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
+    return {name: {"file": str(folder / f"{name}.npy")} for name in results}
+
+
+def _summary(array: Any) -> dict[str, Any]:
+    import numpy as np
+
+    values = np.asarray(array, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        numbers = [float(f(values)) if values.size else None for f in (np.min, np.mean, np.max)]
+    least, mean, greatest = numbers
+    return {"shape": list(values.shape), "least": least, "mean": mean, "greatest": greatest}
+
+
+def _print_json(value: Any) -> None:
+    """Print strict JSON: numbers that it does not know become strings."""
+    print(json.dumps(_strict(value), indent=2))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_guarded(lambda: app(arguments, exit_on_error=False, print_error=False)))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    """Run a command and turn every error into one sentence on stderr and an exit code."""
+    try:
+        command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except CycloptsError as error:
+        print(f"einsum-cascade: {_one_line(str(error))}; see einsum-cascade --help", file=sys.stderr)
+        return 2
+    except SourceError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except CascadeError as error:
+        print(f"einsum-cascade: {error}", file=sys.stderr)
+        return 3 if isinstance(error, ToolError) else 2
+    return 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")

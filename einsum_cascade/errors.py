@@ -19,6 +19,7 @@ __all__ = [
     "ToolError",
     "ToolFailedError",
     "ToolMissingError",
+    "UsageError",
 ]
 
 
@@ -97,6 +98,10 @@ class CheckError(SourceError):
 
 class EvaluationError(CascadeError):
     """A cascade cannot be evaluated on the given extents and tensors."""
+
+
+class UsageError(CascadeError):
+    """An argument on the command line has no meaning."""
 
 
 class AnalysisError(CascadeError):

@@ -97,4 +97,4 @@ def hull(first: Box, second: Box) -> Box | None:
 
 def renamed(box: Box, rename: Callable[[Side], Side | None]) -> Box:
     """Express a box relative to other coordinates; a side whose coordinate is gone covers everything."""
-    return tuple(None if side is None else rename(side) for side in box)
+    return tuple([None if side is None else rename(side) for side in box])

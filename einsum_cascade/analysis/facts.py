@@ -106,7 +106,11 @@ class Facts:
         """Understand every read and every left side."""
         self.cascade = cascade
         self.nest: Nest = loop_nest(cascade)
-        self.accesses = tuple(tuple(self._access(read) for read in einsum.reads) for einsum in cascade.einsums)
+        self.accesses = tuple(tuple(map(self._access, einsum.all_reads)) for einsum in cascade.einsums)
+        self.readers: defaultdict[str, list[int]] = defaultdict(list)
+        for at, accesses in enumerate(self.accesses):
+            for name in dict.fromkeys(access.tensor for access in accesses):
+                self.readers[name].append(at)
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 

@@ -15,7 +15,7 @@ from einsum_cascade.analysis.domain import Domain
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import PassBound
 from einsum_cascade.analysis.positions import Order, Phase
-from einsum_cascade.analysis.symbolic import Expr, grows_with, product_of, to_sympy
+from einsum_cascade.analysis.symbolic import Expr, grows_with, product_of, sum_of, to_sympy
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, constant, symbol
 from einsum_cascade.cascade.ir import Tensor
@@ -93,7 +93,8 @@ class _Held:
 def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> tuple[Footprint, ...]:
     """Return the footprint of every pass of a bound; one that stands for all passes if the count grows."""
     numbers = (bound.timing.count,) if bound.timing.growing else range(1, bound.timing.count + 1)
-    held = [tuple(_held(facts, domains, bound, number)) for number in numbers]
+    uses = list(_uses(facts, bound))
+    held = [tuple(_held(facts, domains, bound, uses, number)) for number in numbers]
     per = _riding_along(facts, bound, [entry for entries in held for entry in entries])
     growing = growing_ranks(facts, bound)
     found: list[Footprint] = []
@@ -102,16 +103,12 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
             Live(e.tensor, product_of(size for rank, size in e.sizes if rank not in per), e.reason, e.words)
             for e in entries
         )
-        elements = _total([entry.elements for entry in live])
-        words = _total([entry.words for entry in live])
+        elements = sum_of(entry.elements for entry in live)
+        words = sum_of(entry.words for entry in live)
         depends = grows_with(elements, growing)
         target = bound.target
         found.append(Footprint(target.tensor, target.rank, number, elements, per, depends, live, words))
     return tuple(found)
-
-
-def _total(values: list[Expr]) -> Expr:
-    return cast(Any, sum(cast(Any, values), to_sympy(ZERO)))
 
 
 def growing_ranks(facts: Facts, bound: PassBound) -> frozenset[str]:
@@ -156,17 +153,64 @@ def _extent_of(facts: Facts, tensor: str, axes: tuple[int, ...]) -> Extent:
     return extent
 
 
-def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, number: int) -> Iterator[_Held]:
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """When a tensor is made and when it is read, with respect to one target.
+
+    Parameters
+    ----------
+    tensor
+        The tensor.
+    carrier
+        The dimensions that carry the rank; none outside the family.
+    made, phase
+        The pass and phase that complete it; pass 0 for a target that is given.
+    folds
+        Whether its own reduction is what completes it.
+    reads
+        Pass and phase of every Einsum that reads it.
+    spreads
+        By pass, the least and greatest offsets at which it is read.
+
+    """
+
+    tensor: Tensor
+    carrier: tuple[int, ...]
+    made: int
+    phase: Phase
+    folds: bool
+    reads: tuple[tuple[int, Phase], ...]
+    spreads: dict[int, list[tuple[Extent, Extent]]]
+
+
+def _uses(facts: Facts, bound: PassBound) -> Iterator[_Use]:
+    """Yield the use of the target and of every tensor that depends on it."""
     for tensor in facts.cascade.tensors:
-        if tensor.name != bound.target.tensor and not bound.timing.state(tensor.name).pieces:
+        is_target = tensor.name == bound.target.tensor
+        pieces = bound.timing.state(tensor.name).pieces
+        if not pieces and not is_target:
             continue
-        reason = _reason(facts, bound, tensor, number)
+        made, phase = (pieces[0].number, pieces[0].phase) if pieces else (0, Phase.START)
+        folds = bool(pieces) and pieces[0].ended == facts.producer.get(tensor.name)
+        carrier = _carrier(bound, tensor)
+        times = [(at, bound.timing.points[at]) for at in facts.readers[tensor.name] if at in bound.timing.points]
+        spreads: dict[int, list[tuple[Extent, Extent]]] = {}
+        for at, time in times if len(carrier) == 1 else ():
+            spreads.setdefault(time.number, []).extend(_spreads(facts, at, tensor.name, carrier[0]))
+        reads = tuple((time.number, time.fires) for _, time in times)
+        yield _Use(tensor, carrier, made, phase, folds, reads, spreads)
+
+
+def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, uses: list[_Use], number: int) -> Iterator[_Held]:
+    for use in uses:
+        tensor = use.tensor
+        reason = _reason(bound, use, number)
         if reason:
             sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=reason in ("fiber", "summary"))
             words = _words_not_kept(facts, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
             yield _Held(tensor.name, reason, sizes, words)
-        elif (window := _window(facts, bound, tensor, number)).value != 0:
-            axis = _carrier(bound, tensor)[0]
+        elif (window := _window(use.spreads.get(number, []))).value != 0:
+            axis = use.carrier[0]
             sizes = tuple((d.rank, to_sympy(d.extent)) for at, d in enumerate(tensor.dimensions) if at != axis)
             yield _Held(tensor.name, "window", (*sizes, ("", to_sympy(window))), to_sympy(ZERO))
 
@@ -179,35 +223,26 @@ def _carrier(bound: PassBound, tensor: Tensor) -> tuple[int, ...]:
     return carriers[0] if carriers else ()
 
 
-def _readers(facts: Facts, tensor: str) -> Iterator[int]:
-    return (at for at, accesses in enumerate(facts.accesses) if any(access.tensor == tensor for access in accesses))
-
-
-def _reason(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> str:
+def _reason(bound: PassBound, use: _Use, number: int) -> str:
     """Return why a tensor is live during a pass, or nothing."""
-    points = bound.timing.points
-    times = [points[at] for at in _readers(facts, tensor.name) if at in points]
-    is_target = tensor.name == bound.target.tensor
-    pieces = bound.timing.state(tensor.name).pieces
-    made, phase = (pieces[0].number, pieces[0].phase) if pieces else (0, Phase.START)
-    is_iterative = tensor.generation_axis is not None
-    is_read_later = any(time.number > number for time in times)
-    if is_target or (_carrier(bound, tensor) and not is_iterative):
+    is_target = use.tensor.name == bound.target.tensor
+    is_iterative = use.tensor.generation_axis is not None
+    is_read_later = any(other > number for other, _ in use.reads)
+    if is_target or (use.carrier and not is_iterative):
         if is_target and bound.timing.growing:
             return "fiber"
-        was_there = any(time.number <= number for time in times) if is_target else made <= number
+        was_there = any(other <= number for other, _ in use.reads) if is_target else use.made <= number
         return "fiber" if was_there and is_read_later else ""
-    if made > number:
+    if use.made > number:
         return ""
     if is_iterative:
-        return "running" if made == number or is_read_later or any(t.number == number for t in times) else ""
-    if phase is Phase.ALONG:
-        in_time = Phase.ALONG if made == number else Phase.START
-        return "summary" if any((time.number, time.fires) > (number, in_time) for time in times) else ""
-    if made == number:
-        folds = pieces[0].ended == facts.producer[tensor.name]
-        return "accumulator" if folds else ""
-    return "result" if any(time.number >= number for time in times) else ""
+        return "running" if use.made == number or any(other >= number for other, _ in use.reads) else ""
+    if use.phase is Phase.ALONG:
+        in_time = Phase.ALONG if use.made == number else Phase.START
+        return "summary" if any(read > (number, in_time) for read in use.reads) else ""
+    if use.made == number:
+        return "accumulator" if use.folds else ""
+    return "result" if any(other >= number for other, _ in use.reads) else ""
 
 
 def _sizes(
@@ -246,26 +281,21 @@ def _words_not_kept(
     return cast(Any, once) * (2 if made >= number or tensor.name == bound.target.tensor else 1)
 
 
-def _window(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> Extent:
-    """Return over how many positions the reads of a tensor spread during a pass."""
-    carrier = _carrier(bound, tensor)
-    if len(carrier) != 1:
+def _window(spreads: list[tuple[Extent, Extent]]) -> Extent:
+    """Return over how many positions reads spread."""
+    if not spreads:
         return ZERO
-    ends: list[tuple[Extent, Extent]] = []
-    for at in _readers(facts, tensor.name):
-        time = bound.timing.points.get(at)
-        if time is None or time.number != number:
-            continue
-        for access in (access for access in facts.accesses[at] if access.tensor == tensor.name):
-            position = access.positions[carrier[0]]
-            if position.order is Order.ALONG:
-                ends.append(_spread(facts, access.indices[carrier[0]], position.variables[0]))
-    if not ends:
-        return ZERO
-    lows, highs = [low for low, _ in ends], [high for _, high in ends]
+    lows, highs = [low for low, _ in spreads], [high for _, high in spreads]
     low = next((a for a in lows if all((b - a).is_nonnegative() for b in lows)), lows[0])
     high = next((a for a in highs if all((a - b).is_nonnegative() for b in highs)), highs[0])
     return high - low
+
+
+def _spreads(facts: Facts, at: int, tensor: str, axis: int) -> Iterator[tuple[Extent, Extent]]:
+    """Yield the least and greatest offset of every read of a tensor by an Einsum."""
+    for access in facts.accesses[at]:
+        if access.tensor == tensor and access.positions[axis].order is Order.ALONG:
+            yield _spread(facts, access.indices[axis], access.positions[axis].variables[0])
 
 
 def _spread(facts: Facts, index: Affine, along: str) -> tuple[Extent, Extent]:

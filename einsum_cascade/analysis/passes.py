@@ -4,20 +4,22 @@ Definition: DESIGN section 4, after FuseMax (arXiv 2406.10491), Sec. III-A. A co
 function that it computes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
 from einsum_cascade.analysis.timing import Barrier, Timing, time_cascade
-from einsum_cascade.cascade.extent import ZERO, Extent, ceil_div, constant, symbol
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError
 
 __all__ = ["PassBound", "Via", "all_passes", "find_target", "pass_bound", "passes"]
 
-type _Counter = Callable[[Mapping[str, int]], int]
+type _Counter = Callable[..., int]
 
 _STEADY = 8
 """Generations after which a recurrence that settles at all has settled: boxes widen after four."""
@@ -37,7 +39,7 @@ class Via:
     """
 
     variables: tuple[str, ...]
-    count: Extent
+    count: Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class PassBound:
     target
         The tensor and the rank.
     count
-        The passes: a number, or an extent if every generation of an iterative rank adds some.
+        The passes: a number, or an expression if every generation of an iterative rank adds some.
     is_exact
         False if the count is only a lower bound.
     doubts
@@ -64,7 +66,7 @@ class PassBound:
     """
 
     target: Target
-    count: Extent
+    count: Expr
     is_exact: bool
     doubts: tuple[str, ...]
     via: tuple[Via, ...]
@@ -76,9 +78,9 @@ class PassBound:
         if self.timing.growing:
             return (tuple(dict.fromkeys(cascade.einsums[at].tensor for at in sorted(self.timing.points))),)
         last = max((time.number for time in self.timing.points.values()), default=0)
+        points = sorted(self.timing.points.items())
         names = (
-            (cascade.einsums[at].tensor for at, time in sorted(self.timing.points.items()) if time.number == number)
-            for number in range(1, last + 1)
+            (cascade.einsums[at].tensor for at, time in points if time.number == now) for now in range(1, last + 1)
         )
         return tuple(tuple(dict.fromkeys(group)) for group in names)
 
@@ -143,63 +145,65 @@ def _witness(timing: Timing) -> tuple[Barrier, ...]:
     return max(causes, key=lambda cause: cause.number).chain() if causes else ()
 
 
-def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Extent, Timing, bool]:
+def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Expr, Timing, bool]:
     """Return the count, the timing of few generations, and whether the count is known for all extents."""
-    ranks = {facts.cascade.rank_of[name] for name in facts.loop_variables}
-    timing = time_cascade(facts, target, via, dict.fromkeys(ranks, _STEADY))
+    ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
+    timing = time_cascade(facts, target, via, ranks)
     if not timing.growing:
-        return constant(timing.count), timing, True
-
-    def at(generations: Mapping[str, int]) -> int:
-        return time_cascade(facts, target, via, {**dict.fromkeys(ranks, _STEADY), **generations}).count
-
+        return number(timing.count), timing, True
     growing = tuple(sorted(timing.growing))
-    few = time_cascade(facts, target, via, {**dict.fromkeys(ranks, _STEADY), **dict.fromkeys(growing, 2)})
-    low, high = dict.fromkeys(growing, _STEADY - 3), dict.fromkeys(growing, _STEADY)
-    for fitted in (_multilinear(at, growing), *(_stepped(at, growing[0], step) for step in range(2, 5))):
-        if all(fitted.evaluate(generations) == at(generations) for generations in _probes(growing)):
-            return fitted, few, True
-    return constant(min(at(low), at(high))), few, False
+
+    @cache
+    def at(*generations: int) -> int:
+        return time_cascade(facts, target, via, {**ranks, **dict(zip(growing, generations, strict=True))}).count
+
+    few = time_cascade(facts, target, via, {**ranks, **dict.fromkeys(growing, 2)})
+    for formula in _formulas(at, growing):
+        if all(formula.evaluate(dict(zip(growing, probe, strict=True))) == at(*probe) for probe in _probes(growing)):
+            return to_sympy(formula), few, True
+    return number(at(*(_STEADY for _ in growing))), few, False
 
 
-def _probes(growing: tuple[str, ...]) -> Iterator[dict[str, int]]:
+def _formulas(at: _Counter, growing: tuple[str, ...]) -> Iterator[Extent]:
+    """Yield formulas that may describe how a count grows with the generations."""
+    yield _multilinear(at, growing)
+    if len(growing) == 1:
+        for step in range(2, 5):
+            yield _stepped(at, growing[0], step)
+
+
+def _probes(growing: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
     """Yield generation counts to check a formula at."""
     for offset in range(4):
-        yield {rank: _STEADY + (offset if at % 2 == 0 else 3 - offset) for at, rank in enumerate(growing)}
+        yield tuple(_STEADY + (offset if at % 2 == 0 else 3 - offset) for at in range(len(growing)))
 
 
 def _multilinear(at: _Counter, growing: tuple[str, ...]) -> Extent:
     """Return the polynomial, linear in every rank, through the counts at the corners of a box of generations."""
     low = _STEADY - 3
     total = ZERO
-    for subset in product((False, True), repeat=len(growing)):
-        chosen = [rank for rank, is_in in zip(growing, subset, strict=True) if is_in]
-        slope = _difference(at, growing, chosen, low)
-        term = constant(slope)
-        for rank in chosen:
-            term *= symbol(rank) - constant(low)
+    for chosen in product((0, 1), repeat=len(growing)):
+        term = constant(_difference(at, chosen, low))
+        for rank, is_chosen in zip(growing, chosen, strict=True):
+            term *= symbol(rank) - constant(low) if is_chosen else ONE
         total += term
     return total
 
 
-def _difference(at: _Counter, growing: Iterable[str], chosen: list[str], low: int) -> int:
+def _difference(at: _Counter, chosen: tuple[int, ...], low: int) -> int:
     """Return the mixed difference of the count over unit steps in the chosen ranks."""
-    total = 0
-    for steps in product((0, 1), repeat=len(chosen)):
-        sign = (-1) ** (len(chosen) - sum(steps))
-        offsets = dict(zip(chosen, steps, strict=True))
-        total += sign * at({rank: low + offsets.get(rank, 0) for rank in growing})
-    return total
+    corners = product(*(range(is_chosen + 1) for is_chosen in chosen))
+    return sum((-1) ** (sum(chosen) - sum(corner)) * at(*(low + step for step in corner)) for corner in corners)
 
 
 def _stepped(at: _Counter, rank: str, step: int) -> Extent:
     """Return a count that grows once in `step` generations, fitted at multiples of the step."""
     low = 2 * step
-    slope = at({rank: low + step}) - at({rank: low})
+    slope = at(low + step) - at(low)
     best = ZERO
     for shift in range(step):
         quotient = ceil_div(symbol(rank) - constant(shift), constant(step))
-        best = constant(slope) * (quotient - constant(2)) + constant(at({rank: low + shift}))
-        if all(best.evaluate({rank: low + k}) == at({rank: low + k}) for k in range(2 * step)):
+        best = constant(slope) * (quotient - constant(2)) + constant(at(low + shift))
+        if all(best.evaluate({rank: low + k}) == at(low + k) for k in range(2 * step)):
             break
     return best

@@ -12,7 +12,7 @@ import sympy
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Expr", "evaluate", "grows_with", "largest", "positive_part", "product_of", "smallest", "symbols_of", "to_sympy", "triangle"]
+__all__ = ["Expr", "evaluate", "grows_with", "largest", "number", "positive_part", "product_of", "smallest", "substitute", "sum_of", "symbols_of", "to_sympy", "triangle"]
 
 type Expr = sympy.Expr
 
@@ -46,6 +46,11 @@ def _quotient(atom: Any) -> Expr:
     return _sympy.ceiling(to_sympy(atom.numerator) / to_sympy(atom.denominator))
 
 
+def number(value: int) -> Expr:
+    """Return an integer as an expression."""
+    return _sympy.Integer(value)
+
+
 def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
     """Return the exact integer that an expression has at given extents.
 
@@ -55,12 +60,17 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
         A rank has no extent.
 
     """
-    values = {symbol: extents[str(symbol)] for symbol in symbols_of(expression).values() if str(symbol) in extents}
-    value = cast(Any, expression).subs(values).doit()
+    value = cast(Any, substitute(expression, extents))
     if not value.is_Integer:
         missing = ", ".join(sorted(symbols_of(value)))
         raise AnalysisError(f"ranks {missing} must have an extent to evaluate {expression}; give it with --set")
     return int(value)
+
+
+def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
+    """Replace the ranks whose extents are known."""
+    values = {symbol: extents[name] for name, symbol in symbols_of(expression).items() if name in extents}
+    return cast(Any, expression).subs(values).doit() if values else expression
 
 
 def symbols_of(expression: Expr) -> dict[str, Any]:
@@ -86,6 +96,11 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
 def product_of(factors: Iterable[Expr]) -> Expr:
     """Return a product; 1 for none."""
     return cast(Any, reduce(lambda a, b: cast(Any, a) * b, factors, _sympy.Integer(1)))
+
+
+def sum_of(terms: Iterable[Expr]) -> Expr:
+    """Return a sum; 0 for none."""
+    return _sympy.Add(*terms)
 
 
 def smallest(*values: Expr) -> Expr:

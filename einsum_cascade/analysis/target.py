@@ -69,4 +69,4 @@ def via_of(cascade: Cascade, target: Target, read: Read) -> tuple[str, ...]:
 
 def reads_of_target(target: Target, einsum: Einsum) -> Iterator[Read]:
     """Yield the reads of the target's tensor."""
-    return (read for read in einsum.reads if read.tensor == target.tensor)
+    return (read for read in einsum.all_reads if read.tensor == target.tensor)

@@ -206,7 +206,7 @@ class _Timer:
             return
         point = _Point.of(self.facts, einsum, operand)
         self.timing.doubts |= point.doubts
-        pieces = list(_fired(operand, point, number))
+        pieces = _latest(_fired(operand, point, number))
         self._store(einsum, _state(self.facts, einsum, operand, point, pieces))
         self._note(number, operand, pieces)
 
@@ -421,8 +421,21 @@ def _carriers(left: Left, positions: list[Position]) -> tuple[tuple[int, ...], .
     return tuple(dict.fromkeys(found))
 
 
+def _latest(pieces: Iterable[Piece]) -> list[Piece]:
+    """Keep the latest piece of every box."""
+    best: dict[Box, Piece] = {}
+    for piece in pieces:
+        other = best.get(piece.box)
+        if other is None or (other.number, other.phase) < (piece.number, piece.phase):
+            best[piece.box] = piece
+    return list(best.values())
+
+
 def _pruned(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     """Drop what another piece implies, and join neighbours."""
+    pieces = _latest(pieces)
+    if len(pieces) == 1:
+        return tuple(pieces)
     kept: list[Piece] = []
     for piece in sorted(pieces, key=lambda p: (-p.number, -p.phase)):
         if any(covers(other.box, piece.box) for other in kept):

@@ -89,7 +89,7 @@ class Dimension:
         return symbol(self.rank) + ONE if self.is_generational else symbol(self.rank)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tensor:
     """A tensor of the cascade.
 
@@ -116,7 +116,7 @@ class Tensor:
         """Whether the user supplies it."""
         return self.role != "computed"
 
-    @property
+    @cached_property
     def generation_axis(self) -> int | None:
         """Position of the generational dimension, None if there is none."""
         return next((axis for axis, d in enumerate(self.dimensions) if d.is_generational), None)
@@ -251,6 +251,11 @@ class Einsum:
     def reads(self) -> tuple[Read, ...]:
         """Every read of the expression and of `else`, in order, repetitions included; the filter's are apart."""
         return tuple(reads_of(self.expression)) + (tuple(reads_of(self.otherwise)) if self.otherwise else ())
+
+    @property
+    def all_reads(self) -> tuple[Read, ...]:
+        """Every read, those of the filter last."""
+        return self.reads + (tuple(reads_of_predicate(self.where)) if self.where else ())
 
     def __str__(self) -> str:
         return f"{self.tensor}[{', '.join(map(str, self.indices))}]"

@@ -7,7 +7,7 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.checker.indices import partition_of
 from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.extent import ONE, Extent, constant, symbol
-from einsum_cascade.cascade.ir import Dimension, Einsum, predicate_variables, reads_of_predicate
+from einsum_cascade.cascade.ir import Dimension, Einsum, predicate_variables
 from einsum_cascade.errors import Span
 
 __all__ = ["check_bounds"]
@@ -16,7 +16,7 @@ __all__ = ["check_bounds"]
 def check_bounds(scope: Scope, einsums: list[Einsum]) -> None:
     """Report every index that can leave its tensor, and regions that may overlap."""
     for einsum in einsums:
-        for read in (*einsum.reads, *(reads_of_predicate(einsum.where) if einsum.where else ())):
+        for read in einsum.all_reads:
             _check_access(scope, einsum, read.tensor, read.indices, read.span)
         if (tensor := scope.tensors[einsum.tensor]) is not None and tensor.is_declared:
             _check_access(scope, einsum, einsum.tensor, einsum.indices, einsum.span)

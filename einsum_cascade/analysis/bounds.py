@@ -1,0 +1,195 @@
+"""The bound report: passes, footprints, operations and traffic of one cascade, in one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+from einsum_cascade.analysis.domain import domains
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
+from einsum_cascade.analysis.operations import OperationCount, count_operations
+from einsum_cascade.analysis.passes import PassBound, all_passes, find_target
+from einsum_cascade.analysis.symbolic import Expr, grows_with, substitute, sum_of
+from einsum_cascade.analysis.traffic import Traffic, capacity_traffic, compulsory_traffic
+from einsum_cascade.analysis.witness import sentences
+from einsum_cascade.cascade.ir import Cascade, Rank
+from einsum_cascade.errors import AnalysisError
+
+__all__ = ["Bounds", "analyse", "to_json", "with_free_ranks"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What can be said of a cascade before any hardware is chosen.
+
+    Parameters
+    ----------
+    cascade
+        The cascade.
+    passes
+        Of every tensor along every rank that it carries.
+    fibers
+        For each of them, a bound on the length of the fiber that is read.
+    footprints
+        For each of them, one per pass.
+    operations
+        Of every Einsum and operator.
+    traffic
+        Compulsory words per tensor.
+
+    """
+
+    cascade: Cascade
+    facts: Facts
+    passes: tuple[PassBound, ...]
+    fibers: tuple[Expr, ...]
+    footprints: tuple[tuple[Footprint, ...], ...]
+    operations: tuple[OperationCount, ...]
+    traffic: tuple[Traffic, ...]
+
+    @cached_property
+    def total_operations(self) -> Expr:
+        """Operations of all Einsums together."""
+        return sum_of(operation.count for operation in self.operations)
+
+    @cached_property
+    def total_words(self) -> Expr:
+        """Compulsory words of all tensors together."""
+        return sum_of(entry.words for entry in self.traffic)
+
+    @property
+    def intensity(self) -> Expr:
+        """Operations per compulsory word."""
+        return cast(Any, self.total_operations) / self.total_words
+
+    def capacity_traffic(self, extents: Mapping[str, int], capacity_words: int) -> tuple[Traffic, ...]:
+        """Return the words that a capacity adds; all ranks need an extent."""
+        missing = [rank.name for rank in self.cascade.ranks if rank.name not in extents]
+        if missing:
+            names = ", ".join(missing)
+            raise AnalysisError(f"a capacity needs the extent of every rank, but {names} has none; give it with --set")
+        pairs = tuple(zip(self.passes, self.footprints, strict=True))
+        return capacity_traffic(self.facts, pairs, extents, capacity_words)
+
+    def of(self, tensor: str, rank: str) -> PassBound:
+        """Return the pass bound of a tensor along a rank.
+
+        Raises
+        ------
+        AnalysisError
+            The tensor does not carry the rank.
+
+        """
+        return self.passes[self._position(tensor, rank)]
+
+    def witness(self, tensor: str, rank: str) -> tuple[str, ...]:
+        """Return why a tensor is passed over more than once along a rank, a sentence for each barrier."""
+        return tuple(sentences(self.cascade, self.of(tensor, rank)))
+
+    def footprints_of(self, tensor: str, rank: str) -> tuple[Footprint, ...]:
+        """Return what each pass over a tensor along a rank holds."""
+        return self.footprints[self._position(tensor, rank)]
+
+    def _position(self, tensor: str, rank: str) -> int:
+        target = find_target(self.cascade, tensor, rank)
+        return next(at for at, bound in enumerate(self.passes) if bound.target == target)
+
+
+def analyse(cascade: Cascade) -> Bounds:
+    """Analyse a cascade: passes with witnesses, footprints, operations, compulsory traffic."""
+    facts = Facts(cascade)
+    surviving = domains(facts)
+    bounds = all_passes(facts)
+    return Bounds(
+        cascade,
+        facts,
+        bounds,
+        tuple(fiber_bound(facts, surviving, bound) for bound in bounds),
+        tuple(footprints(facts, surviving, bound) for bound in bounds),
+        count_operations(facts, surviving),
+        compulsory_traffic(facts),
+    )
+
+
+def with_free_ranks(cascade: Cascade, names: frozenset[str]) -> Cascade:
+    """Return a cascade whose named ranks have no default any more, because the user gives them."""
+    ranks = tuple(Rank(rank.name) if rank.name in names and not rank.alias_of else rank for rank in cascade.ranks)
+    return replace(cascade, ranks=ranks)
+
+
+def to_json(
+    bounds: Bounds, extents: Mapping[str, int] | None = None, capacity_words: int | None = None
+) -> dict[str, Any]:
+    """Return the report as plain values.
+
+    Parameters
+    ----------
+    bounds
+        The report.
+    extents
+        Of the ranks that are known: their symbols are replaced.
+    capacity_words
+        If given, the traffic that this capacity adds is listed as well; all ranks need an extent then.
+
+    Raises
+    ------
+    AnalysisError
+        A capacity is given, but some rank has no extent.
+
+    """
+    known = extents or {}
+    traffic = list(bounds.traffic)
+    if capacity_words is not None:
+        traffic += bounds.capacity_traffic(known, capacity_words)
+
+    def plain(value: Expr) -> int | float | str:
+        found = cast(Any, substitute(value, known))
+        if found.is_Integer:
+            return int(found)
+        return float(found) if found.is_Number else str(found)
+
+    return {
+        "cascade": bounds.cascade.name,
+        "passes": [_pass_json(bounds, number, plain) for number in range(len(bounds.passes))],
+        "footprints": [_footprint_json(entry, plain) for group in bounds.footprints for entry in group],
+        "operations": [
+            {"einsum": o.einsum, "operator": o.operator, "count": plain(o.count), "exact": o.is_exact}
+            for o in bounds.operations
+        ],
+        "traffic": [{"tensor": t.tensor, "words": plain(t.words), "reason": t.reason} for t in traffic],
+        "intensity": plain(bounds.intensity),
+    }
+
+
+def _pass_json(bounds: Bounds, number: int, plain: Any) -> dict[str, Any]:
+    bound, fiber = bounds.passes[number], bounds.fibers[number]
+    return {
+        "tensor": bound.target.tensor,
+        "rank": bound.target.rank,
+        "count": plain(bound.count),
+        "exact": bound.is_exact,
+        "doubts": list(bound.doubts),
+        "via": [{"variables": list(via.variables), "count": plain(via.count)} for via in bound.via],
+        "witness": list(sentences(bounds.cascade, bound)),
+        "einsums": [list(group) for group in bound.groups(bounds.cascade)],
+        "fiber": {
+            "length": plain(fiber),
+            "depends_on_rank": grows_with(fiber, growing_ranks(bounds.facts, bound)),
+        },
+    }
+
+
+def _footprint_json(entry: Footprint, plain: Any) -> dict[str, Any]:
+    return {
+        "tensor": entry.tensor,
+        "rank": entry.rank,
+        "pass": entry.number,
+        "elements": plain(entry.elements),
+        "per": list(entry.per),
+        "depends_on_rank": entry.depends_on_rank,
+        "live": [
+            {"tensor": live.tensor, "elements": plain(live.elements), "reason": live.reason} for live in entry.live
+        ],
+        "words_if_not_kept": plain(entry.words),
+    }

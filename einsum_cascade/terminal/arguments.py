@@ -1,0 +1,125 @@
+"""Turn command-line arguments into values: cascades, extents, input tensors, operators."""
+
+import importlib.util
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from einsum_cascade.cascade import parse
+from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.errors import CascadeError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["load_cascade", "load_inputs", "parse_settings"]
+
+
+def load_cascade(argument: str, operator_files: Iterable[str] = ()) -> Cascade:
+    """Return the cascade that an argument names: a zoo name, a `.cascade` file, or `file.py:name`.
+
+    Raises
+    ------
+    UsageError
+        There is no such cascade.
+    SourceError
+        The file has mistakes.
+
+    """
+    from einsum_cascade import zoo
+
+    for file in operator_files:
+        _run_python(file)
+    path, _, name = argument.rpartition(":")
+    if path.endswith(".py"):
+        return _from_python(path, name)
+    if argument.endswith(".py"):
+        raise UsageError(f"a Python file must be followed by the name of its cascade, as {argument}:NAME")
+    if argument.endswith(".cascade") or "/" in argument:
+        return parse(_read_text(argument), argument)
+    try:
+        return zoo.load(argument)
+    except ValueError as error:
+        raise UsageError(f"{error}; a file must end in .cascade or be given as file.py:name") from None
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cascade file {path!r} must be readable, but is not: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"cascade file {path!r} must be UTF-8 text") from None
+
+
+def _from_python(path: str, name: str) -> Cascade:
+    module = _run_python(path)
+    found = getattr(module, name, None)
+    if isinstance(found, Cascade):
+        return found
+    known = sorted(key for key, value in vars(module).items() if isinstance(value, Cascade))
+    raise UsageError(f"{path!r} must define a cascade {name!r}; it defines {', '.join(known) or 'none'}")
+
+
+def _run_python(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise UsageError(f"Python file {path!r} must exist and end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except CascadeError:
+        raise
+    except Exception as error:
+        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == path), None)
+        line = error.lineno if isinstance(error, SyntaxError) else line
+        raise UsageError(f"{path}:{line or 1}: {type(error).__name__}: {error}") from None
+    return module
+
+
+def parse_settings(arguments: Iterable[str]) -> dict[str, int]:
+    """Read `--set M=4096,P=11`, given any number of times; the last value of a rank counts.
+
+    Raises
+    ------
+    UsageError
+        An entry is not a name and a whole number.
+
+    """
+    settings: dict[str, int] = {}
+    for entry in (part for argument in arguments for part in argument.split(",") if part.strip()):
+        name, equals, value = entry.partition("=")
+        try:
+            settings[name.strip()] = int(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise UsageError(f"--set must be given as RANK=NUMBER[,...], not {entry!r}") from None
+    return settings
+
+
+def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]":
+    """Read `--input Q=file.npy`, given any number of times.
+
+    Raises
+    ------
+    UsageError
+        An entry is not a name and a readable `.npy` file, or names a tensor twice.
+
+    """
+    import numpy as np
+
+    inputs: dict[str, np.ndarray[Any, Any]] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not equals or not name or not path:
+            raise UsageError(f"--input must be given as NAME=FILE.npy, not {argument!r}")
+        if name in inputs:
+            raise UsageError(f"input {name!r} must be given once, but is given twice")
+        try:
+            inputs[name] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"input {name!r} must be a readable .npy file, but {path!r} is not: {error}") from None
+    return inputs

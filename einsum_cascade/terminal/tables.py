@@ -1,0 +1,126 @@
+"""Draw reports as tables in the terminal."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["bounds_tables", "print_all", "run_table", "zoo_table"]
+
+type Row = Mapping[str, Any]
+
+
+def print_all(*parts: RenderableType) -> None:
+    """Print to standard output."""
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def _table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    numeric = set(right)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    return table
+
+
+def zoo_table(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
+    """Return the list of the zoo: name, title, citation."""
+    table = _table("", "name", "what it is", "source")
+    for name, title, citation in entries:
+        table.add_row(name, title, citation)
+    return table
+
+
+def run_table(outputs: Mapping[str, Row]) -> RenderableType:
+    """Return a summary of output tensors."""
+    table = _table("outputs", "tensor", "shape", "least", "mean", "greatest", right=("least", "mean", "greatest"))
+    for name, row in outputs.items():
+        values = (row["least"], row["mean"], row["greatest"])
+        table.add_row(name, " x ".join(map(str, row["shape"])) or "scalar", *map(_short, values))
+    return table
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def bounds_tables(report: Row, is_shown: Callable[[str], bool]) -> RenderableType:
+    """Return a bound report in the order in which one asks: how often, why, what is held, what is done, what is moved.
+
+    Parameters
+    ----------
+    report
+        The JSON form.
+    is_shown
+        Which tensors' passes are of interest.
+
+    """
+    rows = [row for row in report["passes"] if is_shown(row["tensor"]) and row["count"] != 0]
+    parts = [_passes_table(rows), *_witnesses(rows)]
+    kept = {(row["tensor"], row["rank"]) for row in rows}
+    parts.append(_live_table(f for f in report["footprints"] if (f["tensor"], f["rank"]) in kept))
+    parts.append(_operations_table(report["operations"]))
+    parts.append(_traffic_table(report["traffic"]))
+    parts.append(Text(f"arithmetic intensity: {_short(report['intensity'])} operations per compulsory word"))
+    return Group(*parts)
+
+
+def _passes_table(rows: Iterable[Row]) -> RenderableType:
+    title = "passes of this cascade: how often any implementation must walk over a fiber"
+    table = _table(title, "tensor", "rank", "passes", "Einsums of each pass", right=("passes",))
+    for row in rows:
+        count = str(row["count"]) if row["exact"] else f"at least {row['count']}"
+        vias = row["via"] if len(row["via"]) > 1 else ()
+        by_way = "; ".join(f"{via['count']} by {', '.join(via['variables'])}" for via in vias)
+        groups = " | ".join(" ".join(group) for group in row["einsums"])
+        table.add_row(row["tensor"], row["rank"], count + (f" ({by_way})" if by_way else ""), groups)
+    return table
+
+
+def _witnesses(rows: Iterable[Row]) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for row in rows:
+        if row["witness"] or row["doubts"]:
+            parts.append(Text(f"{row['tensor']} along {row['rank']}", style="bold"))
+            parts += [Padding(Text(sentence), (0, 0, 0, 2)) for sentence in row["witness"]]
+            parts += [Padding(Text(f"only a lower bound: {doubt}"), (0, 0, 0, 2)) for doubt in row["doubts"]]
+    return parts
+
+
+def _live_table(rows: Iterable[Row]) -> RenderableType:
+    title = "live state: what each pass holds on chip, and what not keeping its fibers costs"
+    columns = ("tensor", "rank", "pass", "elements", "per", "grows", "what", "words if not kept")
+    table = _table(title, *columns, right=("pass", "elements", "words if not kept"))
+    for row in rows:
+        what = ", ".join(f"{live['tensor']} {live['elements']} ({live['reason']})" for live in row["live"])
+        table.add_row(
+            row["tensor"],
+            row["rank"],
+            str(row["pass"]),
+            str(row["elements"]),
+            " ".join(row["per"]),
+            f"with {row['rank']}" if row["depends_on_rank"] else "no",
+            what,
+            str(row["words_if_not_kept"] or ""),
+        )
+    return table
+
+
+def _operations_table(rows: Iterable[Row]) -> RenderableType:
+    table = _table("operations", "Einsum", "operator", "count", right=("count",))
+    for row in rows:
+        table.add_row(row["einsum"], row["operator"], ("" if row["exact"] else "at most ") + str(row["count"]))
+    return table
+
+
+def _traffic_table(rows: Iterable[Row]) -> RenderableType:
+    table = _table("traffic", "tensor", "words", "why", right=("words",))
+    for row in rows:
+        table.add_row(row["tensor"], str(row["words"]), row["reason"])
+    return table

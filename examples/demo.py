@@ -1,0 +1,138 @@
+"""The demo: an attention algorithm, how often it must walk over its keys and why, and its one-pass sibling.
+
+Run it with `make demo`.
+"""
+
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from einsum_cascade import analyse, evaluate, random_inputs, resolve_extents, zoo
+from einsum_cascade.analysis.bounds import Bounds
+from einsum_cascade.analysis.symbolic import evaluate as number_at
+from einsum_cascade.analysis.symbolic import sum_of
+from einsum_cascade.units import parse_bytes
+
+WORD_BYTES = 2
+CAPACITY = "16MiB"
+BERT = {"E": 64, "F": 64}
+TILE = 256
+LENGTHS = {"1K": 2**10, "4K": 2**12, "16K": 2**14, "64K": 2**16, "256K": 2**18, "1M": 2**20}
+PAIR = ("attention", "attention-1pass")
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """Show the two cascades, their bounds side by side, and their values on the same tensors."""
+    reports = {name: analyse(zoo.load(name)) for name in PAIR}
+    for name, report in reports.items():
+        show_cascade(name, report)
+    show_bounds(reports)
+    show_values(reports)
+    show_next_steps()
+
+
+def settings_of(name: str, length: int) -> dict[str, int]:
+    """Return the extents to set: BERT's head dimensions, and keys and queries of one length."""
+    tiles = {"M0": TILE} if "1pass" in name else {}
+    return BERT | {"M": length, "P": length} | tiles
+
+
+def show_cascade(name: str, report: Bounds) -> None:
+    """Print a cascade, and why it makes the passes over its keys that it makes."""
+    console.rule(f"[bold]{name}", align="left")
+    console.print(str(report.cascade), markup=False)
+    keys = report.of("K", "M")
+    plural = "pass" if keys.count == 1 else "passes"
+    console.print(f"\n[bold]{keys.count} {plural} over the keys K along M, whoever implements this cascade:[/bold]")
+    for sentence in report.witness("K", "M"):
+        console.print(f"  {sentence}", markup=False)
+    if keys.count == 1:
+        console.print("  nothing needs a whole fiber of the keys before the keys are read again")
+    console.print()
+
+
+def show_bounds(reports: dict[str, Bounds]) -> None:
+    """Print passes, live state and traffic of both cascades at the lengths of the FuseMax paper."""
+    title = f"per head, E = F = 64, {WORD_BYTES} bytes a word, {CAPACITY} on chip"
+    table = Table(title=f"Bounds side by side ({title})", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("M = P")
+    for name in PAIR:
+        for column in ("passes over K", "live per query", "traffic"):
+            table.add_column(f"{name}\n{column}", justify="right")
+    for label, length in LENGTHS.items():
+        cells = [cell for name in PAIR for cell in bounds_cells(name, reports[name], length)]
+        table.add_row(label, *cells)
+    console.print(table)
+    console.print("Live state is what must stay on chip for one query while the keys go by; traffic is the least of keeping")
+    console.print("and of spilling it. A bound is of this cascade: another cascade of the same function may do better.\n")
+
+
+def bounds_cells(name: str, report: Bounds, length: int) -> tuple[str, str, str]:
+    """Return passes, live bytes and traffic bytes at one length."""
+    extents = resolve_extents(report.cascade, settings_of(name, length))
+    live = max(number_at(footprint.elements, extents) for footprint in report.footprints_of("K", "M"))
+    extra = report.capacity_traffic(extents, parse_bytes(CAPACITY) // WORD_BYTES)
+    words = number_at(report.total_words, extents) + sum(number_at(entry.words, extents) for entry in extra)
+    return str(report.of("K", "M").count), in_bytes(live * WORD_BYTES), in_bytes(words * WORD_BYTES)
+
+
+def in_bytes(size: float) -> str:
+    """Return a size with a binary unit."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.4g} {unit}"
+
+
+def show_values(reports: dict[str, Bounds]) -> None:
+    """Run both cascades on the same random tensors and say what agrees and what differs."""
+    length = 1024
+    results: dict[str, Any] = {}
+    operations: dict[str, dict[str, int]] = {}
+    inputs = random_inputs(reports["attention"].cascade, settings_of("attention", length), seed=0)
+    for name, report in reports.items():
+        extents = resolve_extents(report.cascade, settings_of(name, length))
+        results[name] = evaluate(report.cascade, inputs, extents)["AV"]
+        operations[name] = operation_totals(report, extents)
+    first, second = (results[name] for name in PAIR)
+    difference = float(np.max(np.abs(first - second)) / np.max(np.abs(first)))
+    console.print(f"[bold]Both on the same random tensors, M = P = {length}, float64[/bold]")
+    console.print(f"  the values agree: largest difference {difference:.1e} of the largest value")
+    table = Table(box=box.SIMPLE_HEAD, title="what differs: operations", title_justify="left")
+    table.add_column("operator")
+    for name in PAIR:
+        table.add_column(name, justify="right")
+    for operator in dict.fromkeys(name for counts in operations.values() for name in counts):
+        table.add_row(operator, *(f"{operations[name].get(operator, 0):,}" for name in PAIR))
+    console.print(table)
+
+
+def operation_totals(report: Bounds, extents: dict[str, int]) -> dict[str, int]:
+    """Return how often each operator is applied."""
+    names = dict.fromkeys(operation.operator for operation in report.operations)
+    return {
+        name: number_at(sum_of(o.count for o in report.operations if o.operator == name), extents) for name in names
+    }
+
+
+def show_next_steps() -> None:
+    """Say where to go from here."""
+    console.print("[bold]Where to go next[/bold]")
+    for command, purpose in (
+        ("zoo", "the cascades that come with the package"),
+        ("bounds attention-2pass --set E=64,F=64,M=65536,P=65536,M0=256 --capacity 16MiB", "the full report"),
+        ("show attention-1pass --format latex", "a cascade for a paper"),
+        ("run attention --set E=64,F=64,M=4096,P=11 --dtype bf16", "numbers, in any format"),
+    ):
+        console.print(f"  .venv/bin/einsum-cascade {command}\n      {purpose}", markup=False)
+    console.print("  README.md: your own cascade in a few lines of Python")
+
+
+if __name__ == "__main__":
+    main()
