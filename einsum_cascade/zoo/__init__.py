@@ -154,7 +154,7 @@ def load(name: str) -> Cascade:
     """
     entry = next((entry for entry in _ENTRIES if entry.name == name), None)
     if entry is None:
-        raise ValueError(f"a cascade of the zoo must be named, but {name!r} is unknown; {_hint(name)}")
+        raise ValueError(f"cascade {name!r} must be in the zoo, but is not; {_hint(name)}")
     module, attribute = entry.source.split(":")
     cascade = getattr(import_module(module), attribute)
     assert isinstance(cascade, Cascade)

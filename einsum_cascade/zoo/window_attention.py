@@ -2,7 +2,7 @@
 
 The window is that of Longformer (Beltagy et al., arXiv 2004.05150), Section 3.1; the forms are those of FuseMax (Nayak
 et al., MICRO 2024, arXiv 2406.10491). We differ in looking back only, over W keys with the query's own, where
-Longformer looks W/2 to each side. A query without any key, p >= M + W - 1, has no softmax.
+Longformer looks W/2 to each side. A query without any key, p >= M + W - 1, is an error.
 """
 
 from einsum_cascade.cascade.builder import CascadeBuilder, RankHandle, TensorHandle, cascade

@@ -22,13 +22,15 @@ def test_names_are_unique_and_listed_with_title_and_citation() -> None:
 
 def test_unknown_name_is_refused_with_the_nearest_ones() -> None:
     with pytest.raises(
-        ValueError, match=r"^a cascade of the zoo must be named, but 'atention' is unknown; did you mean 'a"
+        ValueError, match=r"^cascade 'atention' must be in the zoo, but is not; did you mean 'attention' or '"
     ):
         zoo.load("atention")
 
 
 def test_strange_name_is_refused_with_the_list() -> None:
-    with pytest.raises(ValueError, match=r"but 'qqq' is unknown; known are pedagogical-2pass, .*, rmsnorm$"):
+    with pytest.raises(
+        ValueError, match=r"^cascade 'qqq' must be in the zoo, but is not; known are pedagogical-2pass, .*, rmsnorm$"
+    ):
         zoo.load("qqq")
 
 
