@@ -64,9 +64,9 @@ def parse_module(text: str, file: str = "<text>") -> Module:
     statements: list[Statement] = []
     problems: list[Diagnostic] = []
     for number, line in enumerate(text.splitlines(), start=1):
-        code, _, comment = line.partition("#")
+        code, mark, comment = line.partition("#")
         if not code.strip():
-            if comment.strip() and not statements:
+            if mark and not statements:
                 documentation.append(comment.strip())
             continue
         try:
@@ -81,7 +81,7 @@ def parse_module(text: str, file: str = "<text>") -> Module:
             statements += found
     if problems:
         raise ParseError(problems)
-    return Module(name, tuple(statements), "\n".join(documentation), Span(file, 1))
+    return Module(name, tuple(statements), "\n".join(documentation).strip(), Span(file, 1))
 
 
 def _late_name(file: str, number: int, line: str) -> Diagnostic:
