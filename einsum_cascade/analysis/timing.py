@@ -270,12 +270,12 @@ class _Timer:
         states = self.timing.generations.get(access.tensor)
         if not states:
             return State()
-        generation = len(states) - 1
-        if access.generation is not None:
-            variable, offset = access.generation
-            if not variable or variable in self.at:
-                generation = min(generation, self.at.get(variable, 0) + offset)
-        return states[generation]
+        last = len(states) - 1
+        if access.generation is None:
+            return states[last]
+        variable, offset = access.generation
+        coordinate = self.at.get(variable, last - 1) if variable else 0
+        return states[min(last, coordinate + offset)]
 
     def _store(self, einsum: Einsum, state: State) -> None:
         axis = self.facts.cascade.tensor[einsum.tensor].generation_axis
