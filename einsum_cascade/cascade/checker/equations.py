@@ -85,15 +85,13 @@ def _plain_tensor(scope: Scope, name: str, left: _Left) -> Tensor | None:
         variable = index.plain
         if variable is None:
             stepped = index.stepped
-            is_generation = stepped is not None and (index.offset.value or 0) > 0
-            remedy = (
-                f"write init {name}[..., 0, ...] if {stepped!r} is iterative, or declare {name!r} with tensor"
-                if is_generation
-                else f"declare {name!r} with a tensor statement"
-            )
-            scope.report(
-                f"the left indices of {name!r} must be rank variables, not {str(index)!r}; {remedy}", left.span
-            )
+            if stepped is not None and (index.offset.value or 0) > 0:
+                message = f"tensor {name!r} steps in {stepped!r} and must have an init for its first generation"
+                remedy = f"write init {name}[..., 0, ...] = ..., or declare {name!r} with a tensor statement"
+            else:
+                message = f"the left indices of {name!r} must be rank variables, not {str(index)!r}"
+                remedy = f"declare {name!r} with a tensor statement"
+            scope.report(f"{message}; {remedy}", left.span)
             return None
         dimensions.append(Dimension(scope.variables[variable], variable))
     return Tensor(name, tuple(dimensions)) if _is_free_of_repeats(scope, left) else None
