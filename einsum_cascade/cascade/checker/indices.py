@@ -84,7 +84,7 @@ def report_unknown_variable(scope: Scope, name: syntax.Name) -> None:
     owners = [rank for rank in scope.ranks if rank.lower() == name.name]
     if owners:
         message = (
-            f"rank variable {name.name!r} could belong to {listed(owners)}; bind it in a declaration as v:{owners[0]}"
+            f"rank variable {name.name!r} could belong to {listed(owners)}; bind it as v:{owners[0]}"
         )
     elif name.name in scope.tensors:
         message = f"tensor {name.name!r} must be read with its indices in brackets, as {name.name}[...]"
