@@ -23,7 +23,7 @@ from einsum_cascade.cascade.ir import (
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.errors import EvaluationError
 
-__all__ = ["coordinate_counts", "is_partition", "resolve_extents"]
+__all__ = ["coordinate_counts", "is_partition", "known_extents", "resolve_extents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def resolve_extents(
     cascade
         A checked cascade.
     settings
-        Extents by rank name. They override defaults, and what depends on an overridden default is recomputed.
+        Extents by rank name. They override defaults, and what depends on an overridden default is recomputed. An
+        alias may only repeat the extent that its rank is set to, so that a result can be given back.
     inputs
         Shapes of inputs by name; they give the extents of ranks that have no default.
 
@@ -72,6 +73,27 @@ def resolve_extents(
     return extents
 
 
+def known_extents(
+    cascade: Cascade, settings: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, int]:
+    """Return the extents that settings and shapes determine, which may be those of a few ranks only.
+
+    Parameters and errors are those of `resolve_extents`, except that no rank has to have an extent.
+    """
+    given = _check_settings(cascade, settings)
+    for name, shape in (inputs or {}).items():
+        _bind_shape(cascade, name, shape, given)
+    if not any(name not in given for name in cascade.free_ranks):
+        return resolve_extents(cascade, settings, inputs)
+    known = {name: value.extent for name, value in given.items()}
+    for rank in cascade.ranks:
+        if rank.alias_of in known:
+            known[rank.name] = known[rank.alias_of]
+        elif rank.name not in known and rank.extent is not None and rank.extent.names <= known.keys():
+            known[rank.name] = _evaluate(f"the extent of rank {rank.name!r}", rank.extent, known)
+    return known
+
+
 def _check_settings(cascade: Cascade, settings: Mapping[str, int]) -> dict[str, _Given]:
     given: dict[str, _Given] = {}
     for name, value in settings.items():
@@ -79,6 +101,8 @@ def _check_settings(cascade: Cascade, settings: Mapping[str, int]) -> dict[str, 
             raise EvaluationError(f"rank {name!r} must be declared to be set{did_you_mean(name, cascade.rank)}")
         if (alias := cascade.rank[name].alias_of) is not None:
             base = cascade.base_rank(name)
+            if settings.get(base) == value:
+                continue
             message = f"rank {name!r} is an alias of {alias!r} and must not be set"
             raise EvaluationError(f"{message}; set {base!r} instead (--set {base}={value})")
         extent = operator.index(value)
