@@ -116,9 +116,9 @@ def passes_at(
     """
     graph = _graph_of(cascade, tuple(sorted(all_extents(cascade, extents).items())))
     family = _Family(graph, tensor, axes, variables)
-    plan = _plan(graph, family)
-    if not plan.steps:
+    if not family.along:
         return 0
+    plan = _plan(graph, family)
     free = [range(size) for axis, size in enumerate(graph.shapes[tensor]) if axis not in axes]
     return max((_sweep(graph, plan, tensor, axes, fiber) for fiber in product(*free)), default=0)
 
@@ -517,24 +517,25 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
     extra = _smear(graph, plan, tensor, axes, fiber)
     count = 0
     for step in _reordered(plan.steps, extra) if extra else plan.steps:
-        point, begin = step.point, 0
+        begin, out, is_sitting = 0, step.point.out, False
         for operand in step.others:
+            if operand in time and time[operand] > begin:
+                begin = time[operand]
+        for operand in extra.get(id(step), ()):
             begin = max(begin, time.get(operand, 0))
-        for operand in extra.get(id(point), ()):
-            begin = max(begin, time.get(operand, 0))
-        if any(operand in lineage for operand in step.family):
-            for operand in step.family:
-                held = time.get(operand, 0)
-                begin = max(begin, held - held % size if operand in lineage else held)
+        for operand in step.family:
+            held = time.get(operand, 0)
+            if operand in lineage:
+                is_sitting, held = True, held - held % size
+            if held > begin:
+                begin = held
+        if is_sitting:
             begin += (step.position - begin) % size
             count = max(count, begin // size + 1)
-            if point.equation in plan.carriers:
-                lineage.add(point.out)
-        else:
-            for operand in step.family:
-                begin = max(begin, time.get(operand, 0))
-        if begin > time.get(point.out, 0):
-            time[point.out] = begin
+            if step.point.equation in plan.carriers:
+                lineage.add(out)
+        if begin > time.get(out, 0):
+            time[out] = begin
     return count
 
 
@@ -560,7 +561,7 @@ def _smear(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
                 slot = graph.equations[point.equation].variables.index(name)
                 twin = graph.found.get((point.equation, (*point.at[:slot], coordinate, *point.at[slot + 1 :])))
                 if twin is not None and twin.operands[place] >= 0:
-                    extra.setdefault(id(point), []).append(twin.operands[place])
+                    extra.setdefault(id(step), []).append(twin.operands[place])
     return extra
 
 
@@ -568,7 +569,7 @@ def _reordered(steps: list[_Step], extra: dict[int, list[int]]) -> list[_Step]:
     """Sort the steps so that each follows the makers of the extra operands as well."""
     needs: dict[int, set[int]] = {}
     for step in steps:
-        operands = (*step.family, *step.others, *extra.get(id(step.point), ()))
+        operands = (*step.family, *step.others, *extra.get(id(step), ()))
         needs.setdefault(step.point.out, set()).update(operands)
     rank = {element: number for number, element in enumerate(TopologicalSorter(needs).static_order())}
     return sorted(steps, key=lambda step: rank[step.point.out])
