@@ -354,13 +354,31 @@ def extents_for(cascade: Cascade, rng: Generator, rank: str = "M") -> dict[str, 
 
 def shrink(text: str, fails: Callable[[str], bool]) -> str:
     """Drop tensors, filters and outputs greedily while the cascade is valid and still fails."""
+    text = _one_a_line(text)
     while True:
         for smaller in _smaller(text):
-            if _is_valid(smaller) and fails(smaller):
+            if _weight(smaller) < _weight(text) and _is_valid(smaller) and fails(smaller):
                 text = smaller
                 break
         else:
             return text
+
+
+def _one_a_line(text: str) -> str:
+    """Give every input and param a line of its own."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        found = re.match(r"(input|param) ", line)
+        parts = re.findall(r"\w+\[[^\]]*\]", line) if found else []
+        lines += [f"{found[0]}{part}" for part in parts] if found else [line]
+    return "\n".join([*lines, ""])
+
+
+def _weight(text: str) -> tuple[int, ...]:
+    """Measure a text so that every step of shrinking makes it smaller."""
+    lines = text.splitlines()
+    equations = [line for line in lines if re.match(r"(init )?\w+\[[^\]]*\] *=", line)]
+    return len(equations), text.count(" where "), len(lines), len(text)
 
 
 def _is_valid(text: str) -> bool:
@@ -375,7 +393,7 @@ def _smaller(text: str) -> Iterator[str]:
     cascade = check(parse_module(text, "shrinking.cascade"))
     lines = text.splitlines()
     for tensor in reversed(cascade.tensors):
-        rest = [line for line in lines if not re.match(rf"\s*(init |input |tensor )?{tensor.name}\[", line)]
+        rest = [line for line in lines if not re.match(rf"\s*(init |input |param |tensor )?{tensor.name}\[", line)]
         yield _with_outputs(rest)
         if not tensor.is_given and tensor.generation_axis is None:
             given = ", ".join(f"{d.rank.lower()}:{d.rank}" for d in tensor.dimensions)
