@@ -542,29 +542,36 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
     count = 0
     for step in _reordered(plan.steps, extra) if extra else plan.steps:
         begin, out, ways = 0, step.point.out, 0
-        for operand, mask in step.family:
-            ways |= lineage.get(operand, 0) & mask
         for operand in step.others:
             if operand in time and time[operand] > begin:
                 begin = time[operand]
-        for operand in extra.get(id(step), ()):
+        for operand in extra.get(id(step), ()) if extra else ():
             begin = max(begin, time.get(operand, 0))
         for operand, mask in step.family:
-            held = time.get(operand, 0)
-            if ways and lineage.get(operand, 0) & mask & ways == ways:
-                held -= held % size
-            if held > begin:
-                begin = held
+            if operand in lineage:
+                ways |= lineage[operand] & mask
+        for operand, mask in step.family:
+            if operand in time:
+                held = time[operand]
+                if ways and operand in lineage and lineage[operand] & mask & ways == ways:
+                    held -= held % size
+                if held > begin:
+                    begin = held
         if ways:
-            position = max(p for bit, p in enumerate(step.positions) if ways >> bit & 1)
-            begin += (position - begin) % size
+            begin += (_position(step.positions, ways) - begin) % size
             count = max(count, begin // size + 1)
             carried = ways & plan.carriers.get(step.point.equation, 0)
             if carried:
                 lineage[out] = lineage.get(out, 0) | carried
-        if begin > time.get(out, 0):
+        if begin and begin > time.get(out, 0):
             time[out] = begin
     return count
+
+
+def _position(positions: list[int], ways: int) -> int:
+    if len(positions) == 1:
+        return positions[0]
+    return max(position for bit, position in enumerate(positions) if ways >> bit & 1)
 
 
 def _fiber_elements(graph: _Graph, tensor: str, axes: Axes, fiber: Coordinates) -> Iterator[int]:
