@@ -116,7 +116,7 @@ class Timing:
 
     points: dict[int, PointTime] = field(default_factory=dict[int, PointTime])
     generations: dict[str, list[State]] = field(default_factory=dict[str, list[State]])
-    doubts: set[str] = field(default_factory=set[str])
+    doubts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     growing: set[str] = field(default_factory=set[str])
 
     def state(self, tensor: str) -> State:
@@ -310,7 +310,7 @@ class _Point:
     constants: frozenset[Order]
     left: frozenset[str]
     phase: Phase
-    doubts: frozenset[str]
+    doubts: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, facts: Facts, einsum: Einsum, operand: _Operand) -> "_Point":
@@ -344,16 +344,17 @@ def _phase(
 
 def _doubts(
     facts: Facts, einsum: Einsum, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order]
-) -> frozenset[str]:
-    found: set[str] = set()
+) -> frozenset[tuple[str, str]]:
+    """Return why a count may be only a lower bound: pairs of a reason and the tensor that gives it."""
+    found: set[tuple[str, str]] = set()
     if loose:
-        found.add(f"{einsum.tensor} reads in another order")
+        found.add(("read in another order", einsum.tensor))
     if (along and constants) or len(along) > 1:
-        found.add(f"{einsum.tensor} reads at two positions at once")
+        found.add(("read at two positions at once", einsum.tensor))
     rank_of = facts.cascade.rank_of
     for name in along | loose:
         if any(rank_of[other] == rank_of[name] and other != name for other in einsum.variables):
-            found.add(f"{einsum.tensor} has two variables of rank {rank_of[name]}")
+            found.add((f"read with two variables of rank {rank_of[name]}", einsum.tensor))
     return frozenset(found)
 
 
