@@ -83,9 +83,7 @@ def report_unknown_variable(scope: Scope, name: syntax.Name) -> None:
     known = scope.known_variables() | scope.ranks.keys()
     owners = [rank for rank in scope.ranks if rank.lower() == name.name]
     if owners:
-        message = (
-            f"rank variable {name.name!r} could belong to {listed(owners)}; bind it as v:{owners[0]}"
-        )
+        message = f"rank variable {name.name!r} could belong to {listed(owners)}; bind it as v:{owners[0]}"
     elif name.name in scope.tensors:
         message = f"tensor {name.name!r} must be read with its indices in brackets, as {name.name}[...]"
     else:
