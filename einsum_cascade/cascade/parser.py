@@ -4,6 +4,7 @@ Every line is parsed on its own, so that all the lines that are not in the gramm
 """
 
 import math
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
@@ -54,7 +55,7 @@ def parse_module(text: str, file: str = "<text>") -> Module:
     text
         The source, one statement a line, comments with `#`.
     file
-        Its name in error messages; its stem is the default name of the cascade.
+        Its name in error messages; its stem, made an identifier, is the default name of the cascade.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def parse_module(text: str, file: str = "<text>") -> Module:
         Some lines are not in the grammar; each is reported.
 
     """
-    name, documentation = Path(file).stem, list[str]()
+    name, documentation = _default_name(file), list[str]()
     statements: list[Statement] = []
     problems: list[Diagnostic] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -84,6 +85,11 @@ def parse_module(text: str, file: str = "<text>") -> Module:
     if problems:
         raise ParseError(problems)
     return Module(name, tuple(statements), "\n".join(documentation).strip(), Span(file, 1))
+
+
+def _default_name(file: str) -> str:
+    name = re.sub(r"\W", "_", Path(file).stem).strip("_") or "cascade"
+    return f"_{name}" if name[0].isdigit() else name
 
 
 def _late_name(file: str, number: int, line: str) -> Diagnostic:
