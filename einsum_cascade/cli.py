@@ -5,11 +5,12 @@ answer is no; 2 the user's mistake; 3 a tool is missing or failed.
 """
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -126,7 +127,9 @@ def run(
     inputs: Inputs | None = None,
     operators: Operators | None = None,
     seed: Annotated[int, Parameter(help="Seed of the inputs that are drawn at random.")] = 0,
-    dtype: Annotated[str, Parameter(help="Number format: float64, float32, fp16, bf16, fp8_e4m3, e5m10, ...")] = "float64",
+    dtype: Annotated[
+        str, Parameter(help="Number format: float64, float32, fp16, bf16, fp8_e4m3, e5m10, ...")
+    ] = "float64",
     output: Annotated[Path | None, Parameter(help="Folder that gets one NAME.npy per output.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -170,7 +173,7 @@ def _known(cascade: "Cascade", settings: Sequence[str] | None, inputs: Sequence[
     from einsum_cascade.cascade.extents import known_extents
     from einsum_cascade.terminal.arguments import load_inputs
 
-    given = load_inputs(inputs) if inputs else {}
+    given = load_inputs(inputs or ())
     return known_extents(cascade, _settings(settings), {name: array.shape for name, array in given.items()})
 
 
@@ -210,13 +213,15 @@ def _print_json(value: Any) -> None:
 
 
 def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _strict(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(part) for part in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value
+    match value:
+        case dict():
+            return {key: _strict(part) for key, part in cast(dict[str, Any], value).items()}
+        case list():
+            return [_strict(part) for part in cast(list[Any], value)]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case _:
+            return value
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

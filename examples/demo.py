@@ -45,7 +45,7 @@ def settings_of(name: str, length: int) -> dict[str, int]:
 def show_cascade(name: str, report: Bounds) -> None:
     """Print a cascade, and why it makes the passes over its keys that it makes."""
     console.rule(f"[bold]{name}", align="left")
-    console.print(str(report.cascade), markup=False)
+    console.print(str(report.cascade), markup=False, soft_wrap=True)
     keys = report.of("K", "M")
     plural = "pass" if keys.count == 1 else "passes"
     console.print(f"\n[bold]{keys.count} {plural} over the keys K along M, whoever implements this cascade:[/bold]")
@@ -59,17 +59,19 @@ def show_cascade(name: str, report: Bounds) -> None:
 def show_bounds(reports: dict[str, Bounds]) -> None:
     """Print passes, live state and traffic of both cascades at the lengths of the FuseMax paper."""
     title = f"per head, E = F = 64, {WORD_BYTES} bytes a word, {CAPACITY} on chip"
-    table = Table(title=f"Bounds side by side ({title})", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("M = P")
+    table = Table(title=f"Bounds side by side: {title}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("M = P\n")
     for name in PAIR:
-        for column in ("passes over K", "live per query", "traffic"):
-            table.add_column(f"{name}\n{column}", justify="right")
+        for first, second in ((name.removeprefix("attention-"), "passes"), ("live", "per query"), ("traffic", "")):
+            table.add_column(f"{first}\n{second}", justify="right")
     for label, length in LENGTHS.items():
         cells = [cell for name in PAIR for cell in bounds_cells(name, reports[name], length)]
         table.add_row(label, *cells)
     console.print(table)
-    console.print("Live state is what must stay on chip for one query while the keys go by; traffic is the least of keeping")
-    console.print("and of spilling it. A bound is of this cascade: another cascade of the same function may do better.\n")
+    console.print(
+        "Live state must stay on chip for one query while the keys go by. Traffic is the least of keeping it and of "
+        "spilling it. A bound is of this cascade: another one of the same function may do better.\n"
+    )
 
 
 def bounds_cells(name: str, report: Bounds, length: int) -> tuple[str, str, str]:
@@ -130,7 +132,7 @@ def show_next_steps() -> None:
         ("show attention-1pass --format latex", "a cascade for a paper"),
         ("run attention --set E=64,F=64,M=4096,P=11 --dtype bf16", "numbers, in any format"),
     ):
-        console.print(f"  .venv/bin/einsum-cascade {command}\n      {purpose}", markup=False)
+        console.print(f"  .venv/bin/einsum-cascade {command}\n      {purpose}", markup=False, soft_wrap=True)
     console.print("  README.md: your own cascade in a few lines of Python")
 
 

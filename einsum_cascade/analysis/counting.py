@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import networkx as nx
@@ -43,7 +44,7 @@ def count_points(facts: Facts, domain: Domain) -> PointCount:
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(extents)
     for bound in bounds:
-        nx.add_path(graph, bound.variables)
+        graph.add_edges_from(pairwise(bound.variables))
     factors = [
         _count_component({name: extents[name] for name in extents if name in component}, bounds)
         for component in nx.connected_components(graph)
@@ -149,13 +150,13 @@ def _band(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr | None:
 
 def _pairs_up_to(first: Any, second: Any, difference: Any) -> Expr:
     """Count pairs 0 <= u < first, 0 <= v < second with u - v <= difference."""
-    return cast(
-        Any,
-        triangle(second + difference)
-        - cast(Any, triangle(difference))
-        - cast(Any, triangle(second + difference - first))
-        + cast(Any, triangle(difference - first)),
-    )
+    terms: list[Any] = [
+        triangle(second + difference),
+        triangle(difference),
+        triangle(second + difference - first),
+        triangle(difference - first),
+    ]
+    return terms[0] - terms[1] - terms[2] + terms[3]
 
 
 def _summed(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr:
@@ -163,7 +164,10 @@ def _summed(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr:
     symbols = {name: library.Symbol(name, integer=True) for name in extents}
 
     def sided(bound: Affine) -> Any:
-        return sum((to_sympy(c) * symbols[name] for name, c in bound.terms), to_sympy(bound.offset)) >= 0
+        total: Any = to_sympy(bound.offset)
+        for name, coefficient in bound.terms:
+            total += cast(Any, to_sympy(coefficient)) * symbols[name]
+        return total >= 0
 
     inside = library.Piecewise((1, library.And(*map(sided, bounds))), (0, True))
     return library.Sum(inside, *((symbols[name], 0, to_sympy(extent) - 1) for name, extent in extents.items()))

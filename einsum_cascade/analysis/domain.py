@@ -73,7 +73,7 @@ def domains(facts: Facts) -> tuple[Domain, ...]:
 
 
 def _extent(facts: Facts, einsum: Einsum, variable: str) -> Extent:
-    """Return how many coordinates a variable runs over: fewer than its rank has where a recurrence steps by more than 1."""
+    """Return how many coordinates a variable runs over: fewer than its rank where a recurrence steps by more than 1."""
     extent = symbol(facts.cascade.rank_of[variable])
     axis = facts.cascade.tensor[einsum.tensor].generation_axis
     if axis is None or einsum.is_init or einsum.indices[axis].stepped != variable:

@@ -92,7 +92,6 @@ class Left:
             return tuple(self.slots[name][0] for name in position.variables)
         return None
 
-
     def stream_slots(self, variables: frozenset[str]) -> frozenset[int]:
         """Return the dimensions that ascend with some variables."""
         tiled = {slot for names, slot in self.tiles.items() if names[0] in variables}

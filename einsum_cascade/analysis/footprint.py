@@ -201,7 +201,9 @@ def _uses(facts: Facts, bound: PassBound) -> Iterator[_Use]:
         yield _Use(tensor, carrier, made, phase, folds, reads, spreads)
 
 
-def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, uses: list[_Use], number: int) -> Iterator[_Held]:
+def _held(
+    facts: Facts, domains: tuple[Domain, ...], bound: PassBound, uses: list[_Use], number: int
+) -> Iterator[_Held]:
     for use in uses:
         tensor = use.tensor
         reason = _reason(bound, use, number)

@@ -4,8 +4,9 @@ This is dependence only: nothing here knows about passes or footprints.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import networkx as nx
 
@@ -42,7 +43,11 @@ def _nest(cascade: Cascade, members: range | list[int], around: frozenset[str]) 
     graph = _dependence(cascade, list(members), around)
     condensed = nx.condensation(graph)
     groups: dict[int, list[int]] = {node: sorted(data["members"]) for node, data in condensed.nodes(data=True)}
-    order = nx.lexicographical_topological_sort(condensed, key=lambda node: groups[node][0])
+
+    def first_member(node: int) -> int:
+        return groups[node][0]
+
+    order = cast(Iterable[int], nx.lexicographical_topological_sort(condensed, key=first_member))
     nodes: list[int | Loop] = []
     for group in (groups[node] for node in order):
         if len(group) == 1 and not graph.has_edge(group[0], group[0]):

@@ -130,8 +130,14 @@ def pass_bound(facts: Facts, target: Target) -> PassBound:
     count, timing, is_fitted = _count(facts, target, frozenset(ways))
     if len(ways) == 1:
         via = (Via(ways[0], count),)
-    doubts = tuple(sorted(timing.doubts)) + (() if is_fitted else ("the count does not grow evenly",))
+    doubts = _doubts(timing) + (() if is_fitted else ("the count does not grow evenly",))
     return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
+
+
+def _doubts(timing: Timing) -> tuple[str, ...]:
+    reasons = dict.fromkeys(reason for reason, _ in sorted(timing.doubts))
+    tensors = {reason: sorted(name for other, name in timing.doubts if other == reason) for reason in reasons}
+    return tuple(f"{reason} by {', '.join(names)}" for reason, names in tensors.items())
 
 
 def _ways(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:

@@ -4,7 +4,7 @@ Sympy publishes no types; everything that touches its untyped functions is here.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Any, cast
 
 import sympy
@@ -12,7 +12,21 @@ import sympy
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Expr", "evaluate", "grows_with", "largest", "number", "positive_part", "product_of", "smallest", "substitute", "sum_of", "symbols_of", "to_sympy", "triangle"]
+__all__ = [
+    "Expr",
+    "evaluate",
+    "grows_with",
+    "largest",
+    "number",
+    "positive_part",
+    "product_of",
+    "smallest",
+    "substitute",
+    "sum_of",
+    "symbols_of",
+    "to_sympy",
+    "triangle",
+]
 
 type Expr = sympy.Expr
 
@@ -95,7 +109,7 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
 
 def product_of(factors: Iterable[Expr]) -> Expr:
     """Return a product; 1 for none."""
-    return cast(Any, reduce(lambda a, b: cast(Any, a) * b, factors, _sympy.Integer(1)))
+    return _sympy.Mul(*factors)
 
 
 def sum_of(terms: Iterable[Expr]) -> Expr:

@@ -116,7 +116,7 @@ class Timing:
 
     points: dict[int, PointTime] = field(default_factory=dict[int, PointTime])
     generations: dict[str, list[State]] = field(default_factory=dict[str, list[State]])
-    doubts: set[str] = field(default_factory=set[str])
+    doubts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     growing: set[str] = field(default_factory=set[str])
 
     def state(self, tensor: str) -> State:
@@ -240,9 +240,7 @@ class _Timer:
 
     def _read_target(self, access: Access, operand: _Operand) -> None:
         position = _joined(tuple(access.positions[axis] for axis in self.target.axes))
-        variables = tuple(
-            dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables)
-        )
+        variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
         if variables and variables not in self.via:
             return
         operand.positions.append(position)
@@ -272,12 +270,12 @@ class _Timer:
         states = self.timing.generations.get(access.tensor)
         if not states:
             return State()
-        generation = len(states) - 1
-        if access.generation is not None:
-            variable, offset = access.generation
-            if not variable or variable in self.at:
-                generation = min(generation, self.at.get(variable, 0) + offset)
-        return states[generation]
+        last = len(states) - 1
+        if access.generation is None:
+            return states[last]
+        variable, offset = access.generation
+        coordinate = self.at.get(variable, last - 1) if variable else 0
+        return states[min(last, coordinate + offset)]
 
     def _store(self, einsum: Einsum, state: State) -> None:
         axis = self.facts.cascade.tensor[einsum.tensor].generation_axis
@@ -312,7 +310,7 @@ class _Point:
     constants: frozenset[Order]
     left: frozenset[str]
     phase: Phase
-    doubts: frozenset[str]
+    doubts: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, facts: Facts, einsum: Einsum, operand: _Operand) -> "_Point":
@@ -326,7 +324,7 @@ class _Point:
 
     def delays(self, phase: Phase) -> bool:
         """Tell whether an operand of that phase puts the point into the next traversal."""
-        is_at_end = not (self.along or self.loose) and self.constants == {Order.END}
+        is_at_end = not (self.along or self.loose) and self.constants == frozenset({Order.END})
         return phase is Phase.END and not is_at_end
 
 
@@ -346,16 +344,17 @@ def _phase(
 
 def _doubts(
     facts: Facts, einsum: Einsum, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order]
-) -> frozenset[str]:
-    found: set[str] = set()
+) -> frozenset[tuple[str, str]]:
+    """Return why a count may be only a lower bound: pairs of a reason and the tensor that gives it."""
+    found: set[tuple[str, str]] = set()
     if loose:
-        found.add(f"{einsum.tensor} reads in another order")
+        found.add(("read in another order", einsum.tensor))
     if (along and constants) or len(along) > 1:
-        found.add(f"{einsum.tensor} reads at two positions at once")
+        found.add(("read at two positions at once", einsum.tensor))
     rank_of = facts.cascade.rank_of
     for name in along | loose:
         if any(rank_of[other] == rank_of[name] and other != name for other in einsum.variables):
-            found.add(f"{einsum.tensor} has two variables of rank {rank_of[name]}")
+            found.add((f"read with two variables of rank {rank_of[name]}", einsum.tensor))
     return frozenset(found)
 
 

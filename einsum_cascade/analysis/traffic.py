@@ -3,8 +3,8 @@
 Compulsory traffic reads every input once and writes every output once. With a capacity, the fibers that ride along (the
 queries of an attention) are taken in groups small enough for what is live; whatever does not carry their ranks is read
 again for every group. Spilling the fibers instead makes the groups larger. Operands without the rank that is traversed
-stay on chip with their group. The cheapest choice of traversed rank and of keeping or spilling is reported; tiles in flight are
-not charged, and inputs other than the traversed one are taken to need one pass.
+stay on chip with their group. The cheapest choice of traversed rank and of keeping or spilling is reported; tiles in
+flight are not charged, and inputs other than the traversed one are taken to need one pass.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,7 +152,11 @@ def _traversed_ranks(cascade: Cascade, rank: str) -> frozenset[str]:
 
 
 def _plan(
-    facts: Facts, footprints: tuple[Footprint, ...], extents: Mapping[str, int], at_once: int, spilled: tuple[Traffic, ...]
+    facts: Facts,
+    footprints: tuple[Footprint, ...],
+    extents: Mapping[str, int],
+    at_once: int,
+    spilled: tuple[Traffic, ...],
 ) -> _Plan | None:
     if at_once < 1:
         return None

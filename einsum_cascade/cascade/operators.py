@@ -104,6 +104,10 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(self._operators)
 
+    def get(self, name: str) -> Operator | None:
+        """Return an operator by name, None if there is none."""
+        return self._operators.get(name)
+
     def copy(self) -> "Registry":
         """Return a registry that can grow apart from this one."""
         other = Registry()
@@ -170,10 +174,11 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 
 
 def _gelu(x: Array) -> Array:
-    """x * Phi(x) with the exact error function."""
+    """Multiply x by its normal distribution function, with the exact error function."""
     values = np.asarray(x)
-    cdf = 0.5 * (1.0 + _erf(values.astype(np.float64) / math.sqrt(2)).astype(np.float64))
-    return (values * cdf).astype(values.dtype)
+    scaled = np.asarray(values, dtype=np.float64) / math.sqrt(2)
+    cdf = 0.5 * (1.0 + np.asarray(_erf(scaled), dtype=np.float64))
+    return np.asarray(values * cdf, dtype=values.dtype)
 
 
 def _clamp(x: Array, low: Array, high: Array, out: Array | None = None) -> Array:
@@ -276,7 +281,7 @@ def register(
     absorbing: float | None = None,
     distributes_over: frozenset[str] = frozenset(),
     homomorphism: frozenset[tuple[str, str]] = frozenset(),
-    range: tuple[float, float] = (-math.inf, math.inf),  # noqa: A002 - the field is called range
+    range: tuple[float, float] = (-math.inf, math.inf),
     is_monotone: bool = False,
 ) -> Operator:
     """Add an operator of the user's to a registry; `Operator` says what the arguments mean.

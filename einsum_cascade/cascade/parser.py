@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken, v_args
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import v_args as _v_args  # pyright: ignore[reportUnknownVariableType] - typed only in part
 from lark.tree import Meta
 
 from einsum_cascade.cascade import syntax
@@ -39,7 +40,8 @@ _TERMINALS = {
 
 
 @cache
-def _grammar() -> Lark:
+def _grammar() -> Any:
+    """Return the parser; lark publishes types only in part."""
     text = resources.files("einsum_cascade.cascade").joinpath("grammar.lark").read_text(encoding="utf-8")
     return Lark(text, parser="lalr", start="statement", propagate_positions=True, maybe_placeholders=True)
 
@@ -70,7 +72,7 @@ def parse_module(text: str, file: str = "<text>") -> Module:
                 documentation.append(comment.strip())
             continue
         try:
-            found = _Builder(file, number, line).transform(_grammar().parse(code))
+            found: str | list[Statement] = _Builder(file, number, line).transform(_grammar().parse(code))
         except UnexpectedInput as error:
             problems.append(_diagnose(error, code, Span(file, number, 0, 0, line)))
             continue
@@ -89,19 +91,20 @@ def _late_name(file: str, number: int, line: str) -> Diagnostic:
     return Diagnostic(message, Span(file, number, 1, len(line) + 1, line))
 
 
-def _diagnose(error: UnexpectedInput, code: str, line: Span) -> Diagnostic:
+def _diagnose(error: Any, code: str, line: Span) -> Diagnostic:
     """Say in one sentence what the parser met and what it could have gone on with."""
-    column = error.column if error.column and error.column > 0 else len(code.rstrip()) + 1
-    found, length = "the end of the line", 1
-    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        found, length = repr(str(error.token)), len(error.token)
-    elif isinstance(error, UnexpectedCharacters):
-        found = repr(error.char)
-    elif isinstance(error, UnexpectedToken | UnexpectedEOF):
-        column = len(code.rstrip()) + 1
-    allowed = error.allowed if isinstance(error, UnexpectedCharacters) else getattr(error, "accepts", None)
-    expected = sorted({_TERMINALS.get(terminal, repr(terminal.lower())) for terminal in allowed or ()})
-    message = f"{found} cannot stand here; {_alternatives(expected)} must follow"
+    found, column, length, allowed = "the end of the line", len(code.rstrip()) + 1, 1, set[str]()
+    match error:
+        case UnexpectedToken():
+            allowed = error.accepts or error.expected
+            if error.token.type != "$END":
+                found, column, length = repr(str(error.token)), error.column, len(error.token)
+        case UnexpectedCharacters():
+            found, column, allowed = repr(error.char), error.column, error.allowed or set[str]()
+        case _:
+            pass
+    expected = sorted({_TERMINALS.get(terminal, repr(terminal.lower())) for terminal in allowed})
+    message = f"{found} cannot stand here" + (f", only {_alternatives(expected)} can" if expected else "")
     return Diagnostic(message, Span(line.file, line.line, column, column + length, line.text))
 
 
@@ -109,7 +112,7 @@ def _alternatives(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-@v_args(meta=True)
+@_v_args(meta=True)
 class _Builder(Transformer[Token, Any]):
     """Turn the tree of one line into syntax; method names are the grammar's."""
 

@@ -145,4 +145,3 @@ class Renderer:
     def otherwise(self, value: str) -> str:
         """Return the value of filtered points."""
         return f" else {value}"
-

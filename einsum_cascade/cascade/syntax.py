@@ -29,16 +29,12 @@ __all__ = [
 _NOWHERE = Span("", 0)
 
 
-def _span() -> Span:
-    return field(default=_NOWHERE, compare=False)
-
-
 @dataclass(frozen=True, slots=True)
 class Number:
     """A literal, `inf` and `pi` included."""
 
     value: float
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class Name:
     """A rank, a rank variable, or a mistake."""
 
     name: str
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ class Subscript:
 
     tensor: str
     indices: tuple["Expression", ...]
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class Call:
     operator: str
     arguments: tuple["Expression", ...]
     variables: tuple["Expression", ...] | None = None
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)
 
 
 type Expression = Number | Name | Subscript | Call
@@ -85,7 +81,7 @@ class Binding:
 
     variable: str
     rank: str
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +132,7 @@ class EquationStatement:
     where: Expression | None = None
     otherwise: Expression | None = None
     is_init: bool = False
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)
 
 
 type Statement = (
@@ -151,4 +147,4 @@ class Module:
     name: str
     statements: tuple[Statement, ...]
     documentation: str = field(default="", compare=False)
-    span: Span = _span()
+    span: Span = field(default=_NOWHERE, compare=False)

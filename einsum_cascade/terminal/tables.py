@@ -32,6 +32,7 @@ def _table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
 def zoo_table(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
     """Return the list of the zoo: name, title, citation."""
     table = _table("", "name", "what it is", "source")
+    table.columns[0].no_wrap = True
     for name, title, citation in entries:
         table.add_row(name, title, citation)
     return table
@@ -72,7 +73,7 @@ def bounds_tables(report: Row, is_shown: Callable[[str], bool]) -> RenderableTyp
 
 
 def _passes_table(rows: Iterable[Row]) -> RenderableType:
-    title = "passes of this cascade: how often any implementation must walk over a fiber"
+    title = "passes of this cascade: how often it must walk over a fiber"
     table = _table(title, "tensor", "rank", "passes", "Einsums of each pass", right=("passes",))
     for row in rows:
         count = str(row["count"]) if row["exact"] else f"at least {row['count']}"
@@ -94,11 +95,12 @@ def _witnesses(rows: Iterable[Row]) -> list[RenderableType]:
 
 
 def _live_table(rows: Iterable[Row]) -> RenderableType:
-    title = "live state: what each pass holds on chip, and what not keeping its fibers costs"
-    columns = ("tensor", "rank", "pass", "elements", "per", "grows", "what", "words if not kept")
-    table = _table(title, *columns, right=("pass", "elements", "words if not kept"))
-    for row in rows:
-        what = ", ".join(f"{live['tensor']} {live['elements']} ({live['reason']})" for live in row["live"])
+    title = "live state: what each pass holds on chip"
+    columns = ("tensor", "rank", "pass", "elements", "per", "grows", "what", "words\nif not kept")
+    table = _table(title, *columns, right=("pass", "elements", "words\nif not kept"))
+    for row in (row for row in rows if row["live"]):
+        reasons = dict.fromkeys(live["reason"] for live in row["live"])
+        what = "\n".join(f"{reason}: {_held(row, reason)}" for reason in reasons)
         table.add_row(
             row["tensor"],
             row["rank"],
@@ -110,6 +112,10 @@ def _live_table(rows: Iterable[Row]) -> RenderableType:
             str(row["words_if_not_kept"] or ""),
         )
     return table
+
+
+def _held(row: Row, reason: str) -> str:
+    return ", ".join(f"{live['tensor']} {live['elements']}" for live in row["live"] if live["reason"] == reason)
 
 
 def _operations_table(rows: Iterable[Row]) -> RenderableType:

@@ -1,4 +1,9 @@
+import re
+
+import numpy as np
 import pytest
+from random_cascades import counted_ranks, extents_for, random_cascade, random_text, shrink
+from random_counts import random_count
 from streaming_oracle import passes_at
 
 from einsum_cascade.cascade.checker import check
@@ -176,6 +181,26 @@ output Y
 """
 
 
+SELF_ATTENTION = """
+rank D, N
+rank M = N
+rank P = N
+input X[d:D, n:N]
+QK[m, p] = X[d, m] * X[d, p]
+G[p] = max[m](QK[m, p])
+A[m, p] = exp(QK[m, p] - G[p])
+Y[d, p] = A[m, p] * X[d, m]
+output Y
+"""
+
+ELSE = """
+rank M
+input X[m:M]
+S[] = sum[m](X[m])
+Y[m] = 0 where m < 2 else X[m] * S[]
+output Y
+"""
+
 M4 = {"E": 2, "F": 2, "M": 4, "P": 5}
 TILES = {"E": 2, "F": 2, "M": 14, "P": 2, "M0": 4}
 ROWS = {"C": 3, "M": 4}
@@ -226,3 +251,61 @@ def test_known_counts(text: str, extents: dict[str, int], tensor: str, axes: tup
 def test_recurrent_weights_are_read_once_a_step(steps: int) -> None:
     cascade = check(parse_module(RNN))
     assert passes_at(cascade, {"T": steps, "D": 7}, "W", (1,)) == steps
+
+
+@pytest.mark.parametrize(("variables", "expected"), [(("m",), 2), (("p",), 1), (("m", "p"), 2), (None, 2)])
+def test_self_attention_has_a_count_per_variable(variables: tuple[str, ...] | None, expected: int) -> None:
+    cascade = check(parse_module(SELF_ATTENTION))
+    assert passes_at(cascade, {"D": 2, "N": 6}, "X", (1,), variables) == expected
+
+
+def test_else_is_read_where_the_filter_fails() -> None:
+    assert passes_at(check(parse_module(ELSE)), {"M": 6}, "X", (0,)) == 2
+
+
+def test_nothing_reads_an_output() -> None:
+    assert passes_at(check(parse_module(SOFTMAX)), ROWS, "Y", (1,)) == 0
+
+
+def test_random_cascades_cover_the_language() -> None:
+    text = "\n".join(random_text(np.random.default_rng(number)) for number in range(400))
+    for pattern in (
+        r"init ",
+        r"tanh\(",
+        r"m1\*M0 \+ m0",
+        r"max\[m0\]",
+        r"max\[m1",
+        r"m-1\D",
+        r"m \+ s",
+        r"m <= p",
+        r"p - W < m",
+        r"m < LEN\[c\]",
+        r"c-1\D",
+        r"rank P = M",
+        r"output \w+, \w+",
+        r"else",
+        r"Y\d\[M[\],]",
+        r"Y\d\[m\+1[\],]",
+        r"Y\d\[T[\],]",
+    ):
+        assert re.search(pattern, text), pattern
+
+
+def test_counts_do_not_depend_on_extents(seed: int) -> None:
+    rng = np.random.default_rng((seed, 1))
+    for _ in range(random_count(200)):
+        cascade = random_cascade(rng)
+        for tensor, axes, rank in counted_ranks(cascade):
+            draws = [extents_for(cascade, rng, rank) for _ in range(2)]
+            steps = {"T": 3, "C": 3, "D": 3}
+            draws = [
+                draw | {name: steps[name] for name in draw.keys() & steps.keys() if name != rank} for draw in draws
+            ]
+            assert len({passes_at(cascade, draw, tensor, axes) for draw in draws}) == 1, (str(cascade), tensor, axes)
+
+
+def test_shrink_keeps_what_fails_and_drops_the_rest() -> None:
+    def fails(text: str) -> bool:
+        return "K" in check(parse_module(text)).tensor and passes_at(check(parse_module(text)), M4, "K", (1,)) >= 2
+
+    assert len(check(parse_module(shrink(THREE_PASS, fails))).einsums) == 3

@@ -41,8 +41,6 @@ class _Writer:
         self._is_alias = self._chance(0.3)
         self._lines: list[str] = []
         self._count = 0
-        self._read: set[str] = set()
-        self._used: set[str] = set()
         self._inputs = [_Tensor("X", self._pick([("M",), ("C", "M"), ("D", "M")]))]
         if self._chance(0.6):
             self._inputs.append(_Tensor("V", self._pick([("M",), ("D", "M"), ("P",), ("D", "P"), ("C",)])))
@@ -61,8 +59,8 @@ class _Writer:
         return self._text()
 
     def _text(self) -> str:
-        made = dict.fromkeys(re.findall(r"^(?:init )?(\w+)\[", "\n".join(self._lines), re.MULTILINE))
-        outputs = [name for name in made if name not in self._read or self._chance(0.1)]
+        made, read = _made(self._lines), _read(self._lines)
+        outputs = [name for name in made if name not in read or self._chance(0.1)] or made[-1:]
         inputs = [f"input {t.name}[{', '.join(f'{r.lower()}:{r}' for r in t.ranks)}]" for t in self._inputs]
         return "\n".join([*self._rank_lines(), *inputs, *self._lines, f"output {', '.join(outputs)}", ""])
 
@@ -108,7 +106,6 @@ class _Writer:
         return f"Y{self._count}"
 
     def _value(self, tensor: _Tensor, changes: dict[str, str] | None = None) -> str:
-        self._read.add(tensor.name)
         index = {rank: rank.lower() for rank in tensor.ranks} | (changes or {})
         if tensor.generations is not None and tensor.generations not in (changes or {}):
             index[tensor.generations] = self._pick([tensor.generations.lower(), tensor.generations.lower() + "+1"])
@@ -198,7 +195,6 @@ class _Writer:
         state = _left(name, ("t", *rest))
         self._lines.append(f"{_left(part, ('t', *rest))} = sum[{long.lower()}]({self._value(first)} * {state})")
         self._lines.append(f"{_left(name, ('t+1', *rest))} = tanh({_left(part, ('t', *rest))} + {state})")
-        self._read.add(part)
         self._pool.append(_Tensor(name, ("T", *rest), generations="T"))
 
     def _partition(self) -> None:
@@ -333,33 +329,56 @@ def counted_ranks(cascade: Cascade) -> Iterator[tuple[str, tuple[int, ...], str]
 
 
 def extents_for(cascade: Cascade, rng: Generator, rank: str = "M") -> dict[str, int]:
-    """Draw extents of the free ranks: 6 to 8 for the rank that is counted, 2 or 3 for others.
+    """Draw extents of the free ranks: 6 to 8 for the rank that is counted, 2 or 3 (M and P: 5) for others.
 
-    M and P are long together, and a window W nearly as long, so that a filter leaves fibers long enough. For a rank that a partition makes, M is as long as that rank needs, its last tile incomplete half of the time.
+    M and P are long together, and a window W nearly as long, so that a filter leaves fibers long enough. For a rank
+    that a partition makes, M is as long as that rank needs, its last tile incomplete half of the time.
     """
     extents = {name: int(rng.integers(2, 4)) for name in cascade.free_ranks}
     rank = cascade.base_rank(rank) if rank in cascade.rank else rank
+    if "P" in cascade.rank:
+        extents |= dict.fromkeys({"C", "D"} & extents.keys(), 2)
     long = int(rng.integers(6, 9))
     for name in extents:
-        if name == rank or {name, rank} == {"M", "P"}:
+        if name in _LONG:
+            extents[name] = long if rank in _LONG else 5
+        elif name == rank:
             extents[name] = long
     if "W" in extents:
         extents["W"] = 5
     if "M0" in cascade.free_ranks:
-        tiles = {"M1": (long, 2), "M1*M0": (long, 2), "M": (long, 2), "M0": (2, long)}.get(rank, (2, 2))
+        tiles = {"M1": (long, 2), "M1*M0": (long, 2), "M": (long, 2), "M0": (2, long)}.get(rank, (3, 2))
         extents["M0"], extents["M"] = tiles[1], tiles[0] * tiles[1] - int(rng.integers(0, 2))
     return extents
 
 
 def shrink(text: str, fails: Callable[[str], bool]) -> str:
     """Drop tensors, filters and outputs greedily while the cascade is valid and still fails."""
+    text = _one_a_line(text)
     while True:
         for smaller in _smaller(text):
-            if _is_valid(smaller) and fails(smaller):
+            if _weight(smaller) < _weight(text) and _is_valid(smaller) and fails(smaller):
                 text = smaller
                 break
         else:
             return text
+
+
+def _one_a_line(text: str) -> str:
+    """Give every input and param a line of its own."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        found = re.match(r"(input|param) ", line)
+        parts = re.findall(r"\w+\[[^\]]*\]", line) if found else []
+        lines += [f"{found[0]}{part}" for part in parts] if found else [line]
+    return "\n".join([*lines, ""])
+
+
+def _weight(text: str) -> tuple[int, ...]:
+    """Measure a text so that every step of shrinking makes it smaller."""
+    lines = text.splitlines()
+    equations = [line for line in lines if re.match(r"(init )?\w+\[[^\]]*\] *=", line)]
+    return len(equations), text.count(" where "), len(lines), len(text)
 
 
 def _is_valid(text: str) -> bool:
@@ -374,7 +393,7 @@ def _smaller(text: str) -> Iterator[str]:
     cascade = check(parse_module(text, "shrinking.cascade"))
     lines = text.splitlines()
     for tensor in reversed(cascade.tensors):
-        rest = [line for line in lines if not re.match(rf"\s*(init |input |tensor )?{tensor.name}\[", line)]
+        rest = [line for line in lines if not re.match(rf"\s*(init |input |param |tensor )?{tensor.name}\[", line)]
         yield _with_outputs(rest)
         if not tensor.is_given and tensor.generation_axis is None:
             given = ", ".join(f"{d.rank.lower()}:{d.rank}" for d in tensor.dimensions)
@@ -383,21 +402,42 @@ def _smaller(text: str) -> Iterator[str]:
     for number, line in enumerate(lines):
         if " where " in line:
             yield "\n".join([*lines[:number], line.partition(" where ")[0], *lines[number + 1 :], ""])
-        if line.startswith("rank ") and "," not in line:
-            yield "\n".join([*lines[:number], *lines[number + 1 :], ""])
 
 
 def _with_outputs(lines: list[str]) -> str:
     """Make every computed tensor that nothing reads an output, and no other."""
     body = [line for line in lines if not line.startswith("output ")]
     equations = [line for line in body if re.match(r"(init )?\w+\[[^\]]*\] *=", line)]
-    made = dict.fromkeys(re.findall(r"^(?:init )?(\w+)\[", "\n".join(equations), re.MULTILINE))
-    read = {
-        name for line in equations for name in re.findall(r"(\w+)\[", line.partition("=")[2]) if not _is_left(line, name)
-    }
-    outputs = [name for name in made if name not in read] or list(made)[-1:]
-    return "\n".join([*body, f"output {', '.join(outputs)}", ""])
+    made, read = _made(equations), _read(equations)
+    outputs = [name for name in made if name not in read] or made[-1:]
+    return "\n".join([*_without_idle_ranks(body), f"output {', '.join(outputs)}", ""])
 
 
-def _is_left(line: str, name: str) -> bool:
-    return re.match(rf"(init )?{name}\[", line) is not None
+def _without_idle_ranks(lines: list[str]) -> list[str]:
+    """Drop the ranks that no other line mentions, nor their variables; those are errors."""
+    kept = list(lines)
+    for number in reversed(range(len(lines))):
+        if lines[number].startswith("rank "):
+            others = "\n".join(kept[:number] + kept[number + 1 :])
+            parts = [part.strip() for part in lines[number].removeprefix("rank ").split(",")]
+            used = [part for part in parts if _mentions(others, part.partition("=")[0].strip())]
+            kept[number] = f"rank {', '.join(used)}" if used else ""
+    return [line for line in kept if line]
+
+
+def _mentions(text: str, rank: str) -> bool:
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("rank ") or "=" in line)
+    return re.search(rf"\b({rank}|{rank.lower()})\b", body) is not None
+
+
+def _made(equations: list[str]) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"^(?:init )?(\w+)\[", "\n".join(equations), re.MULTILINE)))
+
+
+def _read(equations: list[str]) -> set[str]:
+    """Name what is read by equations of other tensors."""
+    read: set[str] = set()
+    for line in equations:
+        left, _, right = line.partition("=")
+        read |= set(re.findall(r"(\w+)\[", right)) - set(_made([left]))
+    return read

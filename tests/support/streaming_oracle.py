@@ -25,6 +25,9 @@ Family
 Position
     The value of the outermost variable; where some read of the family is by `m1*M0 + m0` and another by `m`, the latter
     sits at its tile. A point that reads along R by several variables sits at the latest of their positions.
+Several aliases together (`variables=None`)
+    Each alias by which T is read is a way with a lineage of its own. Of a point that sits in two ways, an operand that
+    derives from the fiber in one of them only is awaited like one outside the family.
 Other aliases
     Reads of T by variables not asked for, and of the family by an alias' variable, read elements that persist.
 Aliases of a fiber's coordinate
@@ -68,6 +71,7 @@ __all__ = ["all_extents", "passes_at"]
 
 type Coordinates = tuple[int, ...]
 type Axes = tuple[int, ...]
+type Names = tuple[str, ...]
 type Function = Callable[[Coordinates], float]
 type Index = tuple[int, tuple[tuple[int, int], ...]]
 
@@ -116,9 +120,9 @@ def passes_at(
     """
     graph = _graph_of(cascade, tuple(sorted(all_extents(cascade, extents).items())))
     family = _Family(graph, tensor, axes, variables)
-    plan = _plan(graph, family)
-    if not plan.steps:
+    if not family.along:
         return 0
+    plan = _plan(graph, family)
     free = [range(size) for axis, size in enumerate(graph.shapes[tensor]) if axis not in axes]
     return max((_sweep(graph, plan, tensor, axes, fiber) for fiber in product(*free)), default=0)
 
@@ -358,25 +362,35 @@ class _Family:
     def __init__(self, graph: _Graph, tensor: str, axes: Axes, variables: tuple[str, ...] | None) -> None:
         self._graph, self._cascade = graph, graph.cascade
         self.tensor, self.axes, self._variables = tensor, axes, variables
-        self._members: dict[str, set[Axes]] = {tensor: {axes}}
-        self.along: dict[tuple[int, int], set[tuple[str, ...]]] = {}
-        self.carriers: set[int] = set()
+        self._members: dict[str, set[tuple[Axes, str]]] = {tensor: {(axes, "")}}
+        self.along: dict[tuple[int, int], set[tuple[Names, str]]] = {}
+        self.carriers: set[tuple[int, str]] = set()
         while self._grow():
             pass
 
     def _grow(self) -> bool:
-        before = sum(map(len, self._members.values())), sum(map(len, self.along.values()))
+        before = self._size()
         for number, equation in enumerate(self._graph.equations):
             for place, part in enumerate(equation.reads):
-                for axes in tuple(self._members.get(part.read.tensor, ())):
-                    by = self._read_by(part.read, axes)
-                    if by:
-                        self.along.setdefault((number, place), set()).add(by)
-                        self._inherit(number, equation.einsum, by)
-        return before != (sum(map(len, self._members.values())), sum(map(len, self.along.values())))
+                for axes, way in tuple(self._members.get(part.read.tensor, ())):
+                    is_root = part.read.tensor == self.tensor and axes == self.axes
+                    by = self._read_by(part.read, axes, is_root)
+                    if by and is_root == (not way):
+                        self.along.setdefault((number, place), set()).add((by, via := way or self._via(by)))
+                        self._inherit(number, equation.einsum, by, via)
+        return before != self._size()
 
-    def _read_by(self, read: Read, axes: Axes) -> tuple[str, ...]:
-        is_root = read.tensor == self.tensor and axes == self.axes
+    def _size(self) -> int:
+        return sum(map(len, self._members.values())) + sum(map(len, self.along.values()))
+
+    def _via(self, by: Names) -> str:
+        """Name what tells apart independent ways of reading T: an alias, or else the rank itself."""
+        cascade = self._cascade
+        own = cascade.tensor[self.tensor].dimensions[self.axes[0]].rank
+        rank = cascade.rank_of[by[0]]
+        return rank if len(by) == 1 and cascade.base_rank(rank) == cascade.base_rank(own) else own
+
+    def _read_by(self, read: Read, axes: Axes, is_root: bool) -> Names:
         parts = [self._variables_of(read, axis, is_root) for axis in axes]
         if not all(parts):
             return ()
@@ -385,7 +399,7 @@ class _Family:
             return ()
         return by
 
-    def _variables_of(self, read: Read, axis: int, is_root: bool) -> tuple[str, ...]:
+    def _variables_of(self, read: Read, axis: int, is_root: bool) -> Names:
         index, cascade = read.indices[axis], self._cascade
         rank = cascade.tensor[read.tensor].dimensions[axis].rank
         own = [name for name in index.variables if cascade.rank_of[name] == rank]
@@ -404,13 +418,14 @@ class _Family:
         extent = self._cascade.rank[rank].extent
         return extent is not None and source in extent.names
 
-    def _inherit(self, number: int, einsum: Einsum, by: tuple[str, ...]) -> None:
+    def _inherit(self, number: int, einsum: Einsum, by: Names, via: str) -> None:
         whole = [axis for axis, i in enumerate(einsum.indices) if len(by) > 1 and set(i.variables) == set(by)]
         single = [next((a for a, i in enumerate(einsum.indices) if self._carries(einsum, a, name)), -1) for name in by]
         axes = (whole[0],) if whole else tuple(single)
         if -1 not in axes:
-            self._members.setdefault(einsum.tensor, set()).add(axes)
-            self.carriers.add(number)
+            self.carriers.add((number, via))
+            if (einsum.tensor, axes) != (self.tensor, self.axes):
+                self._members.setdefault(einsum.tensor, set()).add((axes, via))
 
     def _carries(self, einsum: Einsum, axis: int, name: str) -> bool:
         rank = self._cascade.tensor[einsum.tensor].dimensions[axis].rank
@@ -422,29 +437,34 @@ class _Family:
 
 @dataclass(slots=True)
 class _Step:
-    """A point downstream of T: its operands in the family, its other ones, its position if it reads the family."""
+    """A point downstream of T: the operands it reads along R and a mask of the ways, the others, a position a way."""
 
     point: _Point
-    family: list[int]
+    family: list[tuple[int, int]]
     others: list[int]
-    position: int
+    positions: list[int]
 
 
 @dataclass(slots=True)
 class _Plan:
     steps: list[_Step]
     positions: int
-    carriers: set[int]  # equations whose left side is in the family
+    carriers: dict[int, int]  # equation: mask of the ways by which its left side is in the family
     smeared: dict[int, list[tuple[int, int, str]]]  # equation: (read, axis, variable) read by an alias
 
 
 def _plan(graph: _Graph, family: _Family) -> _Plan:
-    places = {number: _places(graph, family, number) for number in range(len(graph.equations))}
+    ways = sorted({via for found in family.along.values() for _, via in found})
+    bits = {via: 1 << number for number, via in enumerate(ways)}
+    places = {number: _places(graph, family, number, bits) for number in range(len(graph.equations))}
     downstream = _downstream(graph, family)
     steps = [_step(point, places[point.equation]) for point in graph.points if point.out in downstream]
-    positions = 1 + max((step.position for step in steps), default=0)
+    positions = 1 + max((position for step in steps for position in step.positions), default=0)
+    carriers: dict[int, int] = {}
+    for number, via in family.carriers:
+        carriers[number] = carriers.get(number, 0) | bits[via]
     smeared = {number: found for number in places if (found := list(_alias_reads(graph, family, number)))}
-    return _Plan(steps, positions, family.carriers, smeared)
+    return _Plan(steps, positions, carriers, smeared)
 
 
 def _downstream(graph: _Graph, family: _Family) -> set[int]:
@@ -458,18 +478,20 @@ def _downstream(graph: _Graph, family: _Family) -> set[int]:
     return made
 
 
-type _Place = tuple[set[int], list[tuple[int, int]]]
+type _Place = tuple[dict[int, int], list[list[tuple[int, int]]]]
 
 
-def _places(graph: _Graph, family: _Family, number: int) -> _Place:
-    """Tell which reads of an equation are in the family, and the (slot, tile size) that positions come from."""
-    equation = graph.equations[number]
-    slots = {name: slot for slot, name in enumerate(equation.variables)}
-    reads = {place for (owner, place) in family.along if owner == number}
-    outermost = {by[0] for place in reads for by in family.along[number, place]}
+def _places(graph: _Graph, family: _Family, number: int, bits: dict[str, int]) -> _Place:
+    """Give the ways by which reads of an equation are along R, and for each way the (slot, tile size) of positions."""
+    slots = {name: slot for slot, name in enumerate(graph.equations[number].variables)}
     tile = _tile(graph, family)
-    is_tiled = {by[0] for place in reads for by in family.along[number, place] if len(by) > 1}
-    return reads, [(slots[name], 1 if name in is_tiled else tile) for name in sorted(outermost)]
+    masks: dict[int, int] = {}
+    sources: list[set[tuple[int, int]]] = [set() for _ in bits]
+    for (owner, place), found in family.along.items():
+        for by, via in found if owner == number else ():
+            masks[place] = masks.get(place, 0) | bits[via]
+            sources[bits[via].bit_length() - 1].add((slots[by[0]], 1 if len(by) > 1 else tile))
+    return masks, [sorted(source) for source in sources]
 
 
 def _tile(graph: _Graph, family: _Family) -> int:
@@ -478,7 +500,7 @@ def _tile(graph: _Graph, family: _Family) -> int:
         return 1
     tiles = [1]
     for (number, place), ways in family.along.items():
-        for by in ways:
+        for by, _ in ways:
             for index in graph.equations[number].reads[place].read.indices:
                 if len(by) > 1 and set(by) <= set(index.variables):
                     tiles.append(index.coefficient(by[0]).evaluate(graph.extents))
@@ -486,10 +508,11 @@ def _tile(graph: _Graph, family: _Family) -> int:
 
 
 def _step(point: _Point, place: _Place) -> _Step:
-    reads, slots = place
-    family = [operand for number, operand in enumerate(point.operands) if number in reads and operand >= 0]
-    others = [operand for number, operand in enumerate(point.operands) if number not in reads and operand >= 0]
-    return _Step(point, family, others, max((point.at[slot] // tile for slot, tile in slots), default=0))
+    masks, sources = place
+    family = [(operand, masks[n]) for n, operand in enumerate(point.operands) if n in masks and operand >= 0]
+    others = [operand for n, operand in enumerate(point.operands) if n not in masks and operand >= 0]
+    positions = [max((point.at[slot] // tile for slot, tile in source), default=0) for source in sources]
+    return _Step(point, family, others, positions)
 
 
 def _alias_reads(graph: _Graph, family: _Family, number: int) -> Iterator[tuple[int, int, str]]:
@@ -509,33 +532,46 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
 
     A point that reads the fiber's family at position x fires at the first time (k, x) that is not before the time of
     any other operand, with k not before the traversal of any operand in the family. Any other point fires as soon as
-    its operands exist.
+    its operands exist. Where T is read by several aliases, a point sits at the latest of its positions, and only an
+    operand that derives from the fiber in all the ways that the point does counts as in the family.
     """
     size = plan.positions
     time: dict[int, int] = {}
-    lineage = set(_fiber_elements(graph, tensor, axes, fiber))
+    lineage = dict.fromkeys(_fiber_elements(graph, tensor, axes, fiber), -1)
     extra = _smear(graph, plan, tensor, axes, fiber)
     count = 0
     for step in _reordered(plan.steps, extra) if extra else plan.steps:
-        point, begin = step.point, 0
+        begin, out, ways = 0, step.point.out, 0
         for operand in step.others:
+            if operand in time and time[operand] > begin:
+                begin = time[operand]
+        for operand in extra.get(id(step), ()) if extra else ():
             begin = max(begin, time.get(operand, 0))
-        for operand in extra.get(id(point), ()):
-            begin = max(begin, time.get(operand, 0))
-        if any(operand in lineage for operand in step.family):
-            for operand in step.family:
-                held = time.get(operand, 0)
-                begin = max(begin, held - held % size if operand in lineage else held)
-            begin += (step.position - begin) % size
+        for operand, mask in step.family:
+            if operand in lineage:
+                ways |= lineage[operand] & mask
+        for operand, mask in step.family:
+            if operand in time:
+                held = time[operand]
+                if ways and operand in lineage and lineage[operand] & mask & ways == ways:
+                    held -= held % size
+                if held > begin:
+                    begin = held
+        if ways:
+            begin += (_position(step.positions, ways) - begin) % size
             count = max(count, begin // size + 1)
-            if point.equation in plan.carriers:
-                lineage.add(point.out)
-        else:
-            for operand in step.family:
-                begin = max(begin, time.get(operand, 0))
-        if begin > time.get(point.out, 0):
-            time[point.out] = begin
+            carried = ways & plan.carriers.get(step.point.equation, 0)
+            if carried:
+                lineage[out] = lineage.get(out, 0) | carried
+        if begin and begin > time.get(out, 0):
+            time[out] = begin
     return count
+
+
+def _position(positions: list[int], ways: int) -> int:
+    if len(positions) == 1:
+        return positions[0]
+    return max(position for bit, position in enumerate(positions) if ways >> bit & 1)
 
 
 def _fiber_elements(graph: _Graph, tensor: str, axes: Axes, fiber: Coordinates) -> Iterator[int]:
@@ -560,7 +596,7 @@ def _smear(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
                 slot = graph.equations[point.equation].variables.index(name)
                 twin = graph.found.get((point.equation, (*point.at[:slot], coordinate, *point.at[slot + 1 :])))
                 if twin is not None and twin.operands[place] >= 0:
-                    extra.setdefault(id(point), []).append(twin.operands[place])
+                    extra.setdefault(id(step), []).append(twin.operands[place])
     return extra
 
 
@@ -568,7 +604,7 @@ def _reordered(steps: list[_Step], extra: dict[int, list[int]]) -> list[_Step]:
     """Sort the steps so that each follows the makers of the extra operands as well."""
     needs: dict[int, set[int]] = {}
     for step in steps:
-        operands = (*step.family, *step.others, *extra.get(id(step.point), ()))
+        operands = (*(o for o, _ in step.family), *step.others, *extra.get(id(step), ()))
         needs.setdefault(step.point.out, set()).update(operands)
     rank = {element: number for number, element in enumerate(TopologicalSorter(needs).static_order())}
     return sorted(steps, key=lambda step: rank[step.point.out])

@@ -44,7 +44,7 @@ def _check_access(scope: Scope, einsum: Einsum, name: str, indices: tuple[Affine
             continue
         if einsum.where is not None and predicate_variables(einsum.where) & frozenset(index.variables):
             continue
-        scope.report(_escape_message(scope, name, index, dimension), span)
+        scope.report(_escape_message(scope, einsum, name, index, dimension), span)
 
 
 def _same_coordinates(scope: Scope, rank: str, dimension: Dimension) -> bool:
@@ -52,7 +52,7 @@ def _same_coordinates(scope: Scope, rank: str, dimension: Dimension) -> bool:
     return scope.expand(symbol(rank)) == extent or scope.expand(symbol(rank)) + ONE == extent
 
 
-def _escape_message(scope: Scope, name: str, index: Affine, dimension: Dimension) -> str:
+def _escape_message(scope: Scope, einsum: Einsum, name: str, index: Affine, dimension: Dimension) -> str:
     if dimension.is_generational:
         return (
             f"index {str(index)!r} must not go past the generations 0 to {dimension.rank} of {name!r}; "
@@ -65,9 +65,12 @@ def _escape_message(scope: Scope, name: str, index: Affine, dimension: Dimension
             f"but {_extent_text(scope, rank)} is not known to be at most {_extent_text(scope, dimension.rank)}; "
             f"index with a variable of {dimension.rank!r}, or filter with where {index} < {dimension.rank}"
         )
+    low, _ = _range(scope, einsum, index)
+    is_low = low is None or not low.is_nonnegative(_positive_ranks(scope, einsum))
+    bound = f"{index} >= 0" if is_low else f"{index} < {dimension.rank}"
     return (
-        f"index {str(index)!r} can leave rank {dimension.rank!r} of {name!r}, "
-        f"whose coordinates are 0 to {dimension.rank} - 1; filter the points that leave it with where"
+        f"index {str(index)!r} can leave rank {dimension.rank!r} of {name!r}, whose coordinates are 0 to "
+        f"{dimension.rank} - 1; filter the points that leave it with where {bound}"
     )
 
 
@@ -136,4 +139,3 @@ def _check_disjoint(scope: Scope, first: Einsum, second: Einsum) -> None:
                 return
     message = f"the regions of {second.tensor!r} must not overlap, but this one may meet that of line {first.span.line}"
     scope.report(f"{message}; shift one of them past the other, as in {second.tensor}[M + s]", second.span)
-

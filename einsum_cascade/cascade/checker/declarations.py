@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import to_extent
-from einsum_cascade.cascade.checker.scope import RESERVED, Scope, did_you_mean
+from einsum_cascade.cascade.checker.scope import RESERVED, Scope, did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Dimension, Rank, Tensor
 from einsum_cascade.errors import Span
@@ -43,6 +43,7 @@ def check_declarations(scope: Scope, statements: Iterable[syntax.Statement]) -> 
 def _check_operators(scope: Scope, names: tuple[syntax.Name, ...]) -> None:
     for name in names:
         if name.name not in scope.operators:
+            scope.missing_operators.add(name.name)
             scope.report(
                 f"operator {name.name!r} must be registered before the cascade is checked; register it in Python, "
                 "or give the file that does with --operators",
@@ -88,7 +89,7 @@ def _order_ranks(scope: Scope, statements: list[syntax.RankStatement]) -> None:
         ready = [name for name in needs if name not in ordered and needs[name] <= ordered.keys()]
         if not ready:
             stuck = [name for name in needs if name not in ordered]
-            message = f"the extent of rank {stuck[0]!r} must not depend on itself; give one of {stuck} a number"
+            message = f"the extent of rank {stuck[0]!r} must not depend on itself; give {listed(stuck)} numbers"
             scope.report(message, spans[stuck[0]])
             ready = stuck
             ordered |= {name: Rank(name) for name in stuck}
@@ -119,6 +120,7 @@ def bind_variable(scope: Scope, variable: str, rank: str, span: Span) -> None:
         message = f"a rank variable must start lower-case, unlike {variable!r}; did you mean {variable.lower()!r}?"
         scope.report(message, span)
     elif scope.variables.setdefault(variable, rank) != rank:
+        scope.used_ranks.add(rank)
         first = scope.variables[variable]
         message = f"rank variable {variable!r} must belong to one rank, but is bound to {first!r} and to {rank!r}"
         scope.report(f"{message}; use two variables", span)
@@ -142,12 +144,14 @@ def check_tensor_name(scope: Scope, name: str, span: Span) -> bool:
     """Refuse names that mean something else."""
     if name in RESERVED or name in scope.operators:
         scope.report(f"{name!r} is reserved and must not name a tensor; choose another name", span)
+        scope.tensors[name] = None
         return False
     return True
 
 
 def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
     variable, rank = binding.variable, binding.rank
+    scope.used_ranks.add(rank)
     if rank and rank not in scope.ranks:
         scope.report(f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}", binding.span)
         return None
@@ -162,10 +166,9 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
             return None
     found = scope.rank_of(variable)
     if found is None:
-        known = scope.variables.keys() | {name.lower() for name in scope.ranks}
         scope.report(
             f"rank variable {variable!r} must belong to a rank; bind it as {variable}:RANK, or declare rank "
-            f"{variable.upper()!r}{did_you_mean(variable, known)}",
+            f"{variable.upper()!r}{did_you_mean(variable, scope.known_variables())}",
             binding.span,
         )
         return None

@@ -60,7 +60,9 @@ def _define(scope: Scope, name: str, equations: list[_Left]) -> None:
     updates = [left for left in equations if not left.statement.is_init]
     if declared is not None and declared.is_given:
         for left in equations:
-            scope.report(f"tensor {name!r} is an {declared.role} and must not be written; choose another name", left.span)
+            scope.report(
+                f"tensor {name!r} is an {declared.role} and must not be written; choose another name", left.span
+            )
     elif name in scope.tensors:
         for left in inits:
             message = f"tensor {name!r} is declared and must not have an init; drop the tensor statement"
@@ -71,7 +73,9 @@ def _define(scope: Scope, name: str, equations: list[_Left]) -> None:
         for left in updates[1:]:
             first = updates[0].span.line
             message = f"tensor {name!r} must be defined once, but is defined in line {first} already"
-            scope.report(f"{message}; choose another name, or declare it with tensor and write disjoint regions", left.span)
+            scope.report(
+                f"{message}; choose another name, or declare it with tensor and write disjoint regions", left.span
+            )
         scope.tensors[name] = _plain_tensor(scope, name, updates[0])
 
 
@@ -81,13 +85,13 @@ def _plain_tensor(scope: Scope, name: str, left: _Left) -> Tensor | None:
         variable = index.plain
         if variable is None:
             stepped = index.stepped
-            is_generation = stepped is not None and (index.offset.value or 0) > 0
-            remedy = (
-                f"write init {name}[..., 0, ...] if {stepped!r} is iterative, or declare {name!r} with tensor"
-                if is_generation
-                else f"declare {name!r} with a tensor statement"
-            )
-            scope.report(f"the left indices of {name!r} must be rank variables, not {str(index)!r}; {remedy}", left.span)
+            if stepped is not None and (index.offset.value or 0) > 0:
+                message = f"tensor {name!r} steps in {stepped!r} and must have an init for its first generation"
+                remedy = f"write init {name}[..., 0, ...] = ..., or declare {name!r} with a tensor statement"
+            else:
+                message = f"the left indices of {name!r} must be rank variables, not {str(index)!r}"
+                remedy = f"declare {name!r} with a tensor statement"
+            scope.report(f"{message}; {remedy}", left.span)
             return None
         dimensions.append(Dimension(scope.variables[variable], variable))
     return Tensor(name, tuple(dimensions)) if _is_free_of_repeats(scope, left) else None
@@ -186,9 +190,7 @@ def _check_right(scope: Scope, left: _Left) -> Einsum | None:
     tensor = scope.tensors.get(left.name)
     if tensor is None or tensor.is_given or not _has_right_arity(scope, left, tensor):
         return None
-    return Einsum(
-        left.name, left.indices, expression, reduction, where, otherwise, statement.is_init, statement.span
-    )
+    return Einsum(left.name, left.indices, expression, reduction, where, otherwise, statement.is_init, statement.span)
 
 
 def _has_right_arity(scope: Scope, left: _Left, tensor: Tensor) -> bool:

@@ -74,10 +74,8 @@ def _explicit_reduction(
         scope.report(message, call.span)
         return None
     expression = to_expression(scope, call.arguments[0])
-    operator = scope.operators[call.operator] if call.operator in scope.operators else None
-    if operator is None:
-        scope.report(f"operator {call.operator!r} is unknown{did_you_mean(call.operator, scope.operators)}", call.span)
-    elif not operator.can_reduce:
+    operator = scope.operator(call.operator, call.span)
+    if operator is not None and not operator.can_reduce:
         scope.report(
             f"operator {call.operator!r} must be associative and commutative and have an identity to reduce; "
             "declare them when it is registered, or use sum, max, min or prod",
@@ -168,10 +166,9 @@ def _to_call(scope: Scope, node: syntax.Call) -> Expression | None:
         scope.report(problem, node.span)
         return None
     arguments = [to_expression(scope, argument) for argument in node.arguments]
-    if name not in scope.operators:
-        scope.report(f"operator {name!r} is unknown{did_you_mean(name, scope.operators)}", node.span)
+    operator = scope.operator(name, node.span)
+    if operator is None:
         return None
-    operator = scope.operators[name]
     if operator.arity != len(arguments):
         plural = "s" if operator.arity != 1 else ""
         message = f"operator {name!r} must have {operator.arity} argument{plural}, not {len(arguments)}"
@@ -273,4 +270,3 @@ def _apply_in_filter(scope: Scope, operator: str, sides: tuple[Expression, ...],
         scope.report("a filter must be affine in the rank variables, but multiplies two of them", span)
         return None
     return Apply(scope.operators[operator], sides)
-

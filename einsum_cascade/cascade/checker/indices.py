@@ -2,7 +2,7 @@
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
-from einsum_cascade.cascade.checker.scope import Scope, did_you_mean
+from einsum_cascade.cascade.checker.scope import Scope, did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
 
 __all__ = ["partition_of", "to_affine", "to_extent"]
@@ -80,8 +80,13 @@ def to_affine(scope: Scope, expression: syntax.Expression) -> Affine | None:
 
 def report_unknown_variable(scope: Scope, name: syntax.Name) -> None:
     """Complain about a name that is neither a rank nor a rank variable."""
-    known = scope.variables.keys() | {rank.lower() for rank in scope.ranks} | scope.ranks.keys()
-    if name.name in scope.tensors:
+    known = scope.known_variables() | scope.ranks.keys()
+    owners = [rank for rank in scope.ranks if rank.lower() == name.name]
+    if owners:
+        message = (
+            f"rank variable {name.name!r} could belong to {listed(owners)}; bind it as v:{owners[0]}"
+        )
+    elif name.name in scope.tensors:
         message = f"tensor {name.name!r} must be read with its indices in brackets, as {name.name}[...]"
     else:
         message = f"{name.name!r} must be a rank or a rank variable, but is unknown{did_you_mean(name.name, known)}"

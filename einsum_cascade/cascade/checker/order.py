@@ -1,4 +1,4 @@
-"""Check that every tensor is defined before it is read, earlier generations excepted, and that nothing goes in a ring."""
+"""Check that every tensor is defined before it is read, earlier generations excepted, and that there is no ring."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,7 +27,9 @@ def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -
     producers: defaultdict[str, list[int]] = defaultdict(list)
     for position, einsum in enumerate(einsums):
         producers[einsum.tensor].append(position)
-    needs = [(at, needed, read) for at, e in enumerate(einsums) for needed, read in _needs(scope, einsums, producers, e)]
+    needs = [
+        (at, needed, read) for at, e in enumerate(einsums) for needed, read in _needs(scope, einsums, producers, e)
+    ]
     graph = nx.DiGraph((needed, at) for at, needed, _ in needs)
     in_ring: dict[int, int] = {}
     for number, component in enumerate(nx.strongly_connected_components(graph)):

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from einsum_cascade.cascade.extent import ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Rank, Tensor
-from einsum_cascade.cascade.operators import Registry
+from einsum_cascade.cascade.operators import Operator, Registry
 from einsum_cascade.errors import Diagnostic, Span
 
 __all__ = ["RESERVED", "Scope", "did_you_mean", "listed", "quoted"]
 
-RESERVED = frozenset(
-    "cascade operator rank input param tensor var output init where and or not else inf pi topk argmax".split()
-)
+_KEYWORDS = frozenset({"cascade", "operator", "rank", "input", "param", "tensor", "var", "output", "init", "where"})
+_WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
+RESERVED = _KEYWORDS | _WORDS
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Scope:
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
     variables: dict[str, str] = field(default_factory=dict[str, str])
     tensors: dict[str, Tensor | None] = field(default_factory=dict[str, Tensor | None])
+    missing_operators: set[str] = field(default_factory=set[str])
     used_ranks: set[str] = field(default_factory=set[str])
     used_variables: set[str] = field(default_factory=set[str])
     problems: list[Diagnostic] = field(default_factory=list[Diagnostic])
@@ -38,6 +39,18 @@ class Scope:
         """Return the rank that a variable belongs to because of its name, if exactly one does."""
         ranks = [name for name in self.ranks if name.lower() == variable]
         return ranks[0] if len(ranks) == 1 else None
+
+    def known_variables(self) -> set[str]:
+        """Return the rank variables that are bound or belong to a rank by their name."""
+        return self.variables.keys() | {v for v in map(str.lower, self.ranks) if self.default_rank(v) is not None}
+
+    def operator(self, name: str, span: Span) -> Operator | None:
+        """Return an operator by name; report and return None if it is unknown."""
+        found = self.operators.get(name)
+        if found is None and name not in self.missing_operators:
+            known = (known for known in self.operators if known.isidentifier())
+            self.report(f"operator {name!r} is unknown{did_you_mean(name, known)}", span)
+        return found
 
     def rank_of(self, variable: str) -> str | None:
         """Return the rank of a variable, bound or by default, and remember that it is used."""

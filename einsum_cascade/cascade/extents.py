@@ -1,0 +1,251 @@
+"""Numbers for the extents of a cascade's ranks, from settings, from the shapes of inputs and from defaults.
+
+This module decides which number each rank has, and that every index that the checker proved to stay inside its tensor
+still does with these numbers. What a filter guards is checked point by point when the cascade is evaluated.
+"""
+
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.checker.indices import partition_of
+from einsum_cascade.cascade.checker.scope import Scope, did_you_mean, listed
+from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.cascade.ir import (
+    Cascade,
+    Dimension,
+    Einsum,
+    Read,
+    predicate_variables,
+    reads_of_predicate,
+)
+from einsum_cascade.cascade.operators import OPERATORS
+from einsum_cascade.errors import EvaluationError
+
+__all__ = ["coordinate_counts", "is_partition", "known_extents", "resolve_extents"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An extent and who gives it."""
+
+    extent: int
+    source: str
+
+
+def resolve_extents(
+    cascade: Cascade, settings: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, int]:
+    """Return the extent of every rank.
+
+    Parameters
+    ----------
+    cascade
+        A checked cascade.
+    settings
+        Extents by rank name. They override defaults, and what depends on an overridden default is recomputed. An
+        alias may only repeat the extent that its rank is set to, so that a result can be given back.
+    inputs
+        Shapes of inputs by name; they give the extents of ranks that have no default.
+
+    Returns
+    -------
+    dict
+        Extents by rank name, in the order of `cascade.ranks`.
+
+    Raises
+    ------
+    EvaluationError
+        A rank or an input is unknown, an alias is set, an extent is negative, divides by 0, contradicts another one or
+        is missing, or an index leaves its tensor with these extents.
+
+    """
+    shapes = inputs or {}
+    given = _check_settings(cascade, settings)
+    for name, shape in shapes.items():
+        _bind_shape(cascade, name, shape, given)
+    _check_missing(cascade, given)
+    extents = _evaluate_all(cascade, given)
+    for name, shape in shapes.items():
+        _check_shape(cascade, name, shape, extents, given)
+    _check_accesses(cascade, extents)
+    return extents
+
+
+def known_extents(
+    cascade: Cascade, settings: Mapping[str, int], inputs: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, int]:
+    """Return the extents that settings and shapes determine, which may be those of a few ranks only.
+
+    Parameters and errors are those of `resolve_extents`, except that no rank has to have an extent.
+    """
+    given = _check_settings(cascade, settings)
+    for name, shape in (inputs or {}).items():
+        _bind_shape(cascade, name, shape, given)
+    if not any(name not in given for name in cascade.free_ranks):
+        return resolve_extents(cascade, settings, inputs)
+    known = {name: value.extent for name, value in given.items()}
+    for rank in cascade.ranks:
+        if rank.alias_of in known:
+            known[rank.name] = known[rank.alias_of]
+        elif rank.name not in known and rank.extent is not None and rank.extent.names <= known.keys():
+            known[rank.name] = _evaluate(f"the extent of rank {rank.name!r}", rank.extent, known)
+    return known
+
+
+def _check_settings(cascade: Cascade, settings: Mapping[str, int]) -> dict[str, _Given]:
+    given: dict[str, _Given] = {}
+    for name, value in settings.items():
+        if name not in cascade.rank:
+            raise EvaluationError(f"rank {name!r} must be declared to be set{did_you_mean(name, cascade.rank)}")
+        if (alias := cascade.rank[name].alias_of) is not None:
+            base = cascade.base_rank(name)
+            if settings.get(base) == value:
+                continue
+            message = f"rank {name!r} is an alias of {alias!r} and must not be set"
+            raise EvaluationError(f"{message}; set {base!r} instead (--set {base}={value})")
+        extent = operator.index(value)
+        if extent < 0:
+            message = f"rank {name!r} must have an extent of at least 0, not {extent}"
+            raise EvaluationError(f"{message} (--set {name}={extent})")
+        given[name] = _Given(extent, f"--set {name}={extent}")
+    return given
+
+
+def _bind_shape(cascade: Cascade, name: str, shape: tuple[int, ...], given: dict[str, _Given]) -> None:
+    """Take the extents of free ranks from the shape of an input."""
+    tensor = cascade.tensor.get(name)
+    if tensor is None:
+        hint = did_you_mean(name, (known.name for known in cascade.inputs))
+        raise EvaluationError(f"input {name!r} must be declared by the cascade to be given{hint}")
+    if not tensor.is_given:
+        raise EvaluationError(f"tensor {name!r} is computed and must not be given; remove it from the inputs")
+    if len(shape) != len(tensor.dimensions):
+        ranks = ", ".join(dimension.rank for dimension in tensor.dimensions)
+        message = f"{tensor.role} {name!r} must have {len(tensor.dimensions)} dimensions ({ranks})"
+        raise EvaluationError(f"{message}, but has {len(shape)} in shape {shape}")
+    for dimension, extent in zip(tensor.dimensions, shape, strict=True):
+        rank = cascade.base_rank(dimension.rank)
+        if cascade.rank[rank].extent is None:
+            given.setdefault(rank, _Given(extent, f"{tensor.role} {name!r}"))
+
+
+def _check_missing(cascade: Cascade, given: Mapping[str, _Given]) -> None:
+    missing = [name for name in cascade.free_ranks if name not in given]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        remedy = " ".join(f"--set {name}=..." for name in missing)
+        verb = "have" if plural else "has"
+        message = f"every rank must have an extent, but rank{plural} {listed(missing)} {verb} none"
+        raise EvaluationError(f"{message}; give {remedy}, or inputs whose shapes tell")
+
+
+def _evaluate_all(cascade: Cascade, given: Mapping[str, _Given]) -> dict[str, int]:
+    """Return every extent; the order of the ranks makes each default follow what it is made of."""
+    extents: dict[str, int] = {}
+    for rank in cascade.ranks:
+        if rank.alias_of is not None:
+            extents[rank.name] = extents[rank.alias_of]
+        elif rank.name in given:
+            extents[rank.name] = given[rank.name].extent
+        elif rank.extent is not None:
+            extents[rank.name] = _evaluate(f"the extent of rank {rank.name!r}", rank.extent, extents)
+            if extents[rank.name] < 0:
+                message = f"rank {rank.name!r} must have an extent of at least 0"
+                value = f"{rank.extent} = {extents[rank.name]}{_with(rank.extent, extents)}"
+                raise EvaluationError(f"{message}, not {value}; {_remedy(rank.extent)}")
+    return extents
+
+
+def _evaluate(what: str, extent: Extent, extents: Mapping[str, int]) -> int:
+    try:
+        return extent.evaluate(extents)
+    except ZeroDivisionError:
+        message = f"{what} must not divide by 0, but is {extent}{_with(extent, extents)}"
+        raise EvaluationError(f"{message}; {_remedy(extent)}") from None
+
+
+def _with(extent: Extent, extents: Mapping[str, int]) -> str:
+    values = ", ".join(f"{name} = {extents[name]}" for name in sorted(extent.names))
+    return f" with {values}" if values else ""
+
+
+def _remedy(extent: Extent) -> str:
+    return f"change {' '.join(f'--set {name}=...' for name in sorted(extent.names))}"
+
+
+def _check_shape(
+    cascade: Cascade, name: str, shape: tuple[int, ...], extents: Mapping[str, int], given: Mapping[str, _Given]
+) -> None:
+    for dimension, found in zip(cascade.tensor[name].dimensions, shape, strict=True):
+        base = cascade.base_rank(dimension.rank)
+        if found != extents[base]:
+            source = given[base].source if base in given else f"its default {cascade.rank[base].extent}"
+            message = f"rank {dimension.rank!r} must have one extent, but has {extents[base]} from {source}"
+            raise EvaluationError(f"{message} and {found} in {cascade.tensor[name].role} {name!r}; change one of them")
+
+
+def coordinate_counts(cascade: Cascade, einsum: Einsum, extents: Mapping[str, int]) -> dict[str, int]:
+    """Return over how many coordinates each rank variable of an Einsum runs; a recurrence ends where its steps do."""
+    counts = {name: extents[cascade.rank_of[name]] for name in einsum.variables}
+    axis = cascade.tensor[einsum.tensor].generation_axis
+    if axis is not None and not einsum.is_init:
+        index = einsum.indices[axis]
+        name = index.variables[0]
+        counts[name] = max(0, counts[name] + 1 - index.offset.evaluate(extents))
+    return counts
+
+
+def is_partition(cascade: Cascade, index: Affine, extents: Mapping[str, int]) -> bool:
+    """Tell whether an index counts through tiles (`m1*M0 + m0`), so that what lies past its tensor is a tail.
+
+    The checker's rule decides, and the numbers have to agree: with `rank M0 = 4` the index `m1*4 + m0` is one, but not
+    after M0 is set to 8.
+    """
+    scope = Scope(OPERATORS, ranks=dict(cascade.rank), variables=cascade.rank_of)
+    names = partition_of(scope, index)
+    if names is None:
+        return False
+    stride = 1
+    for name in reversed(names):
+        if index.coefficient(name).evaluate(extents) != stride:
+            return False
+        stride *= extents[cascade.rank_of[name]]
+    return True
+
+
+def _check_accesses(cascade: Cascade, extents: Mapping[str, int]) -> None:
+    for einsum in cascade.einsums:
+        last = {name: count - 1 for name, count in coordinate_counts(cascade, einsum, extents).items()}
+        has_points = min(last.values(), default=0) >= 0
+        filtered = predicate_variables(einsum.where) if einsum.where else frozenset[str]()
+        for access, index, dimension in _accesses(cascade, einsum):
+            low, high = _reach(access, index, last, extents)
+            end = extents[dimension.rank] + dimension.is_generational
+            if is_partition(cascade, index, extents) and not dimension.is_generational:
+                high = min(high, end - 1)
+            if has_points and (low < 0 or high >= end) and not filtered & frozenset(index.variables):
+                bad = low if low < 0 else high
+                message = f"index {str(index)!r} of {access} in {einsum} must stay inside rank {dimension.rank!r}"
+                bounds = f"but reaches {bad} where the last coordinate is {end - 1}"
+                raise EvaluationError(f"{message}, {bounds}; change an extent, or filter the points with where")
+
+
+def _accesses(cascade: Cascade, einsum: Einsum) -> Iterator[tuple[Einsum | Read, Affine, Dimension]]:
+    accesses: list[Einsum | Read] = [*einsum.reads, *(reads_of_predicate(einsum.where) if einsum.where else ())]
+    if cascade.tensor[einsum.tensor].is_declared:
+        accesses.append(einsum)
+    for access in accesses:
+        for index, dimension in zip(access.indices, cascade.tensor[access.tensor].dimensions, strict=True):
+            yield access, index, dimension
+
+
+def _reach(
+    access: Einsum | Read, index: Affine, last: Mapping[str, int], extents: Mapping[str, int]
+) -> tuple[int, int]:
+    low = high = _evaluate(f"index {str(index)!r} of {access}", index.offset, extents)
+    for name, coefficient in index.terms:
+        reach = _evaluate(f"index {str(index)!r} of {access}", coefficient, extents) * last[name]
+        low, high = low + min(0, reach), high + max(0, reach)
+    return low, high

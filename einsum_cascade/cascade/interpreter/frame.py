@@ -1,0 +1,184 @@
+"""One Einsum over one space, with every read resolved to an array and numeric indices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from einsum_cascade.cascade.formats import Format
+from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Numbers, Space, stays_inside, view
+from einsum_cascade.cascade.interpreter.store import Condition, Store, Value, mask_view
+from einsum_cascade.cascade.ir import Cascade, Einsum, Read
+
+__all__ = ["Access", "Frame", "Machine", "together"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What every Einsum of one evaluation is run with.
+
+    Parameters
+    ----------
+    cascade, numbers, store
+        The cascade, its extents and its tensors.
+    form
+        The format that tensors are stored in.
+    controls
+        Inputs as they were given, for filters: a length or an index must not be rounded.
+
+    """
+
+    cascade: Cascade
+    numbers: Numbers
+    store: Store
+    form: Format
+    controls: Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A read over a space.
+
+    Parameters
+    ----------
+    value
+        The tensor or the tile that is read.
+    lines
+        Its index in each dimension.
+    tails
+        Dimensions whose index counts through tiles, so that what leaves them is absent.
+    written
+        Which elements exist, while a loop is still writing them; None if all do.
+    is_lost
+        Whether there is no element at all: a fixed index has left the tensor.
+
+    """
+
+    value: Value
+    lines: tuple[Line, ...]
+    tails: frozenset[int] = frozenset()
+    written: Mask | None = None
+    is_lost: bool = False
+
+    def elements(self, space: Space) -> Array:
+        """Return what is read at each point; 0 in the tail of a partition, anything where an index goes astray."""
+        array = view(self.value.array, self.lines, space)
+        inside = self._inside(space, self.tails)
+        return array if inside is None else np.where(inside, array, np.zeros((), array.dtype))
+
+    def conditions(self, space: Space) -> list[Condition]:
+        """Return when the elements are present."""
+        found: list[Condition] = []
+        for condition in self.value.conditions:
+            axes = frozenset(axis for at in condition.axes for axis, _ in self.lines[at].steps)
+            mask = mask_view(condition.mask, self.lines, space)
+            inside = self._inside(space, condition.axes - self.tails)
+            # What an index that goes astray would meet is not read: the filter excludes those points.
+            found.append(Condition(mask if inside is None else mask | ~inside, axes))
+        for at in self.tails:
+            axes = frozenset(axis for axis, _ in self.lines[at].steps)
+            if (inside := self._inside_dimension(space, at)) is not None:
+                found.append(Condition(inside, axes))
+        return found
+
+    def empty(self, space: Space) -> Mask | None:
+        """Return which elements are reductions over nothing."""
+        return None if self.value.empty is None else mask_view(self.value.empty, self.lines, space)
+
+    def astray(self, space: Space) -> Mask | None:
+        """Return where an index leaves the tensor other than by a tail, or meets what is not written yet."""
+        if self.is_lost:
+            return np.ones((1,) * len(space.names), np.bool_)
+        inside = self._inside(space, frozenset(range(len(self.lines))) - self.tails)
+        if self.written is not None:
+            written = mask_view(self.written, self.lines, space)
+            inside = written if inside is None else inside & written
+        return None if inside is None else ~inside
+
+    def _inside(self, space: Space, dimensions: frozenset[int]) -> Mask | None:
+        masks = (self._inside_dimension(space, at) for at in dimensions)
+        return together([mask for mask in masks if mask is not None])
+
+    def _inside_dimension(self, space: Space, at: int) -> Mask | None:
+        line, extent = self.lines[at], self.value.array.shape[at]
+        if stays_inside(line, extent):
+            return None
+        positions = line.positions(space)
+        return (positions >= 0) & (positions < extent)
+
+
+def together(masks: list[Mask]) -> Mask | None:
+    """Return where all masks hold; None if there are none."""
+    total = None
+    for mask in masks:
+        total = mask if total is None else total & mask
+    return total
+
+
+class Frame:
+    """An Einsum over a space.
+
+    Parameters
+    ----------
+    machine
+        The evaluation.
+    einsum
+        The Einsum.
+    space
+        All its points, or a block of them.
+    dying
+        Tensors that nothing reads after this Einsum.
+
+    """
+
+    def __init__(self, machine: Machine, einsum: Einsum, space: Space, dying: frozenset[str] = frozenset()) -> None:
+        """Resolve nothing yet."""
+        self.machine, self.einsum, self.space, self.dying = machine, einsum, space, dying
+        self._accesses: dict[tuple[int, bool], Access] = {}
+        self.presence: Any = None
+
+    def over(self, space: Space) -> "Frame":
+        """Return the same Einsum over a block."""
+        return Frame(self.machine, self.einsum, space)
+
+    def access(self, read: Read, *, is_control: bool = False) -> Access:
+        """Resolve a read of an expression or, with `is_control`, of a filter."""
+        key = (id(read), is_control)
+        found = self._accesses.get(key)
+        if found is None:
+            found = self._accesses[key] = self._control(read) if is_control else self._resolve(read)
+        return found
+
+    def _control(self, read: Read) -> Access:
+        return self._whole(read, Value(self.machine.controls[read.tensor]), None)
+
+    def _resolve(self, read: Read) -> Access:
+        store = self.machine.store
+        if (found := store.tile(read)) is not None:
+            value, dimensions = found
+            lines = tuple(self.machine.numbers.line(read.indices[at], self.space) for at in dimensions)
+            return Access(value, lines, self._tails(read, dimensions))
+        holding = store.plan.holdings.get(read.tensor)
+        if holding is not None and not holding.is_whole:
+            return self._lost()
+        return self._whole(read, store.whole(read.tensor), store.written(read.tensor))
+
+    def _whole(self, read: Read, value: Value, written: Mask | None) -> Access:
+        dimensions = tuple(range(len(read.indices)))
+        lines = tuple(self.machine.numbers.line(index, self.space) for index in read.indices)
+        return Access(value, lines, self._tails(read, dimensions), written)
+
+    def _lost(self) -> Access:
+        return Access(Value(np.zeros((), self.machine.store.dtype)), (), is_lost=True)
+
+    def _tails(self, read: Read, dimensions: tuple[int, ...]) -> frozenset[int]:
+        tensor = self.machine.cascade.tensor[read.tensor]
+        tails = (
+            at
+            for at, dimension in enumerate(dimensions)
+            if not tensor.dimensions[dimension].is_generational
+            and len(read.indices[dimension].terms) > 1
+            and self.machine.numbers.is_partition(read.indices[dimension])
+        )
+        return frozenset(tails)

@@ -1,0 +1,221 @@
+"""Iteration spaces, indices as numbers, and views of arrays along a space.
+
+Every array that is made for a space has one axis per variable, of length 1 where it does not depend on the variable, so
+that NumPy's broadcasting pairs points. A read that stays inside its tensor, whatever its indices, is one strided view;
+only what leaves it is gathered.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extents import is_partition
+from einsum_cascade.cascade.ir import Cascade
+
+__all__ = ["Array", "Line", "Mask", "Numbers", "Space", "flattened", "stays_inside", "view"]
+
+type Array = np.ndarray[Any, np.dtype[Any]]
+type Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The points of an Einsum, or a block of them.
+
+    Parameters
+    ----------
+    names
+        Rank variables, those of the left side first.
+    starts, counts
+        First coordinate and number of coordinates of each.
+    reduced
+        How many of the last variables are reduced.
+    fixed
+        Variables of enclosing loops, at their present coordinates.
+
+    """
+
+    names: tuple[str, ...]
+    starts: tuple[int, ...]
+    counts: tuple[int, ...]
+    reduced: int
+    fixed: Mapping[str, int]
+
+    @cached_property
+    def axis(self) -> dict[str, int]:
+        """The axis of every variable that is not fixed."""
+        return {name: axis for axis, name in enumerate(self.names)}
+
+    @property
+    def left(self) -> int:
+        """Number of variables that are not reduced."""
+        return len(self.names) - self.reduced
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return math.prod(self.counts)
+
+    @property
+    def reduced_axes(self) -> tuple[int, ...]:
+        """The axes that a reduction folds."""
+        return tuple(range(self.left, len(self.names)))
+
+    @property
+    def unreduced(self) -> "Space":
+        """The space of the left side."""
+        left = self.left
+        return Space(self.names[:left], self.starts[:left], self.counts[:left], 0, self.fixed)
+
+    def block(self, axis: int, start: int, stop: int) -> "Space":
+        """Return the points from `start` to `stop` along an axis, counted from its own start."""
+        starts, counts = list(self.starts), list(self.counts)
+        starts[axis], counts[axis] = starts[axis] + start, stop - start
+        return replace(self, starts=tuple(starts), counts=tuple(counts))
+
+    def axes(self, names: frozenset[str] | tuple[str, ...]) -> frozenset[int]:
+        """Return the axes of those variables that are not fixed."""
+        return frozenset(self.axis[name] for name in names if name not in self.fixed)
+
+    def along(self, axis: int, values: Array) -> Array:
+        """Lay a row of values out along one axis."""
+        shape = [1] * len(self.names)
+        shape[axis] = self.counts[axis]
+        return values.reshape(shape)
+
+    def coordinates(self, name: str, dtype: Any = np.int64) -> Array:
+        """Return the coordinates of a variable along its axis; one number if it is fixed."""
+        if name in self.fixed:
+            return np.asarray(self.fixed[name], dtype)
+        axis = self.axis[name]
+        start = self.starts[axis]
+        return self.along(axis, np.arange(start, start + self.counts[axis]).astype(dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An affine index in numbers: `offset`, and `step` for each position along an axis of the space."""
+
+    offset: int
+    steps: tuple[tuple[int, int], ...]
+    low: int
+    high: int
+
+    def positions(self, space: Space) -> Array:
+        """Return the values of the index over the axes of a space."""
+        total = np.full((1,) * len(space.names), self.offset)
+        for axis, step in self.steps:
+            total = total + space.along(axis, step * np.arange(space.counts[axis]))
+        return total
+
+
+_ORIGIN = Line(0, (), 0, 0)
+
+
+class Numbers:
+    """The indices of one cascade with its extents put in, each worked out once.
+
+    Indices are remembered by identity: the cascade, which holds them, lives as long as this object.
+    """
+
+    def __init__(self, cascade: Cascade, extents: Mapping[str, int]) -> None:
+        """Start with nothing worked out."""
+        self.cascade, self.extents = cascade, extents
+        self._known: dict[int, tuple[int, tuple[tuple[str, int], ...]]] = {}
+        self._partitions: dict[int, bool] = {}
+
+    def line(self, index: Affine, space: Space) -> Line:
+        """Return an index as a line through a space."""
+        offset, terms = self._terms(index)
+        steps: list[tuple[int, int]] = []
+        for name, step in terms:
+            if name in space.fixed:
+                offset += step * space.fixed[name]
+            else:
+                axis = space.axis[name]
+                offset += step * space.starts[axis]
+                steps.append((axis, step))
+        reaches = [step * (space.counts[axis] - 1) for axis, step in steps]
+        low, high = offset + sum(r for r in reaches if r < 0), offset + sum(r for r in reaches if r > 0)
+        return Line(offset, tuple(steps), low, high)
+
+    def constant(self, index: Affine, fixed: Mapping[str, int]) -> int | None:
+        """Return the value of an index whose variables are all fixed; otherwise None."""
+        offset, terms = self._terms(index)
+        for name, step in terms:
+            if name not in fixed:
+                return None
+            offset += step * fixed[name]
+        return offset
+
+    def is_partition(self, index: Affine) -> bool:
+        """Tell whether what leaves a tensor by this index is the tail of a partition."""
+        found = self._partitions.get(id(index))
+        if found is None:
+            found = self._partitions[id(index)] = is_partition(self.cascade, index, self.extents)
+        return found
+
+    def _terms(self, index: Affine) -> tuple[int, tuple[tuple[str, int], ...]]:
+        found = self._known.get(id(index))
+        if found is None:
+            terms = tuple((name, coefficient.evaluate(self.extents)) for name, coefficient in index.terms)
+            found = self._known[id(index)] = (index.offset.evaluate(self.extents), terms)
+        return found
+
+
+def stays_inside(line: Line, extent: int) -> bool:
+    """Tell whether an index stays inside a dimension at every point."""
+    return line.low >= 0 and line.high < extent
+
+
+def view(array: Array, lines: tuple[Line, ...], space: Space, *, is_writable: bool = False) -> Array:
+    """Return the elements that a read meets, over the axes of the space.
+
+    Where an index leaves the array, the nearest element stands in; the caller masks those points.
+    """
+    counts = [1] * len(space.names)
+    for line in lines:
+        for axis, _ in line.steps:
+            counts[axis] = space.counts[axis]
+    if 0 in counts:
+        return np.zeros(counts, array.dtype)
+    if not all(map(stays_inside, lines, array.shape)):
+        array, lines = _gather(array, lines, space)
+    strides = [0] * len(counts)
+    for line, stride in zip(lines, array.strides, strict=True):
+        for axis, step in line.steps:
+            strides[axis] += step * stride
+    corner = array[tuple(slice(line.offset, None) for line in lines)] if lines else array
+    return as_strided(corner, counts, strides, writeable=is_writable)
+
+
+def flattened(lines: tuple[Line, ...], shape: tuple[int, ...]) -> tuple[Line, ...]:
+    """Return the lines for a mask, whose dimensions of length 1 stand for every coordinate."""
+    return tuple(_ORIGIN if extent == 1 else line for line, extent in zip(lines, shape, strict=True))
+
+
+def _gather(array: Array, lines: tuple[Line, ...], space: Space) -> tuple[Array, tuple[Line, ...]]:
+    """Copy along the dimensions that indices leave, which become one dimension per variable of the index."""
+    dimension = 0
+    found: list[Line] = []
+    for line in lines:
+        extent = array.shape[dimension]
+        if stays_inside(line, extent):
+            found.append(line)
+            dimension += 1
+            continue
+        if extent == 0:
+            array = np.zeros((*array.shape[:dimension], 1, *array.shape[dimension + 1 :]), array.dtype)
+        positions = np.full((), line.offset)
+        for axis, step in line.steps:
+            positions = positions[..., None] + step * np.arange(space.counts[axis])
+        array = np.take(array, positions.clip(0, max(extent - 1, 0)), axis=dimension)
+        found += (Line(0, ((axis, 1),), 0, space.counts[axis] - 1) for axis, _ in line.steps)
+        dimension += len(line.steps)
+    return array, tuple(found)
