@@ -135,14 +135,19 @@ def run(
 ) -> None:
     """Evaluate a cascade on given or random tensors."""
     from einsum_cascade.cascade.extents import resolve_extents
+    from einsum_cascade.cascade.formats import parse_format
     from einsum_cascade.cascade.interpreter import evaluate, random_inputs
     from einsum_cascade.terminal.arguments import load_inputs
 
+    try:
+        form = parse_format(dtype)
+    except ValueError as error:
+        raise UsageError(f"--dtype: {error}") from None
     found = _load(cascade, operators)
     given = load_inputs(inputs or ())
     extents = resolve_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
     tensors = {**random_inputs(found, extents, seed, given), **given}
-    results = evaluate(found, tensors, extents, dtype=dtype)
+    results = evaluate(found, tensors, extents, dtype=form)
     files = _write(results, output)
     summary = {name: _summary(array) | files.get(name, {}) for name, array in results.items()}
     if as_json:

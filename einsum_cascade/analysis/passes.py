@@ -126,11 +126,11 @@ def find_target(cascade: Cascade, tensor: str, rank: str) -> Target:
 def pass_bound(facts: Facts, target: Target) -> PassBound:
     """Return the bound of one target."""
     ways = _ways(facts, target)
-    via = tuple(Via(way, _count(facts, target, frozenset({way}))[0]) for way in ways) if len(ways) > 1 else ()
-    count, timing, is_fitted = _count(facts, target, frozenset(ways))
-    if len(ways) == 1:
-        via = (Via(ways[0], count),)
-    doubts = _doubts(timing) + (() if is_fitted else ("the count does not grow evenly",))
+    together = _count(facts, target, frozenset(ways))
+    apart = [_count(facts, target, frozenset({way})) for way in ways] if len(ways) > 1 else [together] * len(ways)
+    via = tuple(Via(way, found[0]) for way, found in zip(ways, apart, strict=True))
+    count, timing, is_fitted = max((together, *apart), key=lambda found: found[1].count)
+    doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
     return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
 
 

@@ -328,13 +328,21 @@ class _Point:
         return phase is Phase.END and not is_at_end
 
 
+def _ends(along: frozenset[str], left: frozenset[str]) -> bool:
+    """Tell whether a result waits for the end of the traversal: no variable that goes along it is left.
+
+    Of several, which make the count a lower bound, one that is left is taken to be enough.
+    """
+    return not along <= left if len(along) <= 1 else not along & left
+
+
 def _phase(
     facts: Facts, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order], left: frozenset[str]
 ) -> Phase:
     gone = (along | loose) - left
     if not along | loose:
         return Phase.END if Order.END in constants else Phase.START
-    if not gone:
+    if not gone or (not loose and not _ends(along, left)):
         return Phase.ALONG
     if gone <= loose and loose & left:
         return Phase.START
@@ -374,7 +382,7 @@ def _fired(operand: _Operand, point: _Point, number: int) -> Iterator[Piece]:
     for box in operand.lineage:
         yield Piece(box, 1, point.phase, number if has_ended else -1)
     for piece, along, tensor in operand.pieces:
-        is_complete = piece.phase is Phase.ALONG and not along <= point.left
+        is_complete = piece.phase is Phase.ALONG and _ends(along, point.left)
         phase = Phase.END if is_complete else piece.phase
         yield Piece(piece.box, piece.number, phase, number if is_complete else piece.ended, piece.cause)
         for box in operand.lineage:
@@ -410,14 +418,9 @@ def _state(facts: Facts, einsum: Einsum, operand: _Operand, point: _Point, piece
 
 
 def _carriers(left: Left, positions: list[Position]) -> tuple[tuple[int, ...], ...]:
-    """Return the dimensions that carry R in the result; none if it loses a part of R."""
-    found: list[tuple[int, ...]] = []
-    for position in positions:
-        slots = left.carrier(position)
-        if slots is None:
-            return ()
-        found.append(slots)
-    return tuple(dict.fromkeys(found))
+    """Return the dimensions that carry R in the result; none for a way of reading R of which it loses a part."""
+    found = (left.carrier(position) for position in positions)
+    return tuple(dict.fromkeys(slots for slots in found if slots is not None))
 
 
 def _latest(pieces: Iterable[Piece]) -> list[Piece]:

@@ -91,7 +91,7 @@ def test_wrong_python_arguments() -> None:
     m = c.rank_variable("m", c.rank("M"))
     X = c.input("X", m)
     with pytest.raises(TypeError, match=r"^tensor 'X' must be read with its indices in brackets, as X\[\.\.\.\]$"):
-        c.Y[m] = X + 1
+        c.Y[m] = exp(X)
     with pytest.raises(TypeError, match=r"^a filter must be joined with & \| ~ in Python"):
         c.Y[m] = X[m].where(m < 3 and m > 1)
     with pytest.raises(TypeError, match=r"^an expression must be made of tensors, rank variables, ranks and numbers"):

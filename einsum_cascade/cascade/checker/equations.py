@@ -8,7 +8,7 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.checker.declarations import check_tensor_name
 from einsum_cascade.cascade.checker.expressions import to_expression, to_predicate, to_right_side
 from einsum_cascade.cascade.checker.indices import to_affine
-from einsum_cascade.cascade.checker.scope import Scope, listed
+from einsum_cascade.cascade.checker.scope import Scope, counted, listed
 from einsum_cascade.cascade.ir import Dimension, Einsum, Tensor, expression_variables
 from einsum_cascade.errors import Span
 
@@ -197,6 +197,6 @@ def _has_right_arity(scope: Scope, left: _Left, tensor: Tensor) -> bool:
     if len(left.indices) == len(tensor.dimensions):
         return True
     ranks = ", ".join(dimension.rank for dimension in tensor.dimensions)
-    message = f"tensor {left.name!r} must be written with {len(tensor.dimensions)} indices ({ranks})"
+    message = f"tensor {left.name!r} must be written with {counted(len(tensor.dimensions), 'index')} ({ranks})"
     scope.report(f"{message}, not {len(left.indices)}", left.span)
     return False

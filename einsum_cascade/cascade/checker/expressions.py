@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import report_unknown_variable, to_affine
-from einsum_cascade.cascade.checker.scope import Scope, did_you_mean, listed, quoted
+from einsum_cascade.cascade.checker.scope import Scope, counted, did_you_mean, listed, quoted
 from einsum_cascade.cascade.ir import (
     And,
     Apply,
@@ -153,7 +153,7 @@ def _to_read(scope: Scope, node: syntax.Subscript) -> Expression | None:
         return None
     if len(indices) != len(tensor.dimensions):
         ranks = ", ".join(dimension.rank for dimension in tensor.dimensions)
-        message = f"tensor {node.tensor!r} must be read with {len(tensor.dimensions)} indices ({ranks})"
+        message = f"tensor {node.tensor!r} must be read with {counted(len(tensor.dimensions), 'index')} ({ranks})"
         scope.report(f"{message}, not {len(indices)}", node.span)
         return None
     return Read(node.tensor, known_indices, node.span)
@@ -170,8 +170,7 @@ def _to_call(scope: Scope, node: syntax.Call) -> Expression | None:
     if operator is None:
         return None
     if operator.arity != len(arguments):
-        plural = "s" if operator.arity != 1 else ""
-        message = f"operator {name!r} must have {operator.arity} argument{plural}, not {len(arguments)}"
+        message = f"operator {name!r} must have {counted(operator.arity, 'argument')}, not {len(arguments)}"
         hint = f"; to reduce with it, write {name}[variables](...)" if operator.can_reduce else ""
         scope.report(message + hint, node.span)
         return None

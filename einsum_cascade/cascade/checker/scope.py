@@ -9,7 +9,7 @@ from einsum_cascade.cascade.ir import Rank, Tensor
 from einsum_cascade.cascade.operators import Operator, Registry
 from einsum_cascade.errors import Diagnostic, Span
 
-__all__ = ["RESERVED", "Scope", "did_you_mean", "listed", "quoted"]
+__all__ = ["RESERVED", "Scope", "counted", "did_you_mean", "listed", "quoted"]
 
 _KEYWORDS = frozenset({"cascade", "operator", "rank", "input", "param", "tensor", "var", "output", "init", "where"})
 _WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
@@ -85,6 +85,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def quoted(names: Iterable[str]) -> str:
     """Return names in quotes, separated by commas."""
     return ", ".join(map(repr, names))
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count and its noun, in the plural where there is not one."""
+    plural = "indices" if noun == "index" else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,0 +1,228 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from einsum_cascade import evaluate, zoo
+from einsum_cascade.cli import main
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command line in this process; return exit code, output and errors."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+def read_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    code, out, err = call(capsys, *arguments, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_zoo(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = read_json(capsys, "zoo")
+    assert [entry["name"] for entry in entries] == list(zoo.names())
+    assert all(entry["citation"] and entry["title"] for entry in entries)
+    code, out, _ = call(capsys, "zoo")
+    assert code == 0
+    assert "attention-1pass" in out
+
+
+def test_show(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "show", "attention")
+    assert code == 0
+    assert out.strip() == str(zoo.load("attention"))
+    assert call(capsys, "show", "attention", "--format", "latex")[1].startswith("$$")
+    assert call(capsys, "show", "attention", "--format", "html")[1].startswith("<div>")
+    found = read_json(capsys, "show", "attention-1pass", "--set", "M=10,M0=4")
+    assert found["extents"] == {"M": 10, "M0": 4, "M1": 3}
+    assert found["inputs"] == ["Q", "K", "V"]
+
+
+def test_bounds_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shape that other programs rely on."""
+    found = read_json(capsys, "bounds", "attention")
+    assert found["cascade"] == "attention"
+    by_name = {(row["tensor"], row["rank"]): row for row in found["passes"]}
+    keys = by_name["K", "M"]
+    assert (keys["count"], keys["exact"]) == (3, True)
+    assert keys["via"] == [{"variables": ["m"], "count": 3}]
+    assert keys["witness"] == [
+        "GM[p] needs every QK[m, p] before the first SN[m, p]: pass 2 begins",
+        "SD[p] needs every SN[m, p] before the first A[m, p]: pass 3 begins",
+    ]
+    assert keys["einsums"] == [["QK", "GM"], ["SN", "SD"], ["A", "AV"]]
+    first = next(row for row in found["footprints"] if (row["tensor"], row["rank"], row["pass"]) == ("K", "M", 1))
+    assert (first["elements"], first["depends_on_rank"], first["words_if_not_kept"]) == ("M + 1", True, "2*M*P")
+    assert {"einsum": "QK[m, p]", "operator": "*", "count": "E*M*P", "exact": True} in found["operations"]
+    assert {"tensor": "K", "words": "E*M", "reason": "compulsory read"} in found["traffic"]
+
+
+def test_bounds_with_extents(capsys: pytest.CaptureFixture[str]) -> None:
+    """2 EMP + 2 FMP + 5 MP operations over (E + F) M + E P + F P words."""
+    found = read_json(capsys, "bounds", "attention", "--set", "E=4,F=2", "--set", "M=100,P=10")
+    counts = {(row["einsum"], row["operator"]): row["count"] for row in found["operations"]}
+    assert counts["QK[m, p]", "*"] == 4 * 100 * 10
+    assert counts["A[m, p]", "/"] == 1000
+    total = 2 * 4000 + 2 * 2000 + 5 * 1000
+    assert found["intensity"] == pytest.approx(total / (4 * 10 + 4 * 100 + 2 * 100 + 2 * 10))
+
+
+def test_bounds_composite_and_partial_extents(capsys: pytest.CaptureFixture[str]) -> None:
+    found = read_json(capsys, "bounds", "attention-2pass", "--set", "M0=16")
+    counts = [(row["tensor"], row["rank"], row["count"]) for row in found["passes"] if row["tensor"] in ("K", "BK")]
+    assert ("K", "M", 2) in counts
+    assert ("BK", "M", 2) in counts
+    assert ("BK", "M1", 3) in counts
+    assert ("BK", "M0", 3) in counts
+
+
+def test_bounds_of_an_overridden_extent(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two tiles of 4 reach 8 of 10 keys: what depends on the default M1 = M/M0 must not be used."""
+    extents = "E=1,F=1,M=10,P=1,M0=4"
+    found = read_json(capsys, "bounds", "attention-2pass", "--set", extents, "--set", "M1=2")
+    scores = next(row for row in found["operations"] if row["einsum"].startswith("BQK"))
+    assert scores["count"] == 8
+    whole = read_json(capsys, "bounds", "attention-2pass", "--set", extents)
+    assert next(row for row in whole["operations"] if row["einsum"].startswith("BQK"))["count"] == 10
+
+
+def test_bounds_with_capacity(capsys: pytest.CaptureFixture[str]) -> None:
+    extents = ["--set", "E=64,F=64,M=65536,P=65536"]
+    plenty = read_json(capsys, "bounds", "attention", *extents, "--capacity", "1TiB")
+    little = read_json(capsys, "bounds", "attention", *extents, "--capacity", "1MiB")
+    assert all(row["reason"].startswith("compulsory") for row in plenty["traffic"])
+    assert any("spilled for pass 2" in row["reason"] for row in little["traffic"])
+    assert sum(row["words"] for row in little["traffic"]) > sum(row["words"] for row in plenty["traffic"])
+
+
+def test_bounds_table(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "bounds", "attention-window")
+    assert code == 0
+    assert "GM[p] needs every QK[m, p] before the first SN[m, p]: pass 2 begins" in out
+    assert "arithmetic intensity" in out
+
+
+def test_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    tensors = {"Q": (4, 3), "K": (4, 7), "V": (2, 7)}
+    arrays = {name: random.standard_normal(shape) for name, shape in tensors.items()}
+    arguments = ["run", "attention", "--output", str(tmp_path / "out")]
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        arguments += ["--input", f"{name}={tmp_path / name}.npy"]
+    found = read_json(capsys, *arguments)
+    assert found["extents"] == {"E": 4, "F": 2, "M": 7, "P": 3}
+    assert found["random_inputs"] == []
+    written = np.load(tmp_path / "out" / "AV.npy")
+    np.testing.assert_array_equal(written, evaluate(zoo.load("attention"), arrays)["AV"])
+    assert found["outputs"]["AV"]["shape"] == [2, 3]
+
+
+def test_run_draws_inputs_from_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    extents = ("--set", "E=4,F=2,M=9,P=3")
+    first, again, other = (
+        read_json(capsys, "run", "attention-causal", *extents, "--seed", seed) for seed in ("1", "1", "2")
+    )
+    assert first == again
+    assert first["outputs"] != other["outputs"]
+    assert first["random_inputs"] == ["Q", "K", "V"]
+
+
+def test_run_in_a_format(capsys: pytest.CaptureFixture[str]) -> None:
+    extents = ("--set", "E=4,F=2,M=9,P=3")
+    exact = read_json(capsys, "run", "attention", *extents)["outputs"]["AV"]["mean"]
+    rounded = read_json(capsys, "run", "attention", *extents, "--dtype", "bf16")["outputs"]["AV"]["mean"]
+    assert exact != rounded
+    assert exact == pytest.approx(rounded, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bounds", "atention"], r"einsum-cascade: cascade 'atention' must be in the zoo, but is not; did you mean"),
+        (["bounds", "none.cascade"], r"einsum-cascade: cascade file 'none.cascade' must be readable"),
+        (["bounds", "file.py"], r"einsum-cascade: a Python file must be followed by the name of its cascade"),
+        (["bounds", "file.py:x"], r"einsum-cascade: Python file 'file.py' must exist"),
+        (["bounds", "attention", "--set", "M"], r"einsum-cascade: --set must be given as RANK=NUMBER"),
+        (["bounds", "attention", "--set", "M=x"], r"einsum-cascade: --set must be given as RANK=NUMBER"),
+        (["bounds", "attention", "--set", "N=3"], r"einsum-cascade: rank 'N' must be declared to be set"),
+        (["bounds", "attention", "--set", "M=-3"], r"einsum-cascade: rank 'M' must have an extent of at least 0"),
+        (["bounds", "attention-self", "--set", "M=3"], r"einsum-cascade: rank 'M' is an alias of 'N'"),
+        (
+            ["bounds", "attention", "--capacity", "16"],
+            r"einsum-cascade: --capacity: a size must be a number with a unit",
+        ),
+        (["bounds", "attention", "--capacity", "1MiB"], r"einsum-cascade: a capacity needs the extent of every rank"),
+        (["bounds", "attention", "--word-bytes", "0", "--capacity", "1MiB"], r"einsum-cascade: --word-bytes must be"),
+        (["run", "attention"], r"einsum-cascade: every rank must have an extent"),
+        (["run", "attention", "--input", "Q"], r"einsum-cascade: --input must be given as NAME=FILE.npy"),
+        (["run", "attention", "--input", "Q=no.npy"], r"einsum-cascade: input 'Q' must be a readable .npy file"),
+        (["run", "attention", "--set", "E=1,F=1,M=1,P=1", "--dtype", "int3"], r"einsum-cascade: .*int3"),
+        (["fly"], r"einsum-cascade: Unknown command"),
+        (["bounds"], r"einsum-cascade: .*CASCADE|einsum-cascade: Command .bounds."),
+        (["run", "attention", "--seed", "x"], r"einsum-cascade: "),
+    ],
+)
+def test_mistakes_end_with_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert re.match(message, err), err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+def test_mistakes_in_a_file_name_their_places(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "wrong.cascade"
+    path.write_text("rank M\ninput X[m:M]\nY[m] = expp(X[m])\nZ[m] = X[m, m]\noutput Y\n")
+    code, _, err = call(capsys, "show", str(path))
+    assert code == 2
+    assert f"{path}:3:8: operator 'expp' is unknown; did you mean 'exp'?" in err
+    assert f"{path}:4:8: tensor 'X' must be read with 1 index (M), not 2" in err
+
+
+def test_python_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from einsum_cascade import cascade\n\n@cascade\ndef total(c, M):\n    (m,) = c.ranks(m=M)\n"
+        "    X = c.input('X', m)\n    c.S[()] = X[m].sum(m)\n    return c.S\n"
+    )
+    assert call(capsys, "show", f"{path}:total")[0] == 0
+    code, _, err = call(capsys, "show", f"{path}:sum")
+    assert (code, err) == (2, f"einsum-cascade: '{path}' must define a cascade 'sum'; it defines total\n")
+    path.write_text("x = 1\nboom()\n")
+    code, _, err = call(capsys, "show", f"{path}:total")
+    assert (code, err) == (2, f"einsum-cascade: {path}:2: NameError: name 'boom' is not defined\n")
+    path.write_text(
+        "from einsum_cascade import cascade\n\n@cascade\ndef total(c, M):\n    (m,) = c.ranks(m=M)\n"
+        "    X = c.input('X', m)\n    c.S[()] = X[m, m].sum(m)\n    return c.S\n"
+    )
+    code, _, err = call(capsys, "show", f"{path}:total")
+    assert code == 2
+    assert err.startswith(f"{path}:7: tensor 'X' must be read with 1 index (M), not 2")
+
+
+def test_version_imports_nothing_heavy() -> None:
+    """`--version` must stay quick: neither NumPy nor sympy nor the language is loaded."""
+    code = (
+        "import sys; from einsum_cascade.cli import main\ntry: main(['--version'])\nfinally: print(sorted(sys.modules))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("0.1.0")
+    for heavy in ("'numpy'", "'sympy'", "'networkx'", "'lark'", "'einsum_cascade.cascade'"):
+        assert heavy not in printed
