@@ -8,7 +8,7 @@ from typing import Any, cast
 import networkx as nx
 import sympy
 
-from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.domain import Choice, Domain, variables_of_choice
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import (
     Expr,
@@ -28,7 +28,7 @@ __all__ = ["PointCount", "count_points", "fiber_length"]
 
 @dataclass(frozen=True, slots=True)
 class PointCount:
-    """Number of surviving points; an upper bound if a filter reads data or joins comparisons with `or`."""
+    """Number of surviving points; an upper bound if a filter reads data."""
 
     points: Expr
     is_exact: bool
@@ -40,15 +40,21 @@ def count_points(facts: Facts, domain: Domain) -> PointCount:
     Bounds on single variables and on differences of two give closed forms; anything else a sum that evaluates to an
     exact integer once the extents are numbers.
     """
-    extents, bounds = _with_whole_tiles(facts.cascade, dict(domain.extents), domain.bounds)
+    extents, bounds = dict(domain.extents), list(domain.bounds)
+    if not domain.choices:
+        extents, bounds = _with_whole_tiles(facts.cascade, extents, bounds)
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(extents)
-    for bound in bounds:
-        graph.add_edges_from(pairwise(bound.variables))
+    for names in (*(bound.variables for bound in bounds), *map(variables_of_choice, domain.choices)):
+        graph.add_edges_from(pairwise(names))
     factors = [
-        _count_component({name: extents[name] for name in extents if name in component}, bounds)
+        _count_component({name: extents[name] for name in extents if name in component}, bounds, domain.choices)
         for component in nx.connected_components(graph)
     ]
+    idle = [bound for bound in bounds if not bound.variables]
+    idle_choices = [choice for choice in domain.choices if not variables_of_choice(choice)]
+    if idle or idle_choices:
+        factors.append(_summed({}, idle, idle_choices))
     return PointCount(product_of(factors), not domain.opaque)
 
 
@@ -101,8 +107,11 @@ def _replaced(cascade: Cascade, bound: Affine, names: tuple[str, ...], joint: st
     return Affine(tuple(sorted((*rest, (joint, bound.coefficient(names[-1]))))), bound.offset)
 
 
-def _count_component(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr:
+def _count_component(extents: Mapping[str, Extent], bounds: list[Affine], choices: tuple[Choice, ...]) -> Expr:
     own = [bound for bound in bounds if set(bound.variables) & extents.keys()]
+    chosen = [choice for choice in choices if variables_of_choice(choice) & extents.keys()]
+    if chosen:
+        return _summed(extents, own, chosen)
     if not own:
         return product_of(to_sympy(extent) for extent in extents.values())
     if len(extents) == 1:
@@ -114,7 +123,7 @@ def _count_component(extents: Mapping[str, Extent], bounds: list[Affine]) -> Exp
         band = _band(extents, own)
         if band is not None:
             return band
-    return _summed(extents, own)
+    return _summed(extents, own, [])
 
 
 def _interval(name: str, extent: Extent, bounds: list[Affine]) -> Expr | None:
@@ -159,17 +168,21 @@ def _pairs_up_to(first: Any, second: Any, difference: Any) -> Expr:
     return terms[0] - terms[1] - terms[2] + terms[3]
 
 
-def _summed(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr:
+def _summed(extents: Mapping[str, Extent], bounds: list[Affine], choices: list[Choice]) -> Expr:
+    """Return a sum over all coordinates, which has a value once the extents are numbers."""
     library = cast(Any, sympy)
     symbols = {name: library.Symbol(name, integer=True) for name in extents}
 
-    def sided(bound: Affine) -> Any:
+    def holds(bound: Affine) -> Any:
         total: Any = to_sympy(bound.offset)
         for name, coefficient in bound.terms:
             total += cast(Any, to_sympy(coefficient)) * symbols[name]
         return total >= 0
 
-    inside = library.Piecewise((1, library.And(*map(sided, bounds))), (0, True))
+    alternatives = (library.Or(*(library.And(*map(holds, c)) for c in choice)) for choice in choices)
+    inside = library.Piecewise((1, library.And(*map(holds, bounds), *alternatives)), (0, True))
+    if not extents:
+        return inside
     return library.Sum(inside, *((symbols[name], 0, to_sympy(extent) - 1) for name, extent in extents.items()))
 
 

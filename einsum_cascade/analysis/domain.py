@@ -1,11 +1,12 @@
 """Which points of an Einsum survive: its filter, the absences it inherits, the tails of partitions.
 
-Every constraint is brought into the form `affine >= 0` where that is possible; what reads data, or joins comparisons
-with `or`, stays opaque and makes a count an upper bound.
+Every constraint is brought into the form `affine >= 0`, or into a choice of several such conjunctions. What reads data
+stays opaque and makes a count an upper bound.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.positions import Order
@@ -20,15 +21,19 @@ from einsum_cascade.cascade.ir import (
     Einsum,
     Expression,
     Not,
+    Or,
     Predicate,
     RankExtent,
     conjuncts,
     predicate_variables,
 )
 
-__all__ = ["Domain", "domains"]
+__all__ = ["Choice", "Domain", "domains", "variables_of_choice"]
 
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
+
+
+type Choice = tuple[tuple[Affine, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,16 @@ class Domain:
         Number of coordinates of every rank variable, in order of iteration.
     bounds
         Affine expressions that must not be negative.
+    choices
+        For each, one of several conjunctions of such bounds must hold.
     opaque
-        The variables of each further constraint that is not affine.
+        The variables of each further constraint that reads data.
 
     """
 
     extents: tuple[tuple[str, Extent], ...]
     bounds: tuple[Affine, ...]
+    choices: tuple[Choice, ...]
     opaque: frozenset[frozenset[str]]
 
 
@@ -56,6 +64,7 @@ class _Presence:
     """Constraints under which an element of a tensor exists, over its dimensions `#0`, `#1`, ..."""
 
     bounds: tuple[Affine, ...] = ()
+    choices: tuple[Choice, ...] = ()
     opaque: frozenset[frozenset[str]] = frozenset()
 
 
@@ -64,9 +73,8 @@ def domains(facts: Facts) -> tuple[Domain, ...]:
     presence: dict[str, _Presence] = {}
     found: list[Domain] = []
     for number, einsum in enumerate(facts.cascade.einsums):
-        bounds, opaque = _constraints(facts, number, einsum, presence)
         extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
-        domain = Domain(extents, tuple(dict.fromkeys(bounds)), frozenset(opaque))
+        domain = _domain(facts, number, einsum, presence, extents)
         found.append(domain)
         presence[einsum.tensor] = _presence(facts, einsum, domain)
     return tuple(found)
@@ -81,16 +89,24 @@ def _extent(facts: Facts, einsum: Einsum, variable: str) -> Extent:
     return extent - einsum.indices[axis].offset + ONE
 
 
-def _constraints(
-    facts: Facts, number: int, einsum: Einsum, presence: Mapping[str, _Presence]
-) -> tuple[list[Affine], list[frozenset[str]]]:
+def _domain(
+    facts: Facts,
+    number: int,
+    einsum: Einsum,
+    presence: Mapping[str, _Presence],
+    extents: tuple[tuple[str, Extent], ...],
+) -> Domain:
     bounds: list[Affine] = []
+    choices: list[Choice] = []
     opaque: list[frozenset[str]] = []
-    if einsum.otherwise is None:
-        for part in conjuncts(einsum.where):
-            own = list(_normalized(part))
-            bounds += own
-            opaque += [] if own else [predicate_variables(part)]
+    for part in conjuncts(einsum.where) if einsum.otherwise is None else ():
+        alternatives = _alternatives(part)
+        if alternatives is None:
+            opaque.append(predicate_variables(part))
+        elif len(alternatives) == 1:
+            bounds += alternatives[0]
+        else:
+            choices.append(alternatives)
     for access in facts.accesses[number]:
         dimensions = facts.cascade.tensor[access.tensor].dimensions
         for index, position, dimension in zip(access.indices, access.positions, dimensions, strict=True):
@@ -99,8 +115,9 @@ def _constraints(
         inherited = presence.get(access.tensor, _Presence())
         indices = {f"#{axis}": index for axis, index in enumerate(access.indices)}
         bounds += (_substituted(bound, indices) for bound in inherited.bounds)
+        choices += (_substituted_choice(choice, indices) for choice in inherited.choices)
         opaque += (frozenset(n for slot in slots for n in indices[slot].variables) for slots in inherited.opaque)
-    return bounds, opaque
+    return Domain(extents, tuple(dict.fromkeys(bounds)), tuple(dict.fromkeys(choices)), frozenset(opaque))
 
 
 def _presence(facts: Facts, einsum: Einsum, domain: Domain) -> _Presence:
@@ -108,16 +125,27 @@ def _presence(facts: Facts, einsum: Einsum, domain: Domain) -> _Presence:
     tensor = facts.cascade.tensor[einsum.tensor]
     left = frozenset(einsum.left_variables)
     bounds = [bound for bound in domain.bounds if left.issuperset(bound.variables)]
+    choices = [choice for choice in domain.choices if left >= variables_of_choice(choice)]
     opaque = [names for names in domain.opaque if names <= left]
-    slots = {index.plain: f"#{axis}" for axis, index in enumerate(einsum.indices) if index.plain}
     if tensor.is_declared or tensor.generation_axis is not None:
         everything = frozenset(f"#{axis}" for axis in range(len(einsum.indices)))
-        return _Presence((), frozenset({everything}) if bounds or opaque else frozenset())
+        return _Presence(opaque=frozenset({everything} if bounds or choices or opaque else ()))
+    slots = {index.plain: f"#{axis}" for axis, index in enumerate(einsum.indices) if index.plain}
     affine = {name: affine_variable(slot) for name, slot in slots.items()}
     return _Presence(
         tuple(_substituted(bound, affine) for bound in bounds),
+        tuple(_substituted_choice(choice, affine) for choice in choices),
         frozenset(frozenset(slots[name] for name in names) for names in opaque),
     )
+
+
+def variables_of_choice(choice: Choice) -> frozenset[str]:
+    """Return the rank variables of a choice."""
+    return frozenset(name for conjunction in choice for bound in conjunction for name in bound.variables)
+
+
+def _substituted_choice(choice: Choice, values: Mapping[str, Affine]) -> Choice:
+    return tuple(tuple(_substituted(bound, values) for bound in conjunction) for conjunction in choice)
 
 
 def _substituted(bound: Affine, values: Mapping[str, Affine]) -> Affine:
@@ -127,33 +155,42 @@ def _substituted(bound: Affine, values: Mapping[str, Affine]) -> Affine:
     return total
 
 
-def _normalized(predicate: Predicate) -> Iterator[Affine]:
-    """Yield affine expressions that must all be non-negative; nothing if the predicate is not of that kind."""
+def _alternatives(predicate: Predicate, *, is_negated: bool = False) -> Choice | None:
+    """Return conjunctions of bounds one of which must hold; None if the predicate reads data."""
     match predicate:
         case Comparison(operator, left, right):
             low, high = _affine(left), _affine(right)
-            if low is not None and high is not None:
-                yield from _differences(operator, low, high)
-        case Not(Comparison(operator, left, right)):
-            yield from _normalized(Comparison(_OPPOSITE[operator], left, right))
-        case And(operands):
-            parts = [list(_normalized(operand)) for operand in operands]
-            if all(parts):
-                yield from (bound for part in parts for bound in part)
-        case _:
-            return
+            if low is None or high is None:
+                return None
+            return _differences(_OPPOSITE[operator] if is_negated else operator, low, high)
+        case Not(operand):
+            return _alternatives(operand, is_negated=not is_negated)
+        case And(operands) | Or(operands):
+            parts = [_alternatives(operand, is_negated=is_negated) for operand in operands]
+            known = [part for part in parts if part is not None]
+            if len(known) < len(parts):
+                return None
+            if isinstance(predicate, And) is is_negated:
+                return tuple(conjunction for part in known for conjunction in part)
+            return tuple(tuple(bound for part in parts for bound in part) for parts in product(*known))
 
 
-def _differences(operator: str, left: Affine, right: Affine) -> Iterator[Affine]:
+def _differences(operator: str, left: Affine, right: Affine) -> Choice:
     one = affine_constant(ONE)
-    if operator in ("<=", "=="):
-        yield right - left
-    if operator in (">=", "=="):
-        yield left - right
-    if operator == "<":
-        yield right - left - one
-    if operator == ">":
-        yield left - right - one
+    at_most, at_least = right - left, left - right
+    match operator:
+        case "<=":
+            return ((at_most,),)
+        case ">=":
+            return ((at_least,),)
+        case "<":
+            return ((at_most - one,),)
+        case ">":
+            return ((at_least - one,),)
+        case "==":
+            return ((at_most, at_least),)
+        case _:
+            return ((at_most - one,), (at_least - one,))
 
 
 def _affine(expression: Expression) -> Affine | None:
