@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\nprints\n\n```\n(.*?)```\n)?", re.DOTALL)
-LINK = re.compile(r"\]\(([\w./-]+)\)")
+LINK = re.compile(r"\]\(([\w./-]+(?:\.md|/))\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

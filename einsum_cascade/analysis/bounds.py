@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, cast
 
 from einsum_cascade.analysis.domain import domains
@@ -143,6 +143,7 @@ def to_json(
     if capacity_words is not None:
         traffic += bounds.capacity_traffic(known, capacity_words)
 
+    @cache
     def plain(value: Expr) -> int | float | str:
         found = cast(Any, substitute(value, known))
         if found.is_Integer:

@@ -106,6 +106,8 @@ class Facts:
         self.cascade = cascade
         self.nest: Nest = loop_nest(cascade)
         self.accesses = tuple(tuple(map(self._access, einsum.all_reads)) for einsum in cascade.einsums)
+        self.operands = tuple(frozenset(access.tensor for access in accesses) for accesses in self.accesses)
+        self.is_iterative = tuple(cascade.tensor[e.tensor].generation_axis is not None for e in cascade.einsums)
         self.readers: defaultdict[str, list[int]] = defaultdict(list)
         for at, accesses in enumerate(self.accesses):
             for name in dict.fromkeys(access.tensor for access in accesses):

@@ -285,7 +285,7 @@ def _words_not_kept(
 
 def _window(spreads: list[tuple[Extent, Extent]]) -> Extent:
     """Return over how many positions reads spread."""
-    if not spreads:
+    if all(not low and not high for low, high in spreads):
         return ZERO
     lows, highs = [low for low, _ in spreads], [high for _, high in spreads]
     low = next((a for a in lows if all((b - a).is_nonnegative() for b in lows)), lows[0])

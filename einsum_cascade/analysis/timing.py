@@ -198,7 +198,7 @@ class _Timer:
 
     def _time(self, number: int) -> None:
         einsum = self.facts.cascade.einsums[number]
-        if self._is_past_the_end(einsum):
+        if not self._may_depend(number) or self._is_past_the_end(einsum):
             return
         operand = self._operand(number)
         if not operand.lineage and not operand.pieces:
@@ -209,6 +209,15 @@ class _Timer:
         pieces = _latest(_fired(operand, point, number))
         self._store(einsum, _state(self.facts, einsum, operand, point, pieces))
         self._note(number, operand, pieces)
+
+    def _may_depend(self, number: int) -> bool:
+        """Tell whether an Einsum may read what depends on the target; states of iterative tensors are always noted."""
+        operands = self.facts.operands[number]
+        return (
+            self.target.tensor in operands
+            or not self.timing.generations.keys().isdisjoint(operands)
+            or self.facts.is_iterative[number]
+        )
 
     def _is_past_the_end(self, einsum: Einsum) -> bool:
         """Tell whether an update would write beyond the last generation, as steps above 1 do at the end."""
@@ -251,7 +260,7 @@ class _Timer:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
         joined = [_joined(tuple(access.positions[slot] for slot in carrier)) for carrier in state.carriers]
-        is_kept = any(access.is_final(carrier[0]) or access.is_alien(carrier[0]) for carrier in state.carriers)
+        is_kept = any(map(access.is_final, state.stream)) or any(access.is_alien(slots[0]) for slots in state.carriers)
         if joined and not is_kept:
             operand.positions += joined
             operand.lineage += [renamed(box, rename) for box in state.lineage]
@@ -379,13 +388,14 @@ def _joined(positions: tuple[Position, ...]) -> Position:
 def _fired(operand: _Operand, point: _Point, number: int) -> Iterator[Piece]:
     """Yield the availability of an Einsum's result: of the lineage at its position, of all else as it comes."""
     has_ended = point.phase is Phase.END
-    for box in operand.lineage:
+    lineage = tuple(dict.fromkeys(operand.lineage))
+    for box in lineage:
         yield Piece(box, 1, point.phase, number if has_ended else -1)
     for piece, along, tensor in operand.pieces:
         is_complete = piece.phase is Phase.ALONG and _ends(along, point.left)
         phase = Phase.END if is_complete else piece.phase
         yield Piece(piece.box, piece.number, phase, number if is_complete else piece.ended, piece.cause)
-        for box in operand.lineage:
+        for box in lineage:
             common = meet(box, piece.box)
             if common is None:
                 continue
