@@ -143,7 +143,7 @@ def fiber_bound(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> 
                 extent = _extent_of(facts, bound.target.tensor, bound.target.axes)
                 lengths.append(fiber_length(facts, domains[number], names, extent))
     whole = to_sympy(_extent_of(facts, bound.target.tensor, bound.target.axes))
-    return lengths[0] if lengths and all(length == lengths[0] for length in lengths) else whole
+    return lengths[0] if len(set(lengths)) == 1 else whole
 
 
 def _extent_of(facts: Facts, tensor: str, axes: tuple[int, ...]) -> Extent:

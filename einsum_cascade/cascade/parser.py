@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken
 from lark import v_args as _v_args  # pyright: ignore[reportUnknownVariableType] - typed only in part
 from lark.tree import Meta
 
@@ -73,7 +73,7 @@ def parse_module(text: str, file: str = "<text>") -> Module:
                 documentation.append(comment.strip())
             continue
         try:
-            found: str | list[Statement] = _Builder(file, number, line).transform(_grammar().parse(code))
+            found = _statements(_Builder(file, number, line), code)
         except UnexpectedInput as error:
             problems.append(_diagnose(error, code, Span(file, number, 0, 0, line)))
             continue
@@ -87,6 +87,11 @@ def parse_module(text: str, file: str = "<text>") -> Module:
     return Module(name, tuple(statements), "\n".join(documentation).strip(), Span(file, 1))
 
 
+def _statements(builder: Any, code: str) -> str | list[Statement]:
+    """Return the statements of one line, or the name of the cascade."""
+    return builder.transform(_grammar().parse(code))
+
+
 def _default_name(file: str) -> str:
     name = re.sub(r"\W", "_", Path(file).stem).strip("_") or "cascade"
     return f"_{name}" if name[0].isdigit() else name
@@ -97,18 +102,16 @@ def _late_name(file: str, number: int, line: str) -> Diagnostic:
     return Diagnostic(message, Span(file, number, 1, len(line) + 1, line))
 
 
-def _diagnose(error: Any, code: str, line: Span) -> Diagnostic:
+def _diagnose(error: UnexpectedInput, code: str, line: Span) -> Diagnostic:
     """Say in one sentence what the parser met and what it could have gone on with."""
-    found, column, length, allowed = "the end of the line", len(code.rstrip()) + 1, 1, set[str]()
-    match error:
-        case UnexpectedToken():
-            allowed = error.accepts or error.expected
-            if error.token.type != "$END":
-                found, column, length = repr(str(error.token)), error.column, len(error.token)
-        case UnexpectedCharacters():
-            found, column, allowed = repr(error.char), error.column, error.allowed or set[str]()
-        case _:
-            pass
+    details: Any = error  # lark types the details of its errors only in part
+    found, column, length = "the end of the line", len(code.rstrip()) + 1, 1
+    is_token = isinstance(error, UnexpectedToken)
+    allowed: set[str] = details.accepts if is_token else details.allowed or set[str]()
+    if is_token and details.token.type != "$END":
+        found, column, length = repr(str(details.token)), details.column, len(details.token)
+    elif not is_token:
+        found, column = repr(details.char), details.column
     expected = sorted({_TERMINALS.get(terminal, repr(terminal.lower())) for terminal in allowed})
     message = f"{found} cannot stand here" + (f", only {_alternatives(expected)} can" if expected else "")
     return Diagnostic(message, Span(line.file, line.line, column, column + length, line.text))
