@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
+from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
-from einsum_cascade.analysis.timing import Barrier, Timing, time_cascade
+from einsum_cascade.analysis.timing import Timing, time_cascade
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError

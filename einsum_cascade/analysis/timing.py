@@ -9,81 +9,19 @@ Source: FuseMax (arXiv 2406.10491), Sec. III, for what a pass is. We differ in c
 composites by their outermost sub-rank, and in letting generations stream.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from einsum_cascade.analysis.boxes import Box, Side, covers, hull, is_constant, meet, renamed
-from einsum_cascade.analysis.facts import Access, Facts, Left
+from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, united
+from einsum_cascade.analysis.boxes import Side, covers, renamed
+from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
-from einsum_cascade.analysis.positions import Order, Phase, Position
+from einsum_cascade.analysis.points import Operand, Point, fired, joined, state_of
+from einsum_cascade.analysis.positions import Phase
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["Barrier", "Piece", "PointTime", "State", "Timing", "time_cascade"]
-
-
-@dataclass(frozen=True, slots=True)
-class Barrier:
-    """One link of a witness chain: why a traversal had to end before the next one could begin.
-
-    Parameters
-    ----------
-    ended
-        Position of the Einsum that needs the whole fiber.
-    operand
-        The tensor that carries its result to the reader.
-    reader
-        Position of the Einsum that reads the family again.
-    number
-        The pass that begins with it.
-    previous
-        The link before.
-
-    """
-
-    ended: int
-    operand: str
-    reader: int
-    number: int
-    previous: "Barrier | None"
-
-    def chain(self) -> "tuple[Barrier, ...]":
-        """Return the links from the first one to this one."""
-        return (*(self.previous.chain() if self.previous else ()), self)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Availability with respect to the fibers of a box: traversal `number`, at `phase`."""
-
-    box: Box
-    number: int
-    phase: Phase
-    ended: int = field(default=-1, compare=False)
-    cause: Barrier | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is known of a tensor.
-
-    Parameters
-    ----------
-    pieces
-        Its availability; none if it does not depend on the target.
-    carriers
-        Dimensions that carry R, outermost first, one tuple per variable by which R came in; none outside the family.
-    lineage
-        The fibers that its elements come from, if it is in the family.
-    stream
-        Dimensions along which it becomes available.
-
-    """
-
-    pieces: tuple[Piece, ...] = ()
-    carriers: tuple[tuple[int, ...], ...] = ()
-    lineage: tuple[Box, ...] = ()
-    stream: tuple[int, ...] = ()
+__all__ = ["PointTime", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +90,6 @@ def time_cascade(
     return timer.timing
 
 
-@dataclass(slots=True)
-class _Operand:
-    """What one Einsum reads, in terms of its own rank variables."""
-
-    lineage: list[Box] = field(default_factory=list[Box])
-    positions: list[Position] = field(default_factory=list[Position])
-    pieces: list[tuple[Piece, frozenset[str], str]] = field(default_factory=list[tuple[Piece, frozenset[str], str]])
-
-
 class _Timer:
     def __init__(
         self, facts: Facts, target: Target, via: frozenset[tuple[str, ...]], iterations: Mapping[str, int]
@@ -204,10 +133,10 @@ class _Timer:
         if not operand.lineage and not operand.pieces:
             self._store(einsum, State())
             return
-        point = _Point.of(self.facts, einsum, operand)
+        point = Point.of(self.facts, einsum, operand)
         self.timing.doubts |= point.doubts
-        pieces = _latest(_fired(operand, point, number))
-        self._store(einsum, _state(self.facts, einsum, operand, point, pieces))
+        pieces = latest(fired(operand, point, number))
+        self._store(einsum, state_of(self.facts, einsum, operand, point, pieces))
         self._note(number, operand, pieces)
 
     def _may_depend(self, number: int) -> bool:
@@ -228,7 +157,7 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _note(self, number: int, operand: _Operand, pieces: list[Piece]) -> None:
+    def _note(self, number: int, operand: Operand, pieces: list[Piece]) -> None:
         own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
         last = max(own, key=lambda piece: (piece.number, piece.phase))
         old = self.timing.points.get(number)
@@ -237,8 +166,8 @@ class _Timer:
             fires = Phase.ALONG if operand.lineage else max(inputs)
             self.timing.points[number] = PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause)
 
-    def _operand(self, number: int) -> _Operand:
-        operand = _Operand()
+    def _operand(self, number: int) -> Operand:
+        operand = Operand()
         for access in self.facts.accesses[number]:
             if access.tensor == self.target.tensor:
                 self._read_target(access, operand)
@@ -247,22 +176,22 @@ class _Timer:
                 self._read_state(access, state, operand)
         return operand
 
-    def _read_target(self, access: Access, operand: _Operand) -> None:
-        position = _joined(tuple(access.positions[axis] for axis in self.target.axes))
+    def _read_target(self, access: Access, operand: Operand) -> None:
+        position = joined(tuple(access.positions[axis] for axis in self.target.axes))
         variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
         if variables and variables not in self.via:
             return
         operand.positions.append(position)
         operand.lineage.append(tuple(access.side(axis, Side(axis, 0, 0)) for axis in self.other_axes))
 
-    def _read_state(self, access: Access, state: State, operand: _Operand) -> None:
+    def _read_state(self, access: Access, state: State, operand: Operand) -> None:
         def rename(side: Side) -> Side | None:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
-        joined = [_joined(tuple(access.positions[slot] for slot in carrier)) for carrier in state.carriers]
+        ways = [joined(tuple(access.positions[slot] for slot in carrier)) for carrier in state.carriers]
         is_kept = any(map(access.is_final, state.stream)) or any(access.is_alien(slots[0]) for slots in state.carriers)
-        if joined and not is_kept:
-            operand.positions += joined
+        if ways and not is_kept:
+            operand.positions += ways
             operand.lineage += [renamed(box, rename) for box in state.lineage]
         along = frozenset(name for slot in state.stream for name in access.positions[slot].variables[:1])
         phase = max((access.phase(slot) for slot in state.stream), default=Phase.ALONG)
@@ -291,183 +220,5 @@ class _Timer:
         is_later = axis is not None and einsum.indices[axis].offset.value != 0
         old = self.timing.generations.get(einsum.tensor, [])
         if axis is None and old and self.facts.is_declared(einsum.tensor):
-            state = _united(old[-1], state)
+            state = united(old[-1], state)
         self.timing.generations[einsum.tensor] = [*old, state] if is_later else [state]
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """How the points of an Einsum sit on the fiber.
-
-    Parameters
-    ----------
-    along
-        Variables whose order the traversal follows.
-    loose
-        Variables that go in another order.
-    constants
-        Constant positions.
-    left
-        Variables on the left side.
-    phase
-        When the result is complete, for the fibers of the lineage.
-
-    """
-
-    along: frozenset[str]
-    loose: frozenset[str]
-    constants: frozenset[Order]
-    left: frozenset[str]
-    phase: Phase
-    doubts: frozenset[tuple[str, str]]
-
-    @classmethod
-    def of(cls, facts: Facts, einsum: Einsum, operand: _Operand) -> "_Point":
-        ordered = (Order.ALONG, Order.TILES)
-        along = frozenset(p.variables[0] for p in operand.positions if p.order in ordered)
-        loose = frozenset(v for p in operand.positions if p.order is Order.LOOSE for v in p.variables)
-        constants = frozenset(p.order for p in operand.positions if p.order in (Order.START, Order.END))
-        left = frozenset(einsum.left_variables)
-        phase = _phase(facts, along, loose, constants, left)
-        return cls(along, loose, constants, left, phase, _doubts(facts, einsum, along, loose, constants))
-
-    def delays(self, phase: Phase) -> bool:
-        """Tell whether an operand of that phase puts the point into the next traversal."""
-        is_at_end = not (self.along or self.loose) and self.constants == frozenset({Order.END})
-        return phase is Phase.END and not is_at_end
-
-
-def _ends(along: frozenset[str], left: frozenset[str]) -> bool:
-    """Tell whether a result waits for the end of the traversal: no variable that goes along it is left.
-
-    Of several, which make the count a lower bound, one that is left is taken to be enough.
-    """
-    return not along <= left if len(along) <= 1 else not along & left
-
-
-def _phase(
-    facts: Facts, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order], left: frozenset[str]
-) -> Phase:
-    gone = (along | loose) - left
-    if not along | loose:
-        return Phase.END if Order.END in constants else Phase.START
-    if not gone or (not loose and not _ends(along, left)):
-        return Phase.ALONG
-    if gone <= loose and loose & left:
-        return Phase.START
-    is_prefix = any(facts.is_entangled(name, left) for name in gone)
-    return Phase.START if is_prefix else Phase.END
-
-
-def _doubts(
-    facts: Facts, einsum: Einsum, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order]
-) -> frozenset[tuple[str, str]]:
-    """Return why a count may be only a lower bound: pairs of a reason and the tensor that gives it."""
-    found: set[tuple[str, str]] = set()
-    if loose:
-        found.add(("read in another order", einsum.tensor))
-    if (along and constants) or len(along) > 1:
-        found.add(("read at two positions at once", einsum.tensor))
-    rank_of = facts.cascade.rank_of
-    for name in along | loose:
-        if any(rank_of[other] == rank_of[name] and other != name for other in einsum.variables):
-            found.add((f"read with two variables of rank {rank_of[name]}", einsum.tensor))
-    return frozenset(found)
-
-
-def _joined(positions: tuple[Position, ...]) -> Position:
-    """Return the position of a composite read from those of its sub-ranks."""
-    first = positions[0]
-    if len(positions) == 1 or first.order not in (Order.ALONG, Order.TILES):
-        return first
-    if all(position.order in (Order.ALONG, Order.TILES) for position in positions):
-        return Position(Order.TILES, tuple(name for position in positions for name in position.variables))
-    return Position(Order.TILES, (*first.variables, ""))
-
-
-def _fired(operand: _Operand, point: _Point, number: int) -> Iterator[Piece]:
-    """Yield the availability of an Einsum's result: of the lineage at its position, of all else as it comes."""
-    has_ended = point.phase is Phase.END
-    lineage = tuple(dict.fromkeys(operand.lineage))
-    for box in lineage:
-        yield Piece(box, 1, point.phase, number if has_ended else -1)
-    for piece, along, tensor in operand.pieces:
-        is_complete = piece.phase is Phase.ALONG and _ends(along, point.left)
-        phase = Phase.END if is_complete else piece.phase
-        yield Piece(piece.box, piece.number, phase, number if is_complete else piece.ended, piece.cause)
-        for box in lineage:
-            common = meet(box, piece.box)
-            if common is None:
-                continue
-            if point.delays(piece.phase):
-                cause = Barrier(piece.ended, tensor, number, piece.number + 1, piece.cause)
-                yield Piece(common, piece.number + 1, point.phase, number if has_ended else -1, cause)
-            else:
-                again = max(piece.number, 1)
-                yield Piece(common, again, point.phase, number if has_ended else piece.ended, piece.cause)
-
-
-def _state(facts: Facts, einsum: Einsum, operand: _Operand, point: _Point, pieces: Iterable[Piece]) -> State:
-    left = facts.left_of(einsum)
-    carriers = _carriers(left, operand.positions)
-
-    def rename(side: Side) -> Side | None:
-        if not isinstance(side.reference, str) or side.reference not in left.slots:
-            return side if is_constant(side) else None
-        slot, offset = left.slots[side.reference]
-        return side.shifted(-offset, slot)
-
-    kept = _pruned(
-        Piece(renamed(piece.box, rename), piece.number, piece.phase, piece.ended, piece.cause) for piece in pieces
-    )
-    streams = point.along | point.loose if operand.lineage else frozenset[str]()
-    streams = streams.union(*(along for _, along, _ in operand.pieces))
-    stream = tuple(sorted(left.stream_slots(streams)))
-    lineage = tuple(dict.fromkeys(renamed(box, rename) for box in operand.lineage)) if carriers else ()
-    return State(kept, carriers, lineage, stream)
-
-
-def _carriers(left: Left, positions: list[Position]) -> tuple[tuple[int, ...], ...]:
-    """Return the dimensions that carry R in the result; none for a way of reading R of which it loses a part."""
-    found = (left.carrier(position) for position in positions)
-    return tuple(dict.fromkeys(slots for slots in found if slots is not None))
-
-
-def _latest(pieces: Iterable[Piece]) -> list[Piece]:
-    """Keep the latest piece of every box."""
-    best: dict[Box, Piece] = {}
-    for piece in pieces:
-        other = best.get(piece.box)
-        if other is None or (other.number, other.phase) < (piece.number, piece.phase):
-            best[piece.box] = piece
-    return list(best.values())
-
-
-def _pruned(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
-    """Drop what another piece implies, and join neighbours."""
-    pieces = _latest(pieces)
-    if len(pieces) == 1:
-        return tuple(pieces)
-    kept: list[Piece] = []
-    for piece in sorted(pieces, key=lambda p: (-p.number, -p.phase)):
-        if any(covers(other.box, piece.box) for other in kept):
-            continue
-        for at, other in enumerate(kept):
-            whole = hull(other.box, piece.box) if (other.number, other.phase) == (piece.number, piece.phase) else None
-            if whole is not None:
-                kept[at] = Piece(whole, other.number, other.phase, other.ended, other.cause)
-                break
-        else:
-            kept.append(piece)
-    return tuple(sorted(kept, key=lambda p: (-p.number, -p.phase, repr(p.box))))
-
-
-def _united(first: State, second: State) -> State:
-    """Return the state of a tensor that two equations write in parts."""
-    carriers = first.carriers if first.carriers == second.carriers else first.carriers or second.carriers
-    return State(
-        _pruned((*first.pieces, *second.pieces)),
-        carriers,
-        tuple(dict.fromkeys((*first.lineage, *second.lineage))),
-        tuple(sorted({*first.stream, *second.stream})),
-    )

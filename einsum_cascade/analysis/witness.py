@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.passes import PassBound
-from einsum_cascade.analysis.timing import Barrier
 from einsum_cascade.cascade.ir import Cascade, Einsum
 
 __all__ = ["sentences"]
