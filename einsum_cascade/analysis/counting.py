@@ -22,6 +22,7 @@ from einsum_cascade.analysis.symbolic import (
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cascade.partition import expanded
 
 __all__ = ["PointCount", "count_points", "fiber_length"]
 
@@ -73,16 +74,10 @@ def _with_whole_tiles(
         for name in names:
             extent *= extents.pop(name)
         tails = [b for b in whole if b.variables == (joint,) and b.coefficient(joint) == -ONE]
-        covered = [b for b in tails if (_expand(cascade, extent) - _expand(cascade, b.offset + ONE)).is_nonnegative()]
+        covered = [b for b in tails if expanded(extent - b.offset - ONE, cascade.rank).is_nonnegative()]
         extents[joint] = covered[0].offset + ONE if covered else extent
         bounds = [bound for bound in whole if bound not in covered[:1]]
     return extents, bounds
-
-
-def _expand(cascade: Cascade, extent: Extent) -> Extent:
-    values = {name: cascade.rank[name].extent or symbol(name) for name in extent.names}
-    known = {name: value for name, value in values.items() if value != symbol(name)}
-    return _expand(cascade, extent.substitute(known)) if known else extent
 
 
 def _tiles_in(cascade: Cascade, bound: Affine) -> tuple[str, ...] | None:

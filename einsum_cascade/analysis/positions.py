@@ -6,6 +6,7 @@ from enum import Enum, IntEnum
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cascade.partition import partition_of
 
 __all__ = ["Order", "Phase", "Position", "position_of"]
 
@@ -54,7 +55,7 @@ def position_of(cascade: Cascade, index: Affine, rank: str) -> Position:
     """Return where an index reads along a dimension of the given rank."""
     if not index.terms:
         return Position(_constant_order(cascade, index.offset, rank))
-    if len(index.terms) > 1 and (tiles := _tiles(cascade, index)) is not None:
+    if (tiles := partition_of(index, cascade.rank_of, cascade.rank)) is not None:
         return Position(Order.TILES, tiles)
     base = cascade.base_rank(rank)
     along = [name for name in index.variables if cascade.base_rank(cascade.rank_of[name]) == base]
@@ -74,31 +75,3 @@ def _is_bounded(cascade: Cascade, index: Affine, along: str, base: str) -> bool:
     others = [(cascade.rank_of[name], c) for name, c in index.terms if name != along]
     names = index.offset.names.union(*(c.names for _, c in others), *({rank} for rank, _ in others))
     return all(cascade.base_rank(name) != base for name in names)
-
-
-def _tiles(cascade: Cascade, index: Affine) -> tuple[str, ...] | None:
-    """Return the variables of `m1*M0 + m0`, outermost first, None for any other index."""
-    if index.offset:
-        return None
-    stride, found, rest = ONE, list[str](), dict(index.terms)
-    while rest:
-        name = next((name for name, c in rest.items() if _same(cascade, c, stride)), None)
-        if name is None:
-            return None
-        del rest[name]
-        found.insert(0, name)
-        stride *= symbol(cascade.rank_of[name])
-    return tuple(found)
-
-
-def _same(cascade: Cascade, first: Extent, second: Extent) -> bool:
-    return first == second or _expanded(cascade, first) == _expanded(cascade, second)
-
-
-def _expanded(cascade: Cascade, extent: Extent) -> Extent:
-    values = {
-        name: cascade.rank[name].extent or symbol(cascade.base_rank(name))
-        for name in extent.names
-        if cascade.rank[name].extent is not None or cascade.rank[name].alias_of is not None
-    }
-    return _expanded(cascade, extent.substitute(values)) if values else extent

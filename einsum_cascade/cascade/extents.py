@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.checker.indices import partition_of
-from einsum_cascade.cascade.checker.scope import Scope, did_you_mean, listed
+from einsum_cascade.cascade.checker.scope import did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import (
     Cascade,
@@ -20,7 +19,7 @@ from einsum_cascade.cascade.ir import (
     predicate_variables,
     reads_of_predicate,
 )
-from einsum_cascade.cascade.operators import OPERATORS
+from einsum_cascade.cascade.partition import partition_of
 from einsum_cascade.errors import EvaluationError
 
 __all__ = ["coordinate_counts", "is_partition", "known_extents", "resolve_extents"]
@@ -203,8 +202,7 @@ def is_partition(cascade: Cascade, index: Affine, extents: Mapping[str, int]) ->
     The checker's rule decides, and the numbers have to agree: with `rank M0 = 4` the index `m1*4 + m0` is one, but not
     after M0 is set to 8.
     """
-    scope = Scope(OPERATORS, ranks=dict(cascade.rank), variables=cascade.rank_of)
-    names = partition_of(scope, index)
+    names = partition_of(index, cascade.rank_of, cascade.rank)
     if names is None:
         return False
     stride = 1

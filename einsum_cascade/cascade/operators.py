@@ -127,7 +127,7 @@ class Registry:
             raise ValueError(f"the name of an operator must be an identifier, not {operator.name!r}")
         if operator.arity < 1:
             raise ValueError(f"operator {operator.name!r} must have at least one argument, not {operator.arity}")
-        for name in {operator.name, operator.reduces_as}:
+        for name in dict.fromkeys((operator.name, operator.reduces_as)):
             if name in self._operators and self._operators[name].is_builtin:
                 raise ValueError(f"operator {name!r} is built in and must not be replaced; choose another name")
             self._operators[name] = operator

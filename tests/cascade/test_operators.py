@@ -60,7 +60,7 @@ def test_arity_is_told_from_the_function() -> None:
     assert "fused" in registry.copy()
 
 
-@pytest.mark.parametrize("name", list(OPERATORS))
+@pytest.mark.parametrize("name", [name for name in OPERATORS if OPERATORS[name].is_builtin])
 def test_declared_algebra_holds(name: str) -> None:
     """Every declared property is checked on random numbers: a wrong one would make a later rewrite wrong."""
     found = OPERATORS[name]

@@ -4,10 +4,10 @@ from collections import defaultdict
 from itertools import combinations
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.checker.indices import partition_of
 from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.extent import ONE, Extent, constant, symbol
 from einsum_cascade.cascade.ir import Dimension, Einsum, predicate_variables
+from einsum_cascade.cascade.partition import partition_of
 from einsum_cascade.errors import Span
 
 __all__ = ["check_bounds"]
@@ -38,7 +38,7 @@ def _check_access(scope: Scope, einsum: Einsum, name: str, indices: tuple[Affine
     for index, dimension in zip(indices, tensor.dimensions, strict=True):
         if index.plain is not None and _same_coordinates(scope, scope.variables[index.plain], dimension):
             continue
-        if partition_of(scope, index) is not None and not dimension.is_generational:
+        if partition_of(index, scope.variables, scope.ranks) is not None and not dimension.is_generational:
             continue
         if _stays_inside(scope, einsum, index, dimension.extent):
             continue
@@ -118,7 +118,7 @@ def _positive_ranks(scope: Scope, einsum: Einsum) -> frozenset[str]:
 def _check_injective(scope: Scope, einsum: Einsum) -> None:
     names = [name for index in einsum.indices for name in index.variables]
     for index in einsum.indices:
-        if len(index.terms) > 1 and partition_of(scope, Affine(index.terms)) is None:
+        if len(index.terms) > 1 and partition_of(Affine(index.terms), scope.variables, scope.ranks) is None:
             scope.report(
                 f"index {str(index)!r} on the left of {einsum.tensor!r} must give every coordinate at most once; "
                 "write a variable plus an offset, or count through tiles as in m1*M0 + m0",

@@ -5,7 +5,7 @@ from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variab
 from einsum_cascade.cascade.checker.scope import Scope, did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
 
-__all__ = ["partition_of", "to_affine", "to_extent"]
+__all__ = ["report_unknown_variable", "to_affine", "to_extent"]
 
 _WITH_THE_ZOO = frozenset({"//", "%", "min", "max"})
 
@@ -110,23 +110,3 @@ def _combine_affine(scope: Scope, call: syntax.Call, operator: str, operands: li
             message = f"an index must be affine in the rank variables, but {sign}"
             scope.report(f"{message}; use sums of variables times extents, such as m1*M0 + m0", call.span)
             return None
-
-
-def partition_of(scope: Scope, index: Affine) -> tuple[str, ...] | None:
-    """Return the variables, outermost first, if an index counts through tiles (`m1*M0 + m0`); otherwise None.
-
-    The innermost variable has coefficient 1, and every other one the product of the extents further in.
-    """
-    if len(index.terms) < 2 or index.offset:
-        return None
-    found: list[str] = []
-    stride = constant(1)
-    rest = dict(index.terms)
-    while rest:
-        name = next((name for name, c in rest.items() if scope.expand(c) == scope.expand(stride)), None)
-        if name is None:
-            return None
-        del rest[name]
-        found.insert(0, name)
-        stride *= symbol(scope.variables[name])
-    return tuple(found)

@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from einsum_cascade.cascade.extent import ZERO, Extent, symbol
+from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Rank, Tensor
 from einsum_cascade.cascade.operators import Operator, Registry
+from einsum_cascade.cascade.partition import expanded
 from einsum_cascade.errors import Diagnostic, Span
 
 __all__ = ["RESERVED", "Scope", "counted", "did_you_mean", "listed", "quoted"]
@@ -62,15 +63,8 @@ class Scope:
         return rank
 
     def expand(self, extent: Extent) -> Extent:
-        """Write an extent over free ranks: defaults and aliases replaced by what they stand for."""
-        values = {
-            name: symbol(self.ranks[name].alias_of or name)
-            if self.ranks[name].extent is None
-            else self.ranks[name].extent or ZERO
-            for name in extent.names
-            if name in self.ranks and (self.ranks[name].extent is not None or self.ranks[name].alias_of)
-        }
-        return self.expand(extent.substitute(values)) if values else extent
+        """Write an extent over free ranks."""
+        return expanded(extent, self.ranks)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
