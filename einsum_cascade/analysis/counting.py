@@ -134,22 +134,26 @@ def _interval(name: str, extent: Extent, bounds: list[Affine]) -> Expr | None:
 
 
 def _band(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr | None:
-    """Count pairs (u, v) with low <= u - v <= high."""
+    """Count pairs (u, v) with low <= u - v <= high; bounds on u + v are bounds on a difference, counted backwards."""
     (first, extent), (second, other) = extents.items()
-    lows: list[Expr] = []
-    highs: list[Expr] = []
-    for bound in bounds:
-        signs = bound.coefficient(first), bound.coefficient(second)
-        if signs == (-ONE, ONE):
-            highs.append(to_sympy(bound.offset))
-        elif signs == (ONE, -ONE):
-            lows.append(to_sympy(-bound.offset))
-        else:
-            return None
+    signs = {(bound.coefficient(first), bound.coefficient(second)) for bound in bounds}
+    if signs <= {(ONE, ONE), (-ONE, -ONE)}:
+        bounds = [_mirrored(bound, first, extent) for bound in bounds]
+    elif not signs <= {(ONE, -ONE), (-ONE, ONE)}:
+        return None
+    lows = [to_sympy(-bound.offset) for bound in bounds if bound.coefficient(first) == ONE]
+    highs = [to_sympy(bound.offset) for bound in bounds if bound.coefficient(first) == -ONE]
     sides = to_sympy(extent), to_sympy(other)
     below = _pairs_up_to(*sides, smallest(*highs)) if highs else product_of(sides)
     under = _pairs_up_to(*sides, cast(Any, largest(*lows)) - 1) if lows else to_sympy(ZERO)
     return positive_part(cast(Any, below) - under) if lows and highs else cast(Any, below) - under
+
+
+def _mirrored(bound: Affine, name: str, extent: Extent) -> Affine:
+    """Write a bound over the coordinate counted from the other end."""
+    coefficient = bound.coefficient(name)
+    rest = Affine(tuple(term for term in bound.terms if term[0] != name), bound.offset)
+    return rest + Affine(((name, -coefficient),), coefficient * (extent - ONE))
 
 
 def _pairs_up_to(first: Any, second: Any, difference: Any) -> Expr:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
+import numpy as np
 import sympy
 
 from einsum_cascade.cascade.extent import Extent
@@ -31,6 +32,7 @@ __all__ = [
 type Expr = sympy.Expr
 
 _sympy = cast(Any, sympy)
+_MOST_POINTS = 10**9
 
 
 @lru_cache(maxsize=4096)
@@ -82,9 +84,26 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
 
 
 def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
-    """Replace the ranks whose extents are known."""
+    """Replace the ranks whose extents are known, and count sums that have become finite.
+
+    A sum of more than 10^9 points stays a sum.
+    """
     values = {symbol: extents[name] for name, symbol in symbols_of(expression).items() if name in extents}
-    return cast(Any, expression).subs(values).doit() if values else expression
+    found = cast(Any, expression).subs(values) if values else cast(Any, expression)
+    return found.xreplace({total: _counted(total) for total in found.atoms(_sympy.Sum)})
+
+
+def _counted(total: Any) -> Any:
+    """Count the points at which the condition of a sum holds, row by row."""
+    starts_at_zero = all(low == 0 for _, low, _ in total.limits)
+    sizes = [high + 1 for _, _, high in total.limits]
+    if total.free_symbols or not starts_at_zero or _sympy.prod(sizes) > _MOST_POINTS:
+        return total
+    variables = [variable for variable, _, _ in total.limits]
+    holds = _sympy.lambdify(variables, total.function, "numpy")
+    first, *others = (np.arange(int(size)) for size in sizes)
+    rows = (np.broadcast_arrays(at, *np.ix_(*others)) for at in first)
+    return _sympy.Integer(sum(int(np.broadcast_to(holds(*row), row[0].shape).sum()) for row in rows))
 
 
 def symbols_of(expression: Expr) -> dict[str, Any]:
