@@ -10,8 +10,9 @@ from functools import reduce
 
 import numpy as np
 
-from einsum_cascade.cascade.interpreter.frame import Frame, together
+from einsum_cascade.cascade.interpreter.frame import Frame
 from einsum_cascade.cascade.interpreter.space import Mask
+from einsum_cascade.cascade.interpreter.values import together
 from einsum_cascade.cascade.ir import (
     Apply,
     Cascade,

@@ -8,12 +8,12 @@ from einsum_cascade.cascade.extents import coordinate_counts
 from einsum_cascade.cascade.formats import round_to
 from einsum_cascade.cascade.interpreter.emptiness import check_divisions, empty_points, is_neutral_init
 from einsum_cascade.cascade.interpreter.expression import evaluate, has_user_operator
-from einsum_cascade.cascade.interpreter.filters import Filter
-from einsum_cascade.cascade.interpreter.frame import Frame, Machine, together
+from einsum_cascade.cascade.interpreter.filters import Filter, undecided_points
+from einsum_cascade.cascade.interpreter.frame import Frame, Machine
 from einsum_cascade.cascade.interpreter.presence import Presence, presence_of
 from einsum_cascade.cascade.interpreter.reduction import reduced_values
 from einsum_cascade.cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.cascade.interpreter.store import Condition, Value
+from einsum_cascade.cascade.interpreter.values import Condition, Value, together
 from einsum_cascade.cascade.ir import Einsum, Expression, Read, reads_of, reads_of_predicate
 from einsum_cascade.errors import EvaluationError
 
@@ -89,12 +89,13 @@ def _present(expression: Expression, presence: Presence, chosen: Mask | None) ->
 
 def _element_conditions(space: Space, presence: Presence) -> tuple[Condition, ...]:
     """Return the conditions on whole elements, joined where they are about the same axes."""
-    found: dict[frozenset[int], Mask] = {}
+    found: dict[tuple[frozenset[int], frozenset[str]], Mask] = {}
     for condition in presence.conditions:
         if condition.axes.isdisjoint(space.reduced_axes):
+            key = (condition.axes, condition.loops)
             mask = condition.mask.reshape(condition.mask.shape[: space.left])
-            found[condition.axes] = found[condition.axes] & mask if condition.axes in found else mask
-    return tuple(Condition(mask, axes) for axes, mask in found.items())
+            found[key] = found[key] & mask if key in found else mask
+    return tuple(Condition(mask, axes, loops) for (axes, loops), mask in found.items())
 
 
 def _empty_elements(frame: Frame, presence: Presence) -> Mask | None:
@@ -144,13 +145,11 @@ def _check_filter(frame: Frame, tests: tuple[Filter, ...]) -> None:
     where = frame.einsum.where
     if where is None or all(test.undecided is None for test in tests):
         return
-    masks = [t.condition.mask if t.undecided is None else t.condition.mask | t.undecided for t in tests]
-    possible, certain = together(masks), together([test.condition.mask for test in tests])
-    assert possible is not None and certain is not None
+    undecided = undecided_points(tests)
     for read in reads_of_predicate(where):
         astray = frame.access(read, is_control=True).astray(frame.space)
         if astray is not None:
-            _refuse(frame, read, astray & possible & ~certain)
+            _refuse(frame, read, astray & undecided)
 
 
 def _check_reads(frame: Frame, expression: Expression, chosen: Mask | None) -> None:

@@ -27,8 +27,8 @@ def _run_loop(machine: Machine, loop: Loop, path: Path) -> None:
     count = machine.numbers.extents[cascade.rank_of[loop.variable]]
     einsums = [cascade.einsums[at] for at in einsums_of(loop)]
     writes = {einsum.tensor for einsum in einsums} - store.unfinished
-    _check_idle(machine, loop, einsums)
     store.unfinished |= writes
+    _check_idle(machine, loop, einsums)
     for coordinate in range(count):
         store.fixed[loop.variable] = coordinate
         for place, stage in enumerate(loop.body):

@@ -1,17 +1,19 @@
 """One Einsum over one space, with every read resolved to an array and numeric indices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.formats import Format
 from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Numbers, Space, stays_inside, view
-from einsum_cascade.cascade.interpreter.store import Condition, Store, Value, mask_view
+from einsum_cascade.cascade.interpreter.store import Store
+from einsum_cascade.cascade.interpreter.values import Condition, Value, mask_view, together
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
-__all__ = ["Access", "Frame", "Machine", "together"]
+__all__ = ["Access", "Frame", "Machine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Access:
         Which elements exist, while a loop is still writing them; None if all do.
     is_lost
         Whether there is no element at all: a fixed index has left the tensor.
+    loops
+        For each dimension, the fixed variables in its index; by name for the dimensions that loops have cut off.
 
     """
 
@@ -60,6 +64,7 @@ class Access:
     tails: frozenset[int] = frozenset()
     written: Mask | None = None
     is_lost: bool = False
+    loops: Mapping[int | str, frozenset[str]] = field(default_factory=dict[int | str, frozenset[str]])
 
     def elements(self, space: Space) -> Array:
         """Return what is read at each point; 0 in the tail of a partition, anything where an index goes astray."""
@@ -75,12 +80,16 @@ class Access:
             mask = mask_view(condition.mask, self.lines, space)
             inside = self._inside(space, condition.axes - self.tails)
             # What an index that goes astray would meet is not read: the filter excludes those points.
-            found.append(Condition(mask if inside is None else mask | ~inside, axes))
+            found.append(Condition(mask if inside is None else mask | ~inside, axes, self._loops(condition)))
         for at in self.tails:
             axes = frozenset(axis for axis, _ in self.lines[at].steps)
             if (inside := self._inside_dimension(space, at)) is not None:
-                found.append(Condition(inside, axes))
+                found.append(Condition(inside, axes, self.loops.get(at, frozenset())))
         return found
+
+    def _loops(self, condition: Condition) -> frozenset[str]:
+        dimensions: tuple[int | str, ...] = (*condition.axes, *condition.loops)
+        return frozenset[str]().union(*(self.loops.get(at, frozenset()) for at in dimensions))
 
     def empty(self, space: Space) -> Mask | None:
         """Return which elements are reductions over nothing."""
@@ -106,14 +115,6 @@ class Access:
             return None
         positions = line.positions(space)
         return (positions >= 0) & (positions < extent)
-
-
-def together(masks: list[Mask]) -> Mask | None:
-    """Return where all masks hold; None if there are none."""
-    total = None
-    for mask in masks:
-        total = mask if total is None else total & mask
-    return total
 
 
 class Frame:
@@ -151,26 +152,28 @@ class Frame:
         return found
 
     def _control(self, read: Read) -> Access:
-        return self._whole(read, Value(self.machine.controls[read.tensor]), None)
+        value = Value(self.machine.controls[read.tensor])
+        return self._access(read, value, tuple(range(len(read.indices))), {}, None)
 
     def _resolve(self, read: Read) -> Access:
         store = self.machine.store
         if (found := store.tile(read)) is not None:
             value, dimensions = found
-            lines = tuple(self.machine.numbers.line(read.indices[at], self.space) for at in dimensions)
-            return Access(value, lines, self._tails(read, dimensions))
+            cuts = {name: read.indices[axis] for name, axis in store.plan.holdings[read.tensor].cuts}
+            return self._access(read, value, dimensions, cuts, None)
         holding = store.plan.holdings.get(read.tensor)
         if holding is not None and not holding.is_whole:
-            return self._lost()
-        return self._whole(read, store.whole(read.tensor), store.written(read.tensor))
-
-    def _whole(self, read: Read, value: Value, written: Mask | None) -> Access:
+            return Access(Value(np.zeros((), store.dtype)), (), is_lost=True)
         dimensions = tuple(range(len(read.indices)))
-        lines = tuple(self.machine.numbers.line(index, self.space) for index in read.indices)
-        return Access(value, lines, self._tails(read, dimensions), written)
+        return self._access(read, store.whole(read.tensor), dimensions, {}, store.written(read.tensor))
 
-    def _lost(self) -> Access:
-        return Access(Value(np.zeros((), self.machine.store.dtype)), (), is_lost=True)
+    def _access(
+        self, read: Read, value: Value, dimensions: tuple[int, ...], cuts: Mapping[str, Affine], written: Mask | None
+    ) -> Access:
+        indices: dict[int | str, Affine] = {at: read.indices[dimension] for at, dimension in enumerate(dimensions)}
+        lines = tuple(self.machine.numbers.line(index, self.space) for index in indices.values())
+        loops = {at: self.space.loops(index.variables) for at, index in (*indices.items(), *cuts.items())}
+        return Access(value, lines, self._tails(read, dimensions), written, loops=loops)
 
     def _tails(self, read: Read, dimensions: tuple[int, ...]) -> frozenset[int]:
         tensor = self.machine.cascade.tensor[read.tensor]

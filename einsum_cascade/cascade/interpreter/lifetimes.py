@@ -132,7 +132,7 @@ class _Layout:
             loop = self.path[main][:depth]
             axis = self._cut_axis(name, main, loop)
             if axis is None:
-                break
+                return Holding()
             cuts.append((self.variable[loop], axis))
             reads = list(self._readers(name))
             kept.append(frozenset(read.indices[axis] for _, read in reads if not read.indices[axis].terms))
@@ -166,6 +166,8 @@ class _Layout:
         """Yield, for each loop that cuts a tensor, after which stage which tile dies."""
         main = next(at for at in self._writers(name) if not self.cascade.einsums[at].is_init)
         for depth, (variable, axis) in enumerate(holding.cuts):
+            if not self._stays_in_rounds(name, main, holding.cuts[:depth]):
+                break
             loop = self.path[main][: depth + 1]
             offsets = [
                 (read.indices[axis].offset.value or 0, self.path[at][depth + 1])
@@ -176,6 +178,11 @@ class _Layout:
             first = min(offset for offset, _ in offsets or [written])
             place = max(place for offset, place in offsets or [written] if offset == first)
             yield (*loop, place), Death(name, depth, first)
+
+    def _stays_in_rounds(self, name: str, main: int, cuts: tuple[tuple[str, int], ...]) -> bool:
+        """Tell whether tiles are read only in the round of the outer loops that writes them."""
+        einsum = self.cascade.einsums[main]
+        return all(read.indices[axis] == einsum.indices[axis] for _, axis in cuts for _, read in self._readers(name))
 
 
 def _offset(einsum: Einsum, axis: int) -> int:

@@ -198,11 +198,10 @@ class _Fusion:
         einsum, tensor = self.cascade.einsums[at], self.cascade.tensor[self.cascade.einsums[at].tensor]
         if tensor.is_declared or loop_axis(self.cascade, einsum, variable) is None:
             return False
-        if einsum.is_init:
-            updates = [n for n, e in enumerate(self.cascade.einsums) if e.tensor == tensor.name and not e.is_init]
-            if not loop.issuperset(updates):
-                return False
-        elif any(self.needs.has_edge(member, at) for member in loop):
+        others = [n for n, e in enumerate(self.cascade.einsums) if e.tensor == tensor.name and n != at]
+        if not loop.issuperset(others):
+            return False
+        if not einsum.is_init and any(self.needs.has_edge(member, at) for member in loop):
             return True
         readers = (n for n, e in enumerate(self.cascade.einsums) if any(r.tensor == tensor.name for r in e.reads))
         return tensor.name not in self.cascade.outputs and loop.issuperset(readers)

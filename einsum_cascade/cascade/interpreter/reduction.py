@@ -11,10 +11,10 @@ import numpy as np
 
 from einsum_cascade.cascade.interpreter.contraction import Operand, contract
 from einsum_cascade.cascade.interpreter.expression import apply, evaluate, has_user_operator
-from einsum_cascade.cascade.interpreter.frame import Frame, together
-from einsum_cascade.cascade.interpreter.presence import presence_of
+from einsum_cascade.cascade.interpreter.frame import Frame
+from einsum_cascade.cascade.interpreter.presence import conditions_of, presence_of
 from einsum_cascade.cascade.interpreter.space import Array, Mask
-from einsum_cascade.cascade.interpreter.store import Condition
+from einsum_cascade.cascade.interpreter.values import Condition, together
 from einsum_cascade.cascade.ir import Apply, Constant, Expression, Read, Reduction, expression_variables
 from einsum_cascade.cascade.operators import Operator
 from einsum_cascade.errors import EvaluationError
@@ -56,15 +56,18 @@ class _Branch:
         self.conditions = own + inherited
         reduced = frozenset(self.space.reduced_axes)
         self.own = tuple(condition for condition in own if condition.axes & reduced)
-        self.inherited = tuple(condition for condition in inherited if condition.axes & reduced)
+        # With an else, an operand's absence is about the variables of the filter as well.
+        self.is_mixed = frame.einsum.otherwise is not None and bool(self.own) and bool(inherited)
+        self.inherited = tuple(condition for condition in inherited if self.is_mixed or condition.axes & reduced)
 
     def fold(self) -> Array:
-        if self.operator.name == "+" and not (self.conditions and has_user_operator(self.expression)):
+        is_sum = self.operator.name == "+" and not self.is_mixed
+        if is_sum and not (self.conditions and has_user_operator(self.expression)):
             result = self._contract()
             if result is not None:
                 return result
-        is_simple = isinstance(self.expression, Read) and not (self.own or self.inherited)
-        if is_simple or self.space.size <= _BLOCK:
+        needs_no_memory = isinstance(self.expression, Read) or self._is_left(self.expression)
+        if (needs_no_memory and not (self.own or self.inherited)) or self.space.size <= _BLOCK:
             return self._fold_directly()
         return self._fold_blocks()
 
@@ -99,17 +102,23 @@ class _Branch:
         scalars = [factor for factor in factors if not self._axes(factor)]
         arrays = [factor for factor in factors if self._axes(factor)]
         is_read = len(arrays) == 1 and isinstance(arrays[0], Read) and not self.own
-        if not (len(arrays) > 1 or is_read) or 0 in self.space.counts:
+        covered = frozenset[int]().union(*map(self._axes, arrays))
+        if (
+            not (len(arrays) > 1 or is_read)
+            or 0 in self.space.counts
+            or not covered.issuperset(self.space.reduced_axes)
+        ):
             return None
         operands = self._masked([self._operand(factor) for factor in arrays])
+        is_exact = not (self.own or self.inherited or divisors) and self._is_plain(operands)
         left = self.space.left
-        result = contract(operands, tuple(range(left)), self.space.counts)
+        result = contract(operands, tuple(range(left)))
         for factor in scalars:
-            result = result * evaluate(self.frame, factor).reshape(())
+            scale = evaluate(self.frame, factor).reshape(())
+            result, is_exact = result * scale, is_exact and bool(np.isfinite(scale))
         for divisor in divisors:
             values = evaluate(self.frame, divisor)
             result = result / values.reshape(values.shape[:left])
-        is_exact = not (self.own or self.inherited or divisors) and self._is_plain(operands)
         return result if is_exact or np.isfinite(result).all() else None
 
     def _is_plain(self, operands: list[Operand]) -> bool:
@@ -125,7 +134,12 @@ class _Branch:
         return self.space.axes(frozenset(expression_variables(expression)))
 
     def _operand(self, factor: Expression) -> Operand:
-        return self._squeezed(evaluate(self.frame, factor), self._axes(factor))
+        """Evaluate a factor, 0 where it is absent; what is read is 0 there already."""
+        values = evaluate(self.frame, factor)
+        if not isinstance(factor, Read) and (conditions := conditions_of(self.frame, factor)):
+            present = together([condition.mask for condition in conditions])
+            values = np.where(np.True_ if present is None else present, values, np.zeros((), values.dtype))
+        return self._squeezed(values, self._axes(factor))
 
     def _squeezed(self, array: Array, axes: frozenset[int]) -> Operand:
         """Keep only the axes that an array depends on."""

@@ -6,7 +6,7 @@ only what leaves it is gathered.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extents import is_partition
 from einsum_cascade.cascade.ir import Cascade
 
-__all__ = ["Array", "Line", "Mask", "Numbers", "Space", "flattened", "stays_inside", "view"]
+__all__ = ["ORIGIN", "Array", "Line", "Mask", "Numbers", "Space", "flattened", "stays_inside", "view"]
 
 type Array = np.ndarray[Any, np.dtype[Any]]
 type Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -79,7 +79,11 @@ class Space:
         starts[axis], counts[axis] = starts[axis] + start, stop - start
         return replace(self, starts=tuple(starts), counts=tuple(counts))
 
-    def axes(self, names: frozenset[str] | tuple[str, ...]) -> frozenset[int]:
+    def loops(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those variables that are fixed."""
+        return frozenset(name for name in names if name in self.fixed)
+
+    def axes(self, names: Iterable[str]) -> frozenset[int]:
         """Return the axes of those variables that are not fixed."""
         return frozenset(self.axis[name] for name in names if name not in self.fixed)
 
@@ -115,7 +119,8 @@ class Line:
         return total
 
 
-_ORIGIN = Line(0, (), 0, 0)
+ORIGIN = Line(0, (), 0, 0)
+"""The index 0."""
 
 
 class Numbers:
@@ -197,7 +202,7 @@ def view(array: Array, lines: tuple[Line, ...], space: Space, *, is_writable: bo
 
 def flattened(lines: tuple[Line, ...], shape: tuple[int, ...]) -> tuple[Line, ...]:
     """Return the lines for a mask, whose dimensions of length 1 stand for every coordinate."""
-    return tuple(_ORIGIN if extent == 1 else line for line, extent in zip(lines, shape, strict=True))
+    return tuple(ORIGIN if extent == 1 else line for line, extent in zip(lines, shape, strict=True))
 
 
 def _gather(array: Array, lines: tuple[Line, ...], space: Space) -> tuple[Array, tuple[Line, ...]]:
