@@ -287,6 +287,39 @@ class _Writer:
             text = f"{operator}({text}, {term})" if operator.isalpha() else f"{text} {operator} {term}"
         return text
 
+    def softmax(self):
+        """Scores, their sum and quotients, at once or as a recurrence over tiles; rows may have no score at all."""
+        scores, weights, total, result = (self.name() for _ in range(4))
+        guards = []
+        body = self.expression(["b", "c"], guards, 1)
+        own = self.random.choice(["c < LEN[b]", "c < LEN[b]", "c <= b", "c > b and c < LEN[b]", "b >= 0"])
+        other = self.random.choice(
+            ["", " where b < 2", " where LEN[b] > 0 else 0", " where c >= 1 else 1.5", " where c <= b"]
+        )
+        self.lines += [
+            f"{scores}[b, c] = tanh({body}) where {' and '.join([own, *guards])}",
+            f"{weights}[b, c] = exp({scores}[b, c])",
+        ]
+        if self.chance(0.5):
+            self.lines += [
+                f"{total}[b] = sum[c]({weights}[b, c])",
+                f"{result}[b, c] = {weights}[b, c] / {total}[b]{other}",
+            ]
+            self.tensors |= {scores: ["B", "C"], total: ["B"]}
+            self.positive.append(total)
+        else:
+            start = self.random.choice(["0", "0", "0.5"])
+            part = self.name()
+            self.lines += [
+                f"init {total}[0, b] = {start}",
+                f"{part}[t, b] = sum[u]({weights}[b, t*T0 + u])",
+                f"{total}[t + 1, b] = {total}[t, b] * 0.5 + {part}[t, b]",
+                f"{result}[b, c] = {weights}[b, c] / {total}[T1, b]{other}",
+            ]
+            self.tensors |= {scores: ["B", "C"], total: ["T1+", "B"]}
+            self.positive.append(total)
+        self.tensors[result] = ["B", "C"]
+
     def nested(self):
         """A recurrence over b for each step of a recurrence over a."""
         outer, inner = self.name(), self.name()
@@ -326,7 +359,11 @@ def random_cascade(seed):
     writer = _Writer(seed)
     pick = writer.random.choice
     for _ in range(pick([2, 3, 4, 5, 6])):
-        pick([writer.equation] * 5 + [writer.recurrence] * 3 + [writer.declared, writer.nested])()
+        pick(
+            [writer.equation] * 5
+            + [writer.recurrence] * 3
+            + [writer.declared, writer.nested, writer.softmax, writer.softmax]
+        )()
     computed = [name for name in writer.tensors if name not in INPUTS]
     outputs = dict.fromkeys([computed[-1], *writer.random.sample(computed, pick([0, 0, 1, 2]) % (len(computed) + 1))])
     text = HEADER.format(t0=pick([1, 2, 2, 3])) + "\n".join(writer.lines) + f"\noutput {', '.join(outputs)}\n"

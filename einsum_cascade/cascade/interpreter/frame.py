@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.formats import Format
+from einsum_cascade.cascade.interpreter.facts import Facts
 from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Numbers, Space, stays_inside, view
 from einsum_cascade.cascade.interpreter.store import Store
 from einsum_cascade.cascade.interpreter.values import Condition, Value, mask_view, together
@@ -26,6 +28,8 @@ class Machine:
         The cascade, its extents and its tensors.
     form
         The format that tensors are stored in.
+    facts
+        What the equations say by themselves.
     controls
         Inputs as they were given, for filters: a length or an index must not be rounded.
 
@@ -35,6 +39,7 @@ class Machine:
     numbers: Numbers
     store: Store
     form: Format
+    facts: Facts
     controls: Mapping[str, Array]
 
 
@@ -54,8 +59,10 @@ class Access:
         Which elements exist, while a loop is still writing them; None if all do.
     is_lost
         Whether there is no element at all: a fixed index has left the tensor.
-    loops
-        For each dimension, the fixed variables in its index; by name for the dimensions that loops have cut off.
+    indices, cuts
+        The index of each dimension as the equation has it, and of those that loops have cut off, by their variables.
+    is_inside
+        Whether no index leaves the tensor at any point.
 
     """
 
@@ -64,12 +71,19 @@ class Access:
     tails: frozenset[int] = frozenset()
     written: Mask | None = None
     is_lost: bool = False
-    loops: Mapping[int | str, frozenset[str]] = field(default_factory=dict[int | str, frozenset[str]])
+    indices: tuple[Affine, ...] = ()
+    cuts: Mapping[str, Affine] = field(default_factory=dict[str, Affine])
+    is_inside: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether everything that is read is there, and no reduction over nothing."""
+        return self.is_inside and not self.value.conditions and self.value.empty is None and self.written is None
 
     def elements(self, space: Space) -> Array:
         """Return what is read at each point; 0 in the tail of a partition, anything where an index goes astray."""
         array = view(self.value.array, self.lines, space)
-        inside = self._inside(space, self.tails)
+        inside = None if self.is_inside else self._inside(space, self.tails)
         return array if inside is None else np.where(inside, array, np.zeros((), array.dtype))
 
     def conditions(self, space: Space) -> list[Condition]:
@@ -80,16 +94,14 @@ class Access:
             mask = mask_view(condition.mask, self.lines, space)
             inside = self._inside(space, condition.axes - self.tails)
             # What an index that goes astray would meet is not read: the filter excludes those points.
-            found.append(Condition(mask if inside is None else mask | ~inside, axes, self._loops(condition)))
-        for at in self.tails:
+            indices = [self.indices[at] for at in condition.axes] + [self.cuts[name] for name in condition.loops]
+            loops = space.loops(name for index in indices for name in index.variables)
+            found.append(Condition(mask if inside is None else mask | ~inside, axes, loops))
+        for at in () if self.is_inside else self.tails:
             axes = frozenset(axis for axis, _ in self.lines[at].steps)
             if (inside := self._inside_dimension(space, at)) is not None:
-                found.append(Condition(inside, axes, self.loops.get(at, frozenset())))
+                found.append(Condition(inside, axes, space.loops(self.indices[at].variables)))
         return found
-
-    def _loops(self, condition: Condition) -> frozenset[str]:
-        dimensions: tuple[int | str, ...] = (*condition.axes, *condition.loops)
-        return frozenset[str]().union(*(self.loops.get(at, frozenset()) for at in dimensions))
 
     def empty(self, space: Space) -> Mask | None:
         """Return which elements are reductions over nothing."""
@@ -99,6 +111,8 @@ class Access:
         """Return where an index leaves the tensor other than by a tail, or meets what is not written yet."""
         if self.is_lost:
             return np.ones((1,) * len(space.names), np.bool_)
+        if self.is_inside and self.written is None:
+            return None
         inside = self._inside(space, frozenset(range(len(self.lines))) - self.tails)
         if self.written is not None:
             written = mask_view(self.written, self.lines, space)
@@ -139,6 +153,13 @@ class Frame:
         self._accesses: dict[tuple[int, bool], Access] = {}
         self.presence: Any = None
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether every point is present and nothing read is a reduction over nothing."""
+        if self.einsum.where is not None:
+            return False
+        return all([self.access(read).is_plain for read in self.machine.facts.reads(self.einsum.expression)])
+
     def over(self, space: Space) -> "Frame":
         """Return the same Einsum over a block."""
         return Frame(self.machine, self.einsum, space)
@@ -152,36 +173,20 @@ class Frame:
         return found
 
     def _control(self, read: Read) -> Access:
-        value = Value(self.machine.controls[read.tensor])
-        return self._access(read, value, tuple(range(len(read.indices))), {}, None)
+        return self._access(read, Value(self.machine.controls[read.tensor]), (), None)
 
     def _resolve(self, read: Read) -> Access:
         store = self.machine.store
-        if (found := store.tile(read)) is not None:
-            value, dimensions = found
-            cuts = {name: read.indices[axis] for name, axis in store.plan.holdings[read.tensor].cuts}
-            return self._access(read, value, dimensions, cuts, None)
         holding = store.plan.holdings.get(read.tensor)
+        if holding is not None and (tile := store.tile(read)) is not None:
+            return self._access(read, tile, holding.cuts, None)
         if holding is not None and not holding.is_whole:
             return Access(Value(np.zeros((), store.dtype)), (), is_lost=True)
-        dimensions = tuple(range(len(read.indices)))
-        return self._access(read, store.whole(read.tensor), dimensions, {}, store.written(read.tensor))
+        return self._access(read, store.whole(read.tensor), (), store.written(read.tensor))
 
-    def _access(
-        self, read: Read, value: Value, dimensions: tuple[int, ...], cuts: Mapping[str, Affine], written: Mask | None
-    ) -> Access:
-        indices: dict[int | str, Affine] = {at: read.indices[dimension] for at, dimension in enumerate(dimensions)}
-        lines = tuple(self.machine.numbers.line(index, self.space) for index in indices.values())
-        loops = {at: self.space.loops(index.variables) for at, index in (*indices.items(), *cuts.items())}
-        return Access(value, lines, self._tails(read, dimensions), written, loops=loops)
-
-    def _tails(self, read: Read, dimensions: tuple[int, ...]) -> frozenset[int]:
-        tensor = self.machine.cascade.tensor[read.tensor]
-        tails = (
-            at
-            for at, dimension in enumerate(dimensions)
-            if not tensor.dimensions[dimension].is_generational
-            and len(read.indices[dimension].terms) > 1
-            and self.machine.numbers.is_partition(read.indices[dimension])
-        )
-        return frozenset(tails)
+    def _access(self, read: Read, value: Value, cuts: tuple[tuple[str, int], ...], written: Mask | None) -> Access:
+        numbers = self.machine.numbers
+        indices, cut_off, tails = self.machine.facts.dimensions(read, cuts, numbers)
+        lines = tuple([numbers.line(index, self.space) for index in indices])
+        is_inside = all(map(stays_inside, lines, value.array.shape))
+        return Access(value, lines, tails, written, False, indices, cut_off, is_inside)

@@ -10,12 +10,12 @@ gives its identity. With an `else`, an operand's absence is about the variables 
 
 from dataclasses import dataclass
 
-from einsum_cascade.cascade.interpreter.emptiness import divisors, empty_divisors
+from einsum_cascade.cascade.interpreter.emptiness import empty_divisors
 from einsum_cascade.cascade.interpreter.filters import Filter, filters_of, undecided_points
 from einsum_cascade.cascade.interpreter.frame import Frame
 from einsum_cascade.cascade.interpreter.space import Mask
 from einsum_cascade.cascade.interpreter.values import Condition, together
-from einsum_cascade.cascade.ir import Expression, expression_variables, reads_of
+from einsum_cascade.cascade.ir import Expression
 
 __all__ = ["Presence", "conditions_of", "presence_of"]
 
@@ -51,10 +51,13 @@ class Presence:
         return together([condition.mask for condition in self.filters])
 
 
+_EVERYTHING = Presence((), (), (), (), ())
+
+
 def presence_of(frame: Frame) -> Presence:
     """Return which points of a frame are present; worked out once."""
     if frame.presence is None:
-        frame.presence = _presence(frame)
+        frame.presence = _EVERYTHING if frame.is_plain else _presence(frame)
     return frame.presence
 
 
@@ -71,14 +74,16 @@ def _presence(frame: Frame) -> Presence:
 
 def conditions_of(frame: Frame, expression: Expression) -> tuple[Condition, ...]:
     """Return when what an expression reads is present."""
-    return tuple(c for read in reads_of(expression) for c in frame.access(read).conditions(frame.space))
+    return tuple(
+        c for read in frame.machine.facts.reads(expression) for c in frame.access(read).conditions(frame.space)
+    )
 
 
 def _choice(frame: Frame, tests: tuple[Filter, ...]) -> Condition:
     """Return where the expression gives the value and not `else`: the filter holds and no divisor is empty."""
     found = _joined([test.condition for test in tests])
-    for divisor in divisors(frame.einsum.expression):
-        names = tuple(expression_variables(divisor))
+    for divisor in frame.machine.facts.divisors(frame.einsum.expression):
+        names = frame.machine.facts.variables(divisor)
         empty = empty_divisors(frame, divisor)
         mask = found.mask if empty is None else found.mask & ~empty
         found = Condition(mask, found.axes | frame.space.axes(names), found.loops | frame.space.loops(names))

@@ -31,17 +31,13 @@ class Store:
         extents = self.numbers.extents
         return tuple(extents[d.rank] + d.is_generational for d in self.cascade.tensor[name].dimensions)
 
-    def tile(self, read: Read) -> tuple[Value, tuple[int, ...]] | None:
-        """Return the tile that a read falls into with the dimensions it has, if the tensor has it as a tile."""
+    def tile(self, read: Read) -> Value | None:
+        """Return the tile that a read falls into, if the tensor has it as a tile."""
         tiles = self._tiles.get(read.tensor)
         if not tiles:
             return None
-        axes = [axis for _, axis in self.plan.holdings[read.tensor].cuts]
-        key = self._key(read, axes)
-        value = None if key is None else tiles.get(key)
-        if value is None:
-            return None
-        return value, tuple(axis for axis in range(len(read.indices)) if axis not in axes)
+        key = self._key(read, [axis for _, axis in self.plan.holdings[read.tensor].cuts])
+        return None if key is None else tiles.get(key)
 
     def whole(self, name: str) -> Value:
         """Return a tensor in one piece, with all that is written so far."""
