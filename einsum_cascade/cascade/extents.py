@@ -5,8 +5,9 @@ still does with these numbers. What a filter guards is checked point by point wh
 """
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.checker.scope import did_you_mean, listed
@@ -149,7 +150,7 @@ def _evaluate_all(cascade: Cascade, given: Mapping[str, _Given]) -> dict[str, in
         elif rank.name in given:
             extents[rank.name] = given[rank.name].extent
         elif rank.extent is not None:
-            extents[rank.name] = _evaluate(f"the extent of rank {rank.name!r}", rank.extent, extents)
+            extents[rank.name] = _evaluate(partial("the extent of rank {!r}".format, rank.name), rank.extent, extents)
             if extents[rank.name] < 0:
                 message = f"rank {rank.name!r} must have an extent of at least 0"
                 value = f"{rank.extent} = {extents[rank.name]}{_with(rank.extent, extents)}"
@@ -157,11 +158,11 @@ def _evaluate_all(cascade: Cascade, given: Mapping[str, _Given]) -> dict[str, in
     return extents
 
 
-def _evaluate(what: str, extent: Extent, extents: Mapping[str, int]) -> int:
+def _evaluate(what: Callable[[], str], extent: Extent, extents: Mapping[str, int]) -> int:
     try:
         return extent.evaluate(extents)
     except ZeroDivisionError:
-        message = f"{what} must not divide by 0, but is {extent}{_with(extent, extents)}"
+        message = f"{what()} must not divide by 0, but is {extent}{_with(extent, extents)}"
         raise EvaluationError(f"{message}; {_remedy(extent)}") from None
 
 
@@ -221,8 +222,8 @@ def _check_accesses(cascade: Cascade, extents: Mapping[str, int]) -> None:
         for access, index, dimension in _accesses(cascade, einsum):
             low, high = _reach(access, index, last, extents)
             end = extents[dimension.rank] + dimension.is_generational
-            if is_partition(cascade, index, extents) and not dimension.is_generational:
-                high = min(high, end - 1)
+            if high >= end and not dimension.is_generational and is_partition(cascade, index, extents):
+                high = end - 1
             if has_points and (low < 0 or high >= end) and not filtered & frozenset(index.variables):
                 bad = low if low < 0 else high
                 message = f"index {str(index)!r} of {access} in {einsum} must stay inside rank {dimension.rank!r}"
@@ -242,8 +243,9 @@ def _accesses(cascade: Cascade, einsum: Einsum) -> Iterator[tuple[Einsum | Read,
 def _reach(
     access: Einsum | Read, index: Affine, last: Mapping[str, int], extents: Mapping[str, int]
 ) -> tuple[int, int]:
-    low = high = _evaluate(f"index {str(index)!r} of {access}", index.offset, extents)
+    name_index = partial("index '{}' of {}".format, index, access)
+    low = high = _evaluate(name_index, index.offset, extents)
     for name, coefficient in index.terms:
-        reach = _evaluate(f"index {str(index)!r} of {access}", coefficient, extents) * last[name]
+        reach = _evaluate(name_index, coefficient, extents) * last[name]
         low, high = low + min(0, reach), high + max(0, reach)
     return low, high

@@ -83,7 +83,7 @@ class Format:
         units = 2 ** (self.mantissa_bits + 1) - (2 if self.specials == "nan" else 1)
         return float(np.ldexp(float(units), self.greatest_exponent - self.mantissa_bits))
 
-    @property
+    @cached_property
     def arithmetic(self) -> "np.dtype[np.float32] | np.dtype[np.float64]":
         """The NumPy type that the arithmetic on tensors of this format runs in; it holds every value of the format."""
         single = Format(8, 23)
@@ -118,6 +118,7 @@ _NAMED = {
     "float6_e3m2fn": Format(3, 2, None, "finite"),
     "float4_e2m1fn": Format(2, 1, None, "finite"),
 }
+_NATIVE = (_NAMED["float64"], _NAMED["float32"])
 _LIBRARY: dict[Format, Any] = {
     Format(11, 52): np.float64,
     Format(8, 23): np.float32,
@@ -165,7 +166,7 @@ def round_to(array: Array, form: Format) -> Array:
         Of type `form.arithmetic`; the argument itself if nothing can change.
 
     """
-    if array.dtype == form.arithmetic and form in (Format(11, 52), Format(8, 23)):
+    if array.dtype == form.arithmetic and form in _NATIVE:
         return array
     with np.errstate(all="ignore"):
         # ml_dtypes goes through float32 and would round a float64 twice.

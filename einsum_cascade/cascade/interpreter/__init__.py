@@ -20,12 +20,13 @@ from numpy.typing import ArrayLike
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.formats import Format, parse_format, round_to
 from einsum_cascade.cascade.interpreter.executor import run_plan
+from einsum_cascade.cascade.interpreter.facts import Facts
 from einsum_cascade.cascade.interpreter.frame import Machine
 from einsum_cascade.cascade.interpreter.inputs import as_control, check_inputs, random_inputs
 from einsum_cascade.cascade.interpreter.lifetimes import plan
 from einsum_cascade.cascade.interpreter.space import Array, Numbers
 from einsum_cascade.cascade.interpreter.store import Store
-from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cascade.ir import Cascade, reads_of_predicate
 
 __all__ = ["evaluate", "random_inputs"]
 
@@ -75,10 +76,15 @@ def evaluate(
     numbers = Numbers(cascade, resolve_extents(cascade, extents or {}, {n: a.shape for n, a in arrays.items()}))
     stored = {name: round_to(array, form) for name, array in arrays.items()}
     store = Store(cascade, plan(cascade), numbers, stored, form.arithmetic)
-    controls = {name: as_control(array) for name, array in arrays.items()}
+    controls = {name: as_control(arrays[name]) for name in _read_by_filters(cascade)}
     with np.errstate(all="ignore"):
-        run_plan(Machine(cascade, numbers, store, form, controls))
+        run_plan(Machine(cascade, numbers, store, form, Facts(cascade, numbers.extents), controls))
         return {name: _output(store, name) for name in cascade.outputs}
+
+
+def _read_by_filters(cascade: Cascade) -> frozenset[str]:
+    filters = (einsum.where for einsum in cascade.einsums if einsum.where is not None)
+    return frozenset(read.tensor for where in filters for read in reads_of_predicate(where))
 
 
 def _output(store: Store, name: str) -> Array:

@@ -21,7 +21,7 @@ class Operand:
     axes: tuple[int, ...]
 
 
-def contract(operands: Sequence[Operand], kept: tuple[int, ...], extents: tuple[int, ...]) -> Array:
+def contract(operands: Sequence[Operand], kept: tuple[int, ...]) -> Array:
     """Multiply operands and sum over all axes but those that are kept.
 
     Parameters
@@ -30,8 +30,6 @@ def contract(operands: Sequence[Operand], kept: tuple[int, ...], extents: tuple[
         At least one.
     kept
         Axes of the result, in order.
-    extents
-        Extent of every axis of the space.
 
     Returns
     -------
@@ -40,7 +38,7 @@ def contract(operands: Sequence[Operand], kept: tuple[int, ...], extents: tuple[
 
     """
     found = list(operands)
-    for pair in _path(found, kept, extents):
+    for pair in _path(found, kept):
         taken = [found.pop(at) for at in sorted(pair, reverse=True)]
         needed = frozenset(kept).union(*(other.axes for other in found))
         taken = [_sum_out(one, needed.union(*(two.axes for two in taken if two is not one))) for one in taken]
@@ -49,15 +47,15 @@ def contract(operands: Sequence[Operand], kept: tuple[int, ...], extents: tuple[
     return _arranged(last, kept)
 
 
-def _path(operands: list[Operand], kept: tuple[int, ...], extents: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _path(operands: list[Operand], kept: tuple[int, ...]) -> list[tuple[int, ...]]:
     if len(operands) <= 2:
         return [tuple(range(len(operands)))]
-    terms: list[Any] = []
-    for operand in operands:
-        terms += [tuple(extents[axis] for axis in operand.axes), operand.axes]
+    symbol = cast(Any, opt_einsum).get_symbol
     present = frozenset(axis for operand in operands for axis in operand.axes)
-    output = tuple(axis for axis in kept if axis in present)
-    path, _ = cast(Any, opt_einsum).contract_path(*terms, output, shapes=True)
+    terms = ["".join(symbol(axis) for axis in operand.axes) for operand in operands]
+    output = "".join(symbol(axis) for axis in kept if axis in present)
+    shapes = [operand.array.shape for operand in operands]
+    path, _ = cast(Any, opt_einsum).contract_path(f"{','.join(terms)}->{output}", *shapes, shapes=True)
     return [tuple(pair) for pair in path]
 
 

@@ -5,42 +5,17 @@ any other operator all of whose operands are flagged. Numbers are never flagged,
 of the recurrence it starts. Without filters, tails and empty ranks no other flag is ever set, and none costs anything.
 """
 
-from collections.abc import Iterator
 from functools import reduce
 
 import numpy as np
 
-from einsum_cascade.cascade.interpreter.frame import Frame, together
+from einsum_cascade.cascade.interpreter.frame import Frame
 from einsum_cascade.cascade.interpreter.space import Mask
-from einsum_cascade.cascade.ir import (
-    Apply,
-    Cascade,
-    Constant,
-    Einsum,
-    Expression,
-    Read,
-    expression_variables,
-    predicate_variables,
-    reads_of,
-    walk,
-)
+from einsum_cascade.cascade.interpreter.values import together
+from einsum_cascade.cascade.ir import Apply, Expression, Read, predicate_variables
 from einsum_cascade.errors import EvaluationError
 
-__all__ = ["check_divisions", "divisors", "empty_divisors", "empty_points", "is_neutral_init"]
-
-
-def is_neutral_init(cascade: Cascade, einsum: Einsum) -> bool:
-    """Tell whether an `init` gives the identity of the outermost operator of its tensor's recurrence."""
-    if not einsum.is_init or not isinstance(einsum.expression, Constant) or einsum.reduction is not None:
-        return False
-    update = next(e for e in cascade.einsums if e.tensor == einsum.tensor and not e.is_init)
-    if update.reduction is not None:
-        operator = update.reduction.operator
-    elif isinstance(update.expression, Apply):
-        operator = update.expression.operator
-    else:
-        return False
-    return operator.identity is not None and einsum.expression.value == operator.identity
+__all__ = ["check_divisions", "empty_divisors", "empty_points"]
 
 
 def empty_points(frame: Frame, expression: Expression) -> Mask | None:
@@ -49,27 +24,18 @@ def empty_points(frame: Frame, expression: Expression) -> Mask | None:
         case Read():
             return frame.access(expression).empty(frame.space)
         case Apply(operator, arguments):
-            if operator.name in ("+", "max", "min"):
-                return _everywhere([empty_points(frame, argument) for argument in arguments])
+            masks = [empty_points(frame, argument) for argument in arguments]
+            known = [mask for mask in masks if mask is not None]
+            if not known:
+                return None
             if operator.name == "*":
-                found = [mask for argument in arguments if (mask := empty_points(frame, argument)) is not None]
-                return reduce(np.logical_or, found) if found else None
-            reading = [argument for argument in arguments if any(True for _ in reads_of(argument))]
-            return _everywhere([empty_points(frame, argument) for argument in reading])
+                return reduce(np.logical_or, known)
+            operands = len(arguments)
+            if operator.name not in ("+", "max", "min"):
+                operands = sum(bool(frame.machine.facts.reads(argument)) for argument in arguments)
+            return reduce(np.logical_and, known) if len(known) == operands else None
         case _:
             return None
-
-
-def _everywhere(masks: list[Mask | None]) -> Mask | None:
-    known = [mask for mask in masks if mask is not None]
-    return reduce(np.logical_and, known) if known and len(known) == len(masks) else None
-
-
-def divisors(expression: Expression) -> Iterator[Expression]:
-    """Yield what an expression divides by."""
-    for node in walk(expression):
-        if isinstance(node, Apply) and node.operator.name == "/":
-            yield node.arguments[1]
 
 
 def empty_divisors(frame: Frame, divisor: Expression) -> Mask | None:
@@ -77,7 +43,7 @@ def empty_divisors(frame: Frame, divisor: Expression) -> Mask | None:
     empty = empty_points(frame, divisor)
     if empty is None:
         return None
-    accesses = [frame.access(read) for read in reads_of(divisor)]
+    accesses = [frame.access(read) for read in frame.machine.facts.reads(divisor)]
     present = together([c.mask for access in accesses for c in access.conditions(frame.space)])
     if present is not None:
         empty = empty & present
@@ -103,7 +69,7 @@ def check_divisions(frame: Frame, expression: Expression, chosen: Mask | None) -
         Where that expression gives the value; None for everywhere.
 
     """
-    for divisor in divisors(expression):
+    for divisor in frame.machine.facts.divisors(expression):
         empty = empty_divisors(frame, divisor)
         if empty is None:
             continue
@@ -115,9 +81,9 @@ def check_divisions(frame: Frame, expression: Expression, chosen: Mask | None) -
 def _division_error(frame: Frame, divisor: Expression, bad: Mask) -> EvaluationError:
     einsum, space = frame.einsum, frame.space
     first = np.argwhere(bad.reshape((1,) * (len(space.names) - bad.ndim) + bad.shape))[0]
-    read = next(reads_of(divisor))
+    read = frame.machine.facts.reads(divisor)[0]
     where = predicate_variables(einsum.where) if einsum.where is not None else frozenset[str]()
-    names = [name for name in einsum.variables if name in frozenset(expression_variables(divisor)) | where]
+    names = [name for name in einsum.variables if name in frame.machine.facts.variables(divisor) | where]
     values = [space.fixed[name] if name in space.fixed else int(first[space.axis[name]]) for name in names]
     at = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
     message = f"{einsum} must not divide by {read}{' at ' + at if at else ''}: no point of that reduction survives"

@@ -1,23 +1,20 @@
 """One Einsum: map, reduce, populate."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from einsum_cascade.cascade.extents import coordinate_counts
 from einsum_cascade.cascade.formats import round_to
-from einsum_cascade.cascade.interpreter.emptiness import check_divisions, empty_points, is_neutral_init
-from einsum_cascade.cascade.interpreter.expression import evaluate, has_user_operator
-from einsum_cascade.cascade.interpreter.filters import Filter
-from einsum_cascade.cascade.interpreter.frame import Frame, Machine, together
+from einsum_cascade.cascade.interpreter.emptiness import check_divisions, empty_points
+from einsum_cascade.cascade.interpreter.expression import evaluate
+from einsum_cascade.cascade.interpreter.filters import Filter, undecided_points
+from einsum_cascade.cascade.interpreter.frame import Frame, Machine
 from einsum_cascade.cascade.interpreter.presence import Presence, presence_of
 from einsum_cascade.cascade.interpreter.reduction import reduced_values
 from einsum_cascade.cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.cascade.interpreter.store import Condition, Value
-from einsum_cascade.cascade.ir import Einsum, Expression, Read, reads_of, reads_of_predicate
+from einsum_cascade.cascade.interpreter.values import Condition, Value, together
+from einsum_cascade.cascade.ir import Einsum, Expression, Read, reads_of_predicate
 from einsum_cascade.errors import EvaluationError
 
-__all__ = ["check_einsum", "run_einsum", "space_of"]
+__all__ = ["check_einsum", "run_einsum"]
 
 
 def run_einsum(machine: Machine, einsum: Einsum, dying: frozenset[str]) -> None:
@@ -33,21 +30,14 @@ def run_einsum(machine: Machine, einsum: Einsum, dying: frozenset[str]) -> None:
         Tensors that nothing reads after it.
 
     """
-    space = space_of(machine, einsum, machine.store.fixed)
+    space = machine.facts.space(einsum, machine.store.fixed)
     frame = Frame(machine, einsum, space, dying if einsum.reduction is None else frozenset())
-    check_einsum(frame)
+    if not frame.is_plain:
+        check_einsum(frame)
     presence = presence_of(frame)
-    conditions = _element_conditions(space, presence)
+    conditions = _element_conditions(space, presence) if presence.conditions else ()
     empty = _empty_elements(frame, presence)
     machine.store.write(einsum, space.unreduced, _value(frame, conditions, empty))
-
-
-def space_of(machine: Machine, einsum: Einsum, fixed: Mapping[str, int]) -> Space:
-    """Return the points of an Einsum while some variables are fixed by loops."""
-    counts = coordinate_counts(machine.cascade, einsum, machine.numbers.extents)
-    names = tuple(name for name in einsum.variables if name not in fixed)
-    reduced = len(einsum.reduction.variables) if einsum.reduction else 0
-    return Space(names, (0,) * len(names), tuple(counts[name] for name in names), reduced, dict(fixed))
 
 
 def _value(frame: Frame, conditions: tuple[Condition, ...], empty: Mask | None) -> Value:
@@ -62,26 +52,34 @@ def _value(frame: Frame, conditions: tuple[Condition, ...], empty: Mask | None) 
     values = round_to(values, frame.machine.form)
     present = together([condition.mask for condition in conditions])
     if present is not None:
-        values = np.where(present, values, np.zeros((), values.dtype))
+        values = _zeroed(values, ~present, counts)
     if values.shape != counts:
         return Value(np.broadcast_to(values, counts), conditions, empty)
     return Value(values, conditions, empty, is_owned=values.flags.writeable)
+
+
+def _zeroed(values: Array, absent: Mask, counts: tuple[int, ...]) -> Array:
+    """Put zeros where elements are absent, in place if the array is ours."""
+    if values.shape != counts or not values.flags.writeable:
+        return np.where(absent, np.zeros((), values.dtype), values)
+    np.copyto(values, 0, where=absent)
+    return values
 
 
 def _mapped(frame: Frame) -> Array:
     einsum, presence = frame.einsum, presence_of(frame)
     choice = presence.choice
     if einsum.otherwise is None:
-        return evaluate(frame, einsum.expression, _present(einsum.expression, presence, choice))
+        return evaluate(frame, einsum.expression, _present(frame, einsum.expression, presence, choice))
     assert choice is not None
-    expression = evaluate(frame, einsum.expression, _present(einsum.expression, presence, choice))
-    otherwise = evaluate(frame, einsum.otherwise, _present(einsum.otherwise, presence, ~choice))
+    expression = evaluate(frame, einsum.expression, _present(frame, einsum.expression, presence, choice))
+    otherwise = evaluate(frame, einsum.otherwise, _present(frame, einsum.otherwise, presence, ~choice))
     return np.where(choice, expression, otherwise)
 
 
-def _present(expression: Expression, presence: Presence, chosen: Mask | None) -> Mask | None:
+def _present(frame: Frame, expression: Expression, presence: Presence, chosen: Mask | None) -> Mask | None:
     """Return where a user's operator may be called; None if there is none, or no restriction."""
-    if not has_user_operator(expression):
+    if not frame.machine.facts.has_user_operator(expression):
         return None
     masks = [condition.mask for condition in presence.conditions]
     return together(masks if chosen is None else [*masks, chosen])
@@ -89,25 +87,25 @@ def _present(expression: Expression, presence: Presence, chosen: Mask | None) ->
 
 def _element_conditions(space: Space, presence: Presence) -> tuple[Condition, ...]:
     """Return the conditions on whole elements, joined where they are about the same axes."""
-    found: dict[frozenset[int], Mask] = {}
+    found: dict[tuple[frozenset[int], frozenset[str]], Mask] = {}
     for condition in presence.conditions:
         if condition.axes.isdisjoint(space.reduced_axes):
+            key = (condition.axes, condition.loops)
             mask = condition.mask.reshape(condition.mask.shape[: space.left])
-            found[condition.axes] = found[condition.axes] & mask if condition.axes in found else mask
-    return tuple(Condition(mask, axes) for axes, mask in found.items())
+            found[key] = found[key] & mask if key in found else mask
+    return tuple(Condition(mask, axes, loops) for (axes, loops), mask in found.items())
 
 
 def _empty_elements(frame: Frame, presence: Presence) -> Mask | None:
     """Return which elements are reductions over nothing, or made of nothing else."""
     einsum, space = frame.einsum, frame.space
-    ones = np.ones((1,) * len(space.names), np.bool_)
-    is_neutral = is_neutral_init(frame.machine.cascade, einsum)
-    empty = ones if is_neutral else empty_points(frame, einsum.expression)
+    is_neutral = frame.machine.facts.is_neutral_init(einsum)
+    empty = _ones(space) if is_neutral else None if frame.is_plain else empty_points(frame, einsum.expression)
     if einsum.otherwise is not None:
         other = empty_points(frame, einsum.otherwise)
         if empty is not None or other is not None:
             assert presence.choice is not None
-            yes, no = (~ones if mask is None else mask for mask in (empty, other))
+            yes, no = (~_ones(space) if mask is None else mask for mask in (empty, other))
             empty = np.where(presence.choice, yes, no)
     if einsum.reduction is None:
         return empty
@@ -120,6 +118,10 @@ def _empty_elements(frame: Frame, presence: Presence) -> Mask | None:
     assert alive is not None
     nothing = ~alive.any(axis=space.reduced_axes)
     return nothing if nothing.any() else None
+
+
+def _ones(space: Space) -> Mask:
+    return np.ones((1,) * len(space.names), np.bool_)
 
 
 def check_einsum(frame: Frame) -> None:
@@ -144,17 +146,15 @@ def _check_filter(frame: Frame, tests: tuple[Filter, ...]) -> None:
     where = frame.einsum.where
     if where is None or all(test.undecided is None for test in tests):
         return
-    masks = [t.condition.mask if t.undecided is None else t.condition.mask | t.undecided for t in tests]
-    possible, certain = together(masks), together([test.condition.mask for test in tests])
-    assert possible is not None and certain is not None
+    undecided = undecided_points(tests)
     for read in reads_of_predicate(where):
         astray = frame.access(read, is_control=True).astray(frame.space)
         if astray is not None:
-            _refuse(frame, read, astray & possible & ~certain)
+            _refuse(frame, read, astray & undecided)
 
 
 def _check_reads(frame: Frame, expression: Expression, chosen: Mask | None) -> None:
-    for read in reads_of(expression):
+    for read in frame.machine.facts.reads(expression):
         astray = frame.access(read).astray(frame.space)
         if astray is not None:
             _refuse(frame, read, astray if chosen is None else astray & chosen)

@@ -1,8 +1,8 @@
 """Run a plan: stages in order, loops coordinate by coordinate, and drop what nothing reads any more."""
 
-from einsum_cascade.cascade.interpreter.equation import check_einsum, run_einsum, space_of
+from einsum_cascade.cascade.interpreter.equation import check_einsum, run_einsum
 from einsum_cascade.cascade.interpreter.frame import Frame, Machine
-from einsum_cascade.cascade.interpreter.lifetimes import Death, Path
+from einsum_cascade.cascade.interpreter.lifetimes import Path
 from einsum_cascade.cascade.interpreter.plan import Loop, einsums_of, stepped_variable
 from einsum_cascade.cascade.ir import Einsum
 
@@ -27,24 +27,26 @@ def _run_loop(machine: Machine, loop: Loop, path: Path) -> None:
     count = machine.numbers.extents[cascade.rank_of[loop.variable]]
     einsums = [cascade.einsums[at] for at in einsums_of(loop)]
     writes = {einsum.tensor for einsum in einsums} - store.unfinished
-    _check_idle(machine, loop, einsums)
     store.unfinished |= writes
+    _check_idle(machine, loop, einsums)
+    deaths = [store.plan.deaths.get((*path, place), []) for place in range(len(loop.body))]
+    steps = [0 if isinstance(stage, Loop) else _step(machine, loop.variable, stage) for stage in loop.body]
     for coordinate in range(count):
         store.fixed[loop.variable] = coordinate
         for place, stage in enumerate(loop.body):
-            deaths = store.plan.deaths.get((*path, place), [])
             if isinstance(stage, Loop):
                 _run_loop(machine, stage, (*path, place))
-            elif coordinate + _step(machine, loop.variable, stage) <= count:
-                dying = frozenset(death.tensor for death in deaths if _may_overwrite(machine, death, stage, coordinate))
-                run_einsum(machine, cascade.einsums[stage], dying)
-            for death in deaths:
+            elif coordinate + steps[place] <= count:
+                dying = [
+                    d.tensor for d in deaths[place] if d.may_overwrite and not store.is_kept(d, coordinate + d.offset)
+                ]
+                run_einsum(machine, cascade.einsums[stage], frozenset(dying))
+            for death in deaths[place]:
                 store.drop_tile(death, coordinate + death.offset)
     store.fixed.pop(loop.variable, None)
     store.unfinished -= writes
-    for place in range(len(loop.body)):
-        for death in store.plan.deaths.get((*path, place), []):
-            store.drop_tiles(death)
+    for death in (death for found in deaths for death in found):
+        store.drop_tiles(death)
 
 
 def _step(machine: Machine, variable: str, at: int) -> int:
@@ -57,21 +59,9 @@ def _step(machine: Machine, variable: str, at: int) -> int:
     return einsum.indices[axis].offset.value or 0
 
 
-def _may_overwrite(machine: Machine, death: Death, at: int, coordinate: int) -> bool:
-    """Tell whether the one read of a tensor in an Einsum is of the tile that dies after it."""
-    store = machine.store
-    reads = [read for read in machine.cascade.einsums[at].reads if read.tensor == death.tensor]
-    cuts = store.plan.holdings[death.tensor].cuts
-    if len(reads) != 1 or death.depth != len(cuts) - 1 or store.is_kept(death, coordinate + death.offset):
-        return False
-    variable, axis = cuts[-1]
-    index = reads[0].indices[axis]
-    return index.stepped == variable and index.offset.value == death.offset
-
-
 def _check_idle(machine: Machine, loop: Loop, einsums: list[Einsum]) -> None:
     """Make the checks of equations that the loop never runs, as if they were evaluated at once."""
     for einsum in einsums:
-        space = space_of(machine, einsum, machine.store.fixed)
+        space = machine.facts.space(einsum, machine.store.fixed)
         if loop.variable in space.axis and space.counts[space.axis[loop.variable]] == 0:
             check_einsum(Frame(machine, einsum, space))

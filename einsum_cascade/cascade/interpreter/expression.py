@@ -7,11 +7,11 @@ import numpy as np
 
 from einsum_cascade.cascade.interpreter.frame import Access, Frame
 from einsum_cascade.cascade.interpreter.space import Array, Mask
-from einsum_cascade.cascade.ir import Apply, Constant, Coordinate, Expression, RankExtent, Read, walk
+from einsum_cascade.cascade.ir import Apply, Constant, Coordinate, Expression, RankExtent, Read
 from einsum_cascade.cascade.operators import Operator
 from einsum_cascade.errors import EvaluationError
 
-__all__ = ["apply", "evaluate", "has_user_operator"]
+__all__ = ["apply", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,6 @@ class _Result:
 
     array: Array
     is_scratch: bool = False
-
-
-def has_user_operator(expression: Expression) -> bool:
-    """Tell whether an expression applies an operator that is not built in."""
-    return any(isinstance(node, Apply) and not node.operator.is_builtin for node in walk(expression))
 
 
 def evaluate(frame: Frame, expression: Expression, present: Mask | None = None) -> Array:
@@ -70,13 +65,15 @@ def _is_dead(frame: Frame, read: Read, access: Access) -> bool:
         and value.is_owned
         and value.array.shape == space.counts
         and all(line.offset == 0 and line.steps == ((at, 1),) for at, line in enumerate(access.lines))
-        and sum(other.tensor == read.tensor for other in frame.einsum.reads) == 1
+        and frame.machine.facts.is_read_once(frame.einsum, read.tensor)
     )
 
 
 def _apply(frame: Frame, operator: Operator, operands: list[_Result], present: Mask | None) -> Array:
     arrays = [operand.array for operand in operands]
-    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    shape = arrays[0].shape
+    if any(array.shape != shape for array in arrays):
+        shape = np.broadcast_shapes(*[array.shape for array in arrays])
     if present is not None and not operator.is_builtin:
         return _apply_where(frame, operator, arrays, shape, present)
     out = next(

@@ -4,15 +4,16 @@ A comparison that reads past a tensor is undecided, and three-valued logic carri
 is false at the last point, whichever way round it is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from einsum_cascade.cascade.interpreter.frame import Frame
 from einsum_cascade.cascade.interpreter.space import Array, Mask
-from einsum_cascade.cascade.interpreter.store import Condition
+from einsum_cascade.cascade.interpreter.values import Condition
 from einsum_cascade.cascade.ir import (
     And,
     Apply,
@@ -29,7 +30,7 @@ from einsum_cascade.cascade.ir import (
     predicate_variables,
 )
 
-__all__ = ["Filter", "filters_of"]
+__all__ = ["Filter", "filters_of", "undecided_points"]
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<": np.less,
@@ -65,6 +66,10 @@ class _Truth:
     holds: Mask
     undecided: Mask | None
 
+    def holds_or(self, default: bool) -> Mask:
+        """Return the truth, and `default` where it is undecided."""
+        return self.holds if self.undecided is None else np.where(self.undecided, np.bool_(default), self.holds)
+
 
 def filters_of(frame: Frame) -> list[Filter]:
     """Evaluate the filter of an Einsum, one result for each predicate that `and` joins at the top."""
@@ -72,10 +77,18 @@ def filters_of(frame: Frame) -> list[Filter]:
     for predicate in conjuncts(frame.einsum.where):
         truth = _evaluate(frame, predicate)
         holds = truth.holds if truth.undecided is None else truth.holds & ~truth.undecided
-        axes = frame.space.axes(predicate_variables(predicate))
-        shape = (1,) * (len(frame.space.names) - holds.ndim) + holds.shape
-        found.append(Filter(Condition(holds.reshape(shape), axes), truth.undecided))
+        names = predicate_variables(predicate)
+        shape = (1,) * (len(frame.space.names) - np.ndim(holds)) + np.shape(holds)
+        condition = Condition(np.reshape(holds, shape), frame.space.axes(names), frame.space.loops(names))
+        found.append(Filter(condition, truth.undecided))
     return found
+
+
+def undecided_points(tests: Sequence[Filter]) -> Mask:
+    """Return the points that no predicate excludes for certain, but where some cannot be told."""
+    possible = [t.condition.mask if t.undecided is None else t.condition.mask | t.undecided for t in tests]
+    certain = [test.condition.mask for test in tests]
+    return reduce(np.logical_and, possible) & ~reduce(np.logical_and, certain)
 
 
 def _evaluate(frame: Frame, predicate: Predicate) -> _Truth:
@@ -94,26 +107,22 @@ def _evaluate(frame: Frame, predicate: Predicate) -> _Truth:
 def _join(truths: list[_Truth], *, is_and: bool) -> _Truth:
     """Join by `and` or `or`; one decided operand that is false (or true) decides the whole."""
     join: Callable[[Any, Any], Any] = np.logical_and if is_and else np.logical_or
-    holds: Mask = np.asarray(is_and)
-    undecided: Mask = np.zeros((), np.bool_)
-    for truth in truths:
-        part = truth.holds if truth.undecided is None else np.where(truth.undecided, is_and, truth.holds)
-        holds = join(holds, part)
-        if truth.undecided is not None:
-            undecided = undecided | truth.undecided
-    if all(truth.undecided is None for truth in truths):
+    holds: Mask = reduce(join, [truth.holds_or(is_and) for truth in truths])
+    unknown = [truth.undecided for truth in truths if truth.undecided is not None]
+    if not unknown:
         return _Truth(holds, None)
-    return _Truth(holds, undecided & (holds == is_and))
+    somewhere: Mask = reduce(np.logical_or, unknown)
+    is_open: Mask = holds if is_and else ~holds
+    return _Truth(holds, somewhere & is_open)
 
 
 def _compare(frame: Frame, comparison: Comparison) -> _Truth:
     undecided: list[Mask] = []
     left = _side(frame, comparison.left, undecided)
     right = _side(frame, comparison.right, undecided)
-    total = None
-    for mask in undecided:
-        total = mask if total is None else total | mask
-    return _Truth(np.asarray(_COMPARE[comparison.operator](left, right)), total)
+    total: Mask | None = reduce(np.logical_or, undecided) if undecided else None
+    holds: Mask = _COMPARE[comparison.operator](left, right)
+    return _Truth(holds, total)
 
 
 def _side(frame: Frame, expression: Expression, undecided: list[Mask]) -> Array:

@@ -1,17 +1,21 @@
 """One Einsum over one space, with every read resolved to an array and numeric indices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.formats import Format
+from einsum_cascade.cascade.interpreter.facts import Facts
 from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Numbers, Space, stays_inside, view
-from einsum_cascade.cascade.interpreter.store import Condition, Store, Value, mask_view
+from einsum_cascade.cascade.interpreter.store import Store
+from einsum_cascade.cascade.interpreter.values import Condition, Value, mask_view, together
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
-__all__ = ["Access", "Frame", "Machine", "together"]
+__all__ = ["Access", "Frame", "Machine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Machine:
         The cascade, its extents and its tensors.
     form
         The format that tensors are stored in.
+    facts
+        What the equations say by themselves.
     controls
         Inputs as they were given, for filters: a length or an index must not be rounded.
 
@@ -33,6 +39,7 @@ class Machine:
     numbers: Numbers
     store: Store
     form: Format
+    facts: Facts
     controls: Mapping[str, Array]
 
 
@@ -52,6 +59,10 @@ class Access:
         Which elements exist, while a loop is still writing them; None if all do.
     is_lost
         Whether there is no element at all: a fixed index has left the tensor.
+    indices, cuts
+        The index of each dimension as the equation has it, and of those that loops have cut off, by their variables.
+    is_inside
+        Whether no index leaves the tensor at any point.
 
     """
 
@@ -60,11 +71,19 @@ class Access:
     tails: frozenset[int] = frozenset()
     written: Mask | None = None
     is_lost: bool = False
+    indices: tuple[Affine, ...] = ()
+    cuts: Mapping[str, Affine] = field(default_factory=dict[str, Affine])
+    is_inside: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether everything that is read is there, and no reduction over nothing."""
+        return self.is_inside and not self.value.conditions and self.value.empty is None and self.written is None
 
     def elements(self, space: Space) -> Array:
         """Return what is read at each point; 0 in the tail of a partition, anything where an index goes astray."""
         array = view(self.value.array, self.lines, space)
-        inside = self._inside(space, self.tails)
+        inside = None if self.is_inside else self._inside(space, self.tails)
         return array if inside is None else np.where(inside, array, np.zeros((), array.dtype))
 
     def conditions(self, space: Space) -> list[Condition]:
@@ -75,11 +94,13 @@ class Access:
             mask = mask_view(condition.mask, self.lines, space)
             inside = self._inside(space, condition.axes - self.tails)
             # What an index that goes astray would meet is not read: the filter excludes those points.
-            found.append(Condition(mask if inside is None else mask | ~inside, axes))
-        for at in self.tails:
+            indices = [self.indices[at] for at in condition.axes] + [self.cuts[name] for name in condition.loops]
+            loops = space.loops(name for index in indices for name in index.variables)
+            found.append(Condition(mask if inside is None else mask | ~inside, axes, loops))
+        for at in () if self.is_inside else self.tails:
             axes = frozenset(axis for axis, _ in self.lines[at].steps)
             if (inside := self._inside_dimension(space, at)) is not None:
-                found.append(Condition(inside, axes))
+                found.append(Condition(inside, axes, space.loops(self.indices[at].variables)))
         return found
 
     def empty(self, space: Space) -> Mask | None:
@@ -90,6 +111,8 @@ class Access:
         """Return where an index leaves the tensor other than by a tail, or meets what is not written yet."""
         if self.is_lost:
             return np.ones((1,) * len(space.names), np.bool_)
+        if self.is_inside and self.written is None:
+            return None
         inside = self._inside(space, frozenset(range(len(self.lines))) - self.tails)
         if self.written is not None:
             written = mask_view(self.written, self.lines, space)
@@ -106,14 +129,6 @@ class Access:
             return None
         positions = line.positions(space)
         return (positions >= 0) & (positions < extent)
-
-
-def together(masks: list[Mask]) -> Mask | None:
-    """Return where all masks hold; None if there are none."""
-    total = None
-    for mask in masks:
-        total = mask if total is None else total & mask
-    return total
 
 
 class Frame:
@@ -138,6 +153,13 @@ class Frame:
         self._accesses: dict[tuple[int, bool], Access] = {}
         self.presence: Any = None
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether every point is present and nothing read is a reduction over nothing."""
+        if self.einsum.where is not None:
+            return False
+        return all([self.access(read).is_plain for read in self.machine.facts.reads(self.einsum.expression)])
+
     def over(self, space: Space) -> "Frame":
         """Return the same Einsum over a block."""
         return Frame(self.machine, self.einsum, space)
@@ -151,34 +173,20 @@ class Frame:
         return found
 
     def _control(self, read: Read) -> Access:
-        return self._whole(read, Value(self.machine.controls[read.tensor]), None)
+        return self._access(read, Value(self.machine.controls[read.tensor]), (), None)
 
     def _resolve(self, read: Read) -> Access:
         store = self.machine.store
-        if (found := store.tile(read)) is not None:
-            value, dimensions = found
-            lines = tuple(self.machine.numbers.line(read.indices[at], self.space) for at in dimensions)
-            return Access(value, lines, self._tails(read, dimensions))
         holding = store.plan.holdings.get(read.tensor)
+        if holding is not None and (tile := store.tile(read)) is not None:
+            return self._access(read, tile, holding.cuts, None)
         if holding is not None and not holding.is_whole:
-            return self._lost()
-        return self._whole(read, store.whole(read.tensor), store.written(read.tensor))
+            return Access(Value(np.zeros((), store.dtype)), (), is_lost=True)
+        return self._access(read, store.whole(read.tensor), (), store.written(read.tensor))
 
-    def _whole(self, read: Read, value: Value, written: Mask | None) -> Access:
-        dimensions = tuple(range(len(read.indices)))
-        lines = tuple(self.machine.numbers.line(index, self.space) for index in read.indices)
-        return Access(value, lines, self._tails(read, dimensions), written)
-
-    def _lost(self) -> Access:
-        return Access(Value(np.zeros((), self.machine.store.dtype)), (), is_lost=True)
-
-    def _tails(self, read: Read, dimensions: tuple[int, ...]) -> frozenset[int]:
-        tensor = self.machine.cascade.tensor[read.tensor]
-        tails = (
-            at
-            for at, dimension in enumerate(dimensions)
-            if not tensor.dimensions[dimension].is_generational
-            and len(read.indices[dimension].terms) > 1
-            and self.machine.numbers.is_partition(read.indices[dimension])
-        )
-        return frozenset(tails)
+    def _access(self, read: Read, value: Value, cuts: tuple[tuple[str, int], ...], written: Mask | None) -> Access:
+        numbers = self.machine.numbers
+        indices, cut_off, tails = self.machine.facts.dimensions(read, cuts, numbers)
+        lines = tuple([numbers.line(index, self.space) for index in indices])
+        is_inside = all(map(stays_inside, lines, value.array.shape))
+        return Access(value, lines, tails, written, False, indices, cut_off, is_inside)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.interpreter.plan import Stage, is_local, loop_axis, plan_stages
-from einsum_cascade.cascade.ir import Cascade, Einsum, Read
+from einsum_cascade.cascade.ir import Cascade, Read
 
 __all__ = ["Death", "Holding", "Path", "Plan", "plan"]
 
@@ -40,11 +40,15 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """After a stage of a loop's body, the tile at the loop's coordinate plus `offset` is not read again."""
+    """After a stage of a loop's body, the tile at the loop's coordinate plus `offset` is not read again.
+
+    With `may_overwrite`, the stage is an Einsum that reads the tile, and no other, in one place.
+    """
 
     tensor: str
     depth: int
     offset: int
+    may_overwrite: bool
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,10 @@ class _Layout:
         self.path: dict[int, Path] = {}
         self.variable: dict[Path, str] = {}
         self._walk(stages, ())
+        self._readers: defaultdict[str, list[tuple[int, Read]]] = defaultdict(list)
+        for at, einsum in enumerate(cascade.einsums):
+            for read in einsum.reads:
+                self._readers[read.tensor].append((at, read))
 
     def _walk(self, stages: tuple[Stage, ...], above: Path) -> None:
         for place, stage in enumerate(stages):
@@ -103,12 +111,6 @@ class _Layout:
                 self.variable[path] = stage.variable
                 self._walk(stage.body, path)
 
-    def _readers(self, name: str) -> Iterator[tuple[int, Read]]:
-        for at, einsum in enumerate(self.cascade.einsums):
-            for read in einsum.reads:
-                if read.tensor == name:
-                    yield at, read
-
     def _writers(self, name: str) -> list[int]:
         return [at for at, einsum in enumerate(self.cascade.einsums) if einsum.tensor == name]
 
@@ -116,8 +118,9 @@ class _Layout:
         """Return what each outermost stage reads, or only writes, last."""
         last: dict[str, int] = {}
         for at, einsum in enumerate(self.cascade.einsums):
-            for name in (einsum.tensor, *(read.tensor for read in einsum.reads)):
-                last[name] = max(last.get(name, 0), self.path[at][0])
+            last[einsum.tensor] = max(last.get(einsum.tensor, 0), self.path[at][0])
+        for name, readers in self._readers.items():
+            last[name] = max(last.get(name, 0), *(self.path[at][0] for at, _ in readers))
         for name in self.cascade.outputs:
             del last[name]
         return {place: frozenset(name for name, at in last.items() if at == place) for place in range(len(self.stages))}
@@ -132,9 +135,9 @@ class _Layout:
             loop = self.path[main][:depth]
             axis = self._cut_axis(name, main, loop)
             if axis is None:
-                break
+                return Holding()
             cuts.append((self.variable[loop], axis))
-            reads = list(self._readers(name))
+            reads = list(self._readers[name])
             kept.append(frozenset(read.indices[axis] for _, read in reads if not read.indices[axis].terms))
             is_whole |= not all(self._is_tile_read(at, read, main, loop, axis) for at, read in reads)
         return Holding(tuple(cuts), tuple(kept), is_whole or not cuts)
@@ -166,17 +169,24 @@ class _Layout:
         """Yield, for each loop that cuts a tensor, after which stage which tile dies."""
         main = next(at for at in self._writers(name) if not self.cascade.einsums[at].is_init)
         for depth, (variable, axis) in enumerate(holding.cuts):
+            if not self._stays_in_rounds(name, main, holding.cuts[:depth]):
+                break
             loop = self.path[main][: depth + 1]
-            offsets = [
-                (read.indices[axis].offset.value or 0, self.path[at][depth + 1])
-                for at, read in self._readers(name)
+            reads = [
+                (read.indices[axis].offset.value or 0, at)
+                for at, read in self._readers[name]
                 if self._is_inside(at, loop) and read.indices[axis].stepped == variable
             ]
-            written = (_offset(self.cascade.einsums[main], axis), self.path[main][depth + 1])
-            first = min(offset for offset, _ in offsets or [written])
-            place = max(place for offset, place in offsets or [written] if offset == first)
-            yield (*loop, place), Death(name, depth, first)
+            ends = reads or [(self.cascade.einsums[main].indices[axis].offset.value or 0, main)]
+            first = min(offset for offset, _ in ends)
+            place = max(self.path[at][depth + 1] for offset, at in ends if offset == first)
+            here = [(offset, at) for offset, at in reads if self.path[at][depth + 1] == place]
+            may_overwrite = len(here) == 1 and here[0][0] == first and depth == len(holding.cuts) - 1
+            if may_overwrite:
+                may_overwrite = sum(at == here[0][1] for at, _ in self._readers[name]) == 1
+            yield (*loop, place), Death(name, depth, first, may_overwrite)
 
-
-def _offset(einsum: Einsum, axis: int) -> int:
-    return einsum.indices[axis].offset.value or 0
+    def _stays_in_rounds(self, name: str, main: int, cuts: tuple[tuple[str, int], ...]) -> bool:
+        """Tell whether tiles are read only in the round of the outer loops that writes them."""
+        einsum = self.cascade.einsums[main]
+        return all(read.indices[axis] == einsum.indices[axis] for _, axis in cuts for _, read in self._readers[name])

@@ -147,6 +147,7 @@ class _Fusion:
 
     def __init__(self, cascade: Cascade, needs: Any) -> None:
         self.cascade, self.needs = cascade, needs
+        self.reads = [einsum.reads for einsum in cascade.einsums]
         self.group: dict[int, frozenset[int]] = {at: frozenset({at}) for at in needs}
         self.variable: dict[frozenset[int], str] = {}
 
@@ -165,7 +166,7 @@ class _Fusion:
 
     def in_order(self) -> list[tuple[frozenset[int], str | None]]:
         """Return the groups, each after those it needs, otherwise in order of the source."""
-        graph = self._contracted(dict(self.group))
+        graph = self._contracted()
         order = nx.lexicographical_topological_sort(graph, key=min)
         return [(group, self.variable.get(group)) for group in order]
 
@@ -188,7 +189,7 @@ class _Fusion:
         einsums = self.cascade.einsums
         for readers, producers in ((loop, other), (other, loop)):
             made = [e for e in map(einsums.__getitem__, producers) if loop_axis(self.cascade, e, variable) is not None]
-            for read in (read for at in readers for read in einsums[at].reads):
+            for read in (read for at in readers for read in self.reads[at]):
                 if any(e.tensor == read.tensor and not is_local(self.cascade, e, read, variable) for e in made):
                     return False
         return True
@@ -198,20 +199,34 @@ class _Fusion:
         einsum, tensor = self.cascade.einsums[at], self.cascade.tensor[self.cascade.einsums[at].tensor]
         if tensor.is_declared or loop_axis(self.cascade, einsum, variable) is None:
             return False
-        if einsum.is_init:
-            updates = [n for n, e in enumerate(self.cascade.einsums) if e.tensor == tensor.name and not e.is_init]
-            if not loop.issuperset(updates):
-                return False
-        elif any(self.needs.has_edge(member, at) for member in loop):
+        others = [n for n, e in enumerate(self.cascade.einsums) if e.tensor == tensor.name and n != at]
+        if not loop.issuperset(others):
+            return False
+        if not einsum.is_init and any(self.needs.has_edge(member, at) for member in loop):
             return True
-        readers = (n for n, e in enumerate(self.cascade.einsums) if any(r.tensor == tensor.name for r in e.reads))
+        readers = (n for n, reads in enumerate(self.reads) if any(read.tensor == tensor.name for read in reads))
         return tensor.name not in self.cascade.outputs and loop.issuperset(readers)
 
     def _stays_acyclic(self, loop: frozenset[int], other: frozenset[int]) -> bool:
-        merged = loop | other
-        return nx.is_directed_acyclic_graph(self._contracted(self.group | dict.fromkeys(merged, merged)))
+        return not (self._has_detour(loop, other) or self._has_detour(other, loop))
 
-    def _contracted(self, group: dict[int, frozenset[int]]) -> Any:
+    def _has_detour(self, start: frozenset[int], end: frozenset[int]) -> bool:
+        """Tell whether a third group needs one of two groups and is needed by the other."""
+        reached = self._successors(start) - {end}
+        waiting = list(reached)
+        while waiting:
+            found = self._successors(waiting.pop())
+            if end in found:
+                return True
+            waiting += found - reached
+            reached |= found
+        return False
+
+    def _successors(self, group: frozenset[int]) -> set[frozenset[int]]:
+        return {self.group[needy] for at in group for needy in self.needs.successors(at)} - {group}
+
+    def _contracted(self) -> Any:
+        group = self.group
         graph = _empty_graph()
         graph.add_nodes_from(group.values())
         graph.add_edges_from((group[a], group[b]) for a, b in self.needs.edges if group[a] != group[b])

@@ -5,21 +5,19 @@ expression reads there plays no part. Where it holds, the point is present if ev
 
 What names no reduced variable - a filter, the tail of a partition, an operand's absence - decides about whole elements
 of the result: they are absent. What names one decides about points: a reduction does not see them, and over nothing
-gives its identity. With an `else` all of it is one condition.
+gives its identity. With an `else`, an operand's absence is about the variables of the filter as well.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from einsum_cascade.cascade.interpreter.emptiness import divisors, empty_divisors
-from einsum_cascade.cascade.interpreter.filters import Filter, filters_of
-from einsum_cascade.cascade.interpreter.frame import Frame, together
+from einsum_cascade.cascade.interpreter.emptiness import empty_divisors
+from einsum_cascade.cascade.interpreter.filters import Filter, filters_of, undecided_points
+from einsum_cascade.cascade.interpreter.frame import Frame
 from einsum_cascade.cascade.interpreter.space import Mask
-from einsum_cascade.cascade.interpreter.store import Condition
-from einsum_cascade.cascade.ir import Expression, expression_variables, reads_of
+from einsum_cascade.cascade.interpreter.values import Condition, together
+from einsum_cascade.cascade.ir import Expression
 
-__all__ = ["Presence", "presence_of"]
+__all__ = ["Presence", "conditions_of", "presence_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,49 +51,60 @@ class Presence:
         return together([condition.mask for condition in self.filters])
 
 
+_EVERYTHING = Presence((), (), (), (), ())
+
+
 def presence_of(frame: Frame) -> Presence:
     """Return which points of a frame are present; worked out once."""
     if frame.presence is None:
-        frame.presence = _presence(frame)
+        frame.presence = _EVERYTHING if frame.is_plain else _presence(frame)
     return frame.presence
 
 
 def _presence(frame: Frame) -> Presence:
     tests = tuple(filters_of(frame)) if frame.einsum.where is not None else ()
-    operands = _operand_conditions(frame, frame.einsum.expression)
+    operands = conditions_of(frame, frame.einsum.expression)
     if frame.einsum.otherwise is None:
         own = tuple(test.condition for test in tests)
         return Presence(tests, own, operands, (), own + operands)
-    others = _operand_conditions(frame, frame.einsum.otherwise)
+    others = conditions_of(frame, frame.einsum.otherwise)
     choice = _choice(frame, tests)
     return Presence(tests, (choice,), operands, others, _alternatives(tests, choice, operands, others))
 
 
-def _operand_conditions(frame: Frame, expression: Expression) -> tuple[Condition, ...]:
-    return tuple(c for read in reads_of(expression) for c in frame.access(read).conditions(frame.space))
+def conditions_of(frame: Frame, expression: Expression) -> tuple[Condition, ...]:
+    """Return when what an expression reads is present."""
+    return tuple(
+        c for read in frame.machine.facts.reads(expression) for c in frame.access(read).conditions(frame.space)
+    )
 
 
 def _choice(frame: Frame, tests: tuple[Filter, ...]) -> Condition:
     """Return where the expression gives the value and not `else`: the filter holds and no divisor is empty."""
-    mask = together([test.condition.mask for test in tests])
-    axes = frozenset(axis for test in tests for axis in test.condition.axes)
-    for divisor in divisors(frame.einsum.expression):
-        axes |= frame.space.axes(frozenset(expression_variables(divisor)))
-        if (empty := empty_divisors(frame, divisor)) is not None:
-            mask = ~empty if mask is None else mask & ~empty
-    assert mask is not None
-    return Condition(mask, axes)
+    found = _joined([test.condition for test in tests])
+    for divisor in frame.machine.facts.divisors(frame.einsum.expression):
+        names = frame.machine.facts.variables(divisor)
+        empty = empty_divisors(frame, divisor)
+        mask = found.mask if empty is None else found.mask & ~empty
+        found = Condition(mask, found.axes | frame.space.axes(names), found.loops | frame.space.loops(names))
+    return found
+
+
+def _joined(conditions: list[Condition]) -> Condition:
+    first, *rest = conditions
+    for condition in rest:
+        axes, loops = first.axes | condition.axes, first.loops | condition.loops
+        first = Condition(first.mask & condition.mask, axes, loops)
+    return first
 
 
 def _alternatives(
     tests: tuple[Filter, ...], choice: Condition, operands: tuple[Condition, ...], others: tuple[Condition, ...]
 ) -> tuple[Condition, ...]:
-    undecided = [test.undecided for test in tests if test.undecided is not None]
-    if not (undecided or operands or others):
-        return ()
-    yes, no = (together([c.mask for c in conditions]) for conditions in (operands, others))
-    mask = np.where(choice.mask, True if yes is None else yes, True if no is None else no)
-    for unknown in undecided:
-        mask = mask & ~unknown
-    axes = choice.axes.union(*(condition.axes for condition in (*operands, *others)))
-    return (Condition(mask, axes),)
+    """Let what each side reads count only where that side gives the value."""
+    found = [Condition(~choice.mask | c.mask, choice.axes | c.axes, choice.loops | c.loops) for c in operands]
+    found += [Condition(choice.mask | c.mask, choice.axes | c.axes, choice.loops | c.loops) for c in others]
+    if any(test.undecided is not None for test in tests):
+        whole = _joined([test.condition for test in tests])
+        found.append(Condition(~undecided_points(tests), whole.axes, whole.loops))
+    return tuple(found)

@@ -5,17 +5,16 @@ there, or an intermediate result overflows; so a result that is not finite is th
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from einsum_cascade.cascade.interpreter.contraction import Operand, contract
-from einsum_cascade.cascade.interpreter.expression import apply, evaluate, has_user_operator
-from einsum_cascade.cascade.interpreter.frame import Frame, together
-from einsum_cascade.cascade.interpreter.presence import presence_of
+from einsum_cascade.cascade.interpreter.expression import apply, evaluate
+from einsum_cascade.cascade.interpreter.frame import Frame
+from einsum_cascade.cascade.interpreter.presence import conditions_of, presence_of
 from einsum_cascade.cascade.interpreter.space import Array, Mask
-from einsum_cascade.cascade.interpreter.store import Condition
-from einsum_cascade.cascade.ir import Apply, Constant, Expression, Read, Reduction, expression_variables
+from einsum_cascade.cascade.interpreter.values import Condition, together
+from einsum_cascade.cascade.ir import Expression, Read, Reduction
 from einsum_cascade.cascade.operators import Operator
 from einsum_cascade.errors import EvaluationError
 
@@ -48,6 +47,7 @@ class _Branch:
     def __init__(self, frame: Frame, operator: Operator, expression: Expression, *, is_other: bool) -> None:
         self.frame, self.space = frame, frame.space
         self.operator, self.expression, self.is_other = operator, expression, is_other
+        self.has_user_operator = frame.machine.facts.has_user_operator(expression)
         presence = presence_of(frame)
         own, inherited = presence.filters, presence.operands
         if is_other:
@@ -56,15 +56,18 @@ class _Branch:
         self.conditions = own + inherited
         reduced = frozenset(self.space.reduced_axes)
         self.own = tuple(condition for condition in own if condition.axes & reduced)
-        self.inherited = tuple(condition for condition in inherited if condition.axes & reduced)
+        # With an else, an operand's absence is about the variables of the filter as well.
+        self.is_mixed = frame.einsum.otherwise is not None and bool(self.own) and bool(inherited)
+        self.inherited = tuple(condition for condition in inherited if self.is_mixed or condition.axes & reduced)
 
     def fold(self) -> Array:
-        if self.operator.name == "+" and not (self.conditions and has_user_operator(self.expression)):
+        is_sum = self.operator.name == "+" and not self.is_mixed
+        if is_sum and not (self.conditions and self.has_user_operator):
             result = self._contract()
             if result is not None:
                 return result
-        is_simple = isinstance(self.expression, Read) and not (self.own or self.inherited)
-        if is_simple or self.space.size <= _BLOCK:
+        needs_no_memory = isinstance(self.expression, Read) or self._is_left(self.expression)
+        if (needs_no_memory and not (self.own or self.inherited)) or self.space.size <= _BLOCK:
             return self._fold_directly()
         return self._fold_blocks()
 
@@ -86,30 +89,37 @@ class _Branch:
 
     def _fold_directly(self) -> Array:
         present = together([condition.mask for condition in self.conditions])
-        values = evaluate(self.frame, self.expression, present if has_user_operator(self.expression) else None)
+        values = evaluate(self.frame, self.expression, present if self.has_user_operator else None)
         mask = together([condition.mask for condition in (*self.own, *self.inherited)])
         left = self.space.left
         counts = (1,) * left + self.space.counts[left:]
         shape = np.broadcast_shapes(values.shape, counts, () if mask is None else mask.shape)
-        return _reduce(self.frame, self.operator, np.broadcast_to(values, shape), mask)
+        full = values if values.shape == shape else np.broadcast_to(values, shape)
+        return _reduce(self.frame, self.operator, full, mask)
 
     def _contract(self) -> Array | None:
         """Sum products by contraction; None if they are none, or if the result may be wrong."""
-        factors, divisors = _flatten(self.expression, self._is_left)
+        factors, divisors = self.frame.machine.facts.product(self.frame.einsum, self.expression)
         scalars = [factor for factor in factors if not self._axes(factor)]
         arrays = [factor for factor in factors if self._axes(factor)]
         is_read = len(arrays) == 1 and isinstance(arrays[0], Read) and not self.own
-        if not (len(arrays) > 1 or is_read) or 0 in self.space.counts:
+        covered = frozenset[int]().union(*map(self._axes, arrays))
+        if (
+            not (len(arrays) > 1 or is_read)
+            or 0 in self.space.counts
+            or not covered.issuperset(self.space.reduced_axes)
+        ):
             return None
         operands = self._masked([self._operand(factor) for factor in arrays])
+        is_exact = not (self.own or self.inherited or divisors) and self._is_plain(operands)
         left = self.space.left
-        result = contract(operands, tuple(range(left)), self.space.counts)
+        result = contract(operands, tuple(range(left)))
         for factor in scalars:
-            result = result * evaluate(self.frame, factor).reshape(())
+            scale = evaluate(self.frame, factor).reshape(())
+            result, is_exact = result * scale, is_exact and bool(np.isfinite(scale))
         for divisor in divisors:
             values = evaluate(self.frame, divisor)
             result = result / values.reshape(values.shape[:left])
-        is_exact = not (self.own or self.inherited or divisors) and self._is_plain(operands)
         return result if is_exact or np.isfinite(result).all() else None
 
     def _is_plain(self, operands: list[Operand]) -> bool:
@@ -122,15 +132,24 @@ class _Branch:
         return self._axes(expression).isdisjoint(self.space.reduced_axes)
 
     def _axes(self, expression: Expression) -> frozenset[int]:
-        return self.space.axes(frozenset(expression_variables(expression)))
+        known = self.space.known
+        found = known.get(("axes", id(expression)))
+        if found is None:
+            found = known["axes", id(expression)] = self.space.axes(self.frame.machine.facts.variables(expression))
+        return found
 
     def _operand(self, factor: Expression) -> Operand:
-        return self._squeezed(evaluate(self.frame, factor), self._axes(factor))
+        """Evaluate a factor, 0 where it is absent; what is read is 0 there already."""
+        values = evaluate(self.frame, factor)
+        if not isinstance(factor, Read) and (conditions := conditions_of(self.frame, factor)):
+            present = together([condition.mask for condition in conditions])
+            values = np.where(np.True_ if present is None else present, values, np.zeros((), values.dtype))
+        return self._squeezed(values, self._axes(factor))
 
     def _squeezed(self, array: Array, axes: frozenset[int]) -> Operand:
         """Keep only the axes that an array depends on."""
-        counts = [count if axis in axes else 1 for axis, count in enumerate(self.space.counts)]
-        full = np.broadcast_to(array, counts)
+        counts = tuple([count if axis in axes else 1 for axis, count in enumerate(self.space.counts)])
+        full = array if array.shape == counts else np.broadcast_to(array, counts)
         kept = tuple(slice(None) if axis in axes else 0 for axis in range(len(counts)))
         return Operand(full[kept], tuple(sorted(axes)))
 
@@ -148,22 +167,6 @@ class _Branch:
             zero = np.zeros((), operands[at].array.dtype)
             operands[at] = Operand(np.where(mask.array.reshape(shape), operands[at].array, zero), axes)
         return operands
-
-
-def _flatten(expression: Expression, is_left: Any) -> tuple[list[Expression], list[Expression]]:
-    """Return the factors of a product, and those divisors that no reduced variable occurs in."""
-    if isinstance(expression, Apply):
-        name, arguments = expression.operator.name, expression.arguments
-        if name == "*":
-            parts = [_flatten(argument, is_left) for argument in arguments]
-            return [f for factors, _ in parts for f in factors], [d for _, divisors in parts for d in divisors]
-        if name == "/" and is_left(arguments[1]):
-            factors, divisors = _flatten(arguments[0], is_left)
-            return factors, [*divisors, arguments[1]]
-        if name == "neg":
-            factors, divisors = _flatten(arguments[0], is_left)
-            return [*factors, Constant(-1.0)], divisors
-    return [expression], []
 
 
 def _reduce(frame: Frame, operator: Operator, values: Array, mask: Mask | None) -> Array:

@@ -6,8 +6,8 @@ only what leaves it is gathered.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,13 +18,13 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extents import is_partition
 from einsum_cascade.cascade.ir import Cascade
 
-__all__ = ["Array", "Line", "Mask", "Numbers", "Space", "flattened", "stays_inside", "view"]
+__all__ = ["ORIGIN", "Array", "Line", "Mask", "Numbers", "Space", "flattened", "stays_inside", "view"]
 
 type Array = np.ndarray[Any, np.dtype[Any]]
 type Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Space:
     """The points of an Einsum, or a block of them.
 
@@ -37,7 +37,7 @@ class Space:
     reduced
         How many of the last variables are reduced.
     fixed
-        Variables of enclosing loops, at their present coordinates.
+        Variables of enclosing loops, at their present coordinates; the only thing that changes from round to round.
 
     """
 
@@ -47,27 +47,19 @@ class Space:
     reduced: int
     fixed: Mapping[str, int]
 
-    @cached_property
-    def axis(self) -> dict[str, int]:
+    def __post_init__(self) -> None:
+        self.axis = {name: axis for axis, name in enumerate(self.names)}
         """The axis of every variable that is not fixed."""
-        return {name: axis for axis, name in enumerate(self.names)}
-
-    @property
-    def left(self) -> int:
+        self.left = len(self.names) - self.reduced
         """Number of variables that are not reduced."""
-        return len(self.names) - self.reduced
-
-    @property
-    def size(self) -> int:
+        self.size = math.prod(self.counts)
         """Number of points."""
-        return math.prod(self.counts)
-
-    @property
-    def reduced_axes(self) -> tuple[int, ...]:
+        self.reduced_axes = tuple(range(self.left, len(self.names)))
         """The axes that a reduction folds."""
-        return tuple(range(self.left, len(self.names)))
+        self.known: dict[tuple[str, int], Any] = {}
+        """What has been worked out and holds whatever is fixed, by kind and identity."""
 
-    @property
+    @cached_property
     def unreduced(self) -> "Space":
         """The space of the left side."""
         left = self.left
@@ -77,9 +69,13 @@ class Space:
         """Return the points from `start` to `stop` along an axis, counted from its own start."""
         starts, counts = list(self.starts), list(self.counts)
         starts[axis], counts[axis] = starts[axis] + start, stop - start
-        return replace(self, starts=tuple(starts), counts=tuple(counts))
+        return Space(self.names, tuple(starts), tuple(counts), self.reduced, self.fixed)
 
-    def axes(self, names: frozenset[str] | tuple[str, ...]) -> frozenset[int]:
+    def loops(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those variables that are fixed."""
+        return frozenset(name for name in names if name in self.fixed)
+
+    def axes(self, names: Iterable[str]) -> frozenset[int]:
         """Return the axes of those variables that are not fixed."""
         return frozenset(self.axis[name] for name in names if name not in self.fixed)
 
@@ -115,7 +111,8 @@ class Line:
         return total
 
 
-_ORIGIN = Line(0, (), 0, 0)
+ORIGIN = Line(0, (), 0, 0)
+"""The index 0."""
 
 
 class Numbers:
@@ -132,6 +129,14 @@ class Numbers:
 
     def line(self, index: Affine, space: Space) -> Line:
         """Return an index as a line through a space."""
+        found = space.known.get(("line", id(index)))
+        if found is None:
+            found = self._line(index, space)
+            if space.fixed.keys().isdisjoint(index.variables):
+                space.known["line", id(index)] = found
+        return found
+
+    def _line(self, index: Affine, space: Space) -> Line:
         offset, terms = self._terms(index)
         steps: list[tuple[int, int]] = []
         for name, step in terms:
@@ -187,6 +192,9 @@ def view(array: Array, lines: tuple[Line, ...], space: Space, *, is_writable: bo
         return np.zeros(counts, array.dtype)
     if not all(map(stays_inside, lines, array.shape)):
         array, lines = _gather(array, lines, space)
+    if (simple := _sliced(array, lines, space)) is not None:
+        simple.flags.writeable = is_writable
+        return simple
     strides = [0] * len(counts)
     for line, stride in zip(lines, array.strides, strict=True):
         for axis, step in line.steps:
@@ -195,9 +203,27 @@ def view(array: Array, lines: tuple[Line, ...], space: Space, *, is_writable: bo
     return as_strided(corner, counts, strides, writeable=is_writable)
 
 
+def _sliced(array: Array, lines: tuple[Line, ...], space: Space) -> Array | None:
+    """Return a view by slices, which is cheaper to make, if each index is a number or follows one axis, in order."""
+    index: list[slice | int | None] = []
+    axis = -1
+    for line in lines:
+        if not line.steps:
+            index.append(line.offset)
+            continue
+        (at, step), *others = line.steps
+        if others or step != 1 or at <= axis:
+            return None
+        index += [None] * (at - axis - 1)
+        index.append(slice(line.offset, line.offset + space.counts[at]))
+        axis = at
+    index += [None] * (len(space.names) - axis - 1)
+    return array[(*index, ...)]
+
+
 def flattened(lines: tuple[Line, ...], shape: tuple[int, ...]) -> tuple[Line, ...]:
     """Return the lines for a mask, whose dimensions of length 1 stand for every coordinate."""
-    return tuple(_ORIGIN if extent == 1 else line for line, extent in zip(lines, shape, strict=True))
+    return tuple(ORIGIN if extent == 1 else line for line, extent in zip(lines, shape, strict=True))
 
 
 def _gather(array: Array, lines: tuple[Line, ...], space: Space) -> tuple[Array, tuple[Line, ...]]:

@@ -1,136 +1,17 @@
-"""The tensors that exist while a cascade is evaluated.
-
-A `Value` is an array with what is known of its elements: the conditions under which they are present, and which of them
-are reductions over nothing. Elements that are absent hold 0.
-"""
+"""The tensors that exist while a cascade is evaluated."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from einsum_cascade.cascade.interpreter.assembly import Assembly
 from einsum_cascade.cascade.interpreter.lifetimes import Death, Plan
-from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Numbers, Space, flattened, stays_inside, view
+from einsum_cascade.cascade.interpreter.space import Array, Mask, Numbers, Space
+from einsum_cascade.cascade.interpreter.values import Condition, Value, together
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
-__all__ = ["Condition", "Store", "Value", "mask_view"]
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What elements or points need to be present.
-
-    Parameters
-    ----------
-    mask
-        One dimension per axis, of length 1 where the condition does not depend on it.
-    axes
-        The axes that the condition is about. They come from the equations and not from the numbers: an axis of extent 1
-        may be among them.
-
-    """
-
-    mask: Mask
-    axes: frozenset[int]
-
-
-@dataclass(slots=True)
-class Value:
-    """A tensor, or a tile of one.
-
-    Parameters
-    ----------
-    array
-        The elements.
-    conditions
-        Elements that fail one are absent.
-    empty
-        Which elements are reductions over nothing; None if none is.
-    is_owned
-        Whether nothing else holds the memory, so that it may be overwritten when the tensor dies.
-
-    """
-
-    array: Array
-    conditions: tuple[Condition, ...] = ()
-    empty: Mask | None = None
-    is_owned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A region of a tensor that one equation wrote, for the masks that are made when they are needed."""
-
-    lines: tuple[Line, ...]
-    space: Space
-    mask: Mask | None
-    empty: Mask | None
-
-
-@dataclass(slots=True)
-class _Assembly:
-    """A tensor that is written in regions."""
-
-    array: Array
-    pieces: list[_Piece] = field(default_factory=list[_Piece])
-
-    def write(self, lines: tuple[Line, ...], space: Space, value: Value) -> None:
-        mask = _all([condition.mask for condition in value.conditions])
-        for line, extent in zip(lines, self.array.shape, strict=True):
-            if space.size and not stays_inside(line, extent):
-                inside = (line.positions(space) >= 0) & (line.positions(space) < extent)
-                mask = inside if mask is None else mask & inside
-        piece = _Piece(lines, space, mask, value.empty)
-        self.pieces.append(piece)
-        _fill(self.array, piece, value.array)
-
-    def written(self) -> Mask:
-        """Return which elements some region covers, present or not."""
-        covered = np.zeros(self.array.shape, np.bool_)
-        for piece in self.pieces:
-            _fill(covered, piece, np.ones((), np.bool_))
-        return covered
-
-    def value(self) -> Value:
-        """Return the tensor; absence of a tensor written in regions is a condition on all its dimensions."""
-        axes = frozenset(range(self.array.ndim))
-        size = sum(piece.space.size for piece in self.pieces)
-        is_whole = size == self.array.size and all(piece.mask is None for piece in self.pieces)
-        conditions = () if is_whole else (Condition(self._present(), axes),)
-        empty = None
-        if any(piece.empty is not None for piece in self.pieces):
-            empty = np.zeros(self.array.shape, np.bool_)
-            for piece in self.pieces:
-                _fill(empty, piece, np.zeros((), np.bool_) if piece.empty is None else piece.empty)
-        return Value(self.array, conditions, empty, is_owned=True)
-
-    def _present(self) -> Mask:
-        present = np.zeros(self.array.shape, np.bool_)
-        for piece in self.pieces:
-            _fill(present, piece, np.ones((), np.bool_) if piece.mask is None else piece.mask)
-        return present
-
-
-def _fill(target: Array, piece: _Piece, values: Array) -> None:
-    """Write values to a region, where the region is inside and its elements are present."""
-    space = piece.space
-    if not space.size:
-        return
-    if all(map(stays_inside, piece.lines, target.shape)):
-        view(target, piece.lines, space, is_writable=True)[...] = values
-        return
-    assert piece.mask is not None
-    chosen = np.broadcast_to(piece.mask, space.counts)
-    places = tuple(np.broadcast_to(line.positions(space), space.counts)[chosen] for line in piece.lines)
-    target[places] = np.broadcast_to(values, space.counts)[chosen]
-
-
-def _all(masks: list[Mask]) -> Mask | None:
-    total = None
-    for mask in masks:
-        total = mask if total is None else total & mask
-    return total
+__all__ = ["Store"]
 
 
 class Store:
@@ -142,7 +23,7 @@ class Store:
         self.fixed: dict[str, int] = {}
         self.unfinished: set[str] = set()
         self._whole = {name: Value(array) for name, array in inputs.items()}
-        self._assemblies: dict[str, _Assembly] = {}
+        self._assemblies: dict[str, Assembly] = {}
         self._tiles: dict[str, dict[tuple[int, ...], Value]] = {}
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -150,17 +31,13 @@ class Store:
         extents = self.numbers.extents
         return tuple(extents[d.rank] + d.is_generational for d in self.cascade.tensor[name].dimensions)
 
-    def tile(self, read: Read) -> tuple[Value, tuple[int, ...]] | None:
-        """Return the tile that a read falls into with the dimensions it has, if the tensor has it as a tile."""
+    def tile(self, read: Read) -> Value | None:
+        """Return the tile that a read falls into, if the tensor has it as a tile."""
         tiles = self._tiles.get(read.tensor)
         if not tiles:
             return None
-        axes = [axis for _, axis in self.plan.holdings[read.tensor].cuts]
-        key = self._key(read, axes)
-        value = None if key is None else tiles.get(key)
-        if value is None:
-            return None
-        return value, tuple(axis for axis in range(len(read.indices)) if axis not in axes)
+        key = self._key(read, [axis for _, axis in self.plan.holdings[read.tensor].cuts])
+        return None if key is None else tiles.get(key)
 
     def whole(self, name: str) -> Value:
         """Return a tensor in one piece, with all that is written so far."""
@@ -185,13 +62,13 @@ class Store:
             axes = [axis for _, axis in holding.cuts]
             key = self._key(einsum, axes)
             assert key is not None
-            tile = _joined(value) if is_iterative else value
+            tile = _joined(value, frozenset(variable for variable, _ in holding.cuts)) if is_iterative else value
             self._tiles.setdefault(tensor.name, {})[key] = tile
         if not holding.is_whole:
             return
         if holding.cuts or is_iterative or tensor.is_declared:
             lines = tuple(self.numbers.line(index, space) for index in einsum.indices)
-            self._assembly(tensor.name).write(lines, space, value)
+            self._assembly(tensor.name).write(einsum, lines, space, value)
         else:
             self._whole[tensor.name] = value
 
@@ -234,21 +111,18 @@ class Store:
             key.append(coordinate)
         return tuple(key)
 
-    def _assembly(self, name: str) -> _Assembly:
+    def _assembly(self, name: str) -> Assembly:
         if name not in self._assemblies:
-            self._assemblies[name] = _Assembly(np.zeros(self.shape(name), self.dtype))
+            tensor = self.cascade.tensor[name]
+            is_joined = tensor.is_declared or tensor.generation_axis is not None
+            self._assemblies[name] = Assembly(np.zeros(self.shape(name), self.dtype), is_joined)
         return self._assemblies[name]
 
 
-def _joined(value: Value) -> Value:
+def _joined(value: Value, loops: frozenset[str]) -> Value:
     """Make the conditions one on all dimensions, as they are for every tensor that several equations write."""
-    mask = _all([condition.mask for condition in value.conditions])
+    mask = together([condition.mask for condition in value.conditions])
     if mask is None:
         return value
     axes = frozenset(range(value.array.ndim))
-    return Value(value.array, (Condition(mask, axes),), value.empty, value.is_owned)
-
-
-def mask_view(mask: Mask, lines: tuple[Line, ...], space: Space) -> Mask:
-    """Return a mask of a tensor along the axes of a space that reads it."""
-    return view(mask, flattened(lines, mask.shape), space)
+    return Value(value.array, (Condition(mask, axes, loops),), value.empty, value.is_owned)
