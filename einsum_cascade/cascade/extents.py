@@ -90,7 +90,7 @@ def known_extents(
         if rank.alias_of in known:
             known[rank.name] = known[rank.alias_of]
         elif rank.name not in known and rank.extent is not None and rank.extent.names <= known.keys():
-            known[rank.name] = _evaluate(f"the extent of rank {rank.name!r}", rank.extent, known)
+            known[rank.name] = _evaluate(lambda name=rank.name: f"the extent of rank {name!r}", rank.extent, known)
     return known
 
 
