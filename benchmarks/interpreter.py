@@ -1,18 +1,14 @@
-"""The interpreter against NumPy written by hand for the same equations: time and peak memory, as ratios in one run.
+"""The interpreter against NumPy written by hand for the same equations: time and peak memory, as ratios in one run."""
 
-`python benchmarks/interpreter.py` prints them and ends with 1 if a ratio is above its limit.
-"""
-
-import json
-import statistics
-import sys
-import time
 import tracemalloc
 
 import numpy as np
+from measure import Entry, alternate
 
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.interpreter import evaluate, random_inputs
+
+__all__ = ["interpreter_entries"]
 
 THREE_PASS = """
 rank E, F, M, P
@@ -119,12 +115,6 @@ def inputs_of(cascade, extents):
     return {name: array.astype(np.float32) for name, array in random_inputs(cascade, extents, 0).items()}
 
 
-def seconds(run):
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def peak_bytes(run):
     tracemalloc.start()
     run()
@@ -148,29 +138,12 @@ def pair(text, extents, by_hand):
     return ours, theirs
 
 
-def times(repeats=5):
-    """Median times of alternating runs."""
-    found = []
-    for name, text, extents, by_hand, limit, _ in CASES:
+def interpreter_entries() -> list[Entry]:
+    """Compare time, then peak memory beyond the inputs, of every case."""
+    found: list[Entry] = []
+    for name, text, extents, by_hand, time_limit, memory_limit in CASES:
         ours, theirs = pair(text, extents, by_hand)
-        runs = [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
-        ours_s, theirs_s = (statistics.median(column) for column in zip(*runs, strict=True))
-        ratio = ours_s / theirs_s
-        found.append({"name": name, "ours_s": ours_s, "theirs_s": theirs_s, "ratio": ratio, "limit": limit})
-    return found
-
-
-def memory():
-    """Peak memory beyond the inputs."""
-    found = []
-    for name, text, extents, by_hand, _, limit in CASES:
-        ours, theirs = pair(text, extents, by_hand)
+        found.append(alternate(f"{name}: time", ours, theirs, time_limit))
         a, b = peak_bytes(ours), peak_bytes(theirs)
-        found.append({"name": name, "ours_bytes": a, "theirs_bytes": b, "ratio": a / b, "limit": limit})
+        found.append(Entry(f"{name}: peak memory", a / 2**20, b / 2**20, "MiB", a / b, memory_limit))
     return found
-
-
-if __name__ == "__main__":
-    rows = times() + memory()
-    print("\n".join(json.dumps(row) for row in rows))
-    sys.exit(any(row["ratio"] > row["limit"] for row in rows))

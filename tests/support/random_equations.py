@@ -252,13 +252,15 @@ class _Writer:
         written, local = [], {}
         for name in [found for n in names for found in ([None, n] if self.chance(0.6) else [n])]:
             left = others if name is None else sides[name]
-            guards = []
             terms = [
                 self.running(n, sides, place, variable, step, n in written) for n in names if set(sides[n]) <= set(left)
             ]
-            terms += [f"{n}[{_inserted(o, place, variable)}]" for n, o in local.items() if set(o) <= set(left)]
-            terms.append(self.expression([*left, variable], guards, 1))
-            body = self.combined(self.random.sample(terms, min(len(terms), pick([1, 2, 2, 3]))))
+            terms = [(text, []) for text in terms]
+            terms += [self.earlier(n, o, place, variable) for n, o in local.items() if set(o) <= set(left)]
+            own = []
+            terms.append((self.expression([*left, variable], own, 1), own))
+            chosen = self.random.sample(terms, min(len(terms), pick([1, 2, 2, 3])))
+            body, guards = self.combined([text for text, _ in chosen]), [g for _, found in chosen for g in found]
             extra = [v for v in _words(body) if v in RANKS and v not in (*left, variable)]
             if extra:
                 body = f"sum[{', '.join(dict.fromkeys(extra))}]({body})"
@@ -279,6 +281,18 @@ class _Writer:
         offset = self.random.choice(offsets)
         index = variable if offset == 0 else f"{variable} + {offset}"
         return f"{name}[{_inserted(sides[name], place, index)}]"
+
+    def earlier(self, name, names, place, variable):
+        """A pointwise tensor of the loop: now, one round ago, or at all rounds so far."""
+        kind, other = self.random.random(), {"a": "i", "b": "j"}.get(variable)
+        index, guards = variable, []
+        if kind < 0.25:
+            guards.append(f"{variable} >= 1")
+            index = f"{variable} - 1"
+        elif kind < 0.5 and other:
+            guards.append(f"{other} {self.random.choice(['<=', '<=', '<'])} {variable}")
+            index = other
+        return f"{name}[{_inserted(names, place, index)}]", guards
 
     def combined(self, terms):
         text = terms[0]

@@ -51,12 +51,15 @@ def _needs(
     for read in einsum.reads:
         for position in producers.get(read.tensor, ()):
             producer = einsums[position]
-            if producer.is_init or not _is_earlier_generation(scope, producer, read):
+            if producer.is_init or not _is_earlier_generation(scope, producer, read, einsum):
                 yield position, read
 
 
-def _is_earlier_generation(scope: Scope, producer: Einsum, read: Read) -> bool:
-    """Tell whether a read reaches only generations that were finished before this iteration."""
+def _is_earlier_generation(scope: Scope, producer: Einsum, read: Read, reader: Einsum) -> bool:
+    """Tell whether a read reaches only generations that were finished before this iteration.
+
+    A reader that reduces the iterative rank's variable reads all generations.
+    """
     tensor = scope.tensors[read.tensor]
     axis = tensor.generation_axis if tensor else None
     if axis is None:
@@ -65,7 +68,9 @@ def _is_earlier_generation(scope: Scope, producer: Einsum, read: Read) -> bool:
     step = written.offset.value or 1
     if not index.terms:
         return index.offset.value is not None and index.offset.value < step
-    return index.stepped == written.stepped and index.offset.value is not None and index.offset.value < step
+    if index.stepped != written.stepped or index.stepped not in reader.left_variables:
+        return False
+    return index.offset.value is not None and index.offset.value < step
 
 
 def _report_ring(scope: Scope, einsums: list[Einsum], ring: list[int]) -> None:

@@ -87,7 +87,4 @@ def _division_error(frame: Frame, divisor: Expression, bad: Mask) -> EvaluationE
     values = [space.fixed[name] if name in space.fixed else int(first[space.axis[name]]) for name in names]
     at = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
     message = f"{einsum} must not divide by {read}{' at ' + at if at else ''}: no point of that reduction survives"
-    remedy = (
-        "say with where and else what the result is" if einsum.where is None else "say with else what the result is"
-    )
-    return EvaluationError(f"{message}; {remedy}")
+    return EvaluationError(f"{message}; say with else what the result is")
