@@ -55,11 +55,14 @@ def _ranks(cascade: Cascade, target: Target) -> list[str]:
 
 
 def _longer(cascade: Cascade, bound: PassBound, extents: Mapping[str, int]) -> dict[str, int]:
-    """Make the traversed rank longer than the longest chain, as the definition asks."""
+    """Make the traversed rank longer than the longest chain, as the definition asks, and leave room for filters."""
     ranks = {cascade.base_rank(rank) for rank in _ranks(cascade, bound.target)} & extents.keys()
     if not ranks and "M" in extents:
         ranks = {"M"}
-    return {name: 2 * extent + 6 if name in ranks else extent for name, extent in extents.items()}
+    return {
+        name: 2 * extent + 6 if name in ranks else extent if name == "M0" else 2 * extent
+        for name, extent in extents.items()
+    }
 
 
 def _is_wrong(cascade: Cascade, bound: PassBound, extents: dict[str, int]) -> bool:
