@@ -11,8 +11,7 @@ from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.interpreter.contraction import Operand, contract
 from einsum_cascade.cascade.interpreter.facts import Facts
-from einsum_cascade.cascade.interpreter.space import Numbers, view
-
+from einsum_cascade.cascade.interpreter.views import Numbers, view
 
 HEADER = """
 rank A, B, C
