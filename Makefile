@@ -38,7 +38,7 @@ test-all: setup ## run the tests with all random cases, and the wheel in an empt
 	@$(MAKE) --no-print-directory clean-room
 
 nightly: export EINSUM_CASCADE_COUNTS = nightly
-nightly: setup ## run the tests with ten times the random cases
+nightly: setup ## run the tests with ten times the random cases or more
 	@$(pytest)
 
 bench: setup ## run the benchmarks
@@ -55,7 +55,8 @@ clean-room: wheel ## install the wheel into an empty environment and run it ther
 	@rm -rf build/clean-room
 	@$(python) -m venv build/clean-room
 	@build/clean-room/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt dist/*.whl
-	@cd build/clean-room && bin/einsum-cascade --version
+	@cd build/clean-room && bin/einsum-cascade --version && bin/einsum-cascade bounds attention-1pass --json > bounds.json \
+		&& bin/einsum-cascade run attention --set E=4,F=4,M=9,P=3
 
 constraints: ## renew .venv and constraints.txt with the newest versions
 	@rm -rf .venv

@@ -24,8 +24,9 @@ from einsum_cascade.cascade.interpreter.facts import Facts
 from einsum_cascade.cascade.interpreter.frame import Machine
 from einsum_cascade.cascade.interpreter.inputs import as_control, check_inputs, random_inputs
 from einsum_cascade.cascade.interpreter.lifetimes import plan
-from einsum_cascade.cascade.interpreter.space import Array, Numbers
+from einsum_cascade.cascade.interpreter.space import Array
 from einsum_cascade.cascade.interpreter.store import Store
+from einsum_cascade.cascade.interpreter.views import Numbers
 from einsum_cascade.cascade.ir import Cascade, reads_of_predicate
 
 __all__ = ["evaluate", "random_inputs"]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from einsum_cascade.cascade.interpreter.space import ORIGIN, Array, Line, Mask, Space, stays_inside, view
+from einsum_cascade.cascade.interpreter.space import Array, Mask, Space
 from einsum_cascade.cascade.interpreter.values import Condition, Value, together
+from einsum_cascade.cascade.interpreter.views import ORIGIN, Line, stays_inside, view
 from einsum_cascade.cascade.ir import Einsum
 
 __all__ = ["Assembly"]

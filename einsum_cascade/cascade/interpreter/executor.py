@@ -3,7 +3,8 @@
 from einsum_cascade.cascade.interpreter.equation import check_einsum, run_einsum
 from einsum_cascade.cascade.interpreter.frame import Frame, Machine
 from einsum_cascade.cascade.interpreter.lifetimes import Path
-from einsum_cascade.cascade.interpreter.plan import Loop, einsums_of, stepped_variable
+from einsum_cascade.cascade.interpreter.plan import Loop, einsums_of
+from einsum_cascade.cascade.interpreter.recurrence import stepped_variable
 from einsum_cascade.cascade.ir import Einsum
 
 __all__ = ["run_plan"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extents import coordinate_counts
-from einsum_cascade.cascade.interpreter.space import Numbers, Space
+from einsum_cascade.cascade.interpreter.space import Space
+from einsum_cascade.cascade.interpreter.views import Numbers
 from einsum_cascade.cascade.ir import Apply, Cascade, Constant, Einsum, Expression, Read, expression_variables, walk
 
 __all__ = ["Facts"]

@@ -10,9 +10,10 @@ import numpy as np
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.formats import Format
 from einsum_cascade.cascade.interpreter.facts import Facts
-from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Numbers, Space, stays_inside, view
+from einsum_cascade.cascade.interpreter.space import Array, Mask, Space
 from einsum_cascade.cascade.interpreter.store import Store
 from einsum_cascade.cascade.interpreter.values import Condition, Value, mask_view, together
+from einsum_cascade.cascade.interpreter.views import Line, Numbers, stays_inside, view
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
 __all__ = ["Access", "Frame", "Machine"]

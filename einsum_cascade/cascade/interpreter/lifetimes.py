@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.interpreter.plan import Stage, is_local, loop_axis, plan_stages
+from einsum_cascade.cascade.interpreter.plan import Stage, plan_stages
+from einsum_cascade.cascade.interpreter.recurrence import is_local, loop_axis
 from einsum_cascade.cascade.ir import Cascade, Read
 
 __all__ = ["Death", "Holding", "Path", "Plan", "plan"]

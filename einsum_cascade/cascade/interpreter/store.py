@@ -7,8 +7,9 @@ import numpy as np
 
 from einsum_cascade.cascade.interpreter.assembly import Assembly
 from einsum_cascade.cascade.interpreter.lifetimes import Death, Plan
-from einsum_cascade.cascade.interpreter.space import Array, Mask, Numbers, Space
+from einsum_cascade.cascade.interpreter.space import Array, Mask, Space
 from einsum_cascade.cascade.interpreter.values import Condition, Value, together
+from einsum_cascade.cascade.interpreter.views import Numbers
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
 __all__ = ["Store"]

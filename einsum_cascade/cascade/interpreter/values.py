@@ -5,7 +5,8 @@ Elements that are absent hold 0.
 
 from dataclasses import dataclass
 
-from einsum_cascade.cascade.interpreter.space import Array, Line, Mask, Space, flattened, view
+from einsum_cascade.cascade.interpreter.space import Array, Mask, Space
+from einsum_cascade.cascade.interpreter.views import Line, flattened, view
 
 __all__ = ["Condition", "Value", "mask_view", "together"]
 
