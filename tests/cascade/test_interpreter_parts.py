@@ -11,11 +11,7 @@ from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.interpreter.contraction import Operand, contract
 from einsum_cascade.cascade.interpreter.facts import Facts
-<<<<<<< HEAD
-from einsum_cascade.cascade.interpreter.space import Numbers, view
-=======
 from einsum_cascade.cascade.interpreter.views import Numbers, view
->>>>>>> interp
 
 HEADER = """
 rank A, B, C
