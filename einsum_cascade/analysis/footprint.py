@@ -296,7 +296,9 @@ def _window(spreads: list[tuple[Extent, Extent]]) -> Extent:
 def _spreads(facts: Facts, at: int, tensor: str, axis: int) -> Iterator[tuple[Extent, Extent]]:
     """Yield the least and greatest offset of every read of a tensor by an Einsum."""
     for access in facts.accesses[at]:
-        if access.tensor == tensor and access.positions[axis].order is Order.ALONG:
+        if access.tensor == tensor and access.indices[axis].plain is not None:
+            yield ZERO, ZERO
+        elif access.tensor == tensor and access.positions[axis].order is Order.ALONG:
             yield _spread(facts, access.indices[axis], access.positions[axis].variables[0])
 
 

@@ -121,17 +121,24 @@ def fired(operand: Operand, point: Point, number: int) -> Iterator[Piece]:
     for piece, along, tensor in operand.pieces:
         is_complete = piece.phase is Phase.ALONG and _ends(along, point.left)
         phase = Phase.END if is_complete else piece.phase
-        yield Piece(piece.box, piece.number, phase, number if is_complete else piece.ended, piece.cause)
+        is_implied = False
         for box in lineage:
             common = meet(box, piece.box)
-            if common is None:
-                continue
-            if point.delays(piece.phase):
-                cause = Barrier(piece.ended, tensor, number, piece.number + 1, piece.cause)
-                yield Piece(common, piece.number + 1, point.phase, number if has_ended else -1, cause)
-            else:
-                again = max(piece.number, 1)
-                yield Piece(common, again, point.phase, number if has_ended else piece.ended, piece.cause)
+            if common is not None:
+                own = _fired_at_position(piece, common, point, number, tensor)
+                is_implied |= common == piece.box and (own.number, own.phase) >= (piece.number, phase)
+                yield own
+        if not is_implied:
+            yield Piece(piece.box, piece.number, phase, number if is_complete else piece.ended, piece.cause)
+
+
+def _fired_at_position(piece: Piece, box: Box, point: Point, number: int, tensor: str) -> Piece:
+    """Return the availability of a result whose point sits on the fiber and waits for an operand."""
+    has_ended = point.phase is Phase.END
+    if point.delays(piece.phase):
+        cause = Barrier(piece.ended, tensor, number, piece.number + 1, piece.cause)
+        return Piece(box, piece.number + 1, point.phase, number if has_ended else -1, cause)
+    return Piece(box, max(piece.number, 1), point.phase, number if has_ended else piece.ended, piece.cause)
 
 
 def state_of(facts: Facts, einsum: Einsum, operand: Operand, point: Point, pieces: Iterable[Piece]) -> State:
