@@ -105,6 +105,18 @@ def test_a_recurrence_inside_a_recurrence():
     np.testing.assert_array_equal(whole, [[0, 2, 4, 6], [0, 6, 12, 18]])
 
 
+def test_an_inner_tile_of_an_earlier_outer_round():
+    # T[0] runs through 1, 2, 4, 8; T[1, j + 1] = T[1, j] + T[0, j]: 1, 2, 4, 8; S = 1, 8, 8.
+    text = """
+    rank I, J
+    init S[0] = 1
+    init T[i, 0] = 1 + 0 * S[i]
+    T[i, j + 1] = T[i, j] + T[i - 1, j] where i >= 1 else T[i, j] * 2
+    S[i + 1] = T[i, J]
+    output S"""
+    np.testing.assert_array_equal(run(text, {}, {"I": 2, "J": 3})["S"], [1, 8, 8])
+
+
 def test_earlier_coordinates_of_a_pointwise_tensor():
     # D[i] = A[i] - A[i - 1] inside the loop, by a filter; A = 2x.
     text = """

@@ -176,6 +176,22 @@ def test_an_index_that_a_filter_lets_out_is_refused():
         one(VECTOR + "Y[m] = X[m - 1] where m < 2\noutput Y", {"X": [3, 5, 7]})
 
 
+def test_only_a_partition_has_a_tail():
+    # m + s counts a window, not tiles: past the end it is a mistake of the filter.
+    with pytest.raises(EvaluationError, match=r"^X\[m \+ s\] in Y\[m\] must stay inside X, but 'm \+ s' is 3 at"):
+        one("rank M, S\ninput X[m:M]\nY[m] = sum[s](X[m + s]) where m + s <= M\noutput Y", {"X": [3, 5, 7]}, {"S": 2})
+
+
+def test_what_would_be_read_past_the_end_is_not_asked_whether_it_is_present():
+    # A is absent at the last coordinate, 1. Y[0] reads it and is absent. Y[1] would read A[2]: its filter leaves no
+    # point, so it is the sum over nothing, 0, and present.
+    text = (
+        MATRIX + "A[p] = X[0, p] where p < 1\nY[p] = sum[m](A[p + 1] * X[m, p]) where p + m + 1 < P\n"
+        "Z[p] = Y[p] + 1\noutput Z"
+    )
+    np.testing.assert_array_equal(one(text.replace("X[0, p]", "p + 0.5"), {"X": np.ones((1, 2))}), [0, 1])
+
+
 def test_affine_reads():
     x = np.arange(12.0).reshape(4, 3)
     text = "rank M, P\ninput X[m:M, p:P], R[i:P, j:P], L[l:L]\nrank L = M + P - 1\n"

@@ -38,9 +38,7 @@ def _run_loop(machine: Machine, loop: Loop, path: Path) -> None:
             if isinstance(stage, Loop):
                 _run_loop(machine, stage, (*path, place))
             elif coordinate + steps[place] <= count:
-                dying = [
-                    d.tensor for d in deaths[place] if d.may_overwrite and not store.is_kept(d, coordinate + d.offset)
-                ]
+                dying = [d.tensor for d in deaths[place] if not store.is_kept(d, coordinate + d.offset)]
                 run_einsum(machine, cascade.einsums[stage], frozenset(dying))
             for death in deaths[place]:
                 store.drop_tile(death, coordinate + death.offset)

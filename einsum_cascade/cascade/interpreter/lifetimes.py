@@ -41,15 +41,22 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """After a stage of a loop's body, the tile at the loop's coordinate plus `offset` is not read again.
+    """After a stage of a loop's body, tiles at the loop's coordinate plus `offset` are not read again.
 
-    With `may_overwrite`, the stage is an Einsum that reads the tile, and no other, in one place.
+    Parameters
+    ----------
+    tensor
+        Whose tiles.
+    depth
+        Which of the tensor's cuts the loop is.
+    offset
+        Of the coordinate.
+
     """
 
     tensor: str
     depth: int
     offset: int
-    may_overwrite: bool
 
 
 @dataclass(frozen=True)
@@ -181,11 +188,7 @@ class _Layout:
             ends = reads or [(self.cascade.einsums[main].indices[axis].offset.value or 0, main)]
             first = min(offset for offset, _ in ends)
             place = max(self.path[at][depth + 1] for offset, at in ends if offset == first)
-            here = [(offset, at) for offset, at in reads if self.path[at][depth + 1] == place]
-            may_overwrite = len(here) == 1 and here[0][0] == first and depth == len(holding.cuts) - 1
-            if may_overwrite:
-                may_overwrite = sum(at == here[0][1] for at, _ in self._readers[name]) == 1
-            yield (*loop, place), Death(name, depth, first, may_overwrite)
+            yield (*loop, place), Death(name, depth, first)
 
     def _stays_in_rounds(self, name: str, main: int, cuts: tuple[tuple[str, int], ...]) -> bool:
         """Tell whether tiles are read only in the round of the outer loops that writes them."""
