@@ -59,8 +59,10 @@ def _longer(cascade: Cascade, bound: PassBound, extents: Mapping[str, int]) -> d
     ranks = {cascade.base_rank(rank) for rank in _ranks(cascade, bound.target)} & extents.keys()
     if not ranks and "M" in extents:
         ranks = {"M"}
+    doubled = {name: 2 * extent if name != "M0" else extent for name, extent in extents.items()}
+    count = _counted(cascade, bound, doubled)
     return {
-        name: 2 * extent + 6 if name in ranks else extent if name == "M0" else 2 * extent
+        name: 2 * extent + 6 + count if name in ranks else extent if name == "M0" else 2 * extent
         for name, extent in extents.items()
     }
 

@@ -532,12 +532,14 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
 
     A point that reads the fiber's family at position x fires at the first time (k, x) that is not before the time of
     any other operand, with k not before the traversal of any operand in the family. Any other point fires as soon as
-    its operands exist. Where T is read by several aliases, a point sits at the latest of its positions, and only an
+    its operands exist; an operand in the family that waits until after its own visit for something else is there in
+    the next traversal. Where T is read by several aliases, a point sits at the latest of its positions, and only an
     operand that derives from the fiber in all the ways that the point does counts as in the family.
     """
     size = plan.positions
     time: dict[int, int] = {}
     lineage = dict.fromkeys(_fiber_elements(graph, tensor, axes, fiber), -1)
+    visit: dict[int, int] = {}  # the last position at which a family element of the fiber is computed
     extra = _smear(graph, plan, tensor, axes, fiber)
     count = 0
     for step in _reordered(plan.steps, extra) if extra else plan.steps:
@@ -554,15 +556,18 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
             if operand in time:
                 held = time[operand]
                 if ways and operand in lineage and lineage[operand] & mask & ways == ways:
-                    held -= held % size
+                    is_late = held % size > visit.get(operand, size)
+                    held += size * is_late - held % size
                 if held > begin:
                     begin = held
         if ways:
-            begin += (_position(step.positions, ways) - begin) % size
+            position = _position(step.positions, ways)
+            begin += (position - begin) % size
             count = max(count, begin // size + 1)
             carried = ways & plan.carriers.get(step.point.equation, 0)
             if carried:
                 lineage[out] = lineage.get(out, 0) | carried
+                visit[out] = max(visit.get(out, 0), position)
         if begin and begin > time.get(out, 0):
             time[out] = begin
     return count
