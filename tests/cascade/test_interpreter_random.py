@@ -21,7 +21,7 @@ def test_interpreter_agrees_with_brute_force(part, seed, monkeypatch):
         monkeypatch.setattr(reduction, "_BLOCK", 1 + part // 2)
     registry = operators()
     compared = 0
-    for number in range(random_count(6400) // PARTS):
+    for number in range(random_count(3200) // PARTS):
         compared += compare(hash((seed, part, number)) % 2**32, registry)
     assert compared > 0
 
@@ -35,15 +35,19 @@ def compare(seed, registry):
     extents = resolve_extents(cascade, settings)
     shapes = {t.name: tuple(extents[d.rank] for d in t.dimensions) for t in cascade.inputs}
     inputs = random_tensors(shapes, seed, is_wild=seed % 3 == 0)
-    context = f"EINSUM_CASCADE_SEED case {seed}, extents {settings}:\n{text}"
+    context = f"case {seed}, extents {settings}:\n{text}"
     try:
         expected = brute_force(cascade, inputs, settings)
-    except BruteForceError as refusal:
-        pattern = "must not divide by" if refusal.kind == "division" else "must stay inside|must read what"
-        with pytest.raises(EvaluationError, match=pattern):
+    except BruteForceError:
+        # Which of several mistakes is found first depends on the order of equations.
+        with pytest.raises(EvaluationError, match=r"must not divide by|must stay inside|must read what"):
             evaluate(cascade, inputs, settings)
         return 1
-    found = evaluate(cascade, inputs, settings)
+    try:
+        found = evaluate(cascade, inputs, settings)
+    except EvaluationError as error:
+        error.add_note(context)
+        raise
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-9, atol=1e-9, err_msg=f"{name} in {context}")
