@@ -4,6 +4,7 @@ Every command is a thin function: read arguments, call the library, print a tabl
 answer is no; 2 the user's mistake; 3 a tool is missing or failed.
 """
 
+import gc
 import json
 import math
 import os
@@ -231,6 +232,7 @@ def _strict(value: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    gc.set_threshold(100_000, 20, 20)  # a short process that keeps nearly all that it makes
     sys.exit(_guarded(lambda: app(arguments, exit_on_error=False, print_error=False)))
 
 

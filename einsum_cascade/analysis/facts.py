@@ -3,12 +3,16 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from einsum_cascade.analysis.boxes import Side, constant_side
 from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
 from einsum_cascade.analysis.positions import Order, Phase, Position, position_of
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, conjuncts, predicate_variables
+
+if TYPE_CHECKING:
+    from einsum_cascade.analysis.points import Point
 
 __all__ = ["Access", "Facts", "Left"]
 
@@ -113,6 +117,7 @@ class Facts:
             for name in dict.fromkeys(access.tensor for access in accesses):
                 self.readers[name].append(at)
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
+        self.points: dict[tuple[int, tuple[Position, ...]], Point] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 
     def _access(self, read: Read) -> Access:

@@ -48,12 +48,12 @@ class Point:
     doubts: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, facts: Facts, einsum: Einsum, operand: Operand) -> "Point":
-        """Work out how the points of an Einsum sit, from what it reads."""
+    def of(cls, facts: Facts, einsum: Einsum, positions: Iterable[Position]) -> "Point":
+        """Work out how the points of an Einsum sit, from where it reads."""
         ordered = (Order.ALONG, Order.TILES)
-        along = frozenset(p.variables[0] for p in operand.positions if p.order in ordered)
-        loose = frozenset(v for p in operand.positions if p.order is Order.LOOSE for v in p.variables)
-        constants = frozenset(p.order for p in operand.positions if p.order in (Order.START, Order.END))
+        along = frozenset(p.variables[0] for p in positions if p.order in ordered)
+        loose = frozenset(v for p in positions if p.order is Order.LOOSE for v in p.variables)
+        constants = frozenset(p.order for p in positions if p.order in (Order.START, Order.END))
         left = frozenset(einsum.left_variables)
         phase = _phase(facts, along, loose, constants, left)
         return cls(along, loose, constants, left, phase, _doubts(facts, einsum, along, loose, constants))

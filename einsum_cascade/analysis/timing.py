@@ -17,7 +17,7 @@ from einsum_cascade.analysis.boxes import Side, covers, renamed
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
 from einsum_cascade.analysis.points import Operand, Point, fired, joined, state_of
-from einsum_cascade.analysis.positions import Phase
+from einsum_cascade.analysis.positions import Phase, Position
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.ir import Einsum
 
@@ -133,11 +133,18 @@ class _Timer:
         if not operand.lineage and not operand.pieces:
             self._store(einsum, State())
             return
-        point = Point.of(self.facts, einsum, operand)
+        point = self._point(number, tuple(dict.fromkeys(operand.positions)))
         self.timing.doubts |= point.doubts
         pieces = latest(fired(operand, point, number))
         self._store(einsum, state_of(self.facts, einsum, operand, point, pieces))
         self._note(number, operand, pieces)
+
+    def _point(self, number: int, positions: tuple[Position, ...]) -> Point:
+        """Return how the points of an Einsum sit, worked out once for all targets."""
+        points = self.facts.points
+        if (number, positions) not in points:
+            points[number, positions] = Point.of(self.facts, self.facts.cascade.einsums[number], positions)
+        return points[number, positions]
 
     def _may_depend(self, number: int) -> bool:
         """Tell whether an Einsum may read what depends on the target; states of iterative tensors are always noted."""
