@@ -1,14 +1,16 @@
 """Which points of an Einsum survive: its filter, the absences it inherits, the tails of partitions.
 
+With an `else` the filter decides first: what the expression reads plays no part where the filter fails.
+
 Every constraint is brought into the form `affine >= 0`, or into a choice of several such conjunctions. What reads data
 stays opaque and makes a count an upper bound.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 
-from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.positions import Order
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.extent import ONE, Extent, constant, symbol
@@ -26,6 +28,7 @@ from einsum_cascade.cascade.ir import (
     RankExtent,
     conjuncts,
     predicate_variables,
+    reads_of,
 )
 
 __all__ = ["Choice", "Domain", "domains", "variables_of_choice"]
@@ -38,7 +41,7 @@ type Choice = tuple[tuple[Affine, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The surviving points of an Einsum.
+    """The points at which an Einsum evaluates its expression.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ class Domain:
         For each, one of several conjunctions of such bounds must hold.
     opaque
         The variables of each further constraint that reads data.
+    otherwise
+        The points at which it evaluates its `else`, if it has one.
 
     """
 
@@ -57,6 +62,7 @@ class Domain:
     bounds: tuple[Affine, ...]
     choices: tuple[Choice, ...]
     opaque: frozenset[frozenset[str]]
+    otherwise: "Domain | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,9 @@ def domains(facts: Facts) -> tuple[Domain, ...]:
     found: list[Domain] = []
     for number, einsum in enumerate(facts.cascade.einsums):
         extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
-        domain = _domain(facts, number, einsum, presence, extents)
+        domain, present = _domain(facts, number, presence, extents)
         found.append(domain)
-        presence[einsum.tensor] = _presence(facts, einsum, domain)
+        presence[einsum.tensor] = _presence(facts, einsum, present)
     return tuple(found)
 
 
@@ -89,44 +95,96 @@ def _extent(facts: Facts, einsum: Einsum, variable: str) -> Extent:
     return extent - einsum.indices[axis].offset + ONE
 
 
-def _domain(
-    facts: Facts,
-    number: int,
-    einsum: Einsum,
-    presence: Mapping[str, _Presence],
-    extents: tuple[tuple[str, Extent], ...],
-) -> Domain:
-    bounds: list[Affine] = []
-    choices: list[Choice] = []
-    opaque: list[frozenset[str]] = []
-    for part in conjuncts(einsum.where) if einsum.otherwise is None else ():
-        alternatives = _alternatives(part)
+@dataclass(slots=True)
+class _Constraints:
+    """Constraints that must hold together, in the form of a domain."""
+
+    bounds: list[Affine] = field(default_factory=list[Affine])
+    choices: list[Choice] = field(default_factory=list[Choice])
+    opaque: set[frozenset[str]] = field(default_factory=set[frozenset[str]])
+
+    def add_predicate(self, predicate: Predicate, *, is_negated: bool = False) -> None:
+        alternatives = _alternatives(predicate, is_negated=is_negated)
         if alternatives is None:
-            opaque.append(predicate_variables(part))
-        elif len(alternatives) == 1:
-            bounds += alternatives[0]
+            self.opaque.add(predicate_variables(predicate))
         else:
-            choices.append(alternatives)
-    for access in facts.accesses[number]:
-        dimensions = facts.cascade.tensor[access.tensor].dimensions
-        for index, position, dimension in zip(access.indices, access.positions, dimensions, strict=True):
-            if position.order is Order.TILES:
-                bounds.append(affine_constant(dimension.extent - ONE) - index)
-        inherited = presence.get(access.tensor, _Presence())
-        indices = {f"#{axis}": index for axis, index in enumerate(access.indices)}
-        bounds += (_substituted(bound, indices) for bound in inherited.bounds)
-        choices += (_substituted_choice(choice, indices) for choice in inherited.choices)
-        opaque += (frozenset(n for slot in slots for n in indices[slot].variables) for slots in inherited.opaque)
-    return Domain(extents, tuple(dict.fromkeys(bounds)), tuple(dict.fromkeys(choices)), frozenset(opaque))
+            self.add_choice(alternatives)
+
+    def add_choice(self, alternatives: Choice) -> None:
+        if len(alternatives) == 1:
+            self.bounds += alternatives[0]
+        else:
+            self.choices.append(alternatives)
+
+    def add_reads(self, facts: Facts, accesses: Iterable[Access], presence: Mapping[str, "_Presence"]) -> None:
+        """Add what reading elements takes: that the tensors have them."""
+        for access in accesses:
+            dimensions = facts.cascade.tensor[access.tensor].dimensions
+            for index, position, dimension in zip(access.indices, access.positions, dimensions, strict=True):
+                if position.order is Order.TILES:
+                    self.bounds.append(affine_constant(dimension.extent - ONE) - index)
+            inherited = presence.get(access.tensor, _Presence())
+            indices = {f"#{axis}": index for axis, index in enumerate(access.indices)}
+            self.bounds += (_substituted(bound, indices) for bound in inherited.bounds)
+            self.choices += (_substituted_choice(choice, indices) for choice in inherited.choices)
+            self.opaque |= {
+                frozenset(n for slot in slots for n in indices[slot].variables) for slots in inherited.opaque
+            }
+
+    def add(self, other: "_Constraints") -> None:
+        self.bounds += other.bounds
+        self.choices += other.choices
+        self.opaque |= other.opaque
+
+    def add_where(self, predicate: Predicate, other: "_Constraints") -> None:
+        """Add what must hold where a predicate does."""
+        alternatives = _alternatives(predicate, is_negated=True)
+        names = predicate_variables(predicate)
+        if alternatives is None:
+            bounds = {names | frozenset(bound.variables) for bound in other.bounds}
+            self.opaque |= bounds | {names | variables_of_choice(choice) for choice in other.choices}
+        else:
+            for choice in (*(((bound,),) for bound in other.bounds), *other.choices):
+                self.add_choice((*alternatives, *choice))
+        self.opaque |= {names | variables for variables in other.opaque}
+
+    def domain(self, extents: tuple[tuple[str, Extent], ...], otherwise: Domain | None = None) -> Domain:
+        bounds, choices = tuple(dict.fromkeys(self.bounds)), tuple(dict.fromkeys(self.choices))
+        return Domain(extents, bounds, choices, frozenset(self.opaque), otherwise)
 
 
-def _presence(facts: Facts, einsum: Einsum, domain: Domain) -> _Presence:
+def _domain(
+    facts: Facts, number: int, presence: Mapping[str, _Presence], extents: tuple[tuple[str, Extent], ...]
+) -> tuple[Domain, _Constraints]:
+    """Return where an Einsum evaluates its expression and its `else`, and what its points need to be present."""
+    einsum, accesses = facts.cascade.einsums[number], facts.accesses[number]
+    first, last = len(tuple(reads_of(einsum.expression))), len(einsum.reads)
+    yes, no, common = _Constraints(), _Constraints(), _Constraints()
+    yes.add_reads(facts, accesses[:first], presence)
+    no.add_reads(facts, accesses[first:last], presence)
+    common.add_reads(facts, accesses[last:], presence)
+    taken, other, present = _Constraints(), _Constraints(), _Constraints()
+    for constraints in (taken, other, present):
+        constraints.add(common)
+    for part in conjuncts(einsum.where):
+        taken.add_predicate(part)
+    taken.add(yes)
+    if einsum.where is None or einsum.otherwise is None:
+        return taken.domain(extents), taken
+    other.add_predicate(einsum.where, is_negated=True)
+    other.add(no)
+    present.add_where(einsum.where, yes)
+    present.add_where(Not(einsum.where), no)
+    return taken.domain(extents, other.domain(extents)), present
+
+
+def _presence(facts: Facts, einsum: Einsum, present: _Constraints) -> _Presence:
     """Return when elements of the result exist: where the constraints hold that no reduced variable takes part in."""
     tensor = facts.cascade.tensor[einsum.tensor]
     left = frozenset(einsum.left_variables)
-    bounds = [bound for bound in domain.bounds if left.issuperset(bound.variables)]
-    choices = [choice for choice in domain.choices if left >= variables_of_choice(choice)]
-    opaque = [names for names in domain.opaque if names <= left]
+    bounds = [bound for bound in dict.fromkeys(present.bounds) if left.issuperset(bound.variables)]
+    choices = [choice for choice in dict.fromkeys(present.choices) if left >= variables_of_choice(choice)]
+    opaque = [names for names in present.opaque if names <= left]
     if tensor.is_declared or tensor.generation_axis is not None:
         everything = frozenset(f"#{axis}" for axis in range(len(einsum.indices)))
         return _Presence(opaque=frozenset({everything} if bounds or choices or opaque else ()))

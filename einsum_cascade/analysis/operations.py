@@ -4,7 +4,7 @@ A map operator counts once per surviving point. A reduction counts once per surv
 combined with the identity, as a multiply-add does it. Writing, copying and comparing coordinates cost nothing here.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from einsum_cascade.analysis.counting import count_points
 from einsum_cascade.analysis.domain import Domain
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import Expr
-from einsum_cascade.cascade.ir import Apply, Einsum, walk
+from einsum_cascade.cascade.ir import Apply, Einsum, Expression, walk
 
 __all__ = ["OperationCount", "count_operations"]
 
@@ -47,20 +47,22 @@ def count_operations(facts: Facts, domains: tuple[Domain, ...]) -> tuple[Operati
     """Return the counts of every Einsum that applies any operator."""
     found: list[OperationCount] = []
     for einsum, domain in zip(facts.cascade.einsums, domains, strict=True):
-        applied = _applied(einsum)
-        if not applied:
-            continue
-        points = count_points(facts, domain)
-        found += (
-            OperationCount(str(einsum), einsum.tensor, name, cast(Any, points.points) * times, points.is_exact)
-            for name, times in applied.items()
-        )
+        counts: defaultdict[str, Any] = defaultdict(int)
+        is_exact = True
+        for expression, where in ((einsum.expression, domain), (einsum.otherwise, domain.otherwise)):
+            if expression is None or where is None or not (applied := _applied(einsum, expression)):
+                continue
+            points = count_points(facts, where)
+            is_exact = is_exact and points.is_exact
+            for name, times in applied.items():
+                counts[name] += cast(Any, points.points) * times
+        found += (OperationCount(str(einsum), einsum.tensor, name, n, is_exact) for name, n in counts.items())
     return tuple(found)
 
 
-def _applied(einsum: Einsum) -> Counter[str]:
+def _applied(einsum: Einsum, expression: Expression) -> Counter[str]:
     """Count the operators that one point applies."""
-    counts = Counter(node.operator.name for node in walk(einsum.expression) if isinstance(node, Apply))
+    counts = Counter(node.operator.name for node in walk(expression) if isinstance(node, Apply))
     if einsum.reduction is not None:
         counts[einsum.reduction.operator.name] += 1
     return counts

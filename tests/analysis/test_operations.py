@@ -95,6 +95,37 @@ def test_a_recurrence_that_steps_by_two_has_fewer_points() -> None:
     assert counts["F[n + 2]", "+"] == "N - 1"
 
 
+def test_an_else_and_its_expression_are_counted_apart(seed: int) -> None:
+    """Where the filter fails, nothing that the expression reads matters: absences neither count nor spread."""
+    for number in range(random_count(300)):
+        rng = np.random.default_rng([seed, number])
+        names = list(RANKS)[: int(rng.integers(1, 4))]
+        absent, condition, other = (random_filter(rng, names) for _ in range(3))
+        extents = {RANKS[name]: int(rng.integers(0, 7)) for name in names}
+        plain, indices = ", ".join(names), ", ".join(f"{name}:{RANKS[name]}" for name in names)
+        condition = condition or f"{names[0]} < 3"
+        text = f"""
+            rank {", ".join(extents)}
+            input X[{indices}]
+            A[{plain}] = exp(X[{plain}]){f" where {absent}" if absent else ""}
+            B[{plain}] = log(X[{plain}]){f" where {other}" if other else ""}
+            Y[{plain}] = sin(A[{plain}]) where {condition} else cos(B[{plain}])
+            S[] = sum[{plain}](Y[{plain}])
+            output S
+        """
+        expression = f"({condition}) and ({absent or True})"
+        otherwise = f"(not ({condition})) and ({other or True})"
+        wanted = {
+            "exp": points(names, extents, absent),
+            "log": points(names, extents, other),
+            "sin": points(names, extents, expression),
+            "cos": points(names, extents, otherwise),
+            "+": points(names, extents, f"{expression} or {otherwise}"),
+        }
+        found = {o.operator: evaluate(o.count, extents) for o in analyse(parse(text)).operations if o.is_exact}
+        assert found == wanted, f"case {number} of seed {seed}: {extents}\n{text}"
+
+
 def test_else_gives_every_point_a_value() -> None:
     """Points with the value of else are present: a later sum sees all of them."""
     text = "rank M\ninput X[m:M]\nY[m] = exp(X[m]) where m < 3 else 0\nS[] = sum[m](Y[m])\noutput S"
