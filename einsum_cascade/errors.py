@@ -9,11 +9,16 @@ from dataclasses import dataclass
 
 __all__ = [
     "AnalysisError",
+    "ArchitectureError",
     "CascadeError",
     "CheckError",
     "Diagnostic",
     "EvaluationError",
+    "IllegalMappingError",
+    "InfeasibleMappingError",
+    "MappingError",
     "ParseError",
+    "ScheduleError",
     "SourceError",
     "Span",
     "ToolError",
@@ -106,6 +111,36 @@ class UsageError(CascadeError):
 
 class AnalysisError(CascadeError):
     """An analysis was asked something that the cascade has no answer to."""
+
+
+class ArchitectureError(SourceError):
+    """An architecture breaks a rule, in its file or in Python."""
+
+
+class MappingError(CascadeError):
+    """A mapping cannot be used."""
+
+
+class IllegalMappingError(MappingError):
+    """A mapping contradicts the cascade or the architecture."""
+
+    def __init__(self, violations: Sequence[str]) -> None:
+        """Keep every sentence that says what must hold and does not."""
+        self.violations = tuple(violations)
+        super().__init__("\n".join(self.violations))
+
+
+class InfeasibleMappingError(MappingError):
+    """A mapping is legal, but demands more than the architecture has."""
+
+    def __init__(self, reasons: Sequence[object]) -> None:
+        """Keep every demand that exceeds its bound."""
+        self.reasons = tuple(reasons)
+        super().__init__("\n".join(map(str, self.reasons)))
+
+
+class ScheduleError(CascadeError):
+    """A graph of operations has no schedule, or a schedule breaks a rule."""
 
 
 class ToolError(CascadeError):

@@ -1,0 +1,208 @@
+"""The architecture: memory levels from the outermost to the innermost, engines, and what an action costs.
+
+Values only; `arch.checker` is the way from raw values to these, `arch.codec` the way from and to files.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+__all__ = ["Architecture", "Component", "Engine", "Link", "Memory", "Operation", "RegisterFile"]
+
+type Link = str
+"""What neighbouring PEs can do along a row or a column: `broadcast`, `reduce` or `shift`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A functional unit.
+
+    Parameters
+    ----------
+    name
+        What actions are counted under, such as `mac`.
+    energy_pj
+        Energy of one action.
+    area_um2
+        Area of one unit.
+    source
+        Where the figures are from.
+
+    """
+
+    name: str
+    energy_pj: float
+    area_um2: float
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an engine can do at one point.
+
+    Parameters
+    ----------
+    name
+        The operator: one of the registry such as `max` or `expsub`, or `mac` for a product that is added to a sum.
+    interval_cycles
+        Issue slots that one application takes in a PE.
+    latency_cycles
+        Cycles until the result can be used.
+    components
+        Actions that one application makes, by component.
+
+    """
+
+    name: str
+    interval_cycles: int
+    latency_cycles: int
+    components: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterFile:
+    """The register file of one PE.
+
+    Parameters
+    ----------
+    words, word_bits
+        Its depth and width.
+    read_pj, write_pj
+        Energy per word.
+    area_um2
+        Area of one.
+
+    """
+
+    words: int
+    word_bits: int
+    read_pj: float
+    write_pj: float
+    area_um2: float
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory level.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    capacity_bytes
+        What one instance holds; None if it is not limited.
+    access_bits
+        Width of one access.
+    read_bytes_per_s, write_bytes_per_s
+        Bandwidth of one instance; None if it is not limited. Where `is_shared`, reads and writes share the first one.
+    is_shared
+        Whether reads and writes use the same port.
+    instances
+        How many there are.
+    read_pj, write_pj
+        Energy per access.
+    area_um2
+        Area of one instance; None if it is not known, or off the chip.
+
+    """
+
+    name: str
+    capacity_bytes: int | None
+    access_bits: int
+    read_bytes_per_s: Fraction | None
+    write_bytes_per_s: Fraction | None
+    is_shared: bool
+    instances: int
+    read_pj: float
+    write_pj: float
+    area_um2: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An array of PEs that work in step: a 2D array, or a row of them.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    rows, columns
+        Its shape.
+    operations
+        What a PE can do.
+    registers
+        The register file of a PE.
+    contexts
+        Tiles whose scores a PE can hold in flight; None if it is not limited.
+    along_rows, along_columns
+        What a row and what a column can do: `broadcast`, `reduce`, `shift`.
+
+    """
+
+    name: str
+    rows: int
+    columns: int
+    operations: tuple[Operation, ...]
+    registers: RegisterFile
+    contexts: int | None
+    along_rows: frozenset[Link]
+    along_columns: frozenset[Link]
+
+    @property
+    def pes(self) -> int:
+        """Number of PEs."""
+        return self.rows * self.columns
+
+    def operation(self, name: str) -> Operation | None:
+        """Return an operation by name; None if the engine cannot do it."""
+        return next((operation for operation in self.operations if operation.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A machine.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    clock_hz
+        The clock of all engines.
+    word_bits
+        Width of an operand.
+    memories
+        The levels, the outermost (DRAM) first.
+    engines
+        The engines, which all read and write the innermost memory.
+    components
+        The functional units.
+    source
+        What it is after.
+
+    """
+
+    name: str
+    clock_hz: int
+    word_bits: int
+    memories: tuple[Memory, ...]
+    engines: tuple[Engine, ...]
+    components: tuple[Component, ...]
+    source: str = ""
+
+    @property
+    def word_bytes(self) -> Fraction:
+        """Bytes of an operand."""
+        return Fraction(self.word_bits, 8)
+
+    def memory(self, name: str) -> Memory | None:
+        """Return a memory level by name; None if there is none such."""
+        return next((memory for memory in self.memories if memory.name == name), None)
+
+    def engine(self, name: str) -> Engine | None:
+        """Return an engine by name; None if there is none such."""
+        return next((engine for engine in self.engines if engine.name == name), None)
+
+    def component(self, name: str) -> Component | None:
+        """Return a component by name; None if there is none such."""
+        return next((component for component in self.components if component.name == name), None)
