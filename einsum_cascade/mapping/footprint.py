@@ -1,0 +1,141 @@
+"""How many elements of a tensor a piece of the iteration space touches.
+
+Every number may be an integer or an array of them, one entry per candidate mapping. Filters are not looked at: a masked
+element counts like any other.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import gcd
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.mapping.workload import Access, Part
+
+__all__ = ["Count", "Footprint", "footprint_of"]
+
+type Count = int | NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Coordinates:
+    """A variable as part of a range: `min(ceil(range / unit), limit)` coordinates."""
+
+    range: str
+    unit: int
+    limit: int
+
+    def count(self, sizes: Mapping[str, Count]) -> Count:
+        return cast(Count, np.minimum(-(-cast(Any, sizes[self.range]) // self.unit), self.limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """A product of counts.
+
+    Parameters
+    ----------
+    units
+        By range: coordinates of the range that one element covers, where all outer parts of the range are indices.
+    singles
+        Variables that stand for themselves.
+    sums
+        Indices of several variables: each with its stride.
+
+    """
+
+    units: tuple[tuple[str, int], ...]
+    singles: tuple[_Coordinates, ...]
+    sums: tuple[tuple[tuple[_Coordinates, int], ...], ...]
+
+    def elements(self, sizes: Mapping[str, Count]) -> Count:
+        """Return the number of elements touched when every range covers so many coordinates."""
+        total: Any = 1
+        for name, unit in self.units:
+            total = total * -(-cast(Any, sizes[name]) // unit)
+        for single in self.singles:
+            total = total * single.count(sizes)
+        for terms in self.sums:
+            total = total * _sums([(coordinates.count(sizes), stride) for coordinates, stride in terms])
+        return total
+
+
+def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str, int]) -> Footprint:
+    """Return the footprint of an access.
+
+    Parameters
+    ----------
+    access
+        The indices.
+    parts
+        What range each variable belongs to.
+    extents
+        Of all ranks.
+
+    """
+    alone: set[str] = {index.variables[0] for index in access.indices if len(index.variables) == 1}
+    sums: list[tuple[tuple[str, int], ...]] = []
+    for index in sorted(access.indices, key=lambda index: len(index.variables)):
+        names = frozenset(index.variables) - alone
+        if len(index.variables) < 2 or not names:
+            continue
+        if len(names) == 1 or _is_partition(index, parts, names, extents):
+            alone |= names
+        else:
+            sums.append(tuple((name, abs(index.coefficient(name).evaluate(extents))) for name in sorted(names)))
+    units, singles = _grouped(alone, parts, extents)
+    terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
+    return Footprint(units, singles, terms)
+
+
+def _is_partition(index: Affine, parts: Mapping[str, Part], names: frozenset[str], extents: Mapping[str, int]) -> bool:
+    """Tell whether an index numbers the coordinates of one range, so that no two points share an element."""
+    ranges = {parts[name].range for name in names}
+    strides = all(index.coefficient(name).evaluate(extents) == parts[name].unit.evaluate(extents) for name in names)
+    return len(ranges) == 1 and strides
+
+
+def _coordinates(part: Part, extents: Mapping[str, int]) -> _Coordinates:
+    return _Coordinates(part.range, part.unit.evaluate(extents), part.limit.evaluate(extents))
+
+
+def _grouped(
+    names: Iterable[str], parts: Mapping[str, Part], extents: Mapping[str, int]
+) -> tuple[tuple[tuple[str, int], ...], tuple[_Coordinates, ...]]:
+    """Join variables that are the outer parts of one range, down to some unit."""
+    by_range: dict[str, set[Part]] = {}
+    for name in names:
+        by_range.setdefault(parts[name].range, set()).add(parts[name])
+    units: list[tuple[str, int]] = []
+    singles: list[_Coordinates] = []
+    for range_, own in sorted(by_range.items()):
+        outer_first = sorted({p for p in parts.values() if p.range == range_}, key=lambda p: -p.unit.evaluate(extents))
+        prefix = [part for at, part in enumerate(outer_first) if own.issuperset(outer_first[: at + 1])]
+        if prefix:
+            units.append((range_, prefix[-1].unit.evaluate(extents)))
+        rest = sorted((_coordinates(part, extents) for part in own.difference(prefix)), key=lambda c: c.unit)
+        singles += rest
+    return tuple(units), tuple(singles)
+
+
+def _sums(terms: list[tuple[Count, int]]) -> Count:
+    """Return how many values a sum of strided coordinates takes."""
+    terms = sorted(terms, key=lambda term: term[1])
+    if len(terms) == 2:
+        (first, a), (second, b) = terms
+        a, b = a // gcd(a, b), b // gcd(a, b)
+        shared = np.maximum(cast(Any, first) - b, 0) * np.maximum(cast(Any, second) - a, 0)
+        return cast(Any, first) * second - shared
+    counts = np.broadcast_arrays(*(count for count, _ in terms))
+    strides = [stride for _, stride in terms]
+    values = [_distinct([int(c) for c in own], strides) for own in zip(*(c.ravel() for c in counts), strict=True)]
+    return cast(Count, np.array(values, np.int64).reshape(counts[0].shape)[()])
+
+
+def _distinct(counts: list[int], strides: list[int]) -> int:
+    """Count the values of a sum of three or more strided coordinates one by one."""
+    return len({sum(c * s for c, s in zip(at, strides, strict=True)) for at in product(*map(range, counts))})

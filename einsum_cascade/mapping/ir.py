@@ -1,0 +1,155 @@
+"""The mapping: a tree of loops, of tensors kept at levels, and of Einsums bound to engines.
+
+A block is a run of steps with something inside: `for p by 256: keep K, V in buffer: for m0 on rows: ...`. What several
+Einsums share stands above them; a path from the root to an Einsum is its loop nest, from the outermost memory inwards.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent
+
+__all__ = ["Axis", "Block", "Compute", "Keep", "Loop", "Mapping", "Order", "Step", "leaves", "paths"]
+
+type Axis = Literal["rows", "columns"]
+type Order = Literal["sequence", "overlap", "lock-step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A loop over tiles of a rank variable.
+
+    Parameters
+    ----------
+    variable
+        The rank variable of the cascade.
+    tile
+        Coordinates that one iteration covers; an expression over extents and parameters. The last may cover fewer.
+    axis
+        The dimension of the engine that the iterations are spread over; None for a loop in time.
+
+    """
+
+    variable: str
+    tile: Extent = ONE
+    axis: Axis | None = None
+
+    def __str__(self) -> str:
+        by = "" if self.tile == ONE else f" by {self.tile}"
+        return f"for {self.variable}{by}" + (f" on {self.axis}" if self.axis else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Tensors whose tiles a level holds while what is inside runs.
+
+    Parameters
+    ----------
+    level
+        A memory of the architecture, or an engine, whose register files are meant.
+    tensors
+        The tensors.
+    copies
+        Tiles of each that are held at once: 2 for double buffering.
+
+    """
+
+    level: str
+    tensors: tuple[str, ...]
+    copies: int = 1
+
+    def __str__(self) -> str:
+        times = f" x{self.copies}" if self.copies != 1 else ""
+        return f"keep {', '.join(self.tensors)} in {self.level}{times}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """An Einsum, bound to an engine.
+
+    Parameters
+    ----------
+    task
+        The tensor that the Einsum defines; of several equations of a tensor `T`, `T#2` is the second.
+    engine
+        Where it runs.
+    stage
+        The lock-step stage that it belongs to, counted from 1; 0 where the schedule decides.
+    overhead_cycles
+        Cycles that each run of the innermost tile takes beyond its operations, such as filling and draining an array.
+
+    """
+
+    task: str
+    engine: str
+    stage: int = 0
+    overhead_cycles: Extent = field(default=ZERO)
+
+    def __str__(self) -> str:
+        return f"{self.task} on {self.engine}"
+
+
+type Step = Loop | Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Steps, outermost first, and what runs inside.
+
+    Parameters
+    ----------
+    steps
+        Loops, and tensors that are kept.
+    body
+        What runs inside, in order.
+    order
+        Whether the parts of the body follow one another, overlap across iterations as far as dependences and engines
+        allow, or start together in stages.
+
+    """
+
+    steps: tuple[Step, ...]
+    body: "tuple[Block | Compute, ...]"
+    order: Order = "sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A mapping of a cascade.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    root
+        The tree.
+    parameters
+        Names in tile sizes that are no ranks, with their values.
+    word_bits
+        Widths of tensors that are not the architecture's.
+
+    """
+
+    name: str
+    root: Block
+    parameters: tuple[tuple[str, int], ...] = ()
+    word_bits: tuple[tuple[str, int], ...] = ()
+
+
+def leaves(node: Block | Compute) -> Iterator[Compute]:
+    """Yield every Einsum of a tree, in order."""
+    if isinstance(node, Compute):
+        yield node
+    else:
+        for part in node.body:
+            yield from leaves(part)
+
+
+def paths(node: Block | Compute, above: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Compute]]:
+    """Yield every Einsum of a tree with the steps from the root to it."""
+    if isinstance(node, Compute):
+        yield above, node
+    else:
+        for part in node.body:
+            yield from paths(part, (*above, *node.steps))
