@@ -31,7 +31,7 @@ def shared_axes(architecture, kind):
 
 @pytest.mark.parametrize("name", CASES)
 def test_counts_equal_those_of_a_walk(name: str, seed: int) -> None:
-    """Tiles that do not divide their range, halos, tails, multicast and spatial reduction included: equal, not close."""
+    """Ragged tiles, halos, tails, multicast and spatial reduction included: equal, not close."""
     case = CASES[name]
     for number in range(random_count(350)):
         rng = np.random.default_rng([seed, number])

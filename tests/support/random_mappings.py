@@ -158,10 +158,7 @@ def random_mapping(rng, case, extents):
         return _fused(rng, case, extents)
     ((name, task),) = case.tasks.items()
     names = task["variables"]
-    if case.tail:
-        loops = _tailed(rng, case, names, extents)
-    else:
-        loops = _loops(rng, names, extents, 3)
+    loops = _tailed(rng, case, names, extents) if case.tail else _loops(rng, names, extents, 3)
     steps = _with_keeps(rng, _spread(rng, loops), case.kept, ("buffer", "pes"))
     return Mapping("random", Block(tuple(steps), (Compute(name, "pes"),)))
 
