@@ -1,0 +1,9 @@
+"""The published evaluation of FuseMax, row by row from its rules, and what an honest accounting changes.
+
+The rest of the package is physically honest; what is peculiar to one paper is here and nowhere else.
+"""
+
+from einsum_cascade.reproduction.evaluation import Evaluation, reproduce_fusemax
+from einsum_cascade.reproduction.published import QUIRKS, Quirk
+
+__all__ = ["QUIRKS", "Evaluation", "Quirk", "reproduce_fusemax"]

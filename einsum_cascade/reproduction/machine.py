@@ -1,0 +1,155 @@
+"""The two machines of the evaluation, and how work on them becomes a row."""
+
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cache
+
+from einsum_cascade.arch import load_architecture
+from einsum_cascade.arch.ir import Architecture, Engine, Memory
+from einsum_cascade.reproduction.published import PES, QUIRKS
+from einsum_cascade.reproduction.workloads import Workload
+
+__all__ = ["Machine", "Row", "Work", "machine_of"]
+
+type Number = int | Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the evaluation's table of attention.
+
+    Parameters
+    ----------
+    configuration, model, seq
+        Which row.
+    traffic_bytes
+        To and from DRAM.
+    latency_s, energy_pj
+        Of one layer's attention for the whole batch.
+    util_2d, util_1d
+        Utilisation of the arrays.
+
+    """
+
+    configuration: str
+    model: str
+    seq: str
+    traffic_bytes: float
+    latency_s: float
+    energy_pj: float
+    util_2d: float
+    util_1d: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a configuration does for a workload, all heads together.
+
+    Parameters
+    ----------
+    phases
+        Cycles and DRAM words of each part; the parts follow one another, and a part is bound by either.
+    busy_2d, busy_1d
+        Cycles of the arrays, times the fraction of PEs in use.
+    actions
+        By component.
+    rows_read, rows_written
+        Rows of the buffer.
+    steps_2d
+        Multiply-add steps whose three operands pass through the register file of a PE of the 2D array.
+    vector_pj
+        Register file of one PE of the 1D array, and vectors of one row.
+
+    """
+
+    phases: tuple[tuple[Number, Number], ...]
+    busy_2d: Number
+    busy_1d: Number
+    actions: Mapping[str, int]
+    rows_read: Number
+    rows_written: Number
+    steps_2d: Number
+    vector_pj: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """An architecture, read for this evaluation, and the quirks that are on."""
+
+    architecture: Architecture
+    quirks: frozenset[str] = field(default=frozenset(QUIRKS))
+
+    @property
+    def dram(self) -> Memory:
+        """The outermost memory."""
+        return self.architecture.memories[0]
+
+    @property
+    def buffer(self) -> Memory:
+        """The global buffer."""
+        return self.architecture.memories[-1]
+
+    @property
+    def capacity_words(self) -> int:
+        """Words that the buffer holds."""
+        assert self.buffer.capacity_bytes is not None
+        return int(self.buffer.capacity_bytes / self.architecture.word_bytes)
+
+    def has(self, quirk: str) -> bool:
+        """Tell whether a quirk is on."""
+        return quirk in self.quirks
+
+    def seconds(self, phases: Iterable[tuple[Number, Number]]) -> float:
+        """Return the time of phases that follow one another, each bound by its cycles or by DRAM."""
+        clock, word_bytes = self.architecture.clock_hz, self.architecture.word_bytes
+        bandwidth = self.dram.read_bytes_per_s
+        assert bandwidth is not None
+        return sum(max(float(cycles) / clock, float(words * word_bytes / bandwidth)) for cycles, words in phases)
+
+    def row(self, configuration: str, workload: Workload, work: Work) -> Row:
+        """Return the row of a configuration."""
+        latency = self.seconds(work.phases)
+        cycles = latency * self.architecture.clock_hz
+        words = sum(words for _, words in work.phases)
+        traffic = float(words * self.architecture.word_bytes)
+        utilisation = float(work.busy_2d) / cycles, float(work.busy_1d) / cycles
+        return Row(configuration, workload.model.name, workload.seq, traffic, latency, self.energy_pj(work), *utilisation)
+
+    def energy_pj(self, work: Work) -> float:
+        """Return the energy of work."""
+        words = float(sum(words for _, words in work.phases))
+        per_access = self.dram.access_bits / self.architecture.word_bits
+        actions = sum(self._action_pj(name) * count for name, count in work.actions.items())
+        buffer = float(work.rows_read) * self.buffer.read_pj + float(work.rows_written) * self.buffer.write_pj
+        return words / per_access * self.dram.read_pj + buffer + actions + self._register_pj(work)
+
+    def _action_pj(self, name: str) -> float:
+        component = self.architecture.component(name)
+        assert component is not None, name
+        return component.energy_pj
+
+    def _register_pj(self, work: Work) -> float:
+        registers = self.engine("2d").registers
+        array_pj = 3 * (registers.read_pj + registers.write_pj) * float(work.steps_2d)
+        if self.has("one-register-file"):
+            return array_pj + work.vector_pj
+        return array_pj * PES * PES + work.vector_pj * PES
+
+    def engine(self, name: str) -> Engine:
+        """Return an engine that the machine has."""
+        engine = self.architecture.engine(name)
+        assert engine is not None, name
+        return engine
+
+
+@cache
+def machine_of(name: str, quirks: frozenset[str]) -> Machine:
+    """Return a machine of the evaluation by the name of its architecture."""
+    architecture = load_architecture(name)
+    if name == "flat-cloud" and "costly-buffer" not in quirks:
+        like = load_architecture("fusemax-cloud").memories[-1]
+        buffer = replace(architecture.memories[-1], read_pj=like.read_pj, write_pj=like.write_pj)
+        architecture = replace(architecture, memories=(*architecture.memories[:-1], buffer))
+    return Machine(architecture, quirks)
