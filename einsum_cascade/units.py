@@ -118,9 +118,7 @@ RATE = Quantity("a bandwidth", "B/s", {f"{unit}/s": size for unit, size in BYTES
 """Bandwidths, in bytes a second."""
 FREQUENCY = Quantity("a frequency", "Hz", _prefixed("Hz", binary=False), "940 MHz", is_whole=True)
 """Clocks, in cycles a second."""
-ENERGY = Quantity(
-    "an energy", "pJ", {"fJ": Fraction(1, 1000), "pJ": Fraction(1), "nJ": Fraction(1000)}, "249.6 pJ"
-)
+ENERGY = Quantity("an energy", "pJ", {"fJ": Fraction(1, 1000), "pJ": Fraction(1), "nJ": Fraction(1000)}, "249.6 pJ")
 """Energies, in picojoules."""
 AREA = Quantity("an area", "um2", {"um2": Fraction(1), "mm2": Fraction(10**6)}, "1545 um2")
 """Areas, in square micrometres."""

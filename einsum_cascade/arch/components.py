@@ -117,7 +117,9 @@ def register_file_energies(words: int) -> Energies:
     # Ends of the published line: 2 address bits (4 words) and 5 (32 words), 0.00402 pJ apart for each bit.
     read, write = 2.182395 + 0.00402 * (bits - 2), 1.894395 + 0.00402 * (bits - 2)
     known = words in REGISTER_FILE_DEPTHS
-    rule = "not published: extended from 4 to 32 words of " if words > max(REGISTER_FILE_DEPTHS) else "between words of "
+    rule = (
+        "not published: extended from 4 to 32 words of " if words > max(REGISTER_FILE_DEPTHS) else "between words of "
+    )
     return Energies(round(read, 6), round(write, 6), CITATION if known else f"{rule}{CITATION}, along address bits")
 
 
@@ -134,7 +136,7 @@ def register_file_area_um2(words: int) -> float:
     Examples
     --------
     >>> round(register_file_area_um2(12), 2)
-    16837.5
+    16837.58
 
     """
     return (5.98 * 32 + 71) * max(64, words) + 2 * 5.81742 * _address_bits(words)

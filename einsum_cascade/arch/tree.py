@@ -127,7 +127,9 @@ class _Walk:
         is_plain = isinstance(node, ScalarNode) and node.anchor is None
         start, end = int(node.start_mark.index), int(node.end_mark.index)
         # A block is told by its key: its text is not on one line.
-        self.places[path] = _Place(key or span, span if isinstance(node, ScalarNode) else key or span, start, end, is_plain)
+        self.places[path] = _Place(
+            key or span, span if isinstance(node, ScalarNode) else key or span, start, end, is_plain
+        )
         self.around.append(node)
         try:
             return self.content(node, path)
@@ -153,7 +155,9 @@ class _Walk:
                 self.report("a key must be a text on one line", span)
             elif name in result:
                 line = self.places[(*path, name)].key.line
-                self.report(f"key {name!r} must appear once, but is on line {line} already; remove one of the two", span)
+                self.report(
+                    f"key {name!r} must appear once, but is on line {line} already; remove one of the two", span
+                )
             else:
                 result[name] = self.value(value, (*path, name), span)
         return result
