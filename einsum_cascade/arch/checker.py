@@ -10,18 +10,19 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Link, Memory, Operation, RegisterFile
 from einsum_cascade.arch.reader import did_you_mean, owner
 from einsum_cascade.arch.schema import HOLE
-from einsum_cascade.arch.tree import Path
+from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
 
 __all__ = ["check"]
 
-type Locate = Callable[[Path, bool], Span]
+type Locate = Callable[[TreePath, bool], Span]
 """Finds the place of a value, or of its key."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
@@ -58,8 +59,10 @@ def check(architecture: Architecture, locate: Locate | None = None, found: Seque
 
 
 def _caller() -> Span:
-    """Return the line that called `check`."""
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - inspect.currentframe may return None
+    """Return the line of the user's code: the innermost frame outside this package."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - inspect.currentframe may return None
+    while frame.f_back is not None and Path(frame.f_code.co_filename).parent == Path(__file__).parent:
+        frame = frame.f_back
     file = frame.f_code.co_filename
     return Span(file, frame.f_lineno, text=linecache.getline(file, frame.f_lineno).rstrip("\n"))
 
@@ -70,7 +73,7 @@ class _Rules:
     def __init__(self, locate: Locate, diagnostics: list[Diagnostic]) -> None:
         self.locate, self.diagnostics = locate, diagnostics
 
-    def report(self, message: str, path: Path, *, key: bool = False) -> None:
+    def report(self, message: str, path: TreePath, *, key: bool = False) -> None:
         self.diagnostics.append(Diagnostic(message, self.locate(path, key)))
 
     def architecture(self, it: Architecture) -> None:
@@ -84,7 +87,7 @@ class _Rules:
         for component in self.unique(it.components, ("components",)):
             self.component(component, ("components", component.name))
 
-    def memory(self, it: Memory, path: Path, word_bits: int) -> None:
+    def memory(self, it: Memory, path: TreePath, word_bits: int) -> None:
         self.name(it.name, path, "a memory level")
         self.positive(it.capacity_bytes, (*path, "capacity"), "B")
         self.positive(it.access_bits, (*path, "access"), "b")
@@ -103,7 +106,7 @@ class _Rules:
             message = f"an access of {owner(path)} must hold whole words of {word_bits} b, unlike {it.access_bits} b"
             self.report(message, (*path, "access"))
 
-    def rows(self, it: Memory, path: Path) -> None:
+    def rows(self, it: Memory, path: TreePath) -> None:
         capacity = it.capacity_bytes
         if capacity is None or not self.can_divide(capacity, it.access_bits) or 8 * capacity % it.access_bits == 0:
             return
@@ -111,7 +114,7 @@ class _Rules:
         near = math.lcm(8, it.access_bits) // 8
         self.report(f"{message}; the next capacity is {-(-capacity // near) * near} B", (*path, "capacity"))
 
-    def engine(self, it: Engine, path: Path, components: Iterable[Component]) -> None:
+    def engine(self, it: Engine, path: TreePath, components: Iterable[Component]) -> None:
         self.name(it.name, path, "an engine")
         self.positive(it.rows, (*path, "rows"))
         self.positive(it.columns, (*path, "columns"))
@@ -123,13 +126,13 @@ class _Rules:
         for operation in self.several(it.operations, (*path, "operations"), "operation", f" of {owner(path)}"):
             self.operation(operation, (*path, "operations", operation.name), components)
 
-    def registers(self, it: RegisterFile, path: Path) -> None:
+    def registers(self, it: RegisterFile, path: TreePath) -> None:
         self.positive(it.words, (*path, "words"))
         self.positive(it.word_bits, (*path, "word"), "b")
         self.energies(it, path)
         self.cost(it.area_um2, (*path, "area"), "um2")
 
-    def operation(self, it: Operation, path: Path, components: Iterable[Component]) -> None:
+    def operation(self, it: Operation, path: TreePath, components: Iterable[Component]) -> None:
         if it.name not in OPERATORS and it.name != "mac":
             hint = f"; did you mean {_SIGNS[it.name]!r}?" if it.name in _SIGNS else did_you_mean(it.name, _operators())
             message = f"{owner(path)} must be 'mac' or an operator of the registry, unlike {it.name!r}"
@@ -153,16 +156,16 @@ class _Rules:
                 f"{owner(path)} must name component {name!r} once, with a count", (*path, "components"), key=True
             )
 
-    def component(self, it: Component, path: Path) -> None:
+    def component(self, it: Component, path: TreePath) -> None:
         self.name(it.name, path, "a component")
         self.cost(it.energy_pj, (*path, "energy"), "pJ")
         self.cost(it.area_um2, (*path, "area"), "um2")
 
-    def energies(self, it: Memory | RegisterFile, path: Path) -> None:
+    def energies(self, it: Memory | RegisterFile, path: TreePath) -> None:
         self.cost(it.read_pj, (*path, "read_energy"), "pJ")
         self.cost(it.write_pj, (*path, "write_energy"), "pJ")
 
-    def links(self, links: Iterable[str], path: Path) -> None:
+    def links(self, links: Iterable[str], path: TreePath) -> None:
         if links is HOLE:
             return
         known = get_args(Link.__value__)
@@ -170,13 +173,13 @@ class _Rules:
             self.report(f"{owner(path)} must be of {', '.join(map(repr, known))}, unlike {link!r}", path, key=True)
 
     def several[T: (Memory, Engine, Operation)](
-        self, items: Sequence[T], path: Path, noun: str, of: str = ""
+        self, items: Sequence[T], path: TreePath, noun: str, of: str = ""
     ) -> Sequence[T]:
         if items is not HOLE and not items:
             self.report(f"there must be at least one {noun}{of or ' of the architecture'}", path, key=True)
         return self.unique(items, path)
 
-    def unique[T: (Memory, Engine, Operation, Component)](self, items: Sequence[T], path: Path) -> Sequence[T]:
+    def unique[T: (Memory, Engine, Operation, Component)](self, items: Sequence[T], path: TreePath) -> Sequence[T]:
         if items is HOLE:
             return ()
         for name in _repeated(item.name for item in items):
@@ -185,19 +188,19 @@ class _Rules:
             )
         return items
 
-    def name(self, name: str, path: Path, noun: str) -> None:
+    def name(self, name: str, path: TreePath, noun: str) -> None:
         if name is not HOLE and not _NAME.fullmatch(name):
             rule = "must be letters, digits, '_', '-' and '.', and start with a letter or a digit"
             self.report(f"the name of {noun} {rule}, unlike {name!r}", path, key=path != ("name",))
 
-    def positive(self, value: Any, path: Path, unit: str = "") -> None:
+    def positive(self, value: Any, path: TreePath, unit: str = "") -> None:
         if value is not None and value is not HOLE and value <= 0:
             shown = f"{value} {unit}".rstrip()
             self.report(
                 f"{path[-1]!r} of {owner(path[:-1])} must be above 0{f' {unit}' if unit else ''}, not {shown}", path
             )
 
-    def cost(self, value: float | None, path: Path, unit: Literal["pJ", "um2"]) -> None:
+    def cost(self, value: float | None, path: TreePath, unit: Literal["pJ", "um2"]) -> None:
         if value is not None and value is not HOLE and not (math.isfinite(value) and value >= 0):
             message = f"{path[-1]!r} of {owner(path[:-1])} must be a finite number of {unit} from 0 up, not {value!r}"
             self.report(message, path)

@@ -33,7 +33,7 @@ def read_architecture(path: str | PathLike[str]) -> Architecture:
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
         message = f"an architecture file must be a text that can be read, but {said}"
-        raise ArchitectureError([Diagnostic(message, Span(str(path), 1))]) from error
+        raise ArchitectureError([Diagnostic(message, Span(str(path), 0))]) from error
     return parse_architecture(text, str(path))
 
 

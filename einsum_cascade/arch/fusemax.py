@@ -1,7 +1,7 @@
 """The family `fusemax-NxN`: a square array with a vector row, for every N, as the RTL builds it.
 
-It has FuseMax's arrays at any size. It differs from the published machine (`fusemax-cloud`) in that every PE has as many
-contexts as the interval needs, the running state of the vector row is in fp32, and the buffer has a bandwidth.
+It has FuseMax's arrays at any size. It differs from the published machine (`fusemax-cloud`) in that every PE has as
+many contexts as the interval needs, the running state of the vector row is in fp32, and the buffer has a bandwidth.
 
 References
 ----------
@@ -77,8 +77,10 @@ def fusemax(
 
     Raises
     ------
+    ValueError
+        A size that contexts and registers are worked out from is not above 0.
     ArchitectureError
-        A size is not above 0, or the sizes do not fit together.
+        The sizes do not fit together.
 
     Examples
     --------
