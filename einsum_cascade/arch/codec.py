@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 
 from einsum_cascade.arch.checker import check
+from einsum_cascade.arch.draft import read_draft
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
-from einsum_cascade.arch.reader import read_draft
 from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.arch.tree import read_tree
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span

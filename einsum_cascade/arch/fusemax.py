@@ -20,7 +20,7 @@ from einsum_cascade.arch.components import (
     register_file_energies,
     scaled_memory,
 )
-from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
+from einsum_cascade.arch.ir import Architecture, Engine, Link, Memory, Operation, RegisterFile
 
 __all__ = ["contexts_for", "fusemax"]
 
@@ -178,7 +178,8 @@ def _registers(words: int) -> RegisterFile:
 
 def _array(n: int, operations: tuple[Operation, ...], contexts: int, registers: RegisterFile) -> Engine:
     # Operands pass to the right, state passes down and is combined on its way.
-    right, down = frozenset({"broadcast", "shift"}), frozenset({"broadcast", "reduce", "shift"})
+    right: frozenset[Link] = frozenset({"broadcast", "shift"})
+    down: frozenset[Link] = frozenset({"broadcast", "reduce", "shift"})
     return Engine("2d", n, n, operations, registers, contexts, right, down)
 
 

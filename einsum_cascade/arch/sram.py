@@ -118,8 +118,8 @@ def banks_for(capacity_bytes: int, access_bits: int, accesses_per_s: float, *, n
             return banks
         best, banks = max(best, rate), 2 * banks
     raise ValueError(
-        f"an SRAM of {capacity_bytes} B with rows of {access_bits} b must be accessed at most {best:.3g} times a second, "
-        f"not {accesses_per_s:.3g}; make the rows wider"
+        f"an SRAM of {capacity_bytes} B with rows of {access_bits} b must be accessed at most {best:.3g} times "
+        f"a second, not {accesses_per_s:.3g}; make the rows wider"
     )
 
 

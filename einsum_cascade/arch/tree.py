@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from einsum_cascade.errors import Diagnostic, Span
@@ -80,13 +79,16 @@ class Tree:
 def read_tree(text: str, file: str) -> Tree:
     """Read a YAML text; what is wrong with it is in the tree's `diagnostics`."""
     lines = text.splitlines()
+    reader: Any = YAML(typ="rt", pure=True)  # its nodes and errors have no types
     try:
-        root = YAML(typ="rt", pure=True).compose(text)  # pyright: ignore[reportUnknownMemberType]
-    except MarkedYAMLError as error:
+        root = reader.compose(text)
+    except MarkedYAMLError as marked:
+        error: Any = marked
         mark = error.problem_mark or error.context_mark
         span = _point(file, lines, mark.line, mark.column) if mark else Span(file, 1, 1, 1)
         return Tree(text, file, None, {}, (Diagnostic(f"the text must be YAML 1.2, but {_said(error)}", span),))
-    except ReaderError as error:
+    except ReaderError as unreadable:
+        error = unreadable
         line = text.count("\n", 0, error.position)
         column = error.position - (text.rfind("\n", 0, error.position) + 1)
         message = f"the text must be YAML 1.2, but has the character {chr(ord(error.character))!r}; remove it"
@@ -98,7 +100,7 @@ def read_tree(text: str, file: str) -> Tree:
     return Tree(text, file, value, walk.places, tuple(walk.diagnostics))
 
 
-def _said(error: MarkedYAMLError) -> str:
+def _said(error: Any) -> str:
     """Return what the reader of YAML complains about, in one clause."""
     problem = str(error.problem or "it cannot be read").removeprefix("but ")
     return f"{problem} ({error.context})" if error.context else problem
@@ -116,41 +118,39 @@ class _Walk:
     lines: list[str]
     places: dict[Path, _Place] = field(default_factory=dict[Path, _Place])
     diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
-    around: list[Node] = field(default_factory=list[Node])
+    around: list[Any] = field(default_factory=list[Any])
     """The nodes that the current one is in: an alias may lead back to one of them."""
 
-    def value(self, node: Node, path: Path, key: Span | None) -> Any:
+    def value(self, node: Any, path: Path, key: Span | None) -> Any:
         span = self.span(node)
         if node in self.around:
             self.report("a value must not be part of itself; write it out instead of the alias", key or span)
             return None
-        is_plain = isinstance(node, ScalarNode) and node.anchor is None
+        is_plain = node.id == "scalar" and node.anchor is None
         start, end = int(node.start_mark.index), int(node.end_mark.index)
         # A block is told by its key: its text is not on one line.
-        self.places[path] = _Place(
-            key or span, span if isinstance(node, ScalarNode) else key or span, start, end, is_plain
-        )
+        self.places[path] = _Place(key or span, span if node.id == "scalar" else key or span, start, end, is_plain)
         self.around.append(node)
         try:
             return self.content(node, path)
         finally:
             self.around.pop()
 
-    def content(self, node: Node, path: Path) -> Any:
-        match node:
-            case MappingNode():
+    def content(self, node: Any, path: Path) -> Any:
+        match node.id:
+            case "mapping":
                 return self.mapping(node, path)
-            case SequenceNode():
-                items = cast("list[Node]", node.value)
+            case "sequence":
+                items = cast("list[Any]", node.value)
                 return [self.value(item, (*path, number), self.span(item)) for number, item in enumerate(items)]
             case _:
                 return _scalar(node)
 
-    def mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
+    def mapping(self, node: Any, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key, value in cast("list[tuple[Node, Node]]", node.value):
+        for key, value in cast("list[tuple[Any, Any]]", node.value):
             span = self.span(key)
-            name = str(key.value) if isinstance(key, ScalarNode) else ""
+            name = str(key.value) if key.id == "scalar" else ""
             if not name:
                 self.report("a key must be a text on one line", span)
             elif name in result:
@@ -162,10 +162,11 @@ class _Walk:
                 result[name] = self.value(value, (*path, name), span)
         return result
 
-    def span(self, node: Node) -> Span:
+    def span(self, node: Any) -> Span:
         """Return the place of a node's first line."""
-        start, end = node.start_mark, node.end_mark
-        text = self.lines[start.line] if start.line < len(self.lines) else ""
+        start: Any = node.start_mark
+        end: Any = node.end_mark
+        text: str = self.lines[int(start.line)] if start.line < len(self.lines) else ""
         column = end.column if end.line == start.line else len(text.rstrip())
         return Span(self.file, start.line + 1, start.column + 1, column + 1, text)
 
@@ -173,7 +174,7 @@ class _Walk:
         self.diagnostics.append(Diagnostic(message, span))
 
 
-def _scalar(node: Node) -> Any:
+def _scalar(node: Any) -> Any:
     text = str(node.value).replace("\a", "")  # the round-trip reader marks where a folded text was folded
     match str(node.tag).removeprefix("tag:yaml.org,2002:"):
         case "int":
