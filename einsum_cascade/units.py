@@ -89,7 +89,11 @@ class Quantity:
         """
         units = sorted(self.units, key=lambda unit: (value == 0 and unit != self.base, -self.units[unit]))
         spellings = [f"{number} {unit}" for unit in units if (number := _decimal(value / self.units[unit]))]
-        return min(spellings, key=len) if spellings else f"{Fraction(value)} {self.base}"
+        return (
+            min(spellings, key=lambda text: len(text) + ("." in text))
+            if spellings
+            else f"{Fraction(value)} {self.base}"
+        )
 
 
 def _decimal(value: Fraction) -> str:

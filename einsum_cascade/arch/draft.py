@@ -5,7 +5,7 @@ The draft may have holes, and nothing in it has been compared yet: that is the c
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from einsum_cascade.arch.components import (
     CITATION,
@@ -20,7 +20,6 @@ from einsum_cascade.arch.components import (
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.arch.reader import owner, read_spec
 from einsum_cascade.arch.schema import (
-    HOLE,
     ArchitectureSpec,
     ComponentSpec,
     EngineSpec,
@@ -29,9 +28,9 @@ from einsum_cascade.arch.schema import (
     PerCycle,
     RegisterSpec,
 )
-from einsum_cascade.arch.tree import Path, Tree
+from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.errors import Diagnostic
-from einsum_cascade.units import BITS, BYTES
+from einsum_cascade.units import BYTES
 
 __all__ = ["read_draft"]
 
@@ -79,7 +78,9 @@ class _Filling:
         if name in PUBLISHED_COMPONENTS:
             return PUBLISHED_COMPONENTS[name]
         known = ", ".join(map(repr, PUBLISHED_COMPONENTS))
-        message = f"{owner(path)} must be given its energy and area, because {CITATION} publishes none but {known}"
+        message = (
+            f"{owner(path)} must be given its energy and area, because the published ones ({CITATION}) are {known}"
+        )
         self.report(message, path)
         return Component(name, HOLE, HOLE, HOLE)
 
@@ -127,9 +128,7 @@ class _Filling:
             case ["energy"]:
                 return look_up()
             case ["read_energy", "write_energy"]:
-                read: Any = spec.read_energy
-                write: Any = spec.write_energy
-                return Energies(read, write, "")
+                return Energies(cast("float", spec.read_energy), cast("float", spec.write_energy), "")
             case _:
                 had = " and ".join(map(repr, given)) or "none of them"
                 message = f"{owner(path)} must have either 'energy', or 'read_energy' and 'write_energy', but has {had}"
@@ -137,17 +136,18 @@ class _Filling:
                 return Energies(HOLE, HOLE, "")
 
     def memory_energies(self, path: Path, spec: MemorySpec, capacity: int | None) -> Energies:
-        if HOLE in (spec.energy, capacity, spec.access):
+        if HOLE in (spec.energy, capacity, spec.access) or spec.access < 1 or (capacity is not None and capacity < 1):
             return Energies(HOLE, HOLE, "")
-        if spec.energy == "scaled" and capacity is not None and capacity > 0 and spec.access > 0:
+        if spec.energy == "scaled" and capacity is not None:
             return scaled_memory(capacity, spec.access)
         if spec.energy == "scaled":
-            self.report(f"'energy' of {owner(path)} can be scaled only if its capacity is limited", (*path, "energy"))
+            message = f"'energy' of {owner(path)} must not be 'scaled', because its capacity is unlimited"
+            self.report(f"{message}; give 'read_energy' and 'write_energy'", (*path, "energy"))
             return Energies(HOLE, HOLE, "")
         found = published_memory(capacity, spec.access)
         if found is None:
             known = ", ".join(_described(capacity, access) for capacity, access in PUBLISHED_MEMORIES)
-            message = f"'energy' of {owner(path)} must be given, or 'scaled', because {CITATION} publishes only {known}"
+            message = f"'energy' of {owner(path)} must be given, or 'scaled', because the published ones ({CITATION}) are of {known}"
             self.report(f"{message}, not {_described(capacity, spec.access)}", (*path, "energy"))
         return found or Energies(HOLE, HOLE, "")
 
@@ -191,9 +191,8 @@ class _Filling:
         if HOLE in (spec.words, spec.word) or spec.words < 1:
             return HOLE
         if spec.word > 32:
-            shown = BITS.format(spec.word)
-            message = f"'area' of {owner(path)} must be given, because {CITATION} publishes words of up to 32 b only"
-            return self.report(f"{message}, not {shown}", (*path, "area"))
+            message = f"'area' of {owner(path)} must be given, because the published ones ({CITATION}) are of words up to 32 b"
+            return self.report(f"{message}, not {spec.word} b", (*path, "area"))
         return register_file_area_um2(spec.words)
 
 
@@ -202,5 +201,5 @@ def _links(names: list[str]) -> Any:
 
 
 def _described(capacity: int | None, access: int) -> str:
-    held = "a memory without limit" if capacity is None else BYTES.format(capacity)
+    held = "one without limit" if capacity is None else BYTES.format(capacity)
     return f"{held} with accesses of {access} b"

@@ -5,14 +5,12 @@ A specification may have holes, and nothing in it has been compared yet: that is
 
 import difflib
 from collections.abc import Iterable
-from types import NoneType
 from typing import Any, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from einsum_cascade.arch.schema import (
-    HOLE,
     ArchitectureSpec,
     ComponentSpec,
     EngineSpec,
@@ -20,7 +18,7 @@ from einsum_cascade.arch.schema import (
     OperationSpec,
     RegisterSpec,
 )
-from einsum_cascade.arch.tree import Path, Tree
+from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.errors import Diagnostic
 
 __all__ = ["did_you_mean", "owner", "read_spec"]
@@ -39,16 +37,20 @@ def read_spec(tree: Tree) -> tuple[ArchitectureSpec, list[Diagnostic]]:
         try:
             return ArchitectureSpec.model_validate(root), diagnostics
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                diagnostics.append(_diagnostic(tree, detail))
+            details = error.errors(include_url=False)
+            diagnostics += [_diagnostic(tree, it) for it in details if it["loc"] not in _meant(details)]
+            for detail in details:
                 root = _without(root, detail)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known name, or the known names."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1)
+    names, near = sorted(set(known)), _near(name, known)
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(map(repr, names))}" if names else ""
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(name, sorted(set(known)), n=1)
 
 
 def owner(path: Path) -> str:
@@ -65,12 +67,18 @@ def owner(path: Path) -> str:
             return "the architecture"
         case (kind, name):
             return f"{_KINDS[str(kind)]} {name!r}"
-        case (*outer, "operations", name):
+        case (*outer, "operations", name) if outer:
             return f"operation {name!r} of {owner(tuple(outer))}"
         case (*outer, "registers"):
             return f"the registers of {owner(tuple(outer))}"
         case _:
             return f"{str(path[-1])!r} of {owner(path[:-1])}"
+
+
+def _meant(details: Iterable[ErrorDetails]) -> set[Path]:
+    """Return the places that a misspelt key is meant for, which are not told to be missing as well."""
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    return {(*path[:-1], key) for path in unknown for key in _near(str(path[-1]), _keys(path[:-1]))}
 
 
 def _copied(value: Any) -> Any:
@@ -115,7 +123,8 @@ def _diagnostic(tree: Tree, detail: ErrorDetails) -> Diagnostic:
             expected = "a list, such as [broadcast, reduce]"
         case _:
             expected = "a mapping of keys to values"
-    return Diagnostic(f"{name}{of} must be {expected}, not {_shown(detail['input'])}", tree.span(path))
+    subject = owner(path) if len(path) > 1 and path[-2] in _KINDS else f"{name}{of}"
+    return Diagnostic(f"{subject} must be {expected}, not {_shown(detail['input'])}", tree.span(path))
 
 
 def _example(key: str) -> str:
@@ -130,8 +139,10 @@ def _shown(value: Any) -> str:
             return "a mapping"
         case list():
             return "a list"
-        case NoneType():
+        case None:
             return "nothing"
+        case bool():
+            return str(value).lower()
         case _:
             return repr(value)
 

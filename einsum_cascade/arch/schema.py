@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ModelWrapValidatorHandler, WrapValidator, model_validator
 
 from einsum_cascade.arch.ir import Link
+from einsum_cascade.arch.tree import HOLE
 from einsum_cascade.units import AREA, BITS, BYTES, ENERGY, FREQUENCY, RATE, Quantity
 
 __all__ = [
-    "HOLE",
     "ArchitectureSpec",
     "ComponentSpec",
     "EngineSpec",
@@ -24,16 +24,6 @@ __all__ = [
     "PerCycle",
     "RegisterSpec",
 ]
-
-
-class _Hole:
-    """Stands where a value is missing or could not be read, which has been told already."""
-
-    def __repr__(self) -> str:
-        return "HOLE"
-
-
-HOLE: Any = _Hole()
 
 
 class PerCycle(Fraction):

@@ -14,10 +14,21 @@ from ruamel.yaml.reader import ReaderError
 
 from einsum_cascade.errors import Diagnostic, Span
 
-__all__ = ["Path", "Tree", "read_tree"]
+__all__ = ["HOLE", "Path", "Tree", "read_tree"]
 
 type Path = tuple[str | int, ...]
 """Keys and positions that lead from the root to a value."""
+
+
+class _Hole:
+    """Its only value is `HOLE`."""
+
+    def __repr__(self) -> str:
+        return "HOLE"
+
+
+HOLE: Any = _Hole()
+"""Stands where a value is missing or could not be read, which has been told already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,7 @@ def read_tree(text: str, file: str) -> Tree:
         error = unreadable
         line = text.count("\n", 0, error.position)
         column = error.position - (text.rfind("\n", 0, error.position) + 1)
-        message = f"the text must be YAML 1.2, but has the character {chr(ord(error.character))!r}; remove it"
+        message = f"the text must be YAML 1.2, but has the character {chr(error.character)!r}; remove it"
         return Tree(text, file, None, {}, (Diagnostic(message, _point(file, lines, line, column)),))
     except YAMLError as error:
         return Tree(text, file, None, {}, (Diagnostic(f"the text must be YAML 1.2: {error}", Span(file, 1, 1, 1)),))
@@ -125,7 +136,7 @@ class _Walk:
         span = self.span(node)
         if node in self.around:
             self.report("a value must not be part of itself; write it out instead of the alias", key or span)
-            return None
+            return HOLE
         is_plain = node.id == "scalar" and node.anchor is None
         start, end = int(node.start_mark.index), int(node.end_mark.index)
         # A block is told by its key: its text is not on one line.
