@@ -78,9 +78,7 @@ class _Filling:
         if name in PUBLISHED_COMPONENTS:
             return PUBLISHED_COMPONENTS[name]
         known = ", ".join(map(repr, PUBLISHED_COMPONENTS))
-        message = (
-            f"{owner(path)} must be given its energy and area, because the published ones ({CITATION}) are {known}"
-        )
+        message = f"{owner(path)} must be given its energy and area: the published ones ({CITATION}) are {known}"
         self.report(message, path)
         return Component(name, HOLE, HOLE, HOLE)
 
@@ -147,7 +145,8 @@ class _Filling:
         found = published_memory(capacity, spec.access)
         if found is None:
             known = ", ".join(_described(capacity, access) for capacity, access in PUBLISHED_MEMORIES)
-            message = f"'energy' of {owner(path)} must be given, or 'scaled', because the published ones ({CITATION}) are of {known}"
+            message = f"'energy' of {owner(path)} must be given, or 'scaled', because the published ones "
+            message += f"({CITATION}) are of {known}"
             self.report(f"{message}, not {_described(capacity, spec.access)}", (*path, "energy"))
         return found or Energies(HOLE, HOLE, "")
 
@@ -191,7 +190,8 @@ class _Filling:
         if HOLE in (spec.words, spec.word) or spec.words < 1:
             return HOLE
         if spec.word > 32:
-            message = f"'area' of {owner(path)} must be given, because the published ones ({CITATION}) are of words up to 32 b"
+            message = f"'area' of {owner(path)} must be given, because the published ones "
+            message += f"({CITATION}) are of words up to 32 b"
             return self.report(f"{message}, not {spec.word} b", (*path, "area"))
         return register_file_area_um2(spec.words)
 

@@ -4,6 +4,7 @@ What the values mean is not decided here. ruamel.yaml's round-trip mode reads th
 value is changed where it stands, so that comments, order and layout stay as the author made them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -89,7 +90,7 @@ class Tree:
 
 def read_tree(text: str, file: str) -> Tree:
     """Read a YAML text; what is wrong with it is in the tree's `diagnostics`."""
-    lines = text.splitlines()
+    lines = re.split(r"\r\n|\r|\n", text)
     reader: Any = YAML(typ="rt", pure=True)  # its nodes and errors have no types
     try:
         root = reader.compose(text)
@@ -186,7 +187,9 @@ class _Walk:
 
 
 def _scalar(node: Any) -> Any:
-    text = str(node.value).replace("\a", "")  # the round-trip reader marks where a folded text was folded
+    text = str(node.value)
+    if node.style == ">":
+        text = text.replace("\a", "")  # the round-trip reader marks where a text was folded
     match str(node.tag).removeprefix("tag:yaml.org,2002:"):
         case "int":
             return _integer(text)
