@@ -23,7 +23,7 @@ __all__ = [
     "parse_rate",
 ]
 
-_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?|\d+/\d+)\s*([^\d\s.].*?)\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*(\d+/\d+|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*([A-Za-z]\S*)\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ Balasubramonian et al., "CACTI 7: New Tools for Interconnect Exploration in Inno
 
 """
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -190,13 +191,25 @@ def _demand(capacity_bytes: int, access_bits: int, banks: int, node_nm: float) -
         )
 
 
+def _metres(node_nm: float) -> float:
+    """Return a number of metres that hwcomponents turns back into this node.
+
+    It multiplies by 1e9, and 90e-9 * 1e9 is above 90, for which it would scale the figures of 22 nm.
+    """
+    near = node_nm * 1e-9
+    candidates = (near, math.nextafter(near, 0), math.nextafter(near, 1))
+    return min(
+        candidates, key=lambda metres: (not _NODES_NM[0] <= metres * 1e9 <= _NODES_NM[1], abs(metres * 1e9 - node_nm))
+    )
+
+
 def _ask(capacity_bytes: int, access_bits: int, banks: int, node_nm: float) -> Any:
     try:
         model: Any = import_module("hwcomponents_cacti").SRAM
     except ImportError:
         raise ToolMissingError("hwcomponents-cacti", _REMEDY) from None
     try:
-        return model(tech_node=node_nm * 1e-9, width=access_bits, size=8 * capacity_bytes, n_banks=banks)
+        return model(tech_node=_metres(node_nm), width=access_bits, size=8 * capacity_bytes, n_banks=banks)
     except Exception as error:  # hwcomponents raises a bare Exception when the program fails
         log = f"{error}\nThe program in the wheel needs a newer C library than some systems have; {_REMEDY} builds it."
         raise ToolFailedError("cacti", int(getattr(error, "errno", None) or 1), log) from error

@@ -41,7 +41,10 @@ def operation(*changes: object) -> Operation:
         (replace(GOOD, components=(*GOOD.components, MAC)), r"component 'mac' must have a name of its own"),
         (replace(GOOD, word_bits=-16), r"'word' of the architecture must be above 0 b, not -16 b"),
         (with_buffer(capacity_bytes=100), r"memory 'buffer' must hold whole rows of 512 b, unlike 100 B; .* is 128 B"),
-        (with_buffer(access_bits=24, capacity_bytes=300), r"an access of memory 'buffer' must hold whole words of 16 b, unlike 24 b"),
+        (
+            with_buffer(access_bits=24, capacity_bytes=300),
+            r"an access of memory 'buffer' must hold whole words of 16 b, unlike 24 b",
+        ),
         (
             with_buffer(read_bytes_per_s=Fraction(3)),
             r"reads and writes of memory 'buffer' share .* not 3 B/s and None B/s",
