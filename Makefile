@@ -8,17 +8,20 @@ WORKERS = 2
 python = .venv/bin/python
 pytest = $(python) -m pytest -n $(WORKERS)
 stamp = .venv/.installed
+sram_stamp = .venv/.sram-installed
 
 # Settings of the caller's shell that would change what is imported or leave bytecode out.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: help setup demo test check test-all nightly bench golden wheel clean-room constraints
+.PHONY: help setup setup-sram demo test check test-all nightly bench golden wheel clean-room constraints
 .DEFAULT_GOAL = help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 setup: $(stamp) ## make .venv with all that the demo and the tests need
+
+setup-sram: $(sram_stamp) ## add CACTI (energy and area of SRAM) to .venv, built from source
 
 demo: setup ## run the demo
 	@$(python) examples/demo.py
@@ -33,12 +36,12 @@ check: setup ## check format, lint, types and layers
 	@.venv/bin/lint-imports --no-logo
 
 test-all: export EINSUM_CASCADE_COUNTS = full
-test-all: setup ## run the tests with all random cases, and the wheel in an empty environment
+test-all: setup setup-sram ## run the tests with all random cases, and the wheel in an empty environment
 	@$(pytest)
 	@$(MAKE) --no-print-directory clean-room
 
 nightly: export EINSUM_CASCADE_COUNTS = nightly
-nightly: setup ## run the tests with ten times the random cases or more
+nightly: setup setup-sram ## run the tests with ten times the random cases or more
 	@$(pytest)
 
 bench: setup ## run the benchmarks
@@ -56,7 +59,8 @@ clean-room: wheel ## install the wheel into an empty environment and run it ther
 	@$(python) -m venv build/clean-room
 	@build/clean-room/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt dist/*.whl
 	@cd build/clean-room && bin/einsum-cascade --version && bin/einsum-cascade bounds attention-1pass --json > bounds.json \
-		&& bin/einsum-cascade run attention --set E=4,F=4,M=9,P=3
+		&& bin/einsum-cascade run attention --set E=4,F=4,M=9,P=3 \
+		&& bin/python -c 'from einsum_cascade import load_architecture; load_architecture("flat-cloud")'
 
 constraints: ## renew .venv and constraints.txt with the newest versions
 	@rm -rf .venv
@@ -83,4 +87,11 @@ $(stamp): pyproject.toml constraints.txt
 	$(python) -m pip --version >/dev/null 2>&1 || "$$found" -m venv --clear .venv
 	@$(python) -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
 	@$(python) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# The wheel of hwcomponents-cacti holds a program that is built for a newer C library than some systems have.
+$(sram_stamp): $(stamp)
+	@echo "Building CACTI into .venv (about half a minute)"
+	@$(python) -m pip install -qq --disable-pip-version-check -c constraints.txt \
+		--no-binary hwcomponents-cacti hwcomponents==1.0.114 hwcomponents-cacti==1.0.40
 	@touch $@

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from einsum_cascade.analysis.bounds import Bounds, analyse
     from einsum_cascade.analysis.passes import passes
+    from einsum_cascade.arch.ir import Architecture
+    from einsum_cascade.arch.presets import load_architecture
     from einsum_cascade.cascade import parse
     from einsum_cascade.cascade.builder import CascadeBuilder, cascade, where
     from einsum_cascade.cascade.extents import resolve_extents
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from einsum_cascade.cascade.ir import Cascade
 
 __all__ = [
+    "Architecture",
     "Bounds",
     "Cascade",
     "CascadeBuilder",
@@ -65,6 +68,7 @@ __all__ = [
     "expsub",
     "floor",
     "gelu",
+    "load_architecture",
     "log",
     "maximum",
     "minimum",
@@ -87,12 +91,14 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Architecture": "arch.ir",
     "Bounds": "analysis.bounds",
     "Cascade": "cascade.ir",
     "CascadeBuilder": "cascade.builder",
     "Format": "cascade.formats",
     "analyse": "analysis.bounds",
     "evaluate": "cascade.interpreter",
+    "load_architecture": "arch.presets",
     "parse": "cascade",
     "passes": "analysis.passes",
     "random_inputs": "cascade.interpreter",

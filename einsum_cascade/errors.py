@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A place in a cascade's source, text or Python.
+    """A place in the source of a cascade or an architecture, text or Python.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Span:
         Name of the file as the user gave it.
     line, column
         Position of the first character, both counted from 1. Column 0 means that only the line is known
-        (the Python builder).
+        (the Python builder), line 0 that only the file is.
     end_column
         Column after the last character, on the same line.
     text
@@ -53,7 +53,8 @@ class Span:
     text: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+        numbers = (self.line, self.column) if self.column else (self.line,) if self.line else ()
+        return ":".join(map(str, (self.file, *numbers)))
 
     def excerpt(self) -> str:
         """Return the source line with carets under the span, or nothing if the line is unknown."""

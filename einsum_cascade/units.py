@@ -1,15 +1,131 @@
-"""Sizes with a unit, as users write them."""
+"""Quantities with a unit, as users write them: `16 MiB`, `400 GiB/s`, `940 MHz`, `4096 b`, `249.6 pJ`, `1545 um2`.
+
+A number without a unit is never accepted. What is counted is exact: a decimal is the fraction that it spells.
+"""
 
 import re
+from dataclasses import dataclass
+from fractions import Fraction
 
-__all__ = ["parse_bytes"]
+__all__ = [
+    "AREA",
+    "BITS",
+    "BYTES",
+    "ENERGY",
+    "FREQUENCY",
+    "RATE",
+    "Quantity",
+    "parse_area",
+    "parse_bits",
+    "parse_bytes",
+    "parse_energy",
+    "parse_frequency",
+    "parse_rate",
+]
 
-_FACTORS = {"B": 1} | {
-    f"{prefix}{suffix}": base**power
-    for power, prefix in enumerate("KMGT", start=1)
-    for suffix, base in (("iB", 1024), ("B", 1000))
-}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+_NUMBER = re.compile(r"\s*(\d+/\d+|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*([A-Za-z]\S*)\s*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A kind of quantity: what its values are called, and the units that they may be written in.
+
+    Parameters
+    ----------
+    noun
+        What a value is called in a sentence.
+    base
+        The unit that values are held in.
+    units
+        The value of one of each unit in `base`, which is among them.
+    example
+        How a value may be written.
+    is_whole
+        Whether only whole numbers of `base` exist.
+
+    """
+
+    noun: str
+    base: str
+    units: dict[str, Fraction]
+    example: str
+    is_whole: bool = False
+
+    @property
+    def expectation(self) -> str:
+        """What a text must be, to follow `must be`."""
+        return f"a number with a unit of {', '.join(self.units)}, such as '{self.example}'"
+
+    def parse(self, text: str) -> Fraction:
+        """Read a value, exactly, in units of `base`; units are told apart by case.
+
+        Raises
+        ------
+        ValueError
+            The text is not a number followed by a unit, or not a whole number of `base` where it must be.
+
+        Examples
+        --------
+        >>> RATE.parse("1.5 KiB/s")
+        Fraction(1536, 1)
+
+        """
+        match = _NUMBER.fullmatch(text)
+        if not match or match[2] not in self.units or re.fullmatch(r"\d+/0+", match[1]):
+            raise ValueError(f"{self.noun} must be {self.expectation}, not {text!r}")
+        value = Fraction(match[1]) * self.units[match[2]]
+        if self.is_whole and value.denominator != 1:
+            raise ValueError(f"{self.noun} must be a whole number of {self.base}, not {text!r}")
+        return value
+
+    def format(self, value: Fraction | int) -> str:
+        """Write a value so that `parse` gives it back, in the unit that makes it shortest, the larger one of two.
+
+        Examples
+        --------
+        >>> RATE.format(Fraction(419430400)), RATE.format(Fraction(1, 3)), BYTES.format(0)
+        ('400 MiB/s', '1/3 B/s', '0 B')
+
+        """
+        units = sorted(self.units, key=lambda unit: (value == 0 and unit != self.base, -self.units[unit]))
+        spellings = [f"{number} {unit}" for unit in units if (number := _decimal(value / self.units[unit]))]
+        return (
+            min(spellings, key=lambda text: len(text) + ("." in text))
+            if spellings
+            else f"{Fraction(value)} {self.base}"
+        )
+
+
+def _decimal(value: Fraction) -> str:
+    """Write a fraction as a decimal without an exponent; nothing if it has no end or a long one."""
+    digits = next((digits for digits in range(13) if 10**digits % value.denominator == 0), None)
+    if digits is None:
+        return ""
+    whole, rest = divmod(int(value * 10**digits), 10**digits)
+    return f"{whole}.{rest:0{digits}}" if digits else str(whole)
+
+
+def _prefixed(unit: str, *, binary: bool) -> dict[str, Fraction]:
+    factors = {unit: Fraction(1)}
+    for power, prefix in enumerate("KMGT" if binary else "kMGT", start=1):
+        if binary:
+            factors[f"{prefix}i{unit}"] = Fraction(1024**power)
+        factors[f"{prefix}{unit}"] = Fraction(1000**power)
+    return factors
+
+
+BYTES = Quantity("a size", "B", _prefixed("B", binary=True), "16 MiB", is_whole=True)
+"""Capacities, in bytes."""
+BITS = Quantity("a width", "b", {"b": Fraction(1), "B": Fraction(8)}, "4096 b", is_whole=True)
+"""Widths of words and accesses, in bits."""
+RATE = Quantity("a bandwidth", "B/s", {f"{unit}/s": size for unit, size in BYTES.units.items()}, "400 GiB/s")
+"""Bandwidths, in bytes a second."""
+FREQUENCY = Quantity("a frequency", "Hz", _prefixed("Hz", binary=False), "940 MHz", is_whole=True)
+"""Clocks, in cycles a second."""
+ENERGY = Quantity("an energy", "pJ", {"fJ": Fraction(1, 1000), "pJ": Fraction(1), "nJ": Fraction(1000)}, "249.6 pJ")
+"""Energies, in picojoules."""
+AREA = Quantity("an area", "um2", {"um2": Fraction(1), "mm2": Fraction(10**6)}, "1545 um2")
+"""Areas, in square micrometres."""
 
 
 def parse_bytes(text: str) -> int:
@@ -26,11 +142,89 @@ def parse_bytes(text: str) -> int:
     16777216
 
     """
-    match = _SIZE.fullmatch(text)
-    units = {unit.lower(): factor for unit, factor in _FACTORS.items()}
-    if not match or match[2].lower() not in units:
-        raise ValueError(f"a size must be a number with a unit of {', '.join(_FACTORS)}, such as '16MiB', not {text!r}")
-    size = float(match[1]) * units[match[2].lower()]
-    if size != int(size):
-        raise ValueError(f"a size must be a whole number of bytes, not {text!r}")
-    return int(size)
+    return int(BYTES.parse(text))
+
+
+def parse_bits(text: str) -> int:
+    """Read a width in bits such as `4096 b` or `512 B`.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number followed by a unit, or not a whole number of bits.
+
+    Examples
+    --------
+    >>> parse_bits("512 B")
+    4096
+
+    """
+    return int(BITS.parse(text))
+
+
+def parse_rate(text: str) -> Fraction:
+    """Read a bandwidth in bytes a second such as `400 GiB/s`.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number followed by a unit.
+
+    Examples
+    --------
+    >>> parse_rate("400 GiB/s")
+    Fraction(429496729600, 1)
+
+    """
+    return RATE.parse(text)
+
+
+def parse_frequency(text: str) -> int:
+    """Read a frequency in hertz such as `940 MHz`.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number followed by a unit, or not a whole number of hertz.
+
+    Examples
+    --------
+    >>> parse_frequency("0.94 GHz")
+    940000000
+
+    """
+    return int(FREQUENCY.parse(text))
+
+
+def parse_energy(text: str) -> float:
+    """Read an energy in picojoules such as `249.6 pJ`.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number followed by a unit.
+
+    Examples
+    --------
+    >>> parse_energy("12.5 nJ")
+    12500.0
+
+    """
+    return float(ENERGY.parse(text))
+
+
+def parse_area(text: str) -> float:
+    """Read an area in square micrometres such as `1545 um2`.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number followed by a unit.
+
+    Examples
+    --------
+    >>> parse_area("0.5 mm2")
+    500000.0
+
+    """
+    return float(AREA.parse(text))

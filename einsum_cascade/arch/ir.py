@@ -5,10 +5,11 @@ Values only; `arch.checker` is the way from raw values to these, `arch.codec` th
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 __all__ = ["Architecture", "Component", "Engine", "Link", "Memory", "Operation", "RegisterFile"]
 
-type Link = str
+type Link = Literal["broadcast", "reduce", "shift"]
 """What neighbouring PEs can do along a row or a column: `broadcast`, `reduce` or `shift`."""
 
 

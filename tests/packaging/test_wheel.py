@@ -17,18 +17,26 @@ from einsum_cascade import __version__
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "einsum_cascade"
+# Top-level folders whose files go into the wheel as data.
+DATA = ("arch",)
 BANNED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["flake8-tidy-imports"][
     "banned-api"
 ]
 
 
 @pytest.fixture(scope="module")
-def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Names of the files in a wheel built from this checkout, without isolation, so without a network."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel from this checkout, without isolation, so without a network."""
     target = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(target)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = target.iterdir()
+    (path,) = target.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel_names(wheel: Path) -> list[str]:
+    """Names of the files in the wheel."""
     return zipfile.ZipFile(wheel).namelist()
 
 
@@ -43,8 +51,24 @@ def test_wheel_holds_every_file_of_the_package(wheel_names: list[str]) -> None:
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {name for name in wheel_names if name.startswith("einsum_cascade/")} == on_disk
+    presets = {f"einsum_cascade/data/{folder}/{path.name}" for folder in DATA for path in (ROOT / folder).iterdir()}
+    assert {name for name in wheel_names if name.startswith("einsum_cascade/")} == on_disk | presets
     assert "einsum_cascade/py.typed" in on_disk
+    assert "einsum_cascade/data/arch/flat-cloud.yaml" in presets
+
+
+def test_presets_are_found_in_an_installed_package(tmp_path: Path, wheel: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from einsum_cascade import presets
+print(presets.__file__, *presets.preset_files("arch").values())
+"""
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+    assert len(found) > 4
+    assert all(Path(path).is_relative_to(tmp_path) for path in found)
 
 
 @pytest.mark.parametrize("folder", sorted(BANNED))

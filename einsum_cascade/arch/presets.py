@@ -1,0 +1,81 @@
+"""Architectures by name: the preset files, the family `fusemax-NxN`, and files of the user's."""
+
+import difflib
+import re
+from pathlib import Path
+
+from einsum_cascade.arch.codec import parse_architecture, read_architecture
+from einsum_cascade.arch.fusemax import fusemax
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
+from einsum_cascade.presets import preset_files
+
+__all__ = ["architecture_names", "load_architecture", "preset_text"]
+
+_FAMILY = re.compile(r"fusemax-([1-9]\d{0,3})x([1-9]\d{0,3})", re.ASCII)
+_SIZES = range(4, 513)
+
+
+def architecture_names() -> tuple[str, ...]:
+    """Return the names that `load_architecture` takes; the last one stands for a family.
+
+    Examples
+    --------
+    >>> architecture_names()
+    ('flat-cloud', 'flat-edge', 'fusemax-cloud', 'systolic', 'fusemax-NxN')
+
+    """
+    return (*preset_files("arch"), "fusemax-NxN")
+
+
+def preset_text(name: str) -> str:
+    """Return the text of a preset file, to start a file of one's own from.
+
+    Raises
+    ------
+    ValueError
+        There is no such file; `to_yaml` writes one of the family.
+
+    """
+    found = preset_files("arch")
+    if name not in found:
+        raise ValueError(f"a preset file must be one of {', '.join(map(repr, found))}, not {name!r}")
+    return found[name].read_text(encoding="utf-8")
+
+
+def load_architecture(name: str) -> Architecture:
+    """Return the architecture of a preset name, one of the family such as `fusemax-16x16`, or of a `.yaml` file.
+
+    Raises
+    ------
+    ArchitectureError
+        There is none of that name, or the file has mistakes.
+
+    Examples
+    --------
+    >>> load_architecture("fusemax-cloud").engine("2d").pes
+    65536
+
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_architecture(name)
+    if match := _FAMILY.fullmatch(name):
+        return _of_family(name, int(match[1]), int(match[2]))
+    if name in preset_files("arch"):
+        return parse_architecture(preset_text(name), f"{name}.yaml")
+    if Path(name).is_file():
+        raise _refused(name, f"an architecture file must end in '.yaml', unlike {name!r}; rename it")
+    near = difflib.get_close_matches(name, architecture_names(), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(map(repr, architecture_names()))}"
+    raise _refused(name, f"architecture {name!r} must be a preset or a '.yaml' file, but is neither; {hint}")
+
+
+def _of_family(name: str, rows: int, columns: int) -> Architecture:
+    if rows == columns and rows in _SIZES:
+        return fusemax(rows)
+    rule = f"a preset 'fusemax-NxN' must be square with N from {_SIZES[0]} to {_SIZES[-1]}"
+    raise _refused(name, f"{rule}, unlike {name!r}; write a file for another one")
+
+
+def _refused(name: str, message: str) -> ArchitectureError:
+    return ArchitectureError([Diagnostic(message, Span(name, 0))])

@@ -1,0 +1,27 @@
+"""Where the files are that come with the package: in it once it is installed, in the checkout before."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+__all__ = ["preset_files"]
+
+
+def preset_files(folder: str) -> dict[str, Traversable]:
+    """Return the YAML files of a top-level folder by their names without suffix, sorted.
+
+    Parameters
+    ----------
+    folder
+        The folder in the checkout, such as `arch`.
+
+    Examples
+    --------
+    >>> "flat-cloud" in preset_files("arch")
+    True
+
+    """
+    packaged = files("einsum_cascade") / "data" / folder
+    found = packaged if packaged.is_dir() else Path(__file__).parents[1] / folder
+    entries = {entry.name.removesuffix(".yaml"): entry for entry in found.iterdir() if entry.name.endswith(".yaml")}
+    return dict(sorted(entries.items()))
