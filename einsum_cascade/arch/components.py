@@ -116,11 +116,12 @@ def register_file_energies(words: int) -> Energies:
     bits = _address_bits(words)
     # Ends of the published line: 2 address bits (4 words) and 5 (32 words), 0.00402 pJ apart for each bit.
     read, write = 2.182395 + 0.00402 * (bits - 2), 1.894395 + 0.00402 * (bits - 2)
-    known = words in REGISTER_FILE_DEPTHS
-    rule = (
-        "not published: extended from 4 to 32 words of " if words > max(REGISTER_FILE_DEPTHS) else "between words of "
-    )
-    return Energies(round(read, 6), round(write, 6), CITATION if known else f"{rule}{CITATION}, along address bits")
+    source = f"not published: extended from 4 to 32 words of {CITATION}, along the address bits"
+    if words in REGISTER_FILE_DEPTHS:
+        source = CITATION
+    elif min(REGISTER_FILE_DEPTHS) < words < max(REGISTER_FILE_DEPTHS):
+        source = f"not published: between register files of {CITATION}, along the address bits"
+    return Energies(round(read, 6), round(write, 6), source)
 
 
 def register_file_area_um2(words: int) -> float:

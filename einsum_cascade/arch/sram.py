@@ -10,6 +10,7 @@ Balasubramonian et al., "CACTI 7: New Tools for Interconnect Exploration in Inno
 """
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -209,7 +210,9 @@ def _ask(capacity_bytes: int, access_bits: int, banks: int, node_nm: float) -> A
     except ImportError:
         raise ToolMissingError("hwcomponents-cacti", _REMEDY) from None
     try:
-        return model(tech_node=_metres(node_nm), width=access_bits, size=8 * capacity_bytes, n_banks=banks)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # hwcomponents leaves a file open
+            return model(tech_node=_metres(node_nm), width=access_bits, size=8 * capacity_bytes, n_banks=banks)
     except Exception as error:  # hwcomponents raises a bare Exception when the program fails
         log = f"{error}\nThe program in the wheel needs a newer C library than some systems have; {_REMEDY} builds it."
         raise ToolFailedError("cacti", int(getattr(error, "errno", None) or 1), log) from error

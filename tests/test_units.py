@@ -1,0 +1,104 @@
+"""Quantities: exact, told apart by case, never without a unit."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from einsum_cascade.units import (
+    AREA,
+    BITS,
+    BYTES,
+    ENERGY,
+    FREQUENCY,
+    RATE,
+    Quantity,
+    parse_area,
+    parse_bits,
+    parse_bytes,
+    parse_energy,
+    parse_frequency,
+    parse_rate,
+)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (parse_bytes, "16 MiB", 16 << 20),
+        (parse_bytes, "16MB", 16_000_000),
+        (parse_bytes, " 0.5 KiB ", 512),
+        (parse_bytes, "1e3 B", 1000),
+        (parse_bits, "4096 b", 4096),
+        (parse_bits, "2 B", 16),
+        (parse_rate, "400 GiB/s", 400 << 30),
+        (parse_rate, "1/3 B/s", Fraction(1, 3)),
+        (parse_frequency, "940 MHz", 940_000_000),
+        (parse_frequency, "1.000000001 GHz", 1_000_000_001),
+        (parse_energy, "249.6 pJ", 249.6),
+        (parse_energy, "0.3 fJ", 0.0003),
+        (parse_area, "1545 um2", 1545.0),
+        (parse_area, "0.5 mm2", 500_000.0),
+    ],
+)
+def test_parse(parse, text, value) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "sentence"),
+    [
+        (parse_bytes, "16", r"^a size must be a number with a unit of B, KiB, KB, .* such as '16 MiB', not '16'$"),
+        (parse_bytes, "4096 b", r"^a size must be a number with a unit"),
+        (parse_bytes, "16 mib", r"^a size must be a number with a unit"),
+        (parse_bytes, "-1 B", r"^a size must be a number with a unit"),
+        (parse_bytes, "1/0 B", r"^a size must be a number with a unit"),
+        (parse_bytes, "nan B", r"^a size must be a number with a unit"),
+        (parse_bytes, "0.3 B", r"^a size must be a whole number of B, not '0\.3 B'$"),
+        (parse_bits, "16 bits", r"^a width must be a number with a unit of b, B, such as '4096 b', not '16 bits'$"),
+        (parse_rate, "400 GB", r"^a bandwidth must be a number with a unit of B/s, .*, not '400 GB'$"),
+        (
+            parse_frequency,
+            "940",
+            r"^a frequency must be a number with a unit of Hz, kHz, MHz, GHz, THz, such as '940 MHz'",
+        ),
+        (parse_frequency, "0.5 Hz", r"^a frequency must be a whole number of Hz, not '0\.5 Hz'$"),
+        (
+            parse_energy,
+            "1 J",
+            r"^an energy must be a number with a unit of fJ, pJ, nJ, such as '249\.6 pJ', not '1 J'$",
+        ),
+        (
+            parse_area,
+            "5 um^2",
+            r"^an area must be a number with a unit of um2, mm2, such as '1545 um2', not '5 um\^2'$",
+        ),
+    ],
+)
+def test_refuse(parse, text, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        parse(text)
+
+
+@given(st.sampled_from([BYTES, BITS, RATE, FREQUENCY, ENERGY, AREA]), st.fractions(min_value=0))
+def test_parsing_gives_back_what_was_formatted(quantity: Quantity, value: Fraction) -> None:
+    exact = Fraction(value.numerator) if quantity.is_whole else value
+    assert quantity.parse(quantity.format(exact)) == exact
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "text"),
+    [
+        (BYTES, 16 << 20, "16 MiB"),
+        (BYTES, 512 << 10, "512 KiB"),
+        (BYTES, 0, "0 B"),
+        (BYTES, 1000, "1 KB"),
+        (FREQUENCY, 940_000_000, "940 MHz"),
+        (RATE, Fraction(400 << 30), "400 GiB/s"),
+        (RATE, Fraction(2, 7), "2/7 B/s"),
+        (AREA, Fraction(3, 2), "1.5 um2"),
+    ],
+)
+def test_format(quantity: Quantity, value: Fraction, text: str) -> None:
+    assert quantity.format(value) == text
