@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -160,6 +161,34 @@ def run(
 
     print(f"cascade {found.name} in {dtype}, " + ", ".join(f"{rank} = {n}" for rank, n in extents.items()))
     print_all(run_table(summary))
+
+
+@app.command
+def reproduce(
+    evaluation: Annotated[Literal["fusemax"], Parameter(help="The published evaluation.")],
+    *,
+    audited: Annotated[bool, Parameter(negative="", help="Switch every quirk off, and say what each does.")] = False,
+    quirk: Annotated[
+        list[str] | None, Parameter(negative="", help="A quirk as NAME=off or NAME=on; may be repeated.")
+    ] = None,
+    refine: Annotated[
+        list[str] | None, Parameter(negative="", help="Something that an audit charges too; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Regenerate a published evaluation from its rules, and say what an honest accounting changes."""
+    from einsum_cascade.reproduction import effects, reproduce_fusemax
+    from einsum_cascade.terminal.arguments import parse_options
+
+    found = reproduce_fusemax(parse_options(quirk or (), refine or (), is_audited=audited))
+    changes = effects() if audited else ()
+    if as_json:
+        _print_json(found.to_json() | ({"effects": [asdict(effect) for effect in changes]} if audited else {}))
+        return
+    from einsum_cascade.terminal.evaluation import evaluation_tables
+    from einsum_cascade.terminal.tables import print_all
+
+    print_all(evaluation_tables(found, changes))
 
 
 def _load(cascade: str, operators: Sequence[str] | None) -> "Cascade":

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, geometric_mean
 from typing import Any
 
+from einsum_cascade.arch.area import area
 from einsum_cascade.reproduction.baselines import flat, unfused
 from einsum_cascade.reproduction.fused import architecture, binding, cascade
 from einsum_cascade.reproduction.linear import LinearRow, linear
 from einsum_cascade.reproduction.machine import Machine, Row, machine_of
-from einsum_cascade.reproduction.published import QUIRKS
+from einsum_cascade.reproduction.published import QUIRKS, REFINEMENTS
 from einsum_cascade.reproduction.workloads import Workload, workloads
 
 __all__ = ["CONFIGURATIONS", "Effect", "Evaluation", "effects", "reproduce_fusemax"]
@@ -25,6 +26,8 @@ _CONFIGURATIONS: dict[str, tuple[str, _Evaluate]] = {
     "binding": ("fusemax-cloud", binding),
 }
 
+_MACHINES = ("flat-cloud", "fusemax-cloud")
+
 CONFIGURATIONS = tuple(_CONFIGURATIONS)
 """The published configurations, from the baseline without fusion to FuseMax."""
 
@@ -39,14 +42,17 @@ class Evaluation:
         A row per configuration, model and length.
     linear
         A row per machine, model and length.
-    quirks
-        The quirks that are on.
+    areas
+        Area of both machines by part: the rest of an engine, its register files.
+    options
+        The quirks and refinements that are on.
 
     """
 
     attention: tuple[Row, ...]
     linear: tuple[LinearRow, ...]
-    quirks: frozenset[str]
+    areas: Mapping[str, Mapping[str, float]]
+    options: frozenset[str]
 
     def averages(self, mean: _Mean = fmean) -> dict[str, float]:
         """Return averages over all models and lengths; only the arithmetic ones are the published headlines."""
@@ -66,7 +72,10 @@ class Evaluation:
         """Return FuseMax's row and the baseline's for every model and length."""
         rows = {(row.configuration, row.model, row.seq): row for row in self.attention}
         keys = [(row.model, row.seq) for row in self.attention if row.configuration == "binding"]
-        return [tuple(_Figures.of(rows[name, *key], 16 if name == "binding" else 32) for name in ("binding", baseline)) for key in keys]  # type: ignore[misc]
+        return [
+            tuple(_Figures.of(rows[name, *key], 16 if name == "binding" else 32) for name in ("binding", baseline))
+            for key in keys
+        ]  # type: ignore[misc]
 
     def _with_linear(self, new: "_Figures", old: "_Figures") -> "tuple[_Figures, _Figures]":
         rows = {(row.capacity_mib, row.model, row.seq): row for row in self.linear}
@@ -79,9 +88,9 @@ class Evaluation:
             "linear": [asdict(row) for row in self.linear],
             "averages": self.averages(),
             "averages_geometric": self.averages(geometric_mean),
-            "quirks": [
-                {"name": quirk.name, "number": quirk.number, "on": quirk.name in self.quirks} for quirk in QUIRKS.values()
-            ],
+            "areas_um2": {name: dict(parts) for name, parts in self.areas.items()},
+            "quirks": [asdict(quirk) | {"on": quirk.name in self.options} for quirk in QUIRKS.values()],
+            "refinements": [{"name": name, "on": name in self.options} for name in REFINEMENTS],
         }
 
 
@@ -99,52 +108,78 @@ class _Figures:
         return _Figures(self.key, self.latency_s + row.latency_s, self.energy_pj + row.energy_pj)
 
 
-def reproduce_fusemax(quirks: Iterable[str] = tuple(QUIRKS)) -> Evaluation:
+def reproduce_fusemax(options: Iterable[str] = tuple(QUIRKS)) -> Evaluation:
     """Regenerate the published evaluation of FuseMax.
 
     Parameters
     ----------
-    quirks
-        The quirks of its accounting that are on: all, as published, unless told.
+    options
+        The quirks of its accounting that are on, and the refinements: all quirks, as published, unless told.
 
     Raises
     ------
     ValueError
-        A quirk is not known.
+        A name is not known.
 
     """
-    on = frozenset(quirks)
-    if unknown := sorted(on - QUIRKS.keys()):
-        raise ValueError(f"a quirk must be one of {', '.join(QUIRKS)}, not {unknown[0]!r}")
+    on = frozenset(options)
+    if unknown := sorted(on - QUIRKS.keys() - REFINEMENTS.keys()):
+        raise ValueError(f"an option must be one of {', '.join((*QUIRKS, *REFINEMENTS))}, not {unknown[0]!r}")
     rows = tuple(
         evaluate(machine_of(name, on), workload)
         for name, evaluate in _CONFIGURATIONS.values()
         for workload in workloads()
     )
-    linears = tuple(
-        linear(machine_of(name, on), workload) for name in ("flat-cloud", "fusemax-cloud") for workload in workloads()
-    )
-    return Evaluation(rows, linears, on)
+    linears = tuple(linear(machine_of(name, on), workload) for name in _MACHINES for workload in workloads())
+    return Evaluation(rows, linears, {name: _areas(machine_of(name, on)) for name in _MACHINES}, on)
+
+
+def _areas(machine: Machine) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in area(machine.architecture).parts:
+        kind = "registers" if part.kind == "registers" else "units"
+        if part.each_um2 is not None:
+            name = f"{part.owner} {kind}"
+            found[name] = found.get(name, 0.0) + part.total_um2
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What switching quirks off does.
+    """What an audit changes.
 
     Parameters
     ----------
-    off
-        The quirks that are off.
+    what
+        A quirk that is off, a refinement that is on, or several.
     averages
         The arithmetic averages then.
+    register_share
+        Share of register files in the area of FuseMax's 2D array.
+    cascade_over_flat
+        Arithmetic average of +Cascade's speedup over FLAT.
 
     """
 
-    off: tuple[str, ...]
+    what: str
     averages: Mapping[str, float]
+    register_share: float
+    cascade_over_flat: float
 
 
 def effects() -> tuple[Effect, ...]:
-    """Return the effect of every quirk alone, and of all together."""
-    cases = [(), *((name,) for name in QUIRKS), tuple(QUIRKS)]
-    return tuple(Effect(off, reproduce_fusemax(QUIRKS.keys() - set(off)).averages()) for off in cases)
+    """Return the effect of every quirk and refinement alone, and of all together."""
+    cases = {"as published": frozenset(QUIRKS)}
+    cases |= {f"{name} off": frozenset(QUIRKS) - {name} for name in QUIRKS}
+    cases |= {"all quirks off": frozenset()}
+    cases |= {f"{name} on": frozenset(QUIRKS) | {name} for name in REFINEMENTS}
+    cases |= {"all of this": frozenset(REFINEMENTS)}
+    return tuple(_effect(what, reproduce_fusemax(options)) for what, options in cases.items())
+
+
+def _effect(what: str, evaluation: Evaluation) -> Effect:
+    parts = evaluation.areas["fusemax-cloud"]
+    registers, units = parts["2d registers"], parts["2d units"]
+    flat_rows, cascade_rows = ([r for r in evaluation.attention if r.configuration == c] for c in ("flat", "cascade"))
+    ratios = [old.latency_s / new.latency_s for old, new in zip(flat_rows, cascade_rows, strict=True)]
+    return Effect(what, evaluation.averages(), registers / (registers + units), fmean(ratios))

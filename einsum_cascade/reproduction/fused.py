@@ -37,16 +37,19 @@ def cascade(machine: Machine, workload: Workload) -> Row:
     vector = PES * per_point + 1 + exponential + 1 + f + 1 + f + f * average
     tiles, columns = _tiles(workload), _columns(workload)
     capacity = 16 * _MEBIBYTES if machine.has("small-plan") else 2 * machine.capacity_words
-    kept = _columns_kept(workload, capacity, e + f + 2 + 2 * PES)
+    state = machine.state_words
+    kept = _columns_kept(workload, capacity, e + state * (f + 2) + 2 * PES)
     fills = Fraction(tiles * (e + f), kept)
-    lost = _lost(machine, "cascade", "scores", workload) * 2 * PES + _lost(machine, "cascade", "numerator", workload) * f
+    lost = (
+        _lost(machine, "cascade", "scores", workload) * 2 * PES + _lost(machine, "cascade", "numerator", workload) * f
+    )
     work = Work(
         phases=((tiles * max(e + f, vector), _words(workload, kept)),),
         busy_2d=tiles * (e + f),
         busy_1d=tiles * vector,
         actions=_actions(workload, exponential=None if machine.has("free-exponential") else "exp"),
-        rows_read=tiles * (2 * PES + e + e + f + f + 2 + lost) + columns * (f + 1),
-        rows_written=tiles * (2 * PES + f + 2) + columns * e + fills,
+        rows_read=tiles * (2 * PES + e + e + f + state * (f + 2) + lost) + columns * state * (f + 1),
+        rows_written=tiles * (2 * PES + state * (f + 2)) + columns * e + fills,
         steps_2d=tiles * (e + f),
         vector_pj=_vector_pj("cascade", tiles * (PES * 4 + 5 + 2 * f), columns, f),
     )
@@ -62,16 +65,18 @@ def _fusemax(machine: Machine, workload: Workload, interval: int | Fraction) -> 
     """Return the work on FuseMax's machine: scores stay in the array, vectors of one row pass through the buffer."""
     e, f, average = workload.head, workload.head, _average_column(workload)
     tiles, columns = _tiles(workload), _columns(workload)
-    kept = _columns_kept(workload, 2 * machine.capacity_words, e + f + 2)
+    state = machine.state_words
+    kept = _columns_kept(workload, 2 * machine.capacity_words, e + state * (f + 2))
     fills = Fraction(tiles * (e + f), kept)
+    lost = f * _lost(machine, "fusemax", "numerator", workload)
     array, vector = e + f + 9, 2 * f + 10 + f * average
     return Work(
         phases=((tiles * interval, _words(workload, kept)),),
         busy_2d=tiles * array,
         busy_1d=tiles * vector,
         actions=_actions(workload, exponential="mac"),
-        rows_read=tiles * (e + e + f + f + 5 + f * _lost(machine, "fusemax", "numerator", workload)) + columns * (f - 2),
-        rows_written=tiles * (f + 4) + columns * e + fills,
+        rows_read=tiles * (e + e + f + 2 + state * (f + 3 + lost)) + columns * state * (f - 2),
+        rows_written=tiles * (2 + state * (f + 2)) + columns * e + fills,
         steps_2d=tiles * array,
         vector_pj=_vector_pj("fusemax", tiles * (2 * f + 10), columns, f),
     )

@@ -45,7 +45,7 @@ def linear(machine: Machine, workload: Workload) -> LinearRow:
 
 
 def _product(machine: Machine, m: int, n: int, k: int) -> Work:
-    """Return the work of one product of (M, K) by (K, N), tiles of 256 by 256 with K in PEs, weights kept if they fit."""
+    """Return the work of one product of (M, K) by (K, N): output tiles of 256 by 256, weights kept if they fit."""
     macs = m * n * k
     refills = _refills(machine, m, n, k)
     tiles = Fraction(macs, PES * PES)

@@ -1,14 +1,13 @@
 """The two machines of the evaluation, and how work on them becomes a row."""
 
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 
-from einsum_cascade.arch import load_architecture
-from einsum_cascade.arch.ir import Architecture, Engine, Memory
-from einsum_cascade.reproduction.published import PES, QUIRKS
+from einsum_cascade.arch.ir import Architecture, Engine, Memory, RegisterFile
+from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.reproduction.published import BANKED, PES, QUIRKS
 from einsum_cascade.reproduction.workloads import Workload
 
 __all__ = ["Machine", "Row", "Work", "machine_of"]
@@ -76,10 +75,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """An architecture, read for this evaluation, and the quirks that are on."""
+    """An architecture, read for this evaluation, and the quirks and refinements that are on."""
 
     architecture: Architecture
-    quirks: frozenset[str] = field(default=frozenset(QUIRKS))
+    options: frozenset[str] = field(default=frozenset(QUIRKS))
 
     @property
     def dram(self) -> Memory:
@@ -97,9 +96,14 @@ class Machine:
         assert self.buffer.capacity_bytes is not None
         return int(self.buffer.capacity_bytes / self.architecture.word_bytes)
 
-    def has(self, quirk: str) -> bool:
-        """Tell whether a quirk is on."""
-        return quirk in self.quirks
+    def has(self, option: str) -> bool:
+        """Tell whether a quirk or a refinement is on."""
+        return option in self.options
+
+    @property
+    def state_words(self) -> int:
+        """Words of an operand's width that an element of running state takes."""
+        return 2 if self.has("fp32-state") else 1
 
     def seconds(self, phases: Iterable[tuple[Number, Number]]) -> float:
         """Return the time of phases that follow one another, each bound by its cycles or by DRAM."""
@@ -115,7 +119,9 @@ class Machine:
         words = sum(words for _, words in work.phases)
         traffic = float(words * self.architecture.word_bytes)
         utilisation = float(work.busy_2d) / cycles, float(work.busy_1d) / cycles
-        return Row(configuration, workload.model.name, workload.seq, traffic, latency, self.energy_pj(work), *utilisation)
+        return Row(
+            configuration, workload.model.name, workload.seq, traffic, latency, self.energy_pj(work), *utilisation
+        )
 
     def energy_pj(self, work: Work) -> float:
         """Return the energy of work."""
@@ -145,11 +151,21 @@ class Machine:
 
 
 @cache
-def machine_of(name: str, quirks: frozenset[str]) -> Machine:
+def machine_of(name: str, options: frozenset[str]) -> Machine:
     """Return a machine of the evaluation by the name of its architecture."""
     architecture = load_architecture(name)
-    if name == "flat-cloud" and "costly-buffer" not in quirks:
+    buffer = architecture.memories[-1]
+    if "costly-buffer" not in options:
         like = load_architecture("fusemax-cloud").memories[-1]
-        buffer = replace(architecture.memories[-1], read_pj=like.read_pj, write_pj=like.write_pj)
-        architecture = replace(architecture, memories=(*architecture.memories[:-1], buffer))
-    return Machine(architecture, quirks)
+        buffer = replace(buffer, read_pj=like.read_pj, write_pj=like.write_pj)
+    if "banked-buffer" in options:
+        buffer = replace(buffer, read_pj=buffer.read_pj * BANKED[0], write_pj=buffer.write_pj * BANKED[1])
+    engines = architecture.engines
+    if "unshared-area" not in options:
+        engines = tuple(replace(engine, registers=_shared(engine.registers)) for engine in engines)
+    return Machine(replace(architecture, memories=(*architecture.memories[:-1], buffer), engines=engines), options)
+
+
+def _shared(registers: RegisterFile) -> RegisterFile:
+    """Return a register file with its share of the area of one of 64 words, the least that there is."""
+    return replace(registers, area_um2=registers.area_um2 * min(1.0, registers.words / 64))

@@ -13,7 +13,7 @@ Nayak et al., "FuseMax: Leveraging Extended Einsums to Optimize Attention Accele
 
 from dataclasses import dataclass
 
-__all__ = ["HEADLINES", "PES", "QUIRKS", "WRAPS", "Fitted", "Quirk", "fitted"]
+__all__ = ["BANKED", "HEADLINES", "PES", "QUIRKS", "REFINEMENTS", "WRAPS", "Fitted", "Quirk", "fitted"]
 
 PES = 256
 """Rows and columns of the 2D array, PEs of the 1D array, and tokens of a tile either way."""
@@ -48,7 +48,7 @@ QUIRKS = {
         (
             (
                 "overflow",
-                "a count of unique elements overflows on long sequences, and first reads of partial results are charged",
+                "a count of unique elements overflows on long sequences, so first reads of partial results are charged",
                 "first reads of partial results are never charged",
             ),
             (
@@ -92,6 +92,15 @@ QUIRKS = {
     for quirk in (Quirk(name, number, published, audited),)
 }
 """The quirks by name."""
+
+REFINEMENTS = {
+    "banked-buffer": "buffers of 16 banks, which can be accessed as often as the arrays need",
+    "fp32-state": "running maxima, denominators and numerators take 4 bytes a word",
+}
+"""What an audit can charge beyond the quirks, by name."""
+
+BANKED = (19650 / 12510, 21580 / 15750)
+"""Energy of a read and of a write of 16 banks over that of the published single bank: 16 MiB, rows of 4096 b, CACTI."""
 
 HEADLINES = {
     "attention_speedup_over_flat": 6.7226,

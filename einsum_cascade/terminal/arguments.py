@@ -14,7 +14,7 @@ from einsum_cascade.errors import CascadeError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["load_cascade", "load_inputs", "parse_settings"]
+__all__ = ["load_cascade", "load_inputs", "parse_options", "parse_settings"]
 
 
 def load_cascade(argument: str, operator_files: Iterable[str] = ()) -> Cascade:
@@ -123,3 +123,33 @@ def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]
         except (OSError, ValueError) as error:
             raise UsageError(f"input {name!r} must be a readable .npy file, but {path!r} is not: {error}") from None
     return inputs
+
+
+def parse_options(quirks: Iterable[str], refinements: Iterable[str], *, is_audited: bool) -> frozenset[str]:
+    """Read `--quirk NAME=off` and `--refine NAME`, given any number of times; return all that is on.
+
+    A quirk may be given by its number. Quirks that are not told are on, unless the run is audited.
+
+    Raises
+    ------
+    UsageError
+        An entry is not a known name, or not `on` or `off`.
+
+    """
+    from einsum_cascade.reproduction import QUIRKS, REFINEMENTS
+
+    numbers = {str(quirk.number): name for name, quirk in QUIRKS.items()}
+    on = set[str]() if is_audited else set(QUIRKS)
+    for entry in quirks:
+        name, equals, value = entry.partition("=")
+        name = numbers.get(name, name)
+        if name not in QUIRKS:
+            raise UsageError(f"--quirk must name one of {', '.join(QUIRKS)}, not {name!r}")
+        if not equals or value not in ("on", "off"):
+            raise UsageError(f"--quirk must be given as {name}=off or {name}=on, not {entry!r}")
+        on = on | {name} if value == "on" else on - {name}
+    for name in refinements:
+        if name not in REFINEMENTS:
+            raise UsageError(f"--refine must name one of {', '.join(REFINEMENTS)}, not {name!r}")
+        on |= {name}
+    return frozenset(on)

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bounds_tables", "print_all", "run_table", "zoo_table"]
+__all__ = ["bounds_tables", "new_table", "print_all", "run_table", "zoo_table"]
 
 type Row = Mapping[str, Any]
 
@@ -21,7 +21,8 @@ def print_all(*parts: RenderableType) -> None:
         console.print(part)
 
 
-def _table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
+def new_table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
+    """Return an empty table; columns in `right` hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     numeric = set(right)
     for column in columns:
@@ -31,7 +32,7 @@ def _table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
 
 def zoo_table(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
     """Return the list of the zoo: name, title, citation."""
-    table = _table("", "name", "what it is", "source")
+    table = new_table("", "name", "what it is", "source")
     table.columns[0].no_wrap = True
     for name, title, citation in entries:
         table.add_row(name, title, citation)
@@ -40,7 +41,7 @@ def zoo_table(entries: Iterable[tuple[str, str, str]]) -> RenderableType:
 
 def run_table(outputs: Mapping[str, Row]) -> RenderableType:
     """Return a summary of output tensors."""
-    table = _table("outputs", "tensor", "shape", "least", "mean", "greatest", right=("least", "mean", "greatest"))
+    table = new_table("outputs", "tensor", "shape", "least", "mean", "greatest", right=("least", "mean", "greatest"))
     for name, row in outputs.items():
         values = (row["least"], row["mean"], row["greatest"])
         table.add_row(name, " x ".join(map(str, row["shape"])) or "scalar", *map(_short, values))
@@ -74,7 +75,7 @@ def bounds_tables(report: Row, is_shown: Callable[[str], bool]) -> RenderableTyp
 
 def _passes_table(rows: Iterable[Row]) -> RenderableType:
     title = "passes of this cascade: how often it must walk over a fiber"
-    table = _table(title, "tensor", "rank", "passes", "Einsums of each pass", right=("passes",))
+    table = new_table(title, "tensor", "rank", "passes", "Einsums of each pass", right=("passes",))
     for row in rows:
         count = str(row["count"]) if row["exact"] else f"at least {row['count']}"
         vias = row["via"] if len(row["via"]) > 1 else ()
@@ -97,7 +98,7 @@ def _witnesses(rows: Iterable[Row]) -> list[RenderableType]:
 def _live_table(rows: Iterable[Row]) -> RenderableType:
     title = "live state: what each pass holds on chip"
     columns = ("tensor", "rank", "pass", "elements", "per", "grows", "what", "words\nif not kept")
-    table = _table(title, *columns, right=("pass", "elements", "words\nif not kept"))
+    table = new_table(title, *columns, right=("pass", "elements", "words\nif not kept"))
     for row in (row for row in rows if row["live"]):
         reasons = dict.fromkeys(live["reason"] for live in row["live"])
         what = "\n".join(f"{reason}: {_held(row, reason)}" for reason in reasons)
@@ -119,14 +120,14 @@ def _held(row: Row, reason: str) -> str:
 
 
 def _operations_table(rows: Iterable[Row]) -> RenderableType:
-    table = _table("operations", "Einsum", "operator", "count", right=("count",))
+    table = new_table("operations", "Einsum", "operator", "count", right=("count",))
     for row in rows:
         table.add_row(row["einsum"], row["operator"], ("" if row["exact"] else "at most ") + str(row["count"]))
     return table
 
 
 def _traffic_table(rows: Iterable[Row]) -> RenderableType:
-    table = _table("traffic", "tensor", "words", "why", right=("words",))
+    table = new_table("traffic", "tensor", "words", "why", right=("words",))
     for row in rows:
         table.add_row(row["tensor"], str(row["words"]), row["reason"])
     return table
