@@ -65,7 +65,7 @@ def _options(evaluation: Evaluation) -> RenderableType:
 
 def _effects(effects: tuple[Effect, ...]) -> RenderableType:
     columns = ("speedup\nattn", "energy\nattn", "speedup\nwhole", "energy\nwhole")
-    others = ("speedup\n+Cascade", "RF in\n2D area")
+    others = ("speedup\n+Casc.", "2D area\nin RF")
     title = "what each quirk does: FuseMax over FLAT, arithmetic means"
     table = new_table(title, "accounting", *columns, *others, right=(*columns, *others))
     table.columns[0].no_wrap = True

@@ -117,7 +117,7 @@ def test_overflow_is_felt_where_it_is_published(evaluation) -> None:
         key: r.energy_pj / without[key] - 1 for r in evaluation.attention for key in [(r.configuration, r.model, r.seq)]
     }
     assert all(value == 0 for (_, _, seq), value in more.items() if seq in ("1K", "4K", "16K"))
-    assert max(more["cascade", "BERT", seq] for seq in ("256K", "1M")) == pytest.approx(0.09, abs=0.015)
+    assert max(value for (name, _, _), value in more.items() if name == "cascade") == pytest.approx(0.0765, abs=1e-4)
     assert more["binding", "TrXL", "1M"] == pytest.approx(0.005, abs=2e-4)
     assert 0.025 < max(value for (name, _, _), value in more.items() if name in ("flat", "unfused")) < 0.035
 
