@@ -18,7 +18,7 @@ from einsum_cascade.mapping.footprint import Count, Footprint
 from einsum_cascade.mapping.ir import Axis
 from einsum_cascade.mapping.nest import NestLoop
 
-__all__ = ["Moves", "count_moves", "count_steps"]
+__all__ = ["Moves", "count_moves"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +151,3 @@ def _first(whole: Moves, edge: Moves, full: Count) -> Moves:
     """Return the moves of the first iteration: a whole tile, unless there is none."""
     is_whole = (cast(Any, full) > 0) * 1
     return whole.times(is_whole) + edge.times(1 - is_whole)
-
-
-def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count]) -> Count:
-    """Count the iterations of all loops in time; PEs run side by side."""
-    if not nest:
-        return 1
-    loop, *inner = nest
-    size = cast(Any, sizes[loop.range])
-    full, rest = size // loop.tile, size % loop.tile
-    whole, edge = (
-        cast(Any, count_steps(inner, {**sizes, loop.range: covered}) if np.any(covered) else 0)
-        for covered in (loop.tile, rest)
-    )
-    if loop.axis:
-        return cast(Count, np.maximum(whole * (full > 0), edge * (rest > 0)))
-    return whole * full + edge * (rest > 0)

@@ -1,15 +1,17 @@
 """Paths of a mapping with numbers: loops in coordinates of their range."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+
+import numpy as np
 
 from einsum_cascade.cascade.extent import Extent, Quotient
 from einsum_cascade.mapping.footprint import Count
 from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.workload import Workload
 
-__all__ = ["NestLoop", "evaluated", "nest_of", "range_sizes"]
+__all__ = ["NestLoop", "count_steps", "evaluated", "nest_of", "range_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +77,19 @@ def evaluated(extent: Extent, values: Mapping[str, Count]) -> Count:
 
 def _quotient(atom: Quotient, values: Mapping[str, Count]) -> Any:
     return -(-cast(Any, evaluated(atom.numerator, values)) // evaluated(atom.denominator, values))
+
+
+def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count]) -> Count:
+    """Count the iterations of all loops in time; PEs run side by side."""
+    if not nest:
+        return 1
+    loop, *inner = nest
+    size = cast(Any, sizes[loop.range])
+    full, rest = size // loop.tile, size % loop.tile
+    whole, edge = (
+        cast(Any, count_steps(inner, {**sizes, loop.range: covered}) if np.any(covered) else 0)
+        for covered in (loop.tile, rest)
+    )
+    if loop.axis:
+        return cast(Count, np.maximum(whole * (full > 0), edge * (rest > 0)))
+    return whole * full + edge * (rest > 0)

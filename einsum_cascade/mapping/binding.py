@@ -1,0 +1,114 @@
+"""What a task occupies on its engine: iterations, issue slots, PEs in use."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.cascade.affine import affine_variable
+from einsum_cascade.mapping.footprint import Count, footprint_of
+from einsum_cascade.mapping.ir import Block, Compute, Step
+from einsum_cascade.mapping.nest import count_steps, evaluated, nest_of, range_sizes
+from einsum_cascade.mapping.operations import cover
+from einsum_cascade.mapping.sites import completed
+from einsum_cascade.mapping.workload import Access, Task, Workload
+
+__all__ = ["Bound", "bound_tasks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A task on its engine.
+
+    Parameters
+    ----------
+    task, engine, stage
+        As the mapping says.
+    points
+        Points of the iteration space.
+    slots
+        Issue slots of a PE per point.
+    steps
+        Iterations of all loops in time.
+    overhead_cycles
+        Cycles beyond the operations, all runs of the innermost tile together.
+    components
+        Actions per point, by component.
+    path
+        All loops, outermost first.
+
+    """
+
+    task: str
+    engine: str
+    stage: int
+    points: Count
+    slots: int
+    steps: Count
+    overhead_cycles: Count
+    components: Counter[str]
+    path: tuple[Step, ...]
+
+    @property
+    def busy_cycles(self) -> Count:
+        """Cycles that the task occupies its engine."""
+        return cast(Any, self.steps) * self.slots + self.overhead_cycles
+
+    @property
+    def work_cycles(self) -> Count:
+        """Issue slots of all PEs together that hold an operation."""
+        return cast(Any, self.points) * self.slots
+
+
+def bound_tasks(
+    workload: Workload, architecture: Architecture, root: Block, values: Mapping[str, Count]
+) -> tuple[Bound, ...]:
+    """Return every task of a mapping with what it occupies, in order of the tree."""
+    return tuple(
+        _bound(workload, architecture, leaf, outer, inner, values) for leaf, outer, inner in _leaves(root, (), ())
+    )
+
+
+def _leaves(
+    node: Block | Compute, outer: tuple[Step, ...], inner: tuple[Step, ...]
+) -> Iterator[tuple[Compute, tuple[Step, ...], tuple[Step, ...]]]:
+    """Yield every leaf with the steps around its own block and those of its own block."""
+    if isinstance(node, Compute):
+        yield node, outer, inner
+    else:
+        for part in node.body:
+            yield from _leaves(part, (*outer, *inner), node.steps)
+
+
+def _bound(
+    workload: Workload,
+    architecture: Architecture,
+    leaf: Compute,
+    outer: tuple[Step, ...],
+    inner: tuple[Step, ...],
+    values: Mapping[str, Count],
+) -> Bound:
+    task = workload.task[leaf.task]
+    engine = architecture.engine(leaf.engine)
+    assert engine is not None, leaf.engine
+    sizes = range_sizes(workload, values)
+    path = completed((*outer, *inner), task, workload)
+    covered = cover(workload.cascade.einsums[task.number], engine)
+    runs = count_steps(nest_of(workload, outer, values), sizes)
+    return Bound(
+        leaf.task,
+        leaf.engine,
+        leaf.stage,
+        _points(task, workload, values, sizes),
+        covered.slots,
+        count_steps(nest_of(workload, path, values), sizes),
+        cast(Any, runs) * evaluated(leaf.overhead_cycles, values),
+        covered.components,
+        path,
+    )
+
+
+def _points(task: Task, workload: Workload, values: Mapping[str, Count], sizes: Mapping[str, Count]) -> Count:
+    space = Access("", tuple(affine_variable(name) for name in task.variables))
+    return footprint_of(space, workload.parts, cast(Any, values)).elements(sizes)
