@@ -1,7 +1,6 @@
 """Lower bounds on the interval: the busiest resource, and the slowest cycle of dependences, both exact."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import networkx as nx
@@ -52,7 +51,9 @@ def recurrence_bound(problem: Problem) -> RecurrenceBound:
             around = tuple(cycle)
             best = Fraction(sum(edge.weight for edge in around), sum(edge.distance for edge in around))
     names = [problem.graph.operations[problem.pieces[edge.source].operation].name for edge in around]
-    operations = tuple(name for at, name in enumerate(names) if len(set(names)) == 1 and at == 0 or name != names[at - 1])
+    operations = tuple(
+        name for at, name in enumerate(names) if (len(set(names)) == 1 and at == 0) or name != names[at - 1]
+    )
     contexts = tuple(edge.context for edge in around if edge.context is not None)
     return RecurrenceBound(exact(best / problem.scale), operations, contexts)
 
@@ -71,7 +72,7 @@ def _cycle_above(members: set[int], edges: Sequence[Edge], ratio: Fraction) -> l
     weights = [edge.weight * ratio.denominator - edge.distance * ratio.numerator for edge in edges]
     longest = dict.fromkeys(members, 0)
     reached: dict[int, Edge] = {}
-    for _ in range(len(members) + 1):
+    while True:
         changed = None
         for edge, weight in zip(edges, weights, strict=True):
             if longest[edge.source] + weight > longest[edge.target]:
@@ -82,7 +83,6 @@ def _cycle_above(members: set[int], edges: Sequence[Edge], ratio: Fraction) -> l
             return None
         if (cycle := _closed(reached)) is not None:
             return cycle
-    return None
 
 
 def _closed(reached: dict[int, Edge]) -> list[Edge] | None:

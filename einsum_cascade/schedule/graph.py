@@ -77,6 +77,10 @@ def _mistakes(graph: OperationGraph) -> Iterator[str]:
         yield from _dependence_mistakes(graph, dependence)
     for context in graph.contexts:
         yield from _context_mistakes(graph, context)
+    used = {use.resource for operation in graph.operations for use in operation.all_uses}
+    held = {hold.resource for operation in graph.operations for hold in operation.holds}
+    for name in sorted(used & held):
+        yield f"Resource {name!r} must either be taken by operations or hold results, but does both; make it two."
 
 
 def _operation_mistakes(graph: OperationGraph, operation: Operation) -> Iterator[str]:
@@ -129,7 +133,7 @@ def _context_mistakes(graph: OperationGraph, context: Context) -> Iterator[str]:
     where = f"context {context.name!r}"
     yield from _whole(f"The count of {where}", context.count, least=1)
     if not context.released_by:
-        yield f"{where.capitalize()} must be released by an operation, but none is named; name the last one that needs it."
+        yield f"{where.capitalize()} must be released by an operation, but by none is; name the last that needs it."
     for name in (context.taken_by, *context.released_by):
         if name not in graph.operation:
             yield _unknown(f"An operation of {where}", name, graph.operation)
@@ -139,17 +143,18 @@ def _cycles(graph: OperationGraph) -> Iterator[str]:
     within: nx.DiGraph[str] = nx.DiGraph()
     within.add_nodes_from(graph.operation)
     within.add_edges_from((edge.producer, edge.consumer) for edge in graph.dependences if edge.distance == 0)
-    if nx.is_directed_acyclic_graph(within):
-        return
-    around = [producer for producer, _ in nx.find_cycle(within)]
-    yield (
-        f"Operations of one tile must not wait for one another in a cycle, but {' -> '.join([*around, around[0]])} do; "
-        "give the dependence that is on an earlier tile its distance."
-    )
+    around: list[str] | None = next(nx.simple_cycles(within), None)
+    if around is not None:
+        yield (
+            "Operations of one tile must not wait for one another in a cycle, but "
+            f"{' -> '.join([*around, around[0]])} do; give the dependence that is on an earlier tile its distance."
+        )
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return f"{what} must be one of {', '.join(known) or 'none'}, not {name!r}; add it to the graph, or correct the name."
+    return (
+        f"{what} must be one of {', '.join(known) or 'none'}, not {name!r}; add it to the graph, or correct the name."
+    )
 
 
 def _whole(what: str, value: object, least: int) -> Iterator[str]:
