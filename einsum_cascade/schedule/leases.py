@@ -24,13 +24,13 @@ def peak(problem: Problem, interval: int, starts: Sequence[int], resource: int) 
             turns, rest = divmod(_end(problem, interval, starts, lease) - begin, interval)
             always += turns * lease.amount
             if rest:
-                wraps = begin % interval + rest > interval
+                wraps = begin % interval + rest >= interval
                 always += lease.amount if wraps else 0
                 changes[begin % interval] = changes.get(begin % interval, 0) + lease.amount
                 changes[(begin + rest) % interval] = changes.get((begin + rest) % interval, 0) - lease.amount
-    level = most = always
-    for residue in sorted(changes):
-        level += changes[residue]
+    level, most = always, 0
+    for _, change in sorted({0: 0, **changes}.items()):
+        level += change
         most = max(most, level)
     return most
 

@@ -40,7 +40,7 @@ def modulo_schedule(graph: OperationGraph, effort: int = 1000) -> Schedule:
     Raises
     ------
     ScheduleError
-        A buffer does not even hold the results of one tile at a time.
+        No schedule was found whose results fit their buffer, not even with one tile after the other.
 
     Examples
     --------
