@@ -20,7 +20,7 @@ from einsum_cascade.schedule.bounds import components
 from einsum_cascade.schedule.problem import Problem
 from einsum_cascade.schedule.table import ReservationTable
 
-__all__ = ["Verdict", "search", "search_latency"]
+__all__ = ["Verdict", "fit_alone", "search", "search_latency"]
 
 type Verdict = list[int] | Literal["refuted", "open"]
 """Starts of all pieces; or that there are none; or that it is not known."""
@@ -32,7 +32,7 @@ _UNBOUNDED = -(1 << 50)
 
 
 def search(problem: Problem, interval: int, nodes: int) -> Verdict:
-    """Decide whether an interval is feasible, buffers left aside.
+    """Decide whether an interval is feasible for pieces that fit alone, buffers left aside.
 
     Parameters
     ----------
@@ -44,8 +44,6 @@ def search(problem: Problem, interval: int, nodes: int) -> Verdict:
         How many branches to visit at most.
 
     """
-    if not _fit_alone(problem, interval):
-        return "refuted"
     groups = components(len(problem.pieces), problem.edges)
     group_of = {piece: at for at, group in enumerate(groups) for piece in group}
     longest = _unrelated(len(problem.pieces))
@@ -84,9 +82,10 @@ def _require(longest: _Longest, problem: Problem, interval: int, group_of: dict[
             longest[edge.source, edge.target] = max(least, longest[edge.source, edge.target])
 
 
-def _fit_alone(problem: Problem, interval: int) -> bool:
+def fit_alone(problem: Problem, interval: int) -> bool:
+    """Tell whether every piece fits beside itself in other tiles."""
     table = ReservationTable(interval, problem.capacities)
-    return all(table.fits_alone(piece.uses) for piece in problem.pieces)
+    return all(table.first_fit(piece.uses, 0, 0) is not None for piece in problem.pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,9 @@ def _operation_mistakes(graph: OperationGraph, operation: Operation) -> Iterator
             f"The slots of chain {operation.name!r} must last 1 cycle each, not {operation.duration!r}; "
             "leave the duration out, or make it a block of one slot."
         )
-    for use in operation.all_uses:
+    if operation.resource is not None and operation.resource not in graph.resource:
+        yield _unknown(f"The resource of {where}", operation.resource, graph.resource)
+    for use in operation.uses:
         yield from _use_mistakes(graph, where, use)
     for hold in operation.holds:
         yield from _amount_mistakes(graph, where, hold.resource, hold.amount, "hold")

@@ -98,7 +98,7 @@ def lockstep_schedule(
     graph: OperationGraph,
     stages: Sequence[Sequence[str]] | None = None,
     tiles_in_flight: int | None = None,
-    effort: int = 200_000,
+    effort: int = 50_000,
 ) -> LockstepSchedule:
     """Evaluate given stages, or find those with the least interval.
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.schedule.bounds import recurrence_bound, resource_bound
-from einsum_cascade.schedule.exact import Verdict, search, search_latency
+from einsum_cascade.schedule.exact import Verdict, fit_alone, search, search_latency
 from einsum_cascade.schedule.graph import OperationGraph
 from einsum_cascade.schedule.ir import Placement, Proof, RecurrenceBound, ResourceBound, Schedule
 from einsum_cascade.schedule.leases import overfull, peak
@@ -89,6 +89,10 @@ def _candidates(problem: Problem, lowest: int) -> Iterator[int]:
 
 
 def _attempt(problem: Problem, interval: int, effort: int) -> _Attempt:
+    if not fit_alone(problem, interval):
+        return _Attempt(
+            None, True, f"An operation meets itself in another tile at interval {_cycles(problem, interval)}"
+        )
     starts = place(problem, interval)
     full = None if starts is None else overfull(problem, interval, starts)
     if starts is not None and full is None:
@@ -96,11 +100,12 @@ def _attempt(problem: Problem, interval: int, effort: int) -> _Attempt:
     verdict: Verdict = search(problem, interval, effort) if len(problem.pieces) <= _SMALL else "open"
     if verdict == "refuted":
         return _Attempt(None, True, f"No order of the operations meets interval {_cycles(problem, interval)}")
-    if verdict != "open":
-        full = overfull(problem, interval, verdict)
-        if full is None:
-            return _Attempt(verdict)
-        starts = verdict
+    for candidate in (starts, verdict):
+        if candidate is not None and candidate != "open":
+            starts = _shortened(problem, interval, candidate, effort // 4)
+            full = overfull(problem, interval, starts)
+            if full is None:
+                return _Attempt(starts)
     return _Attempt(None, False, _reason(problem, interval, starts, full))
 
 
@@ -113,12 +118,13 @@ def _reason(problem: Problem, interval: int, starts: Sequence[int] | None, full:
 
 
 def _shortened(problem: Problem, interval: int, starts: list[int], effort: int) -> list[int]:
-    """Return starts with a shorter latency if the search finds any."""
+    """Return starts with a shorter latency if the search finds any, and if they fill no buffer that these do not."""
     lowest, best = 0, starts
+    is_full = overfull(problem, interval, starts) is not None
     while len(problem.pieces) <= _SMALL and lowest < (highest := _latency(problem, best)):
         middle = (lowest + highest) // 2
         verdict = search_latency(problem, interval, middle, effort)
-        if isinstance(verdict, str) or overfull(problem, interval, verdict) is not None:
+        if isinstance(verdict, str) or (not is_full and overfull(problem, interval, verdict) is not None):
             lowest = middle + 1
         else:
             best = verdict

@@ -38,7 +38,13 @@ class ReservationTable:
         for use in uses:
             fits &= self._rotated(self._starts(use), -use.offset)
         ahead = self._rotated(fits, -(earliest % self.interval)) & ((1 << (latest - earliest + 1)) - 1)
-        return earliest + (ahead & -ahead).bit_length() - 1 if ahead else None
+        is_alone = len({use.resource for use in uses}) == len(uses)
+        while ahead:
+            start = earliest + (ahead & -ahead).bit_length() - 1
+            if is_alone or self._fit_together(uses, start):
+                return start
+            ahead &= ahead - 1
+        return None
 
     def add(self, uses: Iterable[PieceUse], start: int) -> None:
         """Reserve what a piece uses; it must fit."""
@@ -55,15 +61,15 @@ class ReservationTable:
                     more = above[units + 1] if units + 1 < len(above) else 0
                     above[units] = above[units] & ~residues | more & residues
 
-    def fits_alone(self, uses: tuple[PieceUse, ...]) -> bool:
-        """Tell whether a piece fits beside itself in other tiles; the table must be empty."""
+    def _fit_together(self, uses: tuple[PieceUse, ...], start: int) -> bool:
+        """Tell whether uses that may meet one another fit."""
         done: list[PieceUse] = []
         for use in uses:
-            if self.first_fit((use,), 0, 0) is None:
+            if self.first_fit((use,), start, start) is None:
                 break
-            self.add((use,), 0)
+            self.add((use,), start)
             done.append(use)
-        self.remove(done, 0)
+        self.remove(done, start)
         return len(done) == len(uses)
 
     def _take(self, resource: int, residues: int) -> None:
