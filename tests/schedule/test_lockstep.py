@@ -118,7 +118,7 @@ def test_a_search_that_is_cut_off_claims_nothing() -> None:
     [
         (
             slot_tile(8, 8, 4, 1, 2),
-            r"Lock-step operations must be blocks on one engine, but 'QK' is a chain of 8 slots;",
+            r"Lock-step operations must be blocks on one engine, but 'QK' is a chain of 8",
         ),
         (slot_tile(8, 8, 4, 1, 2), r"Lock-step must not be limited by contexts, but 'score' is given; limit the tiles"),
         (
