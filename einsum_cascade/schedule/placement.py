@@ -5,6 +5,8 @@ scheduling, MICRO 1994. We differ in trying the starts that no placed piece forb
 """
 
 import heapq
+from collections.abc import Iterator
+from dataclasses import replace
 
 from einsum_cascade.schedule.problem import Problem
 from einsum_cascade.schedule.table import ReservationTable
@@ -26,13 +28,58 @@ def place(problem: Problem, interval: int) -> list[int] | None:
         In quanta, at least the recurrence bound.
 
     """
-    return _Placer(problem, interval).run()
+    heights = _longest_ways(problem, interval, [piece.duration for piece in problem.pieces])
+    by_height = [-height for height in heights]
+    starts = _Placer(problem, interval, by_height).run()
+    if starts is None and any(edge.context for edge in problem.edges):
+        slacks = _slacks(problem, interval)
+        order = sorted(range(len(heights)), key=lambda piece: (slacks[piece], by_height[piece]))
+        ranks = {piece: rank for rank, piece in enumerate(order)}
+        starts = _Placer(problem, interval, [ranks[piece] for piece in range(len(heights))]).run()
+    return starts
+
+
+def _longest_ways(problem: Problem, interval: int, ways: list[int]) -> list[int]:
+    """Return the longest way from each piece on, given how long it is at the least."""
+    before: list[list[tuple[int, int]]] = [[] for _ in ways]
+    for edge in problem.edges:
+        before[edge.target].append((edge.source, edge.weight - edge.distance * interval))
+    waiting = [piece for piece, way in enumerate(ways) if way > -_NEVER]
+    while waiting:
+        piece = waiting.pop()
+        for source, least in before[piece]:
+            if ways[piece] + least > ways[source]:
+                ways[source] = ways[piece] + least
+                waiting.append(source)
+    return ways
+
+
+def _slacks(problem: Problem, interval: int) -> list[int]:
+    """Return by how much each piece can be late before a tile has no context left; never is a large number."""
+    slacks = [_NEVER] * len(problem.pieces)
+    turned = replace(problem, edges=tuple(replace(e, source=e.target, target=e.source) for e in problem.edges))
+    for edge in problem.edges:
+        if edge.context is not None:
+            never = [-_NEVER] * len(slacks)
+            never[edge.source] = 0
+            to_end = _longest_ways(problem, interval, never)
+            never = [-_NEVER] * len(slacks)
+            never[edge.target] = 0
+            from_begin = _longest_ways(turned, interval, never)
+            allowed = edge.distance * interval - edge.weight
+            slacks = [min(*own) for own in zip(slacks, _left(allowed, to_end, from_begin), strict=True)]
+    return slacks
+
+
+def _left(allowed: int, to_end: list[int], from_begin: list[int]) -> Iterator[int]:
+    for after, before in zip(to_end, from_begin, strict=True):
+        yield allowed - after - before if min(after, before) > -_NEVER // 2 else _NEVER
 
 
 class _Placer:
-    def __init__(self, problem: Problem, interval: int) -> None:
+    def __init__(self, problem: Problem, interval: int, priorities: list[int]) -> None:
         count = len(problem.pieces)
-        self.problem, self.interval = problem, interval
+        self.priorities, self.interval = priorities, interval
         self.table = ReservationTable(interval, problem.capacities)
         self.uses = [piece.uses for piece in problem.pieces]
         self.after: list[list[tuple[int, int]]] = [[] for _ in range(count)]
@@ -47,28 +94,15 @@ class _Placer:
 
     def run(self) -> list[int] | None:
         count = len(self.uses)
-        heights = self._heights()
-        waiting = [(-heights[piece], piece) for piece in range(count)]
+        waiting = [(self.priorities[piece], piece) for piece in range(count)]
         heapq.heapify(waiting)
         for _ in range(_TRIES * count):
             if not waiting:
                 break
             _, piece = heapq.heappop(waiting)
             for evicted in self._place(piece):
-                heapq.heappush(waiting, (-heights[evicted], evicted))
+                heapq.heappush(waiting, (self.priorities[evicted], evicted))
         return [start for start in self.starts if start is not None] if not waiting else None
-
-    def _heights(self) -> list[int]:
-        """Return the longest way from each piece to the end."""
-        heights = [piece.duration for piece in self.problem.pieces]
-        waiting = list(range(len(heights)))
-        while waiting:
-            piece = waiting.pop()
-            for source, least in self.before[piece]:
-                if heights[piece] + least > heights[source]:
-                    heights[source] = heights[piece] + least
-                    waiting.append(source)
-        return heights
 
     def _place(self, piece: int) -> list[int]:
         """Place a piece, and return those that had to give way."""
