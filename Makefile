@@ -13,7 +13,7 @@ sram_stamp = .venv/.sram-installed
 # Settings of the caller's shell that would change what is imported or leave bytecode out.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: help setup setup-sram demo test check test-all nightly bench golden wheel clean-room constraints
+.PHONY: help setup setup-sram demo test check test-all nightly certificates bench golden wheel clean-room constraints
 .DEFAULT_GOAL = help
 
 help: ## list the targets
@@ -43,6 +43,16 @@ test-all: setup setup-sram ## run the tests with all random cases, and the wheel
 nightly: export EINSUM_CASCADE_COUNTS = nightly
 nightly: setup setup-sram ## run the tests with ten times the random cases or more
 	@$(pytest)
+
+certificates: build/certificates/.installed ## compare the schedules with those of OR-tools (80 MB) in a place of its own
+	@build/certificates/bin/python -m pytest -p no:cacheprovider tests/certificates
+
+build/certificates/.installed: $(stamp)
+	@echo "Installing OR-tools into build/certificates (about half a minute)"
+	@$(python) -m venv --clear build/certificates
+	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
+	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[certificates]'
+	@touch $@
 
 bench: setup ## run the benchmarks
 	@$(python) benchmarks/bench.py

@@ -1,0 +1,172 @@
+import time
+from fractions import Fraction
+
+import pytest
+from attention_tile import attention_tile, slot_tile
+
+from einsum_cascade.errors import ScheduleError
+from einsum_cascade.schedule.checker import check_schedule
+from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.modulo import modulo_schedule
+
+A, B = Resource("A"), Resource("B")
+
+
+def test_two_engines_in_a_row() -> None:
+    """Load takes 3 of A, add 2 of B: one tile every 3 cycles, 5 cycles each, so ten take 5 + 9 * 3."""
+    graph = OperationGraph((A, B), (Operation("x", "A", 3), Operation("y", "B", 2)), (Dependence("x", "y"),))
+    found = modulo_schedule(graph)
+    assert (found.interval, found.proof, found.gap, found.obstacle) == (3, "bound", 0, "")
+    assert (found.starts("x"), found.starts("y")) == ((0,), (3,))
+    assert (found.latency_cycles, found.tiles_in_flight) == (5, 2)
+    assert (found.prologue_cycles, found.epilogue_cycles) == (3, 2)
+    assert [found.cycles(tiles) for tiles in (0, 1, 10)] == [0, 5, 32]
+    assert found.busy_cycles("A") == 3
+
+
+def test_the_recurrence_bounds() -> None:
+    """x (3) -> y (2) -> x of two tiles later with latency 4: 9 cycles per 2 tiles, so 5 whole ones per tile."""
+    edges = (Dependence("x", "y"), Dependence("y", "x", 4, 2))
+    found = modulo_schedule(OperationGraph((A, B), (Operation("x", "A", 3), Operation("y", "B", 2)), edges))
+    assert found.recurrence_bound.cycles == Fraction(9, 2)
+    assert set(found.recurrence_bound.operations) == {"x", "y"}
+    assert (found.resource_bound.cycles, found.resource_bound.resource) == (3, "A")
+    assert (found.bound, found.interval, found.proof) == (5, 5, "bound")
+
+
+def test_an_operation_on_its_own_past() -> None:
+    graph = OperationGraph((A,), (Operation("x", "A", 2),), (Dependence("x", "x", 1, 1),))
+    found = modulo_schedule(graph)
+    assert (found.interval, found.recurrence_bound.operations) == (3, ("x",))
+
+
+def test_an_interval_above_both_bounds_is_proved_by_refuting_all_below() -> None:
+    """Blocks of 2 and 2 on A must start 2 cycles apart modulo 4, but y is bound to start 3 after x: 3 % 4 collides.
+
+    x -> y with latency 1 and y -> x of the next tile with latency -: y starts at least 3 and, by the second, at most 3
+    (4 + 0 - 2 - ... ) after x at interval 5 it fits. Bounds: resource 4, recurrence (2 + 1 + 2 + 0) / 1 = 5.
+    """
+    edges = (Dependence("x", "y", 1), Dependence("y", "x", 0, 1))
+    found = modulo_schedule(OperationGraph((A,), (Operation("x", "A", 2), Operation("y", "A", 2)), edges))
+    assert (found.resource_bound.cycles, found.recurrence_bound.cycles, found.interval) == (4, 5, 5)
+
+
+def test_refuted_intervals() -> None:
+    """x takes A now and 2 cycles later: at interval 2 both fall together, so 3, though A is only half used at 4."""
+    found = modulo_schedule(OperationGraph((A,), (Operation("x", "A", 1, uses=(Use("A", 2),)),)))
+    assert (found.bound, found.interval, found.proof, found.floor) == (2, 3, "exhausted", 3)
+    assert found.obstacle == "An operation meets itself in another tile at interval 2."
+
+
+def test_an_interval_without_a_proof_says_so() -> None:
+    """The same with two such operations, which the search may not visit a single branch for."""
+    operations = tuple(Operation(name, "A", 1, uses=(Use("A", 3),)) for name in "xyz")
+    graph = OperationGraph((A,), operations)
+    proved, unproved = modulo_schedule(graph), modulo_schedule(graph, effort=0)
+    assert proved.is_proved
+    assert unproved.interval >= proved.interval
+    if unproved.interval > unproved.bound:
+        assert (unproved.proof, unproved.gap) == ("open", unproved.interval - unproved.floor)
+        assert unproved.obstacle
+
+
+def test_units_of_a_resource() -> None:
+    """Three blocks of 2 on two units: 3 cycles a tile."""
+    operations = tuple(Operation(name, "A", 2) for name in "xyz")
+    assert modulo_schedule(OperationGraph((Resource("A", 2),), operations)).interval == 3
+
+
+def test_contexts_limit_the_tiles_in_flight() -> None:
+    """A tile keeps its context for 3 + 10 + 2 cycles: 15 per tile with one copy, 7.5 hence 8 with two, 3 with five."""
+    edges = (Dependence("x", "y", 10),)
+    for count, interval in ((1, 15), (2, 8), (5, 3)):
+        context = Context("score", count, "x", ("y",))
+        graph = OperationGraph((A, B), (Operation("x", "A", 3), Operation("y", "B", 2)), edges, (context,))
+        found = modulo_schedule(graph)
+        assert (found.interval, found.proof) == (interval, "bound")
+        assert found.lifetime_cycles("score") == 15
+        assert found.contexts_needed("score") == count
+        assert found.recurrence_bound.contexts == ("score",)
+
+
+def test_a_buffer_holds_the_tiles_in_flight() -> None:
+    """x's result of 4 words is held from its start to y's end, 15 cycles: two at a time need an interval of 8."""
+    operations = Operation("x", "A", 3, holds=(Hold("words", 4),)), Operation("y", "B", 2)
+    for capacity, interval in ((20, 3), (8, 8), (4, 15)):
+        graph = OperationGraph((A, B, Resource("words", capacity)), operations, (Dependence("x", "y", 10),))
+        found = modulo_schedule(graph)
+        assert (found.interval, check_schedule(graph, found)) == (interval, ())
+
+
+def test_a_buffer_that_is_too_small() -> None:
+    operations = tuple(Operation(name, "A", 3, holds=(Hold("words", 4),)) for name in "xyz")
+    edges = (Dependence("x", "z"), Dependence("y", "z"))
+    graph = OperationGraph((A, Resource("words", 8)), operations, edges)
+    with pytest.raises(ScheduleError, match=r"^Buffer 'words' must hold at most its 8 units, but .* need 12 .*\.$"):
+        modulo_schedule(graph)
+
+
+def test_slots_interleave() -> None:
+    """Two chains of 4 slots, 2 apart, fill A: 8 cycles a tile, where blocks of 7 would take 14."""
+    operations = tuple(Operation(name, "A", slots=4, spacing=2) for name in "xy")
+    found = modulo_schedule(OperationGraph((A,), operations))
+    assert (found.interval, found.proof) == (8, "bound")
+    assert {start % 8 for name in "xy" for start in found.starts(name)} == set(range(8))
+
+
+def test_a_stream_follows_slot_by_slot() -> None:
+    """y's k-th slot is 5 after x's: it ends 5 after x, at 8 + 5, and not after 8 + 5 + 8."""
+    operations = Operation("x", "A", slots=8), Operation("y", "B", slots=8)
+    graph = OperationGraph((A, B), operations, (Dependence("x", "y", 5, kind="stream"),))
+    assert modulo_schedule(graph).latency_cycles == 13
+
+
+def test_a_stream_between_chains_of_different_lengths() -> None:
+    """A slot of y takes the share of two of x: it waits for the second of them."""
+    operations = Operation("x", "A", slots=8), Operation("y", "B", slots=4)
+    found = modulo_schedule(OperationGraph((A, B), operations, (Dependence("x", "y", 1, kind="stream"),)))
+    assert found.starts("y") == (2, 4, 6, 8)
+
+
+@pytest.mark.parametrize(("m1", "interval"), [(None, 138), (4, 154), (8, 146), (64, 139)])
+def test_the_attention_tile(m1: int | None, interval: int) -> None:
+    """The vector array does RM 1, PRM 7, SPD 1, SPNV 64, RD 1, RNV 64 = 138, and AV 64 / M1; the 2D array 137.
+
+    These are the intervals that CP-SAT proves least (reference of tests/certificates); 203 is its latency.
+    """
+    found = modulo_schedule(attention_tile(64, 64, m1))
+    assert (found.interval, found.proof, found.resource_bound.resource) == (interval, "bound", "1D")
+    assert found.busy_cycles("2D") == 137
+    assert found.tiles_in_flight == 2
+    if m1 is None:
+        assert found.latency_cycles == 203
+
+
+def test_av_done_once_per_seven_tiles_has_a_seventh() -> None:
+    assert modulo_schedule(attention_tile(64, 64, 7)).interval == 138 + Fraction(64, 7)
+
+
+def test_multiply_add_moves_the_bound_to_the_2d_array() -> None:
+    """SPD into RD and SPNV into RNV: the vector array has F + 9 = 73, the 2D array E + F + 9 = 137."""
+    found = modulo_schedule(attention_tile(64, 64, is_added=True))
+    assert (found.busy_cycles("1D"), found.busy_cycles("2D")) == (73, 137)
+    assert (found.interval, found.proof, found.resource_bound.resource) == (137, "bound", "2D")
+    assert found.tiles_in_flight == 2
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 4])
+@pytest.mark.parametrize("rows", [16, 64, 256])
+def test_slots_of_the_attention_tile(rows: int, stages: int) -> None:
+    """The interval is E + F + 9 whatever the pipeline and the array, if there are contexts enough."""
+    graph = slot_tile(64, 64, rows, stages, contexts=12)
+    started = time.perf_counter()
+    found = modulo_schedule(graph)
+    assert time.perf_counter() - started < 1
+    assert (found.interval, found.proof) == (137, "bound")
+    assert check_schedule(graph, found) == ()
+
+
+def test_the_number_of_tiles_must_not_be_negative() -> None:
+    found = modulo_schedule(OperationGraph((A,), (Operation("x", "A"),)))
+    with pytest.raises(ValueError, match=r"^the number of tiles must be at least 0, not -1$"):
+        found.cycles(-1)
