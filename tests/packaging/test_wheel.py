@@ -86,7 +86,7 @@ def test_top_level_folder_cannot_be_imported(folder: str, tmp_path: Path) -> Non
 
 def test_lint_bans_every_top_level_folder() -> None:
     folders = {path.name for path in ROOT.glob("[!.]*/") if not (path / "pyvenv.cfg").exists()}
-    made_by_builds = {"build", "dist"}
+    made_by_builds = {"__pycache__", "build", "dist"}
     assert folders - made_by_builds - {PACKAGE.name} <= BANNED.keys()
 
 
