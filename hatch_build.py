@@ -1,24 +1,19 @@
-"""What the wheel holds beside the package: the preset files, as data."""
+"""Puts the presets into the wheel as data.
 
-from pathlib import Path
+An editable install must not have them: their folder beside the installed packages would hide the package itself.
+"""
+
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-__all__ = ["Presets"]
-
-FOLDERS = ("arch", "mappings")
+_FOLDERS = ("arch",)
 
 
-class Presets(BuildHookInterface[Any]):
-    """Put the folders of preset files into the package of a wheel.
-
-    Not into an editable install, which finds them in the checkout: data beside the import system's link to the
-    package would hide it.
-    """
+class Presets(BuildHookInterface):
+    """Includes the top-level folders of data, which `einsum_cascade.presets` finds in the wheel and in the checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the folders that there are."""
+        """Add the folders to a wheel that is not editable."""
         if version != "editable":
-            there = [folder for folder in FOLDERS if (Path(self.root) / folder).is_dir()]
-            build_data["force_include"].update({folder: f"einsum_cascade/data/{folder}" for folder in there})
+            build_data["force_include"] |= {folder: f"einsum_cascade/data/{folder}" for folder in _FOLDERS}

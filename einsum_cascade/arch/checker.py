@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Link, Memory, Operation, RegisterFile
 from einsum_cascade.arch.reader import did_you_mean, owner
-from einsum_cascade.arch.tree import HOLE
+from einsum_cascade.arch.tree import HOLE, has_hole
 from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
@@ -206,7 +206,7 @@ class _Rules:
             self.report(message, path)
 
     def can_divide(self, value: int, by: int) -> bool:
-        return HOLE not in (value, by) and value > 0 and by > 0
+        return not has_hole(value, by) and value > 0 and by > 0
 
 
 def _operators() -> list[str]:

@@ -28,11 +28,13 @@ from einsum_cascade.arch.schema import (
     PerCycle,
     RegisterSpec,
 )
-from einsum_cascade.arch.tree import HOLE, Path, Tree
+from einsum_cascade.arch.tree import HOLE, Path, Tree, has_hole
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.units import BYTES
 
 __all__ = ["read_draft"]
+
+_UNREAD = Energies(HOLE, HOLE, "")
 
 
 def read_draft(tree: Tree) -> tuple[Architecture, list[Diagnostic]]:
@@ -131,24 +133,24 @@ class _Filling:
                 had = " and ".join(map(repr, given)) or "none of them"
                 message = f"{owner(path)} must have either 'energy', or 'read_energy' and 'write_energy', but has {had}"
                 self.report(message, path, key=True)
-                return Energies(HOLE, HOLE, "")
+                return _UNREAD
 
     def memory_energies(self, path: Path, spec: MemorySpec, capacity: int | None) -> Energies:
-        if HOLE in (spec.energy, capacity, spec.access) or spec.access < 1 or (capacity is not None and capacity < 1):
-            return Energies(HOLE, HOLE, "")
+        if has_hole(spec.energy, capacity, spec.access) or spec.access < 1 or (capacity is not None and capacity < 1):
+            return _UNREAD
         if spec.energy == "scaled" and capacity is not None:
             return scaled_memory(capacity, spec.access)
         if spec.energy == "scaled":
             message = f"'energy' of {owner(path)} must not be 'scaled', because its capacity is unlimited"
             self.report(f"{message}; give 'read_energy' and 'write_energy'", (*path, "energy"))
-            return Energies(HOLE, HOLE, "")
+            return _UNREAD
         found = published_memory(capacity, spec.access)
         if found is None:
             known = ", ".join(_described(capacity, access) for capacity, access in PUBLISHED_MEMORIES)
             message = f"'energy' of {owner(path)} must be given, or 'scaled', because the published ones "
             message += f"({CITATION}) are of {known}"
             self.report(f"{message}, not {_described(capacity, spec.access)}", (*path, "energy"))
-        return found or Energies(HOLE, HOLE, "")
+        return found or _UNREAD
 
     def engine(self, path: Path, name: str, spec: EngineSpec) -> Engine:
         if spec is HOLE:
@@ -180,14 +182,14 @@ class _Filling:
         )
 
     def register_energies(self, spec: RegisterSpec) -> Energies:
-        if HOLE in (spec.energy, spec.words) or spec.words < 1:
-            return Energies(HOLE, HOLE, "")
+        if has_hole(spec.energy, spec.words) or spec.words < 1:
+            return _UNREAD
         return register_file_energies(spec.words)
 
     def register_area(self, path: Path, spec: RegisterSpec) -> float:
         if spec.area != "published":
             return spec.area
-        if HOLE in (spec.words, spec.word) or spec.words < 1:
+        if has_hole(spec.words, spec.word) or spec.words < 1:
             return HOLE
         if spec.word > 32:
             message = f"'area' of {owner(path)} must be given, because the published ones "
@@ -197,7 +199,7 @@ class _Filling:
 
 
 def _links(names: list[str]) -> Any:
-    return HOLE if names is HOLE or HOLE in names else frozenset(names)
+    return HOLE if names is HOLE or has_hole(*names) else frozenset(names)
 
 
 def _described(capacity: int | None, access: int) -> str:

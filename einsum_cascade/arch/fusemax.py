@@ -126,7 +126,7 @@ def fusemax(
 def contexts_for(n: int, *, e: int, f: int, stages: int) -> int:
     """Return how many scores a PE has in flight when the array takes a tile every E + F + 9 slots.
 
-    ceil((L(E - 1) + L N + 8 L + F + 3) / (E + F + 9)) for L stages. Slot-by-slot schedules agree for one stage.
+    ceil((L(E - 1) + L N + 8 L + F + 3) / (E + F + 9)), for L stages, is what slot-by-slot schedules have for one stage.
     With more, waiting for a free slot may take one context more: 3 instead of 2 at N = 16, E = F = 64, L = 2.
 
     Parameters

@@ -15,7 +15,7 @@ from ruamel.yaml.reader import ReaderError
 
 from einsum_cascade.errors import Diagnostic, Span
 
-__all__ = ["HOLE", "Path", "Tree", "read_tree"]
+__all__ = ["HOLE", "Path", "Tree", "has_hole", "read_tree"]
 
 type Path = tuple[str | int, ...]
 """Keys and positions that lead from the root to a value."""
@@ -30,6 +30,11 @@ class _Hole:
 
 HOLE: Any = _Hole()
 """Stands where a value is missing or could not be read, which has been told already."""
+
+
+def has_hole(*values: object) -> bool:
+    """Tell whether a hole is among some values."""
+    return any(value is HOLE for value in values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import sys
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from random_counts import mode
@@ -9,7 +10,7 @@ from random_counts import mode
 from einsum_cascade.arch.components import PUBLISHED_MEMORIES, scaled_memory
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.arch.sram import banks_for, sram, with_sram
-from einsum_cascade.errors import ToolMissingError
+from einsum_cascade.errors import ToolFailedError, ToolMissingError
 
 MIB = 1 << 20
 
@@ -19,6 +20,18 @@ def test_missing_tool_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "hwcomponents_cacti", None)
     with pytest.raises(
         ToolMissingError, match=r"^hwcomponents-cacti must be installed: make setup-sram \(or: pip install"
+    ):
+        sram(16 * MIB, 4096)
+
+
+def test_failing_tool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("CACTI failed with exit code 127")
+
+    sram.cache_clear()
+    monkeypatch.setitem(sys.modules, "hwcomponents_cacti", SimpleNamespace(SRAM=fail))
+    with pytest.raises(
+        ToolFailedError, match=r"(?s)^'cacti' must end with .*CACTI failed .*make setup-sram .* builds it"
     ):
         sram(16 * MIB, 4096)
 

@@ -71,6 +71,12 @@ print(presets.__file__, *presets.preset_files("arch").values())
     assert all(Path(path).is_relative_to(tmp_path) for path in found)
 
 
+def test_editable_install_holds_no_file_of_the_package() -> None:
+    # A folder of data beside the installed packages would hide the package in the checkout.
+    files = distribution("einsum-cascade").files or []
+    assert not [path for path in files if path.parts[0] == "einsum_cascade"]
+
+
 @pytest.mark.parametrize("folder", sorted(BANNED))
 def test_top_level_folder_cannot_be_imported(folder: str, tmp_path: Path) -> None:
     code = f"import einsum_cascade, {folder}"
