@@ -71,6 +71,8 @@ class RegisterFile:
         Energy per word.
     area_um2
         Area of one.
+    source
+        Where the figures are from.
 
     """
 
@@ -95,15 +97,17 @@ class Memory:
     access_bits
         Width of one access.
     read_bytes_per_s, write_bytes_per_s
-        Bandwidth of one instance; None if it is not limited. Where `is_shared`, reads and writes share the first one.
+        Bandwidth of one instance; None if it is not limited. Where `is_shared`, both are the one that is shared.
     is_shared
-        Whether reads and writes use the same port.
+        Whether reads and writes share their bandwidth.
     instances
         How many there are.
     read_pj, write_pj
         Energy per access.
     area_um2
         Area of one instance; None if it is not known, or off the chip.
+    source
+        Where the figures are from.
 
     """
 

@@ -192,22 +192,26 @@ class _Walk:
 
 
 def _scalar(node: Any) -> Any:
+    """Return the value of a scalar; its text if it is not of the type that it is tagged with."""
     text = str(node.value)
     if node.style == ">":
         text = text.replace("\a", "")  # the round-trip reader marks where a text was folded
-    match str(node.tag).removeprefix("tag:yaml.org,2002:"):
+    try:
+        return _typed(text, str(node.tag).removeprefix("tag:yaml.org,2002:"))
+    except ValueError:
+        return text
+
+
+def _typed(text: str, tag: str) -> Any:
+    digits = text.lower().replace("_", "")
+    match tag:
         case "int":
-            return _integer(text)
+            return int(digits, 0) if digits.lstrip("+-")[:2] in ("0x", "0o", "0b") else int(digits)
         case "float":
-            return float(text.lower().replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+            return float(digits.replace(".inf", "inf").replace(".nan", "nan"))
         case "bool":
-            return text.lower() == "true"
+            return digits == "true"
         case "null":
             return None
         case _:
             return text
-
-
-def _integer(text: str) -> int:
-    digits = text.replace("_", "")
-    return int(digits, 0) if digits.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(digits)
