@@ -77,6 +77,9 @@ def count_accesses(workload: Workload, architecture: Architecture, sites: Sites,
     for site in sites.sites:
         if site.outer is not None:
             counter.count_site(site, site.outer)
+    for site in sites.sites:
+        if site.share:
+            counter.count_spills(site)
     return counter.table
 
 
@@ -115,6 +118,16 @@ class _Counter:
             again = cast(Any, moves.outer) - self._unique(task.write)
             self._add(outer, updates=moves.outer, reads=again)
             self._add(site, drains=moves.inner, fills=again)
+
+    def count_spills(self, site: Site) -> None:
+        """Count the accesses to what does not fit: it is read and written in the level outside."""
+        names = [memory.name for memory in self.architecture.memories]
+        level = names[max(0, names.index(site.level) - 1)] if site.level in names else names[-1]
+        own = self.table.get((site.level, site.tensor), Accesses())
+        spilled = 1 - cast(Any, self.values[site.share])
+        more = Accesses(reads=cast(Any, own.reads) * spilled, updates=cast(Any, own.updates) * spilled)
+        old = self.table.get((level, site.tensor), Accesses())
+        self.table[level, site.tensor] = old.plus(reads=more.reads, updates=more.updates)
 
     def _add(self, site: Site, **more: Count) -> None:
         key = site.level, site.tensor

@@ -52,16 +52,21 @@ class Keep:
         The tensors.
     copies
         Tiles of each that are held at once: 2 for double buffering.
+    share
+        Name of the parameter that says which share of every tile fits, from 0 to 1; all other accesses go to the level
+        outside. Empty if all of it fits.
 
     """
 
     level: str
     tensors: tuple[str, ...]
     copies: int = 1
+    share: str = ""
 
     def __str__(self) -> str:
         times = f" x{self.copies}" if self.copies != 1 else ""
-        return f"keep {', '.join(self.tensors)} in {self.level}{times}"
+        share = f" up to {self.share}" if self.share else ""
+        return f"keep {', '.join(self.tensors)} in {self.level}{times}{share}"
 
 
 @dataclass(frozen=True, slots=True)

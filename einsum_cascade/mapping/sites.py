@@ -27,6 +27,8 @@ class Site:
         The tasks inside.
     copies
         Tiles that are held at once.
+    share
+        Name of the parameter that says which share of a tile fits; empty if all of it does.
     outer
         The site further out that it is filled from; None for the tensor's home.
     position
@@ -39,6 +41,7 @@ class Site:
     path: tuple[Step, ...]
     tasks: frozenset[str]
     copies: int
+    share: str
     outer: "Site | None"
     position: Position
 
@@ -84,7 +87,7 @@ def sites_of(workload: Workload, architecture: Architecture, mapping: Mapping) -
     home = architecture.memories[0].name
     tasks = frozenset(leaf.task for leaf in leaves(mapping.root))
     outside = [name for name in workload.tensors if name in workload.homes_outside]
-    held = {name: Site(name, home, (), tasks, 1, None, ()) for name in outside}
+    held = {name: Site(name, home, (), tasks, 1, "", None, ()) for name in outside}
     finder.sites += held.values()
     finder.visit(mapping.root, (), held, ())
     return Sites(tuple(finder.sites), tuple(finder.uses))
@@ -134,4 +137,4 @@ def _kept(
     step: Keep, path: tuple[Step, ...], tasks: frozenset[str], held: dict[str, Site], position: Position
 ) -> Iterator[Site]:
     for name in step.tensors:
-        yield Site(name, step.level, path, tasks, step.copies, held.get(name), position)
+        yield Site(name, step.level, path, tasks, step.copies, step.share, held.get(name), position)
