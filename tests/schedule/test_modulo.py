@@ -106,6 +106,22 @@ def test_a_buffer_that_is_too_small() -> None:
         modulo_schedule(graph)
 
 
+def test_what_fills_a_buffer_happens_late() -> None:
+    """Of x's 9 cycles after b only the last 3 are needed: z starts when y (10) ends, x (3) may start at 7.
+
+    x is held until z (1) ends: 4 cycles at interval 4 need one tile's 5 words, and as early as can be it would be 11.
+    """
+    operations = (
+        Operation("x", "A", 3, holds=(Hold("words", 5),)),
+        Operation("y", None, 10),
+        Operation("z", "B", 1),
+    )
+    graph = OperationGraph((A, B, Resource("words", 5)), operations, (Dependence("x", "z"), Dependence("y", "z")))
+    found = modulo_schedule(graph)
+    assert (found.interval, found.starts("x")) == (4, (7,))
+    assert check_schedule(graph, found) == ()
+
+
 def test_slots_interleave() -> None:
     """Two chains of 4 slots, 2 apart, fill A: 8 cycles a tile, where blocks of 7 would take 14."""
     operations = tuple(Operation(name, "A", slots=4, spacing=2) for name in "xy")
