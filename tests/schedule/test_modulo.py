@@ -41,9 +41,9 @@ def test_an_operation_on_its_own_past() -> None:
 
 
 def test_an_interval_above_both_bounds_is_proved_by_refuting_all_below() -> None:
-    """y starts at least 3 after x, and at most 2 * interval - 5: at interval 4 exactly 3, where it runs into the next x.
+    """y starts at least 3 after x and at most 2 * interval - 5: at interval 4 exactly 3, running into the next x.
 
-    Both bounds are 4: A does 2 + 2 cycles, and the cycle takes 3 + 5 for two tiles. At 5 y may start 3 after x.
+    Both bounds are 4: A does 2 + 2 cycles, and the cycle takes 3 + 5 for two tiles. At 5, y fits 3 after x.
     """
     edges = (Dependence("x", "y", 1), Dependence("y", "x", 3, 2))
     found = modulo_schedule(OperationGraph((A,), (Operation("x", "A", 2), Operation("y", "A", 2)), edges))
