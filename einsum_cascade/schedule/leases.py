@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from einsum_cascade.schedule.problem import Lease, Problem
 
-__all__ = ["overfull", "peak"]
+__all__ = ["lease_end", "overfull", "peak"]
 
 
 def overfull(problem: Problem, interval: int, starts: Sequence[int]) -> int | None:
@@ -21,7 +21,7 @@ def peak(problem: Problem, interval: int, starts: Sequence[int], resource: int) 
     for lease in problem.leases:
         if lease.resource == resource:
             begin = starts[lease.taken_by]
-            turns, rest = divmod(_end(problem, interval, starts, lease) - begin, interval)
+            turns, rest = divmod(lease_end(problem, interval, starts, lease) - begin, interval)
             always += turns * lease.amount
             if rest:
                 wraps = begin % interval + rest >= interval
@@ -35,7 +35,8 @@ def peak(problem: Problem, interval: int, starts: Sequence[int], resource: int) 
     return most
 
 
-def _end(problem: Problem, interval: int, starts: Sequence[int], lease: Lease) -> int:
+def lease_end(problem: Problem, interval: int, starts: Sequence[int], lease: Lease) -> int:
+    """Return when tile 0 gives back what a lease holds."""
     return max(
         starts[piece] + distance * interval + problem.pieces[piece].duration for piece, distance in lease.released_by
     )

@@ -151,13 +151,12 @@ def _searched(rules: Lockstep, limit: int | None, effort: int) -> LockstepSchedu
     count = len(rules.durations)
     for tiles in range(1, count + 1) if limit is None else (limit,):
         found = search_stages(rules, tiles, floor, effort)
-        is_complete = is_complete and found is not None and found.is_complete
-        if found is not None and (best is None or found.interval < best.interval):
+        is_complete = is_complete and found.is_complete
+        if best is None or found.interval < best.interval:
             best = found
-        if best is not None and best.interval <= floor:
+        if best.interval <= floor:
             break
-    if best is None:
-        raise ScheduleError(f"The search must try a stage for each period, but its effort is {effort!r}; raise it.")
+    assert best is not None
     proof = "bound" if best.interval <= floor else "exhausted" if is_complete else "open"
     return _schedule(rules, best.stages, best.lags, limit, proof)
 

@@ -15,6 +15,7 @@ from einsum_cascade.schedule.bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.exact import Verdict, fit_alone, search, search_latency
 from einsum_cascade.schedule.graph import OperationGraph
 from einsum_cascade.schedule.ir import Placement, Proof, RecurrenceBound, ResourceBound, Schedule
+from einsum_cascade.schedule.lateness import delayed
 from einsum_cascade.schedule.leases import overfull, peak
 from einsum_cascade.schedule.operation import exact
 from einsum_cascade.schedule.placement import place
@@ -102,7 +103,8 @@ def _attempt(problem: Problem, interval: int, effort: int) -> _Attempt:
         return _Attempt(None, True, f"No order of the operations meets interval {_cycles(problem, interval)}")
     for candidate in (starts, verdict):
         if candidate is not None and candidate != "open":
-            starts = _shortened(problem, interval, candidate, effort // 4)
+            candidate = _shortened(problem, interval, candidate, effort // 4)
+            starts = delayed(problem, interval, candidate) if problem.leases else candidate
             full = overfull(problem, interval, starts)
             if full is None:
                 return _Attempt(starts)

@@ -7,7 +7,7 @@ operation earlier for free never costs anything later.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from einsum_cascade.schedule.discipline import Lockstep, Need, arranged, needs_within, stage_length
 
@@ -28,8 +28,8 @@ class _Exhausted(Exception):
     """The effort is spent."""
 
 
-def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int) -> Found | None:
-    """Return the stages with the least interval; None if none was found.
+def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int) -> Found:
+    """Return the stages with the least interval that were found.
 
     Parameters
     ----------
@@ -43,20 +43,43 @@ def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int
         Stages that are tried at most.
 
     """
-    best: Found | None = None
+    best = _one_tile(rules)
     counter = [effort]
     try:
         for lags in _lags(rules, tiles_in_flight, []):
             within = needs_within(rules, lags)
             assert within is not None
-            found = _Period(rules, within, counter).run(None if best is None else best.interval)
+            found = _Period(rules, within, counter).run(best.interval)
             if found is not None:
-                best = Found(found[1], tuple(lags), found[0], True)
-                if best.interval <= floor:
-                    break
+                best = Found(found[1], tuple(lags), found[0], False)
+            if best.interval <= floor:
+                break
     except _Exhausted:
-        return best and Found(best.stages, best.lags, best.interval, best.interval <= floor)
-    return best
+        return replace(best, is_complete=best.interval <= floor)
+    return replace(best, is_complete=True)
+
+
+def _one_tile(rules: Lockstep) -> Found:
+    """Return stages for one tile at a time, each with all that can be done."""
+    lags = [0] * len(rules.durations)
+    within = needs_within(rules, lags)
+    assert within is not None
+    stages: list[int] = []
+    left = set(range(len(lags)))
+    while left:
+        stage: set[int] = set()
+        waiting = left
+        while ready := {at for at in waiting if not any(_keeps_waiting(need, at, left, stage) for need in within)}:
+            stage |= ready
+            waiting = waiting - ready
+        stages.append(sum(1 << at for at in stage))
+        left = left - stage
+    interval = sum(stage_length(rules, arranged(rules, stage, within)) for stage in stages)
+    return Found(tuple(stages), tuple(lags), interval, False)
+
+
+def _keeps_waiting(need: Need, at: int, left: set[int], stage: set[int]) -> bool:
+    return need.target == at and need.source in left and (need.is_strict or need.source not in stage)
 
 
 def _lags(rules: Lockstep, tiles: int, lags: list[int]) -> Iterator[list[int]]:
@@ -95,12 +118,12 @@ class _Period:
         self.lengths: dict[int, int] = {}
         self.loads: dict[int, int] = {}
 
-    def run(self, limit: int | None) -> tuple[int, tuple[int, ...]] | None:
+    def run(self, limit: int) -> tuple[int, tuple[int, ...]] | None:
         """Return the least interval below the limit and its stages; None if there is none."""
-        if limit is not None and self._load(self.all) >= limit:
+        if self._load(self.all) >= limit:
             return None
         interval = self._least(0)
-        if limit is not None and interval >= limit:
+        if interval >= limit:
             return None
         stages: list[int] = []
         done = 0

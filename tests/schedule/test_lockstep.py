@@ -109,8 +109,7 @@ def test_a_search_that_is_cut_off_claims_nothing() -> None:
     edges = tuple(Dependence(f"o{at}", f"o{at + 1}") for at in range(13))
     found = lockstep_schedule(OperationGraph((A, B), operations, edges), tiles_in_flight=2, effort=40)
     assert found.proof == "open"
-    with pytest.raises(ScheduleError, match=r"^The search must try a stage .*, but its effort is 0; raise it\.$"):
-        lockstep_schedule(OperationGraph((A,), (X,)), effort=0)
+    assert check_schedule(found.schedule.graph, found.schedule) == ()
 
 
 @pytest.mark.parametrize(

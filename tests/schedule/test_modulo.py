@@ -41,14 +41,15 @@ def test_an_operation_on_its_own_past() -> None:
 
 
 def test_an_interval_above_both_bounds_is_proved_by_refuting_all_below() -> None:
-    """Blocks of 2 and 2 on A must start 2 cycles apart modulo 4, but y is bound to start 3 after x: 3 % 4 collides.
+    """y starts at least 3 after x and at most 2 * interval - 5: at interval 4 exactly 3, running into the next x.
 
-    x -> y with latency 1 and y -> x of the next tile with latency -: y starts at least 3 and, by the second, at most 3
-    (4 + 0 - 2 - ... ) after x at interval 5 it fits. Bounds: resource 4, recurrence (2 + 1 + 2 + 0) / 1 = 5.
+    Both bounds are 4: A does 2 + 2 cycles, and the cycle takes 3 + 5 for two tiles. At 5, y fits 3 after x.
     """
-    edges = (Dependence("x", "y", 1), Dependence("y", "x", 0, 1))
+    edges = (Dependence("x", "y", 1), Dependence("y", "x", 3, 2))
     found = modulo_schedule(OperationGraph((A,), (Operation("x", "A", 2), Operation("y", "A", 2)), edges))
-    assert (found.resource_bound.cycles, found.recurrence_bound.cycles, found.interval) == (4, 5, 5)
+    assert (found.resource_bound.cycles, found.recurrence_bound.cycles) == (4, 4)
+    assert (found.interval, found.proof, found.floor, found.gap) == (5, "exhausted", 5, 0)
+    assert found.obstacle == "No order of the operations meets interval 4."
 
 
 def test_refuted_intervals() -> None:
@@ -59,15 +60,12 @@ def test_refuted_intervals() -> None:
 
 
 def test_an_interval_without_a_proof_says_so() -> None:
-    """The same with two such operations, which the search may not visit a single branch for."""
-    operations = tuple(Operation(name, "A", 1, uses=(Use("A", 3),)) for name in "xyz")
-    graph = OperationGraph((A,), operations)
-    proved, unproved = modulo_schedule(graph), modulo_schedule(graph, effort=0)
-    assert proved.is_proved
-    assert unproved.interval >= proved.interval
-    if unproved.interval > unproved.bound:
-        assert (unproved.proof, unproved.gap) == ("open", unproved.interval - unproved.floor)
-        assert unproved.obstacle
+    """The same graph, where the search may not visit a single branch."""
+    edges = (Dependence("x", "y", 1), Dependence("y", "x", 3, 2))
+    graph = OperationGraph((A,), (Operation("x", "A", 2), Operation("y", "A", 2)), edges)
+    found = modulo_schedule(graph, effort=0)
+    assert (found.interval, found.proof, found.floor, found.gap) == (5, "open", 4, 1)
+    assert found.obstacle == "Interval 4 was neither met by placing nor refuted by searching."
 
 
 def test_units_of_a_resource() -> None:
@@ -104,6 +102,19 @@ def test_a_buffer_that_is_too_small() -> None:
     graph = OperationGraph((A, Resource("words", 8)), operations, edges)
     with pytest.raises(ScheduleError, match=r"^Buffer 'words' must hold at most its 8 units, but .* need 12 .*\.$"):
         modulo_schedule(graph)
+
+
+def test_what_fills_a_buffer_happens_late() -> None:
+    """z starts when y ends, at 10, so x may start at 7: its 5 words are held for 4 cycles, and not for 11."""
+    operations = (
+        Operation("x", "A", 3, holds=(Hold("words", 5),)),
+        Operation("y", None, 10),
+        Operation("z", "B", 1),
+    )
+    graph = OperationGraph((A, B, Resource("words", 5)), operations, (Dependence("x", "z"), Dependence("y", "z")))
+    found = modulo_schedule(graph)
+    assert (found.interval, found.starts("x")) == (4, (7,))
+    assert check_schedule(graph, found) == ()
 
 
 def test_slots_interleave() -> None:
