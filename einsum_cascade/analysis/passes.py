@@ -130,7 +130,8 @@ def pass_bound(facts: Facts, target: Target) -> PassBound:
     together = _count(facts, target, frozenset(ways))
     apart = [_count(facts, target, frozenset({way})) for way in ways] if len(ways) > 1 else [together] * len(ways)
     via = tuple(Via(way, found[0]) for way, found in zip(ways, apart, strict=True))
-    count, timing, is_fitted = max((together, *apart), key=lambda found: found[1].count)
+    proved = apart if together[1].is_torn else [together, *apart]
+    count, timing, is_fitted = max(proved, key=lambda found: found[1].count)
     doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
     return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
 
