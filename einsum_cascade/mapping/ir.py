@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
+from einsum_cascade.mapping.parameters import Rule
 
 __all__ = ["Axis", "Block", "Compute", "Keep", "Loop", "Mapping", "Order", "Step", "leaves", "paths"]
 
@@ -130,7 +131,7 @@ class Mapping:
     root
         The tree.
     parameters
-        Names in tile sizes that are no ranks, with their values.
+        Names in tile sizes that are no ranks, with their values or the rules that they follow.
     word_bits
         Widths of tensors that are not the architecture's.
 
@@ -138,7 +139,7 @@ class Mapping:
 
     name: str
     root: Block
-    parameters: tuple[tuple[str, int], ...] = ()
+    parameters: tuple[tuple[str, Rule], ...] = ()
     word_bits: tuple[tuple[str, int], ...] = ()
 
 
