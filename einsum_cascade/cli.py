@@ -286,7 +286,7 @@ def _guarded(command: Callable[[], Any]) -> int:
     except CascadeError as error:
         print(f"einsum-cascade: {error}", file=sys.stderr)
         return 3 if isinstance(error, ToolError) else 2
-    except MemoryError as error:
+    except (MemoryError, OverflowError) as error:
         print(f"einsum-cascade: the tensors must fit into memory, but do not: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except RecursionError:
