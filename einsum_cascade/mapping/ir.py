@@ -134,6 +134,10 @@ class Mapping:
         Names in tile sizes that are no ranks, with their values or the rules that they follow.
     word_bits
         Widths of tensors that are not the architecture's.
+    cascade
+        The name of what it maps; empty if it does not say.
+    source
+        Where it is from.
 
     """
 
@@ -141,6 +145,8 @@ class Mapping:
     root: Block
     parameters: tuple[tuple[str, Rule], ...] = ()
     word_bits: tuple[tuple[str, int], ...] = ()
+    cascade: str = ""
+    source: str = ""
 
 
 def leaves(node: Block | Compute) -> Iterator[Compute]:
