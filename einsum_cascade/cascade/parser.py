@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken
 from lark import v_args as _v_args  # pyright: ignore[reportUnknownVariableType] - typed only in part
@@ -104,7 +104,7 @@ def parse_value(text: str, span: Span) -> Expression:
 
     """
     code = " " * (max(span.column, 1) - 1) + text
-    builder: Any = _Builder(span.file, span.line, span.text)
+    builder = cast(Any, _Builder(span.file, span.line, span.text))
     try:
         return builder.transform(_grammar().parse(code, start="value"))
     except UnexpectedInput as error:

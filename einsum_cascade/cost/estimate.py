@@ -168,8 +168,7 @@ def estimate(
         How often the cascade runs, one after the other.
 
     """
-    given = {name: rule for name, rule in mapping.parameters if isinstance(rule, int)}
-    values: dict[str, Count] = {**given, **extents}
+    values: dict[str, Count] = {**mapping.numbers, **extents}
     sites = sites_of(workload, architecture, mapping)
     bounds = bound_tasks(workload, architecture, mapping.root, values)
     accesses = count_accesses(workload, architecture, sites, values)

@@ -9,6 +9,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
+from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import check_mapping
 from einsum_cascade.mapping.nest import evaluated
@@ -122,8 +123,9 @@ def _fitting(
     workload: Workload, architecture: Architecture, mapping: Tree, level: str, name: str, values: Values
 ) -> Callable[[int], bool]:
     def fits(number: int) -> bool:
-        found = infeasibilities(workload, architecture, mapping, {**values, name: number})
-        return not any(level in reason.constraint for reason in found)
+        found = demands(workload, architecture, mapping, {**values, name: number})
+        (own,) = (demand for demand in found if demand.resource == ("memory", level))
+        return own.bound is None or own.amount <= own.bound
 
     return fits
 

@@ -100,7 +100,7 @@ class _Measure:
     ) -> None:
         self.workload, self.architecture, self.mapping = workload, architecture, mapping
         self.extents = extents
-        self.values = {**extents, **dict(mapping.parameters)}
+        self.values = {**mapping.numbers, **extents}
         self.sizes = cast("dict[str, int]", range_sizes(workload, extents))
         self.bits = dict.fromkeys(workload.tensors, architecture.word_bits) | dict(mapping.word_bits)
 
@@ -171,7 +171,7 @@ class _Measure:
             if isinstance(step, Loop):
                 pes *= self.trips(step, sizes) if step.axis else 1
                 sizes = self.inside(step, sizes)
-            elif step.level == level:
+            elif step.level == level and not step.share:
                 for name in step.tensors:
                     elements = held_elements(self.workload, name, tasks, sizes, self.extents)
                     own.append(Held(name, (*position, at), self._amount(step, name, elements, pes)))
