@@ -187,7 +187,7 @@ def cost(
     is_merged: Merged = False,
     explain: Annotated[bool, Parameter(negative="", help="Print every number with its formula.")] = False,
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Say what a cascade costs on an architecture: time, energy, traffic, utilisation, and what bounds it."""
     from einsum_cascade.cost.comparison import figures_of
     from einsum_cascade.cost.explain import formulas
@@ -209,12 +209,11 @@ def cost(
     if as_json:
         parts = [{"number": name, "formula": formula, "value": value} for name, formula, value in rows]
         _print_json(asdict(figures) | ({"formulas": parts} if explain else {}))
-    else:
-        from einsum_cascade.terminal.costs import cost_table, formula_table
-        from einsum_cascade.terminal.tables import print_all
+        return
+    from einsum_cascade.terminal.costs import cost_table, formula_table
+    from einsum_cascade.terminal.tables import print_all
 
-        print_all(cost_table(figures), *([formula_table(rows)] if explain else []))
-    return 1 if figures.infeasible else 0
+    print_all(cost_table(figures), *([formula_table(rows)] if explain else []))
 
 
 @app.command
@@ -384,7 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _guarded(command: Callable[[], Any]) -> int:
     """Run a command and turn every error into one sentence on stderr and an exit code."""
     try:
-        code = command()
+        command()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -406,7 +405,7 @@ def _guarded(command: Callable[[], Any]) -> int:
     except RecursionError:
         print("einsum-cascade: an expression must not be nested this deeply; give parts of it names", file=sys.stderr)
         return 2
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _one_line(text: str) -> str:

@@ -32,6 +32,10 @@ class Figures:
         What bounds it, as a name and as a sentence.
     infeasible
         What it demands beyond the architecture, a sentence each.
+    energy_pj_by_part
+        Its parts: memories, register files, components.
+    parameters
+        Of the mapping.
 
     """
 
@@ -46,7 +50,7 @@ class Figures:
     reason: str
     infeasible: tuple[str, ...]
     energy_pj_by_part: Mapping[str, float]
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, float]
 
 
 def figures_of(workload: Workload, plan: Plan) -> Figures:
@@ -67,8 +71,12 @@ def figures_of(workload: Workload, plan: Plan) -> Figures:
         reason(plan),
         tuple(map(str, plan.infeasibilities)),
         energy_by_part(estimate),
-        {name: plan.values[name] for name, _ in plan.mapping.parameters},
+        {name: _plain(plan.values[name]) for name, _ in plan.mapping.parameters},
     )
+
+
+def _plain(value: Any) -> float:
+    return int(value) if value == int(value) else float(value)
 
 
 def ratios(ours: Figures, baseline: Figures) -> dict[str, float]:

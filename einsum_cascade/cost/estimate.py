@@ -197,7 +197,7 @@ def _within(sites: Sites, part: Block | Compute) -> Sites:
     """Keep the sites and uses of some tasks."""
     tasks = {leaf.task for leaf in leaves(part)}
     return Sites(
-        tuple(site for site in sites.sites if site.outer is not None and site.tasks <= tasks),
+        tuple(site for site in sites.sites if site.tasks <= tasks),
         tuple(use for use in sites.uses if use.task.name in tasks),
     )
 

@@ -77,6 +77,11 @@ class Scene:
         return frozenset(self.workload.cascade.rank)
 
     @cached_property
+    def positive(self) -> frozenset[str]:
+        """The names of ranks and parameters, which are at least 1."""
+        return self.ranks | {name for name, _ in self.mapping.parameters}
+
+    @cached_property
     def values(self) -> dict[str, int] | None:
         """The numbers of ranks and parameters, if there are extents."""
         return None if self.extents is None else {**self.mapping.numbers, **self.extents}
@@ -99,7 +104,7 @@ class Scene:
         if number is not None:
             return number >= 0
         known = {name: constant(value) for name, value in self.mapping.numbers.items()}
-        return extent.substitute(known).is_nonnegative(self.ranks)
+        return extent.substitute(known).is_nonnegative(self.positive)
 
     def is_single(self, position: Position, steps: tuple[Placed, ...]) -> bool:
         """Tell whether the loop at a position of a path has one iteration; False where no extents are known."""
