@@ -42,13 +42,39 @@ def held_elements(
         if generations is not None and axis is not None:
             indices = (*indices[:axis], *indices[axis + 1 :])
         ways.setdefault(tuple(index.terms for index in indices), []).append(Access(tensor, indices))
-    total = sum(_reached(workload, own, sizes, extents) for own in ways.values()) * (generations or 1)
-    return min(total, whole_elements(workload, tensor, extents))
+    whole = whole_elements(workload, tensor, extents)
+    if generations is not None:
+        return generations * sum(_reached(workload, own, sizes, extents) for own in ways.values())
+    groups = list(ways.values())
+    dimensions = [dimension.extent.evaluate(extents) for dimension in workload.cascade.tensor[tensor].dimensions]
+    apart = [
+        own
+        for own in groups
+        if not any(other is not own and _contains(workload, other, own, dimensions, sizes, extents) for other in groups)
+    ]
+    return min(whole, sum(_reached(workload, own, sizes, extents) for own in apart))
 
 
 def whole_elements(workload: Workload, tensor: str, extents: Mapping[str, int]) -> int:
     """Return the elements of a whole tensor."""
     return prod(dimension.extent.evaluate(extents) for dimension in workload.cascade.tensor[tensor].dimensions)
+
+
+def _contains(
+    workload: Workload,
+    accesses: list[Access],
+    others: list[Access],
+    dimensions: list[int],
+    sizes: Mapping[str, Count],
+    extents: Mapping[str, int],
+) -> bool:
+    """Tell whether some reads reach whole dimensions where others are at constants, and are alike elsewhere."""
+    for axis, dimension in enumerate(dimensions):
+        terms, fixed = accesses[0].indices[axis].terms, others[0].indices[axis].terms
+        own = [Access("", (access.indices[axis],)) for access in accesses]
+        if terms != fixed and (fixed or _reached(workload, own, sizes, extents) < dimension):
+            return False
+    return True
 
 
 def _reached(workload: Workload, accesses: list[Access], sizes: Mapping[str, Count], extents: Mapping[str, int]) -> int:
@@ -59,7 +85,7 @@ def _reached(workload: Workload, accesses: list[Access], sizes: Mapping[str, Cou
         if len(offsets) > 1:
             count = _elements(workload, (own[0],), sizes, extents)
             apart = sum(min(count, after - before) for before, after in pairwise(offsets))
-            total = total // count * (count + apart)
+            total = total // count * (count + apart) if count else 0
     return total
 
 
