@@ -7,6 +7,7 @@ above spatial loops is spread over the PEs as the Einsums inside use it. Filters
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory
@@ -14,7 +15,7 @@ from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, Step, leaves, paths
 from einsum_cascade.mapping.nest import evaluated, range_sizes
 from einsum_cascade.mapping.scene import Position, branches_of, listed
-from einsum_cascade.mapping.tiles import held_elements, whole_elements
+from einsum_cascade.mapping.tiles import Piece, held_elements, whole_elements
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["Demand", "Held", "demands"]
@@ -186,11 +187,12 @@ class _Measure:
         tasks = [self.workload.task[leaf.task] for leaf in leaves(inside)]
         engine = self.architecture.engine(keep.level)
         if engine is None:
-            elements = held_elements(self.workload, tensor, tasks, sizes, self.extents)
+            elements = held_elements(Piece(self.workload, self.extents, sizes), tensor, tasks)
             return elements * keep.copies * self.bits[tensor] * pes
         names = {n for task in tasks for a in (*task.reads, task.write) if a.tensor == tensor for n in a.variables}
-        shares = [self._share(steps, sizes, names) for steps, _ in self._users(inside, tensor, engine)] or [sizes]
-        elements = max(held_elements(self.workload, tensor, tasks, share, self.extents) for share in shares)
+        shares = [self._share(steps, sizes, names) for steps, _ in self._users(inside, tensor, engine)]
+        shares = shares or [Piece(self.workload, self.extents, sizes)]
+        elements = max(held_elements(share, tensor, tasks) for share in shares)
         return elements * keep.copies * -(-self.bits[tensor] // engine.registers.word_bits)
 
     def _users(self, inside: Block, tensor: str, engine: Engine) -> Iterator[tuple[tuple[Step, ...], Compute]]:
@@ -200,19 +202,21 @@ class _Measure:
             if leaf.engine == engine.name and any(a.tensor == tensor for a in (*task.reads, task.write)):
                 yield steps, leaf
 
-    def _share(self, steps: tuple[Step, ...], sizes: dict[str, int], names: set[str]) -> dict[str, int]:
+    def _share(self, steps: tuple[Step, ...], sizes: dict[str, int], names: set[str]) -> Piece:
         """Return the coordinates that the first PE gets in all iterations of some loops together.
 
         Only loops over some variables count: one over the inner part of a partition leaves the outer part as it is.
         """
         loops = [step for step in steps if isinstance(step, Loop) and step.variable in names]
-        share = dict(sizes)
+        share, scattered = dict(sizes), set[str]()
         for name in sizes:
             parts = [part for own, part in self.workload.parts.items() if own in names and part.range == name]
             most = max(((part.unit * part.limit).evaluate(self.extents) for part in parts), default=sizes[name])
             own = tuple(loop for loop in loops if self.workload.parts[loop.variable].range == name)
             share[name] = self._own(own, min(sizes[name], most))
-        return share
+            if any(one.axis is None and other.axis is not None for one, other in pairwise(own)):
+                scattered.add(name)
+        return Piece(self.workload, self.extents, share, frozenset(scattered))
 
     def _own(self, loops: tuple[Loop, ...], size: int) -> int:
         if not loops or not size:
