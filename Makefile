@@ -70,7 +70,8 @@ clean-room: wheel ## install the wheel into an empty environment and run it ther
 	@build/clean-room/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt dist/*.whl
 	@cd build/clean-room && bin/einsum-cascade --version && bin/einsum-cascade bounds attention-1pass --json > bounds.json \
 		&& bin/einsum-cascade run attention --set E=4,F=4,M=9,P=3 \
-		&& bin/python -c 'from einsum_cascade import load_architecture; load_architecture("flat-cloud")'
+		&& bin/python -c 'from einsum_cascade import load_architecture; load_architecture("flat-cloud")' \
+		&& bin/python -c 'from einsum_cascade.mapping.presets import load_mapping; load_mapping("weight-stationary")'
 
 constraints: ## renew .venv and constraints.txt with the newest versions
 	@rm -rf .venv

@@ -7,9 +7,7 @@ a loop around both sides of the boundary is refused, and the witness of the pass
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from einsum_cascade.analysis.facts import Facts
-from einsum_cascade.analysis.passes import timing_via, ways_of
-from einsum_cascade.analysis.target import Target, targets
+from einsum_cascade.analysis.target import Target
 from einsum_cascade.analysis.timing import Timing
 from einsum_cascade.analysis.witness import sentence_of
 from einsum_cascade.mapping.ir import Loop
@@ -37,11 +35,10 @@ class Refusal:
 
 def pass_violations(scene: Scene) -> Iterator[Refusal]:
     """Yield a refusal for every loop that is around a pass boundary on its rank, and one more for each other reason."""
-    timings = _Timings(scene)
     for position, (loop, inside) in _shared_loops(scene).items():
         crossings = [
             crossing
-            for target, timing in (timings.along(loop.variable) if len(inside) > 1 else ())
+            for target, timing in (scene.workload.timings_along(loop.variable) if len(inside) > 1 else ())
             if (crossing := _crossing(scene, target, timing, inside)) is not None
         ]
         told: set[tuple[int, int]] = set()
@@ -59,27 +56,6 @@ def _shared_loops(scene: Scene) -> dict[Position, tuple[Loop, list[Branch]]]:
             if loop.variable in scene.workload.parts and not scene.is_single(position, branch.steps):
                 found.setdefault(position, (loop, []))[1].append(branch)
     return found
-
-
-class _Timings:
-    """When Einsums fire, by the variable that a fiber is read along; worked out when it is asked for."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.known: dict[str, list[tuple[Target, Timing]]] = {}
-        self.facts: Facts | None = None
-
-    def along(self, variable: str) -> list[tuple[Target, Timing]]:
-        """Return the timings of all targets that some Einsum reads along a variable, outermost part first."""
-        if variable not in self.known:
-            facts = self.facts = self.facts or Facts(self.scene.workload.cascade)
-            self.known[variable] = [
-                (target, timing_via(facts, target, way))
-                for target in targets(facts.cascade)
-                for way in ways_of(facts, target)
-                if way[0] == variable
-            ]
-        return self.known[variable]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from einsum_cascade.analysis.target import partitions
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.passes import timing_via, ways_of
+from einsum_cascade.analysis.target import Target, partitions, targets
+from einsum_cascade.analysis.timing import Timing
 from einsum_cascade.cascade.affine import Affine, affine_constant
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
@@ -87,6 +90,7 @@ class Workload:
         self.cascade = cascade
         self.views = _views(cascade)
         self.parts = _parts(cascade)
+        self._timings: dict[str, tuple[tuple[Target, Timing], ...]] = {}
         names: Counter[str] = Counter()
         tasks: list[Task] = []
         for number, einsum in enumerate(cascade.einsums):
@@ -122,6 +126,24 @@ class Workload:
     def homes_outside(self) -> frozenset[str]:
         """The tensors that come from or go to the outermost memory."""
         return frozenset(t.name for t in self.cascade.inputs) | frozenset(self.cascade.outputs)
+
+    def timings_along(self, variable: str) -> tuple[tuple[Target, Timing], ...]:
+        """Return when Einsums fire in the passes over all that is read along a rank variable, outermost parts first.
+
+        The pass analysis runs once for each variable that it is asked for.
+        """
+        if variable not in self._timings:
+            self._timings[variable] = tuple(
+                (target, timing_via(self._facts, target, way))
+                for target in targets(self.cascade)
+                for way in ways_of(self._facts, target)
+                if way[0] == variable
+            )
+        return self._timings[variable]
+
+    @cached_property
+    def _facts(self) -> Facts:
+        return Facts(self.cascade)
 
     def _task(self, name: str, number: int, einsum: Einsum) -> Task:
         reads = [self._resolved(read) for read in einsum.all_reads]
