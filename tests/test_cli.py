@@ -332,6 +332,10 @@ def test_schedule(capsys: pytest.CaptureFixture[str]) -> None:
         (("cost", *FUSEMAX, "--model", "GPT", "--seq", "1K"), r"a model must be one of BERT, TrXL, T5, XLM, not 'GPT'"),
         (("cost", *FUSEMAX, *BERT, "--mapping", "bindin"), r"mapping 'bindin' must be a preset .*"),
         (("cost", *FUSEMAX, *BERT, "--repeat", "0"), r"--repeat must be at least 1, not 0"),
+        (
+            ("cost", *FUSEMAX, "--set", "E=64,F=64,M=0,P=5"),
+            r"every rank must have an extent of at least 1 to be mapped, but 'M' has 0; set it",
+        ),
         (("compare", *FUSEMAX, "--baseline", "falt", *BERT), r"--baseline must be one of .*, not 'falt'"),
         (
             ("cost", "attention-sigmoid", "--arch", "fusemax-cloud", *BERT),

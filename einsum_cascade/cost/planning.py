@@ -70,9 +70,11 @@ def plan_mapping(
     IllegalMappingError
         A mapping contradicts the cascade or the architecture.
     MappingError
-        A parameter has no value that fits.
+        A parameter has no value that fits, or a rank has no coordinate.
 
     """
+    if empty := [name for name, extent in extents.items() if extent < 1]:
+        raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
     plans: list[Plan] = []
     for mapping in mappings:
         check_mapping(workload, architecture, mapping, extents)

@@ -129,8 +129,10 @@ def _extents(
 
 
 def _candidates(cascade: str) -> tuple[Tree, ...]:
-    """Return the preset mappings of a cascade of the zoo."""
-    found = tuple(m for m in map(load_mapping, mapping_names()) if m.cascade == cascade)
+    """Return the preset mappings of a cascade of the zoo, the latest of the published ones first."""
+    published = [name for configuration in reversed(CONFIGURATIONS.values()) for name in configuration.mappings]
+    names = dict.fromkeys((*published, *mapping_names()))
+    found = tuple(m for m in map(load_mapping, names) if m.cascade == cascade)
     if found:
         return found
     known = sorted({mapping.cascade for mapping in map(load_mapping, mapping_names()) if mapping.cascade})
