@@ -35,7 +35,7 @@ def matrix_product(task: Task, engine: Engine, stationary: Stationary, memory: s
         The matrix that stays in it: rows of the array are then `m` (output) or `k`, columns `n` (output, weights) or
         `m` (inputs), and the third variable streams through.
     memory
-        The level that keeps, for a tile, what streams through the array.
+        The level that everything passes, and that keeps what a tile or a strip of tiles uses again.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def matrix_product(task: Task, engine: Engine, stationary: Stationary, memory: s
     outer, inner = Loop(plan.rows, rows), Loop(plan.columns, columns)
     if plan.stationary != z:
         outer, inner = inner, outer
-    steps = (outer, Keep(memory, plan.per_outer), inner, Keep(memory, plan.per_tile))
+    steps = (outer, Keep(memory, plan.per_outer), inner, Keep(memory, (*plan.per_tile, plan.stationary)))
     return Mapping(f"{stationary}-stationary", Block(steps, (array,)))
 
 

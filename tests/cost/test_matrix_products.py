@@ -1,5 +1,8 @@
 """Matrix products on systolic arrays: cycles against the closed forms of scalesim, accesses by hand."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matrix_products import TEXT, cycles_of_scalesim, estimated, random_product, systolic
@@ -37,7 +40,7 @@ def test_cycles_equal_the_closed_forms(stationary, seed: int) -> None:
 @pytest.mark.parametrize(
     ("stationary", "dram", "array"),
     [
-        # A once, B for each of the 3 strips of rows; every PE keeps its sum until it is done.
+        # All passes the buffer. A once, B for each of the 3 strips of rows; every PE keeps its sum until it is done.
         ("output", {"A": 35, "B": 3 * 42, "Z": 30}, {"Z": 30}),
         # B is loaded once; A is read for each of the 2 strips of columns.
         ("weights", {"A": 2 * 35, "B": 42, "Z": 30}, {"B": 42}),
@@ -66,7 +69,7 @@ def test_names_and_order_of_indices_do_not_matter() -> None:
         "for m by 2",
         "keep K in buffer",
         "for p by 4",
-        "keep Q in buffer",
+        "keep Q, S in buffer",
     ]
 
 
@@ -88,3 +91,16 @@ def test_another_dataflow_is_refused() -> None:
     sentence = r"^Stationary must be 'output', 'weights' or 'inputs', not 'rows'$"
     with pytest.raises(ValueError, match=sentence):
         matrix_product(task, systolic(2, 4).engine("2d"), "rows")
+
+
+def test_the_page_has_our_numbers() -> None:
+    """Every row of the table in docs/peers.md: array, product, dataflow, scalesim's cycles, ours, difference."""
+    text = (Path(__file__).parents[2] / "docs/peers.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (\d+) x (\d+) \| (\d+) x (\d+) x (\d+) \| (\w+) \| ([\d,]+) \| ([\d,]+) \| 1 \|$", text, re.M
+    )
+    assert len(rows) == 18
+    for rows_, columns, m, n, k, stationary, theirs, ours in rows:
+        extents = {"M": int(m), "N": int(n), "K": int(k)}
+        found = estimated(int(rows_), int(columns), stationary, extents).cycles
+        assert (f"{found:,}", f"{found - 1:,}") == (ours, theirs)
