@@ -148,6 +148,8 @@ def run(
     found = _load(cascade, operators)
     given = load_inputs(inputs or ())
     extents = resolve_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
+    if seed < 0:
+        raise UsageError(f"--seed must be at least 0, not {seed}")
     tensors = {**random_inputs(found, extents, seed, given), **given}
     results = evaluate(found, tensors, extents, dtype=form)
     files = _write(results, output)
@@ -284,6 +286,12 @@ def _guarded(command: Callable[[], Any]) -> int:
     except CascadeError as error:
         print(f"einsum-cascade: {error}", file=sys.stderr)
         return 3 if isinstance(error, ToolError) else 2
+    except (MemoryError, OverflowError) as error:
+        print(f"einsum-cascade: the tensors must fit into memory, but do not: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+    except RecursionError:
+        print("einsum-cascade: an expression must not be nested this deeply; give parts of it names", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -226,3 +226,49 @@ def test_version_imports_nothing_heavy() -> None:
     assert printed.startswith("0.1.0")
     for heavy in ("'numpy'", "'sympy'", "'networkx'", "'lark'", "'einsum_cascade.cascade'"):
         assert heavy not in printed
+
+
+def test_a_file_with_a_byte_order_mark_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "bom.cascade"
+    path.write_text("rank M\ninput X[m:M]\nY[m] = exp(X[m])\noutput Y\n", encoding="utf-8-sig")
+    assert read_json(capsys, "bounds", str(path))["cascade"] == "bom"
+
+
+def test_what_cannot_be_done_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "deep.cascade"
+    path.write_text("rank M\ninput X[m:M]\nY[m] = " + " + ".join(["X[m]"] * 5000) + "\noutput Y\n")
+    small = ("--set", "E=2,F=2,M=3,P=2")
+    for arguments, sentence in (
+        (("bounds", str(path)), "an expression must not be nested this deeply; give parts of it names\n"),
+        (("run", "attention", "--set", "E=64,F=64,M=999999999999,P=1"), "the tensors must fit into memory, but do not"),
+        (("run", "attention", *small, "--seed", "-1"), "--seed must be at least 0, not -1\n"),
+    ):
+        code, _, err = call(capsys, *arguments)
+        assert (code, err[: len(sentence) + 16]) == (2, f"einsum-cascade: {sentence}")
+
+
+def test_reproduce(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shape that other programs rely on, and quirks by name and by number."""
+    found = read_json(capsys, "reproduce", "fusemax")
+    assert found.keys() >= {"attention", "linear", "averages", "averages_geometric", "quirks"}
+    row = found["attention"][-1]
+    assert (row["configuration"], row["model"], row["seq"]) == ("binding", "XLM", "1M")
+    by_number, by_name = (
+        read_json(capsys, "reproduce", "fusemax", "--quirk", f"{quirk}=off") for quirk in ("2", "one-register-file")
+    )
+    assert by_number["averages"] == by_name["averages"] != found["averages"]
+    assert [quirk["on"] for quirk in by_name["quirks"]] == [True, False, *[True] * 6]
+    audited = read_json(capsys, "reproduce", "fusemax", "--audited")
+    assert audited["effects"][0]["averages"] == found["averages"]
+    assert not any(quirk["on"] for quirk in audited["quirks"])
+
+
+def test_reproduce_refuses_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, sentence in (
+        (("--quirk", "nonsense=off"), r"--quirk must name one of overflow, .*, not 'nonsense'"),
+        (("--quirk", "overflow"), r"--quirk must be given as overflow=off or overflow=on, not 'overflow'"),
+        (("--refine", "x"), r"--refine must name one of banked-buffer, fp32-state, not 'x'"),
+    ):
+        code, _, err = call(capsys, "reproduce", "fusemax", *arguments)
+        assert code == 2
+        assert re.fullmatch(rf"einsum-cascade: {sentence}\n", err)

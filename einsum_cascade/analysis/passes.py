@@ -18,7 +18,7 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant,
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["PassBound", "Via", "all_passes", "find_target", "pass_bound", "passes"]
+__all__ = ["PassBound", "Via", "all_passes", "find_target", "pass_bound", "passes", "timing_via", "ways_of"]
 
 type _Counter = Callable[..., int]
 
@@ -126,11 +126,12 @@ def find_target(cascade: Cascade, tensor: str, rank: str) -> Target:
 
 def pass_bound(facts: Facts, target: Target) -> PassBound:
     """Return the bound of one target."""
-    ways = _ways(facts, target)
+    ways = ways_of(facts, target)
     together = _count(facts, target, frozenset(ways))
     apart = [_count(facts, target, frozenset({way})) for way in ways] if len(ways) > 1 else [together] * len(ways)
     via = tuple(Via(way, found[0]) for way, found in zip(ways, apart, strict=True))
-    count, timing, is_fitted = max((together, *apart), key=lambda found: found[1].count)
+    proved = apart if together[1].is_torn else [together, *apart]
+    count, timing, is_fitted = max(proved, key=lambda found: found[1].count)
     doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
     return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
 
@@ -141,7 +142,14 @@ def _doubts(timing: Timing) -> tuple[str, ...]:
     return tuple(f"{reason} by {', '.join(names)}" for reason, names in tensors.items())
 
 
-def _ways(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:
+def timing_via(facts: Facts, target: Target, way: tuple[str, ...]) -> Timing:
+    """Return when every Einsum fires if only one way of reading the rank counts; of a few generations if that grows."""
+    ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
+    return time_cascade(facts, target, frozenset({way}), ranks)
+
+
+def ways_of(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:
+    """Return the ways of reading a target along its rank: the variables of each, the outermost of a partition first."""
     reads = (read for einsum in facts.cascade.einsums for read in reads_of_target(target, einsum))
     ways = dict.fromkeys(via_of(facts.cascade, target, read) for read in reads)
     return tuple(way for way in ways if way)

@@ -9,7 +9,10 @@ from einsum_cascade.analysis.facts import Facts, Left
 from einsum_cascade.analysis.positions import Order, Phase, Position
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["Operand", "Point", "fired", "joined", "state_of"]
+__all__ = ["TWO_POSITIONS", "Operand", "Point", "fired", "joined", "state_of"]
+
+TWO_POSITIONS = "read at two positions at once"
+"""A reason why a count is only a lower bound."""
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ def _doubts(
     if loose:
         found.add(("read in another order", einsum.tensor))
     if (along and constants) or len(along) > 1:
-        found.add(("read at two positions at once", einsum.tensor))
+        found.add((TWO_POSITIONS, einsum.tensor))
     rank_of = facts.cascade.rank_of
     for name in along | loose:
         if any(rank_of[other] == rank_of[name] and other != name for other in einsum.variables):

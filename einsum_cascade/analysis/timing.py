@@ -16,7 +16,7 @@ from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, 
 from einsum_cascade.analysis.boxes import Side, covers, renamed
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
-from einsum_cascade.analysis.points import Operand, Point, fired, joined, state_of
+from einsum_cascade.analysis.points import TWO_POSITIONS, Operand, Point, fired, joined, state_of
 from einsum_cascade.analysis.positions import Phase, Position
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.ir import Einsum
@@ -56,6 +56,11 @@ class Timing:
     generations: dict[str, list[State]] = field(default_factory=dict[str, list[State]])
     doubts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     growing: set[str] = field(default_factory=set[str])
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether points read the family at two positions at once, so that a chain through both is not proved."""
+        return any(reason == TWO_POSITIONS for reason, _ in self.doubts)
 
     def state(self, tensor: str) -> State:
         """Return the last state of a tensor."""

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.passes import PassBound
+from einsum_cascade.analysis.target import Target
+from einsum_cascade.analysis.timing import Timing
 from einsum_cascade.cascade.ir import Cascade, Einsum
 
-__all__ = ["sentences"]
+__all__ = ["sentence_of", "sentences"]
 
 
 def sentences(cascade: Cascade, bound: PassBound) -> Iterator[str]:
@@ -18,23 +20,23 @@ def sentences(cascade: Cascade, bound: PassBound) -> Iterator[str]:
 
     """
     for barrier in bound.witness:
-        yield _sentence(cascade, bound, barrier)
+        yield sentence_of(cascade, bound.target, bound.timing, barrier)
     for rank in sorted(bound.timing.growing):
         yield f"every generation of {rank} does so again: {bound.count} passes"
 
 
-def _sentence(cascade: Cascade, bound: PassBound, barrier: Barrier) -> str:
+def sentence_of(cascade: Cascade, target: Target, timing: Timing, barrier: Barrier) -> str:
+    """Return the sentence for one barrier of a timing."""
     ended, reader = cascade.einsums[barrier.ended], cascade.einsums[barrier.reader]
     way = "" if barrier.operand == ended.tensor else f" (through {barrier.operand})"
-    whole = _whole(bound, ended)
+    whole = _whole(target, timing, ended)
     return f"{ended} needs every {whole}{way} before the first {reader}: pass {barrier.number} begins"
 
 
-def _whole(bound: PassBound, ended: Einsum) -> str:
+def _whole(target: Target, timing: Timing, ended: Einsum) -> str:
     """Return the read of the family that an Einsum needs all of."""
-    target = bound.target.tensor
     for read in ended.reads:
-        state = bound.timing.state(read.tensor)
-        if read.tensor == target or state.carriers or state.stream:
+        state = timing.state(read.tensor)
+        if read.tensor == target.tensor or state.carriers or state.stream:
             return str(read)
     return str(ended.reads[0])

@@ -3,7 +3,6 @@
 A file may leave figures to the published table (`energy: published`); what `to_yaml` writes has every figure.
 """
 
-import re
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.draft import read_draft
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
+from einsum_cascade.arch.scalar import yaml_scalar
 from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.arch.tree import read_tree
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
@@ -88,7 +88,7 @@ def change(text: str, path: TreePath, value: str | int, file: str = "<text>") ->
 
     """
     try:
-        changed = read_tree(text, file).replace(path, str(value) if isinstance(value, int) else _scalar(value))
+        changed = read_tree(text, file).replace(path, str(value) if isinstance(value, int) else yaml_scalar(value))
     except KeyError:
         raise ValueError(f"the path {path!r} must lead to one value that stands on its own in {file}") from None
     parse_architecture(changed, file)
@@ -97,8 +97,8 @@ def change(text: str, path: TreePath, value: str | int, file: str = "<text>") ->
 
 def to_yaml(architecture: Architecture) -> str:
     """Write an architecture as the text of a file; reading it back gives an equal value."""
-    lines = [f"name: {_scalar(architecture.name)}"]
-    lines += [f"source: {_scalar(architecture.source)}"] if architecture.source else []
+    lines = [f"name: {yaml_scalar(architecture.name)}"]
+    lines += [f"source: {yaml_scalar(architecture.source)}"] if architecture.source else []
     lines += [f"clock: {FREQUENCY.format(architecture.clock_hz)}", f"word: {architecture.word_bits} b", "", "memories:"]
     for memory in architecture.memories:
         lines += _memory(memory)
@@ -124,13 +124,13 @@ def _memory(memory: Memory) -> list[str]:
         del fields["write_bandwidth"]
         fields = {key.replace("read_bandwidth", "bandwidth"): value for key, value in fields.items()}
     fields |= {} if memory.area_um2 is None else {"area": f"{float(memory.area_um2)!r} um2"}
-    fields |= {"source": _scalar(memory.source)} if memory.source else {}
-    return [f"  {_scalar(memory.name)}:", *(f"    {key}: {value}" for key, value in fields.items())]
+    fields |= {"source": yaml_scalar(memory.source)} if memory.source else {}
+    return [f"  {yaml_scalar(memory.name)}:", *(f"    {key}: {value}" for key, value in fields.items())]
 
 
 def _engine(engine: Engine) -> list[str]:
     lines = [
-        f"  {_scalar(engine.name)}:",
+        f"  {yaml_scalar(engine.name)}:",
         f"    rows: {engine.rows}",
         f"    columns: {engine.columns}",
         f"    contexts: {'unlimited' if engine.contexts is None else engine.contexts}",
@@ -151,47 +151,22 @@ def _registers(registers: RegisterFile) -> list[str]:
         "write_energy": f"{float(registers.write_pj)!r} pJ",
         "area": f"{float(registers.area_um2)!r} um2",
     }
-    fields |= {"source": _scalar(registers.source)} if registers.source else {}
+    fields |= {"source": yaml_scalar(registers.source)} if registers.source else {}
     return [f"      {key}: {value}" for key, value in fields.items()]
 
 
 def _operation(operation: Operation) -> str:
-    counts = ", ".join(f"{_scalar(name)}: {count}" for name, count in operation.components)
+    counts = ", ".join(f"{yaml_scalar(name)}: {count}" for name, count in operation.components)
     interval, latency = operation.interval_cycles, operation.latency_cycles
     body = f"interval_cycles: {interval}, latency_cycles: {latency}, components: {{{counts}}}"
-    return f"{_scalar(operation.name)}: {{{body}}}"
+    return f"{yaml_scalar(operation.name)}: {{{body}}}"
 
 
 def _component(component: Component) -> str:
-    source = f", source: {_scalar(component.source)}" if component.source else ""
+    source = f", source: {yaml_scalar(component.source)}" if component.source else ""
     body = f"energy: {float(component.energy_pj)!r} pJ, area: {float(component.area_um2)!r} um2{source}"
-    return f"  {_scalar(component.name)}: {{{body}}}"
+    return f"  {yaml_scalar(component.name)}: {{{body}}}"
 
 
 def _rate(value: Fraction | None) -> str:
     return "unlimited" if value is None else RATE.format(value)
-
-
-_PLAIN = re.compile(
-    r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*"  # words
-    r"|[0-9]+(\.[0-9]+)? [A-Za-z][A-Za-z0-9/]*"  # a quantity
-    r"|[0-9][a-df-wyz][a-z]*",  # a name such as 2d, but neither 1e nor 0x
-    re.ASCII,
-)
-_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-
-
-def _scalar(text: str) -> str:
-    """Write a text as a scalar of YAML, in quotes where it might be taken for something else."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    code = ord(character)
-    if character.isprintable() and code < 0xD800:
-        return character
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

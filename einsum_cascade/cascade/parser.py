@@ -19,7 +19,7 @@ from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.syntax import Expression, Module, Statement
 from einsum_cascade.errors import Diagnostic, ParseError, Span
 
-__all__ = ["parse_module"]
+__all__ = ["parse_module", "parse_value"]
 
 _TERMINALS = {
     "NAME": "a name",
@@ -44,7 +44,7 @@ _TERMINALS = {
 def _grammar() -> Any:
     """Return the parser; lark publishes types only in part."""
     text = resources.files("einsum_cascade.cascade").joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(text, parser="lalr", start="statement", propagate_positions=True, maybe_placeholders=True)
+    return Lark(text, parser="lalr", start=["statement", "value"], propagate_positions=True, maybe_placeholders=True)
 
 
 def parse_module(text: str, file: str = "<text>") -> Module:
@@ -87,9 +87,33 @@ def parse_module(text: str, file: str = "<text>") -> Module:
     return Module(name, tuple(statements), "\n".join(documentation).strip(), Span(file, 1))
 
 
+def parse_value(text: str, span: Span) -> Expression:
+    """Parse one expression.
+
+    Parameters
+    ----------
+    text
+        The expression.
+    span
+        Where it stands, on a line that is known.
+
+    Raises
+    ------
+    ParseError
+        It is not in the grammar.
+
+    """
+    code = " " * (max(span.column, 1) - 1) + text
+    builder: Any = _Builder(span.file, span.line, span.text)
+    try:
+        return builder.transform(_grammar().parse(code, start="value"))
+    except UnexpectedInput as error:
+        raise ParseError([_diagnose(error, code, span)]) from error
+
+
 def _statements(builder: Any, code: str) -> str | list[Statement]:
     """Return the statements of one line, or the name of the cascade."""
-    return builder.transform(_grammar().parse(code))
+    return builder.transform(_grammar().parse(code, start="statement"))
 
 
 def _default_name(file: str) -> str:

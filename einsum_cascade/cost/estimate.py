@@ -162,12 +162,14 @@ def estimate(
     workload, architecture, mapping
         What runs where.
     extents
-        Of all ranks; arrays, and arrays for parameters, estimate many mappings at once.
+        Of all ranks, and the values of all parameters that the mapping gives by a rule (see `cost.planning`). Arrays
+        for parameters estimate many mappings at once.
     repeats
         How often the cascade runs, one after the other.
 
     """
-    values: dict[str, Count] = {**dict(mapping.parameters), **extents}
+    given = {name: rule for name, rule in mapping.parameters if isinstance(rule, int)}
+    values: dict[str, Count] = {**given, **extents}
     sites = sites_of(workload, architecture, mapping)
     bounds = bound_tasks(workload, architecture, mapping.root, values)
     accesses = count_accesses(workload, architecture, sites, values)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
+from einsum_cascade.mapping.parameters import Rule
 
 __all__ = ["Axis", "Block", "Compute", "Keep", "Loop", "Mapping", "Order", "Step", "leaves", "paths"]
 
@@ -130,16 +131,22 @@ class Mapping:
     root
         The tree.
     parameters
-        Names in tile sizes that are no ranks, with their values.
+        Names in tile sizes that are no ranks, with their values or the rules that they follow.
     word_bits
         Widths of tensors that are not the architecture's.
+    cascade
+        The name of what it maps; empty if it does not say.
+    source
+        Where it is from.
 
     """
 
     name: str
     root: Block
-    parameters: tuple[tuple[str, int], ...] = ()
+    parameters: tuple[tuple[str, Rule], ...] = ()
     word_bits: tuple[tuple[str, int], ...] = ()
+    cascade: str = ""
+    source: str = ""
 
 
 def leaves(node: Block | Compute) -> Iterator[Compute]:

@@ -47,7 +47,7 @@ def load_cascade(argument: str, operator_files: Iterable[str] = ()) -> Cascade:
 
 def _read_text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cascade file {path!r} must be readable, but is not: {error.strerror}") from None
     except UnicodeDecodeError:

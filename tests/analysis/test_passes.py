@@ -148,6 +148,21 @@ def test_two_variables_of_one_rank_make_a_lower_bound() -> None:
     assert counts(text, "X/M") == {"X/M": "1+"}
 
 
+def test_a_chain_through_two_positions_at_once_is_not_claimed() -> None:
+    """Y1 sits at m and at p: the sum over m ends a traversal by m, but by p alone Y3 can be summed as it comes."""
+    text = """
+        rank M
+        rank P = M
+        input X[m:M]
+        Y1[m, p] = X[m] * X[p]
+        Y2[m] = exp(X[m])
+        Y3[p] = Y1[m, p] * Y2[m]
+        Y4[] = sum[p](Y3[p])
+        output Y4
+    """
+    assert counts(text, "X/M") == {"X/M": "1+"}
+
+
 def test_a_filter_never_lowers_the_count() -> None:
     text = """
         rank M, P, W

@@ -75,7 +75,7 @@ class Assembly:
             shape = [extent if at in dimensions else 1 for at, extent in enumerate(self.array.shape)]
             mask = np.ones(shape, np.bool_)
             for piece in self.pieces:
-                if piece.space.size and dimensions in piece.masks:
+                if dimensions in piece.masks:
                     lines = tuple(line if at in dimensions else ORIGIN for at, line in enumerate(piece.lines))
                     view(mask, lines, piece.space, is_writable=True)[...] = piece.masks[dimensions]
             yield Condition(mask, dimensions)

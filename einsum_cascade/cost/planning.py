@@ -1,0 +1,140 @@
+"""Give the parameters of a mapping their values, and choose between mappings: the first of the fastest."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.cost.estimate import CostEstimate, estimate
+from einsum_cascade.errors import MappingError
+from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
+from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.mapping.legality import check_mapping
+from einsum_cascade.mapping.nest import evaluated
+from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, ShareOf
+from einsum_cascade.mapping.workload import Workload
+
+__all__ = ["Plan", "plan_mapping"]
+
+type Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A mapping with values for its parameters, and what it costs.
+
+    Parameters
+    ----------
+    mapping
+        The mapping.
+    values
+        Of all ranks and parameters.
+    estimate
+        What it costs.
+    infeasibilities
+        What it demands beyond the architecture; empty if it fits.
+
+    """
+
+    mapping: Tree
+    values: Mapping[str, Any]
+    estimate: CostEstimate
+    infeasibilities: tuple[Infeasibility, ...]
+
+
+def plan_mapping(
+    workload: Workload,
+    architecture: Architecture,
+    mappings: Sequence[Tree],
+    extents: Mapping[str, int],
+    repeats: int = 1,
+) -> Plan:
+    """Return the fastest of some mappings, the first one of equals, with values for its parameters.
+
+    Parameters
+    ----------
+    workload, architecture
+        What runs where.
+    mappings
+        In order of preference.
+    extents
+        Of all ranks.
+    repeats
+        How often the cascade runs.
+
+    Raises
+    ------
+    IllegalMappingError
+        A mapping contradicts the cascade or the architecture.
+    MappingError
+        A parameter has no value that fits.
+
+    """
+    plans: list[Plan] = []
+    for mapping in mappings:
+        check_mapping(workload, architecture, mapping, extents)
+        for values in _valued(workload, architecture, mapping, dict(extents)):
+            cost = estimate(workload, architecture, mapping, values, repeats)
+            plans.append(Plan(mapping, values, cost, infeasibilities(workload, architecture, mapping, values)))
+    return min(plans, key=lambda plan: float(plan.estimate.latency_s))
+
+
+def _valued(workload: Workload, architecture: Architecture, mapping: Tree, values: Values) -> Iterator[Values]:
+    """Yield values for all parameters: one set for every combination of the choices."""
+    missing = [(name, rule) for name, rule in mapping.parameters if name not in values]
+    if not missing:
+        yield values
+        return
+    name, rule = missing[0]
+    for value in _choices(workload, architecture, mapping, name, rule, values):
+        yield from _valued(workload, architecture, mapping, {**values, name: value})
+
+
+def _choices(
+    workload: Workload, architecture: Architecture, mapping: Tree, name: str, rule: Any, values: Values
+) -> Iterator[Any]:
+    match rule:
+        case PartSize(engine, side):
+            yield getattr(architecture.engine(engine), side)
+        case ShareOf(words, level):
+            yield min(Fraction(1), Fraction(_capacity_words(architecture, level), int(evaluated(words, values))))
+        case FastestOf(choices, most):
+            limit = evaluated(most, values)
+            yield from dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if v <= limit)
+        case LargestFitting(of, level):
+            fits = _fitting(workload, architecture, mapping, level, name, values)
+            yield _largest(int(evaluated(of, values)), fits, f"{name}, the {rule},")
+        case _:
+            yield rule
+
+
+def _capacity_words(architecture: Architecture, level: str) -> int:
+    memory = architecture.memory(level)
+    if memory is None or memory.capacity_bytes is None:
+        raise MappingError(
+            f"level {level!r} of {architecture.name} must have a capacity to keep a share of a tensor in"
+        )
+    return int(memory.capacity_bytes / architecture.word_bytes)
+
+
+def _fitting(
+    workload: Workload, architecture: Architecture, mapping: Tree, level: str, name: str, values: Values
+) -> Callable[[int], bool]:
+    def fits(number: int) -> bool:
+        found = infeasibilities(workload, architecture, mapping, {**values, name: number})
+        return not any(level in reason.constraint for reason in found)
+
+    return fits
+
+
+def _largest(number: int, fits: Callable[[int], bool], what: str) -> int:
+    """Return the largest divisor that fits; what a smaller one needs is no more, so halving finds it."""
+    divisors = sorted(d for k in range(1, int(number**0.5) + 1) if number % k == 0 for d in {k, number // k})
+    low, high = 0, len(divisors)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if fits(divisors[middle]) else (low, middle)
+    if low == 0:
+        raise MappingError(f"parameter {what} must have a value that fits, but not even 1 does; use smaller tiles")
+    return divisors[low - 1]

@@ -1,0 +1,192 @@
+"""What a legal mapping needs of every memory, register file and axis of an architecture.
+
+Tiles of tensors kept at a level, on one path of the tree, are held at once; those of siblings one after another, unless
+their block lets them overlap. The first tile of every loop is the largest, so it decides. Filters are not looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from einsum_cascade.arch.ir import Architecture, Engine, Memory
+from einsum_cascade.mapping import ir
+from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, leaves
+from einsum_cascade.mapping.nest import evaluated, range_sizes
+from einsum_cascade.mapping.scene import Position, branches_of, listed
+from einsum_cascade.mapping.tiles import held_elements, whole_elements
+from einsum_cascade.mapping.workload import Workload
+
+__all__ = ["Demand", "Held", "demands"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tile of a tensor at a level.
+
+    Parameters
+    ----------
+    tensor
+        The tensor.
+    position
+        Where it is kept in the tree.
+    amount
+        What it takes, all copies together: bits of a memory, words of a register file.
+
+    """
+
+    tensor: str
+    position: Position
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a mapping needs of one resource.
+
+    Parameters
+    ----------
+    resource
+        A memory, an engine's registers, or an axis of an engine.
+    amount, unit
+        How much.
+    bound
+        How much there is; None if there is no limit.
+    tiles
+        What is held when the need is greatest.
+    loops
+        The spatial loops that make it, of an axis.
+
+    """
+
+    resource: tuple[str, ...]
+    amount: int
+    unit: str
+    bound: int | None
+    tiles: tuple[Held, ...] = ()
+    loops: tuple[Position, ...] = ()
+
+    @property
+    def constraint(self) -> str:
+        """What is bounded, in words."""
+        match self.resource:
+            case ("memory", name):
+                return f"what {name!r} holds at once ({listed(dict.fromkeys(held.tensor for held in self.tiles))})"
+            case ("registers", name):
+                held = listed(dict.fromkeys(held.tensor for held in self.tiles))
+                return f"what the registers of a PE of {name!r} hold at once ({held})"
+            case (axis, engine, task):
+                return f"the iterations of {task!r} spread over the {axis} of {engine!r}"
+            case _:
+                raise AssertionError(self.resource)
+
+
+def demands(
+    workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int]
+) -> Iterator[Demand]:
+    """Yield what a legal mapping needs of every memory, register file and axis."""
+    measure = _Measure(workload, architecture, mapping, extents)
+    for memory in architecture.memories:
+        yield measure.memory(memory)
+    for engine in architecture.engines:
+        yield measure.registers(engine)
+    yield from measure.axes()
+
+
+class _Measure:
+    """Walks the tree of a mapping with the number of coordinates that each range covers."""
+
+    def __init__(
+        self, workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int]
+    ) -> None:
+        self.workload, self.architecture, self.mapping = workload, architecture, mapping
+        self.extents = extents
+        self.values = {**extents, **dict(mapping.parameters)}
+        self.sizes = cast("dict[str, int]", range_sizes(workload, extents))
+        self.bits = dict.fromkeys(workload.tensors, architecture.word_bits) | dict(mapping.word_bits)
+
+    def memory(self, it: Memory) -> Demand:
+        """Return the bytes that a memory holds when it is fullest, all instances together."""
+        tiles = self._peak(self.mapping.root, (), self.sizes, it.name, 1)
+        if it == self.architecture.memories[0]:
+            tiles = (*self._home(), *tiles)
+        bound = None if it.capacity_bytes is None else it.capacity_bytes * it.instances
+        return Demand(("memory", it.name), -(-_total(tiles) // 8), "B", bound, tiles)
+
+    def registers(self, it: Engine) -> Demand:
+        """Return the words that the register file of one PE holds when it is fullest."""
+        tiles = self._peak(self.mapping.root, (), self.sizes, it.name, 1)
+        return Demand(("registers", it.name), _total(tiles), "words", it.registers.words, tiles)
+
+    def axes(self) -> Iterator[Demand]:
+        """Yield for every Einsum the PEs that its spatial loops need along each axis."""
+        for branch in branches_of(self.mapping.root):
+            engine = self.architecture.engine(branch.leaf.engine)
+            assert engine is not None, branch.leaf.engine
+            needs: dict[Axis, int] = {"rows": 1, "columns": 1}
+            loops: dict[Axis, list[Position]] = {"rows": [], "columns": []}
+            sizes = self.sizes
+            for placed in branch.steps:
+                if isinstance(placed.step, Loop):
+                    if placed.step.axis is not None:
+                        needs[placed.step.axis] *= self.trips(placed.step, sizes)
+                        loops[placed.step.axis].append(placed.position)
+                    sizes = self.inside(placed.step, sizes)
+            bounds: dict[Axis, int] = {"rows": engine.rows, "columns": engine.columns}
+            for axis, bound in bounds.items():
+                resource = (axis, engine.name, branch.leaf.task)
+                yield Demand(resource, needs[axis], "PEs", bound, (), tuple(loops[axis]))
+
+    def trips(self, loop: Loop, sizes: Mapping[str, int]) -> int:
+        """Return the iterations of a loop in the largest tile around it."""
+        part = self.workload.parts[loop.variable]
+        return -(-self._covered(loop, sizes) // self._tile(loop)) if sizes[part.range] else 0
+
+    def inside(self, loop: Loop, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Return the coordinates that each range covers in the first iteration of a loop."""
+        part = self.workload.parts[loop.variable]
+        return {**sizes, part.range: min(self._tile(loop), self._covered(loop, sizes))}
+
+    def _covered(self, loop: Loop, sizes: Mapping[str, int]) -> int:
+        part = self.workload.parts[loop.variable]
+        return min(sizes[part.range], (part.unit * part.limit).evaluate(self.extents))
+
+    def _tile(self, loop: Loop) -> int:
+        """Return the coordinates of its range that an iteration covers."""
+        unit = self.workload.parts[loop.variable].unit
+        return cast(Any, evaluated(loop.tile, self.values)) * unit.evaluate(self.extents)
+
+    def _home(self) -> tuple[Held, ...]:
+        names = (name for name in self.workload.tensors if name in self.workload.homes_outside)
+        return tuple(Held(n, (), whole_elements(self.workload, n, self.extents) * self.bits[n]) for n in names)
+
+    def _peak(
+        self, node: Block | Compute, position: Position, sizes: dict[str, int], level: str, pes: int
+    ) -> tuple[Held, ...]:
+        """Return what a level holds inside a node when it is fullest."""
+        if isinstance(node, Compute):
+            return ()
+        tasks = [self.workload.task[leaf.task] for leaf in leaves(node)]
+        own: list[Held] = []
+        for at, step in enumerate(node.steps):
+            if isinstance(step, Loop):
+                pes *= self.trips(step, sizes) if step.axis else 1
+                sizes = self.inside(step, sizes)
+            elif step.level == level:
+                for name in step.tensors:
+                    elements = held_elements(self.workload, name, tasks, sizes, self.extents)
+                    own.append(Held(name, (*position, at), self._amount(step, name, elements, pes)))
+        first = len(node.steps)
+        parts = [self._peak(part, (*position, first + at), sizes, level, pes) for at, part in enumerate(node.body)]
+        if node.order == "sequence":
+            return (*own, *max(parts, key=_total, default=()))
+        return (*own, *(held for part in parts for held in part))
+
+    def _amount(self, keep: Keep, tensor: str, elements: int, pes: int) -> int:
+        engine = self.architecture.engine(keep.level)
+        if engine is None:
+            return elements * keep.copies * self.bits[tensor] * pes
+        return elements * keep.copies * -(-self.bits[tensor] // engine.registers.word_bits)
+
+
+def _total(tiles: tuple[Held, ...]) -> int:
+    return sum(held.amount for held in tiles)

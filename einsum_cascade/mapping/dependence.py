@@ -1,0 +1,182 @@
+"""Rules of order: a reader finds what it reads, complete and still kept.
+
+For a writer and a reader of a tensor, the loops around both are looked at from the outermost inwards. An index of the
+reader that stays behind the writer's by a tile of a loop is met by an earlier iteration, whatever stands further in.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import ONE, Extent, symbol
+from einsum_cascade.mapping.ir import Keep, Loop
+from einsum_cascade.mapping.scene import Branch, Position, Scene, listed, loops_of, shared_steps
+from einsum_cascade.mapping.workload import Access
+
+__all__ = ["dependence_violations"]
+
+
+def dependence_violations(scene: Scene, refused: frozenset[Position]) -> Iterator[str]:
+    """Yield what is wrong with the order of Einsums and with the tensors between them, one sentence each.
+
+    Parameters
+    ----------
+    scene
+        The mapping.
+    refused
+        Loops that break a rule about passes: what follows from that is not told again.
+
+    """
+    apart: dict[str, list[str]] = {}
+    lost: dict[str, tuple[Loop, list[str]]] = {}
+    for pair in _pairs(scene):
+        found = _Finding(scene, pair)
+        if found.message:
+            if found.position not in refused:
+                yield found.message
+        elif found.is_apart:
+            apart.setdefault(pair.access.tensor, []).extend((pair.writer.leaf.task, pair.reader.leaf.task))
+        elif found.lost_at is not None:
+            lost.setdefault(pair.access.tensor, (found.lost_at, []))[1].append(pair.reader.leaf.task)
+    for tensor, tasks in apart.items():
+        message = f"tensor {tensor!r} must be kept above all Einsums that write and read it"
+        yield f"{message}, but nothing is kept around {listed(dict.fromkeys(tasks))} together; keep it further out"
+    for tensor, (loop, readers) in lost.items():
+        message = f"tensor {tensor!r} must be kept above '{loop}', because what one iteration writes"
+        yield f"{message} is read in a later one by {listed(readers)}; keep it further out"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A writer of a tensor, a reader, and how it reads."""
+
+    writer: Branch
+    reader: Branch
+    write: Access
+    access: Access
+
+
+def _pairs(scene: Scene) -> Iterator[_Pair]:
+    for reader in scene.branches.values():
+        for access in scene.task(reader).reads:
+            for task in scene.workload.writers.get(access.tensor, ()):
+                writer = scene.branches.get(task.name)
+                if writer is not None and _may_meet(scene, task.write, access):
+                    yield _Pair(writer, reader, task.write, access)
+
+
+def _may_meet(scene: Scene, write: Access, read: Access) -> bool:
+    """Tell whether a reader may read an element that a writer writes."""
+    return not any(
+        _is_below(scene, one, other) or _is_below(scene, other, one)
+        for one, other in zip(write.indices, read.indices, strict=True)
+    )
+
+
+def _is_below(scene: Scene, index: Affine, other: Affine) -> bool:
+    """Tell whether one index is always below another, whatever their variables are."""
+    upper, lower = _extreme(scene, index, is_upper=True), _extreme(scene, other, is_upper=False)
+    return upper is not None and lower is not None and scene.is_nonnegative(lower - upper - ONE)
+
+
+def _extreme(scene: Scene, index: Affine, *, is_upper: bool) -> Extent | None:
+    ranks = scene.workload.cascade.rank_of
+    return index.extreme(lambda name: symbol(ranks[name]) - ONE, is_upper=is_upper)
+
+
+class _Finding:
+    """What is wrong between a writer and a reader: a message and the loop that it is about, or nothing."""
+
+    def __init__(self, scene: Scene, pair: _Pair) -> None:
+        self.scene, self.pair = scene, pair
+        self.message, self.position = "", ()
+        is_itself = pair.writer.position == pair.reader.position
+        self.steps = scene.whole_steps(pair.reader) if is_itself else shared_steps(pair.writer, pair.reader)
+        self.crossed: Position | None = None
+        self.is_carried = False
+        for position, loop in loops_of(self.steps):
+            if loop.variable in scene.workload.parts and not scene.is_single(position, self.steps):
+                self._enter(position, loop)
+            if self.message or self.is_carried:
+                break
+        self._check_order()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the tensor is kept nowhere above both."""
+        return self.pair.access.tensor not in self.scene.workload.homes_outside and self._kept() is None
+
+    def _kept(self) -> Position | None:
+        """Return where the tensor is kept first above both."""
+        name = self.pair.access.tensor
+        keeps = (placed for placed in self.steps if isinstance(placed.step, Keep) and name in placed.step.tensors)
+        return next((placed.position for placed in keeps), None)
+
+    def _refuse(self, position: Position, message: str) -> None:
+        self.message, self.position = message, position
+
+    def _enter(self, position: Position, loop: Loop) -> None:
+        """Look at a loop around both: what its iteration reads must be there."""
+        pair, name = self.pair, loop.variable
+        writer, reader = pair.writer.leaf.task, pair.reader.leaf.task
+        indexed = [axis for axis, index in enumerate(pair.write.indices) if name in index.variables]
+        if not indexed:
+            subject = f"Einsum {reader!r} must not read {pair.access.tensor!r} inside '{loop}'"
+            self._refuse(
+                position, f"{subject}, where {writer!r} is still reduced over {name!r}; move it behind the loop"
+            )
+            return
+        lags = [self._lag(axis) for axis in indexed]
+        known = [lag for lag in lags if lag is not None]
+        if len(known) < len(lags) or not all(map(self.scene.is_nonnegative, known)):
+            self._refuse(position, self._ahead(loop))
+        elif any(known) and loop.axis is not None:
+            subject = f"'{loop}' must not be spread over PEs, because {reader!r} reads {_text(pair.access)}"
+            self._refuse(position, f"{subject}, which another iteration writes as {_text(pair.write)}; loop in time")
+        elif any(known):
+            self.crossed = self.crossed or position
+            strides = (pair.write.indices[axis].coefficient(name) * loop.tile for axis in indexed)
+            self.is_carried = any(
+                self.scene.is_nonnegative(lag - stride) for lag, stride in zip(known, strides, strict=True)
+            )
+
+    def _lag(self, axis: int) -> Extent | None:
+        """Return by how much the reader stays behind the writer, at least."""
+        ahead = self.pair.access.indices[axis] - self.pair.write.indices[axis]
+        most = _extreme(self.scene, ahead, is_upper=True)
+        return None if most is None else -most
+
+    def _ahead(self, loop: Loop) -> str:
+        pair = self.pair
+        subject = (
+            f"Einsum {pair.reader.leaf.task!r} must read inside '{loop}' what {pair.writer.leaf.task!r} has written"
+        )
+        what = f"but reads {_text(pair.access)} where {_text(pair.write)} is written"
+        return f"{subject}, {what}; move one of them out of the loop"
+
+    def _check_order(self) -> None:
+        pair = self.pair
+        if self.message or self.is_carried or pair.writer.position < pair.reader.position:
+            return
+        writer, reader = pair.writer.leaf.task, pair.reader.leaf.task
+        if writer == reader:
+            self._refuse(
+                (), f"Einsum {reader!r} must read {_text(pair.access)} in a later iteration than it is written in"
+            )
+        else:
+            self._refuse(
+                (),
+                f"Einsum {reader!r} must come after {writer!r}, because it reads {_text(pair.access)}; exchange them",
+            )
+
+    @property
+    def lost_at(self) -> Loop | None:
+        """The loop that writes an element in one iteration and reads it in a later one, though it is kept inside."""
+        name, kept = self.pair.access.tensor, self._kept()
+        if self.crossed is None or kept is None or name in self.scene.workload.homes_outside or kept < self.crossed:
+            return None
+        return next(loop for position, loop in loops_of(self.steps) if position == self.crossed)
+
+
+def _text(access: Access) -> str:
+    return f"{access.tensor}[{', '.join(map(str, access.indices))}]"

@@ -1,0 +1,111 @@
+"""The rule of passes: Einsums inside one loop over a rank read a family along that rank in one pass.
+
+A pass boundary is a result that needs a whole fiber. No order of a loop's iterations has it before the last of them, so
+a loop around both sides of the boundary is refused, and the witness of the pass analysis is the reason.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.passes import timing_via, ways_of
+from einsum_cascade.analysis.target import Target, targets
+from einsum_cascade.analysis.timing import Timing
+from einsum_cascade.analysis.witness import sentence_of
+from einsum_cascade.mapping.ir import Loop
+from einsum_cascade.mapping.scene import Branch, Position, Scene, listed, loops_of
+
+__all__ = ["Refusal", "pass_violations"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A loop that is around a pass boundary.
+
+    Parameters
+    ----------
+    position
+        Where the loop stands.
+    sentence
+        What is wrong.
+
+    """
+
+    position: Position
+    sentence: str
+
+
+def pass_violations(scene: Scene) -> Iterator[Refusal]:
+    """Yield a refusal for every loop that is around a pass boundary on its rank, and one more for each other reason."""
+    timings = _Timings(scene)
+    for position, (loop, inside) in _shared_loops(scene).items():
+        crossings = [
+            crossing
+            for target, timing in (timings.along(loop.variable) if len(inside) > 1 else ())
+            if (crossing := _crossing(scene, target, timing, inside)) is not None
+        ]
+        told: set[tuple[int, int]] = set()
+        for crossing in sorted(crossings, key=lambda crossing: -len(crossing.passes)):
+            if not told.issuperset(crossing.reasons):
+                told |= crossing.reasons.keys()
+                yield Refusal(position, _sentence(loop, crossing))
+
+
+def _shared_loops(scene: Scene) -> dict[Position, tuple[Loop, list[Branch]]]:
+    """Return the loops of more than one iteration, with the branches inside."""
+    found: dict[Position, tuple[Loop, list[Branch]]] = {}
+    for branch in scene.branches.values():
+        for position, loop in loops_of(branch.steps):
+            if loop.variable in scene.workload.parts and not scene.is_single(position, branch.steps):
+                found.setdefault(position, (loop, []))[1].append(branch)
+    return found
+
+
+class _Timings:
+    """When Einsums fire, by the variable that a fiber is read along; worked out when it is asked for."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.known: dict[str, list[tuple[Target, Timing]]] = {}
+        self.facts: Facts | None = None
+
+    def along(self, variable: str) -> list[tuple[Target, Timing]]:
+        """Return the timings of all targets that some Einsum reads along a variable, outermost part first."""
+        if variable not in self.known:
+            facts = self.facts = self.facts or Facts(self.scene.workload.cascade)
+            self.known[variable] = [
+                (target, timing_via(facts, target, way))
+                for target in targets(facts.cascade)
+                for way in ways_of(facts, target)
+                if way[0] == variable
+            ]
+        return self.known[variable]
+
+
+@dataclass(frozen=True, slots=True)
+class _Crossing:
+    """The Einsums of a loop by the pass that they fire in, and why the later passes begin."""
+
+    passes: dict[int, list[str]]
+    reasons: dict[tuple[int, int], str]
+
+
+def _crossing(scene: Scene, target: Target, timing: Timing, inside: list[Branch]) -> _Crossing | None:
+    """Return what a loop crosses with respect to a target; None if all that read the family do so in one pass."""
+    times = {branch.leaf.task: timing.points.get(scene.task(branch).number) for branch in inside}
+    firing = {name: time for name, time in times.items() if time is not None and time.reads_family}
+    numbers = sorted({time.number for time in firing.values()})
+    if len(numbers) < 2:
+        return None
+    last = max(firing.values(), key=lambda time: time.number)
+    barriers = [barrier for barrier in (last.cause.chain() if last.cause else ()) if barrier.number > numbers[0]]
+    return _Crossing(
+        {number: [name for name, time in firing.items() if time.number == number] for number in numbers},
+        {(b.ended, b.reader): sentence_of(scene.workload.cascade, target, timing, b) for b in barriers},
+    )
+
+
+def _sentence(loop: Loop, crossing: _Crossing) -> str:
+    parts = ", ".join(f"{listed(names)} in pass {number}" for number, names in crossing.passes.items())
+    message = f"loop '{loop}' must be around one pass, but is around {len(crossing.passes)}: {parts}"
+    return f"{message}; {'; '.join(crossing.reasons.values())}; end the loop before that"

@@ -1,0 +1,59 @@
+"""Whether a mapping does what its cascade says, on engines that can: the rules, all of them told at once.
+
+Legal is not feasible: whether the tiles fit is decided in `capacity`. What is checked without extents holds for all
+of them; with extents, a loop that has one iteration is no loop.
+"""
+
+from collections.abc import Mapping
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.mapping import ir
+from einsum_cascade.mapping.dependence import dependence_violations
+from einsum_cascade.mapping.fusion import pass_violations
+from einsum_cascade.mapping.names import name_violations
+from einsum_cascade.mapping.nesting import nesting_violations
+from einsum_cascade.mapping.scene import Scene
+from einsum_cascade.mapping.workload import Workload
+
+__all__ = ["check_mapping", "violations"]
+
+
+def violations(
+    workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int] | None = None
+) -> tuple[str, ...]:
+    """Return what is wrong with a mapping, one sentence for each rule that is broken; nothing if it is legal.
+
+    Parameters
+    ----------
+    workload, architecture, mapping
+        What is mapped, onto what, and how.
+    extents
+        Of all ranks. Without them, a mapping is legal if it is for all extents.
+
+    """
+    scene = Scene(workload, architecture, mapping, extents)
+    refusals = tuple(pass_violations(scene))
+    found = (
+        *name_violations(scene),
+        *nesting_violations(scene),
+        *(refusal.sentence for refusal in refusals),
+        *dependence_violations(scene, frozenset(refusal.position for refusal in refusals)),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def check_mapping(
+    workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int] | None = None
+) -> None:
+    """Refuse a mapping that is not legal; parameters are those of `violations`.
+
+    Raises
+    ------
+    IllegalMappingError
+        A rule is broken; all that are, are told.
+
+    """
+    found = violations(workload, architecture, mapping, extents)
+    if found:
+        raise IllegalMappingError(found)

@@ -1,0 +1,115 @@
+"""Rules about single names and values of a mapping: what it speaks of exists, and engines can do their part."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from einsum_cascade.arch.ir import Engine
+from einsum_cascade.arch.reader import did_you_mean
+from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.mapping.ir import Compute, Keep, Loop, leaves
+from einsum_cascade.mapping.operations import cover
+from einsum_cascade.mapping.scene import Scene, blocks_of, listed
+
+__all__ = ["name_violations"]
+
+
+def name_violations(scene: Scene) -> Iterator[str]:
+    """Yield what is wrong with names and values, one sentence each."""
+    yield from _values(scene)
+    yield from _tasks(scene)
+    for leaf in leaves(scene.mapping.root):
+        yield from _compute(scene, leaf)
+    for block in blocks_of(scene.mapping.root):
+        if not block.body:
+            steps = "; ".join(map(str, block.steps))
+            yield f"a block must have something inside, unlike the one of {steps!r}; remove it"
+        for step in block.steps:
+            yield from _loop(scene, step) if isinstance(step, Loop) else _keep(scene, step)
+
+
+def _values(scene: Scene) -> Iterator[str]:
+    for name, count in Counter(name for name, _ in scene.mapping.parameters).items():
+        if name in scene.ranks:
+            yield f"parameter {name!r} must have a name of its own, but a rank is called so; rename it"
+        if count > 1:
+            yield f"parameter {name!r} must be given once, but is given {count} times; remove all but one"
+    for name, bits in scene.mapping.word_bits:
+        yield from _tensor(scene, name, "word_bits")
+        if bits < 1:
+            yield f"a word of tensor {name!r} must have at least 1 b, not {bits} b"
+
+
+def _tasks(scene: Scene) -> Iterator[str]:
+    bound = Counter(leaf.task for leaf in leaves(scene.mapping.root))
+    for name in scene.workload.task:
+        if not bound[name]:
+            yield f"Einsum {name!r} must be bound to an engine, but is nowhere in the mapping; add it to a body"
+    for name, count in bound.items():
+        if count > 1:
+            yield f"Einsum {name!r} must be bound once, but is bound {count} times; remove all but one"
+        if name in scene.workload.views:
+            yield f"Einsum {name!r} must not be bound, because it only renames coordinates; remove it"
+        elif name not in scene.workload.task:
+            yield f"Einsum {name!r} must be one of the cascade{did_you_mean(name, scene.workload.task)}"
+
+
+def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:
+    if leaf.stage < 0:
+        yield f"the stage of Einsum {leaf.task!r} must be at least 1, or 0 for none, not {leaf.stage}"
+    yield from _expression(scene, leaf.overhead_cycles, f"the overhead of Einsum {leaf.task!r}")
+    engine = scene.architecture.engine(leaf.engine)
+    if engine is None:
+        known = did_you_mean(leaf.engine, (engine.name for engine in scene.architecture.engines))
+        yield f"engine {leaf.engine!r} of Einsum {leaf.task!r} must be one of the architecture{known}"
+    elif leaf.task in scene.workload.task:
+        yield from _ability(scene, leaf, engine)
+
+
+def _ability(scene: Scene, leaf: Compute, engine: Engine) -> Iterator[str]:
+    einsum = scene.workload.cascade.einsums[scene.workload.task[leaf.task].number]
+    missing = cover(einsum, engine).missing
+    if missing:
+        can = listed(operation.name for operation in engine.operations)
+        others = [other.name for other in scene.architecture.engines if not cover(einsum, other).missing]
+        remedy = f"bind it to {others[0]!r}" if others else "no engine of the architecture can do all of it"
+        message = f"engine {engine.name!r} must be able to do {listed(missing)} for Einsum {leaf.task!r}"
+        yield f"{message}, but can do {can} only; {remedy}"
+
+
+def _loop(scene: Scene, loop: Loop) -> Iterator[str]:
+    if loop.variable not in scene.workload.parts:
+        known = did_you_mean(loop.variable, scene.workload.parts)
+        yield f"the rank variable {loop.variable!r} of '{loop}' must be one of the cascade{known}"
+    yield from _expression(scene, loop.tile, f"the tile of '{loop}'")
+    number = scene.number(loop.tile)
+    if number is not None and number < 1:
+        yield f"the tile of '{loop}' must be at least 1 coordinate, not {number}"
+
+
+def _expression(scene: Scene, extent: Extent, subject: str) -> Iterator[str]:
+    known = scene.ranks | dict(scene.mapping.parameters).keys()
+    for name in sorted(extent.names - known):
+        yield f"{subject} must be made of ranks and parameters, unlike {name!r}{did_you_mean(name, known)}"
+    if not extent.names - known and scene.number(extent) is None and scene.extents is not None:
+        yield f"{subject} must not be divided by 0; give other extents or parameters"
+
+
+def _keep(scene: Scene, keep: Keep) -> Iterator[str]:
+    if keep.level not in scene.levels:
+        yield f"the level {keep.level!r} of '{keep}' must be one of the architecture" + did_you_mean(
+            keep.level, scene.levels
+        )
+    if keep.copies < 1:
+        yield f"'{keep}' must keep at least 1 copy, not {keep.copies}"
+    for name, count in Counter(keep.tensors).items():
+        yield from _tensor(scene, name, f"'{keep}'")
+        if count > 1:
+            yield f"'{keep}' must name tensor {name!r} once, but names it {count} times"
+
+
+def _tensor(scene: Scene, name: str, subject: str) -> Iterator[str]:
+    if name in scene.workload.views:
+        origin = scene.workload.views[name].reads[0].tensor
+        yield f"{subject} must not name {name!r}, because it only renames the coordinates of {origin!r}; name that"
+    elif name not in scene.workload.tensors:
+        yield f"{subject} must name tensors of the cascade, unlike {name!r}{did_you_mean(name, scene.workload.tensors)}"

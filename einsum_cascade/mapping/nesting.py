@@ -1,0 +1,105 @@
+"""Rules about how loops and levels nest."""
+
+from collections.abc import Iterator
+
+from einsum_cascade.cascade.extent import ONE, constant
+from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, leaves
+from einsum_cascade.mapping.scene import Branch, Placed, Scene, listed, loops_of
+
+__all__ = ["nesting_violations"]
+
+
+def nesting_violations(scene: Scene) -> Iterator[str]:
+    """Yield what is wrong with the nests of a mapping, one sentence each."""
+    yield from _strangers(scene, scene.mapping.root)
+    for branch in scene.branches.values():
+        yield from _tiles(scene, branch)
+        yield from _partitions(scene, branch)
+        yield from _levels(scene, branch)
+        yield from _spread(scene, branch)
+
+
+def _strangers(scene: Scene, block: Block) -> Iterator[str]:
+    """Say which Einsums stand in a loop over a variable that they do not have, and what is kept for nobody."""
+    tasks = [found for leaf in leaves(block) if (found := scene.workload.task.get(leaf.task)) is not None]
+    for step in block.steps:
+        if isinstance(step, Loop) and step.variable in scene.workload.parts:
+            others = [task.name for task in tasks if step.variable not in task.variables]
+            if others:
+                message = f"loop '{step}' must only be around Einsums with the rank variable {step.variable!r}"
+                yield f"{message}, unlike {listed(others)}, which it would compute again and again; move them out"
+        if isinstance(step, Keep):
+            used = {access.tensor for task in tasks for access in (*task.reads, task.write)}
+            idle = [name for name in step.tensors if name in scene.workload.tensors and name not in used]
+            if idle:
+                yield f"'{step}' must be above an Einsum that reads or writes {listed(idle)}; remove what is not used"
+    for part in block.body:
+        if not isinstance(part, Compute):
+            yield from _strangers(scene, part)
+
+
+def _tiles(scene: Scene, branch: Branch) -> Iterator[str]:
+    last: dict[str, Loop] = {}
+    known = {name: constant(value) for name, value in scene.mapping.parameters}
+    for _, loop in loops_of(branch.steps):
+        outer = last.get(loop.variable)
+        if outer is not None and (loop.tile - outer.tile - ONE).substitute(known).is_nonnegative(scene.ranks):
+            yield f"the tile of '{loop}' must not be larger than that of '{outer}' around it; make one of them smaller"
+        last[loop.variable] = loop
+
+
+def _partitions(scene: Scene, branch: Branch) -> Iterator[str]:
+    """Say where an inner part of a partition is looped over before the outer part is down to one coordinate."""
+    parts = scene.workload.parts
+    own = [name for name in scene.task(branch).variables if name in parts]
+    finished: set[str] = set()
+    for _, loop in loops_of(scene.whole_steps(branch)):
+        if loop.variable not in parts:
+            continue
+        part = parts[loop.variable]
+        outer = [
+            name
+            for name in own
+            if parts[name].range == part.range
+            and name not in finished | {loop.variable}
+            and part.unit.names < parts[name].unit.names
+        ]
+        if outer:
+            message = f"loop '{loop}' around {branch.leaf.task!r} must stand inside 'for {outer[0]}'"
+            yield f"{message}, because {loop.variable!r} counts within one tile of {part.extent}; move it inwards"
+        if loop.tile == ONE:
+            finished.add(loop.variable)
+
+
+def _levels(scene: Scene, branch: Branch) -> Iterator[str]:
+    """Say where a tensor is kept at a level that is not further in than the one around it."""
+    home = scene.architecture.memories[0].name
+    held = dict.fromkeys(scene.workload.homes_outside, home)
+    for placed in branch.steps:
+        step = placed.step
+        if not isinstance(step, Keep) or step.level not in scene.levels:
+            continue
+        for name in step.tensors:
+            outer = held.get(name)
+            if outer == step.level:
+                yield (
+                    f"tensor {name!r} must be kept in {outer!r} once on the way to {branch.leaf.task!r}; remove it"
+                    + (f" from '{step}', because it is at home there" if outer == home else f" from one '{step}'")
+                )
+            elif outer is not None and scene.levels[step.level] <= scene.levels[outer]:
+                message = f"tensor {name!r} must be kept in outer levels first, but is in {outer!r} already"
+                yield f"{message} where '{step}' stands; exchange the two"
+            held[name] = step.level
+
+
+def _spread(scene: Scene, branch: Branch) -> Iterator[str]:
+    """Say where a memory of one instance keeps a tile inside a spatial loop."""
+    spatial: Placed | None = None
+    for placed in branch.steps:
+        if isinstance(placed.step, Loop) and placed.step.axis is not None:
+            spatial = spatial or placed
+        elif isinstance(placed.step, Keep) and spatial is not None:
+            memory = scene.architecture.memory(placed.step.level)
+            if memory is not None and memory.instances == 1:
+                message = f"'{placed.step}' must stand above '{spatial.step}', because there is one {memory.name!r}"
+                yield f"{message} for all PEs; move it outwards"
