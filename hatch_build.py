@@ -7,7 +7,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_FOLDERS = ("arch",)
+_FOLDERS = ("arch", "mappings")
 
 
 class Presets(BuildHookInterface):

@@ -2,16 +2,17 @@
 
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from measure import Entry, alternate, median_seconds, peak_bytes
 
 from einsum_cascade import load_architecture, resolve_extents, zoo
-from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cost.many import Costs, estimate_many
+from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.mapping.binding import bound_tasks
-from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
+from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.lockstep import lockstep_schedule
 from einsum_cascade.schedule.lowering import tile_graphs
@@ -20,46 +21,6 @@ from einsum_cascade.schedule.modulo import modulo_schedule
 __all__ = ["cost_entries"]
 
 ATTENTION = {"E": 64, "F": 64, "M": 65536, "P": 65536, "M0": 256}
-
-
-def fusemax_binding() -> Mapping:
-    """FuseMax's mapping of the 1-pass cascade (arXiv 2406.10491, Sec. V), with its tile sizes as parameters.
-
-    `PE` queries at a time are spread over the columns, and `P1` such tiles share one fill of K and V.
-    """
-    rows, columns = Loop("m0", axis="rows"), Loop("p", axis="columns")
-
-    def part(task, engine, stage, *steps):
-        return Block(steps, (Compute(task, engine, stage),))
-
-    tile = Block(
-        (
-            Loop("m1"),
-            Keep("buffer", ("K", "V")),
-            Loop("p", symbol("PE")),
-            Keep("2d", ("BQK", "SLN")),
-            Keep("1d", ("PRM", "SPD", "SPNV", "SLNV")),
-        ),
-        (
-            part("BQK", "2d", 1, rows, columns),
-            part("LM", "2d", 1, rows, columns),
-            part("RM", "1d", 2, columns),
-            part("SLN", "2d", 3, rows, columns),
-            part("SLD", "2d", 3, rows, columns),
-            part("PRM", "1d", 3, columns),
-            part("SPD", "1d", 3, columns),
-            part("SLNV", "2d", 4, rows, columns),
-            part("SPNV", "1d", 4, columns),
-            part("RD", "1d", 1, columns),
-            part("RNV", "1d", 1, columns),
-        ),
-    )
-    last = Block((Loop("p", symbol("PE")),), (part("AV", "1d", 1, columns),))
-    outer = (
-        Loop("p", symbol("P1") * symbol("PE")),
-        Keep("buffer", ("Q", "LM", "RM", "SLD", "RD", "RNV")),
-    )
-    return Mapping("binding", Block(outer, (tile, last), "lock-step"), (("PE", 256), ("P1", 1)))
 
 
 def reproduction() -> Entry:
@@ -76,13 +37,13 @@ def reproduction() -> Entry:
 
 
 class Problem:
-    """1-pass attention on FuseMax, and tilings drawn at random: tiles need not divide anything."""
+    """1-pass attention in FuseMax's binding, and tilings drawn at random: tiles need not divide anything."""
 
     def __init__(self) -> None:
         self.workload = Workload(zoo.load("attention-1pass"))
         self.architecture = load_architecture("fusemax-cloud")
         self.extents = resolve_extents(self.workload.cascade, ATTENTION)
-        self.mapping = fusemax_binding()
+        self.mapping = load_mapping("binding")
 
     def costs(self, candidates: int) -> Costs:
         rng = np.random.default_rng(0)
@@ -90,13 +51,14 @@ class Problem:
         return estimate_many(self.workload, self.architecture, self.mapping, {**self.extents, **tilings})
 
     def tile_interval(self) -> None:
+        """Take a mapping whose parameters have values to the schedule of its tile."""
         bounds = bound_tasks(self.workload, self.architecture, self.mapping.root, self.values)
         (tile,) = tile_graphs(self.workload, self.mapping.root, bounds, self.values)
         assert modulo_schedule(tile.graph).interval <= lockstep_schedule(tile.graph, tile.stages).interval
 
-    @property
-    def values(self) -> dict[str, int]:
-        return {**dict(self.mapping.parameters), **self.extents}
+    @cached_property
+    def values(self):
+        return plan_mapping(self.workload, self.architecture, [self.mapping], self.extents).values
 
 
 def cost_entries() -> list[Entry]:

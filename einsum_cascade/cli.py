@@ -165,6 +165,119 @@ def run(
     print_all(run_table(summary))
 
 
+ArchitectureName = Annotated[str, Parameter(name="--arch", help="A preset such as fusemax-cloud, or a .yaml file.")]
+MappingName = Annotated[str | None, Parameter(name="--mapping", help="A preset such as binding, or a .yaml file.")]
+ModelName = Annotated[str | None, Parameter(name="--model", help="BERT, TrXL, T5 or XLM.")]
+Length = Annotated[str | None, Parameter(name="--seq", help="Its length: 1K, 4K, 16K, 64K, 256K or 1M.")]
+Repeats = Annotated[int | None, Parameter(name="--repeat", help="How often the cascade runs; heads of a model.")]
+Merged = Annotated[bool, Parameter(name="--multiply-add", negative="", help="Multiply products where they are added.")]
+
+
+@app.command
+def cost(
+    cascade: CascadeName,
+    *,
+    architecture: ArchitectureName,
+    mapping: MappingName = None,
+    settings: Settings | None = None,
+    model: ModelName = None,
+    seq: Length = None,
+    repeat: Repeats = None,
+    operators: Operators | None = None,
+    is_merged: Merged = False,
+    explain: Annotated[bool, Parameter(negative="", help="Print every number with its formula.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a cascade costs on an architecture: time, energy, traffic, utilisation, and what bounds it."""
+    from einsum_cascade.cost.comparison import figures_of
+    from einsum_cascade.cost.explain import formulas
+    from einsum_cascade.terminal.cases import case_of, plan_of
+
+    case = case_of(
+        cascade,
+        architecture,
+        mapping,
+        _settings(settings),
+        (model, seq),
+        _runs(repeat),
+        is_merged=is_merged,
+        operators=operators or (),
+    )
+    plan = plan_of(case)
+    figures = figures_of(case.workload, plan)
+    rows = list(formulas(plan)) if explain else []
+    if as_json:
+        parts = [{"number": name, "formula": formula, "value": value} for name, formula, value in rows]
+        _print_json(asdict(figures) | ({"formulas": parts} if explain else {}))
+        return
+    from einsum_cascade.terminal.costs import cost_table, formula_table
+    from einsum_cascade.terminal.tables import print_all
+
+    print_all(cost_table(figures), *([formula_table(rows)] if explain else []))
+
+
+@app.command
+def compare(
+    cascade: CascadeName,
+    *,
+    architecture: ArchitectureName,
+    baseline: Annotated[
+        str, Parameter(help="A published configuration: unfused, flat, cascade, architecture, binding.")
+    ],
+    mapping: MappingName = None,
+    settings: Settings | None = None,
+    model: ModelName = None,
+    seq: Length = None,
+    repeat: Repeats = None,
+    is_merged: Merged = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a cascade on an architecture with a published baseline, side by side, and say what bounds either."""
+    from einsum_cascade.cost.comparison import figures_of, ratios
+    from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
+
+    given = _settings(settings)
+    case = case_of(cascade, architecture, mapping, given, (model, seq), _runs(repeat), is_merged=is_merged)
+    other = baseline_case(baseline, given, (model, seq), case.repeats)
+    ours, theirs = (figures_of(found.workload, plan_of(found)) for found in (case, other))
+    if as_json:
+        _print_json({"ours": asdict(ours), "baseline": asdict(theirs), "ratios": ratios(ours, theirs)})
+        return
+    from einsum_cascade.terminal.costs import comparison_table
+    from einsum_cascade.terminal.tables import print_all
+
+    print_all(comparison_table(ours, theirs))
+
+
+@app.command
+def schedule(
+    cascade: CascadeName,
+    *,
+    architecture: ArchitectureName,
+    mapping: MappingName = None,
+    settings: Settings | None = None,
+    model: ModelName = None,
+    seq: Length = None,
+    is_merged: Merged = False,
+    width: Annotated[int, Parameter(help="Columns of the drawing.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Schedule the tiles of a mapping: the interval, what bounds it and whether that is proved, and a drawing."""
+    from einsum_cascade.terminal.cases import case_of, plan_of
+    from einsum_cascade.terminal.schedules import schedule_report, schedule_text, schedules_of
+
+    case = case_of(cascade, architecture, mapping, _settings(settings), (model, seq), None, is_merged=is_merged)
+    found = schedules_of(case.workload, plan_of(case))
+    if as_json:
+        _print_json([schedule_report(each) for each in found])
+    else:
+        print("\n\n".join(schedule_text(each, width) for each in found))
+
+
+def _runs(repeat: int | None) -> int | None:
+    return None if repeat is None else _positive(repeat, "--repeat")
+
+
 @app.command
 def reproduce(
     evaluation: Annotated[Literal["fusemax"], Parameter(help="The published evaluation.")],

@@ -17,6 +17,7 @@ __all__ = [
     "IllegalMappingError",
     "InfeasibleMappingError",
     "MappingError",
+    "MappingFileError",
     "ParseError",
     "ScheduleError",
     "SourceError",
@@ -120,6 +121,10 @@ class ArchitectureError(SourceError):
 
 class MappingError(CascadeError):
     """A mapping cannot be used."""
+
+
+class MappingFileError(SourceError, MappingError):
+    """A mapping's file is not in the format."""
 
 
 class IllegalMappingError(MappingError):

@@ -272,3 +272,78 @@ def test_reproduce_refuses_unknown_names(capsys: pytest.CaptureFixture[str]) -> 
         code, _, err = call(capsys, "reproduce", "fusemax", *arguments)
         assert code == 2
         assert re.fullmatch(rf"einsum-cascade: {sentence}\n", err)
+
+
+FUSEMAX = ("attention-1pass", "--arch", "fusemax-cloud")
+BERT = ("--model", "BERT", "--seq", "1K")
+
+
+def test_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    """BERT at 1K on FuseMax: the published latency, 1D busy all the time; every number has its formula."""
+    found = read_json(capsys, "cost", *FUSEMAX, *BERT, "--explain")
+    assert found["mapping"] == "binding"
+    assert found["latency_s"] == pytest.approx(0.00201314043, rel=1e-8)
+    assert (found["limit"], found["utilisation"]["1d"]) == ("1d", pytest.approx(1.0))
+    assert sum(found["energy_pj_by_part"].values()) == pytest.approx(found["energy_pj"])
+    items = [each["value"] for each in found["formulas"] if each["number"].endswith(", pJ")]
+    assert sum(items) == pytest.approx(found["energy_pj"])
+    code, out, _ = call(capsys, "cost", *FUSEMAX, *BERT)
+    assert code == 0
+    assert "bound by 1d, which is busy all the time" in out
+
+
+def test_cost_of_extents_that_are_set(capsys: pytest.CaptureFixture[str]) -> None:
+    """One head instead of 768, and lengths that no tile divides."""
+    one = read_json(capsys, "cost", *FUSEMAX, "--set", "E=64,F=64,M=1024,P=1024")
+    many = read_json(capsys, "cost", *FUSEMAX, "--set", "E=64,F=64,M=1024,P=1024", "--repeat", "768")
+    assert many["latency_s"] == pytest.approx(768 * one["latency_s"])
+    ragged = read_json(capsys, "cost", *FUSEMAX, "--set", "E=64,F=64,M=1000,P=999")
+    assert ragged["traffic_bytes"] < one["traffic_bytes"]
+
+
+def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    """The published latencies of both, 0.00201314043 s and 0.0133860766 s."""
+    found = read_json(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)
+    assert found["ratios"]["speedup"] == pytest.approx(0.0133860766 / 0.00201314043, rel=1e-8)
+    assert (found["ours"]["mapping"], found["baseline"]["mapping"]) == ("binding", "flat-on-chip")
+    code, out, _ = call(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)
+    assert code == 0
+    assert "6.649 x less" in out
+
+
+def test_schedule(capsys: pytest.CaptureFixture[str]) -> None:
+    """154 cycles a tile as published, proved; 137 where products are multiplied as they are added."""
+    (found,) = read_json(capsys, "schedule", *FUSEMAX, *BERT)
+    assert (found["interval_cycles"], found["proof"]) == (154, "bound")
+    assert found["lockstep"]["given"]["interval_cycles"] == found["lockstep"]["found"]["interval_cycles"] == 154
+    (better,) = read_json(capsys, "schedule", *FUSEMAX, *BERT, "--multiply-add")
+    assert (better["interval_cycles"], better["resource_bound"]["resource"]) == (137, "2d")
+    code, out, _ = call(capsys, "schedule", *FUSEMAX, *BERT)
+    assert code == 0
+    assert "as 1d is busy all the time, no schedule is faster" in out
+    assert "B BQK" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("cost", "attention-1pass", "--arch", "fusemax"), r"architecture 'fusemax' must be .*"),
+        (("cost", *FUSEMAX, "--model", "BERT"), r"--model and --seq must be given together, .*"),
+        (("cost", *FUSEMAX, "--model", "GPT", "--seq", "1K"), r"a model must be one of BERT, TrXL, T5, XLM, not 'GPT'"),
+        (("cost", *FUSEMAX, *BERT, "--mapping", "bindin"), r"mapping 'bindin' must be a preset .*"),
+        (("cost", *FUSEMAX, *BERT, "--repeat", "0"), r"--repeat must be at least 1, not 0"),
+        (("compare", *FUSEMAX, "--baseline", "falt", *BERT), r"--baseline must be one of .*, not 'falt'"),
+        (
+            ("cost", "attention-sigmoid", "--arch", "fusemax-cloud", *BERT),
+            r"cascade 'attention-sigmoid' has no preset mapping, and there is no mapper yet: .*; give .*",
+        ),
+        (
+            ("schedule", "attention", "--arch", "flat-cloud", "--mapping", "flat-on-chip", "--set", "E=64"),
+            r"every rank must have an extent, .*",
+        ),
+    ],
+)
+def test_mistakes_in_costs(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str) -> None:
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert re.search(rf"^(einsum-cascade|\S+?): {sentence}", err), err

@@ -9,11 +9,12 @@ from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Rank
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.cascade.parser import parse_value
-from einsum_cascade.errors import CheckError, Span
+from einsum_cascade.errors import CheckError, Diagnostic, ParseError, Span
 
 __all__ = ["parse_extent"]
 
 _NOWHERE = Span("<text>", 1)
+_RULE = "an extent must be made of ranks and whole numbers with + - * / ( ), where / is the ceiling"
 
 
 def parse_extent(text: str, span: Span = _NOWHERE) -> Extent:
@@ -37,7 +38,10 @@ def parse_extent(text: str, span: Span = _NOWHERE) -> Extent:
     Extent(terms=((('P0', 'P1'), 1), ((), 2)))
 
     """
-    expression = parse_value(text, span)
+    try:
+        expression = parse_value(text, span)
+    except ParseError as error:
+        raise ParseError([Diagnostic(_RULE, mistake.span) for mistake in error.diagnostics]) from error
     scope = Scope(OPERATORS, ranks={name: Rank(name) for name in _names(expression)})
     extent = to_extent(scope, expression)
     if extent is None:

@@ -73,7 +73,7 @@ def parse_module(text: str, file: str = "<text>") -> Module:
                 documentation.append(comment.strip())
             continue
         try:
-            found = _statements(_Builder(file, number, line), code)
+            found: str | list[Statement] = _built(_Builder(file, number, line), code, "statement")
         except UnexpectedInput as error:
             problems.append(_diagnose(error, code, Span(file, number, 0, 0, line)))
             continue
@@ -104,16 +104,15 @@ def parse_value(text: str, span: Span) -> Expression:
 
     """
     code = " " * (max(span.column, 1) - 1) + text
-    builder: Any = _Builder(span.file, span.line, span.text)
     try:
-        return builder.transform(_grammar().parse(code, start="value"))
+        return _built(_Builder(span.file, span.line, span.text), code, "value")
     except UnexpectedInput as error:
         raise ParseError([_diagnose(error, code, span)]) from error
 
 
-def _statements(builder: Any, code: str) -> str | list[Statement]:
-    """Return the statements of one line, or the name of the cascade."""
-    return builder.transform(_grammar().parse(code, start="statement"))
+def _built(builder: Any, code: str, start: str) -> Any:
+    """Return what a line is turned into: its statements or the name of the cascade, or an expression."""
+    return builder.transform(_grammar().parse(code, start=start))
 
 
 def _default_name(file: str) -> str:

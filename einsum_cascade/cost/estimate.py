@@ -168,8 +168,7 @@ def estimate(
         How often the cascade runs, one after the other.
 
     """
-    given = {name: rule for name, rule in mapping.parameters if isinstance(rule, int)}
-    values: dict[str, Count] = {**given, **extents}
+    values: dict[str, Count] = {**mapping.numbers, **extents}
     sites = sites_of(workload, architecture, mapping)
     bounds = bound_tasks(workload, architecture, mapping.root, values)
     counter = AccessCounter(workload, architecture, sites, values)
@@ -199,7 +198,7 @@ def _within(sites: Sites, part: Block | Compute) -> Sites:
     """Keep the sites and uses of some tasks."""
     tasks = {leaf.task for leaf in leaves(part)}
     return Sites(
-        tuple(site for site in sites.sites if site.outer is not None and site.tasks <= tasks),
+        tuple(site for site in sites.sites if site.tasks <= tasks),
         tuple(use for use in sites.uses if use.task.name in tasks),
     )
 

@@ -1,7 +1,7 @@
 """Give the parameters of a mapping their values, and choose between mappings: the first of the fastest."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +9,8 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
+from einsum_cascade.mapping.demand import demands
+from einsum_cascade.mapping.ir import Block, Compute, Loop, paths
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import check_mapping
 from einsum_cascade.mapping.nest import evaluated
@@ -121,11 +123,29 @@ def _capacity_words(architecture: Architecture, level: str) -> int:
 def _fitting(
     workload: Workload, architecture: Architecture, mapping: Tree, level: str, name: str, values: Values
 ) -> Callable[[int], bool]:
+    concerned = _concerned(mapping, name)
+
     def fits(number: int) -> bool:
-        found = infeasibilities(workload, architecture, mapping, {**values, name: number})
-        return not any(level in reason.constraint for reason in found)
+        found = demands(workload, architecture, concerned, {**values, name: number})
+        (own,) = (demand for demand in found if demand.resource == ("memory", level))
+        return own.bound is None or own.amount <= own.bound
 
     return fits
+
+
+def _concerned(mapping: Tree, name: str) -> Tree:
+    """Return the parts of a mapping that a parameter is about: of parts that follow one another, those with it."""
+    root = mapping.root
+    is_shared = any(isinstance(step, Loop) and name in step.tile.names for step in root.steps)
+    if root.order != "sequence" or is_shared:
+        return mapping
+    body = tuple(part for part in root.body if _mentions(part, name))
+    return replace(mapping, root=replace(root, body=body))
+
+
+def _mentions(node: Block | Compute, name: str) -> bool:
+    steps = (step for path, _ in paths(node) for step in path)
+    return any(isinstance(step, Loop) and name in step.tile.names for step in steps)
 
 
 def _largest(number: int, fits: Callable[[int], bool], what: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory
 from einsum_cascade.mapping import ir
-from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, leaves
+from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, leaves, paths
 from einsum_cascade.mapping.nest import evaluated, range_sizes
 from einsum_cascade.mapping.scene import Position, branches_of, listed
 from einsum_cascade.mapping.tiles import held_elements, whole_elements
@@ -100,7 +100,7 @@ class _Measure:
     ) -> None:
         self.workload, self.architecture, self.mapping = workload, architecture, mapping
         self.extents = extents
-        self.values = {**extents, **dict(mapping.parameters)}
+        self.values = {**mapping.numbers, **extents}
         self.sizes = cast("dict[str, int]", range_sizes(workload, extents))
         self.bits = dict.fromkeys(workload.tensors, architecture.word_bits) | dict(mapping.word_bits)
 
@@ -171,15 +171,29 @@ class _Measure:
             if isinstance(step, Loop):
                 pes *= self.trips(step, sizes) if step.axis else 1
                 sizes = self.inside(step, sizes)
-            elif step.level == level:
+            elif step.level == level and not step.share:
                 for name in step.tensors:
                     elements = held_elements(self.workload, name, tasks, sizes, self.extents)
+                    if self.architecture.engine(level) is not None:
+                        elements = self._per_pe(node, at, name, sizes)
                     own.append(Held(name, (*position, at), self._amount(step, name, elements, pes)))
         first = len(node.steps)
         parts = [self._peak(part, (*position, first + at), sizes, level, pes) for at, part in enumerate(node.body)]
         if node.order == "sequence":
             return (*own, *max(parts, key=_total, default=()))
         return (*own, *(held for part in parts for held in part))
+
+    def _per_pe(self, block: Block, at: int, tensor: str, sizes: Mapping[str, int]) -> int:
+        """Return the elements that one PE holds: spatial loops further in share them out."""
+        found = [0]
+        for steps, leaf in paths(Block(block.steps[at + 1 :], block.body)):
+            task = self.workload.task[leaf.task]
+            inner = dict(sizes)
+            for step in steps:
+                if isinstance(step, Loop) and step.axis is not None:
+                    inner = self.inside(step, inner)
+            found.append(held_elements(self.workload, tensor, [task], inner, self.extents))
+        return max(found)
 
     def _amount(self, keep: Keep, tensor: str, elements: int, pes: int) -> int:
         engine = self.architecture.engine(keep.level)

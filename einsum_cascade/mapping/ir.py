@@ -145,6 +145,12 @@ class Mapping:
     root: Block
     parameters: tuple[tuple[str, Rule], ...] = ()
     word_bits: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The parameters that are numbers and follow no rule."""
+        return {name: rule for name, rule in self.parameters if isinstance(rule, int)}
+
     cascade: str = ""
     source: str = ""
 

@@ -51,12 +51,7 @@ def without_tasks(mapping: Mapping, names: frozenset[str]) -> Mapping:
 
 
 def _pruned(block: Block, names: frozenset[str]) -> Block:
-    steps = [
-        replace(step, tensors=tuple(name for name in step.tensors if name not in names))
-        if isinstance(step, Keep)
-        else step
-        for step in block.steps
-    ]
+    steps = [replace(step, tensors=_left(step, names)) if isinstance(step, Keep) else step for step in block.steps]
     body: list[Block | Compute] = []
     for part in block.body:
         if isinstance(part, Compute):

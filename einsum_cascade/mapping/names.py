@@ -90,7 +90,7 @@ def _expression(scene: Scene, extent: Extent, subject: str) -> Iterator[str]:
     known = scene.ranks | dict(scene.mapping.parameters).keys()
     for name in sorted(extent.names - known):
         yield f"{subject} must be made of ranks and parameters, unlike {name!r}{did_you_mean(name, known)}"
-    if not extent.names - known and scene.number(extent) is None and scene.extents is not None:
+    if scene.values is not None and extent.names <= scene.values.keys() and scene.number(extent) is None:
         yield f"{subject} must not be divided by 0; give other extents or parameters"
 
 

@@ -40,10 +40,10 @@ def _strangers(scene: Scene, block: Block) -> Iterator[str]:
 
 def _tiles(scene: Scene, branch: Branch) -> Iterator[str]:
     last: dict[str, Loop] = {}
-    known = {name: constant(value) for name, value in scene.mapping.parameters}
+    known = {name: constant(value) for name, value in scene.mapping.numbers.items()}
     for _, loop in loops_of(branch.steps):
         outer = last.get(loop.variable)
-        if outer is not None and (loop.tile - outer.tile - ONE).substitute(known).is_nonnegative(scene.ranks):
+        if outer is not None and (loop.tile - outer.tile - ONE).substitute(known).is_nonnegative(scene.positive):
             yield f"the tile of '{loop}' must not be larger than that of '{outer}' around it; make one of them smaller"
         last[loop.variable] = loop
 

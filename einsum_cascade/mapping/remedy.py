@@ -46,7 +46,7 @@ class _Trial:
     ) -> None:
         self.workload, self.architecture, self.mapping = workload, architecture, mapping
         self.extents, self.demand = extents, demand
-        self.values = {**extents, **dict(mapping.parameters)}
+        self.values = {**mapping.numbers, **extents}
 
     def larger_tile(self) -> str:
         """Find the smallest tile of a spatial loop that needs no more PEs than there are."""

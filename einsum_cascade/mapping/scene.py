@@ -77,9 +77,14 @@ class Scene:
         return frozenset(self.workload.cascade.rank)
 
     @cached_property
+    def positive(self) -> frozenset[str]:
+        """The names of ranks and parameters, which are at least 1."""
+        return self.ranks | {name for name, _ in self.mapping.parameters}
+
+    @cached_property
     def values(self) -> dict[str, int] | None:
         """The numbers of ranks and parameters, if there are extents."""
-        return None if self.extents is None else {**self.extents, **dict(self.mapping.parameters)}
+        return None if self.extents is None else {**self.mapping.numbers, **self.extents}
 
     def task(self, branch: Branch) -> Task:
         """Return the task of a branch."""
@@ -87,7 +92,7 @@ class Scene:
 
     def number(self, extent: Extent) -> int | None:
         """Return the value of an expression; None if it has none, or none is known."""
-        known = dict(self.mapping.parameters) if self.values is None else self.values
+        known = self.mapping.numbers if self.values is None else self.values
         try:
             return extent.evaluate(known)
         except (KeyError, ZeroDivisionError):
@@ -98,8 +103,8 @@ class Scene:
         number = self.number(extent)
         if number is not None:
             return number >= 0
-        known = {name: constant(value) for name, value in self.mapping.parameters}
-        return extent.substitute(known).is_nonnegative(self.ranks)
+        known = {name: constant(value) for name, value in self.mapping.numbers.items()}
+        return extent.substitute(known).is_nonnegative(self.positive)
 
     def is_single(self, position: Position, steps: tuple[Placed, ...]) -> bool:
         """Tell whether the loop at a position of a path has one iteration; False where no extents are known."""

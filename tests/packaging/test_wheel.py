@@ -18,7 +18,7 @@ from einsum_cascade import __version__
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "einsum_cascade"
 # Top-level folders whose files go into the wheel as data.
-DATA = ("arch",)
+DATA = ("arch", "mappings")
 BANNED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["flake8-tidy-imports"][
     "banned-api"
 ]

@@ -1,0 +1,158 @@
+"""From the arguments of `cost`, `compare` and `schedule` to a plan: cascade, architecture, mapping, extents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.cascade.extents import resolve_extents
+from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cost.planning import Plan, plan_mapping
+from einsum_cascade.errors import UsageError
+from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.mapping.legality import violations
+from einsum_cascade.mapping.merging import merge_products, without_tasks
+from einsum_cascade.mapping.presets import load_mapping, mapping_names
+from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.reproduction.configurations import CONFIGURATIONS, extents_of, workload_of
+from einsum_cascade.terminal.arguments import load_cascade
+
+__all__ = ["Case", "baseline_case", "case_of", "plan_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is to be planned.
+
+    Parameters
+    ----------
+    workload, architecture
+        What runs where.
+    mappings
+        The candidates, in order of preference.
+    extents
+        Of all ranks.
+    repeats
+        How often the cascade runs.
+
+    """
+
+    workload: Workload
+    architecture: Architecture
+    mappings: tuple[Tree, ...]
+    extents: Mapping[str, int]
+    repeats: int
+
+
+def case_of(
+    cascade: str,
+    architecture: str,
+    mapping: str | None,
+    settings: Mapping[str, int],
+    model: tuple[str | None, str | None],
+    repeats: int | None,
+    *,
+    is_merged: bool = False,
+    operators: Sequence[str] = (),
+) -> Case:
+    """Return the case that arguments describe.
+
+    Parameters
+    ----------
+    cascade, architecture, mapping
+        Names or files. Without a mapping, the presets for this cascade that are legal on the architecture.
+    settings
+        Extents that are set.
+    model
+        A model and a length, whose extents are taken.
+    repeats
+        How often the cascade runs; heads and sequences of the model unless told.
+    is_merged
+        Whether products are multiplied where they are added.
+    operators
+        Python files that register operators.
+
+    Raises
+    ------
+    UsageError
+        A name is not known, or no mapping is there.
+
+    """
+    machine = load_architecture(architecture)
+    found = load_cascade(cascade, operators)
+    extents, runs = _extents(found, machine, settings, model, repeats)
+    mappings = _candidates(cascade) if mapping is None else (load_mapping(mapping),)
+    if is_merged:
+        found, mappings = _merged(found, mappings)
+    workload = Workload(found)
+    legal = mappings if mapping is not None else _legal(workload, machine, mappings, extents)
+    return Case(workload, machine, legal, extents, runs)
+
+
+def baseline_case(name: str, settings: Mapping[str, int], model: tuple[str | None, str | None], repeats: int) -> Case:
+    """Return the case of a published configuration on extents that are given; those it does not know are left out."""
+    if name not in CONFIGURATIONS:
+        raise UsageError(f"--baseline must be one of {', '.join(CONFIGURATIONS)}, not {name!r}")
+    configuration = CONFIGURATIONS[name]
+    machine = load_architecture(configuration.architecture)
+    found = load_cascade(configuration.cascade)
+    known = {rank: extent for rank, extent in settings.items() if rank in found.free_ranks}
+    extents, runs = _extents(found, machine, known, model, repeats)
+    return Case(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
+
+
+def plan_of(case: Case) -> Plan:
+    """Return the fastest plan of a case."""
+    return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats)
+
+
+def _extents(
+    cascade: Cascade,
+    machine: Architecture,
+    settings: Mapping[str, int],
+    model: tuple[str | None, str | None],
+    repeats: int | None,
+) -> tuple[dict[str, int], int]:
+    name, seq = model
+    if (name is None) != (seq is None):
+        raise UsageError("--model and --seq must be given together, such as --model BERT --seq 64K")
+    rows = max(engine.rows for engine in machine.engines)
+    if name is None or seq is None:
+        tiled = {"M0": rows} if "M0" in cascade.free_ranks and "M0" not in settings else {}
+        return resolve_extents(cascade, {**tiled, **settings}), 1 if repeats is None else repeats
+    try:
+        workload = workload_of(name, seq)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    known = {rank: extent for rank, extent in extents_of(workload, rows).items() if rank in cascade.free_ranks}
+    return resolve_extents(cascade, {**known, **settings}), workload.heads if repeats is None else repeats
+
+
+def _candidates(cascade: str) -> tuple[Tree, ...]:
+    """Return the preset mappings of a cascade of the zoo."""
+    found = tuple(m for m in map(load_mapping, mapping_names()) if m.cascade == cascade)
+    if found:
+        return found
+    known = sorted({mapping.cascade for mapping in map(load_mapping, mapping_names()) if mapping.cascade})
+    raise UsageError(
+        f"cascade {cascade!r} has no preset mapping, and there is no mapper yet: presets are for {', '.join(known)}; "
+        "give --mapping FILE.yaml"
+    )
+
+
+def _legal(
+    workload: Workload, machine: Architecture, mappings: tuple[Tree, ...], extents: Mapping[str, int]
+) -> tuple[Tree, ...]:
+    """Keep the mappings that the architecture can run."""
+    refused = {mapping.name: violations(workload, machine, mapping, extents) for mapping in mappings}
+    legal = tuple(mapping for mapping in mappings if not refused[mapping.name])
+    if legal:
+        return legal
+    reasons = "; ".join(f"{name}: {found[0]}" for name, found in refused.items())
+    raise UsageError(f"no preset mapping of this cascade is legal on {machine.name}: {reasons}")
+
+
+def _merged(cascade: Cascade, mappings: tuple[Tree, ...]) -> tuple[Cascade, tuple[Tree, ...]]:
+    merged = merge_products(cascade)
+    gone = frozenset(tensor.name for tensor in cascade.tensors) - {tensor.name for tensor in merged.tensors}
+    return merged, tuple(without_tasks(mapping, gone) for mapping in mappings)

@@ -1,0 +1,59 @@
+"""Draw costs, comparisons and schedules in the terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from einsum_cascade.cost.comparison import Figures, ratios
+from einsum_cascade.terminal.tables import new_table
+
+__all__ = ["comparison_table", "cost_table", "formula_table"]
+
+
+def cost_table(figures: Figures) -> RenderableType:
+    """Return the figures of one plan."""
+    table = new_table(f"{figures.mapping} on {figures.architecture}", "", "value", right=("value",))
+    for name, value in _rows(figures).items():
+        table.add_row(name, value)
+    energy = new_table("energy", "part", "pJ", "share", right=("pJ", "share"))
+    for name, value in sorted(figures.energy_pj_by_part.items(), key=lambda item: -item[1]):
+        energy.add_row(name, f"{value:.6g}", f"{100 * value / figures.energy_pj:.1f} %")
+    return Group(table, energy, *_notes(figures))
+
+
+def comparison_table(ours: Figures, baseline: Figures) -> RenderableType:
+    """Return two plans side by side, each ratio, and what bounds either."""
+    names = [f"{figures.mapping}\non {figures.architecture}" for figures in (ours, baseline)]
+    table = new_table("side by side", "", *names, "ratio", right=(*names, "ratio"))
+    first, second = _rows(ours), _rows(baseline)
+    shown = {"latency (s)": "speedup", "energy (pJ)": "energy", "DRAM (B)": "traffic"}
+    better = ratios(ours, baseline)
+    for name in dict.fromkeys((*first, *second)):
+        ratio = f"{better[shown[name]]:.4g} x less" if name in shown else ""
+        table.add_row(name, first.get(name, ""), second.get(name, ""), ratio)
+    return Group(table, *_notes(ours), *_notes(baseline))
+
+
+def formula_table(rows: Iterable[tuple[str, str, float]]) -> RenderableType:
+    """Return every number with its formula."""
+    table = new_table("where every number comes from", "number", "formula", "value", right=("value",))
+    for name, formula, value in rows:
+        table.add_row(name, formula, f"{value:.6g}")
+    return table
+
+
+def _rows(figures: Figures) -> dict[str, str]:
+    rows = {
+        "latency (s)": f"{figures.latency_s:.6g}",
+        "energy (pJ)": f"{figures.energy_pj:.6g}",
+        "DRAM (B)": f"{figures.traffic_bytes:.6g}",
+    }
+    rows |= {f"{name} use": f"{100 * share:.2f} %" for name, share in figures.utilisation.items()}
+    rows |= {f"{name} need (B)": f"{amount:,}" for name, amount in figures.needs_bytes.items()}
+    return rows
+
+
+def _notes(figures: Figures) -> list[RenderableType]:
+    notes = [Text(f"{figures.mapping}: {figures.reason}")]
+    return [*notes, *(Text(f"{figures.mapping} does not fit: {why}") for why in figures.infeasible)]
