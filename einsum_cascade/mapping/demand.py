@@ -1,19 +1,21 @@
 """What a legal mapping needs of every memory, register file and axis of an architecture.
 
 Tiles of tensors kept at a level, on one path of the tree, are held at once; those of siblings one after another, unless
-their block lets them overlap. The first tile of every loop is the largest, so it decides. Filters are not looked at.
+their block lets them overlap. The first tile of every loop is the largest, so it decides. A tensor kept in registers
+above spatial loops is spread over the PEs as the Einsums inside use it. Filters are not looked at.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory
 from einsum_cascade.mapping import ir
-from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, leaves, paths
+from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, Step, leaves, paths
 from einsum_cascade.mapping.nest import evaluated, range_sizes
 from einsum_cascade.mapping.scene import Position, branches_of, listed
-from einsum_cascade.mapping.tiles import held_elements, whole_elements
+from einsum_cascade.mapping.tiles import Piece, held_elements, whole_elements
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["Demand", "Held", "demands"]
@@ -165,41 +167,64 @@ class _Measure:
         """Return what a level holds inside a node when it is fullest."""
         if isinstance(node, Compute):
             return ()
-        tasks = [self.workload.task[leaf.task] for leaf in leaves(node)]
         own: list[Held] = []
         for at, step in enumerate(node.steps):
             if isinstance(step, Loop):
                 pes *= self.trips(step, sizes) if step.axis else 1
                 sizes = self.inside(step, sizes)
             elif step.level == level and not step.share:
-                for name in step.tensors:
-                    elements = held_elements(self.workload, name, tasks, sizes, self.extents)
-                    if self.architecture.engine(level) is not None:
-                        elements = self._per_pe(node, at, name, sizes)
-                    own.append(Held(name, (*position, at), self._amount(step, name, elements, pes)))
+                inside = replace(node, steps=node.steps[at + 1 :])
+                amounts = ((name, self._amount(step, name, inside, sizes, pes)) for name in step.tensors)
+                own += (Held(name, (*position, at), amount) for name, amount in amounts)
         first = len(node.steps)
         parts = [self._peak(part, (*position, first + at), sizes, level, pes) for at, part in enumerate(node.body)]
         if node.order == "sequence":
             return (*own, *max(parts, key=_total, default=()))
         return (*own, *(held for part in parts for held in part))
 
-    def _per_pe(self, block: Block, at: int, tensor: str, sizes: Mapping[str, int]) -> int:
-        """Return the elements that one PE holds: spatial loops further in share them out."""
-        found = [0]
-        for steps, leaf in paths(Block(block.steps[at + 1 :], block.body)):
-            task = self.workload.task[leaf.task]
-            inner = dict(sizes)
-            for step in steps:
-                if isinstance(step, Loop) and step.axis is not None:
-                    inner = self.inside(step, inner)
-            found.append(held_elements(self.workload, tensor, [task], inner, self.extents))
-        return max(found)
-
-    def _amount(self, keep: Keep, tensor: str, elements: int, pes: int) -> int:
+    def _amount(self, keep: Keep, tensor: str, inside: Block, sizes: dict[str, int], pes: int) -> int:
+        """Return the bits that a memory holds of a tensor, or the words that a register file does."""
+        tasks = [self.workload.task[leaf.task] for leaf in leaves(inside)]
         engine = self.architecture.engine(keep.level)
         if engine is None:
+            elements = held_elements(Piece(self.workload, self.extents, sizes), tensor, tasks)
             return elements * keep.copies * self.bits[tensor] * pes
+        names = {n for task in tasks for a in (*task.reads, task.write) if a.tensor == tensor for n in a.variables}
+        shares = [self._share(steps, sizes, names) for steps, _ in self._users(inside, tensor, engine)]
+        shares = shares or [Piece(self.workload, self.extents, sizes)]
+        elements = max(held_elements(share, tensor, tasks) for share in shares)
         return elements * keep.copies * -(-self.bits[tensor] // engine.registers.word_bits)
+
+    def _users(self, inside: Block, tensor: str, engine: Engine) -> Iterator[tuple[tuple[Step, ...], Compute]]:
+        """Yield the Einsums that use a tensor on an engine, with the steps between."""
+        for steps, leaf in paths(inside):
+            task = self.workload.task[leaf.task]
+            if leaf.engine == engine.name and any(a.tensor == tensor for a in (*task.reads, task.write)):
+                yield steps, leaf
+
+    def _share(self, steps: tuple[Step, ...], sizes: dict[str, int], names: set[str]) -> Piece:
+        """Return the coordinates that the first PE gets in all iterations of some loops together.
+
+        Only loops over some variables count: one over the inner part of a partition leaves the outer part as it is.
+        """
+        loops = [step for step in steps if isinstance(step, Loop) and step.variable in names]
+        share, scattered = dict(sizes), set[str]()
+        for name in sizes:
+            parts = [part for own, part in self.workload.parts.items() if own in names and part.range == name]
+            most = max(((part.unit * part.limit).evaluate(self.extents) for part in parts), default=sizes[name])
+            own = tuple(loop for loop in loops if self.workload.parts[loop.variable].range == name)
+            share[name] = self._own(own, min(sizes[name], most))
+            if any(one.axis is None and other.axis is not None for one, other in pairwise(own)):
+                scattered.add(name)
+        return Piece(self.workload, self.extents, share, frozenset(scattered))
+
+    def _own(self, loops: tuple[Loop, ...], size: int) -> int:
+        if not loops or not size:
+            return size
+        tile = self._tile(loops[0])
+        if loops[0].axis is not None:
+            return self._own(loops[1:], min(tile, size))
+        return size // tile * self._own(loops[1:], tile) + self._own(loops[1:], size % tile)
 
 
 def _total(tiles: tuple[Held, ...]) -> int:

@@ -92,10 +92,12 @@ class _Finding:
         self.message, self.position = "", ()
         is_itself = pair.writer.position == pair.reader.position
         self.steps = scene.whole_steps(pair.reader) if is_itself else shared_steps(pair.writer, pair.reader)
+        writer, reader = scene.task(pair.writer), scene.task(pair.reader)
         self.crossed: Position | None = None
         self.is_carried = False
         for position, loop in loops_of(self.steps):
-            if loop.variable in scene.workload.parts and not scene.is_single(position, self.steps):
+            is_common = loop.variable in writer.variables and loop.variable in reader.variables
+            if is_common and not scene.is_single(position, self.steps):
                 self._enter(position, loop)
             if self.message or self.is_carried:
                 break

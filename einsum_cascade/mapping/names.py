@@ -59,7 +59,7 @@ def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:
     yield from _expression(scene, leaf.overhead_cycles, f"the overhead of Einsum {leaf.task!r}")
     engine = scene.architecture.engine(leaf.engine)
     if engine is None:
-        known = did_you_mean(leaf.engine, (engine.name for engine in scene.architecture.engines))
+        known = did_you_mean(leaf.engine, [engine.name for engine in scene.architecture.engines])
         yield f"engine {leaf.engine!r} of Einsum {leaf.task!r} must be one of the architecture{known}"
     elif leaf.task in scene.workload.task:
         yield from _ability(scene, leaf, engine)

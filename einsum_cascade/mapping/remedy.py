@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.extent import constant
@@ -32,7 +33,8 @@ def remedy(
     if demand.loops:
         return trial.larger_tile()
     largest = sorted(demand.tiles, key=lambda held: -held.amount)
-    return next((clause for held in largest if (clause := trial.smaller_tile(held))), trial.otherwise(largest[0]))
+    clauses = chain(map(trial.smaller_tile, largest), map(trial.new_loop, largest))
+    return next((clause for clause in clauses if clause), trial.otherwise(largest[0]))
 
 
 class _Trial:
@@ -70,14 +72,17 @@ class _Trial:
                 tile = _first(range(most, 0, -1), lambda tile, at=position: self._fits(at, tile))
                 if tile is not None:
                     return f"'{loop}' fits with tiles of {tile} coordinates or less"
-        return self._new_loop(branch, held) if held.position else ""
+        return ""
 
     def otherwise(self, held: Held) -> str:
         """Return what to do where no tile helps."""
         return f"no tile of one loop makes it fit, and {held.tensor!r} takes the most; keep less of it there"
 
-    def _new_loop(self, branch: Branch, held: Held) -> str:
+    def new_loop(self, held: Held) -> str:
         """Find a loop to put right above where a tensor is kept."""
+        if not held.position:
+            return ""
+        branch = next(branch for branch in branches_of(self.mapping.root) if _is_below(branch, held.position))
         inside = [
             self.workload.task[other.leaf.task]
             for other in branches_of(self.mapping.root)

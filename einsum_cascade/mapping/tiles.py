@@ -5,45 +5,86 @@ other variables have one of their own. Of an iterative tensor only the newest ge
 others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import Any, cast
 
-from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import Extent, symbol
-from einsum_cascade.mapping.footprint import Count, footprint_of
+from einsum_cascade.mapping.footprint import footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
-__all__ = ["held_elements", "whole_elements"]
+__all__ = ["Piece", "held_elements", "whole_elements"]
 
 
-def held_elements(
-    workload: Workload, tensor: str, tasks: Iterable[Task], sizes: Mapping[str, Count], extents: Mapping[str, int]
-) -> int:
-    """Return the elements of a tensor that some tasks touch, where every range covers so many coordinates.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of an iteration space.
 
     Parameters
     ----------
-    workload, tensor, tasks
-        The tensor, and who reads or writes it.
-    sizes
-        Coordinates that each range covers.
+    workload
+        Whose it is.
     extents
         Of all ranks.
+    sizes
+        Coordinates that each range covers.
+    scattered
+        The ranges of which it covers coordinates that are not next to one another. Where an index adds one of their
+        variables to another variable, no element is taken to be reached twice: this is an upper bound.
 
     """
-    accesses = (access for task in tasks for access in (*task.reads, task.write) if access.tensor == tensor)
-    generations = _generations(workload, tensor)
-    axis = workload.cascade.tensor[tensor].generation_axis
-    ways: dict[tuple[object, ...], list[Access]] = {}
-    for access in accesses:
-        indices = access.indices
+
+    workload: Workload
+    extents: Mapping[str, int]
+    sizes: Mapping[str, int]
+    scattered: frozenset[str] = frozenset()
+
+    def elements(self, indices: tuple[Affine, ...]) -> int:
+        """Return the elements at some indices."""
+        apart = tuple(own for index in indices for own in self._apart(index))
+        footprint = footprint_of(Access("", apart), self.workload.parts, self.extents)
+        return int(cast(Any, footprint.elements(self.sizes)))
+
+    def _apart(self, index: Affine) -> tuple[Affine, ...]:
+        ranges = {self.workload.parts[name].range for name in index.variables}
+        if len(ranges) > 1 and ranges & self.scattered:
+            return tuple(affine_variable(name) for name in index.variables)
+        return (index,)
+
+    def reached(self, ways: Sequence[tuple[Affine, ...]]) -> int:
+        """Return the elements at indices that differ by constants only, together."""
+        total = self.elements(ways[0])
+        for own in zip(*ways, strict=True):
+            offsets = sorted({index.offset.evaluate(self.extents) for index in own})
+            if len(offsets) > 1:
+                count = self.elements((own[0],))
+                apart = sum(min(count, after - before) for before, after in pairwise(offsets))
+                total = total // count * (count + apart) if count else 0
+        return total
+
+
+def held_elements(piece: Piece, tensor: str, tasks: Iterable[Task]) -> int:
+    """Return the elements of a tensor that some tasks touch in a piece of the iteration space."""
+    workload = piece.workload
+    generations, axis = _generations(workload, tensor), workload.cascade.tensor[tensor].generation_axis
+    ways: dict[tuple[object, ...], list[tuple[Affine, ...]]] = {}
+    for indices in (a.indices for task in tasks for a in (*task.reads, task.write) if a.tensor == tensor):
         if generations is not None and axis is not None:
             indices = (*indices[:axis], *indices[axis + 1 :])
-        ways.setdefault(tuple(index.terms for index in indices), []).append(Access(tensor, indices))
-    total = sum(_reached(workload, own, sizes, extents) for own in ways.values()) * (generations or 1)
-    return min(total, whole_elements(workload, tensor, extents))
+        ways.setdefault(tuple(index.terms for index in indices), []).append(indices)
+    groups = list(ways.values())
+    if generations is not None:
+        return generations * sum(map(piece.reached, groups))
+    dimensions = [dimension.extent.evaluate(piece.extents) for dimension in workload.cascade.tensor[tensor].dimensions]
+    apart = [
+        own
+        for own in groups
+        if not any(_contains(piece, other, own, dimensions) for other in groups if other is not own)
+    ]
+    return min(prod(dimensions), sum(map(piece.reached, apart)))
 
 
 def whole_elements(workload: Workload, tensor: str, extents: Mapping[str, int]) -> int:
@@ -51,22 +92,15 @@ def whole_elements(workload: Workload, tensor: str, extents: Mapping[str, int]) 
     return prod(dimension.extent.evaluate(extents) for dimension in workload.cascade.tensor[tensor].dimensions)
 
 
-def _reached(workload: Workload, accesses: list[Access], sizes: Mapping[str, Count], extents: Mapping[str, int]) -> int:
-    """Return the elements that reads reach together, which differ by constants only."""
-    total = _elements(workload, accesses[0].indices, sizes, extents)
-    for own in zip(*(access.indices for access in accesses), strict=True):
-        offsets = sorted({index.offset.evaluate(extents) for index in own})
-        if len(offsets) > 1:
-            count = _elements(workload, (own[0],), sizes, extents)
-            apart = sum(min(count, after - before) for before, after in pairwise(offsets))
-            total = total // count * (count + apart)
-    return total
-
-
-def _elements(
-    workload: Workload, indices: tuple[Affine, ...], sizes: Mapping[str, Count], extents: Mapping[str, int]
-) -> int:
-    return int(cast(Any, footprint_of(Access("", indices), workload.parts, extents).elements(sizes)))
+def _contains(
+    piece: Piece, ways: list[tuple[Affine, ...]], others: list[tuple[Affine, ...]], dimensions: list[int]
+) -> bool:
+    """Tell whether some reads reach whole dimensions where others are at constants, and are alike elsewhere."""
+    for axis, dimension in enumerate(dimensions):
+        terms, fixed = ways[0][axis].terms, others[0][axis].terms
+        if terms != fixed and (fixed or piece.reached([(indices[axis],) for indices in ways]) < dimension):
+            return False
+    return True
 
 
 def _generations(workload: Workload, tensor: str) -> int | None:

@@ -1,0 +1,54 @@
+"""From a mapping to operations: durations, dependences, distances."""
+
+from fractions import Fraction
+
+from einsum_cascade import resolve_extents, zoo
+from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.mapping.presets import load_mapping
+from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.schedule.checker import check_schedule
+from einsum_cascade.schedule.lockstep import lockstep_schedule
+from einsum_cascade.schedule.lowering import tile_graphs
+from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.phases import phases_of
+
+
+def binding(tokens: int):
+    workload = Workload(zoo.load("attention-1pass"))
+    extents = resolve_extents(workload.cascade, {"E": 64, "F": 64, "M": tokens, "P": tokens, "M0": 256})
+    plan = plan_mapping(workload, load_architecture("fusemax-cloud"), [load_mapping("binding")], extents)
+    return workload, plan
+
+
+def graph_of(tokens: int):
+    workload, plan = binding(tokens)
+    (tile,) = tile_graphs(workload, plan.mapping.root, plan.estimate.bounds, plan.values)
+    return tile
+
+
+def test_durations_of_fusemax() -> None:
+    """FuseMax (arXiv 2406.10491), cycles of a tile of 256 x 256; AV is done once for 4 tiles of keys."""
+    wanted = {"BQK": 64, "LM": 1, "SLN": 7, "SLD": 1, "SLNV": 64}
+    wanted |= {"RM": 1, "PRM": 7, "SPD": 1, "SPNV": 64, "RD": 1, "RNV": 64, "AV": 16}
+    tile = graph_of(1024)
+    assert {operation.name: operation.duration for operation in tile.graph.operations} == wanted
+    assert tile.tiles == 16
+    assert graph_of(65536).graph.operation["AV"].duration == Fraction(64, 256)
+
+
+def test_state_comes_from_the_tile_of_keys_before() -> None:
+    """Four columns of queries go by between two tiles of keys, so a generation is four tiles old when it is read."""
+    distances = {(d.producer, d.consumer): d.distance for d in graph_of(1024).graph.dependences if d.distance}
+    assert distances == {("RM", "RM"): 4, ("RM", "PRM"): 4, ("RD", "SPD"): 4, ("RNV", "SPNV"): 4}
+
+
+def test_schedules_agree_with_the_time_of_the_whole() -> None:
+    """Interval times tiles is the time that the mapping takes in the steady state, and the checker finds no fault."""
+    _, plan = binding(1024)
+    tile = graph_of(1024)
+    found, staged = modulo_schedule(tile.graph), lockstep_schedule(tile.graph, tile.stages)
+    assert check_schedule(tile.graph, found) == ()
+    (phase,) = phases_of(plan.mapping.root, plan.estimate.bounds)
+    assert found.interval * tile.tiles == staged.interval * tile.tiles == phase.cycles == 154 * 16
+    assert found.cycles(tile.tiles) == phase.cycles + found.latency_cycles - found.interval
