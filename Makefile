@@ -13,11 +13,11 @@ sram_stamp = .venv/.sram-installed
 # Settings of the caller's shell that would change what is imported or leave bytecode out.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: help setup setup-sram demo test check test-all nightly certificates bench golden wheel clean-room constraints
+.PHONY: help setup setup-sram demo test check test-all nightly certificates peers-scalesim peers-accelforge bench golden wheel clean-room constraints
 .DEFAULT_GOAL = help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 setup: $(stamp) ## make .venv with all that the demo and the tests need
 
@@ -52,6 +52,24 @@ build/certificates/.installed: $(stamp)
 	@$(python) -m venv --clear build/certificates
 	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
 	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[certificates]'
+	@touch $@
+
+peers-scalesim: setup build/peers-scalesim/.installed ## compare cycles of matrix products with those of scalesim (500 MB) in a place of its own
+	@PYTHONPATH=tests/support $(python) tests/peers/compare_scalesim.py
+
+build/peers-scalesim/.installed: $(stamp) tests/peers/scalesim.txt
+	@echo "Installing scalesim into build/peers-scalesim (about half a minute)"
+	@$(python) -m venv --clear build/peers-scalesim
+	@build/peers-scalesim/bin/python -m pip install -qq --disable-pip-version-check -r tests/peers/scalesim.txt
+	@touch $@
+
+peers-accelforge: setup build/peers-accelforge/.installed ## compare energy and DRAM actions with those of AccelForge (890 MB) in a place of its own
+	@PYTHONPATH=tests/support $(python) tests/peers/compare_accelforge.py
+
+build/peers-accelforge/.installed: $(stamp) tests/peers/accelforge.txt
+	@echo "Installing AccelForge into build/peers-accelforge (about a minute)"
+	@$(python) -m venv --clear build/peers-accelforge
+	@build/peers-accelforge/bin/python -m pip install -qq --disable-pip-version-check -r tests/peers/accelforge.txt
 	@touch $@
 
 bench: setup ## run the benchmarks

@@ -1,9 +1,7 @@
 """The interpreter against NumPy written by hand for the same equations: time and peak memory, as ratios in one run."""
 
-import tracemalloc
-
 import numpy as np
-from measure import Entry, alternate
+from measure import Entry, alternate, peak_bytes
 
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.interpreter import evaluate, random_inputs
@@ -113,14 +111,6 @@ CASES = (
 
 def inputs_of(cascade, extents):
     return {name: array.astype(np.float32) for name, array in random_inputs(cascade, extents, 0).items()}
-
-
-def peak_bytes(run):
-    tracemalloc.start()
-    run()
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return peak
 
 
 def pair(text, extents, by_hand):

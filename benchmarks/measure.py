@@ -2,11 +2,12 @@
 
 import statistics
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Entry", "alternate", "median_seconds"]
+__all__ = ["Entry", "alternate", "median_seconds", "peak_bytes"]
 
 RUNS = 5
 
@@ -54,6 +55,15 @@ def alternate(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], lim
     pairs = [(_timed(ours), _timed(theirs)) for _ in range(runs)]
     first, second = (statistics.median(values) for values in zip(*pairs, strict=True))
     return Entry(name, first, second, "s", first / second, limit)
+
+
+def peak_bytes(action: Callable[[], Any]) -> int:
+    """Return the most memory that an action holds, arrays included."""
+    tracemalloc.start()
+    action()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
 
 
 def _timed(action: Callable[[], Any]) -> float:

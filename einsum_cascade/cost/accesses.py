@@ -13,11 +13,11 @@ from einsum_cascade.arch.ir import Architecture, Engine
 from einsum_cascade.cost.counting import Moves, count_moves
 from einsum_cascade.mapping.footprint import Count, Footprint, footprint_of
 from einsum_cascade.mapping.ir import Axis, Loop, Step
-from einsum_cascade.mapping.nest import nest_of, range_sizes
+from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.sites import Site, Sites, Use
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
-__all__ = ["Accesses", "count_accesses"]
+__all__ = ["AccessCounter", "Accesses", "count_accesses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +71,86 @@ def count_accesses(workload: Workload, architecture: Architecture, sites: Sites,
         Extents of the ranks and values of the parameters; an array for a value that differs between mappings.
 
     """
-    counter = _Counter(workload, architecture, sites, values)
-    for use in sites.uses:
-        counter.count_use(use)
-    for site in sites.sites:
-        if site.outer is not None:
-            counter.count_site(site, site.outer)
-    for site in sites.sites:
-        if site.share:
-            counter.count_spills(site)
-    return counter.table
+    return AccessCounter(workload, architecture, sites, values).count(sites)
 
 
-class _Counter:
+class AccessCounter:
+    """Counts accesses of a mapping as a whole and in parts, each move once.
+
+    Parameters
+    ----------
+    workload, architecture, sites
+        What is mapped, onto what, and where its tensors are.
+    values
+        Extents of the ranks and values of the parameters.
+
+    """
+
     def __init__(
         self, workload: Workload, architecture: Architecture, sites: Sites, values: Mapping[str, Count]
     ) -> None:
-        self.workload, self.architecture, self.sites, self.values = workload, architecture, sites, values
-        self.sizes = range_sizes(workload, values)
+        """Take a mapping; nothing is counted yet."""
+        self.workload, self.architecture, self.values = workload, architecture, values
         self.engine_of = {use.task.name: use.engine for use in sites.uses}
-        self.table: Table = {}
+        self._nests = Nests(workload, values)
+        self._footprints: dict[Access, Footprint] = {}
+        self._known: dict[_Move, Moves] = {}
+
+    def count(self, sites: Sites) -> Table:
+        """Return the accesses of all sites and uses of the mapping, or of some, by level and tensor."""
+        table = _Table(self)
+        for use in sites.uses:
+            table.count_use(use)
+        for site in sites.sites:
+            if site.outer is not None:
+                table.count_site(site, site.outer)
+        for site in sites.sites:
+            if site.share:
+                table.count_spills(site)
+        return table.entries
+
+    def unique(self, access: Access) -> Count:
+        """Return the elements of an access over the whole iteration space."""
+        return self._footprint(access).elements(self._nests.sizes)
+
+    def moves(self, path: tuple[Step, ...], access: Access, engine: str, *, is_write: bool, is_held: bool) -> Moves:
+        """Return what moves between a level and what is inside a path: the PEs of an engine, or what they compute."""
+        found = self.architecture.engine(engine)
+        shared = _shared(found, is_write=is_write) if found is not None else frozenset[Axis]()
+        loops = tuple(step for step in path if isinstance(step, Loop))
+        footprint, variables = self._footprint(access), access.variables
+        key = loops, footprint, variables.intersection(loop.variable for loop in loops), shared, is_held
+        if key not in self._known:
+            nest, sizes, cut = self._nests.of(loops), self._nests.sizes, self._nests.split
+            self._known[key] = count_moves(
+                nest, footprint, variables, sizes, shared=shared, is_held=is_held, splitter=cut
+            )
+        return self._known[key]
+
+    def _footprint(self, access: Access) -> Footprint:
+        if access not in self._footprints:
+            self._footprints[access] = footprint_of(access, self.workload.parts, cast(Any, self.values))
+        return self._footprints[access]
+
+
+type _Move = tuple[tuple[Step, ...], Footprint, frozenset[str], frozenset[Axis], bool]
+"""What decides how often a tile moves: its loops, its size, what indexes it, who shares it, whether it is held."""
+
+
+class _Table:
+    def __init__(self, counter: AccessCounter) -> None:
+        self.counter, self.workload = counter, counter.workload
+        self.entries: Table = {}
 
     def count_use(self, use: Use) -> None:
         """Count what the operations of a task read from or write to the level that holds the tensor."""
         if use.site is None:
             return
-        moves = self._moves(use.path, use.access, use.engine, is_write=use.is_write, is_held=False)
+        moves = self.counter.moves(use.path, use.access, use.engine, is_write=use.is_write, is_held=False)
         if not use.is_write:
             self._add(use.site, reads=moves.outer)
             return
-        again = cast(Any, moves.outer) - self._unique(use.access)
+        again = cast(Any, moves.outer) - self.counter.unique(use.access)
         self._add(use.site, updates=moves.outer, reads=again)
 
     def count_site(self, site: Site, outer: Site) -> None:
@@ -115,23 +165,23 @@ class _Counter:
                 self._add(site, fills=moves.inner)
         for task in writers if self._is_needed_outside(site) else ():
             moves = self._site_moves(site, task.write, is_write=True)
-            again = cast(Any, moves.outer) - self._unique(task.write)
+            again = cast(Any, moves.outer) - self.counter.unique(task.write)
             self._add(outer, updates=moves.outer, reads=again)
             self._add(site, drains=moves.inner, fills=again)
 
     def count_spills(self, site: Site) -> None:
         """Count the accesses to what does not fit: it is read and written in the level outside."""
-        names = [memory.name for memory in self.architecture.memories]
+        names = [memory.name for memory in self.counter.architecture.memories]
         level = names[max(0, names.index(site.level) - 1)] if site.level in names else names[-1]
-        own = self.table.get((site.level, site.tensor), Accesses())
-        spilled = 1 - cast(Any, self.values[site.share])
+        own = self.entries.get((site.level, site.tensor), Accesses())
+        spilled = 1 - cast(Any, self.counter.values[site.share])
         more = Accesses(reads=cast(Any, own.reads) * spilled, updates=cast(Any, own.updates) * spilled)
-        old = self.table.get((level, site.tensor), Accesses())
-        self.table[level, site.tensor] = old.plus(reads=more.reads, updates=more.updates)
+        old = self.entries.get((level, site.tensor), Accesses())
+        self.entries[level, site.tensor] = old.plus(reads=more.reads, updates=more.updates)
 
     def _add(self, site: Site, **more: Count) -> None:
         key = site.level, site.tensor
-        self.table[key] = self.table.get(key, Accesses()).plus(**more)
+        self.entries[key] = self.entries.get(key, Accesses()).plus(**more)
 
     def _is_generation(self, site: Site, writers: list[Task]) -> bool:
         """Tell whether a site holds one generation only, so that the one before comes from outside."""
@@ -147,23 +197,9 @@ class _Counter:
         readers = {task.name for task in self.workload.readers[site.tensor]}
         return not readers <= site.tasks or self._is_generation(site, list(self.workload.writers[site.tensor]))
 
-    def _unique(self, access: Access) -> Count:
-        """Return the elements of an access over the whole iteration space."""
-        return self._footprint(access).elements(self.sizes)
-
     def _site_moves(self, site: Site, access: Access, *, is_write: bool) -> Moves:
-        engine = self.engine_of[min(site.tasks)]
-        return self._moves(site.path, access, engine, is_write=is_write, is_held=True)
-
-    def _moves(self, path: tuple[Step, ...], access: Access, engine: str, *, is_write: bool, is_held: bool) -> Moves:
-        nest = nest_of(self.workload, path, self.values)
-        found = self.architecture.engine(engine)
-        shared = _shared(found, is_write=is_write) if found is not None else frozenset[Axis]()
-        footprint = self._footprint(access)
-        return count_moves(nest, footprint, access.variables, self.sizes, shared=shared, is_held=is_held)
-
-    def _footprint(self, access: Access) -> Footprint:
-        return footprint_of(access, self.workload.parts, cast(Any, self.values))
+        engine = self.counter.engine_of[min(site.tasks)]
+        return self.counter.moves(site.path, access, engine, is_write=is_write, is_held=True)
 
 
 def _shared(engine: Engine, *, is_write: bool) -> frozenset[Axis]:

@@ -8,7 +8,7 @@ Source: the semantics of Timeloop as FuseMax (arXiv 2406.10491) uses them. We di
 their true size and number; where every tile divides its range the numbers are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from einsum_cascade.mapping.footprint import Count, Footprint
 from einsum_cascade.mapping.ir import Axis
-from einsum_cascade.mapping.nest import NestLoop
+from einsum_cascade.mapping.nest import NestLoop, Split, Splitter, fold_nest, split
 
 __all__ = ["Moves", "count_moves"]
 
@@ -37,12 +37,25 @@ class Moves:
     outer: Count
     inner: Count
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether both sides are one number, which is then worked out once."""
+        return self.outer is self.inner
+
     def __add__(self, other: "Moves") -> "Moves":
-        return Moves(cast(Any, self.outer) + other.outer, cast(Any, self.inner) + other.inner)
+        if self is _NOTHING or other is _NOTHING:
+            return other if self is _NOTHING else self
+        outer = cast(Any, self.outer) + other.outer
+        return Moves(outer, outer if self.is_shared and other.is_shared else cast(Any, self.inner) + other.inner)
 
     def times(self, factor: Count) -> "Moves":
         """Return so many times the moves."""
-        return Moves(cast(Any, self.outer) * factor, cast(Any, self.inner) * factor)
+        if self is _NOTHING or (np.ndim(factor) == 0 and factor == 0):
+            return _NOTHING
+        if np.ndim(factor) == 0 and factor == 1:
+            return self
+        outer = cast(Any, self.outer) * factor
+        return Moves(outer, outer if self.is_shared else cast(Any, self.inner) * factor)
 
 
 _NOTHING = Moves(0, 0)
@@ -60,6 +73,9 @@ class _Tally:
         return self.staying + self.moving
 
 
+_EMPTY = _Tally(_NOTHING, _NOTHING)
+
+
 def count_moves(
     nest: Sequence[NestLoop],
     footprint: Footprint,
@@ -68,6 +84,7 @@ def count_moves(
     *,
     shared: frozenset[Axis],
     is_held: bool,
+    splitter: Splitter = split,
 ) -> Moves:
     """Count the elements that move between a level and the holder or the operations below some loops.
 
@@ -84,70 +101,82 @@ def count_moves(
     shared
         The axes of the engine along which one transfer serves all PEs.
     is_held
-        Whether the inner side keeps its tile; operations do not.
+        Whether the inner side keeps its tile; operations do not, and what each of them sees is not counted.
+    splitter
+        What cuts sizes into tiles.
 
     """
-    counter = _Counter(tuple(nest), footprint, variables, shared, is_held)
-    return counter.tally(0, dict(sizes), dict.fromkeys(sizes, "")).total
+    counter = _Counter(variables, shared)
+    if is_held:
+        return fold_nest(nest, sizes, footprint.ranges, _tile(footprint), counter.held, splitter).total
+    # Operations take what they need in every iteration, so that ranges do not depend on one another.
+    factors = {factor.ranges: factor for factor in footprint.factors()}
+    rest = {loop.range for loop in nest}.difference(*factors)
+    total: Any = 1
+    for names in (*factors, *(frozenset({name}) for name in sorted(rest))):
+        own = [loop for loop in nest if loop.range in names]
+        leaf = factors[names].elements if names in factors else _one
+        total = total * fold_nest(own, sizes, names, leaf, counter.used, splitter)
+    return Moves(total, 0)
 
 
+def _one(_: Mapping[str, Count]) -> Count:
+    return 1
+
+
+def _tile(footprint: Footprint) -> Callable[[Mapping[str, Count]], _Tally]:
+    """Return what a holder keeps when every range covers so many coordinates."""
+
+    def leaf(sizes: Mapping[str, Count]) -> _Tally:
+        elements = footprint.elements(sizes)
+        return _Tally(Moves(elements, elements), _NOTHING)
+
+    return leaf
+
+
+@dataclass(frozen=True, slots=True)
 class _Counter:
-    def __init__(
-        self,
-        nest: tuple[NestLoop, ...],
-        footprint: Footprint,
-        variables: frozenset[str],
-        shared: frozenset[Axis],
-        is_held: bool,
-    ) -> None:
-        self.nest, self.footprint, self.variables = nest, footprint, variables
-        self.shared, self.is_held = shared, is_held
-        self.known: dict[tuple[int, tuple[str, ...]], _Tally] = {}
+    """What a loop makes of the moves inside: `variables` index the tensor, along `shared` axes one transfer will do."""
 
-    def tally(self, at: int, sizes: dict[str, Count], pieces: dict[str, str]) -> _Tally:
-        """Count from one loop inwards; `pieces` names the piece of each range, so that none is counted twice."""
-        key = at, tuple(pieces.values())
-        if key not in self.known:
-            self.known[key] = self._tally(at, sizes, pieces)
-        return self.known[key]
+    variables: frozenset[str]
+    shared: frozenset[Axis]
 
-    def _tally(self, at: int, sizes: dict[str, Count], pieces: dict[str, str]) -> _Tally:
-        if at == len(self.nest):
-            elements = self.footprint.elements(sizes)
-            return _Tally(Moves(elements, elements), _NOTHING)
-        loop = self.nest[at]
-        size = cast(Any, sizes[loop.range])
-        full, rest = size // loop.tile, size % loop.tile
-        whole, edge = self._inside(at, sizes, pieces, loop.tile, "w"), self._inside(at, sizes, pieces, rest, "e")
-        combine = self._in_space if loop.axis else self._in_time
-        return combine(loop, whole, edge, full, rest > 0)
+    def _is_shared(self, loop: NestLoop) -> bool:
+        return loop.axis in self.shared and loop.variable not in self.variables
 
-    def _inside(self, at: int, sizes: dict[str, Count], pieces: dict[str, str], size: Count, piece: str) -> _Tally:
-        if not np.any(size):
-            return _Tally(_NOTHING, _NOTHING)
-        name = self.nest[at].range
-        return self.tally(at + 1, {**sizes, name: size}, {**pieces, name: f"{pieces[name]}{at}{piece}"})
+    def used(self, loop: NestLoop, found: Split, whole: Count | None, edge: Count | None) -> Count:
+        """Combine what operations take."""
+        if self._is_shared(loop):
+            return _first(found, whole, edge)
+        a: Any = 0 if whole is None else whole
+        return a * found.full if edge is None else a * found.full + cast(Any, edge) * found.has_edge
 
-    def _in_time(self, loop: NestLoop, whole: _Tally, edge: _Tally, full: Count, has_edge: Any) -> _Tally:
-        is_moved = loop.variable in self.variables or not self.is_held
-        moving = whole.moving.times(full) + edge.moving.times(has_edge)
-        if not is_moved:
-            return _Tally(_first(whole.staying, edge.staying, full), moving)
-        staying = whole.staying.times(full) + edge.staying.times(has_edge)
-        is_single: Any = (full + has_edge <= 1) * 1
+    def held(self, loop: NestLoop, found: Split, whole: _Tally | None, edge: _Tally | None) -> _Tally:
+        """Combine what holders keep."""
+        whole, edge = whole or _EMPTY, edge or _EMPTY
+        staying = whole.staying.times(found.full) + edge.staying.times(found.has_edge)
+        moving = whole.moving.times(found.full) + edge.moving.times(found.has_edge)
+        if self._is_shared(loop):
+            once_staying = _first_moves(found, whole.staying, edge.staying)
+            once_moving = _first_moves(found, whole.moving, edge.moving)
+            return _Tally(Moves(once_staying.outer, staying.inner), Moves(once_moving.outer, moving.inner))
+        if loop.axis:
+            return _Tally(staying, moving)
+        if loop.variable not in self.variables:
+            return _Tally(_first_moves(found, whole.staying, edge.staying), moving)
+        is_single: Any = (cast(Any, found.full) + found.has_edge <= 1) * 1
         return _Tally(staying.times(is_single), moving + staying.times(1 - is_single))
 
-    def _in_space(self, loop: NestLoop, whole: _Tally, edge: _Tally, full: Count, has_edge: Any) -> _Tally:
-        staying = whole.staying.times(full) + edge.staying.times(has_edge)
-        moving = whole.moving.times(full) + edge.moving.times(has_edge)
-        if loop.variable in self.variables or loop.axis not in self.shared:
-            return _Tally(staying, moving)
-        once_staying = _first(whole.staying, edge.staying, full)
-        once_moving = _first(whole.moving, edge.moving, full)
-        return _Tally(Moves(once_staying.outer, staying.inner), Moves(once_moving.outer, moving.inner))
+
+def _first_moves(found: Split, whole: Moves, edge: Moves) -> Moves:
+    outer = _first(found, whole.outer, edge.outer)
+    return Moves(outer, outer if whole.is_shared and edge.is_shared else _first(found, whole.inner, edge.inner))
 
 
-def _first(whole: Moves, edge: Moves, full: Count) -> Moves:
-    """Return the moves of the first iteration: a whole tile, unless there is none."""
-    is_whole = (cast(Any, full) > 0) * 1
-    return whole.times(is_whole) + edge.times(1 - is_whole)
+def _first(found: Split, whole: Count | None, edge: Count | None) -> Count:
+    """Return what the first iteration gives: a whole tile, unless there is none."""
+    if not found.is_cut or whole is None:
+        return 0 if edge is None else edge
+    if not found.is_edged or edge is None:
+        return whole
+    return cast(Count, np.where(cast(Any, found.full) > 0, whole, edge))

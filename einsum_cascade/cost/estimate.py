@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from einsum_cascade.arch.ir import Architecture, Memory
-from einsum_cascade.cost.accesses import Accesses, count_accesses
+from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.mapping.binding import Bound, bound_tasks
 from einsum_cascade.mapping.footprint import Count
 from einsum_cascade.mapping.ir import Block, Compute, leaves
@@ -171,10 +171,11 @@ def estimate(
     values: dict[str, Count] = {**mapping.numbers, **extents}
     sites = sites_of(workload, architecture, mapping)
     bounds = bound_tasks(workload, architecture, mapping.root, values)
-    accesses = count_accesses(workload, architecture, sites, values)
+    counter = AccessCounter(workload, architecture, sites, values)
+    accesses = counter.count(sites)
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
     parts = tuple(
-        _phase_cost(workload, architecture, _within(sites, part), phase, values, word_bits, repeats)
+        _phase_cost(architecture, counter.count(_within(sites, part)), phase, word_bits, repeats)
         for part, phase in zip(_parts(mapping.root), phases_of(mapping.root, bounds), strict=True)
     )
     return CostEstimate(
@@ -203,15 +204,12 @@ def _within(sites: Sites, part: Block | Compute) -> Sites:
 
 
 def _phase_cost(
-    workload: Workload,
     architecture: Architecture,
-    sites: Sites,
+    accesses: Mapping[tuple[str, str], Accesses],
     phase: Phase,
-    values: Mapping[str, Count],
     word_bits: Mapping[str, int],
     repeats: int,
 ) -> PhaseCost:
-    accesses = count_accesses(workload, architecture, sites, values)
     seconds: dict[str, Any] = {}
     for memory in architecture.memories:
         if memory.read_bytes_per_s is not None:

@@ -9,7 +9,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.mapping.footprint import Count, footprint_of
 from einsum_cascade.mapping.ir import Block, Compute, Step
-from einsum_cascade.mapping.nest import count_steps, evaluated, nest_of, range_sizes
+from einsum_cascade.mapping.nest import Nests, evaluated
 from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.sites import completed
 from einsum_cascade.mapping.workload import Access, Task, Workload
@@ -65,9 +65,8 @@ def bound_tasks(
     workload: Workload, architecture: Architecture, root: Block, values: Mapping[str, Count]
 ) -> tuple[Bound, ...]:
     """Return every task of a mapping with what it occupies, in order of the tree."""
-    return tuple(
-        _bound(workload, architecture, leaf, outer, inner, values) for leaf, outer, inner in _leaves(root, (), ())
-    )
+    nests = Nests(workload, values)
+    return tuple(_bound(nests, architecture, leaf, outer, inner) for leaf, outer, inner in _leaves(root, (), ()))
 
 
 def _leaves(
@@ -82,33 +81,27 @@ def _leaves(
 
 
 def _bound(
-    workload: Workload,
-    architecture: Architecture,
-    leaf: Compute,
-    outer: tuple[Step, ...],
-    inner: tuple[Step, ...],
-    values: Mapping[str, Count],
+    nests: Nests, architecture: Architecture, leaf: Compute, outer: tuple[Step, ...], inner: tuple[Step, ...]
 ) -> Bound:
+    workload = nests.workload
     task = workload.task[leaf.task]
     engine = architecture.engine(leaf.engine)
     assert engine is not None, leaf.engine
-    sizes = range_sizes(workload, values)
     path = completed((*outer, *inner), task, workload)
     covered = cover(workload.cascade.einsums[task.number], engine)
-    runs = count_steps(nest_of(workload, outer, values), sizes)
     return Bound(
         leaf.task,
         leaf.engine,
         leaf.stage,
-        _points(task, workload, values, sizes),
+        _points(task, nests),
         covered.slots,
-        count_steps(nest_of(workload, path, values), sizes),
-        cast(Any, runs) * evaluated(leaf.overhead_cycles, values),
+        nests.steps(path),
+        cast(Any, nests.steps(outer)) * evaluated(leaf.overhead_cycles, nests.values),
         covered.components,
         path,
     )
 
 
-def _points(task: Task, workload: Workload, values: Mapping[str, Count], sizes: Mapping[str, Count]) -> Count:
+def _points(task: Task, nests: Nests) -> Count:
     space = Access("", tuple(affine_variable(name) for name in task.variables))
-    return footprint_of(space, workload.parts, cast(Any, values)).elements(sizes)
+    return footprint_of(space, nests.workload.parts, cast(Any, nests.values)).elements(nests.sizes)

@@ -4,7 +4,7 @@ Every number may be an integer or an array of them, one entry per candidate mapp
 element counts like any other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import gcd
@@ -30,7 +30,7 @@ class _Coordinates:
     limit: int
 
     def count(self, sizes: Mapping[str, Count]) -> Count:
-        return cast(Count, np.minimum(-(-cast(Any, sizes[self.range]) // self.unit), self.limit))
+        return cast(Count, np.minimum(_ceil_div(sizes[self.range], self.unit), self.limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,38 @@ class Footprint:
         """Return the number of elements touched when every range covers so many coordinates."""
         total: Any = 1
         for name, unit in self.units:
-            total = total * -(-cast(Any, sizes[name]) // unit)
+            total = total * _ceil_div(sizes[name], unit)
         for single in self.singles:
             total = total * single.count(sizes)
         for terms in self.sums:
             total = total * _sums([(coordinates.count(sizes), stride) for coordinates, stride in terms])
         return total
+
+    @property
+    def ranges(self) -> frozenset[str]:
+        """The ranges that are looked at."""
+        return frozenset(name for names in self._touched() for name in names)
+
+    def factors(self) -> "tuple[Footprint, ...]":
+        """Return footprints whose product this one is, each of ranges that no other one looks at."""
+        groups: list[frozenset[str]] = []
+        for names in self._touched():
+            apart = [group for group in groups if not group & names]
+            groups = [*apart, names.union(*(group for group in groups if group & names))]
+        return tuple(
+            Footprint(
+                tuple(unit for unit in self.units if unit[0] in group),
+                tuple(single for single in self.singles if single.range in group),
+                tuple(terms for terms in self.sums if terms[0][0].range in group),
+            )
+            for group in groups
+        )
+
+    def _touched(self) -> Iterator[frozenset[str]]:
+        """Yield the ranges of every count."""
+        yield from (frozenset({name}) for name, _ in self.units)
+        yield from (frozenset({single.range}) for single in self.singles)
+        yield from (frozenset(coordinates.range for coordinates, _ in terms) for terms in self.sums)
 
 
 def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str, int]) -> Footprint:
@@ -90,6 +116,10 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
     units, singles = _grouped(alone, parts, extents)
     terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
     return Footprint(units, singles, terms)
+
+
+def _ceil_div(size: Count, unit: int) -> Count:
+    return size if unit == 1 else cast(Count, -(-cast(Any, size) // unit))
 
 
 def _is_partition(index: Affine, parts: Mapping[str, Part], names: frozenset[str], extents: Mapping[str, int]) -> bool:

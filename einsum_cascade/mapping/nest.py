@@ -1,6 +1,6 @@
-"""Paths of a mapping with numbers: loops in coordinates of their range."""
+"""Paths of a mapping with numbers: loops in coordinates of their range, and what is added up over their iterations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,18 @@ from einsum_cascade.mapping.footprint import Count
 from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.workload import Workload
 
-__all__ = ["NestLoop", "count_steps", "evaluated", "nest_of", "range_sizes"]
+__all__ = [
+    "NestLoop",
+    "Nests",
+    "Split",
+    "Splitter",
+    "count_steps",
+    "evaluated",
+    "fold_nest",
+    "nest_of",
+    "range_sizes",
+    "split",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,84 @@ class NestLoop:
     range: str
     tile: Count
     axis: Axis | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """A size cut into tiles.
+
+    Parameters
+    ----------
+    full
+        Whole tiles.
+    rest
+        Coordinates of the tile at the edge; 0 if there is none.
+    has_edge
+        1 if there is a tile at the edge, otherwise 0.
+    is_cut, is_edged
+        Whether any of the candidates has a whole tile, and one at the edge.
+
+    """
+
+    full: Count
+    rest: Count
+    has_edge: Count
+    is_cut: bool
+    is_edged: bool
+
+
+type Splitter = Callable[[Count, Count], Split]
+
+
+def split(size: Count, tile: Count) -> Split:
+    """Cut a size into tiles."""
+    if isinstance(tile, int) and tile == 1:
+        return Split(size, 0, 0, bool(np.any(size)), False)
+    full, rest = (size // tile, size % tile) if _is_number(size, tile) else cast(Any, np.divmod(size, tile))
+    return Split(full, rest, cast(Any, rest > 0) * 1, bool(np.any(full)), bool(np.any(rest)))
+
+
+def _is_number(*values: Count) -> bool:
+    return all(isinstance(value, int) for value in values)
+
+
+class Nests:
+    """The nests of a mapping with numbers: every tile and every division is worked out once, whatever needs it."""
+
+    def __init__(self, workload: Workload, values: Mapping[str, Count]) -> None:
+        """Take the values of ranks and parameters; an array where many mappings are looked at together."""
+        self.workload, self.values = workload, values
+        self.sizes = range_sizes(workload, values)
+        self._loops: dict[Step, tuple[NestLoop, ...]] = {}
+        self._splits: dict[tuple[bool, int, bool, int], tuple[Split, Count, Count]] = {}
+        self._steps: dict[tuple[Step, ...], Count] = {}
+
+    def of(self, steps: Iterable[Step]) -> tuple[NestLoop, ...]:
+        """Return the loops among some steps, outermost first."""
+        found: list[NestLoop] = []
+        for step in steps:
+            if step not in self._loops:
+                self._loops[step] = nest_of(self.workload, (step,), self.values)
+            found += self._loops[step]
+        return tuple(found)
+
+    def split(self, size: Count, tile: Count) -> Split:
+        """Cut a size into tiles. Arrays are told apart by identity, and kept so that it stays theirs."""
+        key = (*_key(size), *_key(tile))
+        if key not in self._splits:
+            self._splits[key] = split(size, tile), size, tile
+        return self._splits[key][0]
+
+    def steps(self, steps: Iterable[Step]) -> Count:
+        """Count the iterations of all loops in time; PEs run side by side."""
+        path = tuple(step for step in steps if isinstance(step, Loop))
+        if path not in self._steps:
+            self._steps[path] = count_steps(self.of(path), self.sizes, self.split)
+        return self._steps[path]
+
+
+def _key(number: Count) -> tuple[bool, int]:
+    return (False, int(number)) if np.ndim(number) == 0 else (True, id(number))
 
 
 def nest_of(workload: Workload, steps: Iterable[Step], values: Mapping[str, Count]) -> tuple[NestLoop, ...]:
@@ -79,17 +168,72 @@ def _quotient(atom: Quotient, values: Mapping[str, Count]) -> Any:
     return -(-cast(Any, evaluated(atom.numerator, values)) // evaluated(atom.denominator, values))
 
 
-def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count]) -> Count:
-    """Count the iterations of all loops in time; PEs run side by side."""
-    if not nest:
-        return 1
-    loop, *inner = nest
-    size = cast(Any, sizes[loop.range])
-    full, rest = size // loop.tile, size % loop.tile
-    whole, edge = (
-        cast(Any, count_steps(inner, {**sizes, loop.range: covered}) if np.any(covered) else 0)
-        for covered in (loop.tile, rest)
-    )
+def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: Splitter = split) -> Count:
+    """Count the iterations of all loops in time; PEs run side by side.
+
+    Ranges do not depend on one another, so that the count is a product over them.
+    """
+    total: Any = 1
+    for name in dict.fromkeys(loop.range for loop in nest):
+        own = [loop for loop in nest if loop.range == name]
+        total = total * fold_nest(own, sizes, frozenset(), lambda _: 1, _steps_of, splitter)
+    return total
+
+
+def _steps_of(loop: NestLoop, found: Split, whole: Count | None, edge: Count | None) -> Count:
+    a: Any = 0 if whole is None else whole
+    b: Any = 0 if edge is None else edge
     if loop.axis:
-        return cast(Count, np.maximum(whole * (full > 0), edge * (rest > 0)))
-    return whole * full + edge * (rest > 0)
+        return cast(Count, np.maximum(a * (cast(Any, found.full) > 0), b * found.has_edge))
+    return a * found.full + b * found.has_edge
+
+
+def fold_nest[T](
+    nest: Sequence[NestLoop],
+    sizes: Mapping[str, Count],
+    ranges: frozenset[str],
+    leaf: Callable[[Mapping[str, Count]], T],
+    combine: Callable[[NestLoop, Split, T | None, T | None], T],
+    splitter: Splitter = split,
+) -> T:
+    """Work from the innermost iterations outwards: combine what a whole tile and the tile at the edge give, per loop.
+
+    Parameters
+    ----------
+    nest
+        The loops, outermost first.
+    sizes
+        Coordinates of every range around the nest.
+    ranges
+        The ranges whose sizes `leaf` looks at.
+    leaf
+        What is inside all loops, by the coordinates that are left of every range.
+    combine
+        What a loop makes of it: its loop, how many tiles there are, and what a whole tile and the one at the edge give;
+        None if no candidate has such a tile.
+    splitter
+        What cuts sizes into tiles.
+
+    """
+    below = [ranges.union(loop.range for loop in nest[at:]) for at in range(len(nest) + 1)]
+    known: dict[tuple[int, tuple[str, ...]], T] = {}
+
+    def fold(at: int, sizes: Mapping[str, Count], pieces: Mapping[str, str]) -> T:
+        key = at, tuple(piece for name, piece in pieces.items() if name in below[at])
+        if key not in known:
+            known[key] = leaf(sizes) if at == len(nest) else step(at, sizes, pieces)
+        return known[key]
+
+    def step(at: int, sizes: Mapping[str, Count], pieces: Mapping[str, str]) -> T:
+        loop = nest[at]
+        found = splitter(sizes[loop.range], loop.tile)
+
+        def inside(size: Count, piece: str) -> T:
+            return fold(at + 1, {**sizes, loop.range: size}, {**pieces, loop.range: piece})
+
+        # A whole tile is the same wherever it is cut from; what is left at an edge is not.
+        whole = inside(loop.tile, f"{at}") if found.is_cut else None
+        edge = inside(found.rest, f"{pieces[loop.range]}<{at}") if found.is_edged else None
+        return combine(loop, found, whole, edge)
+
+    return fold(0, sizes, dict.fromkeys(sizes, ""))
