@@ -1,8 +1,8 @@
 """A mapping run loop by loop with real tiles: fills, reads, updates and drains counted as they happen.
 
 It shares no code with `einsum_cascade.cost`: it walks the tree of a mapping, lets PEs run side by side, and compares
-tiles. Tiles are sets of elements, found by running over their points. A PE that gets no part of a tile keeps nothing;
-one that is through before the others keeps what it has.
+tiles. Tiles are sets of elements, found by running over their points. A PE that gets no part of a tensor's tile, while
+others do, keeps nothing of it; one that is through before the others keeps what it has.
 """
 
 from collections import Counter
@@ -190,18 +190,24 @@ class Walk:
 
     def changes(self, reference, pes, key, kind):
         names = reference.names
-        groups = self.groups(pes, names)
         last = self.resident.get((key, reference), {})
+        groups = self.groups(pes, names)
         now = {}
-        for place, group in groups.items():
+        for group in groups.values():
             ranges = dict(group[0].ranges)
             tile = tuple((name, ranges[name]) for name in sorted(names))
-            now[place] = tile
-            if last.get(place) != tile:
+            now |= dict.fromkeys((pe.place for pe in group), tile)
+            filled = [pe for pe in group if last.get(pe.place) != tile]
+            if filled:
                 elements = self.elements(reference, group[0])
-                yield len(elements), len(group), self.transfers(group, names, kind), elements
-        done = [tuple(part for part in pe.place if part[1] in names) for pe in pes if pe.is_done]
-        kept = {place: tile for place, tile in last.items() if any(place[: len(own)] == own for own in done)}
+                yield len(elements), len(filled), self.transfers(filled, names, kind), elements
+        done = [pe.place for pe in pes if pe.is_done]
+        kept = {
+            place: tile
+            for place, tile in last.items()
+            if tuple(part for part in place if part[1] in names) in groups
+            or any(place[: len(own)] == own for own in done)
+        }
         self.resident[key, reference] = kept | now
 
     def operate(self, leaf, pes, held):
