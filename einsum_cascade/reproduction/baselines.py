@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from einsum_cascade.reproduction.machine import Machine, Number, Row, Work
+from einsum_cascade.reproduction.machine import Machine, Number, Row, Work, columns_of, tiles_of
 from einsum_cascade.reproduction.published import PES, WRAPS, fitted
 from einsum_cascade.reproduction.workloads import Workload
 
@@ -45,7 +45,7 @@ class Dataflow:
     def cycles(self, workload: Workload) -> int:
         """Return the cycles of all heads: the 2D or the 1D array, whichever takes longer."""
         array = workload.head + PES if self.is_on_chip else 2 * PES
-        return _tiles(workload) * max(array, 4 * PES)
+        return tiles_of(workload) * max(array, 4 * PES)
 
 
 def dataflow_of(machine: Machine, workload: Workload) -> Dataflow:
@@ -75,7 +75,7 @@ def flat(machine: Machine, workload: Workload) -> Row:
     flow = dataflow_of(machine, workload)
     name = "flat" if flow.is_on_chip else "flat-off-chip"
     e = f = workload.head
-    tiles, columns = _tiles(workload), _columns(workload)
+    tiles, columns = tiles_of(workload), columns_of(workload)
     lost = PES * _lost(machine, name, workload)
     on_chip = (4 * PES, 3 * PES, 0, 0)
     off_chip = (3 * PES + e + f, 2 * PES + f, -f, e)
@@ -96,7 +96,7 @@ def flat(machine: Machine, workload: Workload) -> Row:
 def unfused(machine: Machine, workload: Workload) -> Row:
     """Evaluate the three steps one after the other, with all scores in DRAM between them."""
     e = f = workload.head
-    m, tiles, columns = workload.tokens, _tiles(workload), _columns(workload)
+    m, tiles, columns = workload.tokens, tiles_of(workload), columns_of(workload)
     blocks = _blocks(machine, workload)
     product = workload.heads * (m * m + e * m + e * m * blocks)
     lost = PES * _lost(machine, "unfused", workload)
@@ -123,7 +123,7 @@ def _blocks(machine: Machine, workload: Workload) -> int:
 
 def _actions(workload: Workload) -> Counter[str]:
     """Return the actions: a maximum, an exponential of a difference, a sum and a division for each score."""
-    points = _tiles(workload) * PES * PES
+    points = tiles_of(workload) * PES * PES
     return Counter(
         {
             "mac": points * 2 * workload.head,
@@ -135,21 +135,13 @@ def _actions(workload: Workload) -> Counter[str]:
     )
 
 
-def _tiles(workload: Workload) -> int:
-    return workload.heads * (workload.tokens // PES) ** 2
-
-
-def _columns(workload: Workload) -> int:
-    return workload.heads * (workload.tokens // PES)
-
-
 def _vector_pj(name: str, workload: Workload) -> float:
-    return fitted[name].vector_slot_pj * _tiles(workload) * 4 * PES + fitted[name].column_pj * _columns(workload)
+    return fitted[name].vector_slot_pj * tiles_of(workload) * 4 * PES + fitted[name].column_pj * columns_of(workload)
 
 
 def _lost(machine: Machine, name: str, workload: Workload) -> Fraction:
     """Return the share of first reads of the scores that the overflow fails to elide."""
     if not machine.has("overflow"):
         return Fraction(0)
-    unique = _tiles(workload) * PES * PES
+    unique = tiles_of(workload) * PES * PES
     return 1 - Fraction(unique % WRAPS[name, "scores"], unique)

@@ -6,7 +6,7 @@ Per tile of 256 keys and 256 queries; per column of tiles, which is 256 queries 
 from collections import Counter
 from fractions import Fraction
 
-from einsum_cascade.reproduction.machine import Machine, Row, Work
+from einsum_cascade.reproduction.machine import Machine, Row, Work, columns_of, tiles_of
 from einsum_cascade.reproduction.published import PES, WRAPS, fitted
 from einsum_cascade.reproduction.workloads import Workload
 
@@ -35,7 +35,7 @@ def cascade(machine: Machine, workload: Workload) -> Row:
     exponential = 2 if machine.has("serial-exponential") else 1
     per_point = 1 + exponential + 1
     vector = PES * per_point + 1 + exponential + 1 + f + 1 + f + f * average
-    tiles, columns = _tiles(workload), _columns(workload)
+    tiles, columns = tiles_of(workload), columns_of(workload)
     capacity = 16 * _MEBIBYTES if machine.has("small-plan") else 2 * machine.capacity_words
     state = machine.state_words
     kept = _columns_kept(workload, capacity, e + state * (f + 2) + 2 * PES)
@@ -64,7 +64,7 @@ def largest_divisor(number: int, limit: int) -> int:
 def _fusemax(machine: Machine, workload: Workload, interval: int | Fraction) -> Work:
     """Return the work on FuseMax's machine: scores stay in the array, vectors of one row pass through the buffer."""
     e, f, average = workload.head, workload.head, _average_column(workload)
-    tiles, columns = _tiles(workload), _columns(workload)
+    tiles, columns = tiles_of(workload), columns_of(workload)
     state = machine.state_words
     kept = _columns_kept(workload, 2 * machine.capacity_words, e + state * (f + 2))
     fills = Fraction(tiles * (e + f), kept)
@@ -87,14 +87,6 @@ def _average_column(workload: Workload) -> Fraction:
     return Fraction(PES, workload.tokens)
 
 
-def _tiles(workload: Workload) -> int:
-    return workload.heads * (workload.tokens // PES) ** 2
-
-
-def _columns(workload: Workload) -> int:
-    return workload.heads * (workload.tokens // PES)
-
-
 def _columns_kept(workload: Workload, capacity_bytes: int, words: int) -> int:
     """Return how many columns of tiles share one fill of K and V: what fits beside a tile of both."""
     beside = capacity_bytes - 2 * PES * 2 * workload.head
@@ -110,7 +102,7 @@ def _words(workload: Workload, kept: int) -> int:
 def _actions(workload: Workload, exponential: str | None) -> Counter[str]:
     """Return the actions; an exponential is one of a unit, or six multiply-adds, or not counted."""
     e, f = workload.head, workload.head
-    tiles, columns = _tiles(workload), _columns(workload)
+    tiles, columns = tiles_of(workload), columns_of(workload)
     points, vectors = tiles * PES * PES, tiles * PES
     exponentials = points + vectors
     actions = Counter(
@@ -135,5 +127,5 @@ def _lost(machine: Machine, name: str, tensor: str, workload: Workload) -> Fract
     if not machine.has("overflow"):
         return Fraction(0)
     per_tile = PES * PES if tensor == "scores" else PES * workload.head
-    unique = _tiles(workload) * per_tile
+    unique = tiles_of(workload) * per_tile
     return 1 - Fraction(unique % WRAPS[name, tensor], unique)

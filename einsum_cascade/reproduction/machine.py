@@ -10,7 +10,7 @@ from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.reproduction.published import BANKED, PES, QUIRKS
 from einsum_cascade.reproduction.workloads import Workload
 
-__all__ = ["Machine", "Row", "Work", "machine_of"]
+__all__ = ["Machine", "Row", "Work", "columns_of", "machine_of", "tiles_of"]
 
 type Number = int | Fraction
 
@@ -148,6 +148,16 @@ class Machine:
         engine = self.architecture.engine(name)
         assert engine is not None, name
         return engine
+
+
+def tiles_of(workload: Workload) -> int:
+    """Return the tiles of 256 keys by 256 queries of all heads."""
+    return workload.heads * (workload.tokens // PES) ** 2
+
+
+def columns_of(workload: Workload) -> int:
+    """Return how often all heads take 256 queries."""
+    return workload.heads * (workload.tokens // PES)
 
 
 @cache
