@@ -53,7 +53,7 @@ class Problem:
     def tile_interval(self) -> None:
         """Take a mapping whose parameters have values to the schedule of its tile."""
         bounds = bound_tasks(self.workload, self.architecture, self.mapping.root, self.values)
-        (tile,) = tile_graphs(self.workload, self.mapping.root, bounds, self.values)
+        (tile,) = tile_graphs(self.workload, self.architecture, self.mapping.root, bounds, self.values)
         assert modulo_schedule(tile.graph).interval <= lockstep_schedule(tile.graph, tile.stages).interval
 
     @cached_property

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import Bound
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step, leaves
 from einsum_cascade.mapping.nest import count_steps, nest_of, range_sizes
 from einsum_cascade.mapping.workload import Access, Task, Workload
-from einsum_cascade.schedule.graph import Dependence, Operation, OperationGraph, Resource
+from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource
 
 __all__ = ["TileGraph", "tile_graphs"]
 
@@ -38,11 +39,20 @@ class TileGraph:
 
 
 def tile_graphs(
-    workload: Workload, root: Block, bounds: tuple[Bound, ...], values: Mapping[str, int]
+    workload: Workload,
+    architecture: Architecture,
+    root: Block,
+    bounds: tuple[Bound, ...],
+    values: Mapping[str, int],
 ) -> tuple[TileGraph, ...]:
-    """Return a graph for every block of a mapping whose parts overlap or run in lock-step, outermost such blocks."""
+    """Return a graph for every block of a mapping whose parts overlap or run in lock-step, outermost such blocks.
+
+    Where an engine limits the tiles that its PEs hold in flight, a tile keeps a context from its first operation on the
+    engine to its last.
+    """
     by_task = {bound.task: bound for bound in bounds}
-    return tuple(_graph(workload, block, above, by_task, values) for block, above in _blocks(root, ()))
+    contexts = {engine.name: engine.contexts for engine in architecture.engines if engine.contexts is not None}
+    return tuple(_graph(workload, contexts, block, above, by_task, values) for block, above in _blocks(root, ()))
 
 
 def _blocks(node: Block | Compute, above: tuple[Step, ...]) -> Iterator[tuple[Block, tuple[Step, ...]]]:
@@ -56,7 +66,12 @@ def _blocks(node: Block | Compute, above: tuple[Step, ...]) -> Iterator[tuple[Bl
 
 
 def _graph(
-    workload: Workload, block: Block, above: tuple[Step, ...], bounds: Mapping[str, Bound], values: Mapping[str, int]
+    workload: Workload,
+    contexts: Mapping[str, int],
+    block: Block,
+    above: tuple[Step, ...],
+    bounds: Mapping[str, Bound],
+    values: Mapping[str, int],
 ) -> TileGraph:
     own = [bounds[leaf.task] for leaf in leaves(block)]
     shared = _shared(block, above)
@@ -68,7 +83,13 @@ def _graph(
     dependences = tuple(dict.fromkeys(_dependences(workload, shared, own, values)))
     numbers = sorted({bound.stage for bound in own})
     stages = tuple(tuple(b.task for b in own if b.stage == n) for n in numbers) if numbers != [0] else ()
-    return TileGraph(OperationGraph(tuple(map(Resource, engines)), operations, dependences), tiles, stages)
+    held = tuple(_context(name, count, own) for name, count in contexts.items() if name in engines)
+    return TileGraph(OperationGraph(tuple(map(Resource, engines)), operations, dependences, held), tiles, stages)
+
+
+def _context(engine: str, count: int, own: list[Bound]) -> Context:
+    tasks = [bound.task for bound in own if bound.engine == engine]
+    return Context(engine, count, tasks[0], tuple(tasks))
 
 
 def _shared(block: Block, above: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -1,6 +1,6 @@
 """Schedule the tiles of a plan, and say what came out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from einsum_cascade.cost.planning import Plan
@@ -26,7 +26,7 @@ class Scheduled:
     pipelined
         Free of stages.
     given, found
-        In lock-step: the stages of the mapping, if it has any, and the best ones that were found.
+        In lock-step, contexts not limited: the stages of the mapping, if it has any, and the best that were found.
 
     """
 
@@ -45,7 +45,8 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
         No part of the mapping overlaps with another.
 
     """
-    graphs = tile_graphs(workload, plan.mapping.root, plan.estimate.bounds, plan.values)
+    estimate = plan.estimate
+    graphs = tile_graphs(workload, estimate.architecture, plan.mapping.root, estimate.bounds, plan.values)
     if not graphs:
         raise ScheduleError(
             f"mapping {plan.mapping.name!r} must have a block in the order 'overlap' or 'lock-step' to be scheduled, "
@@ -55,8 +56,9 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
 
 
 def _scheduled(tile: TileGraph) -> Scheduled:
-    given = lockstep_schedule(tile.graph, tile.stages) if tile.stages else None
-    found = lockstep_schedule(tile.graph) if tile.stages else None
+    free = replace(tile.graph, contexts=())
+    given = lockstep_schedule(free, tile.stages) if tile.stages else None
+    found = lockstep_schedule(free) if tile.stages else None
     return Scheduled(tile, modulo_schedule(tile.graph), given, found)
 
 

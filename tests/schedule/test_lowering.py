@@ -1,5 +1,6 @@
 """From a mapping to operations: durations, dependences, distances."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 from einsum_cascade import resolve_extents, zoo
@@ -23,7 +24,7 @@ def binding(tokens: int):
 
 def graph_of(tokens: int):
     workload, plan = binding(tokens)
-    (tile,) = tile_graphs(workload, plan.mapping.root, plan.estimate.bounds, plan.values)
+    (tile,) = tile_graphs(workload, plan.estimate.architecture, plan.mapping.root, plan.estimate.bounds, plan.values)
     return tile
 
 
@@ -52,3 +53,25 @@ def test_schedules_agree_with_the_time_of_the_whole() -> None:
     (phase,) = phases_of(plan.mapping.root, plan.estimate.bounds)
     assert found.interval * tile.tiles == staged.interval * tile.tiles == phase.cycles == 154 * 16
     assert found.cycles(tile.tiles) == phase.cycles + found.latency_cycles - found.interval
+
+
+def test_contexts_limit_the_tiles_in_flight() -> None:
+    """With one context, the next tile begins when the last product of this one is done: 137 cycles, and 1 for RM."""
+    workload, plan = binding(1024)
+    machine = plan.estimate.architecture
+    engines = tuple(replace(engine, contexts=1 if engine.rows > 1 else None) for engine in machine.engines)
+    one = replace(machine, engines=engines)
+    (tile,) = tile_graphs(workload, one, plan.mapping.root, plan.estimate.bounds, plan.values)
+    found = modulo_schedule(tile.graph)
+    assert check_schedule(tile.graph, found) == ()
+    # the tile's 137 cycles on the 2D array and the one in which RM is made; the 1D array's 154 are more
+    assert found.interval == 154
+    merged = replace(tile.graph, operations=tuple(_without_products(o) for o in tile.graph.operations))
+    assert modulo_schedule(merged).interval == 138
+    free = replace(merged, contexts=())
+    assert modulo_schedule(free).interval == 137
+
+
+def _without_products(operation):
+    """Make the 1D array idle for the most part, so that the 2D array and its contexts decide."""
+    return replace(operation, duration=1) if operation.name in ("SPNV", "RNV", "AV", "SPD", "RD") else operation
