@@ -172,9 +172,11 @@ class _Measure:
             if isinstance(step, Loop):
                 pes *= self.trips(step, sizes) if step.axis else 1
                 sizes = self.inside(step, sizes)
-            elif step.level == level and not step.share:
+            elif step.level == level:
                 inside = replace(node, steps=node.steps[at + 1 :])
-                amounts = ((name, self._amount(step, name, inside, sizes, pes)) for name in step.tensors)
+                amounts = [(name, self._amount(step, name, inside, sizes, pes)) for name in step.tensors]
+                if step.share:
+                    amounts = [self._shared(step, amounts)]
                 own += (Held(name, (*position, at), amount) for name, amount in amounts)
         first = len(node.steps)
         parts = [self._peak(part, (*position, first + at), sizes, level, pes) for at, part in enumerate(node.body)]
@@ -194,6 +196,11 @@ class _Measure:
         shares = shares or [Piece(self.workload, self.extents, sizes)]
         elements = max(held_elements(share, tensor, tasks) for share in shares)
         return elements * keep.copies * -(-self.bits[tensor] // engine.registers.word_bits)
+
+    def _shared(self, step: Keep, amounts: list[tuple[str, int]]) -> tuple[str, int]:
+        """Return what the share of the largest tensor takes: each of them replaces the one that it is made from."""
+        name, amount = max(amounts, key=lambda pair: pair[1])
+        return name, int(amount * self.values.get(step.share, 1))
 
     def _users(self, inside: Block, tensor: str, engine: Engine) -> Iterator[tuple[tuple[Step, ...], Compute]]:
         """Yield the Einsums that use a tensor on an engine, with the steps between."""

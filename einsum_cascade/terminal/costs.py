@@ -26,12 +26,9 @@ def comparison_table(ours: Figures, baseline: Figures) -> RenderableType:
     """Return two plans side by side, each ratio, and what bounds either."""
     names = [f"{figures.mapping}\non {figures.architecture}" for figures in (ours, baseline)]
     table = new_table("side by side", "", *names, "ratio", right=(*names, "ratio"))
-    first, second = _rows(ours), _rows(baseline)
-    shown = {"latency (s)": "speedup", "energy (pJ)": "energy", "DRAM (B)": "traffic"}
-    better = ratios(ours, baseline)
+    first, second, better = _rows(ours), _rows(baseline), _ratios(ours, baseline)
     for name in dict.fromkeys((*first, *second)):
-        ratio = f"{better[shown[name]]:.4g} x less" if name in shown else ""
-        table.add_row(name, first.get(name, ""), second.get(name, ""), ratio)
+        table.add_row(name, first.get(name, ""), second.get(name, ""), better.get(name, ""))
     return Group(table, *_notes(ours), *_notes(baseline))
 
 
@@ -52,6 +49,19 @@ def _rows(figures: Figures) -> dict[str, str]:
     rows |= {f"{name} use": f"{100 * share:.2f} %" for name, share in figures.utilisation.items()}
     rows |= {f"{name} need (B)": f"{amount:,}" for name, amount in figures.needs_bytes.items()}
     return rows
+
+
+def _ratios(ours: Figures, baseline: Figures) -> dict[str, str]:
+    better = ratios(ours, baseline)
+    names = {"latency (s)": "speedup", "energy (pJ)": "energy", "DRAM (B)": "traffic"}
+    found = {name: f"{better[key]:.4g} x less" for name, key in names.items()}
+    for name, share in ours.utilisation.items():
+        if other := baseline.utilisation.get(name):
+            found[f"{name} use"] = f"{share / other:.4g} x"
+    for name, amount in ours.needs_bytes.items():
+        if amount and (other := baseline.needs_bytes.get(name)):
+            found[f"{name} need (B)"] = f"{other / amount:.4g} x less"
+    return found
 
 
 def _notes(figures: Figures) -> list[RenderableType]:
