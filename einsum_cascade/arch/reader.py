@@ -21,7 +21,7 @@ from einsum_cascade.arch.schema import (
 from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.errors import Diagnostic
 
-__all__ = ["did_you_mean", "owner", "read_spec"]
+__all__ = ["did_you_mean", "owner", "read_spec", "shown"]
 
 _KINDS = {"memories": "memory", "engines": "engine", "components": "component", "operations": "operation"}
 _SPECS = {"memories": MemorySpec, "engines": EngineSpec, "components": ComponentSpec, "operations": OperationSpec}
@@ -124,7 +124,7 @@ def _diagnostic(tree: Tree, detail: ErrorDetails) -> Diagnostic:
         case _:
             expected = "a mapping of keys to values"
     subject = owner(path) if len(path) > 1 and path[-2] in _KINDS else f"{name}{of}"
-    return Diagnostic(f"{subject} must be {expected}, not {_shown(detail['input'])}", tree.span(path))
+    return Diagnostic(f"{subject} must be {expected}, not {shown(detail['input'])}", tree.span(path))
 
 
 def _example(key: str) -> str:
@@ -133,7 +133,8 @@ def _example(key: str) -> str:
     return f", such as '{key}: {examples[key]}'" if key in examples else ""
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return how a message names a value of a file."""
     match value:
         case dict():
             return "a mapping"

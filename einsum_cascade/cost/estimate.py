@@ -15,7 +15,7 @@ from einsum_cascade.mapping.ir import Block, Compute, leaves
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.sites import Sites, sites_of
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.schedule.phases import Phase, phases_of
+from einsum_cascade.schedule.phases import Phase, parts_of, phases_of
 
 __all__ = ["CostEstimate", "EnergyItem", "PhaseCost", "estimate"]
 
@@ -176,7 +176,7 @@ def estimate(
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
     parts = tuple(
         _phase_cost(architecture, counter.count(_within(sites, part)), phase, word_bits, repeats)
-        for part, phase in zip(_parts(mapping.root), phases_of(mapping.root, bounds), strict=True)
+        for part, phase in zip(parts_of(mapping.root), phases_of(mapping.root, bounds), strict=True)
     )
     return CostEstimate(
         architecture,
@@ -188,10 +188,6 @@ def estimate(
         parts,
         {memory.name: repeats * _bytes(memory, accesses, word_bits) for memory in architecture.memories},
     )
-
-
-def _parts(root: Block) -> tuple[Block | Compute, ...]:
-    return root.body if root.order == "sequence" else (root,)
 
 
 def _within(sites: Sites, part: Block | Compute) -> Sites:

@@ -75,13 +75,14 @@ def plan_mapping(
     """
     if empty := [name for name, extent in extents.items() if extent < 1]:
         raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
-    plans: list[Plan] = []
+    candidates: list[tuple[CostEstimate, Values]] = []
     for mapping in mappings:
         check_mapping(workload, architecture, mapping, extents)
         for values in _valued(workload, architecture, mapping, dict(extents)):
-            cost = estimate(workload, architecture, mapping, values, repeats)
-            plans.append(Plan(mapping, values, cost, infeasibilities(workload, architecture, mapping, values)))
-    return min(plans, key=lambda plan: float(plan.estimate.latency_s))
+            candidates.append((estimate(workload, architecture, mapping, values, repeats), values))
+    cost, values = min(candidates, key=lambda candidate: float(candidate[0].latency_s))
+    unmet = infeasibilities(workload, architecture, cost.mapping, values)
+    return Plan(cost.mapping, values, cost, unmet)
 
 
 def _valued(workload: Workload, architecture: Architecture, mapping: Tree, values: Values) -> Iterator[Values]:

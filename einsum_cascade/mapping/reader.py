@@ -6,7 +6,7 @@ Whether the names are those of a cascade and an architecture is the matter of `l
 from collections.abc import Callable, Iterable
 from typing import Any, cast, get_args
 
-from einsum_cascade.arch.reader import did_you_mean
+from einsum_cascade.arch.reader import did_you_mean, shown
 from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.cascade.extent import ZERO
 from einsum_cascade.errors import Diagnostic, SourceError, Span
@@ -63,7 +63,7 @@ class _Reader:
         if isinstance(value, str):
             return self.sentence(value, path, parse_compute)
         if not isinstance(value, dict):
-            return self.report(f"a part of a body must be 'EINSUM on ENGINE' or a block, not {_shown(value)}", path)
+            return self.report(f"a part of a body must be 'EINSUM on ENGINE' or a block, not {shown(value)}", path)
         own = cast("dict[str, Any]", value)
         self.known_keys(own, path, _BLOCK_KEYS, "a block")
         return self.node(own, path)
@@ -86,7 +86,7 @@ class _Reader:
         order = own.get("order", "sequence")
         if order not in _ORDERS:
             hint = did_you_mean(str(order), _ORDERS)
-            self.report(f"'order' must be {', '.join(map(repr, _ORDERS))}, not {_shown(order)}{hint}", (*path, "order"))
+            self.report(f"'order' must be {', '.join(map(repr, _ORDERS))}, not {shown(order)}{hint}", (*path, "order"))
         return Block(steps, body, order)
 
     def compute(self, own: dict[str, Any], path: Path) -> Compute:
@@ -102,7 +102,7 @@ class _Reader:
 
     def sentence[T](self, value: Any, path: Path, parse: Callable[[str, Span], T]) -> T:
         if not isinstance(value, str):
-            return self.report(f"{_place(path)} must be a text, not {_shown(value)}", path)
+            return self.report(f"{_place(path)} must be a text, not {shown(value)}", path)
         try:
             return parse(value.strip(), _inner(self.tree.span(path)))
         except SourceError as error:
@@ -111,13 +111,13 @@ class _Reader:
 
     def each[T](self, value: Any, path: Path, read: Callable[[Any, Path], T], example: str) -> tuple[T, ...]:
         if not isinstance(value, list):
-            return self.report(f"{_place(path)} must be a list, where {example}, not {_shown(value)}", path)
+            return self.report(f"{_place(path)} must be a list, where {example}, not {shown(value)}", path)
         return tuple(read(item, (*path, at)) for at, item in enumerate(cast("list[Any]", value)))
 
     def table[T](self, own: dict[str, Any], key: str, read: Callable[[Any, Path], T]) -> tuple[tuple[str, T], ...]:
         value = own.get(key, {})
         if not isinstance(value, dict):
-            return self.report(f"{key!r} must be a mapping of names to values, not {_shown(value)}", (key,))
+            return self.report(f"{key!r} must be a mapping of names to values, not {shown(value)}", (key,))
         return tuple((name, read(item, (key, name))) for name, item in cast("dict[str, Any]", value).items())
 
     def rule(self, value: Any, path: Path) -> Rule:
@@ -125,21 +125,19 @@ class _Reader:
 
     def text(self, value: Any, path: Path) -> str:
         return (
-            value
-            if isinstance(value, str)
-            else self.report(f"{_place(path)} must be a text, not {_shown(value)}", path)
+            value if isinstance(value, str) else self.report(f"{_place(path)} must be a text, not {shown(value)}", path)
         )
 
     def number(self, value: Any, path: Path) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        return self.report(f"{_place(path)} must be a whole number, not {_shown(value)}", path)
+        return self.report(f"{_place(path)} must be a whole number, not {shown(value)}", path)
 
     def bits(self, value: Any, path: Path) -> int:
         try:
             return int(BITS.parse(value if isinstance(value, str) else ""))
         except ValueError:
-            return self.report(f"the word of {path[-1]!r} must be {BITS.expectation}, not {_shown(value)}", path)
+            return self.report(f"the word of {path[-1]!r} must be {BITS.expectation}, not {shown(value)}", path)
 
     def known_keys(self, own: Iterable[str], path: Path, known: Iterable[str], subject: str) -> None:
         for key in own:
@@ -163,17 +161,3 @@ def _inner(span: Span) -> Span:
 def _place(path: Path) -> str:
     last = path[-1]
     return repr(last) if isinstance(last, str) else f"item {last + 1} of {_place(path[:-1])}"
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case _:
-            return repr(value)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from einsum_cascade.reproduction.machine import Machine, Number, Row, Work, columns_of, tiles_of
-from einsum_cascade.reproduction.published import PES, WRAPS, fitted
+from einsum_cascade.reproduction.machine import Machine, Number, Row, Work, columns_of, lost_share, tiles_of
+from einsum_cascade.reproduction.published import PES, fitted
 from einsum_cascade.reproduction.workloads import Workload
 
 __all__ = ["Dataflow", "dataflow_of", "flat", "unfused"]
@@ -60,14 +60,14 @@ def _candidates(machine: Machine, workload: Workload) -> Iterator[Dataflow]:
     for rows in sizes:
         yield Dataflow(rows, True, _share(machine, workload, rows))
     for rows in sizes:
-        if 4 * workload.head * rows <= 2 * machine.capacity_words:
+        if 4 * workload.head * rows <= machine.capacity_bytes:
             yield Dataflow(rows, False, Fraction(0))
 
 
 def _share(machine: Machine, workload: Workload, rows: int) -> Fraction:
     """Return the share of the scores of some queries that fits beside a tile of Q, K, V and AV each."""
     footprint_bytes = rows * workload.tokens * 2 + 4 * (4 * PES) * workload.head
-    return min(Fraction(1), Fraction(2 * machine.capacity_words, footprint_bytes))
+    return min(Fraction(1), Fraction(machine.capacity_bytes, footprint_bytes))
 
 
 def flat(machine: Machine, workload: Workload) -> Row:
@@ -76,7 +76,7 @@ def flat(machine: Machine, workload: Workload) -> Row:
     name = "flat" if flow.is_on_chip else "flat-off-chip"
     e = f = workload.head
     tiles, columns = tiles_of(workload), columns_of(workload)
-    lost = PES * _lost(machine, name, workload)
+    lost = PES * lost_share(machine, name, "scores", workload)
     on_chip = (4 * PES, 3 * PES, 0, 0)
     off_chip = (3 * PES + e + f, 2 * PES + f, -f, e)
     read, written, column_read, column_written = on_chip if flow.is_on_chip else off_chip
@@ -99,7 +99,7 @@ def unfused(machine: Machine, workload: Workload) -> Row:
     m, tiles, columns = workload.tokens, tiles_of(workload), columns_of(workload)
     blocks = _blocks(machine, workload)
     product = workload.heads * (m * m + e * m + e * m * blocks)
-    lost = PES * _lost(machine, "unfused", workload)
+    lost = PES * lost_share(machine, "unfused", "scores", workload)
     work = Work(
         phases=((tiles * e, product), (tiles * 4 * PES, workload.heads * 2 * m * m), (tiles * PES, product)),
         busy_2d=tiles * (e + f),
@@ -137,11 +137,3 @@ def _actions(workload: Workload) -> Counter[str]:
 
 def _vector_pj(name: str, workload: Workload) -> float:
     return fitted[name].vector_slot_pj * tiles_of(workload) * 4 * PES + fitted[name].column_pj * columns_of(workload)
-
-
-def _lost(machine: Machine, name: str, workload: Workload) -> Fraction:
-    """Return the share of first reads of the scores that the overflow fails to elide."""
-    if not machine.has("overflow"):
-        return Fraction(0)
-    unique = tiles_of(workload) * PES * PES
-    return 1 - Fraction(unique % WRAPS[name, "scores"], unique)

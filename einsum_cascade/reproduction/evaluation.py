@@ -72,10 +72,7 @@ class Evaluation:
         """Return FuseMax's row and the baseline's for every model and length."""
         rows = {(row.configuration, row.model, row.seq): row for row in self.attention}
         keys = [(row.model, row.seq) for row in self.attention if row.configuration == "binding"]
-        return [
-            tuple(_Figures.of(rows[name, *key], 16 if name == "binding" else 32) for name in ("binding", baseline))
-            for key in keys
-        ]  # type: ignore[misc]
+        return [(_Figures.of(rows["binding", *key], 16), _Figures.of(rows[baseline, *key], 32)) for key in keys]
 
     def _with_linear(self, new: "_Figures", old: "_Figures") -> "tuple[_Figures, _Figures]":
         rows = {(row.capacity_mib, row.model, row.seq): row for row in self.linear}

@@ -6,8 +6,8 @@ Per tile of 256 keys and 256 queries; per column of tiles, which is 256 queries 
 from collections import Counter
 from fractions import Fraction
 
-from einsum_cascade.reproduction.machine import Machine, Row, Work, columns_of, tiles_of
-from einsum_cascade.reproduction.published import PES, WRAPS, fitted
+from einsum_cascade.reproduction.machine import Machine, Row, Work, columns_of, lost_share, tiles_of
+from einsum_cascade.reproduction.published import PES, fitted
 from einsum_cascade.reproduction.workloads import Workload
 
 __all__ = ["architecture", "binding", "cascade", "largest_divisor"]
@@ -36,12 +36,13 @@ def cascade(machine: Machine, workload: Workload) -> Row:
     per_point = 1 + exponential + 1
     vector = PES * per_point + 1 + exponential + 1 + f + 1 + f + f * average
     tiles, columns = tiles_of(workload), columns_of(workload)
-    capacity = 16 * _MEBIBYTES if machine.has("small-plan") else 2 * machine.capacity_words
+    capacity = 16 * _MEBIBYTES if machine.has("small-plan") else machine.capacity_bytes
     state = machine.state_words
     kept = _columns_kept(workload, capacity, e + state * (f + 2) + 2 * PES)
     fills = Fraction(tiles * (e + f), kept)
     lost = (
-        _lost(machine, "cascade", "scores", workload) * 2 * PES + _lost(machine, "cascade", "numerator", workload) * f
+        lost_share(machine, "cascade", "scores", workload) * 2 * PES
+        + lost_share(machine, "cascade", "numerator", workload) * f
     )
     work = Work(
         phases=((tiles * max(e + f, vector), _words(workload, kept)),),
@@ -66,9 +67,9 @@ def _fusemax(machine: Machine, workload: Workload, interval: int | Fraction) -> 
     e, f, average = workload.head, workload.head, _average_column(workload)
     tiles, columns = tiles_of(workload), columns_of(workload)
     state = machine.state_words
-    kept = _columns_kept(workload, 2 * machine.capacity_words, e + state * (f + 2))
+    kept = _columns_kept(workload, machine.capacity_bytes, e + state * (f + 2))
     fills = Fraction(tiles * (e + f), kept)
-    lost = f * _lost(machine, "fusemax", "numerator", workload)
+    lost = f * lost_share(machine, "fusemax", "numerator", workload)
     array, vector = e + f + 9, 2 * f + 10 + f * average
     return Work(
         phases=((tiles * interval, _words(workload, kept)),),
@@ -120,12 +121,3 @@ def _actions(workload: Workload, exponential: str | None) -> Counter[str]:
 
 def _vector_pj(name: str, slots: int, columns: int, f: int) -> float:
     return fitted[name].vector_slot_pj * slots + fitted[name].column_pj * columns * f / 64
-
-
-def _lost(machine: Machine, name: str, tensor: str, workload: Workload) -> Fraction:
-    """Return the share of first reads that the overflow fails to elide."""
-    if not machine.has("overflow"):
-        return Fraction(0)
-    per_tile = PES * PES if tensor == "scores" else PES * workload.head
-    unique = tiles_of(workload) * per_tile
-    return 1 - Fraction(unique % WRAPS[name, tensor], unique)

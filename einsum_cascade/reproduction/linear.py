@@ -40,7 +40,7 @@ def linear(machine: Machine, workload: Workload) -> LinearRow:
     word_bytes = machine.architecture.word_bytes
     traffic = float(sum(words for _, words in total.phases) * word_bytes)
     seconds = machine.seconds(total.phases)
-    capacity = 2 * machine.capacity_words // (1 << 20)
+    capacity = machine.capacity_bytes // (1 << 20)
     return LinearRow(capacity, workload.model.name, workload.seq, traffic, seconds, machine.energy_pj(total))
 
 

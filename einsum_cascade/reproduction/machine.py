@@ -7,10 +7,10 @@ from functools import cache
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, RegisterFile
 from einsum_cascade.arch.presets import load_architecture
-from einsum_cascade.reproduction.published import BANKED, PES, QUIRKS
+from einsum_cascade.reproduction.published import BANKED, PES, QUIRKS, WRAPS
 from einsum_cascade.reproduction.workloads import Workload
 
-__all__ = ["Machine", "Row", "Work", "columns_of", "machine_of", "tiles_of"]
+__all__ = ["Machine", "Row", "Work", "columns_of", "lost_share", "machine_of", "tiles_of"]
 
 type Number = int | Fraction
 
@@ -91,10 +91,15 @@ class Machine:
         return self.architecture.memories[-1]
 
     @property
+    def capacity_bytes(self) -> int:
+        """Bytes that the buffer holds."""
+        assert self.buffer.capacity_bytes is not None
+        return self.buffer.capacity_bytes
+
+    @property
     def capacity_words(self) -> int:
         """Words that the buffer holds."""
-        assert self.buffer.capacity_bytes is not None
-        return int(self.buffer.capacity_bytes / self.architecture.word_bytes)
+        return int(self.capacity_bytes / self.architecture.word_bytes)
 
     def has(self, option: str) -> bool:
         """Tell whether a quirk or a refinement is on."""
@@ -158,6 +163,14 @@ def tiles_of(workload: Workload) -> int:
 def columns_of(workload: Workload) -> int:
     """Return how often all heads take 256 queries."""
     return workload.heads * (workload.tokens // PES)
+
+
+def lost_share(machine: Machine, name: str, tensor: str, workload: Workload) -> Fraction:
+    """Return the share of first reads of the scores, or of the numerator, that the overflow fails to elide."""
+    if not machine.has("overflow"):
+        return Fraction(0)
+    unique = tiles_of(workload) * PES * (PES if tensor == "scores" else workload.head)
+    return 1 - Fraction(unique % WRAPS[name, tensor], unique)
 
 
 @cache

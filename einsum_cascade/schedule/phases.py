@@ -16,7 +16,7 @@ from einsum_cascade.mapping.binding import Bound
 from einsum_cascade.mapping.footprint import Count
 from einsum_cascade.mapping.ir import Block, Compute, leaves
 
-__all__ = ["Phase", "phases_of"]
+__all__ = ["Phase", "parts_of", "phases_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,12 @@ class Phase:
 def phases_of(root: Block, bounds: Iterable[Bound]) -> tuple[Phase, ...]:
     """Return the phases of a mapping: the parts of its root if they follow one another, otherwise one."""
     by_task = {bound.task: bound for bound in bounds}
-    parts: tuple[Block | Compute, ...] = root.body if root.order == "sequence" else (root,)
-    return tuple(_phase(part, by_task) for part in parts)
+    return tuple(_phase(part, by_task) for part in parts_of(root))
+
+
+def parts_of(root: Block) -> tuple[Block | Compute, ...]:
+    """Return the parts of a mapping that no other part overlaps with."""
+    return root.body if root.order == "sequence" else (root,)
 
 
 def _phase(node: Block | Compute, bounds: Mapping[str, Bound]) -> Phase:

@@ -55,7 +55,7 @@ def rmsnorm(c: CascadeBuilder, D: RankHandle, N: RankHandle) -> TensorHandle:
 
 
 @cascade
-def layernorm_matmul(c: CascadeBuilder, D: RankHandle, N: RankHandle, O: RankHandle) -> TensorHandle:  # noqa: E741
+def layernorm_matmul(c: CascadeBuilder, D: RankHandle, N: RankHandle, O: RankHandle) -> TensorHandle:  # noqa: E741 - the output rank of the equations
     """Layer normalisation over D and the projection that reads it, three passes (Ba et al., arXiv 1607.06450).
 
     The projection shares the third pass over D with the normalisation. 1e-5 is added under the root.
