@@ -1,0 +1,111 @@
+"""Microinstructions: what a PE and a lane of the vector row do in a cycle, and how a kernel row says so."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["INDEX_BITS", "NOTHING", "STAGE_BITS", "Field", "MatrixOp", "Row", "VectorOp", "decode", "encode"]
+
+
+class MatrixOp(IntEnum):
+    """What the PEs of the array do; `index` is the field of the row."""
+
+    NONE = 0
+    PRODUCT = 1
+    """score = (0 if index is 0, else score) + key[index] * query[index]; at index 0, the mask bit is set too."""
+    MAXIMUM = 2
+    """down = max(up, score), or up where masked."""
+    EXPONENTIAL = 3
+    """Slot `index` of score = exp(score - up); the last one rounds to the score format, and gives 0 where masked."""
+    SUM = 4
+    """down = up + score."""
+    COMBINE = 5
+    """down = up + value[index] * score, or up where masked."""
+    OUT = 6
+    """down = score in row `index`, or 0 where masked; up in all other rows."""
+
+
+class VectorOp(IntEnum):
+    """What the lanes of the vector row do; what arrives is the `down` of the last row."""
+
+    NONE = 0
+    MAXIMUM = 1
+    """old = maximum, or the lowest number on the first tile; new = maximum = max(old, arriving)."""
+    CORRECTION = 2
+    """Slot `index` of correction = exp(old - new)."""
+    DENOMINATOR = 3
+    """sum = arriving on the first tile, else sum * correction + arriving; captured on the last tile."""
+    NUMERATOR = 4
+    """accumulator[index] = arriving on the first tile, else accumulator[index] * correction + arriving."""
+    ADD = 5
+    """accumulator[index] = arriving on the first tile, else accumulator[index] + arriving: no correction."""
+    ADD_DENOMINATOR = 6
+    """sum = arriving on the first tile, else sum + arriving; captured on the last tile."""
+
+
+STAGE_BITS, INDEX_BITS = 6, 14
+_OP_BITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One half of a row.
+
+    Parameters
+    ----------
+    op
+        A `MatrixOp` or a `VectorOp`.
+    index
+        Its index.
+    stage
+        How many tiles behind the newest one it works.
+
+    """
+
+    op: int = 0
+    index: int = 0
+    stage: int = 0
+
+
+NOTHING = Field()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the kernel table: what leaves the corner in one cycle of every interval."""
+
+    matrix: Field = NOTHING
+    vector: Field = NOTHING
+
+
+def encode(field: Field) -> int:
+    """Return a field as a word: operation in bits 3..0, stage in bits 9..4, index in bits 23..10.
+
+    Raises
+    ------
+    ValueError
+        The stage or the index has more bits than the word has for it.
+
+    Examples
+    --------
+    >>> hex(encode(Field(MatrixOp.COMBINE, index=3, stage=1)))
+    '0xc15'
+
+    """
+    for what, value, bits in (("stage", field.stage, STAGE_BITS), ("index", field.index, INDEX_BITS)):
+        if not 0 <= value < 1 << bits:
+            raise ValueError(f"the {what} of a microinstruction must be from 0 to {(1 << bits) - 1}, not {value}")
+    return int(field.op) | field.stage << _OP_BITS | field.index << (_OP_BITS + STAGE_BITS)
+
+
+def decode(word: int) -> Field:
+    """Return the field of a word.
+
+    Examples
+    --------
+    >>> decode(0xC15)
+    Field(op=5, index=3, stage=1)
+
+    """
+    op = word & ((1 << _OP_BITS) - 1)
+    stage = word >> _OP_BITS & ((1 << STAGE_BITS) - 1)
+    return Field(op, word >> (_OP_BITS + STAGE_BITS), stage)

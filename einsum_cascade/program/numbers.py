@@ -1,0 +1,140 @@
+"""The number formats of an array, and the slots of its exponential.
+
+What each unit does with these values is written down in docs/decisions/0006-the-array-and-its-program.md. The
+polynomials are ours: least squares on [-1/2, 1/2], the constant term 1, so that the exponential of 0 is exactly 1.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from einsum_cascade.cascade.formats import Format, parse_format
+
+__all__ = ["BFLOAT16", "LOG2E_BITS", "SINGLE", "Multiplier", "Numbers", "Step", "exponential_steps"]
+
+SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
+"""What sums, running state and contexts are held in; and operands, if nothing else is said."""
+
+type Multiplier = Literal["narrow", "mixed", "wide"]
+"""Significands of a multiplier: operand x operand, operand x 24 bits, 24 x 24 bits."""
+
+LOG2E_BITS = 0x3FB8AA3B
+"""log2(e) in fp32."""
+
+_POLYNOMIALS = {
+    "wide": (0x3A91D302, 0x3C1E5F54, 0x3D63A191, 0x3E75FD27, 0x3F3171CF, 0x3F800000),
+    "mixed": (0x3C204882, 0x3D654804, 0x3E75F8DA, 0x3F316FE5, 0x3F800000),
+    "narrow": (0x3D2ACC4F, 0x3E77D6D9, 0x3F321DC6, 0x3F800000),
+}
+"""Coefficients of 2^f by multiplier, fp32 bits, highest degree first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One slot of an exponential.
+
+    Parameters
+    ----------
+    kind
+        `subtract`: x = value - maximum, clamped. `scale`: a part of x log2(e) is added to the sum of such parts; the
+        last one splits it. `horner`: one multiply-add of the polynomial; the last one adds the exponent.
+    value_part, constant_part
+        Of a scale: which part of x, and of log2(e), the multiplier sees: `whole`, or the `high` or `low` piece of as
+        many significand bits as it has.
+    coefficient_bits
+        Of a Horner step: the coefficient that is added, fp32 bits.
+    leading_bits
+        Of the first Horner step: the coefficient that is multiplied, fp32 bits; 0 on later ones.
+    is_last
+        Whether it is the last one of its kind.
+
+    """
+
+    kind: Literal["subtract", "scale", "horner"]
+    value_part: Literal["whole", "high", "low"] = "whole"
+    constant_part: Literal["whole", "high", "low"] = "whole"
+    coefficient_bits: int = 0
+    leading_bits: int = 0
+    is_last: bool = False
+
+
+def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
+    """Return the slots of an exponential on a multiplier, seven for each.
+
+    Examples
+    --------
+    >>> [step.kind for step in exponential_steps("mixed")]
+    ['subtract', 'scale', 'scale', 'horner', 'horner', 'horner', 'horner']
+
+    """
+    match multiplier:
+        case "wide":
+            scales = [Step("scale", is_last=True)]
+        case "mixed":
+            scales = [Step("scale", "whole", "low"), Step("scale", "whole", "high", is_last=True)]
+        case "narrow":
+            scales = [
+                Step("scale", "low", "high"),
+                Step("scale", "high", "low"),
+                Step("scale", "high", "high", is_last=True),
+            ]
+    leading, *others = _POLYNOMIALS[multiplier]
+    horner = [
+        Step("horner", coefficient_bits=bits, leading_bits=leading if at == 0 else 0, is_last=at == len(others) - 1)
+        for at, bits in enumerate(others)
+    ]
+    return (Step("subtract", is_last=True), *scales, *horner)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The number formats of an array.
+
+    Parameters
+    ----------
+    operand
+        Of queries, keys and values: bf16, fp16, fp8 (e4m3, e5m2) or fp32.
+    score
+        Of the exponentials that are multiplied by values; what the column sums add up is rounded to it.
+    multiplier
+        Of every PE. The vector row always multiplies 24 x 24 bits.
+
+    Raises
+    ------
+    ValueError
+        A format does not fit the multiplier, or a single-precision number.
+
+    """
+
+    operand: Format = BFLOAT16
+    score: Format = BFLOAT16
+    multiplier: Multiplier = "narrow"
+
+    def __post_init__(self) -> None:
+        """Check that the multiplier takes what it is given."""
+        for what, form in (("operand", self.operand), ("score", self.score)):
+            if form.exponent_bits > 8 or form.mantissa_bits > 23:
+                raise ValueError(
+                    f"the {what} format must fit into fp32, not {form.name}; choose bf16, fp16, fp8 or fp32"
+                )
+        if self.operand.mantissa_bits > 22 and self.multiplier != "wide":
+            raise ValueError(f"operands of {self.operand.name} need the wide multiplier, not {self.multiplier!r}")
+        if self.score.mantissa_bits + 1 > self.score_bits:
+            raise ValueError(
+                f"scores of {self.score.name} must have at most {self.score_bits} significand bits on the "
+                f"{self.multiplier} multiplier; choose a narrower format or a wider multiplier"
+            )
+
+    @property
+    def operand_bits(self) -> int:
+        """Significand bits of the multiplier's side for keys and values; at least 8, which the exponential needs."""
+        return 24 if self.multiplier == "wide" else max(8, self.operand.mantissa_bits + 1)
+
+    @property
+    def score_bits(self) -> int:
+        """Significand bits of the multiplier's side for queries and scores."""
+        return self.operand_bits if self.multiplier == "narrow" else 24
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The slots of an exponential in a PE."""
+        return exponential_steps(self.multiplier)

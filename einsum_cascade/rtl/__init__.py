@@ -1,0 +1,1 @@
+"""The array in Amaranth: components, and the generator of its Verilog."""
