@@ -5,8 +5,11 @@ scheduling, MICRO 1994. We differ in trying the starts that no placed piece forb
 """
 
 import heapq
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from typing import Any
 
 from einsum_cascade.schedule.problem import Problem
 from einsum_cascade.schedule.table import ReservationTable
@@ -33,10 +36,29 @@ def place(problem: Problem, interval: int) -> list[int] | None:
     starts = _Placer(problem, interval, by_height).run()
     if starts is None and any(edge.context for edge in problem.edges):
         slacks = _slacks(problem, interval)
-        order = sorted(range(len(heights)), key=lambda piece: (slacks[piece], by_height[piece]))
-        ranks = {piece: rank for rank, piece in enumerate(order)}
-        starts = _Placer(problem, interval, [ranks[piece] for piece in range(len(heights))]).run()
+        for keys in ([(slacks[at], by_height[at]) for at in range(len(heights))], _busiest_first(problem, interval)):
+            starts = starts or _Placer(problem, interval, _ranks(keys)).run()
     return starts
+
+
+def _ranks(keys: Sequence[Any]) -> list[int]:
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return [rank for _, rank in sorted(zip(order, range(len(order)), strict=True))]
+
+
+def _busiest_first(problem: Problem, interval: int) -> list[tuple[bool, int]]:
+    """Rank what is on the resource with the most to do first, each in the order in which it could start."""
+    turned = replace(problem, edges=tuple(replace(e, source=e.target, target=e.source) for e in problem.edges))
+    earliest = _longest_ways(turned, interval, [0] * len(problem.pieces))
+    load: Counter[int] = Counter()
+    for piece in problem.pieces:
+        for use in piece.uses:
+            load[use.resource] += use.duration * use.amount
+    busiest = max(load, key=lambda resource: Fraction(load[resource], problem.capacities[resource]), default=None)
+    return [
+        (all(use.resource != busiest for use in piece.uses), start)
+        for piece, start in zip(problem.pieces, earliest, strict=True)
+    ]
 
 
 def _longest_ways(problem: Problem, interval: int, ways: list[int]) -> list[int]:
