@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["INDEX_BITS", "NOTHING", "STAGE_BITS", "Field", "MatrixOp", "Row", "VectorOp", "decode", "encode"]
+__all__ = [
+    "INDEX_BITS",
+    "NOTHING",
+    "RETURN_CYCLES",
+    "STAGE_BITS",
+    "Field",
+    "MatrixOp",
+    "Row",
+    "VectorOp",
+    "decode",
+    "encode",
+]
 
 
 class MatrixOp(IntEnum):
@@ -41,6 +52,9 @@ class VectorOp(IntEnum):
     ADD_DENOMINATOR = 6
     """sum = arriving on the first tile, else sum + arriving; captured on the last tile."""
 
+
+RETURN_CYCLES = 2
+"""From a lane taking a maximum to the top of its column feeding it down."""
 
 STAGE_BITS, INDEX_BITS = 6, 14
 _OP_BITS = 4

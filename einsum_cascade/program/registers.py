@@ -87,6 +87,8 @@ REGISTERS: tuple[Register, ...] = (
     Register("slots", "write", "Tiles of keys and values that the buffer holds."),
     Register("product_steps", "write", "E: operands of a key and of a query."),
     Register("output_steps", "write", "F: operands of a value; words of a column that leave per query tile."),
+    Register("key_beats", "write", "Beats of a key, and of a query, in memory and in a bank."),
+    Register("value_beats", "write", "Beats of a value; 0 if there are none."),
     Register("keys", "write", "M: keys of a head."),
     Register("key_tiles", "write", "ceil(M / rows)."),
     Register("queries", "write", "P: queries of a head."),

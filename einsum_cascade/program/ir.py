@@ -1,0 +1,252 @@
+"""The program of an array: a kernel table, loops, masks, and where tensors lie in memory.
+
+Nothing else tells the cycle model or the sequencer what to do. Loops are loops, so a program does not grow with them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from einsum_cascade.program.instruction import Row
+from einsum_cascade.program.registers import Flag
+from einsum_cascade.program.shape import ArrayShape
+
+__all__ = ["Layout", "Program", "Tile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a tensor lies in memory.
+
+    Parameters
+    ----------
+    address
+        Of its first byte.
+    stride_bytes
+        From one row to the next.
+    head_stride_bytes
+        From one head to the next.
+
+    """
+
+    address: int
+    stride_bytes: int
+    head_stride_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile of keys for a tile of queries, in order of execution.
+
+    Parameters
+    ----------
+    number
+        Of the tile, from 0.
+    key_head, head
+        Head of keys, and head of queries.
+    query_tile, key_tile
+        Which.
+    query_number, result_number
+        Query tiles, and tiles of results, before this one, over all heads.
+    starts_query, ends_query
+        Whether it is the first or the last of its query tile.
+    starts_result, ends_result
+        Whether it is the first or the last of its results.
+
+    """
+
+    number: int
+    key_head: int
+    head: int
+    query_tile: int
+    key_tile: int
+    query_number: int
+    result_number: int
+    starts_query: bool
+    ends_query: bool
+    starts_result: bool
+    ends_result: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, checked by `program.checker.check_program`.
+
+    Parameters
+    ----------
+    shape
+        The array that it is for.
+    kernel
+        The rows of an interval.
+    contexts, queue
+        How many contexts and correction entries tiles take in turn.
+    product_steps, output_steps
+        E, and F.
+    keys, queries
+        M, and P, of a head.
+    key_heads, group
+        Heads of keys and values, and query heads for each.
+    query, key, value, output
+        Where they lie; `value` is None if there are none.
+    is_resident
+        Whether the keys and values of a head stay in the buffer for all its queries.
+    is_divided
+        Whether results are divided by the captured sums.
+    has_tile_results
+        Whether results leave after every key tile.
+    diagonal_high, diagonal_low
+        Keys m > p + high, and m < p + low, are masked; None where there is no such mask.
+    watchdog_cycles
+        Standstill after which a run ends.
+
+    """
+
+    shape: ArrayShape
+    kernel: tuple[Row, ...]
+    contexts: int
+    queue: int
+    product_steps: int
+    output_steps: int
+    keys: int
+    queries: int
+    query: Layout
+    key: Layout
+    output: Layout
+    value: Layout | None = None
+    key_heads: int = 1
+    group: int = 1
+    is_resident: bool = True
+    is_divided: bool = False
+    has_tile_results: bool = False
+    diagonal_high: int | None = None
+    diagonal_low: int | None = None
+    watchdog_cycles: int = 100_000
+
+    @property
+    def interval(self) -> int:
+        """Rows of the kernel, hence cycles from one tile to the next."""
+        return len(self.kernel)
+
+    @cached_property
+    def stages(self) -> int:
+        """Tiles that the kernel works on at a time."""
+        return 1 + max((field.stage for row in self.kernel for field in (row.matrix, row.vector)), default=0)
+
+    @property
+    def key_tiles(self) -> int:
+        """Tiles of the keys of a head."""
+        return -(-self.keys // self.shape.rows)
+
+    @property
+    def query_tiles(self) -> int:
+        """Tiles of the queries of a head."""
+        return -(-self.queries // self.shape.columns)
+
+    @property
+    def key_beats(self) -> int:
+        """Beats of a key, and of a query."""
+        return self.shape.beats_of(self.product_steps)
+
+    @property
+    def value_beats(self) -> int:
+        """Beats of a value; 0 if there are none."""
+        return 0 if self.value is None else self.shape.beats_of(self.output_steps)
+
+    @property
+    def slot_beats(self) -> int:
+        """Beats of a row's bank that a tile of keys and values takes."""
+        return self.key_beats + self.value_beats
+
+    @property
+    def slots(self) -> int:
+        """Tiles of keys and values that the buffer holds."""
+        return self.shape.bank_beats // self.slot_beats
+
+    @property
+    def is_skipping(self) -> bool:
+        """Whether key tiles that are masked as a whole are left out."""
+        is_masked = self.diagonal_high is not None or self.diagonal_low is not None
+        return is_masked and self.shape.rows == self.shape.columns
+
+    @property
+    def first_tile(self) -> int:
+        """Where tiles are left out: query tile t starts at key tile `t + first_tile`, or at 0."""
+        return -self.query_tiles if self.diagonal_low is None else self.diagonal_low // self.shape.rows
+
+    @property
+    def end_tile(self) -> int:
+        """Where tiles are left out: query tile t ends before key tile `t + end_tile`, or at the last."""
+        if self.diagonal_high is None:
+            return self.key_tiles
+        return (self.shape.columns - 1 + self.diagonal_high) // self.shape.rows + 1
+
+    def key_range(self, query_tile: int) -> range:
+        """Return the key tiles of a query tile; at least one, even if all of it is masked."""
+        if not self.is_skipping:
+            return range(self.key_tiles)
+        first = min(max(0, query_tile + self.first_tile), self.key_tiles - 1)
+        return range(first, max(first + 1, min(self.key_tiles, query_tile + self.end_tile)))
+
+    def tiles(self) -> Iterator[Tile]:
+        """Yield all tiles in order of execution."""
+        number = result = 0
+        for query_number, (key_head, member, query_tile) in enumerate(
+            product(range(self.key_heads), range(self.group), range(self.query_tiles))
+        ):
+            keys = self.key_range(query_tile)
+            head = key_head * self.group + member
+            for key_tile in keys:
+                starts, ends = key_tile == keys[0], key_tile == keys[-1]
+                first, last = starts or self.has_tile_results, ends or self.has_tile_results
+                yield Tile(
+                    number, key_head, head, query_tile, key_tile, query_number, result, starts, ends, first, last
+                )
+                number += 1
+                result += last
+
+    @property
+    def flags(self) -> int:
+        """The register `flags`."""
+        chosen = {
+            Flag.DIVIDE: self.is_divided,
+            Flag.RESIDENT: self.is_resident,
+            Flag.MASK_HIGH: self.diagonal_high is not None,
+            Flag.MASK_LOW: self.diagonal_low is not None,
+            Flag.SKIP: self.is_skipping,
+            Flag.NO_VALUES: self.value is None,
+            Flag.TILE_RESULTS: self.has_tile_results,
+        }
+        return sum(flag for flag, is_set in chosen.items() if is_set)
+
+    @property
+    def registers(self) -> dict[str, int]:
+        """The value of every register that the host writes, by name; negative ones as they are."""
+        value = Layout(0, 0, 0) if self.value is None else self.value
+        layouts = {"query": self.query, "key": self.key, "value": value, "output": self.output}
+        return {
+            "watchdog": self.watchdog_cycles,
+            "interval": self.interval,
+            "stages": self.stages,
+            "contexts": self.contexts,
+            "queue": self.queue,
+            "slots": self.slots,
+            "product_steps": self.product_steps,
+            "output_steps": self.output_steps,
+            "key_beats": self.key_beats,
+            "value_beats": self.value_beats,
+            "keys": self.keys,
+            "key_tiles": self.key_tiles,
+            "queries": self.queries,
+            "query_tiles": self.query_tiles,
+            "key_heads": self.key_heads,
+            "group": self.group,
+            "flags": self.flags,
+            "diagonal_high": self.diagonal_high or 0,
+            "diagonal_low": self.diagonal_low or 0,
+            "first_tile": self.first_tile,
+            "end_tile": self.end_tile,
+            **{f"{name}_address": layout.address for name, layout in layouts.items()},
+            **{f"{name}_stride": layout.stride_bytes for name, layout in layouts.items()},
+            **{f"{name}_head_stride": layout.head_stride_bytes for name, layout in layouts.items()},
+        }

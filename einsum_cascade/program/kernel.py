@@ -1,0 +1,144 @@
+"""The kernel table of an array: the slots of a tile, scheduled.
+
+Every operation of a tile is a chain of slots. Times are those of the corner: an instruction reaches the vector row
+`stages * rows` cycles later, together with what the array computed for it, so a vector operation that takes what
+arrives is one with the operation that sends it. Source of the slots: FuseMax (arXiv 2406.10491), Sec. V; we differ in
+scheduling single slots, so that dependent steps of a pipelined multiply-add lose none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.program.instruction import NOTHING, RETURN_CYCLES, Field, MatrixOp, Row, VectorOp
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.ir import Schedule
+
+__all__ = ["MATRIX", "VECTOR", "Slots", "kernel_of", "rows_of", "tile_graph"]
+
+MATRIX, VECTOR = "2d", "1d"
+"""The engines, as the presets of architectures call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """An operation of a tile.
+
+    Parameters
+    ----------
+    name
+        Of the Einsums that it does.
+    matrix, vector
+        What the array and the vector row do in its slots; `NONE` where they do nothing.
+    count
+        Slots.
+    spacing
+        Cycles from a slot to the next: the stages of the multiply-add where each needs the one before.
+
+    """
+
+    name: str
+    matrix: MatrixOp
+    vector: VectorOp
+    count: int = 1
+    spacing: int = 1
+
+    @property
+    def operation(self) -> Operation:
+        """The operation for the scheduler."""
+        if self.matrix == MatrixOp.NONE:
+            return Operation(self.name, VECTOR, slots=self.count, spacing=self.spacing)
+        rides = (Use(VECTOR),) if self.vector != VectorOp.NONE else ()
+        return Operation(self.name, MATRIX, slots=self.count, spacing=self.spacing, uses=rides)
+
+
+def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple[Slots, ...]:
+    """Return the operations of a tile.
+
+    Parameters
+    ----------
+    kernel
+        `attention` or `product`.
+    shape
+        The array.
+    steps, outputs
+        E, and F.
+
+    """
+    stages = shape.stages
+    product = Slots("product", MatrixOp.PRODUCT, VectorOp.NONE, steps, stages)
+    if kernel == "product":
+        return product, Slots("out", MatrixOp.OUT, VectorOp.ADD, shape.rows)
+    exponential = len(shape.numbers.steps)
+    return (
+        product,
+        Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM),
+        Slots("exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential, stages),
+        Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
+        Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
+        Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, _CORRECTION_SLOTS, stages),
+    )
+
+
+_CORRECTION_SLOTS = 7
+
+
+def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape) -> OperationGraph:
+    """Return the graph that the scheduler takes."""
+    names = {each.name for each in slots}
+    edges = tuple(edge for edge in _dependences(shape) if {edge.producer, edge.consumer} <= names)
+    last = tuple(name for name in ("sum", "combine", "out") if name in names)
+    contexts = [Context("score", shape.contexts, "product", last)]
+    if "correction" in names:
+        contexts.append(Context("correction", shape.queue, "maximum", last))
+        contexts += [Context(f"temporaries of {name}", 1, name, (name,)) for name in ("exponential", "correction")]
+    return OperationGraph(
+        (Resource(MATRIX), Resource(VECTOR)), tuple(each.operation for each in slots), edges, tuple(contexts)
+    )
+
+
+def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
+    """Yield what waits for what: a result of the multiply-add is there `stages` cycles after its slot."""
+    back, down = shape.stages - 1, shape.stages * shape.rows
+    for producer, consumer in (
+        ("product", "maximum"),
+        ("product", "out"),
+        ("exponential", "sum"),
+        ("exponential", "combine"),
+        ("correction", "sum"),
+        ("correction", "combine"),
+    ):
+        yield Dependence(producer, consumer, back)
+    yield Dependence("maximum", "exponential", down + RETURN_CYCLES - 1)
+    yield Dependence("maximum", "correction")
+    yield Dependence("sum", "sum", back, 1)
+    yield Dependence("combine", "combine", shape.stages, 1, "stream")
+
+
+def rows_of(slots: tuple[Slots, ...], schedule: Schedule) -> tuple[Row, ...]:
+    """Return the kernel table of a schedule.
+
+    Raises
+    ------
+    IllegalMappingError
+        The interval or a start is no whole number of cycles.
+
+    """
+    interval = schedule.interval
+    if not isinstance(interval, int):
+        raise IllegalMappingError([f"the interval of a kernel must be a whole number of cycles, not {interval}"])
+    rows = [Row()] * interval
+    for each in slots:
+        for index, start in enumerate(schedule.starts(each.name)):
+            stage, at = divmod(int(start), interval)
+            matrix = Field(each.matrix, index, stage) if each.matrix != MatrixOp.NONE else None
+            vector = Field(each.vector, index, stage) if each.vector != VectorOp.NONE else None
+            rows[at] = _joined(rows[at], matrix, vector)
+    return tuple(rows)
+
+
+def _joined(row: Row, matrix: Field | None, vector: Field | None) -> Row:
+    assert matrix is None or row.matrix == NOTHING, row
+    assert vector is None or row.vector == NOTHING, row
+    return replace(row, matrix=matrix or row.matrix, vector=vector or row.vector)

@@ -1,0 +1,182 @@
+"""From what the array does for a cascade to its program: a scheduled kernel, loops, masks, and a layout of memory."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from einsum_cascade.cascade.extent import ONE
+from einsum_cascade.errors import InfeasibleMappingError
+from einsum_cascade.mapping.capacity import Infeasibility
+from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.program.checker import check_program
+from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.kernel import kernel_of, rows_of, tile_graph
+from einsum_cascade.program.masks import Band, band_of
+from einsum_cascade.program.recognition import ArrayWork
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.schedule.ir import Schedule
+from einsum_cascade.schedule.modulo import modulo_schedule
+
+__all__ = ["Extents", "Lowered", "extents_of", "lower_program"]
+
+_PAGE, _WORD_BYTES = 4096, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """The sizes of the work of an array.
+
+    Parameters
+    ----------
+    steps, outputs
+        E, and F (the rows of a tile where scores are the results).
+    keys, queries
+        M, and P.
+    key_heads, group
+        Heads of keys, and query heads for each.
+    band
+        What of the scores is kept.
+
+    """
+
+    steps: int
+    outputs: int
+    keys: int
+    queries: int
+    key_heads: int
+    group: int
+    band: Band
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A program and the schedule that its kernel is from.
+
+    Parameters
+    ----------
+    program
+        What the array executes.
+    schedule
+        Of the operations of a tile, in the time of the corner.
+
+    """
+
+    program: Program
+    schedule: Schedule
+
+
+def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -> Extents:
+    """Return the sizes of the work of an array.
+
+    Parameters
+    ----------
+    work
+        What it does.
+    extents
+        Of all ranks.
+    shape
+        The array.
+
+    Raises
+    ------
+    IllegalMappingError
+        The filter is no mask of the array.
+    InfeasibleMappingError
+        The partition of the cascade is not that of the array's rows.
+
+    """
+    workload = Workload(work.cascade)
+    parts = workload.parts.values()
+    sizes = {part.range: part.extent.evaluate(extents) for part in parts}
+    tiles = [p.limit.evaluate(extents) for p in parts if p.range == work.rows and p.unit == ONE]
+    if work.kernel == "attention" and tiles != [shape.rows]:
+        raise InfeasibleMappingError(
+            [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
+        )
+    band = band_of(work.tasks["product"], workload.parts, work.rows, work.columns, extents)
+    keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], max(1, band.keys))
+    return Extents(
+        sizes[work.steps],
+        shape.rows if work.outputs is None else sizes[work.outputs],
+        keys,
+        sizes[work.columns],
+        math.prod(sizes[name] for name in work.shared),
+        math.prod(sizes[name] for name in work.group),
+        band,
+    )
+
+
+def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lowered:
+    """Return the program of an array for the work of a cascade.
+
+    Keys and values stay in the buffer for all queries of a head where they fit; otherwise every query tile reads them
+    anew.
+
+    Raises
+    ------
+    InfeasibleMappingError
+        The work does not fit the array; every demand beyond its bound.
+
+    """
+    unmet = [*_unmet(extents, shape)]
+    if unmet:
+        raise InfeasibleMappingError(unmet)
+    slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
+    schedule = modulo_schedule(tile_graph(slots, shape))
+    in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
+    layouts = _layouts(extents, shape, has_values=work.value is not None)
+    program = Program(
+        shape=shape,
+        kernel=rows_of(slots, schedule),
+        contexts=in_flight["score"],
+        queue=in_flight.get("correction", 1),
+        product_steps=extents.steps,
+        output_steps=extents.outputs,
+        keys=extents.keys,
+        queries=extents.queries,
+        query=layouts["query"],
+        key=layouts["key"],
+        value=layouts.get("value"),
+        output=layouts["output"],
+        key_heads=extents.key_heads,
+        group=extents.group,
+        is_divided=work.kernel == "attention",
+        has_tile_results=work.kernel == "product",
+        diagonal_high=extents.band.high,
+        diagonal_low=extents.band.low,
+    )
+    is_resident = program.key_tiles <= program.slots
+    return Lowered(check_program(replace(program, is_resident=is_resident)), schedule)
+
+
+def _layouts(extents: Extents, shape: ArrayShape, *, has_values: bool) -> dict[str, Layout]:
+    """Lay out tensors one after the other, each from a page on, rows from a beat on."""
+    beat, operand = shape.beat_bytes, shape.operand_bytes
+    heads = extents.key_heads * extents.group
+    sizes = {
+        "query": (heads, extents.queries, extents.steps * operand),
+        "key": (extents.key_heads, extents.keys, extents.steps * operand),
+        "value": (extents.key_heads, extents.keys, extents.outputs * operand),
+        "output": (heads, extents.outputs if has_values else extents.keys, extents.queries * _WORD_BYTES),
+    }
+    found: dict[str, Layout] = {}
+    address = 0
+    for name, (count, rows, row_bytes) in sizes.items():
+        if name == "value" and not has_values:
+            continue
+        stride = -(-row_bytes // beat) * beat
+        found[name] = Layout(address, stride, rows * stride)
+        address += -(-count * rows * stride // _PAGE) * _PAGE
+    return found
+
+
+def _unmet(extents: Extents, shape: ArrayShape) -> list[Infeasibility]:
+    demands = (
+        ("operands of a key", extents.steps, shape.product_steps),
+        ("operands of a value", extents.outputs, shape.output_steps),
+    )
+    return [
+        Infeasibility(what, demand, bound, "operands", f"generate the array for {demand}")
+        for what, demand, bound in demands
+        if demand > bound
+    ]

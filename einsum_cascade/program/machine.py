@@ -1,0 +1,67 @@
+"""The array of an architecture."""
+
+from dataclasses import replace
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.errors import InfeasibleMappingError
+from einsum_cascade.program.kernel import MATRIX
+from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.shape import ArrayShape
+
+__all__ = ["shape_of"]
+
+_MOST_DIVIDERS = 8
+
+
+def shape_of(
+    architecture: Architecture,
+    numbers: Numbers | None = None,
+    *,
+    product_steps: int = 64,
+    output_steps: int = 64,
+    slots: int | None = None,
+) -> ArrayShape:
+    """Return the array of an architecture.
+
+    Parameters
+    ----------
+    architecture
+        With an engine `2d` of PEs that hold contexts, and a buffer.
+    numbers
+        Its number formats.
+    product_steps, output_steps
+        The longest key and value.
+    slots
+        Tiles that the buffer holds; what fits the architecture's buffer if not given.
+
+    Raises
+    ------
+    InfeasibleMappingError
+        The architecture is no such array, or its buffer holds no tile.
+
+    """
+    array = architecture.engine(MATRIX)
+    mac = None if array is None else array.operation("mac")
+    if array is None or mac is None or array.contexts is None:
+        raise InfeasibleMappingError(
+            [f"architecture {architecture.name!r} must have an engine '2d' with 'mac' and contexts; use fusemax-NxN"]
+        )
+    one = ArrayShape(
+        array.rows,
+        array.columns,
+        mac.latency_cycles,
+        contexts=array.contexts,
+        queue=array.contexts,
+        product_steps=product_steps,
+        output_steps=max(output_steps, array.rows),
+        slots=1,
+        dividers=max(1, min(array.columns // 4, _MOST_DIVIDERS)),
+        numbers=Numbers() if numbers is None else numbers,
+    )
+    capacity = architecture.memories[-1].capacity_bytes or 0
+    fitting = capacity // (one.bank_beats * one.beat_bytes * one.rows) if slots is None else slots
+    if fitting < 1:
+        raise InfeasibleMappingError(
+            [f"the buffer of {architecture.name!r} must hold a tile, but has {capacity} B; give it more"]
+        )
+    return replace(one, slots=int(fitting))

@@ -1,0 +1,101 @@
+"""Tensors in the memory of an array: packing operands into bytes, and results out of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.cascade.formats import Format, parse_format, round_to
+from einsum_cascade.program.ir import Layout, Program
+
+__all__ = ["memory_bytes", "operand_bits", "pack", "rounded", "unpack"]
+
+type Array = NDArray[Any]
+
+_LIBRARY: dict[Format, Any] = {
+    parse_format("bf16"): ml_dtypes.bfloat16,
+    parse_format("fp16"): np.float16,
+    parse_format("fp8_e4m3"): ml_dtypes.float8_e4m3fn,
+    parse_format("fp8_e5m2"): ml_dtypes.float8_e5m2,
+    parse_format("fp32"): np.float32,
+}
+
+
+def rounded(values: Array, form: Format) -> NDArray[np.float32]:
+    """Return values rounded to an operand format, as the array reads them: subnormals of 8-bit exponents are zero."""
+    found = round_to(np.asarray(values, np.float64), form).astype(np.float32)
+    if form.exponent_bits < 8:
+        return found
+    return np.where(np.abs(found) < np.float32(2.0**-126), np.copysign(np.float32(0), found), found)
+
+
+def operand_bits(values: Array, form: Format) -> NDArray[Any]:
+    """Return the bits of values of an operand format, in the narrowest unsigned type.
+
+    Raises
+    ------
+    ValueError
+        The array has no operands of this format.
+
+    """
+    if form not in _LIBRARY:
+        known = ", ".join(f.name for f in _LIBRARY)
+        raise ValueError(f"operands of an array must be of format {known}, not {form.name}")
+    kind = np.dtype(_LIBRARY[form])
+    return np.asarray(values, np.float32).astype(kind).view(np.dtype(f"u{kind.itemsize}"))
+
+
+def memory_bytes(program: Program) -> int:
+    """Return the bytes that the tensors of a program take."""
+    heads = program.key_heads * program.group
+    parts = [(program.query, heads), (program.key, program.key_heads), (program.output, heads)]
+    if program.value is not None:
+        parts.append((program.value, program.key_heads))
+    end = max(layout.address + count * layout.head_stride_bytes for layout, count in parts)
+    return -(-end // 4096) * 4096
+
+
+def pack(program: Program, tensors: Mapping[str, Array]) -> NDArray[np.uint8]:
+    """Return the memory that a program starts from.
+
+    Parameters
+    ----------
+    program
+        Says where tensors lie.
+    tensors
+        `query` (H, P, E), `key` (G, M, E), `value` (G, M, F), values of the operand format.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        Of `memory_bytes(program)` bytes; what holds no tensor is 0.
+
+    """
+    memory = np.zeros(memory_bytes(program), np.uint8)
+    layouts = {"query": program.query, "key": program.key, "value": program.value}
+    for name, layout in layouts.items():
+        if layout is not None:
+            _store(memory, layout, operand_bits(tensors[name], program.shape.numbers.operand))
+    return memory
+
+
+def _store(memory: NDArray[np.uint8], layout: Layout, bits: Array) -> None:
+    for head, rows in enumerate(bits):
+        for number, row in enumerate(rows):
+            start = layout.address + head * layout.head_stride_bytes + number * layout.stride_bytes
+            own = np.ascontiguousarray(row).view(np.uint8)
+            memory[start : start + own.size] = own
+
+
+def unpack(program: Program, memory: Array) -> NDArray[np.float32]:
+    """Return the results (H, F, P) in a memory; (H, M, P) where scores are the results."""
+    heads = program.key_heads * program.group
+    rows = program.keys if program.has_tile_results else program.output_steps
+    found = np.empty((heads, rows, program.queries), np.float32)
+    for head in range(heads):
+        for row in range(rows):
+            start = program.output.address + head * program.output.head_stride_bytes + row * program.output.stride_bytes
+            found[head, row] = memory[start : start + 4 * program.queries].view(np.float32)
+    return found

@@ -1,0 +1,352 @@
+"""Which work of the array each Einsum of a cascade is: recognised by what it computes, never by a name.
+
+The array multiplies keys by queries into scores, takes maxima and sums down its columns, exponentials in place, and
+products of scores with values down its columns. The vector row keeps running maxima, sums and products, corrected as
+the maximum rises. An Einsum that is none of these is refused, and named.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import symbol
+from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, Read
+from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.mapping.merging import merge_products
+from einsum_cascade.mapping.workload import Access, Task, Workload
+
+__all__ = ["ROLES", "ArrayWork", "Operand", "Role", "recognise"]
+
+type Role = Literal[
+    "product",
+    "maximum",
+    "running maximum",
+    "exponential",
+    "sum",
+    "combine",
+    "correction",
+    "running sum",
+    "running combine",
+    "quotient",
+]
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "attention": (
+        "product",
+        "maximum",
+        "running maximum",
+        "exponential",
+        "sum",
+        "combine",
+        "correction",
+        "running sum",
+        "running combine",
+        "quotient",
+    ),
+    "product": ("product",),
+}
+"""The works that make up a kernel that the array can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor in memory, and which of its axes are what.
+
+    Parameters
+    ----------
+    tensor
+        Its name.
+    axes
+        The range of every axis, in the order of the tensor.
+
+    """
+
+    tensor: str
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArrayWork:
+    """What the array does for a cascade.
+
+    Parameters
+    ----------
+    cascade
+        The cascade, products merged into what adds them.
+    kernel
+        `attention` or `product`.
+    tasks
+        By role, the Einsum.
+    query, key, value, output
+        Tensors in memory; `value` is None if there are none.
+    shared, group
+        Ranges of heads that queries share with keys, and that only queries have, in order.
+    steps, rows, columns, outputs
+        Ranges: E of a product, M over rows, P over columns, F of a value (None without values).
+
+    """
+
+    cascade: Cascade
+    kernel: str
+    tasks: Mapping[str, Einsum]
+    query: Operand
+    key: Operand
+    value: Operand | None
+    output: Operand
+    shared: tuple[str, ...]
+    group: tuple[str, ...]
+    steps: str
+    rows: str
+    columns: str
+    outputs: str | None
+
+
+def recognise(cascade: Cascade) -> ArrayWork:
+    """Return what the array does for a cascade.
+
+    Raises
+    ------
+    IllegalMappingError
+        An Einsum is no work of the array, or the works do not make up a kernel; a sentence each.
+
+    """
+    merged = merge_products(cascade)
+    workload = Workload(merged)
+    roles: dict[str, Task] = {}
+    refused: list[str] = []
+    for task in workload.tasks:
+        role = next((name for name, test in _TESTS if test(_Scene(workload, roles, task))), None)
+        if role is None or role in roles:
+            refused.append(_refusal(merged.einsums[task.number], role))
+        else:
+            roles[role] = task
+    kernel = next((name for name, needed in ROLES.items() if set(needed) == set(roles)), None)
+    if refused:
+        raise IllegalMappingError(refused)
+    if kernel is None:
+        known = "; ".join(", ".join(needed) for needed in ROLES.values())
+        raise IllegalMappingError(
+            [f"the array can run kernels of {known}, but {cascade.name!r} has {', '.join(roles)}"]
+        )
+    return _work(workload, kernel, roles)
+
+
+def _refusal(einsum: Einsum, role: str | None) -> str:
+    operators = sorted({node.operator.name for node in _applied(einsum.expression)})
+    if einsum.reduction:
+        operators.append(f"{einsum.reduction.operator.name} over {', '.join(einsum.reduction.variables)}")
+    what = f"a second {role}" if role else f"{' and '.join(operators) or 'a copy'} in this place"
+    return (
+        f"the array must be able to do every Einsum, but {einsum} needs {what}; it does products of two inputs, column "
+        "maxima and sums, exp(score - running maximum), products of scores and values, and their running forms"
+    )
+
+
+def _applied(expression: Expression) -> Iterator[Apply]:
+    if isinstance(expression, Apply):
+        yield expression
+        for argument in expression.arguments:
+            yield from _applied(argument)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A task, and the roles of those before it."""
+
+    workload: Workload
+    roles: Mapping[str, Task]
+    task: Task
+
+    @property
+    def einsum(self) -> Einsum:
+        return self.workload.cascade.einsums[self.task.number]
+
+    def reads(self, expression: Expression, role: str, offset: int | None = None) -> bool:
+        """Tell whether an expression reads the result of a role, at a generation `offset` after the tile's own."""
+        found = self.roles.get(role)
+        if not isinstance(expression, Read) or found is None or expression.tensor != found.write.tensor:
+            return False
+        axis = self.workload.cascade.tensor[expression.tensor].generation_axis
+        return offset is None or axis is None or _shift(expression.indices[axis]) == offset
+
+    def reads_itself(self, expression: Expression) -> bool:
+        """Tell whether an expression reads the previous generation of what the task writes."""
+        axis = self.workload.cascade.tensor[self.task.write.tensor].generation_axis
+        return (
+            isinstance(expression, Read)
+            and axis is not None
+            and expression.tensor == self.task.write.tensor
+            and _shift(expression.indices[axis]) == 0
+            and _shift(self.einsum.indices[axis]) == 1
+        )
+
+    def is_final(self, read: Read) -> bool:
+        """Tell whether the last generation is read."""
+        tensor = self.workload.cascade.tensor[read.tensor]
+        axis = tensor.generation_axis
+        if axis is None:
+            return False
+        return not read.indices[axis].terms and read.indices[axis].offset == symbol(tensor.dimensions[axis].rank)
+
+    def is_given(self, expression: Expression) -> bool:
+        """Tell whether an expression reads an input, renamed or not."""
+        if not isinstance(expression, Read):
+            return False
+        views, name = self.workload.views, expression.tensor
+        while name in views:
+            (name,) = (read.tensor for read in views[name].reads)
+        return self.workload.cascade.tensor[name].is_given
+
+    def applies(self, operator: str) -> tuple[Expression, ...]:
+        """Return the arguments, if the expression applies an operator; nothing otherwise."""
+        expression = self.einsum.expression
+        is_applied = isinstance(expression, Apply) and expression.operator.name == operator
+        return cast(Apply, expression).arguments if is_applied else ()
+
+    def is_reduced_by(self, operator: str | None) -> bool:
+        """Tell whether the reduction is by an operator, over one variable."""
+        found = self.einsum.reduction
+        if operator is None or found is None:
+            return operator is None and found is None
+        return found.operator.name == operator and len(found.variables) == 1
+
+    def either(self, operator: str, first: Callable[[Expression], bool], second: Callable[[Expression], bool]) -> bool:
+        """Tell whether the expression applies a commutative operator to two things, in either order."""
+        match self.applies(operator):
+            case (a, b):
+                return (first(a) and second(b)) or (first(b) and second(a))
+            case _:
+                return False
+
+
+def _shift(index: Affine) -> int | None:
+    return index.offset.value if index.stepped is not None else None
+
+
+def _is_product(scene: _Scene) -> bool:
+    is_unfiltered_otherwise = scene.einsum.otherwise is None
+    return scene.is_reduced_by("+") and scene.either("*", scene.is_given, scene.is_given) and is_unfiltered_otherwise
+
+
+def _is_maximum(scene: _Scene) -> bool:
+    return scene.is_reduced_by("max") and scene.reads(scene.einsum.expression, "product") and not scene.einsum.where
+
+
+def _is_running_maximum(scene: _Scene) -> bool:
+    return scene.is_reduced_by(None) and scene.either("max", scene.reads_itself, lambda e: scene.reads(e, "maximum"))
+
+
+def _is_exponential(scene: _Scene) -> bool:
+    match (*scene.applies("exp"), *scene.applies("expsub")):
+        case (Apply(operator, (score, maximum)),) if operator.name == "-":
+            pass
+        case (score, maximum):
+            pass
+        case _:
+            return False
+    is_plain = scene.is_reduced_by(None) and not scene.einsum.where
+    return is_plain and scene.reads(score, "product") and scene.reads(maximum, "running maximum", 1)
+
+
+def _is_sum(scene: _Scene) -> bool:
+    return scene.is_reduced_by("+") and scene.reads(scene.einsum.expression, "exponential") and not scene.einsum.where
+
+
+def _is_combine(scene: _Scene) -> bool:
+    is_plain = scene.is_reduced_by("+") and not scene.einsum.where
+    return is_plain and scene.either("*", lambda e: scene.reads(e, "exponential"), scene.is_given)
+
+
+def _is_correction(scene: _Scene) -> bool:
+    match (*scene.applies("exp"), *scene.applies("expsub")):
+        case (Apply(operator, (old, new)),) if operator.name == "-":
+            pass
+        case (old, new):
+            pass
+        case _:
+            return False
+    is_plain = scene.is_reduced_by(None) and not scene.einsum.where
+    return is_plain and scene.reads(old, "running maximum", 0) and scene.reads(new, "running maximum", 1)
+
+
+def _runs(role: str) -> Callable[[_Scene], bool]:
+    def test(scene: _Scene) -> bool:
+        def is_corrected(expression: Expression) -> bool:
+            if not isinstance(expression, Apply) or expression.operator.name != "*" or len(expression.arguments) != 2:
+                return False
+            a, b = expression.arguments
+            orders = (a, b), (b, a)
+            return any(scene.reads_itself(own) and scene.reads(factor, "correction") for own, factor in orders)
+
+        is_plain = scene.is_reduced_by(None) and not scene.einsum.where
+        return is_plain and scene.either("+", lambda e: scene.reads(e, role), is_corrected)
+
+    return test
+
+
+def _is_quotient(scene: _Scene) -> bool:
+    match scene.applies("/"):
+        case (Read() as above, Read() as below):
+            are_read = scene.reads(above, "running combine") and scene.reads(below, "running sum")
+            return scene.is_reduced_by(None) and are_read and all(map(scene.is_final, (above, below)))
+        case _:
+            return False
+
+
+_TESTS: tuple[tuple[Role, Callable[[_Scene], bool]], ...] = (
+    ("product", _is_product),
+    ("maximum", _is_maximum),
+    ("running maximum", _is_running_maximum),
+    ("exponential", _is_exponential),
+    ("sum", _is_sum),
+    ("combine", _is_combine),
+    ("correction", _is_correction),
+    ("running sum", _runs("sum")),
+    ("running combine", _runs("combine")),
+    ("quotient", _is_quotient),
+)
+
+
+def _work(workload: Workload, kernel: str, roles: Mapping[str, Task]) -> ArrayWork:
+    cascade, product = workload.cascade, roles["product"]
+    left, ranges = _ranges(workload, product.write), [_ranges(workload, read) for read in product.reads]
+    own = [name for name in left if sum(name in found for found in ranges) == 1]
+    reduced = roles["maximum"].variables[-1:] if "maximum" in roles else ()
+    rows = workload.parts[reduced[0]].range if reduced else own[0] if own else ""
+    at = next((number for number, found in enumerate(ranges) if rows in found), 0)
+    key, query = product.reads[at], product.reads[1 - at]
+    columns = [name for name in own if name in ranges[1 - at]]
+    (steps,) = (name for name in ranges[at] if name not in left)
+    if [name for name in own if name in ranges[at]] != [rows] or not columns:
+        where = cascade.einsums[product.number]
+        raise IllegalMappingError(
+            [f"{where} must have one rank of keys, for the rows, and one of queries, for the columns"]
+        )
+    last = roles["quotient" if kernel == "attention" else "product"]
+    value = next((r for r in roles["combine"].reads if cascade.tensor[r.tensor].is_given), None) if reduced else None
+    return ArrayWork(
+        cascade,
+        kernel,
+        {role: cascade.einsums[task.number] for role, task in roles.items()},
+        _operand(workload, query),
+        _operand(workload, key),
+        None if value is None else _operand(workload, value),
+        _operand(workload, last.write),
+        tuple(name for name in left if name not in own),
+        tuple(columns[:-1]),
+        steps,
+        rows,
+        columns[-1],
+        None if value is None else next(n for n in _ranges(workload, value) if n != rows and n not in left),
+    )
+
+
+def _operand(workload: Workload, access: Access) -> Operand:
+    return Operand(access.tensor, _ranges(workload, access))
+
+
+def _ranges(workload: Workload, access: Access) -> tuple[str, ...]:
+    """Return the ranges that a tensor is read or written along, in order of its axes, each once."""
+    names = (workload.parts[name].range for index in access.indices for name in index.variables)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,119 @@
+"""The parameters that an array is generated from."""
+
+from dataclasses import dataclass, field
+
+from einsum_cascade.program.numbers import Numbers
+
+__all__ = ["ArrayShape"]
+
+_LARGEST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayShape:
+    """What an array is, whatever runs on it.
+
+    Parameters
+    ----------
+    rows, columns
+        PEs.
+    stages
+        Of every multiply-add, 1 to 4.
+    contexts
+        Scores in flight per PE.
+    queue
+        Corrections in flight per lane of the vector row.
+    product_steps, output_steps
+        Operands of the longest key and query (E), and of the longest value (F).
+    slots
+        Tiles of the longest keys and values that the buffer holds.
+    kernel_rows
+        Rows of the kernel table.
+    dividers
+        Quotients a cycle at the drain.
+    numbers
+        Its number formats.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of its range.
+
+    """
+
+    rows: int
+    columns: int
+    stages: int = 1
+    contexts: int = 2
+    queue: int = 2
+    product_steps: int = 64
+    output_steps: int = 64
+    slots: int = 16
+    kernel_rows: int = 512
+    dividers: int = 1
+    numbers: Numbers = field(default_factory=Numbers)
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        ranges = {
+            "rows": (2, _LARGEST),
+            "columns": (2, _LARGEST),
+            "stages": (1, 4),
+            "contexts": (1, 64),
+            "queue": (1, 64),
+            "product_steps": (1, 4096),
+            "output_steps": (1, 4096),
+            "slots": (1, 1 << 20),
+            "kernel_rows": (1, 1 << 14),
+            "dividers": (1, self.columns),
+        }
+        for name, (least, most) in ranges.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} of an array must be from {least} to {most}, not {value!r}")
+        if self.columns % self.dividers or self.beat_words % self.dividers:
+            raise ValueError(
+                f"dividers of an array must divide its {self.columns} columns and the {self.beat_words} results of a "
+                f"beat, not be {self.dividers}"
+            )
+
+    @property
+    def operand_bytes(self) -> int:
+        """Bytes of an operand in memory."""
+        return -(-self.numbers.operand.width_bits // 8)
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of a beat of the memory port: about what the columns take in a cycle, a power of two from 8 to 128."""
+        return max(8, min(128, 1 << (2 * self.columns - 1).bit_length()))
+
+    @property
+    def beat_operands(self) -> int:
+        """Operands of a beat."""
+        return self.beat_bytes // self.operand_bytes
+
+    @property
+    def beat_words(self) -> int:
+        """Results (fp32) of a beat."""
+        return self.beat_bytes // 4
+
+    @property
+    def bank_beats(self) -> int:
+        """Beats that a row's bank of the buffer holds."""
+        return self.slots * (self.beats_of(self.product_steps) + self.beats_of(self.output_steps))
+
+    @property
+    def depth_cycles(self) -> int:
+        """Cycles from the corner to the last lane of the vector row."""
+        return self.stages * self.rows + self.columns - 1
+
+    def beats_of(self, operands: int) -> int:
+        """Return the beats that a row of operands takes.
+
+        Examples
+        --------
+        >>> ArrayShape(16, 16).beats_of(64)
+        4
+
+        """
+        return -(-operands // self.beat_operands)
