@@ -35,6 +35,8 @@ class Slots:
         Slots.
     spacing
         Cycles from a slot to the next: the stages of the multiply-add where each needs the one before.
+    first
+        Index of the first slot.
 
     """
 
@@ -43,6 +45,7 @@ class Slots:
     vector: VectorOp
     count: int = 1
     spacing: int = 1
+    first: int = 0
 
     @property
     def operation(self) -> Operation:
@@ -74,7 +77,8 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
     return (
         product,
         Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM),
-        Slots("exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential, stages),
+        Slots("subtract", MatrixOp.EXPONENTIAL, VectorOp.NONE),
+        Slots("exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential - 1, stages, first=1),
         Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
         Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
         Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, _CORRECTION_SLOTS, stages),
@@ -92,7 +96,8 @@ def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape) -> OperationGraph:
     contexts = [Context("score", shape.contexts, "product", last)]
     if "correction" in names:
         contexts.append(Context("correction", shape.queue, "maximum", last))
-        contexts += [Context(f"temporaries of {name}", 1, name, (name,)) for name in ("exponential", "correction")]
+        contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))
+        contexts.append(Context("lane temporaries", 1, "correction", ("correction",)))
     return OperationGraph(
         (Resource(MATRIX), Resource(VECTOR)), tuple(each.operation for each in slots), edges, tuple(contexts)
     )
@@ -104,13 +109,16 @@ def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
     for producer, consumer in (
         ("product", "maximum"),
         ("product", "out"),
+        ("subtract", "exponential"),
         ("exponential", "sum"),
         ("exponential", "combine"),
         ("correction", "sum"),
         ("correction", "combine"),
     ):
         yield Dependence(producer, consumer, back)
-    yield Dependence("maximum", "exponential", down + RETURN_CYCLES - 1)
+    yield Dependence("maximum", "subtract", down + RETURN_CYCLES - 1)
+    # The next tile's maximum takes the place of this one's, so it must not be there before this one is subtracted.
+    yield Dependence("subtract", "maximum", -(down + RETURN_CYCLES), 1)
     yield Dependence("maximum", "correction")
     yield Dependence("sum", "sum", back, 1)
     yield Dependence("combine", "combine", shape.stages, 1, "stream")
@@ -132,8 +140,8 @@ def rows_of(slots: tuple[Slots, ...], schedule: Schedule) -> tuple[Row, ...]:
     for each in slots:
         for index, start in enumerate(schedule.starts(each.name)):
             stage, at = divmod(int(start), interval)
-            matrix = Field(each.matrix, index, stage) if each.matrix != MatrixOp.NONE else None
-            vector = Field(each.vector, index, stage) if each.vector != VectorOp.NONE else None
+            matrix = Field(each.matrix, each.first + index, stage) if each.matrix != MatrixOp.NONE else None
+            vector = Field(each.vector, each.first + index, stage) if each.vector != VectorOp.NONE else None
             rows[at] = _joined(rows[at], matrix, vector)
     return tuple(rows)
 

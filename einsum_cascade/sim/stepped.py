@@ -1,0 +1,272 @@
+"""The array stepped cycle by cycle: every PE and lane at once, as the contract of the array says.
+
+It is the oracle of the faster models and shares nothing with them but the arithmetic: what a PE computes in a cycle
+depends only on what its registers, its neighbours and its instruction are in that cycle. Memory is ideal; stalls are given.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.program.instruction import RETURN_CYCLES, Field, MatrixOp, VectorOp
+from einsum_cascade.program.ir import Program, Tile
+from einsum_cascade.program.numbers import exponential_steps
+from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
+from einsum_cascade.sim.values import Results, mask_of, operands_of
+
+__all__ = ["Stepped", "step_program"]
+
+type Single = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What a stepped run leaves.
+
+    Parameters
+    ----------
+    results
+        The values.
+    cycles
+        From the first instruction leaving the corner to the last lane having done the last.
+
+    """
+
+    results: Results
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Issue:
+    """What leaves the corner in a cycle; a tile is None where the field does nothing."""
+
+    matrix: Field
+    matrix_tile: Tile | None
+    vector: Field
+    vector_tile: Tile | None
+
+
+_NOTHING = _Issue(Field(), None, Field(), None)
+
+
+def step_program(
+    program: Program, tensors: Mapping[str, NDArray[Any]], stalls: frozenset[int] = frozenset()
+) -> Stepped:
+    """Run a program cycle by cycle.
+
+    Parameters
+    ----------
+    program, tensors
+        As of `sim.values.evaluate_program`.
+    stalls
+        Cycles in which the corner stands still, counted from the first one.
+
+    """
+    issues = [*_issues(program, stalls)]
+    machine = _Machine(program, operands_of(program, tensors), issues)
+    for cycle in range(len(issues) + program.shape.depth_cycles + 2 * program.shape.stages):
+        machine.step(cycle)
+    busy = [at for at, issue in enumerate(issues) if issue.matrix_tile or issue.vector_tile]
+    return Stepped(machine.results(), busy[-1] - busy[0] + 1 + program.shape.depth_cycles)
+
+
+def _issues(program: Program, stalls: frozenset[int]) -> Iterator[_Issue]:
+    """Yield what leaves the corner, cycle by cycle."""
+    tiles = [*program.tiles()]
+    cycle = 0
+    for iteration in range(len(tiles) + program.stages - 1):
+        for row in program.kernel:
+            while cycle in stalls:
+                cycle += 1
+                yield _NOTHING
+            cycle += 1
+            numbers = (
+                iteration - field.stage if field.op and 0 <= iteration - field.stage < len(tiles) else None
+                for field in (row.matrix, row.vector)
+            )
+            matrix, vector = (None if number is None else tiles[number] for number in numbers)
+            yield _Issue(row.matrix, matrix, row.vector, vector)
+
+
+class _Machine:
+    def __init__(self, program: Program, operands: dict[str, Single], issues: list[_Issue]) -> None:
+        shape = program.shape
+        self.program, self.operands, self.issues = program, operands, issues
+        self.rows, self.columns, self.stages = shape.rows, shape.columns, shape.stages
+        grid = (self.rows, self.columns)
+        self.scores = np.zeros((program.contexts, *grid), np.float32)
+        self.masked = np.zeros((program.contexts, *grid), np.bool_)
+        self.fraction, self.exponent = np.zeros(grid, np.float32), np.zeros(grid, np.int32)
+        # What a PE sends down in a cycle is at its neighbour `stages` cycles later.
+        self.down = [np.zeros(grid, np.float32) for _ in range(self.stages)]
+        self.due: dict[int, list[tuple[Any, Any, Any]]] = {}
+        self.exponential = Exponential(shape.numbers, shape.numbers.steps)
+        self.lanes = _Lanes(self, program)
+        self.masks: dict[int, NDArray[np.bool_]] = {}
+
+    def write(self, cycle: int, array: Any, index: Any, value: Any) -> None:
+        """Have an array changed from a cycle on."""
+        self.due.setdefault(cycle, []).append((array, index, value))
+
+    def step(self, cycle: int) -> None:
+        for array, index, value in self.due.pop(cycle, ()):
+            array[index] = value
+        arriving = self.down[cycle % self.stages]
+        self.lanes.step(cycle, arriving[-1])
+        sent = np.zeros_like(arriving)
+        for row in range(self.rows):
+            for column in range(self.columns):
+                at = cycle - self.stages * row - column
+                issue = self.issues[at] if 0 <= at < len(self.issues) else _NOTHING
+                if issue.matrix_tile is not None:
+                    up = arriving[row - 1, column] if row else self._top(issue, column)
+                    sent[row, column] = self._execute(cycle, row, column, issue.matrix, issue.matrix_tile, up)
+        self.down[cycle % self.stages] = sent
+
+    def _top(self, issue: _Issue, column: int) -> np.float32:
+        tile, index = issue.matrix_tile, issue.matrix.index
+        assert tile is not None
+        match issue.matrix.op:
+            case MatrixOp.PRODUCT:
+                return self.operands["query"][tile.head, tile.query_tile * self.columns + column, index]
+            case MatrixOp.MAXIMUM:
+                return LOWEST
+            case MatrixOp.EXPONENTIAL if index == 0:
+                return self.lanes.returned[0][column]
+            case _:
+                return np.float32(0)
+
+    def _execute(self, cycle: int, row: int, column: int, field: Field, tile: Tile, up: np.float32) -> np.float32:
+        """Do an instruction in a PE, and return what it sends down."""
+        at = tile.number % self.program.contexts, row, column
+        score, is_masked, then = self.scores[at], self.masked[at], cycle + self.stages
+        match field.op:
+            case MatrixOp.PRODUCT:
+                key = self.operands["key"][tile.key_head, tile.key_tile * self.rows + row, field.index]
+                before = score if field.index else np.float32(0)
+                if not field.index:
+                    self.write(then, self.masked, at, self._mask(tile)[row, column])
+                self.write(then, self.scores, at, _scalar(multiply_add, key, up, before))
+                return up
+            case MatrixOp.MAXIMUM:
+                return up if is_masked else _scalar(greater, up, score)
+            case MatrixOp.EXPONENTIAL:
+                self._exponential(then, at, field.index, up)
+                return up
+            case MatrixOp.SUM:
+                return _scalar(add, up, score)
+            case MatrixOp.COMBINE:
+                value = self.operands["value"][tile.key_head, tile.key_tile * self.rows + row, field.index]
+                return up if is_masked else _scalar(multiply_add, value, score, up)
+            case MatrixOp.OUT:
+                return up if field.index != row else np.float32(0) if is_masked else score
+            case _:
+                raise AssertionError(field)
+
+    def _mask(self, tile: Tile) -> NDArray[np.bool_]:
+        if tile.number not in self.masks:
+            self.masks = {tile.number: mask_of(self.program, tile), **dict([*self.masks.items()][:64])}
+        return self.masks[tile.number]
+
+    def _exponential(self, then: int, at: tuple[int, int, int], index: int, maximum: np.float32) -> None:
+        place = at[1:]
+        state = self.scores[at], maximum, self.fraction[place], self.exponent[place]
+        working, fraction, exponent = self.exponential.slot(index, *map(np.asarray, state))
+        if index == len(self.exponential.steps) - 1 and self.masked[at]:
+            working = np.float32(0)
+        self.write(then, self.scores, at, working)
+        self.write(then, self.fraction, place, fraction)
+        self.write(then, self.exponent, place, exponent)
+
+    def results(self) -> Results:
+        rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
+        return Results(self.lanes.output[:, :rows, : self.program.queries], self.lanes.empty)
+
+
+class _Lanes:
+    """The vector row."""
+
+    def __init__(self, machine: _Machine, program: Program) -> None:
+        self.machine, self.program = machine, program
+        columns, shape = machine.columns, program.shape
+        self.maximum = np.full(columns, LOWEST)
+        # The maximum as the tops of the columns see it, now and in the cycles to come.
+        self.returned = [self.maximum.copy() for _ in range(RETURN_CYCLES)]
+        self.old, self.new = (np.zeros((program.queue, columns), np.float32) for _ in range(2))
+        self.fraction, self.exponent = np.zeros(columns, np.float32), np.zeros(columns, np.int32)
+        self.total, self.captured = np.zeros(columns, np.float32), np.zeros((2, columns), np.float32)
+        self.accumulators = np.zeros((2, program.output_steps, columns), np.float32)
+        self.exponential = Exponential(None, exponential_steps("wide"))
+        heads = program.key_heads * program.group
+        rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
+        self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
+        self.empty = 0
+        self.draining: list[tuple[int, Tile]] = []
+
+    def step(self, cycle: int, arriving: Single) -> None:
+        machine = self.machine
+        self.returned = [*self.returned[1:], self.maximum.copy()]
+        while self.draining and self.draining[0][0] == cycle:
+            self._drain(self.draining.pop(0)[1])
+        for column in range(machine.columns):
+            at = cycle - machine.stages * machine.rows - column
+            issue = machine.issues[at] if 0 <= at < len(machine.issues) else _NOTHING
+            if issue.vector_tile is not None:
+                self._execute(cycle, column, issue.vector, issue.vector_tile, arriving[column])
+
+    def _execute(self, cycle: int, column: int, field: Field, tile: Tile, arriving: np.float32) -> None:
+        write, then = self.machine.write, cycle + self.machine.stages
+        entry, bank = (tile.number % self.program.queue, column), tile.result_number % 2
+        match field.op:
+            case VectorOp.MAXIMUM:
+                old = LOWEST if tile.starts_result else self.maximum[column]
+                new = _scalar(greater, old, arriving)
+                write(cycle + 1, self.old, entry, old)
+                write(cycle + 1, self.new, entry, new)
+                write(cycle + 1, self.maximum, column, new)
+            case VectorOp.CORRECTION:
+                state = self.old[entry], self.new[entry], self.fraction[column], self.exponent[column]
+                working, fraction, exponent = self.exponential.slot(field.index, *map(np.asarray, state))
+                write(then, self.old, entry, working)
+                write(then, self.fraction, column, fraction)
+                write(then, self.exponent, column, exponent)
+            case VectorOp.DENOMINATOR:
+                found = self._updated(self.total[column], self.old[entry], arriving, tile)
+                write(then, self.total, column, found)
+                if tile.ends_result:
+                    write(then, self.captured, (bank, column), found)
+            case VectorOp.NUMERATOR | VectorOp.ADD:
+                at = bank, field.index, column
+                factor = self.old[entry] if field.op == VectorOp.NUMERATOR else np.float32(1)
+                write(then, self.accumulators, at, self._updated(self.accumulators[at], factor, arriving, tile))
+                if (
+                    tile.ends_result
+                    and field.index == self.program.output_steps - 1
+                    and column == self.machine.columns - 1
+                ):
+                    self.draining.append((then, tile))
+            case _:
+                raise AssertionError(field)
+
+    def _updated(self, before: np.float32, factor: np.float32, arriving: np.float32, tile: Tile) -> np.float32:
+        if tile.starts_result:
+            return _scalar(add, np.float32(0), arriving)
+        return _scalar(multiply_add, before, factor, arriving)
+
+    def _drain(self, tile: Tile) -> None:
+        shape, bank = self.program.shape, tile.result_number % 2
+        found = self.accumulators[bank]
+        if self.program.is_divided:
+            found, is_empty = quotient(found, np.broadcast_to(self.captured[bank], found.shape))
+            kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
+            self.empty += int(is_empty[:, :kept].sum())
+        first = tile.key_tile * shape.rows if self.program.has_tile_results else 0
+        columns = slice(tile.query_tile * shape.columns, (tile.query_tile + 1) * shape.columns)
+        self.output[tile.head, first : first + len(found), columns] = found
+
+
+def _scalar(function: Any, *values: Any) -> Any:
+    return function(*(np.asarray(value, np.float32) for value in values))
