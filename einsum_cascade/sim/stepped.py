@@ -1,7 +1,8 @@
 """The array stepped cycle by cycle: every PE and lane at once, as the contract of the array says.
 
 It is the oracle of the faster models and shares nothing with them but the arithmetic: what a PE computes in a cycle
-depends only on what its registers, its neighbours and its instruction are in that cycle. Memory is ideal; stalls are given.
+depends only on what its registers, its neighbours and its instruction are in that cycle. Memory is ideal, stalls are
+given.
 """
 
 from collections.abc import Iterator, Mapping
@@ -126,7 +127,7 @@ class _Machine:
                     sent[row, column] = self._execute(cycle, row, column, issue.matrix, issue.matrix_tile, up)
         self.down[cycle % self.stages] = sent
 
-    def _top(self, issue: _Issue, column: int) -> np.float32:
+    def _top(self, issue: _Issue, column: int) -> Any:
         tile, index = issue.matrix_tile, issue.matrix.index
         assert tile is not None
         match issue.matrix.op:
@@ -173,7 +174,7 @@ class _Machine:
 
     def _exponential(self, then: int, at: tuple[int, int, int], index: int, maximum: np.float32) -> None:
         place = at[1:]
-        state = self.scores[at], maximum, self.fraction[place], self.exponent[place]
+        state: list[Any] = [self.scores[at], maximum, self.fraction[place], self.exponent[place]]
         working, fraction, exponent = self.exponential.slot(index, *map(np.asarray, state))
         if index == len(self.exponential.steps) - 1 and self.masked[at]:
             working = np.float32(0)
@@ -228,7 +229,7 @@ class _Lanes:
                 write(cycle + 1, self.new, entry, new)
                 write(cycle + 1, self.maximum, column, new)
             case VectorOp.CORRECTION:
-                state = self.old[entry], self.new[entry], self.fraction[column], self.exponent[column]
+                state: list[Any] = [self.old[entry], self.new[entry], self.fraction[column], self.exponent[column]]
                 working, fraction, exponent = self.exponential.slot(field.index, *map(np.asarray, state))
                 write(then, self.old, entry, working)
                 write(then, self.fraction, column, fraction)

@@ -1,0 +1,63 @@
+"""A queue whose values come out a fixed number of cycles after they went in."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["DelayedQueue"]
+
+
+class DelayedQueue(wiring.Component):
+    """Values with the time at which they are due.
+
+    Parameters
+    ----------
+    width
+        Bits of a value.
+    cycles
+        From `push` to `pop`, at least 3.
+    depth
+        Values in flight at most.
+
+    Members
+    -------
+    push, value
+        A value goes in.
+    pop, due
+        A value comes out.
+
+    Timing
+    ------
+    `pop` is `cycles` after `push`; no value waits longer. Pushes may follow one another at once. After reset it is
+    empty.
+
+    """
+
+    def __init__(self, width: int, cycles: int, depth: int) -> None:
+        """Take the sizes."""
+        self.width, self.cycles = width, cycles
+        self.depth = 1 << (max(2, depth) - 1).bit_length()
+        super().__init__({"push": In(1), "value": In(width), "pop": Out(1), "due": Out(width)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build a ring that is read one ahead."""
+        m = Module()
+        time_bits = (self.cycles + 1).bit_length() + 1
+        m.submodules.ring = ring = Memory(shape=self.width + time_bits, depth=self.depth, init=[])
+        write, read = ring.write_port(), ring.read_port()
+        now, head, tail = Signal(time_bits), Signal(range(self.depth)), Signal(range(self.depth))
+        has_value = Signal()
+        following = Mux(self.pop, head + 1, head)[: len(head)]
+        m.d.sync += [now.eq(now + 1), head.eq(following), has_value.eq(following != tail)]
+        m.d.comb += [
+            write.en.eq(self.push),
+            write.addr.eq(tail),
+            write.data.eq(self.value << time_bits | (now + self.cycles)[:time_bits]),
+            read.addr.eq(following),
+            self.due.eq(read.data >> time_bits),
+            self.pop.eq(has_value & (read.data[:time_bits] == now)),
+        ]
+        with m.If(self.push):
+            m.d.sync += tail.eq(tail + 1)
+        return m

@@ -1,0 +1,153 @@
+"""The reader: turns rows to be read into bursts of AXI4, and takes what arrives to banks and query files."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.axi import BURST_INCREMENT, OKAY, MemorySignature
+from einsum_cascade.rtl.jobs import JobLayout
+from einsum_cascade.rtl.tile_state import COUNT_BITS
+
+__all__ = ["OUTSTANDING", "FillLayout", "Reader"]
+
+OUTSTANDING = 16
+"""Bursts that may be on their way at a time."""
+
+_PAGE, _LONGEST = 4096, 256
+
+
+class FillLayout(data.StructLayout):
+    """A beat for a bank or a query file."""
+
+    def __init__(self, beat_bytes: int) -> None:
+        """Take the bytes of a beat."""
+        super().__init__({"line": 10, "place": 24, "is_query": 1, "data": 8 * beat_bytes})
+
+
+class Reader(wiring.Component):
+    """Reads rows, queries before keys, in bursts that stay within pages.
+
+    Members
+    -------
+    key_jobs, query_jobs
+        Rows to be read.
+    memory
+        AXI4; only its read channels are used.
+    fill_write, fill
+        A beat that arrived.
+    keys_loaded, queries_loaded
+        Tiles that have arrived as a whole.
+    start
+        Clears the counts.
+    has_error, has_protocol_error
+        Pulse when memory answers with an error, or ends a burst too early or too late.
+    waits_address, waits_data
+        A burst waits for memory to take its address, or to send data.
+
+    Timing
+    ------
+    A burst a cycle at the most, up to `OUTSTANDING` on their way. A beat is out in the cycle in which it arrives; memory is
+    never held up. After reset nothing is on its way.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        """Take the array."""
+        self.shape = shape
+        super().__init__(
+            {
+                "key_jobs": In(stream.Signature(JobLayout())),
+                "query_jobs": In(stream.Signature(JobLayout())),
+                "memory": Out(MemorySignature(shape.beat_bytes)),
+                "fill_write": Out(1),
+                "fill": Out(FillLayout(shape.beat_bytes)),
+                "keys_loaded": Out(COUNT_BITS),
+                "queries_loaded": Out(COUNT_BITS),
+                "start": In(1),
+                "has_error": Out(1),
+                "has_protocol_error": Out(1),
+                "waits_address": Out(1),
+                "waits_data": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the address side and the data side, with a queue of bursts between them."""
+        m = Module()
+        burst = data.StructLayout({"line": 10, "place": 24, "beats": 9, "is_query": 1, "ends_tile": 1})
+        m.submodules.bursts = bursts = SyncFIFOBuffered(width=burst.size, depth=OUTSTANDING)
+        self._addresses(m, bursts, burst)
+        self._arrivals(m, bursts, burst)
+        return m
+
+    def _addresses(self, m: Module, bursts: SyncFIFOBuffered, burst: data.StructLayout) -> None:
+        job, has_job = Signal(JobLayout()), Signal()
+        beat_bits = (self.shape.beat_bytes - 1).bit_length()
+        to_page = (_PAGE - job.address[:12]) >> beat_bits
+        most = _LONGEST if self.shape.beat_bytes * _LONGEST <= _PAGE else _PAGE // self.shape.beat_bytes
+        length, within = Signal(10), Signal(10)
+        entry = Signal(burst)
+        memory, fire, ends = self.memory, Signal(), Signal()
+        m.d.comb += [
+            within.eq(Mux(to_page > most, most, to_page)),
+            length.eq(Mux(job.beats > within, within, job.beats)),
+            ends.eq(length == job.beats),
+            memory.arvalid.eq(has_job & bursts.w_rdy),
+            memory.araddr.eq(job.address),
+            memory.arlen.eq(length - 1),
+            memory.arsize.eq(beat_bits),
+            memory.arburst.eq(BURST_INCREMENT),
+            fire.eq(memory.arvalid & memory.arready),
+            entry.line.eq(job.line),
+            entry.place.eq(job.place),
+            entry.beats.eq(length),
+            entry.is_query.eq(job.is_query),
+            entry.ends_tile.eq(job.ends_tile & ends),
+            bursts.w_en.eq(fire),
+            bursts.w_data.eq(entry.as_value()),
+            self.waits_address.eq(memory.arvalid & ~memory.arready),
+        ]
+        takes = ~has_job | (fire & ends)
+        m.d.comb += [self.query_jobs.ready.eq(takes), self.key_jobs.ready.eq(takes & ~self.query_jobs.valid)]
+        with m.If(takes):
+            m.d.sync += has_job.eq(self.query_jobs.valid | self.key_jobs.valid)
+            m.d.sync += job.eq(
+                Mux(self.query_jobs.valid, self.query_jobs.payload.as_value(), self.key_jobs.payload.as_value())
+            )
+        with m.Elif(fire):
+            m.d.sync += [
+                job.address.eq(job.address + (length << beat_bits)),
+                job.place.eq(job.place + length),
+                job.beats.eq(job.beats - length),
+            ]
+
+    def _arrivals(self, m: Module, bursts: SyncFIFOBuffered, burst: data.StructLayout) -> None:
+        memory = self.memory
+        entry = data.View(burst, bursts.r_data)
+        beat = Signal(9)
+        is_last = beat + 1 == entry.beats
+        arrives = Signal()
+        m.d.comb += [
+            memory.rready.eq(bursts.r_rdy),
+            arrives.eq(memory.rvalid & memory.rready),
+            self.fill_write.eq(arrives),
+            self.fill.line.eq(entry.line),
+            self.fill.place.eq(entry.place + beat),
+            self.fill.is_query.eq(entry.is_query),
+            self.fill.data.eq(memory.rdata),
+            bursts.r_en.eq(arrives & is_last),
+            self.has_error.eq(arrives & (memory.rresp != OKAY)),
+            self.has_protocol_error.eq(arrives & (memory.rlast != is_last)),
+            self.waits_data.eq(bursts.r_rdy & ~memory.rvalid),
+        ]
+        with m.If(arrives):
+            m.d.sync += beat.eq(Mux(is_last, 0, beat + 1))
+        with m.If(self.start):
+            m.d.sync += [self.keys_loaded.eq(0), self.queries_loaded.eq(0)]
+        with m.Elif(arrives & is_last & entry.ends_tile):
+            with m.If(entry.is_query):
+                m.d.sync += self.queries_loaded.eq(self.queries_loaded + 1)
+            with m.Else():
+                m.d.sync += self.keys_loaded.eq(self.keys_loaded + 1)

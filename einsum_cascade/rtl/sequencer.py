@@ -1,0 +1,302 @@
+"""The sequencer: runs the kernel table for tile after tile, and stands still where something is not there yet."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from einsum_cascade.program.instruction import MatrixOp, VectorOp
+from einsum_cascade.program.registers import Flag
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.corner import CornerLayout
+from einsum_cascade.rtl.delayed_queue import DelayedQueue
+from einsum_cascade.rtl.tile_loops import LoopBounds
+from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
+
+__all__ = ["FIELD", "ResultLayout", "Sequencer", "SequencerParameters"]
+
+FIELD = data.StructLayout({"op": 4, "stage": 6, "index": 14})
+"""A word of the kernel table."""
+
+
+class ResultLayout(data.StructLayout):
+    """A tile of results that will leave."""
+
+    def __init__(self) -> None:
+        """Name the fields."""
+        super().__init__({"head": COUNT_BITS, "query_tile": COUNT_BITS, "key_tile": COUNT_BITS, "bank": 1})
+
+
+class SequencerParameters(wiring.Signature):
+    """From the registers of the same names; they are constant during a run."""
+
+    def __init__(self) -> None:
+        """Name them."""
+        super().__init__(
+            {
+                "bounds": Out(LoopBounds()),
+                "interval": Out(16),
+                "contexts": Out(8),
+                "queue": Out(8),
+                "slots": Out(COUNT_BITS),
+                "slot_beats": Out(16),
+                "product_steps": Out(16),
+                "output_steps": Out(16),
+                "keys": Out(32),
+                "diagonal_high": Out(32),
+                "diagonal_low": Out(32),
+            }
+        )
+
+
+class Sequencer(wiring.Component):
+    """Fetches a row of the kernel a cycle and sends its instruction to the corner.
+
+    Members
+    -------
+    parameters
+        Of the program.
+    table_write, table_row, table_half, table_data
+        A word for the kernel table.
+    start
+        Begins a run.
+    keys_loaded, queries_loaded, results_drained
+        How many tiles have arrived or left, modulo their width.
+    corner
+        The instruction.
+    keys_released, queries_released
+        How many tiles are no longer needed.
+    result_push, result
+        Pulses as the last instruction of a tile of results leaves.
+    waits_keys, waits_queries, waits_drain
+        Why it stands still in this cycle.
+    is_running
+        From the start until all has left the corner.
+    cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
+        Counters of the run.
+
+    Timing
+    ------
+    The corner holds an instruction in the cycle after it was decided. While it stands still, nothing leaves the corner;
+    what left it goes on. After reset it is idle, with an empty table.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        """Take the array."""
+        self.shape = shape
+        counters = ("cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy")
+        super().__init__(
+            {
+                "parameters": In(SequencerParameters()),
+                "table_write": In(1),
+                "table_row": In(16),
+                "table_half": In(1),
+                "table_data": In(32),
+                "start": In(1),
+                "keys_loaded": In(COUNT_BITS),
+                "queries_loaded": In(COUNT_BITS),
+                "results_drained": In(COUNT_BITS),
+                "corner": Out(CornerLayout(shape)),
+                "keys_released": Out(COUNT_BITS),
+                "queries_released": Out(COUNT_BITS),
+                "result_push": Out(1),
+                "result": Out(ResultLayout()),
+                "waits_keys": Out(1),
+                "waits_queries": Out(1),
+                "waits_drain": Out(1),
+                "is_running": Out(1),
+                **{name: Out(32) for name in counters},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the table, the tiles in flight, the gate, and the counters."""
+        m = Module()
+        parameters = self.parameters
+        m.submodules.tiles = tiles = TileStates(self.shape)
+        wiring.connect(m, wiring.flipped(parameters.bounds), tiles.bounds)
+        for name in ("contexts", "queue", "slots", "slot_beats", "keys", "diagonal_high", "diagonal_low"):
+            m.d.comb += getattr(tiles, name).eq(getattr(parameters, name))
+        depth = 1 << self.shape.contexts.bit_length()
+        flight = Array(Signal(TileLayout(self.shape), name=f"tile_{stage}") for stage in range(depth))
+        row, fire, is_ready = Signal(16), Signal(), Signal()
+        matrix, vector = self._table(m, row, fire, is_ready)
+        matrix_tile, vector_tile = (
+            flight[matrix.stage[: depth.bit_length() - 1]],
+            flight[vector.stage[: depth.bit_length() - 1]],
+        )
+        has_matrix, has_vector = Signal(), Signal()
+        m.d.comb += [
+            has_matrix.eq(is_ready & (matrix.op != MatrixOp.NONE) & matrix_tile.is_valid),
+            has_vector.eq(is_ready & (vector.op != VectorOp.NONE) & vector_tile.is_valid),
+        ]
+        self._gate(m, matrix, matrix_tile, has_matrix, vector, vector_tile, has_vector)
+        m.d.comb += fire.eq(is_ready & ~self.waits_keys & ~self.waits_queries & ~self.waits_drain)
+        self._advance(m, tiles, flight, row, fire, is_ready)
+        self._send(m, matrix, matrix_tile, has_matrix & fire, vector, vector_tile, has_vector & fire)
+        self._release(m, matrix, matrix_tile, has_matrix & fire)
+        self._results(m, vector, vector_tile, has_vector & fire)
+        self._count(m, has_matrix & fire, has_vector & fire)
+        return m
+
+    def _table(self, m: Module, row: Signal, fire: Signal, is_ready: Signal) -> tuple[data.View, data.View]:
+        """Return both halves of the current row."""
+        following = Signal(16)
+        m.d.comb += following.eq(Mux(fire, Mux(row + 1 == self.parameters.interval, 0, row + 1), row))
+        halves: list[data.View] = []
+        for half, name in enumerate(("matrix", "vector")):
+            table = Memory(shape=24, depth=self.shape.kernel_rows, init=[])
+            m.submodules[f"{name}_table"] = table
+            write, read = table.write_port(), table.read_port()
+            m.d.comb += [
+                write.en.eq(self.table_write & (self.table_half == half)),
+                write.addr.eq(self.table_row),
+                write.data.eq(self.table_data),
+                read.addr.eq(following),
+            ]
+            halves.append(data.View(FIELD, read.data))
+        m.d.sync += row.eq(following)
+        return halves[0], halves[1]
+
+    def _gate(
+        self,
+        m: Module,
+        matrix: data.View,
+        matrix_tile: data.View,
+        has_matrix: Signal,
+        vector: data.View,
+        vector_tile: data.View,
+        has_vector: Signal,
+    ) -> None:
+        """Say what an instruction waits for. Ordinals are compared as signed differences."""
+        begins = has_matrix & (matrix.op == MatrixOp.PRODUCT) & (matrix.index == 0)
+        keys_missing = (matrix_tile.key - self.keys_loaded)[COUNT_BITS - 1] == 0
+        queries_missing = (matrix_tile.query - self.queries_loaded)[COUNT_BITS - 1] == 0
+        writes = (
+            (vector.op == VectorOp.NUMERATOR)
+            | (vector.op == VectorOp.ADD)
+            | (vector.op == VectorOp.DENOMINATOR)
+            | (vector.op == VectorOp.ADD_DENOMINATOR)
+        )
+        in_bank = (vector_tile.result - self.results_drained)[:COUNT_BITS] >= 2
+        m.d.comb += [
+            self.waits_keys.eq(begins & keys_missing),
+            self.waits_queries.eq(begins & queries_missing),
+            self.waits_drain.eq(has_vector & writes & vector_tile.starts_result & in_bank),
+        ]
+
+    def _advance(
+        self, m: Module, tiles: TileStates, flight: Array, row: Signal, fire: Signal, is_ready: Signal
+    ) -> None:
+        """Start a run, and a tile with every interval; end when no tile is in flight."""
+        loading, fetching = Signal(), Signal()
+        ends_interval = fire & (row + 1 == self.parameters.interval)
+        m.d.comb += [tiles.restart.eq(self.start), tiles.advance.eq((loading | ends_interval) & ~tiles.is_done)]
+        m.d.sync += [loading.eq(self.start), fetching.eq(loading)]
+        with m.If(self.start):
+            m.d.sync += [is_ready.eq(0), row.eq(0), self.is_running.eq(1)]
+            m.d.sync += [tile.is_valid.eq(0) for tile in flight]
+        with m.Elif(fetching):
+            m.d.sync += is_ready.eq(1)
+        with m.If(loading | ends_interval):
+            m.d.sync += flight[0].eq(tiles.tile)
+            for stage in range(1, len(flight)):
+                m.d.sync += flight[stage].eq(flight[stage - 1])
+            is_empty = tiles.is_done
+            for tile in flight[:-1]:
+                is_empty = is_empty & ~tile.is_valid
+            with m.If(ends_interval & is_empty):
+                m.d.sync += [is_ready.eq(0), self.is_running.eq(0)]
+
+    def _send(
+        self,
+        m: Module,
+        matrix: data.View,
+        matrix_tile: data.View,
+        sends_matrix: Signal,
+        vector: data.View,
+        vector_tile: data.View,
+        sends_vector: Signal,
+    ) -> None:
+        corner = self.corner
+        m.d.sync += [
+            corner.op.eq(Mux(sends_matrix, matrix.op, MatrixOp.NONE)),
+            corner.index.eq(matrix.index),
+            corner.context.eq(matrix_tile.context),
+            corner.is_first.eq(matrix.index == 0),
+            corner.slot_beat.eq(matrix_tile.slot_beat),
+            corner.is_value.eq(matrix.op == MatrixOp.COMBINE),
+            corner.low.eq(matrix_tile.low),
+            corner.high.eq(matrix_tile.high),
+            corner.rows.eq(matrix_tile.rows),
+            corner.query_bank.eq(matrix_tile.query[0]),
+            corner.vector_op.eq(Mux(sends_vector, vector.op, VectorOp.NONE)),
+            corner.vector_index.eq(vector.index),
+            corner.entry.eq(vector_tile.entry),
+            corner.bank.eq(vector_tile.result[0]),
+            corner.starts_result.eq(vector_tile.starts_result),
+            corner.ends_result.eq(vector_tile.ends_result),
+        ]
+
+    def _release(self, m: Module, matrix: data.View, tile: data.View, sends: Signal) -> None:
+        """Give places of the buffer and of the query files back once the last row or column has read them."""
+        parameters, shape = self.parameters, self.shape
+        has_no_values = (parameters.bounds.flags & Flag.NO_VALUES) != 0
+        ends_product = sends & (matrix.op == MatrixOp.PRODUCT) & (matrix.index + 1 == parameters.product_steps)
+        ends_combine = sends & (matrix.op == MatrixOp.COMBINE) & (matrix.index + 1 == parameters.output_steps)
+        down, across = shape.stages * shape.rows + _MARGIN, shape.columns + _MARGIN
+        m.submodules.key_release = keys = DelayedQueue(COUNT_BITS, down, shape.contexts + 2)
+        m.submodules.query_release = queries = DelayedQueue(COUNT_BITS, across, shape.contexts + 2)
+        m.d.comb += [
+            keys.push.eq(Mux(has_no_values, ends_product, ends_combine) & tile.releases_keys),
+            keys.value.eq(tile.keys_released),
+            queries.push.eq(ends_product & tile.ends_query),
+            queries.value.eq(tile.query + 1),
+        ]
+        for queue, count in ((keys, self.keys_released), (queries, self.queries_released)):
+            with m.If(self.start):
+                m.d.sync += count.eq(0)
+            with m.Elif(queue.pop):
+                m.d.sync += count.eq(queue.due)
+
+    def _results(self, m: Module, vector: data.View, tile: data.View, sends: Signal) -> None:
+        is_last = (vector.op == VectorOp.NUMERATOR) | (vector.op == VectorOp.ADD)
+        m.d.comb += [
+            self.result_push.eq(
+                sends & is_last & tile.ends_result & (vector.index + 1 == self.parameters.output_steps)
+            ),
+            self.result.head.eq(tile.head),
+            self.result.query_tile.eq(tile.query_tile),
+            self.result.key_tile.eq(tile.key_tile),
+            self.result.bank.eq(tile.result[0]),
+        ]
+
+    def _count(self, m: Module, sends_matrix: Signal, sends_vector: Signal) -> None:
+        elapsed, has_begun = Signal(32), Signal()
+        sends = sends_matrix | sends_vector
+        with m.If(self.start):
+            m.d.sync += [elapsed.eq(0), has_begun.eq(0), self.cycles.eq(0)]
+            for name in ("stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"):
+                m.d.sync += getattr(self, name).eq(0)
+        with m.Else():
+            with m.If(sends | has_begun):
+                m.d.sync += [has_begun.eq(1), elapsed.eq(elapsed + 1)]
+            with m.If(sends):
+                m.d.sync += self.cycles.eq(elapsed + 1 + self.shape.depth_cycles)
+            m.d.sync += [
+                self.matrix_busy.eq(self.matrix_busy + sends_matrix),
+                self.vector_busy.eq(self.vector_busy + sends_vector),
+            ]
+            with m.If(has_begun):
+                m.d.sync += [
+                    self.stalls_keys.eq(self.stalls_keys + self.waits_keys),
+                    self.stalls_queries.eq(self.stalls_queries + (self.waits_queries & ~self.waits_keys)),
+                    self.stalls_drain.eq(
+                        self.stalls_drain + (self.waits_drain & ~self.waits_keys & ~self.waits_queries)
+                    ),
+                ]
+
+
+_MARGIN = 8
+"""Cycles that the corner, the feeders and the banks take between them; more than they do."""

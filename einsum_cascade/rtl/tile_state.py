@@ -1,0 +1,183 @@
+"""What the sequencer knows of a tile in flight, worked out once as the tile starts."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from einsum_cascade.program.registers import Flag
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.tile_loops import LoopBounds, TileLoops
+
+__all__ = ["COUNT_BITS", "TileLayout", "TileStates", "counter_bits"]
+
+COUNT_BITS = 24
+"""Of ordinals of tiles, which are compared modulo their range."""
+
+
+def counter_bits(shape: ArrayShape) -> int:
+    """Return the bits of a signed number from -rows to rows, columns alike."""
+    return max(shape.rows, shape.columns).bit_length() + 2
+
+
+class TileLayout(data.StructLayout):
+    """A tile in flight: where it is, what masks it, and what waits for it."""
+
+    def __init__(self, shape: ArrayShape) -> None:
+        """Take the array."""
+        count = signed(counter_bits(shape))
+        super().__init__(
+            {
+                "is_valid": 1,
+                "context": 6,
+                "entry": 6,
+                "slot_beat": 24,
+                "low": count,
+                "high": count,
+                "rows": count,
+                "starts_result": 1,
+                "ends_result": 1,
+                "ends_query": 1,
+                "result": COUNT_BITS,
+                "query": COUNT_BITS,
+                "key": COUNT_BITS,
+                "releases_keys": 1,
+                "keys_released": COUNT_BITS,
+                "head": COUNT_BITS,
+                "query_tile": COUNT_BITS,
+                "key_tile": COUNT_BITS,
+            }
+        )
+
+
+class TileStates(wiring.Component):
+    """The tiles of a program, one after another, as the sequencer needs them.
+
+    Members
+    -------
+    bounds, restart, advance, is_done
+        As of `TileLoops`.
+    contexts, queue, slots, slot_beats, keys, diagonal_high, diagonal_low
+        From the registers.
+    tile
+        The tile; not valid if there is none.
+
+    Timing
+    ------
+    As of `TileLoops`.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        """Take the array."""
+        self.shape = shape
+        super().__init__(
+            {
+                "bounds": In(LoopBounds()),
+                "contexts": In(8),
+                "queue": In(8),
+                "slots": In(COUNT_BITS),
+                "slot_beats": In(16),
+                "keys": In(32),
+                "diagonal_high": In(signed(32)),
+                "diagonal_low": In(signed(32)),
+                "restart": In(1),
+                "advance": In(1),
+                "is_done": Out(1),
+                "tile": Out(TileLayout(shape)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the counters beside the loops."""
+        m = Module()
+        m.submodules.loops = loops = TileLoops()
+        wiring.connect(m, wiring.flipped(self.bounds), loops.bounds)
+        tile, flags = self.tile, self.bounds.flags
+        is_resident, has_tile_results = Signal(), Signal()
+        m.d.comb += [
+            is_resident.eq((flags & Flag.RESIDENT) != 0),
+            has_tile_results.eq((flags & Flag.TILE_RESULTS) != 0),
+            loops.restart.eq(self.restart),
+            loops.advance.eq(self.advance),
+            self.is_done.eq(loops.is_done),
+            tile.is_valid.eq(~loops.is_done),
+            tile.starts_result.eq(loops.starts_query | has_tile_results),
+            tile.ends_result.eq(loops.ends_query | has_tile_results),
+            tile.ends_query.eq(loops.ends_query),
+            tile.head.eq(loops.head),
+            tile.query_tile.eq(loops.query_tile),
+            tile.key_tile.eq(loops.key_tile),
+        ]
+        self._turns(m)
+        self._ordinals(m, loops)
+        self._buffer(m, loops, is_resident)
+        self._mask(m, loops)
+        return m
+
+    def _turns(self, m: Module) -> None:
+        """Contexts and queue entries are taken in turn."""
+        for name, count in (("context", self.contexts), ("entry", self.queue)):
+            turn = Signal(6, name=f"{name}_turn")
+            m.d.comb += getattr(self.tile, name).eq(turn)
+            with m.If(self.restart):
+                m.d.sync += turn.eq(0)
+            with m.Elif(self.advance):
+                m.d.sync += turn.eq(Mux(turn + 1 == count, 0, turn + 1))
+
+    def _ordinals(self, m: Module, loops: TileLoops) -> None:
+        for name, ends in (("query", self.tile.ends_query), ("result", self.tile.ends_result)):
+            ordinal = Signal(COUNT_BITS, name=f"{name}_ordinal")
+            m.d.comb += getattr(self.tile, name).eq(ordinal)
+            with m.If(self.restart):
+                m.d.sync += ordinal.eq(0)
+            with m.Elif(self.advance & ends):
+                m.d.sync += ordinal.eq(ordinal + 1)
+
+    def _buffer(self, m: Module, loops: TileLoops, is_resident: Signal) -> None:
+        """Tiles of keys take slots of the buffer in order: per head where they stay, else one after another."""
+        tile, key_tiles = self.tile, self.bounds.key_tiles
+        base, base_slot = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        slot = Signal(COUNT_BITS)
+        step = Mux(is_resident, key_tiles, 1)
+        after = base_slot + step
+        ends_head = loops.ends_query & loops.ends_group
+        offset = Mux(is_resident, loops.key_tile, 0)
+        within = base_slot + offset
+        m.d.comb += [
+            slot.eq(Mux(within >= self.slots, within - self.slots, within)),
+            tile.slot_beat.eq(slot * self.slot_beats),
+            tile.key.eq(base + offset),
+            tile.releases_keys.eq(~is_resident | loops.ends_group),
+            tile.keys_released.eq(Mux(is_resident & loops.ends_query, base + key_tiles, tile.key + 1)),
+        ]
+        with m.If(self.restart):
+            m.d.sync += [base.eq(0), base_slot.eq(0)]
+        with m.Elif(self.advance & (~is_resident | ends_head)):
+            m.d.sync += [base.eq(base + step), base_slot.eq(Mux(after >= self.slots, after - self.slots, after))]
+
+    def _mask(self, m: Module, loops: TileLoops) -> None:
+        shape, tile, flags = self.shape, self.tile, self.bounds.flags
+        m_base, p_base = Signal(signed(34)), Signal(signed(34))
+        low, high, rows = Signal(signed(36)), Signal(signed(36)), Signal(signed(36))
+        m.d.comb += [
+            m_base.eq(loops.key_tile * shape.rows),
+            p_base.eq(loops.query_tile * shape.columns),
+            low.eq(m_base - p_base - self.diagonal_high),
+            high.eq(m_base - p_base - self.diagonal_low + 1),
+            rows.eq(self.keys.as_signed() - m_base),
+        ]
+        most = max(shape.rows, shape.columns)
+        for name, value, flag, free in (
+            ("low", low, Flag.MASK_HIGH, -most),
+            ("high", high, Flag.MASK_LOW, most),
+            ("rows", rows, None, 0),
+        ):
+            field = getattr(tile, name)
+            with m.If((flags & flag) == 0 if flag is not None else 0):
+                m.d.comb += field.eq(free)
+            with m.Elif(value > most):
+                m.d.comb += field.eq(most)
+            with m.Elif(value < -most):
+                m.d.comb += field.eq(-most)
+            with m.Else():
+                m.d.comb += field.eq(value)
