@@ -1,0 +1,152 @@
+"""Builds of Verilog by Verilator, kept by content: what was built once is not built again.
+
+Only the ports of the top are visible to the simulator's interface, which makes a run several times faster.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cocotb_tools.config import libs_dir, share_dir
+
+from einsum_cascade.cosim.toolchain import Verilator, cache_folder, find_verilator, run_tool
+
+__all__ = ["Build", "build_design"]
+
+_FLAGS = ("--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-O3")
+_MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+"""The first: the wheel's makefiles name a compiled header that they do not make. With -O1, builds and runs are faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A design that can be run.
+
+    Parameters
+    ----------
+    program
+        The simulator.
+    verilator
+        Its version.
+    seconds
+        What building took; 0 if it was there.
+
+    """
+
+    program: Path
+    verilator: str
+    seconds: float
+
+
+def build_design(
+    files: Mapping[str, str],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    *,
+    hierarchical: str | None = None,
+    has_trace: bool = False,
+) -> Build:
+    """Build a design for cocotb, unless it was built before.
+
+    Parameters
+    ----------
+    files
+        Verilog by file name; the top module is `top`.
+    inputs, outputs
+        Ports of the top that the bench drives and reads.
+    hierarchical
+        A module that is compiled once for all its instances.
+    has_trace
+        Whether waveforms can be written.
+
+    Raises
+    ------
+    ToolMissingError, ToolFailedError
+        Verilator or a compiler is missing or fails.
+
+    """
+    tool = find_verilator()
+    options = (*_FLAGS, *_MAKE, tool.version, sys.version, str(libs_dir), str(has_trace), hierarchical or "")
+    parts = (*options, *inputs, "-", *outputs, *(part for item in sorted(files.items()) for part in item))
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    place = cache_folder() / "designs" / key
+    program = place / "simulator"
+    if program.exists():
+        return Build(program, tool.version, 0.0)
+    start = time.perf_counter()
+    # Built aside and moved into place, so that two processes that build the same one do not meet.
+    draft = place.with_name(f"{key}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    _build(tool, files, (inputs, outputs), draft, hierarchical, has_trace=has_trace)
+    place.mkdir(parents=True, exist_ok=True)
+    os.replace(draft / "objects" / "Vtop", program)
+    shutil.rmtree(draft)
+    return Build(program, tool.version, time.perf_counter() - start)
+
+
+def _build(
+    tool: Verilator,
+    files: Mapping[str, str],
+    ports: tuple[tuple[str, ...], tuple[str, ...]],
+    draft: Path,
+    hierarchical: str | None,
+    *,
+    has_trace: bool,
+) -> None:
+    for name, text in files.items():
+        (draft / name).write_text(text)
+    (draft / "ports.vlt").write_text(_visible(*ports, hierarchical))
+    command = [tool.program, "--cc", "--exe", "--vpi", "--timescale", "1ns/1ps", "--top-module", "top"]
+    command += ["--prefix", "Vtop", "--Mdir", "objects", *_FLAGS]
+    command += ["--hierarchical"] if hierarchical else []
+    command += ["--trace-fst", "--trace-structs"] if has_trace else []
+    command += ["-LDFLAGS", f"-Wl,-rpath,{libs_dir} -L{libs_dir} -lcocotbvpi_verilator"]
+    command += ["ports.vlt", *sorted(files), str(Path(share_dir) / "lib" / "verilator" / "verilator.cpp")]
+    run_tool(command, tool.environment, draft)
+    makefile = "Vtop_hier.mk" if hierarchical else "Vtop.mk"
+    objects = draft / "objects"
+    kept = _Runtime(tool, has_trace=has_trace)
+    kept.restore(objects)
+    run_tool(
+        ["make", "-C", str(objects), "-f", makefile, *_MAKE, "-j", str(os.cpu_count() or 1)], tool.environment, draft
+    )
+    kept.save(objects)
+
+
+def _visible(inputs: tuple[str, ...], outputs: tuple[str, ...], hierarchical: str | None) -> str:
+    lines = ["`verilator_config"]
+    lines += [f'public_flat_rw -module "top" -var "{name}"' for name in inputs]
+    lines += [f'public_flat_rd -module "top" -var "{name}"' for name in outputs]
+    lines += [f'hier_block -module "{hierarchical}"'] if hierarchical else []
+    return "\n".join(lines) + "\n"
+
+
+class _Runtime:
+    """Verilator's own objects, which are most of the build of a small design, kept from one build to the next."""
+
+    def __init__(self, tool: Verilator, *, has_trace: bool) -> None:
+        key = hashlib.sha256("\0".join((*_MAKE, tool.version, sys.version, str(has_trace))).encode()).hexdigest()[:20]
+        self.folder = cache_folder() / "runtime" / key
+
+    def restore(self, objects: Path) -> None:
+        if self.folder.exists():
+            for file in self.folder.iterdir():
+                shutil.copy(file, objects / file.name)  # copied now, hence newer than what it is made of
+
+    def save(self, objects: Path) -> None:
+        if self.folder.exists():
+            return
+        draft = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+        draft.mkdir(parents=True, exist_ok=True)
+        for file in objects.glob("verilated*.o"):
+            shutil.copy(file, draft / file.name)
+        try:
+            draft.rename(self.folder)
+        except OSError:
+            shutil.rmtree(draft)

@@ -1,0 +1,168 @@
+"""Run a program on the simulated array: a case is written down, the simulator started, and its findings read back."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import find_libpython
+import numpy as np
+from cocotb_tools.config import libs_dir, pygpi_entry_point
+from numpy.typing import NDArray
+
+from einsum_cascade.cosim.build import Build
+from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.errors import ToolFailedError, ToolMissingError
+from einsum_cascade.program.instruction import encode
+from einsum_cascade.program.ir import Program
+
+__all__ = ["Case", "Run", "RunResult", "run_case"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is run.
+
+    Parameters
+    ----------
+    registers
+        Values by name.
+    kernel
+        The two words of every row.
+    content
+        Memory to begin with.
+    memory
+        How memory behaves.
+    runs
+        How often it is started, one after the other.
+    limit_cycles
+        After which the bench gives up.
+
+    """
+
+    registers: Mapping[str, int]
+    kernel: tuple[tuple[int, int], ...]
+    content: NDArray[np.uint8]
+    memory: MemoryTiming = field(default_factory=MemoryTiming)
+    runs: int = 1
+    limit_cycles: int = 10_000_000
+
+    @staticmethod
+    def of(program: Program, content: NDArray[np.uint8], memory: MemoryTiming | None = None) -> "Case":
+        """Return the case of a program."""
+        kernel = tuple((encode(row.matrix), encode(row.vector)) for row in program.kernel)
+        return Case(program.registers, kernel, content, memory or MemoryTiming())
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run of a case ended.
+
+    Parameters
+    ----------
+    has_ended
+        Whether the array said that it is done.
+    registers
+        What the array wrote.
+
+    """
+
+    has_ended: bool
+    registers: Mapping[str, int]
+
+    @property
+    def error(self) -> int:
+        """The error code of the status."""
+        return self.registers["status"] >> 8 & 0xFF
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a case.
+
+    Parameters
+    ----------
+    runs
+        One after the other.
+    memory
+        Memory at the end.
+    seconds
+        Of the simulator.
+
+    """
+
+    runs: tuple[Run, ...]
+    memory: NDArray[np.uint8]
+    seconds: float
+
+
+def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
+    """Run a case on a built design.
+
+    Parameters
+    ----------
+    build
+        The design.
+    case
+        What is run.
+    wave
+        File that gets the waveforms; the design must be built for it.
+
+    Raises
+    ------
+    ToolMissingError
+        This Python has no shared library, which the simulator needs.
+    ToolFailedError
+        The simulator ended without a result.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="einsum-cascade-") as name:
+        folder = Path(name)
+        (folder / "memory.bin").write_bytes(case.content.tobytes())
+        plain = {
+            "registers": dict(case.registers),
+            "kernel": case.kernel,
+            "memory": asdict(case.memory),
+            "runs": case.runs,
+            "limit_cycles": case.limit_cycles,
+        }
+        (folder / "case.json").write_text(json.dumps(plain))
+        start = time.perf_counter()
+        _simulate(build, folder, wave)
+        seconds = time.perf_counter() - start
+        statuses: list[dict[str, Any]] = json.loads((folder / "status.json").read_text())
+        runs = tuple(Run(bool(status.pop("has_ended")), status) for status in statuses)
+        return RunResult(runs, np.frombuffer((folder / "memory-after.bin").read_bytes(), np.uint8), seconds)
+
+
+def _simulate(build: Build, folder: Path, wave: Path | None) -> None:
+    library = find_libpython.find_libpython()
+    if library is None:
+        raise ToolMissingError("libpython", "simulating needs a Python with a shared library (Debian: libpython3-dev)")
+    environment = {
+        **os.environ,
+        "COCOTB_TEST_MODULES": "einsum_cascade.cosim.bench",
+        "COCOTB_TOPLEVEL": "top",
+        "TOPLEVEL_LANG": "verilog",
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "GPI_USERS": f"{library};{pygpi_entry_point()}",
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",
+        "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
+        "COCOTB_LOG_LEVEL": "WARNING",
+        "PATH": os.pathsep.join([os.environ.get("PATH", ""), str(libs_dir)]),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONWARNINGS": "ignore",
+        "EINSUM_CASCADE_CASE": str(folder),
+    }
+    command = [str(build.program)]
+    if wave is not None:
+        command += ["--trace", "--trace-file", str(wave.resolve())]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode or not (folder / "status.json").exists() or not (folder / "memory-after.bin").exists():
+        raise ToolFailedError(build.program.name, done.returncode, (done.stdout + done.stderr)[-4000:])

@@ -1,0 +1,29 @@
+"""How the memory of a simulation behaves."""
+
+from dataclasses import dataclass
+
+__all__ = ["MemoryTiming"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTiming:
+    """How memory behaves.
+
+    Parameters
+    ----------
+    latency_cycles
+        From an address to its first beat, beyond the least.
+    bytes_per_cycle
+        Of data that is read or written; 0 for a beat a cycle.
+    backpressure
+        Seed of pauses on all channels; None for none.
+    failing_read, failing_write
+        A burst that is answered with an error, counted from 0; None for none.
+
+    """
+
+    latency_cycles: int = 0
+    bytes_per_cycle: float = 0.0
+    backpressure: int | None = None
+    failing_read: int | None = None
+    failing_write: int | None = None
