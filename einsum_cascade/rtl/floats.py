@@ -206,7 +206,7 @@ class Rounder(Component):
     def _round(self, m: Module, more: Value | int) -> Value:
         """Return exponent and mantissa, `more` bits fewer than a normal number of the format has being kept."""
         places = MANTISSA_BITS - self._form.mantissa_bits
-        below, magnitude = Signal(MANTISSA_BITS), Signal(31)
+        below, magnitude = Signal(31), Signal(31)
         last = (Cat(self.value.mantissa, 1) >> places >> more)[0]
         m.d.comb += [
             below.eq((Const(1 << places, MANTISSA_BITS + 1) << more) - 1),
@@ -260,8 +260,8 @@ class HighPiece(Component):
 class LowPiece(Component):
     """The low piece of an fp32 number: what its high piece leaves, rounded to as many significand bits.
 
-    What is left is exact in fp32, and flushed to +0 there if it is below the smallest normal number. That of an
-    infinity, or of a number whose high piece is one, has no meaning.
+    What is left is exact in fp32, and flushed there if it is below the smallest normal number. That of an infinity, or
+    of a number whose high piece is one, has no meaning.
 
     Members
     -------
@@ -295,12 +295,11 @@ class LowPiece(Component):
         exponent = Signal(signed(10))
         m.d.comb += exponent.eq(value.exponent - (MANTISSA_BITS + 1 - places) - distance)
         m.submodules.high = high = HighPiece(self._bits)
-        with m.If((left != 0) & (exponent > 0) & ~is_zero(value)):
-            m.d.comb += [
-                high.value.mantissa.eq(shifted[:-1] << (MANTISSA_BITS + 1 - places)),
-                high.value.exponent.eq(exponent),
-                high.value.sign.eq(value.sign ^ is_up),
-            ]
+        with m.If((left != 0) & ~is_zero(value)):
+            m.d.comb += high.value.sign.eq(value.sign ^ is_up)
+            with m.If(exponent > 0):
+                m.d.comb += high.value.mantissa.eq(shifted[:-1] << (MANTISSA_BITS + 1 - places))
+                m.d.comb += high.value.exponent.eq(exponent)
         m.d.comb += self.piece.eq(high.piece)
         with m.If(is_nan(value)):
             m.d.comb += self.piece.eq(upper_bits(Const(NAN_BITS, 32), self._bits))

@@ -1,8 +1,8 @@
 """Oracles of the array's arithmetic on fp32 bits: gmpy2 for one rounding without bounds, then the contract's rules.
 
-docs/decisions/0006-the-array-and-its-program.md, "Numbers": subnormals are read as zero of their sign; a result below the
-smallest normal number, after rounding to 24 bits as if the exponent had no bound, is zero of its sign; every NaN is
-0x7FC00000.
+docs/decisions/0006-the-array-and-its-program.md, "Numbers": subnormals are read as zero of their sign; a result below
+the smallest normal number, after rounding to 24 bits as if the exponent had no bound, is zero of its sign; every NaN
+is 0x7FC00000.
 """
 
 import struct
@@ -22,7 +22,7 @@ def number_of(bits: int) -> mpfr:
     """The value of fp32 bits, exactly; subnormals as zero."""
     if not bits & 0x7F800000:
         return mpfr("-0" if bits >> 31 else "0")
-    return mpfr(struct.unpack("<f", struct.pack("<I", bits))[0])
+    return mpfr(struct.unpack("<f", struct.pack("<I", bits))[0], 24)
 
 
 def bits_of(value: mpfr) -> int:
@@ -66,7 +66,11 @@ def random_bits(random: np.random.Generator, count: int) -> np.ndarray:
     """A third of any bits, a third near 1, a third with few mantissa bits, so that ties and cancellation are common."""
     signs = random.integers(0, 2, count, dtype=np.uint64) << np.uint64(31)
     anything = random.integers(0, 1 << 31, count, dtype=np.uint64)
-    near = (random.integers(127 - 14, 127 + 14, count, dtype=np.uint64) << np.uint64(23)) | (anything & np.uint64(0x7FFFFF))
-    few = near & ~np.uint64(0x7FFFFF) | (np.uint64(1) << random.integers(0, 23, count, dtype=np.uint64)) * (anything & np.uint64(3))
+    near = (random.integers(127 - 14, 127 + 14, count, dtype=np.uint64) << np.uint64(23)) | (
+        anything & np.uint64(0x7FFFFF)
+    )
+    few = near & ~np.uint64(0x7FFFFF) | (np.uint64(1) << random.integers(0, 23, count, dtype=np.uint64)) * (
+        anything & np.uint64(3)
+    )
     chosen = random.integers(0, 3, count)
     return signs | np.choose(chosen, [anything, near, few & np.uint64(0x7FFFFFFF)])

