@@ -1,0 +1,243 @@
+"""The slots of the exponential around a multiply-add: what goes into it, and what becomes of its result.
+
+The slots are those of `Numbers.steps` and docs/decisions/0006-the-array-and-its-program.md, "The exponential". Where
+the state is kept, and for how long, is decided by who uses these two components: PEs and the lanes of the vector row.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib.wiring import Component, In, Out
+
+from einsum_cascade.cascade.formats import Format, round_to
+from einsum_cascade.program.numbers import LOG2E_BITS, Step
+from einsum_cascade.rtl.floats import (
+    BIAS,
+    INFINITE_EXPONENT,
+    MANTISSA_BITS,
+    NAN_BITS,
+    SINGLE_LAYOUT,
+    HighPiece,
+    LowPiece,
+    is_nan,
+    is_zero,
+    normalise,
+    number_layout,
+    single_bits,
+    upper_bits,
+)
+
+__all__ = ["INTEGER_BITS", "LAST_SLOT", "SLOT_BITS", "ExponentialOperands", "ExponentialResult"]
+
+SLOT_BITS, LAST_SLOT = 3, 6
+INTEGER_BITS = 9
+"""Of the integer part of x log2(e), signed: x is within 127 of 0."""
+_LIMIT_BITS = single_bits(127.0)
+
+
+def _piece_of(bits: int, part: str, significand_bits: int) -> int:
+    """Return a piece of a constant, as fp32 bits."""
+    value = np.array(bits, np.uint32).view(np.float32).astype(np.float64)
+    form = Format(8, significand_bits - 1)
+    high = round_to(value, form).astype(np.float64)
+    return single_bits(float({"whole": value, "high": high, "low": round_to(value - high, form)}[part]))
+
+
+class ExponentialOperands(Component):
+    """What the multiply-add gets in a slot of an exponential.
+
+    Parameters
+    ----------
+    steps
+        The slots.
+    operand_bits, score_bits
+        Significand bits of the multiplier.
+
+    Members
+    -------
+    is_active : In(1)
+        Whether a slot is executed. If not, `score` is the high piece of `state`, and nothing else has a meaning.
+    slot : In(SLOT_BITS)
+        Which slot.
+    state : In(SINGLE_LAYOUT)
+        Value in the subtract slot, x in scale slots, p in Horner slots.
+    maximum : In(SINGLE_LAYOUT)
+        What is subtracted.
+    fraction : In(SINGLE_LAYOUT)
+        The sum of scaled parts in scale slots, f in Horner slots.
+    operand, score, addend, augend, is_sum : Out
+        What the multiply-add gets.
+
+    Timing
+    ------
+    Combinational.
+
+    """
+
+    def __init__(self, steps: Sequence[Step], operand_bits: int, score_bits: int) -> None:
+        self._steps, self._operand_bits, self._score_bits = steps, operand_bits, score_bits
+        super().__init__(
+            {
+                "is_active": In(1),
+                "slot": In(SLOT_BITS),
+                "state": In(SINGLE_LAYOUT),
+                "maximum": In(SINGLE_LAYOUT),
+                "fraction": In(SINGLE_LAYOUT),
+                "operand": Out(number_layout(operand_bits)),
+                "score": Out(number_layout(score_bits)),
+                "addend": Out(SINGLE_LAYOUT),
+                "augend": Out(SINGLE_LAYOUT),
+                "is_sum": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Cut the state and the fraction into pieces, and choose by slot."""
+        m = Module()
+        self._cut(m)
+        m.d.comb += self.augend.eq(self.state)
+        with m.If(self.is_active), m.Switch(self.slot):
+            for slot, step in enumerate(self._steps):
+                with m.Case(slot):
+                    self._step(m, step, is_first_scale=slot == 1)
+        return m
+
+    def _cut(self, m: Module) -> None:
+        """Lay the high pieces on both sides of the multiplier."""
+        m.submodules.high_state = high = HighPiece(self._score_bits)
+        m.submodules.high_fraction = fraction = HighPiece(self._operand_bits)
+        m.d.comb += [high.value.eq(self.state), self.score.eq(high.piece)]
+        m.d.comb += [fraction.value.eq(self.fraction), self.operand.eq(fraction.piece)]
+        self._low = Signal(number_layout(self._score_bits))
+        if any(step.value_part == "low" for step in self._steps):
+            m.submodules.low_state = low = LowPiece(self._score_bits)
+            m.d.comb += [low.value.eq(self.state), self._low.eq(low.piece)]
+
+    def _step(self, m: Module, step: Step, is_first_scale: bool) -> None:
+        match step.kind:
+            case "subtract":
+                m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.maximum.as_value() ^ (1 << 31))]
+            case "scale":
+                constant = _piece_of(LOG2E_BITS, step.constant_part, self._operand_bits)
+                m.d.comb += self.operand.eq(upper_bits(Const(constant, 32), self._operand_bits))
+                m.d.comb += self.addend.eq(0 if is_first_scale else self.fraction)
+                if step.value_part == "low":
+                    m.d.comb += self.score.eq(self._low)
+            case "horner":
+                m.d.comb += self.addend.eq(step.coefficient_bits)
+                if step.leading_bits:
+                    leading = _piece_of(step.leading_bits, "high", self._score_bits)
+                    m.d.comb += self.score.eq(upper_bits(Const(leading, 32), self._score_bits))
+
+
+class ExponentialResult(Component):
+    """What becomes of the result of the multiply-add in a slot of an exponential.
+
+    Parameters
+    ----------
+    steps
+        The slots.
+
+    Members
+    -------
+    slot : In(SLOT_BITS)
+        Which slot.
+    result : In(SINGLE_LAYOUT)
+        Of the multiply-add.
+    integer : In(signed(INTEGER_BITS))
+        n, as it was when the slot began.
+    state : Out(SINGLE_LAYOUT)
+        x after the subtract slot, p after Horner slots, the exponential after the last one.
+    fraction : Out(SINGLE_LAYOUT)
+        The sum of scaled parts after scale slots, f after the last of them.
+    next_integer : Out(signed(INTEGER_BITS))
+        n after the last scale slot.
+    has_state, has_fraction, has_integer : Out(1)
+        Whether these are to be kept.
+
+    Timing
+    ------
+    Combinational.
+
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        super().__init__(
+            {
+                "slot": In(SLOT_BITS),
+                "result": In(SINGLE_LAYOUT),
+                "integer": In(signed(INTEGER_BITS)),
+                "state": Out(SINGLE_LAYOUT),
+                "fraction": Out(SINGLE_LAYOUT),
+                "next_integer": Out(signed(INTEGER_BITS)),
+                "has_state": Out(1),
+                "has_fraction": Out(1),
+                "has_integer": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Clamp, split, add the exponent, and choose by slot."""
+        m = Module()
+        clamped, split, scaled = self._clamp(m), self._split(m), self._scale(m)
+        m.d.comb += [self.state.eq(self.result), self.fraction.eq(self.result)]
+        with m.Switch(self.slot):
+            for slot, step in enumerate(self._steps):
+                with m.Case(slot):
+                    m.d.comb += (self.has_fraction if step.kind == "scale" else self.has_state).eq(1)
+                    match step.kind:
+                        case "subtract":
+                            m.d.comb += self.state.eq(clamped)
+                        case "scale" if step.is_last:
+                            m.d.comb += [self.fraction.eq(split), self.has_integer.eq(1)]
+                        case "horner" if step.is_last:
+                            m.d.comb += self.state.eq(scaled)
+                        case _:
+                            pass
+        return m
+
+    def _clamp(self, m: Module) -> Value:
+        clamped = Signal(SINGLE_LAYOUT)
+        m.d.comb += clamped.eq(self.result)
+        with m.If((self.result.as_value()[:31] > _LIMIT_BITS) & ~is_nan(self.result)):
+            m.d.comb += clamped.eq(Cat(Const(_LIMIT_BITS, 31), self.result.sign))
+        return clamped
+
+    def _split(self, m: Module) -> Value:
+        """Return f, and set n: in fixed point, from 1/2 on; below, n is 0."""
+        result, split = self.result, Signal(SINGLE_LAYOUT)
+        fixed, whole, is_up = Signal(MANTISSA_BITS + 1 + 8), Signal(8), Signal()
+        below = fixed[: MANTISSA_BITS + 1]
+        left = Signal(MANTISSA_BITS + 1)
+        m.d.comb += [
+            fixed.eq(Cat(result.mantissa, 1) << (result.exponent - (BIAS - 1))[:4]),
+            is_up.eq(below[-1] & (below[:-1].any() | fixed[MANTISSA_BITS + 1])),
+            whole.eq(fixed[MANTISSA_BITS + 1 :] + is_up),
+            left.eq(Mux(is_up, -below, below)),
+        ]
+        shifted, distance = normalise(m, left, MANTISSA_BITS + 1)
+        with m.If(is_nan(result) | (result.exponent < BIAS - 1)):
+            m.d.comb += split.eq(result)
+        with m.Else():
+            m.d.comb += self.next_integer.eq(Mux(result.sign, -whole, whole))
+            with m.If(left != 0):
+                m.d.comb += [
+                    split.mantissa.eq(shifted),
+                    split.exponent.eq(BIAS - 1 - distance),
+                    split.sign.eq(result.sign ^ is_up),
+                ]
+        return split
+
+    def _scale(self, m: Module) -> Value:
+        """Return p 2^n."""
+        result, scaled, exponent = self.result, Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS + 2))
+        m.d.comb += exponent.eq(result.exponent + self.integer)
+        with m.If(is_nan(result)):
+            m.d.comb += scaled.eq(NAN_BITS)
+        with m.Elif((exponent >= INFINITE_EXPONENT) & ~is_zero(result)):
+            m.d.comb += [scaled.exponent.eq(INFINITE_EXPONENT), scaled.sign.eq(result.sign)]
+        with m.Elif((exponent > 0) & ~is_zero(result)):
+            m.d.comb += [scaled.eq(result), scaled.exponent.eq(exponent)]
+        return scaled

@@ -1,0 +1,76 @@
+"""Oracles of the array's arithmetic on fp32 bits: gmpy2 for one rounding without bounds, then the contract's rules.
+
+docs/decisions/0006-the-array-and-its-program.md, "Numbers": subnormals are read as zero of their sign; a result below
+the smallest normal number, after rounding to 24 bits as if the exponent had no bound, is zero of its sign; every NaN
+is 0x7FC00000.
+"""
+
+import struct
+from collections.abc import Iterable
+
+import gmpy2
+import numpy as np
+from gmpy2 import mpfr
+
+__all__ = ["NAN", "bits_of", "divide", "fused", "interesting_bits", "number_of", "random_bits"]
+
+NAN = 0x7FC00000
+_LEAST, _BEYOND = mpfr(2) ** -126, mpfr(2) ** 128
+
+
+def number_of(bits: int) -> mpfr:
+    """The value of fp32 bits, exactly; subnormals as zero."""
+    if not bits & 0x7F800000:
+        return mpfr("-0" if bits >> 31 else "0")
+    return mpfr(struct.unpack("<f", struct.pack("<I", bits))[0], 24)
+
+
+def bits_of(value: mpfr) -> int:
+    """The bits of a number that has 24 significand bits and any exponent."""
+    if gmpy2.is_nan(value):
+        return NAN
+    sign = int(gmpy2.is_signed(value)) << 31
+    if abs(value) >= _BEYOND:
+        return sign | 0x7F800000
+    if abs(value) < _LEAST:
+        return sign
+    return struct.unpack("<I", struct.pack("<f", float(value)))[0]
+
+
+def fused(a: Iterable[int], b: Iterable[int], c: Iterable[int], precision: int = 24) -> np.ndarray:
+    """a * b + c of fp32 bits, rounded once."""
+    with gmpy2.context(precision=precision, emax=4000, emin=-4000):
+        return _bits(gmpy2.fma(number_of(x), number_of(y), number_of(z)) for x, y, z in zip(a, b, c, strict=True))
+
+
+def divide(a: Iterable[int], b: Iterable[int]) -> np.ndarray:
+    """a / b of fp32 bits, rounded once; +0 where b is 0."""
+    with gmpy2.context(precision=24, emax=4000, emin=-4000):
+        pairs = ((number_of(x), number_of(y)) for x, y in zip(a, b, strict=True))
+        return _bits(x / y if y != 0 or gmpy2.is_nan(y) else mpfr(0) for x, y in pairs)
+
+
+def _bits(values: Iterable[mpfr]) -> np.ndarray:
+    return np.array([bits_of(value) for value in values], np.uint64)
+
+
+def interesting_bits() -> np.ndarray:
+    """Zeros, subnormals, the ends of the range, infinities, NaN, 1 and its neighbours, powers of two near the ends."""
+    magnitudes = [0, 1, 0x400000, 0x7FFFFF, 0x800000, 0x800001, 0xFFFFFF, 0x1000000, 0x7F7FFFFF, 0x7F000000, 0x7F800000]
+    magnitudes += [0x7F800001, NAN, 0x7FFFFFFF, 0x3F800000, 0x3F800001, 0x3F7FFFFF, 0x40000000, 0x3FC00000, 0x4B800000]
+    magnitudes += [0x33800000, 0x33800001, 0x20000000, 0x20000001, 0x1FFFFFFF, 0x5F800000, 0x34000000]
+    return np.array([*magnitudes, *(0x80000000 | magnitude for magnitude in magnitudes)], np.uint64)
+
+
+def random_bits(random: np.random.Generator, count: int) -> np.ndarray:
+    """A third of any bits, a third near 1, a third with few mantissa bits, so that ties and cancellation are common."""
+    signs = random.integers(0, 2, count, dtype=np.uint64) << np.uint64(31)
+    anything = random.integers(0, 1 << 31, count, dtype=np.uint64)
+    near = (random.integers(127 - 14, 127 + 14, count, dtype=np.uint64) << np.uint64(23)) | (
+        anything & np.uint64(0x7FFFFF)
+    )
+    few = near & ~np.uint64(0x7FFFFF) | (np.uint64(1) << random.integers(0, 23, count, dtype=np.uint64)) * (
+        anything & np.uint64(3)
+    )
+    chosen = random.integers(0, 3, count)
+    return signs | np.choose(chosen, [anything, near, few & np.uint64(0x7FFFFFFF)])
