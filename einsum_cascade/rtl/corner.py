@@ -1,57 +1,48 @@
 """What leaves the corner in a cycle: a microinstruction with all that the array needs to know of its tile."""
 
-from amaranth.hdl import signed
+from amaranth import signed
 from amaranth.lib import data
 
 from einsum_cascade.program.instruction import INDEX_BITS
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.tile_state import counter_bits
 
-__all__ = ["CornerLayout"]
+__all__ = ["BEAT_BITS", "TURN_BITS", "corner_layout", "counter_bits", "matrix_members", "vector_layout"]
+
+BEAT_BITS, TURN_BITS = 24, 6
+"""Of the address of a beat in a bank, and of contexts and queue entries."""
 
 
-class CornerLayout(data.StructLayout):
-    """The word at the array's corner.
+def counter_bits(shape: ArrayShape) -> int:
+    """Return the bits of a signed number from -n to 2 n, n the rows or the columns."""
+    return max(shape.rows, shape.columns).bit_length() + 2
 
-    Members
-    -------
-    op, index, context
-        Of the array; the index is an exponential slot, or the row whose scores leave.
-    is_first
-        The index is 0.
-    slot_beat
-        First beat of the tile in every row's bank.
-    is_value
-        The operand is one of the value, not of the key.
-    low, high, rows
-        Masked columns of row 0 on the left, kept columns of row 0, and keys of the tile.
-    query_bank
-        Place of the query in the files.
-    vector_op, vector_index, entry, bank, starts_result, ends_result
-        Of the vector row.
 
+def matrix_members(shape: ArrayShape) -> dict[str, object]:
+    """Return what goes down the row feeders.
+
+    `index` is an exponential slot, the operand of a product, or how far below the row is whose scores leave; `beat` is
+    where a bank has the operand; `low` and `high` say how many columns on the left are masked, and are kept, `rows` how
+    many rows from this one on have a key.
     """
+    count = signed(counter_bits(shape))
+    return {
+        "op": 4,
+        "index": INDEX_BITS,
+        "context": TURN_BITS,
+        "beat": BEAT_BITS,
+        "low": count,
+        "high": count,
+        "rows": count,
+    }
 
-    def __init__(self, shape: ArrayShape) -> None:
-        """Take the array."""
-        count = signed(counter_bits(shape))
-        super().__init__(
-            {
-                "op": 4,
-                "index": INDEX_BITS,
-                "context": 6,
-                "is_first": 1,
-                "slot_beat": 24,
-                "is_value": 1,
-                "low": count,
-                "high": count,
-                "rows": count,
-                "query_bank": 1,
-                "vector_op": 4,
-                "vector_index": INDEX_BITS,
-                "entry": 6,
-                "bank": 1,
-                "starts_result": 1,
-                "ends_result": 1,
-            }
-        )
+
+def vector_layout() -> data.StructLayout:
+    """Return what goes along the vector row."""
+    members = {"op": 4, "index": INDEX_BITS, "entry": TURN_BITS, "bank": 1, "starts_result": 1, "ends_result": 1}
+    return data.StructLayout(members)
+
+
+def corner_layout(shape: ArrayShape) -> data.StructLayout:
+    """Return the word at the corner; `query_bank` is the place of the queries in the files."""
+    matrix = data.StructLayout(matrix_members(shape))
+    return data.StructLayout({"matrix": matrix, "query_bank": 1, "vector": vector_layout()})

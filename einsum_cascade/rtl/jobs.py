@@ -113,10 +113,9 @@ class KeyJobs(wiring.Component):
             job.ends_tile.eq(is_last & (is_value | ~has_values)),
         ]
         with m.FSM():
-            with m.State("idle"):
-                with m.If(self.start):
-                    m.d.sync += [number.eq(0), slot_beat.eq(0)]
-                    m.next = "wait"
+            with m.State("idle"), m.If(self.start):
+                m.d.sync += [number.eq(0), slot_beat.eq(0)]
+                m.next = "wait"
             with m.State("wait"):
                 has_room = (number - self.released)[:COUNT_BITS] < self.slots
                 m.d.sync += [rows.eq(Mux(left > shape.rows, shape.rows, left)), row.eq(0), is_value.eq(0)]
@@ -205,11 +204,10 @@ class QueryJobs(wiring.Component):
             job.ends_tile.eq(is_last),
         ]
         with m.FSM():
-            with m.State("idle"):
-                with m.If(self.start):
-                    m.d.sync += [head.eq(0), tile.eq(0), number.eq(0)]
-                    m.d.sync += [address.eq(self.query.address), head_address.eq(self.query.address)]
-                    m.next = "wait"
+            with m.State("idle"), m.If(self.start):
+                m.d.sync += [head.eq(0), tile.eq(0), number.eq(0)]
+                m.d.sync += [address.eq(self.query.address), head_address.eq(self.query.address)]
+                m.next = "wait"
             with m.State("wait"):
                 m.d.sync += [columns.eq(Mux(left > shape.columns, shape.columns, left)), column.eq(0)]
                 with m.If(head == heads):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import CornerLayout
+from einsum_cascade.rtl.corner import corner_layout
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
 from einsum_cascade.rtl.tile_loops import LoopBounds
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
@@ -40,6 +40,7 @@ class SequencerParameters(wiring.Signature):
                 "queue": Out(8),
                 "slots": Out(COUNT_BITS),
                 "slot_beats": Out(16),
+                "key_beats": Out(16),
                 "product_steps": Out(16),
                 "output_steps": Out(16),
                 "keys": Out(32),
@@ -54,7 +55,9 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    parameters
+
+    Parameters
+    ----------
         Of the program.
     table_write, table_row, table_half, table_data
         A word for the kernel table.
@@ -97,7 +100,7 @@ class Sequencer(wiring.Component):
                 "keys_loaded": In(COUNT_BITS),
                 "queries_loaded": In(COUNT_BITS),
                 "results_drained": In(COUNT_BITS),
-                "corner": Out(CornerLayout(shape)),
+                "corner": Out(corner_layout(shape)),
                 "keys_released": Out(COUNT_BITS),
                 "queries_released": Out(COUNT_BITS),
                 "result_push": Out(1),
@@ -219,24 +222,25 @@ class Sequencer(wiring.Component):
         vector_tile: data.View,
         sends_vector: Signal,
     ) -> None:
-        corner = self.corner
+        array, lanes = self.corner.matrix, self.corner.vector
+        is_value = matrix.op == MatrixOp.COMBINE
+        beat = matrix_tile.slot_beat + Mux(is_value, self.parameters.key_beats, 0)
+        operand_bits = (self.shape.beat_operands - 1).bit_length()
         m.d.sync += [
-            corner.op.eq(Mux(sends_matrix, matrix.op, MatrixOp.NONE)),
-            corner.index.eq(matrix.index),
-            corner.context.eq(matrix_tile.context),
-            corner.is_first.eq(matrix.index == 0),
-            corner.slot_beat.eq(matrix_tile.slot_beat),
-            corner.is_value.eq(matrix.op == MatrixOp.COMBINE),
-            corner.low.eq(matrix_tile.low),
-            corner.high.eq(matrix_tile.high),
-            corner.rows.eq(matrix_tile.rows),
-            corner.query_bank.eq(matrix_tile.query[0]),
-            corner.vector_op.eq(Mux(sends_vector, vector.op, VectorOp.NONE)),
-            corner.vector_index.eq(vector.index),
-            corner.entry.eq(vector_tile.entry),
-            corner.bank.eq(vector_tile.result[0]),
-            corner.starts_result.eq(vector_tile.starts_result),
-            corner.ends_result.eq(vector_tile.ends_result),
+            array.op.eq(Mux(sends_matrix, matrix.op, MatrixOp.NONE)),
+            array.index.eq(matrix.index),
+            array.context.eq(matrix_tile.context),
+            array.beat.eq(beat + (matrix.index >> operand_bits)),
+            array.low.eq(matrix_tile.low),
+            array.high.eq(matrix_tile.high),
+            array.rows.eq(matrix_tile.rows),
+            self.corner.query_bank.eq(matrix_tile.query[0]),
+            lanes.op.eq(Mux(sends_vector, vector.op, VectorOp.NONE)),
+            lanes.index.eq(vector.index),
+            lanes.entry.eq(vector_tile.entry),
+            lanes.bank.eq(vector_tile.result[0]),
+            lanes.starts_result.eq(vector_tile.starts_result),
+            lanes.ends_result.eq(vector_tile.ends_result),
         ]
 
     def _release(self, m: Module, matrix: data.View, tile: data.View, sends: Signal) -> None:

@@ -6,17 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.corner import BEAT_BITS, TURN_BITS, counter_bits
 from einsum_cascade.rtl.tile_loops import LoopBounds, TileLoops
 
-__all__ = ["COUNT_BITS", "TileLayout", "TileStates", "counter_bits"]
+__all__ = ["COUNT_BITS", "TileLayout", "TileStates"]
 
 COUNT_BITS = 24
 """Of ordinals of tiles, which are compared modulo their range."""
-
-
-def counter_bits(shape: ArrayShape) -> int:
-    """Return the bits of a signed number from -rows to rows, columns alike."""
-    return max(shape.rows, shape.columns).bit_length() + 2
 
 
 class TileLayout(data.StructLayout):
@@ -28,9 +24,9 @@ class TileLayout(data.StructLayout):
         super().__init__(
             {
                 "is_valid": 1,
-                "context": 6,
-                "entry": 6,
-                "slot_beat": 24,
+                "context": TURN_BITS,
+                "entry": TURN_BITS,
+                "slot_beat": BEAT_BITS,
                 "low": count,
                 "high": count,
                 "rows": count,
@@ -117,7 +113,7 @@ class TileStates(wiring.Component):
     def _turns(self, m: Module) -> None:
         """Contexts and queue entries are taken in turn."""
         for name, count in (("context", self.contexts), ("entry", self.queue)):
-            turn = Signal(6, name=f"{name}_turn")
+            turn = Signal(TURN_BITS, name=f"{name}_turn")
             m.d.comb += getattr(self.tile, name).eq(turn)
             with m.If(self.restart):
                 m.d.sync += turn.eq(0)
