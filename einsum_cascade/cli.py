@@ -205,15 +205,14 @@ def cost(
     )
     plan = plan_of(case)
     figures = figures_of(case.workload, plan)
-    rows = list(formulas(plan)) if explain else []
+    rows = list(formulas(case.workload, plan)) if explain else []
     if as_json:
-        parts = [{"number": name, "formula": formula, "value": value} for name, formula, value in rows]
-        _print_json(asdict(figures) | ({"formulas": parts} if explain else {}))
+        _print_json(asdict(figures) | ({"formulas": list(map(asdict, rows))} if explain else {}))
         return
     from einsum_cascade.terminal.costs import cost_table, formula_table
     from einsum_cascade.terminal.tables import print_all
 
-    print_all(cost_table(figures), *([formula_table(rows)] if explain else []))
+    print_all(cost_table(figures), *([formula_table(rows, figures.parameters)] if explain else []))
 
 
 @app.command

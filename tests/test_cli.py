@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 
 from einsum_cascade import evaluate, zoo
 from einsum_cascade.cli import main
@@ -290,6 +291,59 @@ def test_cost(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "cost", *FUSEMAX, *BERT)
     assert code == 0
     assert "bound by 1d, which is busy all the time" in out
+
+
+def put_in(formula: str, values: dict[str, float]) -> float:
+    """Read a formula as sympy does, and put the numbers in."""
+    symbols = {name: sympy.Symbol(name) for name in values}
+    return float(
+        sympy.sympify(formula, symbols).xreplace({symbols[name]: sympy.Rational(values[name]) for name in values})
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extents"),
+    [
+        (
+            (*FUSEMAX, "--set", "E=64,F=32,M=1000,P=999", "--repeat", "3"),
+            {"E": 64, "F": 32, "M": 1000, "P": 999, "M0": 256},
+        ),
+        (
+            (*FUSEMAX, "--set", "E=8,F=8,M=500,P=100,M0=128,M1=5"),
+            {"E": 8, "F": 8, "M": 500, "P": 100, "M0": 128, "M1": 5},
+        ),
+        (
+            ("attention", "--arch", "flat-cloud", "--set", "E=64,F=64,M=65536,P=3000"),
+            {"E": 64, "F": 64, "M": 65536, "P": 3000},
+        ),
+    ],
+)
+def test_formulas_give_the_numbers(capsys: pytest.CaptureFixture[str], arguments, extents) -> None:
+    """Extents and the plan's parameters put into every formula give the number beside it."""
+    found = read_json(capsys, "cost", *arguments, "--explain")
+    values = {**extents, **found["parameters"]}
+    for row in found["formulas"]:
+        assert row.keys() == {"number", "formula", "parts", "value"}
+        assert put_in(row["formula"], values) == pytest.approx(row["value"], rel=1e-9), row
+    by_name = {row["number"]: row["value"] for row in found["formulas"]}
+    for number, figure in (("latency (s)", "latency_s"), ("energy (pJ)", "energy_pj"), ("dram (B)", "traffic_bytes")):
+        assert by_name[number] == pytest.approx(found[figure])
+
+
+def test_formulas_in_extents(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tile takes E cycles for QK; K is read for every block of P1 tiles of PE queries, unless it is one tile."""
+    found = {row["number"]: row for row in read_json(capsys, "cost", *FUSEMAX, *BERT, "--explain")["formulas"]}
+    assert found["BQK on 2d, cycles"]["formula"] == "E*ceiling(M/M0)*ceiling(P/PE)"
+    assert found["BQK on 2d, cycles"]["parts"].startswith("1024 steps of (for p by P1*PE for m1 ")
+    assert found["reads of K in dram, words"]["formula"] == "Piecewise((E*M, M <= M0), (E*M*ceiling(P/(P1*PE)), True))"
+    assert found["write of AV in dram, pJ"]["formula"] == "47923.2*F*P"  # 768 heads x 249.6 pJ / 4 words
+    assert not any(row["value"] == 0 and row["formula"] == "0" for row in found.values())
+    monkeypatch.setenv("COLUMNS", "160")
+    code, out, _ = call(capsys, "cost", *FUSEMAX, *BERT, "--explain")
+    assert code == 0
+    assert "where every number comes from (PE = 256, P1 = 4)" in out
+    assert re.search(r"BQK on 2d, cycles +E\*ceiling\(M/M0\)\*ceiling\(P/PE\) +1024 steps of .* 1024 *\n", out)
+    assert re.search(r"reads of LM in buffer, words +P\*ceiling\(M/M0\) +4096", out)
 
 
 def test_cost_of_extents_that_are_set(capsys: pytest.CaptureFixture[str]) -> None:

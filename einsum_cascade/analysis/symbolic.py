@@ -5,22 +5,30 @@ Sympy publishes no types; everything that touches its untyped functions is here.
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import sympy
+from sympy.printing.str import StrPrinter
 
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
 __all__ = [
     "Expr",
+    "as_text",
+    "ceiling",
     "evaluate",
+    "expression",
+    "extent_symbol",
     "grows_with",
+    "is_expression",
     "largest",
     "number",
     "positive_part",
     "product_of",
+    "ratio",
+    "share_symbol",
     "smallest",
     "substitute",
     "sum_of",
@@ -67,6 +75,36 @@ def number(value: int) -> Expr:
     return _sympy.Integer(value)
 
 
+def is_expression(value: object) -> TypeGuard[Expr]:
+    """Tell whether a value is an expression, rather than a number or an array."""
+    return isinstance(value, sympy.Basic)
+
+
+def expression(value: Any) -> Expr:
+    """Return a number as an expression, and an expression as it is."""
+    return _sympy.sympify(value)
+
+
+def extent_symbol(name: str) -> Expr:
+    """Return the symbol of an extent or a parameter that is at least 1."""
+    return _sympy.Symbol(name, integer=True, positive=True)
+
+
+def share_symbol(name: str) -> Expr:
+    """Return the symbol of a share, from 0 to 1."""
+    return _sympy.Symbol(name, nonnegative=True)
+
+
+def ratio(numerator: int, denominator: int) -> Expr:
+    """Return the exact quotient of two integers."""
+    return _sympy.Rational(numerator, denominator)
+
+
+def ceiling(numerator: Any, denominator: Any) -> Expr:
+    """Return the ceiling of a quotient."""
+    return _sympy.ceiling(_sympy.sympify(numerator) / denominator)
+
+
 def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
     """Return the exact integer that an expression has at given extents.
 
@@ -88,8 +126,8 @@ def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
 
     A sum of more than 10^9 points stays a sum.
     """
-    values = {symbol: extents[name] for name, symbol in symbols_of(expression).items() if name in extents}
-    found = cast(Any, expression).subs(values) if values else cast(Any, expression)
+    known = ((name, symbol) for name, symbol in symbols_of(expression).items() if name in extents)
+    found = cast(Any, expression).xreplace({symbol: _sympy.sympify(extents[name]) for name, symbol in known})
     return found.xreplace({total: _counted(total) for total in found.atoms(_sympy.Sum)})
 
 
@@ -155,3 +193,21 @@ def triangle(value: Expr) -> Expr:
     """Return 1 + 2 + ... + value, and 0 for a negative value."""
     clipped = cast(Any, positive_part(value))
     return clipped * (clipped + 1) / 2
+
+
+def as_text(expression: Any) -> str:
+    """Write an expression as sympy reads it, common factors in front, floats to 12 digits.
+
+    Examples
+    --------
+    >>> from einsum_cascade.cascade.extent import symbol
+    >>> as_text(7.2 * to_sympy(symbol("M")))
+    '7.2*M'
+
+    """
+    return _Text().doprint(_sympy.factor_terms(_sympy.sympify(expression)))
+
+
+class _Text(cast(Any, StrPrinter)):
+    def _print_Float(self, expr: Any) -> str:  # sympy finds it by this name
+        return f"{float(expr):.12g}"

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture, Engine
 from einsum_cascade.cost.counting import Moves, count_moves
-from einsum_cascade.mapping.footprint import Count, Footprint, footprint_of
+from einsum_cascade.mapping.counts import Count
+from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.sites import Site, Sites, Use
@@ -129,7 +130,7 @@ class AccessCounter:
 
     def _footprint(self, access: Access) -> Footprint:
         if access not in self._footprints:
-            self._footprints[access] = footprint_of(access, self.workload.parts, cast(Any, self.values))
+            self._footprints[access] = footprint_of(access, self.workload.parts, self.values)
         return self._footprints[access]
 
 

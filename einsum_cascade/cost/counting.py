@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
-
-from einsum_cascade.mapping.footprint import Count, Footprint
+from einsum_cascade.analysis.tiling import settled
+from einsum_cascade.mapping.counts import Count, Split, Splitter, is_number, split
+from einsum_cascade.mapping.footprint import Footprint
 from einsum_cascade.mapping.ir import Axis
-from einsum_cascade.mapping.nest import NestLoop, Split, Splitter, fold_nest, split
+from einsum_cascade.mapping.nest import NestLoop, fold_nest
 
 __all__ = ["Moves", "count_moves"]
 
@@ -50,9 +50,9 @@ class Moves:
 
     def times(self, factor: Count) -> "Moves":
         """Return so many times the moves."""
-        if self is _NOTHING or (np.ndim(factor) == 0 and factor == 0):
+        if self is _NOTHING or is_number(factor, 0):
             return _NOTHING
-        if np.ndim(factor) == 0 and factor == 1:
+        if is_number(factor, 1):
             return self
         outer = cast(Any, self.outer) * factor
         return Moves(outer, outer if self.is_shared else cast(Any, self.inner) * factor)
@@ -108,7 +108,8 @@ def count_moves(
     """
     counter = _Counter(variables, shared)
     if is_held:
-        return fold_nest(nest, sizes, footprint.ranges, _tile(footprint), counter.held, splitter).total
+        found = fold_nest(nest, sizes, footprint.ranges, _tile(footprint), counter.held, splitter).total
+        return Moves(settled(found.outer), settled(found.inner))
     # Operations take what they need in every iteration, so that ranges do not depend on one another.
     factors = {factor.ranges: factor for factor in footprint.factors()}
     rest = {loop.range for loop in nest}.difference(*factors)
@@ -117,7 +118,7 @@ def count_moves(
         own = [loop for loop in nest if loop.range in names]
         leaf = factors[names].elements if names in factors else _one
         total = total * fold_nest(own, sizes, names, leaf, counter.used, splitter)
-    return Moves(total, 0)
+    return Moves(settled(total), 0)
 
 
 def _one(_: Mapping[str, Count]) -> Count:
@@ -147,36 +148,36 @@ class _Counter:
     def used(self, loop: NestLoop, found: Split, whole: Count | None, edge: Count | None) -> Count:
         """Combine what operations take."""
         if self._is_shared(loop):
-            return _first(found, whole, edge)
-        a: Any = 0 if whole is None else whole
-        return a * found.full if edge is None else a * found.full + cast(Any, edge) * found.has_edge
+            return found.first(whole, edge)
+        return found.total(whole, edge)
 
     def held(self, loop: NestLoop, found: Split, whole: _Tally | None, edge: _Tally | None) -> _Tally:
         """Combine what holders keep."""
         whole, edge = whole or _EMPTY, edge or _EMPTY
-        staying = whole.staying.times(found.full) + edge.staying.times(found.has_edge)
-        moving = whole.moving.times(found.full) + edge.moving.times(found.has_edge)
+        staying = _joined(found.total, whole.staying, edge.staying)
+        moving = _joined(found.total, whole.moving, edge.moving)
         if self._is_shared(loop):
-            once_staying = _first_moves(found, whole.staying, edge.staying)
-            once_moving = _first_moves(found, whole.moving, edge.moving)
+            once_staying = _joined(found.first, whole.staying, edge.staying)
+            once_moving = _joined(found.first, whole.moving, edge.moving)
             return _Tally(Moves(once_staying.outer, staying.inner), Moves(once_moving.outer, moving.inner))
         if loop.axis:
             return _Tally(staying, moving)
         if loop.variable not in self.variables:
-            return _Tally(_first_moves(found, whole.staying, edge.staying), moving)
-        is_single: Any = (cast(Any, found.full) + found.has_edge <= 1) * 1
-        return _Tally(staying.times(is_single), moving + staying.times(1 - is_single))
+            return _Tally(_joined(found.first, whole.staying, edge.staying), moving)
+        return _Tally(staying.times(found.is_single), moving + staying.times(1 - cast(Any, found.is_single)))
 
 
-def _first_moves(found: Split, whole: Moves, edge: Moves) -> Moves:
-    outer = _first(found, whole.outer, edge.outer)
-    return Moves(outer, outer if whole.is_shared and edge.is_shared else _first(found, whole.inner, edge.inner))
+def _joined(join: Callable[[Count | None, Count | None], Count], whole: Moves, edge: Moves) -> Moves:
+    """Join the moves of whole tiles and of the one at the edge, both sides alike."""
+    if whole is _NOTHING and edge is _NOTHING:
+        return _NOTHING
+    outer = join(_outer(whole), _outer(edge))
+    return Moves(outer, outer if whole.is_shared and edge.is_shared else join(_inner(whole), _inner(edge)))
 
 
-def _first(found: Split, whole: Count | None, edge: Count | None) -> Count:
-    """Return what the first iteration gives: a whole tile, unless there is none."""
-    if not found.is_cut or whole is None:
-        return 0 if edge is None else edge
-    if not found.is_edged or edge is None:
-        return whole
-    return cast(Count, np.where(cast(Any, found.full) > 0, whole, edge))
+def _outer(moves: Moves) -> Count | None:
+    return None if moves is _NOTHING else moves.outer
+
+
+def _inner(moves: Moves) -> Count | None:
+    return None if moves is _NOTHING else moves.inner

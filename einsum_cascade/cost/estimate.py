@@ -10,7 +10,7 @@ import numpy as np
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.mapping.binding import Bound, bound_tasks
-from einsum_cascade.mapping.footprint import Count
+from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
 from einsum_cascade.mapping.ir import Block, Compute, leaves
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.sites import Sites, sites_of
@@ -75,12 +75,13 @@ class PhaseCost:
         """The longest of them."""
         longest = self.compute_s
         for seconds in self.memory_s.values():
-            longest = np.maximum(longest, seconds)
+            longest = maximum(longest, seconds)
         return longest
 
     @property
     def limit(self) -> str:
         """What decides: a memory, an engine, or `lock-step` where stages wait for one another."""
+        check_numbers("what bounds a phase", (self.compute_s, *self.memory_s.values()))
         for name, seconds in self.memory_s.items():
             if np.all(seconds >= self.seconds) and np.all(seconds > self.compute_s):
                 return name
@@ -149,6 +150,7 @@ class CostEstimate:
     @property
     def limit(self) -> str:
         """What bounds the longest phase."""
+        check_numbers("what bounds a mapping", (cost.seconds for cost in self.phases))
         return max(self.phases, key=lambda cost: float(np.max(cost.seconds))).limit
 
 
@@ -222,9 +224,9 @@ def _moved(
     memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]
 ) -> tuple[Any, Any]:
     """Return the bytes read from and written to a memory."""
-    own = [(entry, word_bits[tensor] / 8) for (level, tensor), entry in accesses.items() if level == memory.name]
-    read = sum(cast(Any, entry.read) * width for entry, width in own)
-    return read, sum(cast(Any, entry.written) * width for entry, width in own)
+    own = [(entry, word_bits[tensor]) for (level, tensor), entry in accesses.items() if level == memory.name]
+    read = sum(scaled(entry.read, bits, 8) for entry, bits in own)
+    return read, sum(scaled(entry.written, bits, 8) for entry, bits in own)
 
 
 def _bytes(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]) -> Any:
@@ -234,11 +236,10 @@ def _bytes(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bi
 
 def _seconds(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]) -> Any:
     read, written = _moved(memory, accesses, word_bits)
-    reading = float(cast(Any, memory.read_bytes_per_s)) * memory.instances
+    reading = cast(Any, memory.read_bytes_per_s) * memory.instances
     if memory.is_shared:
-        return (read + written) / reading
-    writing = float(cast(Any, memory.write_bytes_per_s)) * memory.instances
-    return np.maximum(read / reading, written / writing)
+        return per(read + written, reading)
+    return maximum(per(read, reading), per(written, cast(Any, memory.write_bytes_per_s) * memory.instances))
 
 
 def _energy(
@@ -252,7 +253,7 @@ def _energy(
     for (level, tensor), entry in accesses.items():
         read_pj, write_pj, access_bits = _access_cost(architecture, level)
         for kind, count, each in (("read", entry.read, read_pj), ("write", entry.written, write_pj)):
-            per_access = cast(Any, count) * (word_bits[tensor] * repeats / access_bits)
+            per_access = scaled(count, word_bits[tensor] * repeats, access_bits)
             items.append(EnergyItem(level, tensor, cast(Any, kind), per_access, each))
     actions: dict[tuple[str, str], Any] = Counter()
     for bound in bounds:

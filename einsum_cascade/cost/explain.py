@@ -1,12 +1,18 @@
 """Say in words what bounds a mapping, and where its numbers come from."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from einsum_cascade.cost.estimate import CostEstimate, PhaseCost
+from einsum_cascade.analysis.symbolic import as_text, extent_symbol, is_expression
+from einsum_cascade.cost.estimate import CostEstimate, PhaseCost, estimate
 from einsum_cascade.cost.planning import Plan
+from einsum_cascade.mapping.counts import Count
 from einsum_cascade.mapping.ir import Loop
+from einsum_cascade.mapping.symbols import symbolic_values
+from einsum_cascade.mapping.workload import Workload
 
-__all__ = ["energy_by_part", "formulas", "reason"]
+__all__ = ["Formula", "energy_by_part", "formulas", "reason"]
 
 
 def reason(plan: Plan) -> str:
@@ -46,20 +52,95 @@ def energy_by_part(estimate: CostEstimate) -> dict[str, float]:
     return found
 
 
-def formulas(plan: Plan) -> Iterator[tuple[str, str, float]]:
-    """Yield what every number is made of: its name, its formula in numbers, its value."""
-    estimate = plan.estimate
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A number and where it comes from.
+
+    Parameters
+    ----------
+    number
+        What it is, and its unit.
+    formula
+        In extents and parameters, as sympy reads it.
+    parts
+        With the numbers of the plan, as far as there are parts; empty if there are none.
+    value
+        The number.
+
+    """
+
+    number: str
+    formula: str
+    parts: str
+    value: float
+
+
+def formulas(workload: Workload, plan: Plan) -> Iterator[Formula]:
+    """Yield what every number of a plan is made of.
+
+    What the plan has chosen, a mapping and the values of its parameters, is taken as it is: parameters are symbols.
+    """
+    values = symbolic_values(workload, plan.mapping, _own_symbols(workload, plan))
+    estimates = (
+        plan.estimate,
+        estimate(workload, plan.estimate.architecture, plan.mapping, values, plan.estimate.repeats),
+    )
+    for rows in (_cycles, _words, _energies, _phases, _totals):
+        for (number, parts, value), (_, _, formula) in zip(*map(rows, estimates), strict=True):
+            if formula != 0:
+                yield Formula(number, as_text(formula), parts, float(value))
+
+
+def _own_symbols(workload: Workload, plan: Plan) -> dict[str, Count]:
+    """Return symbols for the ranks that are set to something else than what follows from others."""
+    ranks = [rank for rank in workload.cascade.ranks if rank.extent is not None]
+    return {
+        rank.name: extent_symbol(rank.name)
+        for rank in ranks
+        if rank.extent is not None and rank.extent.evaluate(plan.values) != plan.values[rank.name]
+    }
+
+
+type _Row = tuple[str, str, Any]
+"""The name of a number, its parts if they are numbers, and the number or its expression."""
+
+
+def _cycles(estimate: CostEstimate) -> Iterator[_Row]:
     for bound in estimate.bounds:
         loops = " ".join(str(step) for step in bound.path if isinstance(step, Loop))
-        formula = f"{bound.steps} steps of ({loops}) x {bound.slots} slots + {bound.overhead_cycles}"
-        yield f"{bound.task} on {bound.engine}, cycles", formula, float(bound.busy_cycles)
+        parts = f"{bound.steps} steps of ({loops}) x {bound.slots} slots + {bound.overhead_cycles}"
+        yield f"{bound.task} on {bound.engine}, cycles", parts, bound.busy_cycles
+
+
+def _words(estimate: CostEstimate) -> Iterator[_Row]:
     for (level, tensor), entry in estimate.accesses.items():
-        formula = f"{entry.fills} fills + {entry.reads} reads + {entry.updates} updates + {entry.drains} drains"
-        yield f"{tensor} in {level}, words", formula, float(entry.read + entry.written)
+        for kind in ("fills", "reads", "updates", "drains"):
+            yield f"{kind} of {tensor} in {level}, words", "", getattr(entry, kind)
+
+
+def _energies(estimate: CostEstimate) -> Iterator[_Row]:
     for item in estimate.energy:
         what = f"{item.kind} of {item.what}" if item.kind != "action" else item.what
-        yield f"{what} in {item.where}, pJ", f"{float(item.count):.6g} x {item.each_pj:g} pJ", float(item.total_pj)
+        yield f"{what} in {item.where}, pJ", f"{_short(item.count)} x {item.each_pj:g} pJ", item.total_pj
+
+
+def _phases(estimate: CostEstimate) -> Iterator[_Row]:
     for cost in estimate.phases:
-        parts = [f"{float(cost.phase.cycles):.6g} cycles / {estimate.architecture.clock_hz:g} Hz"]
-        parts += [f"{name} {float(seconds):.6g} s" for name, seconds in cost.memory_s.items()]
-        yield f"time of {', '.join(cost.phase.tasks)}, s", f"max({'; '.join(parts)})", float(cost.seconds)
+        tasks = ", ".join(cost.phase.tasks)
+        yield f"engines in {tasks}, cycles", "", cost.phase.cycles
+        parts = [f"{_short(cost.phase.cycles)} cycles / {estimate.architecture.clock_hz:g} Hz"]
+        parts += [f"{name} {_short(seconds)} s" for name, seconds in cost.memory_s.items()]
+        yield f"time of {tasks}, s", f"max({'; '.join(parts)})", cost.seconds
+
+
+def _totals(estimate: CostEstimate) -> Iterator[_Row]:
+    for name, traffic in estimate.traffic_bytes.items():
+        yield f"{name} (B)", "", traffic
+    yield "energy (pJ)", "", estimate.energy_pj
+    yield "latency (s)", "", estimate.latency_s
+    for engine in estimate.architecture.engines:
+        yield f"{engine.name} use", "", estimate.utilisation(engine.name)
+
+
+def _short(value: Any) -> str:
+    return "" if is_expression(value) else f"{float(value):.6g}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import estimate
-from einsum_cascade.mapping.footprint import Count
+from einsum_cascade.mapping.counts import Count
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
 

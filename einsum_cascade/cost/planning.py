@@ -9,11 +9,11 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
+from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.ir import Block, Compute, Loop, paths
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import check_mapping
-from einsum_cascade.mapping.nest import evaluated
 from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, ShareOf
 from einsum_cascade.mapping.workload import Workload
 

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.affine import affine_variable
-from einsum_cascade.mapping.footprint import Count, footprint_of
+from einsum_cascade.mapping.counts import Count, evaluated
+from einsum_cascade.mapping.footprint import footprint_of
 from einsum_cascade.mapping.ir import Block, Compute, Step
-from einsum_cascade.mapping.nest import Nests, evaluated
+from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.sites import completed
 from einsum_cascade.mapping.workload import Access, Task, Workload
@@ -104,4 +105,4 @@ def _bound(
 
 def _points(task: Task, nests: Nests) -> Count:
     space = Access("", tuple(affine_variable(name) for name in task.variables))
-    return footprint_of(space, nests.workload.parts, cast(Any, nests.values)).elements(nests.sizes)
+    return footprint_of(space, nests.workload.parts, nests.values).elements(nests.sizes)

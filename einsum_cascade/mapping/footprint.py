@@ -1,36 +1,43 @@
 """How many elements of a tensor a piece of the iteration space touches.
 
-Every number may be an integer or an array of them, one entry per candidate mapping. Filters are not looked at: a masked
-element counts like any other.
+Filters are not looked at: a masked element counts like any other.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from math import gcd
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.mapping.counts import (
+    Count,
+    ceil_div,
+    check_numbers,
+    evaluated,
+    is_same,
+    maximum,
+    minimum,
+    shared_stride,
+)
 from einsum_cascade.mapping.workload import Access, Part
 
-__all__ = ["Count", "Footprint", "footprint_of"]
-
-type Count = int | NDArray[np.int64]
+__all__ = ["Footprint", "footprint_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Coordinates:
-    """A variable as part of a range: `min(ceil(range / unit), limit)` coordinates."""
+    """A variable as part of a range: `min(ceil(range / unit), limit)` coordinates; the whole range has no limit."""
 
     range: str
-    unit: int
-    limit: int
+    unit: Count
+    limit: Count | None
 
     def count(self, sizes: Mapping[str, Count]) -> Count:
-        return cast(Count, np.minimum(_ceil_div(sizes[self.range], self.unit), self.limit))
+        count = ceil_div(sizes[self.range], self.unit)
+        return count if self.limit is None else minimum(count, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +55,15 @@ class Footprint:
 
     """
 
-    units: tuple[tuple[str, int], ...]
+    units: tuple[tuple[str, Count], ...]
     singles: tuple[_Coordinates, ...]
-    sums: tuple[tuple[tuple[_Coordinates, int], ...], ...]
+    sums: tuple[tuple[tuple[_Coordinates, Count], ...], ...]
 
     def elements(self, sizes: Mapping[str, Count]) -> Count:
         """Return the number of elements touched when every range covers so many coordinates."""
         total: Any = 1
         for name, unit in self.units:
-            total = total * _ceil_div(sizes[name], unit)
+            total = total * ceil_div(sizes[name], unit)
         for single in self.singles:
             total = total * single.count(sizes)
         for terms in self.sums:
@@ -90,7 +97,7 @@ class Footprint:
         yield from (frozenset(coordinates.range for coordinates, _ in terms) for terms in self.sums)
 
 
-def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str, int]) -> Footprint:
+def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str, Count]) -> Footprint:
     """Return the footprint of an access.
 
     Parameters
@@ -104,7 +111,7 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
 
     """
     alone: set[str] = {index.variables[0] for index in access.indices if len(index.variables) == 1}
-    sums: list[tuple[tuple[str, int], ...]] = []
+    sums: list[tuple[tuple[str, Count], ...]] = []
     for index in sorted(access.indices, key=lambda index: len(index.variables)):
         names = frozenset(index.variables) - alone
         if len(index.variables) < 2 or not names:
@@ -112,58 +119,81 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
         if len(names) == 1 or _is_partition(index, parts, names, extents):
             alone |= names
         else:
-            sums.append(tuple((name, abs(index.coefficient(name).evaluate(extents))) for name in sorted(names)))
+            sums.append(
+                tuple((name, abs(cast(Any, evaluated(index.coefficient(name), extents)))) for name in sorted(names))
+            )
     units, singles = _grouped(alone, parts, extents)
     terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
     return Footprint(units, singles, terms)
 
 
-def _ceil_div(size: Count, unit: int) -> Count:
-    return size if unit == 1 else cast(Count, -(-cast(Any, size) // unit))
-
-
-def _is_partition(index: Affine, parts: Mapping[str, Part], names: frozenset[str], extents: Mapping[str, int]) -> bool:
+def _is_partition(
+    index: Affine, parts: Mapping[str, Part], names: frozenset[str], extents: Mapping[str, Count]
+) -> bool:
     """Tell whether an index numbers the coordinates of one range, so that no two points share an element."""
     ranges = {parts[name].range for name in names}
-    strides = all(index.coefficient(name).evaluate(extents) == parts[name].unit.evaluate(extents) for name in names)
-    return len(ranges) == 1 and strides
+    return len(ranges) == 1 and all(_is_unit(index.coefficient(name), parts[name].unit, extents) for name in names)
 
 
-def _coordinates(part: Part, extents: Mapping[str, int]) -> _Coordinates:
-    return _Coordinates(part.range, part.unit.evaluate(extents), part.limit.evaluate(extents))
+def _is_unit(stride: Extent, unit: Extent, extents: Mapping[str, Count]) -> bool:
+    what = "the stride of an index and the size of its tile"
+    return stride == unit or is_same(evaluated(stride, extents), evaluated(unit, extents), what)
+
+
+def _coordinates(part: Part, extents: Mapping[str, Count]) -> _Coordinates:
+    limit = None if part.limit == part.extent else evaluated(part.limit, extents)
+    return _Coordinates(part.range, evaluated(part.unit, extents), limit)
 
 
 def _grouped(
-    names: Iterable[str], parts: Mapping[str, Part], extents: Mapping[str, int]
-) -> tuple[tuple[tuple[str, int], ...], tuple[_Coordinates, ...]]:
+    names: Iterable[str], parts: Mapping[str, Part], extents: Mapping[str, Count]
+) -> tuple[tuple[tuple[str, Count], ...], tuple[_Coordinates, ...]]:
     """Join variables that are the outer parts of one range, down to some unit."""
     by_range: dict[str, set[Part]] = {}
     for name in names:
         by_range.setdefault(parts[name].range, set()).add(parts[name])
-    units: list[tuple[str, int]] = []
+    units: list[tuple[str, Count]] = []
     singles: list[_Coordinates] = []
     for range_, own in sorted(by_range.items()):
-        outer_first = sorted({p for p in parts.values() if p.range == range_}, key=lambda p: -p.unit.evaluate(extents))
+        outer_first = sorted({p for p in parts.values() if p.range == range_}, key=lambda p: -_depth(p))
         prefix = [part for at, part in enumerate(outer_first) if own.issuperset(outer_first[: at + 1])]
         if prefix:
-            units.append((range_, prefix[-1].unit.evaluate(extents)))
-        rest = sorted((_coordinates(part, extents) for part in own.difference(prefix)), key=lambda c: c.unit)
-        singles += rest
+            units.append((range_, evaluated(prefix[-1].unit, extents)))
+        singles += (_coordinates(part, extents) for part in sorted(own.difference(prefix), key=_depth))
     return tuple(units), tuple(singles)
 
 
-def _sums(terms: list[tuple[Count, int]]) -> Count:
+def _depth(part: Part) -> int:
+    """Return how many parts lie inside one coordinate of a part: its unit is the product of their extents."""
+    ((names, _),) = part.unit.terms
+    return len(names)
+
+
+def _sums(terms: list[tuple[Count, Count]]) -> Count:
     """Return how many values a sum of strided coordinates takes."""
-    terms = sorted(terms, key=lambda term: term[1])
+    terms = _joined(terms)
+    if len(terms) == 1:
+        return terms[0][0]
     if len(terms) == 2:
-        (first, a), (second, b) = terms
-        a, b = a // gcd(a, b), b // gcd(a, b)
-        shared = np.maximum(cast(Any, first) - b, 0) * np.maximum(cast(Any, second) - a, 0)
-        return cast(Any, first) * second - shared
-    counts = np.broadcast_arrays(*(count for count, _ in terms))
-    strides = [stride for _, stride in terms]
+        (first, a), (second, b) = cast(Any, terms)
+        common = shared_stride(a, b)
+        a, b = a // common, b // common
+        return first * second - maximum(first - b, 0) * maximum(second - a, 0)
+    check_numbers(
+        "how many values an index of three or more strides takes", (number for term in terms for number in term)
+    )
+    counts = np.broadcast_arrays(*(cast(Any, count) for count, _ in terms))
+    strides = [int(cast(Any, stride)) for _, stride in terms]
     values = [_distinct([int(c) for c in own], strides) for own in zip(*(c.ravel() for c in counts), strict=True)]
     return cast(Count, np.array(values, np.int64).reshape(counts[0].shape)[()])
+
+
+def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:
+    """Join coordinates of one stride: `a` of them and `b` of them make `a + b - 1` steps."""
+    found: dict[Count, Count] = {}
+    for count, stride in terms:
+        found[stride] = cast(Any, found[stride]) + count - 1 if stride in found else count
+    return [(count, stride) for stride, count in found.items()]
 
 
 def _distinct(counts: list[int], strides: list[int]) -> int:

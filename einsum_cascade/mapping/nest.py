@@ -1,27 +1,21 @@
 """Paths of a mapping with numbers: loops in coordinates of their range, and what is added up over their iterations."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
-
-from einsum_cascade.cascade.extent import Extent, Quotient
-from einsum_cascade.mapping.footprint import Count
+from einsum_cascade.analysis.tiling import settled
+from einsum_cascade.mapping.counts import Count, Split, Splitter, check_counts, evaluated, identity, split
 from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = [
     "NestLoop",
     "Nests",
-    "Split",
-    "Splitter",
     "count_steps",
-    "evaluated",
     "fold_nest",
     "nest_of",
     "range_sizes",
-    "split",
 ]
 
 
@@ -48,54 +42,16 @@ class NestLoop:
     axis: Axis | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """A size cut into tiles.
-
-    Parameters
-    ----------
-    full
-        Whole tiles.
-    rest
-        Coordinates of the tile at the edge; 0 if there is none.
-    has_edge
-        1 if there is a tile at the edge, otherwise 0.
-    is_cut, is_edged
-        Whether any of the candidates has a whole tile, and one at the edge.
-
-    """
-
-    full: Count
-    rest: Count
-    has_edge: Count
-    is_cut: bool
-    is_edged: bool
-
-
-type Splitter = Callable[[Count, Count], Split]
-
-
-def split(size: Count, tile: Count) -> Split:
-    """Cut a size into tiles."""
-    if isinstance(tile, int) and tile == 1:
-        return Split(size, 0, 0, bool(np.any(size)), False)
-    full, rest = (size // tile, size % tile) if _is_number(size, tile) else cast(Any, np.divmod(size, tile))
-    return Split(full, rest, cast(Any, rest > 0) * 1, bool(np.any(full)), bool(np.any(rest)))
-
-
-def _is_number(*values: Count) -> bool:
-    return all(isinstance(value, int) for value in values)
-
-
 class Nests:
     """The nests of a mapping with numbers: every tile and every division is worked out once, whatever needs it."""
 
     def __init__(self, workload: Workload, values: Mapping[str, Count]) -> None:
-        """Take the values of ranks and parameters; an array where many mappings are looked at together."""
+        """Take the values of ranks and parameters: arrays for many mappings together, expressions for formulas."""
+        check_counts(values)
         self.workload, self.values = workload, values
         self.sizes = range_sizes(workload, values)
         self._loops: dict[Step, tuple[NestLoop, ...]] = {}
-        self._splits: dict[tuple[bool, int, bool, int], tuple[Split, Count, Count]] = {}
+        self._splits: dict[tuple[Hashable, Hashable], tuple[Split, Count, Count]] = {}
         self._steps: dict[tuple[Step, ...], Count] = {}
 
     def of(self, steps: Iterable[Step]) -> tuple[NestLoop, ...]:
@@ -109,7 +65,7 @@ class Nests:
 
     def split(self, size: Count, tile: Count) -> Split:
         """Cut a size into tiles. Arrays are told apart by identity, and kept so that it stays theirs."""
-        key = (*_key(size), *_key(tile))
+        key = identity(size), identity(tile)
         if key not in self._splits:
             self._splits[key] = split(size, tile), size, tile
         return self._splits[key][0]
@@ -120,10 +76,6 @@ class Nests:
         if path not in self._steps:
             self._steps[path] = count_steps(self.of(path), self.sizes, self.split)
         return self._steps[path]
-
-
-def _key(number: Count) -> tuple[bool, int]:
-    return (False, int(number)) if np.ndim(number) == 0 else (True, id(number))
 
 
 def nest_of(workload: Workload, steps: Iterable[Step], values: Mapping[str, Count]) -> tuple[NestLoop, ...]:
@@ -153,21 +105,6 @@ def range_sizes(workload: Workload, values: Mapping[str, Count]) -> dict[str, Co
     return {part.range: evaluated(part.extent, values) for part in workload.parts.values()}
 
 
-def evaluated(extent: Extent, values: Mapping[str, Count]) -> Count:
-    """Return an expression's value, which is an array if a value in it is."""
-    total: Any = 0
-    for monomial, coefficient in extent.terms:
-        term: Any = coefficient
-        for atom in monomial:
-            term = term * (_quotient(atom, values) if isinstance(atom, Quotient) else values[atom])
-        total = total + term
-    return total
-
-
-def _quotient(atom: Quotient, values: Mapping[str, Count]) -> Any:
-    return -(-cast(Any, evaluated(atom.numerator, values)) // evaluated(atom.denominator, values))
-
-
 def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: Splitter = split) -> Count:
     """Count the iterations of all loops in time; PEs run side by side.
 
@@ -177,15 +114,12 @@ def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: 
     for name in dict.fromkeys(loop.range for loop in nest):
         own = [loop for loop in nest if loop.range == name]
         total = total * fold_nest(own, sizes, frozenset(), lambda _: 1, _steps_of, splitter)
-    return total
+    return settled(total)
 
 
 def _steps_of(loop: NestLoop, found: Split, whole: Count | None, edge: Count | None) -> Count:
-    a: Any = 0 if whole is None else whole
-    b: Any = 0 if edge is None else edge
-    if loop.axis:
-        return cast(Count, np.maximum(a * (cast(Any, found.full) > 0), b * found.has_edge))
-    return a * found.full + b * found.has_edge
+    # PEs wait for the first of them, which never has less to do than another one.
+    return found.first(whole, edge) if loop.axis else found.total(whole, edge)
 
 
 def fold_nest[T](

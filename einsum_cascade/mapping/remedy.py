@@ -7,9 +7,9 @@ from itertools import chain
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.extent import constant
 from einsum_cascade.mapping import ir
+from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import Demand, Held, demands
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step
-from einsum_cascade.mapping.nest import evaluated
 from einsum_cascade.mapping.scene import Branch, Position, branches_of, loops_of
 from einsum_cascade.mapping.workload import Workload
 

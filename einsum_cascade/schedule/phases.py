@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from einsum_cascade.mapping.binding import Bound
-from einsum_cascade.mapping.footprint import Count
+from einsum_cascade.mapping.counts import Count, check_numbers, maximum
 from einsum_cascade.mapping.ir import Block, Compute, leaves
 
 __all__ = ["Phase", "parts_of", "phases_of"]
@@ -41,7 +41,8 @@ class Phase:
     @property
     def slowest(self) -> str:
         """The engine that is occupied longest."""
-        return max(self.busy_cycles, key=lambda name: float(np.max(self.busy_cycles[name])))
+        check_numbers("which engine is occupied longest", self.busy_cycles.values())
+        return max(self.busy_cycles, key=lambda name: float(np.max(cast(Any, self.busy_cycles[name]))))
 
 
 def phases_of(root: Block, bounds: Iterable[Bound]) -> tuple[Phase, ...]:
@@ -74,7 +75,7 @@ def _cycles(node: Block | Compute, bounds: Mapping[str, Bound]) -> Count:
 
 def _longest(bounds: Iterable[Bound]) -> Count:
     """Return the cycles of the engine with the most work."""
-    return reduce(lambda a, b: cast(Count, np.maximum(a, b)), _busy(bounds, lambda bound: bound.engine).values())
+    return reduce(maximum, _busy(bounds, lambda bound: bound.engine).values())
 
 
 def _busy(bounds: Iterable[Bound], key: Callable[[Bound], str]) -> dict[str, Count]:

@@ -1,11 +1,12 @@
 """Draw costs, comparisons and schedules in the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from einsum_cascade.cost.comparison import Figures, ratios
+from einsum_cascade.cost.explain import Formula
 from einsum_cascade.terminal.tables import new_table
 
 __all__ = ["comparison_table", "cost_table", "formula_table"]
@@ -32,11 +33,13 @@ def comparison_table(ours: Figures, baseline: Figures) -> RenderableType:
     return Group(table, *_notes(ours), *_notes(baseline))
 
 
-def formula_table(rows: Iterable[tuple[str, str, float]]) -> RenderableType:
-    """Return every number with its formula."""
-    table = new_table("where every number comes from", "number", "formula", "value", right=("value",))
-    for name, formula, value in rows:
-        table.add_row(name, formula, f"{value:.6g}")
+def formula_table(rows: Iterable[Formula], parameters: Mapping[str, float]) -> RenderableType:
+    """Return every number with its formula in extents, the numbers put in, and its value."""
+    chosen = ", ".join(f"{name} = {value:g}" for name, value in parameters.items())
+    title = "where every number comes from" + (f" ({chosen})" if chosen else "")
+    table = new_table(title, "number", "formula", "in numbers", "value", right=("value",))
+    for row in rows:
+        table.add_row(row.number, row.formula, row.parts, f"{row.value:.6g}")
     return table
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from random_counts import random_count
-from random_mappings import CASES, random_architecture, random_extents, random_mapping
+from random_mappings import CASES, random_architecture, random_extents, random_mapping, with_parameters
 
 from einsum_cascade import load_architecture, parse, resolve_extents, zoo
-from einsum_cascade.cascade.extent import ONE, symbol
+from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cost.accesses import count_accesses
 from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.cost.many import estimate_many
@@ -19,20 +19,6 @@ from einsum_cascade.mapping.workload import Workload
 
 CANDIDATES = 7
 KINDS = ("fills", "reads", "updates", "drains")
-
-
-def with_parameters(rng, node, names):
-    """Turn tile sizes into parameters, and collect their names."""
-    if isinstance(node, Compute):
-        return node
-
-    def own(step):
-        if not isinstance(step, Loop) or step.tile == ONE or rng.random() < 0.3:
-            return step
-        names.append(f"T{len(names)}")
-        return replace(step, tile=symbol(names[-1]))
-
-    return Block(tuple(own(s) for s in node.steps), tuple(with_parameters(rng, part, names) for part in node.body))
 
 
 def numbers(workload, architecture, mapping, values):

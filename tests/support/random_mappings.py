@@ -1,14 +1,14 @@
 """Random mappings of small cascades, with what the walk needs to know of each, written down by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loop_walk import Reference
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
-from einsum_cascade.cascade.extent import constant
+from einsum_cascade.cascade.extent import ONE, constant, symbol
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
 
-__all__ = ["CASES", "Case", "random_architecture", "random_extents", "random_mapping"]
+__all__ = ["CASES", "Case", "random_architecture", "random_extents", "random_mapping", "with_parameters"]
 
 
 def _access(text):
@@ -185,3 +185,17 @@ def _fused(rng, case, extents):
     steps = _with_keeps(rng, shared, case.kept, ("buffer",))
     steps.append(Keep("buffer", ("S",)))
     return Mapping("random", Block(tuple(steps), tuple(parts)))
+
+
+def with_parameters(rng, node, names):
+    """Turn tile sizes into parameters, and collect their names."""
+    if isinstance(node, Compute):
+        return node
+
+    def own(step):
+        if not isinstance(step, Loop) or step.tile == ONE or rng.random() < 0.3:
+            return step
+        names.append(f"T{len(names)}")
+        return replace(step, tile=symbol(names[-1]))
+
+    return Block(tuple(own(s) for s in node.steps), tuple(with_parameters(rng, part, names) for part in node.body))
