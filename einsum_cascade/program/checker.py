@@ -36,7 +36,7 @@ def _sizes(program: Program) -> Iterator[str]:
         ("queue entries", program.queue, shape.queue),
         ("product steps", program.product_steps, shape.product_steps),
         ("output steps", program.output_steps, shape.output_steps),
-        ("stages of the kernel", program.stages, 1 << 6),
+        ("stages of the kernel", program.stages, shape.contexts + 1),
         ("beats of a tile's row", program.slot_beats, shape.bank_beats),
     ):
         if not 1 <= value <= most:

@@ -19,7 +19,7 @@ from einsum_cascade.schedule.modulo import modulo_schedule
 
 __all__ = ["Extents", "Lowered", "extents_of", "lower_program"]
 
-_PAGE, _WORD_BYTES = 4096, 4
+_PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +152,12 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
 def _layouts(extents: Extents, shape: ArrayShape, *, has_values: bool) -> dict[str, Layout]:
     """Lay out tensors one after the other, each from a page on, rows from a beat on."""
     beat, operand = shape.beat_bytes, shape.operand_bytes
-    heads = extents.key_heads * extents.group
+    heads, tiles = extents.key_heads * extents.group, -(-extents.queries // shape.columns)
     sizes = {
         "query": (heads, extents.queries, extents.steps * operand),
         "key": (extents.key_heads, extents.keys, extents.steps * operand),
         "value": (extents.key_heads, extents.keys, extents.outputs * operand),
-        "output": (heads, extents.outputs if has_values else extents.keys, extents.queries * _WORD_BYTES),
+        "output": (heads, extents.outputs if has_values else extents.keys, tiles * shape.result_bytes),
     }
     found: dict[str, Layout] = {}
     address = 0

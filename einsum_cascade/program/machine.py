@@ -55,7 +55,7 @@ def shape_of(
         product_steps=product_steps,
         output_steps=max(output_steps, array.rows),
         slots=1,
-        dividers=max(1, min(array.columns // 4, _MOST_DIVIDERS)),
+        dividers=_dividers(array.columns),
         numbers=Numbers() if numbers is None else numbers,
     )
     capacity = architecture.memories[-1].capacity_bytes or 0
@@ -65,3 +65,9 @@ def shape_of(
             [f"the buffer of {architecture.name!r} must hold a tile, but has {capacity} B; give it more"]
         )
     return replace(one, slots=int(fitting))
+
+
+def _dividers(columns: int) -> int:
+    """Return a power of two that divides the columns: up to a quarter of them, and no more than a few."""
+    most = max(1, min(columns // 4, _MOST_DIVIDERS))
+    return max(count for count in (1, 2, 4, 8) if count <= most and columns % count == 0)

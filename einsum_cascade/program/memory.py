@@ -94,8 +94,10 @@ def unpack(program: Program, memory: Array) -> NDArray[np.float32]:
     heads = program.key_heads * program.group
     rows = program.keys if program.has_tile_results else program.output_steps
     found = np.empty((heads, rows, program.queries), np.float32)
+    pitch = program.shape.result_bytes
     for head in range(heads):
         for row in range(rows):
             start = program.output.address + head * program.output.head_stride_bytes + row * program.output.stride_bytes
-            found[head, row] = memory[start : start + 4 * program.queries].view(np.float32)
+            tiles = memory[start : start + program.query_tiles * pitch].view(np.float32).reshape(-1, pitch // 4)
+            found[head, row] = tiles[:, : program.shape.columns].ravel()[: program.queries]
     return found

@@ -107,7 +107,11 @@ REGISTERS: tuple[Register, ...] = (
     Register("query_stride", "write", "Bytes from one query to the next, whole beats."),
     Register("key_stride", "write", "Bytes from one key to the next, whole beats."),
     Register("value_stride", "write", "Bytes from one value to the next, whole beats."),
-    Register("output_stride", "write", "Bytes from word f of all queries to word f + 1, whole beats."),
+    Register(
+        "output_stride",
+        "write",
+        "Bytes from word f of all queries to word f + 1; each query tile in its own power of two.",
+    ),
     Register("query_head_stride", "write", "Bytes from one query head to the next."),
     Register("key_head_stride", "write", "Bytes from one head of keys to the next."),
     Register("value_head_stride", "write", "Bytes from one head of values to the next."),

@@ -98,6 +98,11 @@ class ArrayShape:
         return self.beat_bytes // 4
 
     @property
+    def result_bytes(self) -> int:
+        """Bytes from a query tile to the next in a row of results: a power of two, so that none crosses a page."""
+        return 1 << (4 * self.columns - 1).bit_length()
+
+    @property
     def bank_beats(self) -> int:
         """Beats that a row's bank of the buffer holds."""
         return self.slots * (self.beats_of(self.product_steps) + self.beats_of(self.output_steps))

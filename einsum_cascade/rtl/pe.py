@@ -1,6 +1,6 @@
 """The PE: scores in contexts, one multiply-add, one maximum, links to the right and down."""
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
@@ -109,7 +109,7 @@ class ProcessingElement(Component):
             slots.state.eq(score),
             slots.maximum.eq(self.up),
             slots.fraction.eq(fraction),
-            unit.operand.eq(Cat(operand.mantissa << missing, operand.exponent, operand.sign)),
+            unit.operand.eq(Cat(Const(0, missing), operand.mantissa, operand.exponent, operand.sign)),
             unit.score.eq(slots.score),
             unit.augend.eq(slots.augend),
             unit.addend.eq(self.up),

@@ -10,21 +10,14 @@ from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.corner import corner_layout
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
+from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_loops import LoopBounds
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 
-__all__ = ["FIELD", "ResultLayout", "Sequencer", "SequencerParameters"]
+__all__ = ["FIELD", "Sequencer", "SequencerParameters"]
 
 FIELD = data.StructLayout({"op": 4, "stage": 6, "index": 14})
 """A word of the kernel table."""
-
-
-class ResultLayout(data.StructLayout):
-    """A tile of results that will leave."""
-
-    def __init__(self) -> None:
-        """Name the fields."""
-        super().__init__({"head": COUNT_BITS, "query_tile": COUNT_BITS, "key_tile": COUNT_BITS, "bank": 1})
 
 
 class SequencerParameters(wiring.Signature):

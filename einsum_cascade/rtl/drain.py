@@ -1,0 +1,250 @@
+"""The drain: takes results out of the vector row, divides them, and writes them to memory."""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import Component, In, Out
+
+from einsum_cascade.program.registers import Flag
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.axi import ADDRESS_BITS, BURST_INCREMENT, OKAY, MemorySignature
+from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
+from einsum_cascade.rtl.jobs import TensorLayout
+from einsum_cascade.rtl.lane import DRAIN_LAYOUT
+from einsum_cascade.rtl.multiply_add import rank
+from einsum_cascade.rtl.results import ResultLayout
+from einsum_cascade.rtl.tile_state import COUNT_BITS
+
+__all__ = ["Drain"]
+
+_ONE = 0x3F800000
+_ROWS = 4
+"""Rows of results, one word of all columns each, that may be on their way to memory."""
+
+
+class Drain(Component):
+    """Writes one tile of results after another: word 0 of all its columns, then word 1, and so on.
+
+    Members
+    -------
+    flags, output_steps, keys, queries
+        From the registers.
+    output
+        Where results lie.
+    start
+        Clears the counts.
+    has_result, result, takes_result
+        The tile of results that waits, and whether it is taken.
+    load, bank, word, shift
+        For the lanes.
+    leaving
+        What the first lanes have in the registers that leave.
+    memory
+        AXI4; only its write channels are used.
+    results_drained
+        Tiles of results that are out of the lanes.
+    is_idle
+        Nothing is on its way to memory, and memory has acknowledged all.
+    empty_columns
+        Results whose denominator was 0.
+    has_error
+        Pulses when memory answers with an error.
+    is_waiting
+        Memory does not take an address or data, or does not acknowledge.
+
+    Timing
+    ------
+    A word of `dividers` columns a cycle, and one cycle more for each row of words. Where memory does not take what is ready,
+    up to `_ROWS` rows wait, and the next one does not begin. After reset it is idle.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        self._shape = shape
+        self._beats = -(-shape.columns // shape.beat_words)
+        super().__init__(
+            {
+                "flags": In(8),
+                "output_steps": In(16),
+                "keys": In(32),
+                "queries": In(32),
+                "output": In(TensorLayout()),
+                "start": In(1),
+                "has_result": In(1),
+                "result": In(ResultLayout()),
+                "takes_result": Out(1),
+                "load": Out(1),
+                "bank": Out(1),
+                "word": Out(16),
+                "shift": Out(1),
+                "leaving": In(data.ArrayLayout(DRAIN_LAYOUT, shape.dividers)),
+                "memory": Out(MemorySignature(shape.beat_bytes)),
+                "results_drained": Out(COUNT_BITS),
+                "is_idle": Out(1),
+                "empty_columns": Out(32),
+                "has_error": Out(1),
+                "is_waiting": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Walk over words and groups of columns; divide; assemble beats; write."""
+        m = Module()
+        beats, addresses = self._queues(m)
+        group = self._walk(m, beats, addresses)
+        quotients, beat_group = self._divide(m, group)
+        self._assemble(m, beats, quotients, beat_group)
+        self._write(m, beats, addresses)
+        return m
+
+    def _queues(self, m: Module) -> tuple[SyncFIFOBuffered, SyncFIFOBuffered]:
+        shape = self._shape
+        m.submodules.beats = beats = SyncFIFOBuffered(width=9 * shape.beat_bytes + 1, depth=_ROWS * self._beats)
+        m.submodules.addresses = addresses = SyncFIFOBuffered(width=ADDRESS_BITS + 8, depth=_ROWS)
+        return beats, addresses
+
+    def _walk(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> data.View:
+        """Return the group of columns that the lanes show: whether there is one, its first column, and so on."""
+        shape = self._shape
+        groups = shape.columns // shape.dividers
+        group = Signal(_group_layout())
+        bank, word, words, number = Signal(), Signal(16), Signal(16), Signal(range(groups + 1))
+        columns, address, room = Signal(16), Signal(ADDRESS_BITS), Signal(range(_ROWS * self._beats + 1))
+        row_beats = Signal(8)
+        self._room = room
+        self._row_beats = row_beats
+        is_last_word = word + 1 == words
+        m.d.comb += [
+            self.bank.eq(bank),
+            self.word.eq(word),
+            row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
+        ]
+        with m.FSM() as machine:
+            with m.State("idle"):
+                m.d.comb += self.takes_result.eq(1)
+                with m.If(self.has_result):
+                    self._take(m, words, columns, address)
+                    m.d.sync += [bank.eq(self.result.bank), word.eq(0)]
+                    m.next = "load"
+            with m.State("load"):
+                m.d.sync += number.eq(0)
+                with m.If((room >= self._beats) & addresses.w_rdy):
+                    m.d.comb += [self.load.eq(1), addresses.w_en.eq(1)]
+                    m.next = "shift"
+            with m.State("shift"):
+                m.d.comb += [self.shift.eq(1), group.is_valid.eq(1)]
+                m.d.sync += number.eq(number + 1)
+                with m.If(number == groups - 1):
+                    m.d.sync += [word.eq(word + 1), address.eq(address + self.output.stride)]
+                    m.next = "load"
+                    with m.If(is_last_word):
+                        m.d.sync += self.results_drained.eq(self.results_drained + 1)
+                        m.next = "idle"
+            self._is_walking = ~machine.ongoing("idle")
+        m.d.comb += [
+            addresses.w_data.eq(Cat(address, (row_beats - 1)[:8])),
+            group.first.eq(number * shape.dividers),
+            group.columns.eq(columns),
+            group.ends_row.eq(number == groups - 1),
+        ]
+        with m.If(self.start):
+            m.d.sync += self.results_drained.eq(0)
+        return group
+
+    def _take(self, m: Module, words: Value, columns: Value, address: Value) -> None:
+        shape, result, output = self._shape, self.result, self.output
+        has_tiles = (self.flags & Flag.TILE_RESULTS) != 0
+        key = result.key_tile * shape.rows
+        left, wide = self.keys - key, self.queries - result.query_tile * shape.columns
+        first = Mux(has_tiles, key, 0)
+        m.d.sync += [
+            words.eq(Mux(has_tiles, Mux(left < shape.rows, left, shape.rows), self.output_steps)),
+            columns.eq(Mux(wide < shape.columns, wide, shape.columns)),
+            address.eq(
+                output.address
+                + result.head * output.head_stride
+                + first * output.stride
+                + result.query_tile * shape.result_bytes
+            ),
+        ]
+
+    def _divide(self, m: Module, group: data.View) -> tuple[list[Value], data.View]:
+        quotients: list[Value] = []
+        divides = (self.flags & Flag.DIVIDE) != 0
+        beat_group = group
+        for _ in range(DIVIDER_LATENCY):
+            beat_group = rank(m, beat_group, is_registered=True)
+        empty: list[Value] = []
+        for number in range(self._shape.dividers):
+            divider = Divider()
+            m.submodules[f"divider_{number}"] = divider
+            m.d.comb += [
+                divider.dividend.eq(self.leaving[number].word),
+                divider.divisor.eq(Mux(divides, self.leaving[number].total, _ONE)),
+            ]
+            quotients.append(divider.quotient.as_value())
+            is_kept = beat_group.is_valid & (beat_group.first + number < beat_group.columns)
+            empty.append(is_kept & divider.is_undivided)
+        with m.If(self.start):
+            m.d.sync += self.empty_columns.eq(0)
+        with m.Else():
+            m.d.sync += self.empty_columns.eq(self.empty_columns + sum(empty))
+        return quotients, beat_group
+
+    def _assemble(self, m: Module, beats: SyncFIFOBuffered, quotients: list[Value], group: data.View) -> None:
+        """Collect groups into a beat, which is full, or ends a row."""
+        shape = self._shape
+        width, groups = 32 * shape.dividers, shape.beat_words // shape.dividers
+        collected, kept = Signal(8 * shape.beat_bytes), Signal(shape.beat_bytes)
+        place = Signal(range(max(2, groups)))
+        full, strobes = Signal(8 * shape.beat_bytes), Signal(shape.beat_bytes)
+        enables = Cat(*((group.first + number < group.columns).replicate(4) for number in range(shape.dividers)))
+        m.d.comb += [full.eq(collected), strobes.eq(kept)]
+        m.d.comb += full.word_select(place, width).eq(Cat(*quotients))
+        m.d.comb += strobes.word_select(place, width // 8).eq(enables)
+        # A beat is not sent if none of its words is kept: its row has fewer beats than it has columns for.
+        ends_beat, is_last = Signal(), Signal()
+        after = group.first + shape.dividers
+        m.d.comb += [
+            ends_beat.eq(group.is_valid & ((place == groups - 1) | group.ends_row)),
+            is_last.eq((after >= group.columns) | group.ends_row),
+            beats.w_en.eq(ends_beat & strobes.any()),
+            beats.w_data.eq(Cat(full, strobes, is_last)),
+        ]
+        with m.If(ends_beat):
+            m.d.sync += [place.eq(0), collected.eq(0), kept.eq(0)]
+        with m.Elif(group.is_valid):
+            m.d.sync += [place.eq(place + 1), collected.eq(full), kept.eq(strobes)]
+
+    def _write(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> None:
+        memory, outstanding = self.memory, Signal(8)
+        beat_bytes = self._shape.beat_bytes
+        sends_address, sends_beat, is_acknowledged = Signal(), Signal(), Signal()
+        m.d.comb += [
+            memory.awvalid.eq(addresses.r_rdy),
+            memory.awaddr.eq(addresses.r_data[:ADDRESS_BITS]),
+            memory.awlen.eq(addresses.r_data[ADDRESS_BITS:]),
+            memory.awsize.eq((beat_bytes - 1).bit_length()),
+            memory.awburst.eq(BURST_INCREMENT),
+            sends_address.eq(memory.awvalid & memory.awready),
+            addresses.r_en.eq(sends_address),
+            memory.wvalid.eq(beats.r_rdy),
+            Cat(memory.wdata, memory.wstrb, memory.wlast).eq(beats.r_data),
+            sends_beat.eq(memory.wvalid & memory.wready),
+            beats.r_en.eq(sends_beat),
+            memory.bready.eq(1),
+            is_acknowledged.eq(memory.bvalid),
+            self.has_error.eq(memory.bvalid & (memory.bresp != OKAY)),
+            self.is_waiting.eq(memory.awvalid | memory.wvalid | (outstanding != 0)),
+        ]
+        m.d.sync += outstanding.eq(outstanding + self.load - is_acknowledged)
+        m.d.comb += self.is_idle.eq(~self._is_walking & (outstanding == 0))
+        taken = Mux(self.load, self._row_beats, 0)
+        full = _ROWS * self._beats
+        used = Signal(range(full + 1))
+        m.d.comb += self._room.eq(full - used)
+        m.d.sync += used.eq(used + taken - sends_beat)
+
+
+def _group_layout() -> data.StructLayout:
+    return data.StructLayout({"is_valid": 1, "first": 10, "columns": 16, "ends_row": 1})

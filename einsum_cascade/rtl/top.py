@@ -1,0 +1,289 @@
+"""The top: the array with its control port, sequencer, loaders, drain and watchdog."""
+
+from amaranth import ClockSignal, Module, Mux, ResetSignal, Signal, Value
+from amaranth.back import verilog
+from amaranth.hdl import Instance
+from amaranth.lib import data
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import Component, Member, Out, connect
+
+from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.array import array_files, array_ports
+from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
+from einsum_cascade.rtl.control_port import ControlPort
+from einsum_cascade.rtl.delayed_queue import DelayedQueue
+from einsum_cascade.rtl.drain import Drain
+from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs
+from einsum_cascade.rtl.lane import DRAIN_LAYOUT
+from einsum_cascade.rtl.reader import Reader
+from einsum_cascade.rtl.results import ResultLayout
+from einsum_cascade.rtl.sequencer import Sequencer
+from einsum_cascade.rtl.tile_loops import LoopBounds
+
+__all__ = ["Top", "design_files", "design_ports"]
+
+_RESULTS = 4
+
+
+class Top(Component):
+    """The array as a whole.
+
+    Members
+    -------
+    s_axil_*
+        Control, with the members of `LiteSignature`.
+    m_axi_*
+        Memory, with the members of `MemorySignature`.
+    interrupt : Out(1)
+        A run has ended; until the next one starts.
+
+    Timing
+    ------
+    See the parts. After reset it is idle.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        self._shape = shape
+        super().__init__(_members(shape))
+
+    def elaborate(self, platform: object) -> Module:
+        """Join the parts."""
+        m = Module()
+        shape = self._shape
+        m.submodules.control = control = ControlPort()
+        m.submodules.sequencer = sequencer = Sequencer(shape)
+        m.submodules.key_jobs, m.submodules.query_jobs = keys, queries = KeyJobs(shape), QueryJobs(shape)
+        m.submodules.reader, m.submodules.drain = reader, drain = Reader(shape), Drain(shape)
+        for name, member in LiteSignature().members.items():
+            ours, theirs = getattr(self, f"s_axil_{name}"), getattr(control.bus, name)
+            m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
+        connect(m, keys.jobs, reader.key_jobs)
+        connect(m, queries.jobs, reader.query_jobs)
+        start, is_fatal = Signal(), Signal()
+        self._parameters(m, control, (sequencer, keys, queries, drain))
+        self._table(m, control, sequencer)
+        self._memory(m, reader, drain)
+        self._array(m, sequencer, reader, drain)
+        self._results(m, sequencer, drain)
+        for part in (sequencer, keys, queries, reader, drain):
+            m.d.comb += part.start.eq(start)
+        m.d.comb += [
+            sequencer.keys_loaded.eq(reader.keys_loaded),
+            sequencer.queries_loaded.eq(reader.queries_loaded),
+            sequencer.results_drained.eq(drain.results_drained),
+            keys.released.eq(sequencer.keys_released),
+            queries.released.eq(sequencer.queries_released),
+        ]
+        self._run(m, control, sequencer, reader, drain, start)
+        return m
+
+    def _parameters(self, m: Module, control: ControlPort, parts: tuple[Component, ...]) -> None:
+        """Give every part the registers that it has a member for."""
+        sequencer, keys, queries, drain = parts
+        slot_beats = Signal(16)
+        m.d.comb += slot_beats.eq(control.key_beats + control.value_beats)
+        for bounds in (sequencer.parameters.bounds, keys.bounds, queries.bounds):
+            for name in LoopBounds().members:
+                m.d.comb += getattr(bounds, name).eq(getattr(control, name))
+        names = ("interval", "contexts", "queue", "slots", "key_beats", "product_steps", "output_steps", "keys")
+        for name in (*names, "diagonal_high", "diagonal_low"):
+            m.d.comb += getattr(sequencer.parameters, name).eq(getattr(control, name))
+        for name in ("slots", "key_beats", "value_beats", "keys"):
+            m.d.comb += getattr(keys, name).eq(getattr(control, name))
+        for name in ("flags", "output_steps", "keys", "queries"):
+            m.d.comb += getattr(drain, name).eq(getattr(control, name))
+        m.d.comb += [
+            sequencer.parameters.slot_beats.eq(slot_beats),
+            keys.slot_beats.eq(slot_beats),
+            queries.key_beats.eq(control.key_beats),
+            queries.queries.eq(control.queries),
+        ]
+        tensors = (("query", queries.query), ("key", keys.key), ("value", keys.value), ("output", drain.output))
+        for name, layout in tensors:
+            for part in ("address", "stride", "head_stride"):
+                m.d.comb += getattr(layout, part).eq(getattr(control, f"{name}_{part}"))
+
+    def _table(self, m: Module, control: ControlPort, sequencer: Sequencer) -> None:
+        for name in ("table_write", "table_row", "table_half", "table_data"):
+            m.d.comb += getattr(sequencer, name).eq(getattr(control, name))
+
+    def _memory(self, m: Module, reader: Reader, drain: Drain) -> None:
+        """Reads are the reader's, writes the drain's."""
+        for name, member in MemorySignature(self._shape.beat_bytes).members.items():
+            part = reader if name.startswith(("ar", "r")) else drain
+            ours, theirs = getattr(self, f"m_axi_{name}"), getattr(part.memory, name)
+            m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
+
+    def _array(self, m: Module, sequencer: Sequencer, reader: Reader, drain: Drain) -> None:
+        values: dict[str, Value] = {
+            "corner": sequencer.corner.as_value(),
+            "fill_bank": reader.fill_write & ~reader.fill.is_query,
+            "fill_query": reader.fill_write & reader.fill.is_query,
+            "fill_line": reader.fill.line,
+            "fill_place": reader.fill.place,
+            "fill_data": reader.fill.data,
+            "drain_load": drain.load,
+            "drain_bank": drain.bank,
+            "drain_word": drain.word,
+            "drain_shift": drain.shift,
+        }
+        inputs, outputs = array_ports(self._shape)
+        assert set(inputs) == set(values)
+        leaving = Signal(data.ArrayLayout(DRAIN_LAYOUT, self._shape.dividers))
+        assert outputs == {"drain_out": len(leaving.as_value())}
+        m.d.comb += drain.leaving.eq(leaving)
+        m.submodules.array = Instance(
+            "array",
+            i_clk=ClockSignal(),
+            i_rst=ResetSignal(),
+            **{f"i_{name}": value for name, value in values.items()},
+            o_drain_out=leaving.as_value(),
+        )
+
+    def _results(self, m: Module, sequencer: Sequencer, drain: Drain) -> None:
+        """Results wait until the last lane has written them, then for the drain."""
+        shape = self._shape
+        layout = ResultLayout()
+        cycles = shape.depth_cycles + shape.stages + 2
+        m.submodules.results = due = DelayedQueue(layout.size, cycles, shape.contexts + 2)
+        m.submodules.waiting = waiting = SyncFIFOBuffered(width=layout.size, depth=_RESULTS)
+        m.d.comb += [
+            due.push.eq(sequencer.result_push),
+            due.value.eq(sequencer.result.as_value()),
+            waiting.w_en.eq(due.pop),
+            waiting.w_data.eq(due.due),
+            drain.has_result.eq(waiting.r_rdy),
+            drain.result.eq(waiting.r_data),
+            waiting.r_en.eq(drain.takes_result),
+        ]
+        self._pending = Signal(16)
+        leaves = waiting.r_rdy & drain.takes_result
+        m.d.sync += self._pending.eq(self._pending + sequencer.result_push - leaves)
+
+    def _run(
+        self,
+        m: Module,
+        control: ControlPort,
+        sequencer: Sequencer,
+        reader: Reader,
+        drain: Drain,
+        start: Signal,
+    ) -> None:
+        """Begin, end, count, and give up."""
+        is_busy, is_done, error = Signal(), Signal(), Signal(8)
+        total, idle, waiting = Signal(32), Signal(32), Signal(6)
+        problem, failure = self._check(m, control), Signal(8)
+        m.d.comb += [
+            start.eq(control.start & ~is_busy & (problem == ErrorCode.NONE)),
+            self.interrupt.eq(is_done),
+            control.status.eq(is_busy | is_done << 1 | error << 8),
+            control.waiting.eq(waiting),
+            control.total_cycles.eq(total),
+            control.empty_columns.eq(drain.empty_columns),
+        ]
+        for name in ("cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"):
+            m.d.comb += getattr(control, name).eq(getattr(sequencer, name))
+        waits = self._waits(sequencer, reader, drain)
+        has_ended = ~sequencer.is_running & ~start & (self._pending == 0) & drain.is_idle
+        moves = Signal()
+        m.d.comb += moves.eq(
+            (sequencer.matrix_busy + sequencer.vector_busy != self._seen(m, sequencer))
+            | reader.fill_write
+            | (self.m_axi_wvalid & self.m_axi_wready)
+            | self.m_axi_bvalid
+        )
+        with m.If(reader.has_error):
+            m.d.comb += failure.eq(ErrorCode.READ_ERROR)
+        with m.Elif(reader.has_protocol_error):
+            m.d.comb += failure.eq(ErrorCode.READ_PROTOCOL)
+        with m.Elif(drain.has_error):
+            m.d.comb += failure.eq(ErrorCode.WRITE_ERROR)
+        with m.Elif(idle >= control.watchdog):
+            m.d.comb += failure.eq(ErrorCode.WATCHDOG)
+        just_started = Signal()
+        m.d.sync += just_started.eq(start)
+        with m.If(control.start & ~is_busy):
+            m.d.sync += [
+                is_busy.eq(start),
+                is_done.eq(~start),
+                error.eq(problem),
+                waiting.eq(0),
+                total.eq(0),
+                idle.eq(0),
+            ]
+        with m.Elif(is_busy):
+            m.d.sync += [total.eq(total + 1), idle.eq(Mux(moves, 0, idle + 1))]
+            with m.If(waits != 0):
+                m.d.sync += waiting.eq(waits)
+            with m.If(failure != 0):
+                m.d.sync += [is_busy.eq(0), is_done.eq(1), error.eq(failure)]
+            with m.Elif(has_ended & ~just_started):
+                m.d.sync += [is_busy.eq(0), is_done.eq(1)]
+
+    def _seen(self, m: Module, sequencer: Sequencer) -> Value:
+        seen = Signal(33)
+        m.d.sync += seen.eq(sequencer.matrix_busy + sequencer.vector_busy)
+        return seen
+
+    def _waits(self, sequencer: Sequencer, reader: Reader, drain: Drain) -> Value:
+        bits = {
+            Waiting.KEYS: sequencer.waits_keys,
+            Waiting.QUERIES: sequencer.waits_queries,
+            Waiting.DRAIN: sequencer.waits_drain,
+            Waiting.READ_ADDRESS: reader.waits_address,
+            Waiting.READ_DATA: reader.waits_data,
+            Waiting.WRITE: drain.is_waiting,
+        }
+        total: Value | int = 0
+        for bit, is_waiting in bits.items():
+            total = Mux(is_waiting, int(bit), 0) | total
+        return total
+
+    def _check(self, m: Module, control: ControlPort) -> Value:
+        """Return why a program cannot be run."""
+        shape = self._shape
+        problem = Signal(8)
+        empty: Value | int = 0
+        needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys")
+        for name in (*needed, "key_tiles", "queries", "query_tiles", "key_heads", "group", "key_beats"):
+            empty = (getattr(control, name) == 0) | empty
+        is_resident = (control.flags & Flag.RESIDENT) != 0
+        beats = control.key_beats + control.value_beats
+        bounds = {
+            "interval": shape.kernel_rows,
+            "stages": shape.contexts + 1,
+            "contexts": shape.contexts,
+            "queue": shape.queue,
+            "product_steps": shape.product_steps,
+            "output_steps": shape.output_steps,
+        }
+        large: Value = (control.slots * beats > shape.bank_beats) | (is_resident & (control.key_tiles > control.slots))
+        large = large | (~is_resident & (control.slots <= control.stages))
+        for name, most in bounds.items():
+            large = large | (getattr(control, name) > most)
+        with m.If(empty):
+            m.d.comb += problem.eq(ErrorCode.EMPTY)
+        with m.Elif(large):
+            m.d.comb += problem.eq(ErrorCode.TOO_LARGE)
+        return problem
+
+
+def design_files(shape: ArrayShape) -> dict[str, str]:
+    """Return the Verilog of an array by file name; the top module is `top`."""
+    top = verilog.convert(Top(shape), name="top", strip_internal_attrs=True)
+    return {"top.v": top, **array_files(shape)}
+
+
+def design_ports(shape: ArrayShape) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the inputs and of the outputs of `top`."""
+    members = _members(shape)
+    outputs = tuple(name for name, member in members.items() if member.flow == Out)
+    return ("clk", "rst", *(name for name in members if name not in outputs)), outputs
+
+
+def _members(shape: ArrayShape) -> dict[str, Member]:
+    buses = {"s_axil": LiteSignature(), "m_axi": MemorySignature(shape.beat_bytes)}
+    found = {f"{bus}_{name}": member for bus, signature in buses.items() for name, member in signature.members.items()}
+    return {**found, "interrupt": Out(1)}
