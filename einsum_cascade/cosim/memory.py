@@ -81,6 +81,11 @@ class _Delayed:
             await ClockCycles(self.clock, left)
         return taken
 
+    def clear(self) -> None:
+        self.channel.clear()
+        while not self.queue.empty():
+            self.queue.get_nowait()
+
     def set_pause_generator(self, generator: Iterator[bool]) -> None:
         self.channel.set_pause_generator(generator)
 
