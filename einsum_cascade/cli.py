@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from einsum_cascade import __version__
-from einsum_cascade.errors import CascadeError, SourceError, ToolError, UsageError
+from einsum_cascade.errors import CascadeError, InfeasibleMappingError, SourceError, ToolError, UsageError
 
 if TYPE_CHECKING:
     from einsum_cascade.cascade.ir import Cascade
@@ -29,6 +29,11 @@ app = App(
     version=__version__,
     help="From an attention algorithm's equations to what any implementation of it must do.",
 )
+
+
+class _AnswerIsNo(Exception):
+    """The answer is no: all is printed, and the exit code is 1."""
+
 
 type Settings = Annotated[
     list[str], Parameter(name="--set", negative="", help="Extents, as RANK=NUMBER[,...]; may be repeated.")
@@ -273,6 +278,93 @@ def schedule(
         print("\n\n".join(schedule_text(each, width) for each in found))
 
 
+Operands = Annotated[str, Parameter(help="Format of queries, keys and values: bf16, fp16, fp8_e4m3, fp8_e5m2, fp32.")]
+Scores = Annotated[str | None, Parameter(help="Format that exponentials are rounded to; like operands if not given.")]
+Width = Annotated[
+    Literal["narrow", "mixed", "wide"] | None,
+    Parameter(name="--multiplier", help="Multiplier of a PE: operands, operands x 24 bits, 24 x 24 bits."),
+]
+
+
+@app.command
+def rtl(
+    cascade: CascadeName,
+    *,
+    architecture: ArchitectureName,
+    output: Annotated[Path, Parameter(help="Folder that gets the Verilog, its manifest and the kernel table.")],
+    settings: Settings | None = None,
+    operands: Operands = "bf16",
+    scores: Scores = None,
+    multiplier: Width = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an array as Verilog, for an architecture and the schedule of a cascade."""
+    from einsum_cascade.terminal.simulations import numbers_of, prepared_case, write_design
+
+    numbers = numbers_of(operands, scores, multiplier)
+    prepared = prepared_case(cascade, architecture, _settings(settings), {}, numbers)
+    files = write_design(prepared, architecture, output)
+    shape, schedule = prepared.shape, prepared.lowered.schedule
+    if as_json:
+        head = {"rows": shape.rows, "columns": shape.columns, "stages": shape.stages, "contexts": shape.contexts}
+        _print_json(head | {"interval_cycles": float(schedule.interval), "proof": schedule.proof, "files": files})
+        return
+    print(f"{shape.rows} x {shape.columns} PEs, {shape.stages} stages, {shape.contexts} contexts")
+    print(f"a tile every {schedule.interval} cycles, proof: {schedule.proof}")
+    for path in files.values():
+        print(f"  {path}")
+
+
+@app.command
+def simulate(
+    cascade: CascadeName,
+    *,
+    architecture: ArchitectureName,
+    settings: Settings | None = None,
+    inputs: Inputs | None = None,
+    output: Annotated[Path | None, Parameter(help="Folder that gets one NAME.npy per output.")] = None,
+    seed: Annotated[int, Parameter(help="Seed of the inputs that are drawn at random.")] = 0,
+    operands: Operands = "bf16",
+    scores: Scores = None,
+    multiplier: Width = None,
+    memory_latency: Annotated[int, Parameter(help="Cycles from an address to data, beyond the least.")] = 0,
+    memory_bandwidth: Annotated[float | None, Parameter(help="Bytes a cycle; a beat if not given.")] = None,
+    backpressure: Annotated[int | None, Parameter(help="Seed of random pauses on the memory port.")] = None,
+    wave: Annotated[Path | None, Parameter(help="File that gets the waveforms, .vcd.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
+    from einsum_cascade.cascade.interpreter import random_inputs
+    from einsum_cascade.cosim.simulation import simulate as run_simulation
+    from einsum_cascade.cosim.timing import MemoryTiming
+    from einsum_cascade.terminal.arguments import load_inputs
+    from einsum_cascade.terminal.simulations import numbers_of, prepared_case, simulation_table
+
+    if memory_latency < 0 or (memory_bandwidth is not None and memory_bandwidth <= 0):
+        raise UsageError("--memory-latency must be at least 0, and --memory-bandwidth above 0")
+    if seed < 0:
+        raise UsageError(f"--seed must be at least 0, not {seed}")
+    given = load_inputs(inputs or ())
+    shapes = {name: array.shape for name, array in given.items()}
+    numbers = numbers_of(operands, scores, multiplier)
+    prepared = prepared_case(cascade, architecture, _settings(settings), shapes, numbers)
+    tensors = {**random_inputs(prepared.cascade, prepared.extents, seed, given), **given}
+    timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
+    result = run_simulation(prepared, tensors, timing, wave)
+    (name,) = prepared.cascade.outputs
+    files = _write({name: result.output}, output)
+    if as_json:
+        _print_json(result.to_json() | {"files": files} | ({"wave": str(wave)} if wave else {}))
+    else:
+        from einsum_cascade.terminal.tables import print_all
+
+        print_all(simulation_table(result))
+        for written in (*(file["file"] for file in files.values()), *([str(wave)] if wave else [])):
+            print(f"  {written}")
+    if not result.is_agreed:
+        raise _AnswerIsNo
+
+
 def _runs(repeat: int | None) -> int | None:
     return None if repeat is None else _positive(repeat, "--repeat")
 
@@ -384,6 +476,10 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         command()
         sys.stdout.flush()
+    except (_AnswerIsNo, InfeasibleMappingError) as answer:
+        if isinstance(answer, InfeasibleMappingError):
+            print(f"einsum-cascade: {answer}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -5,27 +5,27 @@ import re
 from pathlib import Path
 
 from einsum_cascade.arch.codec import parse_architecture, read_architecture
-from einsum_cascade.arch.fusemax import fusemax
+from einsum_cascade.arch.fusemax import contexts_for, fusemax
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
 from einsum_cascade.presets import preset_files
 
 __all__ = ["architecture_names", "load_architecture", "preset_text"]
 
-_FAMILY = re.compile(r"fusemax-([1-9]\d{0,3})x([1-9]\d{0,3})", re.ASCII)
-_SIZES = range(4, 513)
+_FAMILY = re.compile(r"fusemax-([1-9]\d{0,3})x([1-9]\d{0,3})(?:-([1-9])stages)?", re.ASCII)
+_SIZES, _STAGES = range(4, 513), range(1, 5)
 
 
 def architecture_names() -> tuple[str, ...]:
-    """Return the names that `load_architecture` takes; the last one stands for a family.
+    """Return the names that `load_architecture` takes; the last ones stand for a family.
 
     Examples
     --------
     >>> architecture_names()
-    ('flat-cloud', 'flat-edge', 'fusemax-cloud', 'systolic', 'fusemax-NxN')
+    ('flat-cloud', 'flat-edge', 'fusemax-cloud', 'systolic', 'fusemax-NxN', 'fusemax-NxN-Lstages')
 
     """
-    return (*preset_files("arch"), "fusemax-NxN")
+    return (*preset_files("arch"), "fusemax-NxN", "fusemax-NxN-Lstages")
 
 
 def preset_text(name: str) -> str:
@@ -60,7 +60,7 @@ def load_architecture(name: str) -> Architecture:
     if name.endswith((".yaml", ".yml")):
         return read_architecture(name)
     if match := _FAMILY.fullmatch(name):
-        return _of_family(name, int(match[1]), int(match[2]))
+        return _of_family(name, int(match[1]), int(match[2]), int(match[3] or 1))
     if name in preset_files("arch"):
         return parse_architecture(preset_text(name), f"{name}.yaml")
     if Path(name).is_file():
@@ -70,10 +70,13 @@ def load_architecture(name: str) -> Architecture:
     raise _refused(name, f"architecture {name!r} must be a preset or a '.yaml' file, but is neither; {hint}")
 
 
-def _of_family(name: str, rows: int, columns: int) -> Architecture:
-    if rows == columns and rows in _SIZES:
-        return fusemax(rows)
+def _of_family(name: str, rows: int, columns: int, stages: int) -> Architecture:
+    if rows == columns and rows in _SIZES and stages in _STAGES:
+        # Slots of several stages may have to wait for a free one, which takes a context more.
+        contexts = contexts_for(rows, e=64, f=64, stages=stages) + (stages > 1)
+        return fusemax(rows, stages=stages, contexts=contexts, name=name)
     rule = f"a preset 'fusemax-NxN' must be square with N from {_SIZES[0]} to {_SIZES[-1]}"
+    rule += f", and may have {_STAGES[0]} to {_STAGES[-1]} stages"
     raise _refused(name, f"{rule}, unlike {name!r}; write a file for another one")
 
 

