@@ -10,7 +10,7 @@ from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.checker import check_program
 from einsum_cascade.program.ir import Layout, Program
-from einsum_cascade.program.kernel import kernel_of, rows_of, tile_graph
+from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band, band_of
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.shape import ArrayShape
@@ -122,7 +122,7 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
     if unmet:
         raise InfeasibleMappingError(unmet)
     slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
-    schedule = modulo_schedule(tile_graph(slots, shape))
+    schedule = _scheduled(slots, shape)
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
     layouts = _layouts(extents, shape, has_values=work.value is not None)
     program = Program(
@@ -147,6 +147,20 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
     )
     is_resident = program.key_tiles <= program.slots
     return Lowered(check_program(replace(program, is_resident=is_resident)), schedule)
+
+
+def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape) -> Schedule:
+    """Return a schedule of the least interval that was found, in as few contexts as that takes.
+
+    The scheduler leaves a tile more time the more contexts there are, which lengthens prologue and epilogue.
+    """
+    found = modulo_schedule(tile_graph(slots, shape))
+    while (fewer := found.contexts_needed("score") - 1) > 0:
+        tried = modulo_schedule(tile_graph(slots, replace(shape, contexts=fewer)))
+        if tried.interval > found.interval:
+            break
+        found = tried
+    return found
 
 
 def _layouts(extents: Extents, shape: ArrayShape, *, has_values: bool) -> dict[str, Layout]:
