@@ -103,7 +103,7 @@ def hazards(program: Program) -> Iterator[str]:
     sums, products = slots.get("lane DENOMINATOR", []), slots.get("lane NUMERATOR", [])
     if sums and sums[0] >= products[-1]:
         yield (
-            f"lane DENOMINATOR must be before the last slot of lane NUMERATOR, after which results leave, not at cycle "
+            f"lane DENOMINATOR must be before the last lane NUMERATOR, after which results leave, not at cycle "
             f"{sums[0]}"
         )
     if sums and interval < stages:

@@ -14,8 +14,10 @@ from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band, band_of
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.schedule.bounds import recurrence_bound
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.problem import lower
 
 __all__ = ["Extents", "Lowered", "extents_of", "lower_program"]
 
@@ -155,11 +157,12 @@ def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape) -> Schedule:
     The scheduler leaves a tile more time the more contexts there are, which lengthens prologue and epilogue.
     """
     found = modulo_schedule(tile_graph(slots, shape))
-    while (fewer := found.contexts_needed("score") - 1) > 0:
-        tried = modulo_schedule(tile_graph(slots, replace(shape, contexts=fewer)))
-        if tried.interval > found.interval:
-            break
-        found = tried
+    for contexts in range(1, found.contexts_needed("score")):
+        graph = tile_graph(slots, replace(shape, contexts=contexts))
+        if recurrence_bound(lower(graph)).cycles <= found.interval:
+            tried = modulo_schedule(graph)
+            if tried.interval <= found.interval:
+                return tried
     return found
 
 
