@@ -96,7 +96,10 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
             [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
         )
     band = band_of(work.tasks["product"], workload.parts, work.rows, work.columns, extents)
-    keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], max(1, band.keys))
+    keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], band.keys)
+    if keys < 1:
+        # A head has a key at the least, which is then masked for every query.
+        keys, band = 1, band.within(Band(high=-sizes[work.columns]))
     return Extents(
         sizes[work.steps],
         shape.rows if work.outputs is None else sizes[work.outputs],
