@@ -12,6 +12,8 @@ from einsum_cascade.program.ir import Program
 
 __all__ = ["check_program", "hazards"]
 
+_CORRECTION_SLOTS = 7
+
 
 def check_program(program: Program) -> Program:
     """Return the program if it can be executed.
@@ -22,7 +24,7 @@ def check_program(program: Program) -> Program:
         A sentence for everything that must hold and does not.
 
     """
-    mistakes = [*_sizes(program), *hazards(program)]
+    mistakes = [*_sizes(program)] or [*_buffer(program), *_layouts(program), *hazards(program)]
     if mistakes:
         raise IllegalMappingError(mistakes)
     return program
@@ -37,7 +39,6 @@ def _sizes(program: Program) -> Iterator[str]:
         ("product steps", program.product_steps, shape.product_steps),
         ("output steps", program.output_steps, shape.output_steps),
         ("stages of the kernel", program.stages, shape.contexts + 1),
-        ("beats of a tile's row", program.slot_beats, shape.bank_beats),
     ):
         if not 1 <= value <= most:
             yield f"{what} of a program must be from 1 to {most}, not {value}; use a larger array or a smaller tile"
@@ -49,19 +50,47 @@ def _sizes(program: Program) -> Iterator[str]:
     ):
         if value < 1:
             yield f"{what} of a program must be at least 1, not {value}; set the extent"
+
+
+def _buffer(program: Program) -> Iterator[str]:
+    if program.slot_beats > program.shape.bank_beats:
+        yield (
+            f"beats of a tile's row must be at most the {program.shape.bank_beats} of a bank, not "
+            f"{program.slot_beats}; use a larger array or a smaller tile"
+        )
+        return
     needed = program.key_tiles if program.is_resident else program.stages + 1
     if program.slots < needed:
         yield f"the buffer must hold {needed} tiles of keys and values, not {program.slots}; make it larger"
+
+
+def _layouts(program: Program) -> Iterator[str]:
+    shape = program.shape
+    operands = {"query": (program.query, program.product_steps), "key": (program.key, program.product_steps)}
+    if program.value is not None:
+        operands["value"] = program.value, program.output_steps
+    least = {name: (layout, count * shape.operand_bytes) for name, (layout, count) in operands.items()}
+    for name, (layout, row_bytes) in {**least, "output": (program.output, 4 * program.queries)}.items():
+        numbers = {
+            "address": layout.address,
+            "stride": layout.stride_bytes,
+            "head stride": layout.head_stride_bytes,
+        }
+        for what, value in numbers.items():
+            if value < 0 or value % shape.beat_bytes:
+                yield f"the {what} of {name} must be whole beats of {shape.beat_bytes} bytes, not {value}; round it up"
+        if layout.stride_bytes < row_bytes:
+            yield f"the stride of {name} must be at least {row_bytes} bytes, not {layout.stride_bytes}; make it so"
 
 
 def hazards(program: Program) -> Iterator[str]:
     """Yield a sentence for every operation of a tile that comes too early or too late in the kernel."""
     starts = _starts(program)
     stages, interval, down = program.shape.stages, program.interval, program.shape.stages * program.shape.rows
-    for key, times in starts.items():
-        if [index for _, index in times] != list(range(len(times))):
-            yield f"{key} must have its slots in order, each once, not {[index for _, index in times]}"
-            return
+    wrong = [*_wrong_slots(program, starts)]
+    if wrong:
+        yield from wrong
+        return
     slots = {key: [time for time, _ in times] for key, times in starts.items()}
     for key in ("array PRODUCT", "array EXPONENTIAL", "lane CORRECTION"):
         for a, b in pairwise(slots.get(key, [])):
@@ -71,6 +100,14 @@ def hazards(program: Program) -> Iterator[str]:
         if first in slots and then in slots and slots[then][0] - slots[first][-1] < least:
             apart = slots[then][0] - slots[first][-1]
             yield f"{then} must start at least {least} cycles after {first} ends, not {apart}"
+    sums, products = slots.get("lane DENOMINATOR", []), slots.get("lane NUMERATOR", [])
+    if sums and sums[0] >= products[-1]:
+        yield (
+            f"lane DENOMINATOR must be before the last lane NUMERATOR, after which results leave, not at cycle "
+            f"{sums[0]}"
+        )
+    if sums and interval < stages:
+        yield f"the interval of a kernel must be at least the {stages} stages that a running sum takes, not {interval}"
     yield from _lifetimes(program, slots, interval, down)
 
 
@@ -84,6 +121,42 @@ def _starts(program: Program) -> dict[str, list[tuple[int, int]]]:
                     (field.stage * program.interval + at, field.index)
                 )
     return {key: sorted(times) for key, times in found.items()}
+
+
+def _wrong_slots(program: Program, starts: dict[str, list[tuple[int, int]]]) -> Iterator[str]:
+    """Yield a sentence for every operation that has not the slots that its kernel needs."""
+    outputs, exponential = program.output_steps, len(program.shape.numbers.steps)
+    attention = {
+        "array MAXIMUM": 1,
+        "array EXPONENTIAL": exponential,
+        "array SUM": 1,
+        "array COMBINE": outputs,
+        "lane MAXIMUM": 1,
+        "lane CORRECTION": _CORRECTION_SLOTS,
+        "lane DENOMINATOR": 1,
+        "lane NUMERATOR": outputs,
+    }
+    product = {"array OUT": program.shape.rows, "lane ADD": program.shape.rows}
+    counts = {"array PRODUCT": program.product_steps, **(product if "array OUT" in starts else attention)}
+    for key in {**counts, **starts}:
+        indices, needed = [index for _, index in starts.get(key, [])], counts.get(key, 0)
+        if indices != list(range(needed)):
+            yield f"{key} must have slots 0 to {needed - 1} in order, each once, not {indices}"
+    yield from _wrong_kind(program, is_product="array OUT" in starts)
+
+
+def _wrong_kind(program: Program, *, is_product: bool) -> Iterator[str]:
+    """Yield a sentence for what a program says of its results and its kernel does not do."""
+    rows = program.shape.rows
+    named = "a program whose kernel has array OUT" if is_product else "a program whose kernel has no array OUT"
+    if (program.value is None) != is_product:
+        yield f"{named} must have {'no values' if is_product else 'values'}; change their layout"
+    if program.has_tile_results != is_product:
+        yield f"{named} must {'have' if is_product else 'not have'} the flag of tile results, but has it otherwise"
+    if is_product and program.is_divided:
+        yield f"{named} must not have its results divided, for there are no sums"
+    if is_product and program.output_steps != rows:
+        yield f"{named} must have an output step for each of {rows} rows, not {program.output_steps}"
 
 
 def _orders(stages: int, down: int) -> Iterator[tuple[str, str, int]]:

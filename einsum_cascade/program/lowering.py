@@ -10,12 +10,14 @@ from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.checker import check_program
 from einsum_cascade.program.ir import Layout, Program
-from einsum_cascade.program.kernel import kernel_of, rows_of, tile_graph
+from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band, band_of
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.schedule.bounds import recurrence_bound
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.problem import lower
 
 __all__ = ["Extents", "Lowered", "extents_of", "lower_program", "sizes_of"]
 
@@ -99,7 +101,10 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
             [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
         )
     band = band_of(work.tasks["product"], workload.parts, work.rows, work.columns, extents)
-    keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], max(1, band.keys))
+    keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], band.keys)
+    if keys < 1:
+        # A head has a key at the least, which is then masked for every query.
+        keys, band = 1, band.within(Band(high=-sizes[work.columns]))
     return Extents(
         sizes[work.steps],
         shape.rows if work.outputs is None else sizes[work.outputs],
@@ -127,7 +132,7 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
     if unmet:
         raise InfeasibleMappingError(unmet)
     slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
-    schedule = modulo_schedule(tile_graph(slots, shape))
+    schedule = _scheduled(slots, shape)
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
     layouts = _layouts(extents, shape, has_values=work.value is not None)
     program = Program(
@@ -152,6 +157,21 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
     )
     is_resident = program.key_tiles <= program.slots
     return Lowered(check_program(replace(program, is_resident=is_resident)), schedule)
+
+
+def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape) -> Schedule:
+    """Return a schedule of the least interval that was found, in as few contexts as that takes.
+
+    The scheduler leaves a tile more time the more contexts there are, which lengthens prologue and epilogue.
+    """
+    found = modulo_schedule(tile_graph(slots, shape))
+    for contexts in range(1, found.contexts_needed("score")):
+        graph = tile_graph(slots, replace(shape, contexts=contexts))
+        if recurrence_bound(lower(graph)).cycles <= found.interval:
+            tried = modulo_schedule(graph)
+            if tried.interval <= found.interval:
+                return tried
+    return found
 
 
 def _layouts(extents: Extents, shape: ArrayShape, *, has_values: bool) -> dict[str, Layout]:

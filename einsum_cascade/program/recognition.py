@@ -15,6 +15,7 @@ from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, Read
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
+from einsum_cascade.program.restrictions import unmet_restrictions
 
 __all__ = ["ROLES", "ArrayWork", "Operand", "Role", "recognise"]
 
@@ -132,6 +133,9 @@ def recognise(cascade: Cascade) -> ArrayWork:
         raise IllegalMappingError(
             [f"the array can run kernels of {known}, but {cascade.name!r} has {', '.join(roles)}"]
         )
+    unmet = [*unmet_restrictions(workload, roles, ROLES[kernel][-1])]
+    if unmet:
+        raise IllegalMappingError(unmet)
     return _work(workload, kernel, roles)
 
 
@@ -234,7 +238,8 @@ def _is_maximum(scene: _Scene) -> bool:
 
 
 def _is_running_maximum(scene: _Scene) -> bool:
-    return scene.is_reduced_by(None) and scene.either("max", scene.reads_itself, lambda e: scene.reads(e, "maximum"))
+    is_plain = scene.is_reduced_by(None) and not scene.einsum.where
+    return is_plain and scene.either("max", scene.reads_itself, lambda e: scene.reads(e, "maximum"))
 
 
 def _is_exponential(scene: _Scene) -> bool:
@@ -289,7 +294,8 @@ def _is_quotient(scene: _Scene) -> bool:
     match scene.applies("/"):
         case (Read() as above, Read() as below):
             are_read = scene.reads(above, "running combine") and scene.reads(below, "running sum")
-            return scene.is_reduced_by(None) and are_read and all(map(scene.is_final, (above, below)))
+            is_plain = scene.is_reduced_by(None) and not scene.einsum.where
+            return is_plain and are_read and all(map(scene.is_final, (above, below)))
         case _:
             return False
 
@@ -310,36 +316,62 @@ _TESTS: tuple[tuple[Role, Callable[[_Scene], bool]], ...] = (
 
 def _work(workload: Workload, kernel: str, roles: Mapping[str, Task]) -> ArrayWork:
     cascade, product = workload.cascade, roles["product"]
-    left, ranges = _ranges(workload, product.write), [_ranges(workload, read) for read in product.reads]
-    own = [name for name in left if sum(name in found for found in ranges) == 1]
-    reduced = roles["maximum"].variables[-1:] if "maximum" in roles else ()
-    rows = workload.parts[reduced[0]].range if reduced else own[0] if own else ""
-    at = next((number for number, found in enumerate(ranges) if rows in found), 0)
-    key, query = product.reads[at], product.reads[1 - at]
-    columns = [name for name in own if name in ranges[1 - at]]
-    (steps,) = (name for name in ranges[at] if name not in left)
-    if [name for name in own if name in ranges[at]] != [rows] or not columns:
+    # What a filter reads comes after the operands.
+    left, ranges = _ranges(workload, product.write), [_ranges(workload, read) for read in product.reads[:2]]
+    own = [[name for name in left if name in a and name not in b] for a, b in (ranges, ranges[::-1])]
+    tiled = workload.parts[roles["maximum"].variables[-1]].range if kernel == "attention" else None
+    at = _keys(own, left, tiled)
+    if at is None:
         where = cascade.einsums[product.number]
         raise IllegalMappingError(
             [f"{where} must have one rank of keys, for the rows, and one of queries, for the columns"]
         )
-    last = roles["quotient" if kernel == "attention" else "product"]
-    value = next((r for r in roles["combine"].reads if cascade.tensor[r.tensor].is_given), None) if reduced else None
+    (rows,), columns = own[at], own[1 - at]
+    shared = tuple(name for name in left if all(name in found for found in ranges))
+    (steps,) = (name for name in ranges[at] if name not in left)
+    value = None
+    if kernel == "attention":
+        value = next(r for r in roles["combine"].reads if cascade.tensor[r.tensor].is_given)
     return ArrayWork(
         cascade,
         kernel,
         {role: cascade.einsums[task.number] for role, task in roles.items()},
-        _operand(workload, query),
-        _operand(workload, key),
+        _operand(workload, product.reads[1 - at]),
+        _operand(workload, product.reads[at]),
         None if value is None else _operand(workload, value),
-        _operand(workload, last.write),
-        tuple(name for name in left if name not in own),
+        _operand(workload, roles[ROLES[kernel][-1]].write),
+        shared,
         tuple(columns[:-1]),
         steps,
         rows,
         columns[-1],
-        None if value is None else next(n for n in _ranges(workload, value) if n != rows and n not in left),
+        None if value is None else _outputs(workload, roles["combine"], value, {rows, *shared}),
     )
+
+
+def _keys(own: list[list[str]], left: tuple[str, ...], tiled: str | None) -> int | None:
+    """Return which of two operands is the keys: it has one rank of its own, the one that is tiled if any is."""
+    possible = [at for at, names in enumerate(own) if len(names) == 1 and own[1 - at] and tiled in (None, *names)]
+    return min(possible, key=lambda at: left.index(own[at][0]), default=None)
+
+
+def _outputs(workload: Workload, task: Task, value: Access, keys: set[str]) -> str:
+    """Return the one rank that values have and keys do not.
+
+    Raises
+    ------
+    IllegalMappingError
+        There is none, or there are more, or values are the same for several heads of keys.
+
+    """
+    names = _ranges(workload, value)
+    own = [name for name in names if name not in keys]
+    if len(own) != 1 or not keys <= {*names} or own[0] not in _ranges(workload, task.write):
+        where = workload.cascade.einsums[task.number]
+        raise IllegalMappingError(
+            [f"{where} must read {value.tensor} along the ranks of the keys and one of its own, not {', '.join(names)}"]
+        )
+    return own[0]
 
 
 def _operand(workload: Workload, access: Access) -> Operand:

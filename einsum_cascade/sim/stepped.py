@@ -1,8 +1,9 @@
 """The array stepped cycle by cycle: every PE and lane at once, as the contract of the array says.
 
 It is the oracle of the faster models and shares nothing with them but the arithmetic: what a PE computes in a cycle
-depends only on what its registers, its neighbours and its instruction are in that cycle. Memory is ideal, stalls are
-given.
+depends only on what its registers, its neighbours and its instruction are in that cycle. Memory is ideal: operands are
+there, and results leave as soon as they are whole. Then the corner stands still only where it is told to, and where it
+would write over results that are not whole yet.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,11 +34,14 @@ class Stepped:
         The values.
     cycles
         From the first instruction leaving the corner to the last lane having done the last.
+    stalls
+        Cycles of them in which the corner stood still.
 
     """
 
     results: Results
     cycles: int
+    stalls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +75,39 @@ def step_program(
     for cycle in range(len(issues) + program.shape.depth_cycles + 2 * program.shape.stages):
         machine.step(cycle)
     busy = [at for at, issue in enumerate(issues) if issue.matrix_tile or issue.vector_tile]
-    return Stepped(machine.results(), busy[-1] - busy[0] + 1 + program.shape.depth_cycles)
+    stood_still = sum(issue is _NOTHING for issue in issues[busy[0] : busy[-1]])
+    return Stepped(machine.results(), busy[-1] - busy[0] + 1 + program.shape.depth_cycles, stood_still)
 
 
 def _issues(program: Program, stalls: frozenset[int]) -> Iterator[_Issue]:
     """Yield what leaves the corner, cycle by cycle."""
     tiles = [*program.tiles()]
+    whole: dict[int, int] = {}
     cycle = 0
     for iteration in range(len(tiles) + program.stages - 1):
         for row in program.kernel:
-            while cycle in stalls:
-                cycle += 1
-                yield _NOTHING
-            cycle += 1
             numbers = (
                 iteration - field.stage if field.op and 0 <= iteration - field.stage < len(tiles) else None
                 for field in (row.matrix, row.vector)
             )
             matrix, vector = (None if number is None else tiles[number] for number in numbers)
+            while cycle in stalls or cycle < _earliest(row.vector, vector, whole):
+                cycle += 1
+                yield _NOTHING
+            if vector is not None and vector.ends_result and _is_last(row.vector, program):
+                whole[vector.result_number] = cycle + program.shape.depth_cycles + program.shape.stages
+            cycle += 1
             yield _Issue(row.matrix, matrix, row.vector, vector)
+
+
+def _earliest(field: Field, tile: Tile | None, whole: Mapping[int, int]) -> int:
+    """Return when a vector instruction may leave: not before the results two before are whole, if it starts a bank."""
+    writes = field.op not in (VectorOp.NONE, VectorOp.MAXIMUM, VectorOp.CORRECTION)
+    return whole.get(tile.result_number - 2, 0) if tile is not None and tile.starts_result and writes else 0
+
+
+def _is_last(field: Field, program: Program) -> bool:
+    return field.op in (VectorOp.NUMERATOR, VectorOp.ADD) and field.index == program.output_steps - 1
 
 
 class _Machine:
@@ -243,11 +261,7 @@ class _Lanes:
                 at = bank, field.index, column
                 factor = self.old[entry] if field.op == VectorOp.NUMERATOR else np.float32(1)
                 write(then, self.accumulators, at, self._updated(self.accumulators[at], factor, arriving, tile))
-                if (
-                    tile.ends_result
-                    and field.index == self.program.output_steps - 1
-                    and column == self.machine.columns - 1
-                ):
+                if tile.ends_result and _is_last(field, self.program) and column == self.machine.columns - 1:
                     self.draining.append((then, tile))
             case _:
                 raise AssertionError(field)

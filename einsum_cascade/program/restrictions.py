@@ -1,0 +1,84 @@
+"""What the array needs of a cascade beyond its operations: which elements are read, where state starts, what leaves."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import ONE
+from einsum_cascade.cascade.ir import Constant, Einsum
+from einsum_cascade.mapping.workload import Task, Workload
+
+__all__ = ["unmet_restrictions"]
+
+_STARTS = {"running maximum": -math.inf, "running sum": 0.0, "running combine": 0.0}
+_TILED = "maximum", "sum", "combine"
+
+
+def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: str) -> Iterator[str]:
+    """Yield a sentence for everything that the array does otherwise.
+
+    Parameters
+    ----------
+    workload
+        The cascade.
+    roles
+        Its tasks by what they are to the array, all of a kernel.
+    output
+        The role whose results leave.
+
+    """
+    cascade = workload.cascade
+    for role, task in roles.items():
+        einsum = cascade.einsums[task.number]
+        yield from _indices(workload, einsum, task)
+        yield from (_start(each, _STARTS[role]) for each in _wrong_starts(workload, role, task))
+        if role in _TILED and workload.parts[task.variables[-1]].unit != ONE:
+            yield f"{einsum} must be over the keys of a tile, its inner rank, not over tiles; change the order of ranks"
+    last = roles[output].write.tensor
+    if cascade.outputs != (last,):
+        yield f"the outputs of {cascade.name!r} must be {last} alone for the array, not {', '.join(cascade.outputs)}"
+
+
+def _wrong_starts(workload: Workload, role: str, task: Task) -> Iterator[Einsum]:
+    if role not in _STARTS:
+        return
+    for einsum in workload.cascade.einsums:
+        is_its_own = einsum.is_init and einsum.tensor == task.write.tensor
+        if is_its_own and (einsum.where is not None or einsum.expression != Constant(_STARTS[role])):
+            yield einsum
+
+
+def _start(einsum: Einsum, value: float) -> str:
+    return f"init {einsum} must start from {value:g}, as the vector row does; rewrite it so"
+
+
+def _indices(workload: Workload, einsum: Einsum, task: Task) -> Iterator[str]:
+    for read in task.reads:
+        tensor = workload.cascade.tensor[read.tensor]
+        for axis, index in enumerate(read.indices):
+            if axis != tensor.generation_axis and not _is_whole(workload, index, is_given=tensor.is_given):
+                yield f"{einsum} must read {read.tensor} element by element for the array, not at {index}"
+    if task.reads and einsum.reduction is not None:
+        yield from _products(workload, einsum, task)
+
+
+def _is_whole(workload: Workload, index: Affine, *, is_given: bool) -> bool:
+    """Tell whether an index runs along an axis, whole or in tiles."""
+    if not is_given:
+        return index.plain is not None
+    parts = [workload.parts[name] for name, _ in index.terms]
+    are_units = all(part.unit == coefficient for part, (_, coefficient) in zip(parts, index.terms, strict=True))
+    return are_units and not index.offset and len({part.range for part in parts}) == 1
+
+
+def _products(workload: Workload, einsum: Einsum, task: Task) -> Iterator[str]:
+    """Yield what a product of two inputs leaves open: both have what is summed over."""
+    # What a filter reads comes last.
+    reads = task.reads[: len({*einsum.reads})]
+    is_product = all(workload.cascade.tensor[read.tensor].is_given for read in reads)
+    assert einsum.reduction is not None
+    (summed,) = einsum.reduction.variables
+    if is_product and not all(summed in read.variables for read in reads):
+        yield f"{einsum} must read two tensors along {summed}, which it sums over"
+    elif is_product and len(reads) < 2:
+        yield f"{einsum} must read two tensors, or one at two places, not squares of one"

@@ -1,0 +1,200 @@
+"""What the array can run is recognised by what it computes; everything else is refused, and named."""
+
+import re
+
+import pytest
+from array_programs import PRODUCT
+from attention_cascades import attention
+
+from einsum_cascade import parse, zoo
+from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.program.recognition import ROLES, recognise
+
+RUN = ("attention-1pass", "attention-1pass-causal", "attention-1pass-gqa", "attention-1pass-window")
+TEXT = attention("1-pass")
+VALUES_PER_QUERY = (
+    TEXT.replace("V[f:F, m:M]", "V[f:F, m:M, p:P]")
+    .replace("BV[f, m1, m0]", "BV[f, m1, m0, p]")
+    .replace("V[f, m1*M0 + m0]", "V[f, m1*M0 + m0, p]")
+)
+REFUSAL = (
+    r"the array must be able to do every Einsum, but {} needs {}; write it as attention in one pass, or as a product of "
+    r"two inputs, or compute it elsewhere"
+)
+
+
+def refusal(einsum: str, needs: str) -> str:
+    return REFUSAL.format(re.escape(einsum), re.escape(needs))
+
+
+def edited(old: str, new: str) -> str:
+    assert TEXT.count(old) == 1, old
+    return TEXT.replace(old, new)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_attention_with_running_maxima_is_recognised(name: str) -> None:
+    work = recognise(zoo.load(name))
+    assert work.kernel == "attention"
+    assert set(work.tasks) == set(ROLES["attention"])
+    assert (work.query.tensor, work.key.tensor, work.output.tensor) == ("Q", "K", "AV")
+    assert work.value is not None and work.value.tensor == "V"
+    assert (work.steps, work.rows, work.columns, work.outputs) == ("e", "M:M1*M0", "p", "f")
+    assert (work.shared, work.group) == ((("b", "g"), ("r",)) if name.endswith("gqa") else ((), ()))
+    tensors = {role: einsum.tensor for role, einsum in work.tasks.items()}
+    assert tensors == {
+        "product": "BQK",
+        "maximum": "LM",
+        "running maximum": "RM",
+        "exponential": "SLN",
+        "sum": "SLD",
+        "combine": "SLNV",
+        "correction": "PRM",
+        "running sum": "RD",
+        "running combine": "RNV",
+        "quotient": "AV",
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name not in RUN])
+def test_the_rest_of_the_zoo_is_refused(name: str) -> None:
+    """Every sentence names an Einsum of the cascade and what it needs; the operations are those it is written with."""
+    cascade = zoo.load(name)
+    with pytest.raises(IllegalMappingError) as caught:
+        recognise(cascade)
+    for sentence in caught.value.violations:
+        match = re.fullmatch(refusal("E", "N").replace("E needs N", r"(\S.*\]) needs (.*)"), sentence)
+        assert match is not None, sentence
+        einsum = match[1]
+        assert einsum.partition("[")[0] in cascade.tensor
+        assert re.fullmatch(r"[\w+*/ -]+( over [\w, ]+)? in this place|a second [a-z ]+", match[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Z[m, n] = A[m, k] * B[k, n]", "A B m n k - -"),
+        ("Z[m, n] = B[k, n] * A[m, k]", "A B m n k - -"),
+        ("Z[n, m] = A[m, k] * B[k, n]", "B A n m k - -"),
+        ("Z[n, m] = sum[k](B[k, n] * A[m, k])", "B A n m k - -"),
+        ("Z[m, n] = A[m, k] * A[n, k]", "A A m n k - -"),
+        ("Z[h, m, n] = C[h, m, k] * D[h, k, n]", "C D m n k h -"),
+        ("Z[m, h, n] = D[h, k, n] * C[h, m, k]", "C D m n k h -"),
+        ("Z[h, m, n] = C[h, m, k] * B[k, n]", "B C n m k - h"),
+        ("Z[h, n, m] = A[m, k] * D[h, k, n]", "A D m n k - h"),
+    ],
+)
+def test_matrix_products(text: str, expected: str) -> None:
+    """Keys are the operand with one rank of its own, the first on the left; queries may have more, in a group."""
+    key, query, rows, columns, steps, shared, group = expected.split()
+    head = "rank H, M, N = M, K\ninput A[m:M, k:K], B[k:K, n:N], C[h:H, m:M, k:K], D[h:H, k:K, n:N]\n"
+    used = [name for name in "ABCD" if f"{name}[" in text]
+    declared = ", ".join(part for part in re.findall(r"[A-D]\[[^]]*\]", head) if part[0] in used)
+    ranks = "rank H, M, N, K" if "A" not in used or used != ["A"] else "rank M, K\nrank N = M"
+    ranks = ranks if "h" in text else ranks.replace("H, ", "")
+    work = recognise(parse(f"{ranks}\ninput {declared}\n{text}\noutput Z"))
+    found = work.key.tensor, work.query.tensor, work.rows, work.columns, work.steps
+    assert (work.kernel, found) == ("product", (key, query, rows, columns, steps))
+    assert (work.shared, work.group) == tuple(() if names == "-" else (names,) for names in (shared, group))
+    assert work.value is None and work.outputs is None and work.output.tensor == "Z"
+
+
+def test_forms_of_writing_are_the_same() -> None:
+    """Either order of a sum, a product or a maximum, and exp of a difference or expsub."""
+    text = TEXT
+    for old, new in (
+        ("max(RM[m1, p], LM[m1, p])", "max(LM[m1, p], RM[m1, p])"),
+        ("exp(BQK[m1, m0, p] - RM[m1 + 1, p])", "expsub(BQK[m1, m0, p], RM[m1 + 1, p])"),
+        ("expsub(RM[m1, p], RM[m1 + 1, p])", "exp(RM[m1, p] - RM[m1 + 1, p])"),
+        ("SLN[m1, m0, p] * BV[f, m1, m0]", "BV[f, m1, m0] * SLN[m1, m0, p]"),
+        ("SLD[m1, p] + SPD[m1, p]", "SPD[m1, p] + SLD[m1, p]"),
+        ("RNV[f, m1, p] * PRM[m1, p]", "PRM[m1, p] * RNV[f, m1, p]"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    assert set(recognise(parse(text)).tasks) == set(ROLES["attention"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "einsum", "needs"),
+    [
+        # A generation of the running maximum that is not the tile's own.
+        ("exp(BQK[m1, m0, p] - RM[m1 + 1, p])", "exp(BQK[m1, m0, p] - RM[m1, p])", "SLN[m1, m0, p]", "- and exp"),
+        # The correction the wrong way round.
+        ("expsub(RM[m1, p], RM[m1 + 1, p])", "expsub(RM[m1 + 1, p], RM[m1, p])", "PRM[m1, p]", "expsub"),
+        # The quotient the wrong way round.
+        ("RNV[f, M1, p] / RD[M1, p]", "RD[M1, p] / RNV[f, M1, p]", "AV[f, p]", "/"),
+        # Filters where the array has no mask.
+        ("- RM[m1 + 1, p])", "- RM[m1 + 1, p]) where m1 <= p", "SLN[m1, m0, p]", "- and exp"),
+        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 0", "AV[f, p]", "/"),
+        # Other operations in place of those of the array.
+        ("max[m0](BQK", "min[m0](BQK", "LM[m1, p]", "min over m0"),
+        ("max(RM[m1, p], LM[m1, p])", "max(RM[m1, p], LM[m1, p] + 1)", "RM[m1 + 1, p]", "+ and max"),
+        ("SLD[m1, p] + SPD", "SLD[m1, p] - SPD", "RD[m1 + 1, p]", "-"),
+    ],
+)
+def test_near_misses_are_refused(old: str, new: str, einsum: str, needs: str) -> None:
+    with pytest.raises(IllegalMappingError) as caught:
+        recognise(parse(edited(old, new)))
+    expected = refusal(einsum, f"{needs} in this place")
+    # What depends on it is refused with it.
+    assert any(re.fullmatch(expected, sentence) for sentence in caught.value.violations)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            edited("init RD[0, p] = 0", "init RD[0, p] = 1"),
+            r"init RD\[0, p\] must start from 0, as the vector row does; rewrite it so",
+        ),
+        (
+            edited("init RM[0, p] = -inf", "init RM[0, p] = 0"),
+            r"init RM\[0, p\] must start from -inf, as the vector row does; rewrite it so",
+        ),
+        (
+            edited("output AV", "output AV, RM"),
+            r"the outputs of '\w+' must be AV alone for the array, not AV, RM",
+        ),
+        (
+            "rank M, K\ninput A[m:M, k:K]\nZ[m] = A[m, k] * A[m, k]\noutput Z",
+            r"Z\[m\] must read two tensors, or one at two places, not squares of one",
+        ),
+        (
+            PRODUCT.replace("B[k", "B[K - 1 - k").replace("B[K - 1 - k:K", "B[k:K"),
+            r"Z\[m, n\] must read B element by element for the array, not at -k \+ K - 1",
+        ),
+        (
+            "rank M, N, K\ninput A[m:M, k:K], B[n:N]\nZ[m, n] = A[m, k] * B[n]\noutput Z",
+            r"Z\[m, n\] must read two tensors along k, which it sums over",
+        ),
+        (
+            "rank M, K\ninput A[m:M, k:K], B[k:K]\nZ[m] = A[m, k] * B[k]\noutput Z",
+            r"Z\[m\] must have one rank of keys, for the rows, and one of queries, for the columns",
+        ),
+        (
+            VALUES_PER_QUERY,
+            r"SLNV\[f, m1, p\] must read V along the ranks of the keys and one of its own, not f, M:M1\*M0, p",
+        ),
+        (
+            PRODUCT.replace("output Z", "Y[m, n] = A[m, k] * B[k, n]\noutput Z, Y"),
+            refusal("Y[m, n]", "a second product"),
+        ),
+        (
+            "rank M, N\ninput A[m:M, n:N]\nZ[m] = max[n](A[m, n])\noutput Z",
+            refusal("Z[m]", "max over n in this place"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_array_does_otherwise_is_refused(text: str, message: str) -> None:
+    with pytest.raises(IllegalMappingError, match=f"^{message}$"):
+        recognise(parse(text))
+
+
+def test_a_part_of_a_kernel_is_refused() -> None:
+    text = "rank E, M, P\ninput Q[e:E, p:P], K[e:E, m:M]\nS[m, p] = Q[e, p] * K[e, m]\nT[p] = max[m](S[m, p])\noutput T"
+    with pytest.raises(
+        IllegalMappingError,
+        match=r"^the array can run kernels of product, maximum, .*, quotient; product, but '\w+' has product, maximum$",
+    ):
+        recognise(parse(text))

@@ -1,0 +1,94 @@
+"""Programs of small arrays, drawn at random or told, and operands for them."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from einsum_cascade import parse, zoo
+from einsum_cascade.arch.fusemax import contexts_for
+from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.program.ir import Program
+from einsum_cascade.program.lowering import Extents, Lowered, lower_program
+from einsum_cascade.program.masks import Band
+from einsum_cascade.program.memory import rounded
+from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.recognition import ArrayWork, recognise
+from einsum_cascade.program.shape import ArrayShape
+
+__all__ = ["NUMBERS", "PRODUCT", "lowered", "random_lowered", "random_tensors", "square", "work_of"]
+
+PRODUCT = "rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"
+
+_BF16, _FP16, _E4M3, _E5M2, _FP32 = map(parse_format, ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"))
+NUMBERS = (
+    Numbers(),
+    Numbers(multiplier="mixed"),
+    Numbers(multiplier="wide"),
+    Numbers(score=_FP32, multiplier="wide"),
+    Numbers(score=_FP32, multiplier="mixed"),
+    Numbers(_FP32, _FP32, "wide"),
+    Numbers(_FP16, _FP16),
+    Numbers(_FP16, _BF16, "mixed"),
+    Numbers(_E4M3, _BF16),
+    Numbers(_E4M3, _E4M3, "mixed"),
+    Numbers(_E5M2, _E5M2),
+)
+"""Every format, and every multiplier, at least once."""
+
+
+@cache
+def work_of(kernel: str) -> ArrayWork:
+    return recognise(zoo.load("attention-1pass") if kernel == "attention" else parse(PRODUCT))
+
+
+def square(n: int, *, e: int = 64, f: int = 64, **others: Any) -> ArrayShape:
+    """An array with as many contexts as FuseMax's interval needs, and one more for the lengths of its slots."""
+    contexts = contexts_for(n, e=e, f=f, stages=others.get("stages", 1)) + 1
+    sizes = {"contexts": contexts, "queue": contexts, "product_steps": e, "output_steps": max(f, n), **others}
+    return ArrayShape(n, n, **{"kernel_rows": 4096, **sizes})
+
+
+def lowered(
+    shape: ArrayShape,
+    kernel: str = "attention",
+    *,
+    e: int = 64,
+    f: int = 64,
+    keys: int = 64,
+    queries: int = 64,
+    heads: tuple[int, int] = (1, 1),
+    band: Band | None = None,
+) -> Lowered:
+    outputs = f if kernel == "attention" else shape.rows
+    extents = Extents(e, outputs, keys, queries, *heads, band or Band())
+    return lower_program(work_of(kernel), extents, shape)
+
+
+def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
+    """A program for any kernel, array, mask, grouping and format; few tiles."""
+    n, stages, e, f = (int(random.integers(low, high + 1)) for low, high in ((2, most), (1, 4), (1, 9), (1, 9)))
+    numbers = NUMBERS[random.integers(len(NUMBERS))]
+    shape = square(n, e=e, f=f, stages=stages, numbers=numbers, slots=int(random.choice([16, 64])))
+    keys, queries = (int(x) for x in random.integers(1, 3 * n + 2, 2))
+    heads = (int(random.integers(1, 3)), int(random.integers(1, 3)))
+    kernel = "product" if random.random() < 0.25 else "attention"
+    band = _random_band(random, keys, queries)
+    return lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
+
+
+def _random_band(random: np.random.Generator, keys: int, queries: int) -> Band:
+    """Any of no mask, causal, window, and bounds that mask whole queries."""
+    low, high = (int(x) for x in np.sort(random.integers(-queries - 2, keys + 3, 2)))
+    choices = Band(), Band(high=0), Band(low=min(low, 0), high=0), Band(high=high), Band(low=low), Band(low, high)
+    return choices[random.integers(len(choices))]
+
+
+def random_tensors(random: np.random.Generator, program: Program, scale: float = 1.0) -> dict[str, Any]:
+    """Normally distributed operands, rounded to the array's format."""
+    heads, steps = program.key_heads * program.group, program.product_steps
+    shapes = {"query": (heads, program.queries, steps), "key": (program.key_heads, program.keys, steps)}
+    if program.value is not None:
+        shapes["value"] = (program.key_heads, program.keys, program.output_steps)
+    form = program.shape.numbers.operand
+    return {name: rounded(scale * random.standard_normal(shape), form) for name, shape in shapes.items()}
