@@ -2,13 +2,18 @@
 
 # An interpreter to make .venv with, instead of the first one found.
 PYTHON ?=
+# A file for the waveforms of the demo's simulation, .vcd.
+WAVE ?=
 # Processes that the tests run on.
 WORKERS = 2
 
 python = .venv/bin/python
-pytest = $(python) -m pytest -n $(WORKERS)
+# Simulations of one design share its build, so they run in one process.
+pytest = $(python) -m pytest -n $(WORKERS) --dist loadgroup
 stamp = .venv/.installed
 sram_stamp = .venv/.sram-installed
+# Where built designs are kept, so that a second run does not build them.
+export EINSUM_CASCADE_CACHE ?= $(CURDIR)/build/designs
 
 # Settings of the caller's shell that would change what is imported or leave bytecode out.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
@@ -24,7 +29,7 @@ setup: $(stamp) ## make .venv with all that the demo and the tests need
 setup-sram: $(sram_stamp) ## add CACTI (energy and area of SRAM) to .venv, built from source
 
 demo: setup ## run the demo
-	@$(python) examples/demo.py
+	@$(python) examples/demo.py $(WAVE)
 
 test: setup ## run the tests, with about a tenth of the random cases
 	@$(pytest)

@@ -1,8 +1,10 @@
 """The demo: an attention algorithm, how often it must walk over its keys and why, and its one-pass sibling.
 
-Run it with `make demo`.
+Run it with `make demo`, or `make demo WAVE=wave.vcd` to get the waveforms of the simulation.
 """
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from einsum_cascade import analyse, evaluate, random_inputs, resolve_extents, zoo
+from einsum_cascade import analyse, evaluate, load_architecture, random_inputs, resolve_extents, zoo
 from einsum_cascade.analysis.bounds import Bounds
 from einsum_cascade.analysis.symbolic import evaluate as number_at
 from einsum_cascade.analysis.symbolic import sum_of
+from einsum_cascade.cosim.simulation import prepare, simulate
 from einsum_cascade.cost.comparison import figures_of
 from einsum_cascade.reproduction import reproduce_fusemax
 from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 from einsum_cascade.terminal.costs import comparison_table
 from einsum_cascade.terminal.evaluation import headline_table
+from einsum_cascade.terminal.simulations import simulation_table
 from einsum_cascade.units import parse_bytes
 
 WORD_BYTES = 2
@@ -39,6 +43,7 @@ def main() -> None:
     show_bounds(reports)
     show_values(reports)
     show_hardware()
+    show_simulation(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     show_next_steps()
 
 
@@ -143,6 +148,20 @@ def show_hardware() -> None:
     )
 
 
+def show_simulation(wave: Path | None) -> None:
+    """Generate an 8 x 8 array, run one head of attention on it in Verilator and in the model, and compare."""
+    console.rule("[bold]One head of attention on an 8 x 8 array: RTL in Verilator beside its model", align="left")
+    cascade, machine = zoo.load("attention-1pass"), load_architecture("fusemax-8x8")
+    extents = resolve_extents(cascade, BERT | {"M": 256, "P": 32, "M0": 8})
+    prepared = prepare(cascade, machine, extents)
+    console.print("  building the array (half a minute at the first time)")
+    result = simulate(prepared, random_inputs(cascade, extents, seed=0), wave=wave)
+    console.print(simulation_table(result))
+    if wave is not None:
+        console.print(f"  waveform: {wave}", markup=False)
+    console.print()
+
+
 def show_next_steps() -> None:
     """Say where to go from here."""
     console.print("[bold]Where to go next[/bold]")
@@ -152,6 +171,8 @@ def show_next_steps() -> None:
         ("show attention-1pass --format latex", "a cascade for a paper"),
         ("run attention --set E=64,F=64,M=4096,P=11 --dtype bf16", "numbers, in any format"),
         ("schedule attention-1pass --arch fusemax-cloud --model BERT --seq 1K", "what the arrays do in which cycle"),
+        ("simulate attention-1pass-causal --arch fusemax-8x8 --set E=64,F=64,M=64,P=64", "a masked head in Verilator"),
+        ("rtl attention-1pass --arch fusemax-16x16 --set E=64,F=64,M=64,P=64 --output build/rtl", "the Verilog"),
         ("reproduce fusemax --audited", "FuseMax's evaluation, and what an honest accounting changes"),
     ):
         console.print(f"  .venv/bin/einsum-cascade {command}\n      {purpose}", markup=False, soft_wrap=True)

@@ -105,7 +105,7 @@ def _build(
     command = [tool.program, "--cc", "--exe", "--vpi", "--timescale", "1ns/1ps", "--top-module", "top"]
     command += ["--prefix", "Vtop", "--Mdir", "objects", *_FLAGS]
     command += ["--hierarchical"] if hierarchical else []
-    command += ["--trace-fst", "--trace-structs"] if has_trace else []
+    command += ["--trace", "--trace-structs"] if has_trace else []
     command += ["-LDFLAGS", f"-Wl,-rpath,{libs_dir} -L{libs_dir} -lcocotbvpi_verilator"]
     command += ["ports.vlt", *sorted(files), str(Path(share_dir) / "lib" / "verilator" / "verilator.cpp")]
     run_tool(command, tool.environment, draft)
