@@ -1,17 +1,20 @@
 """From a mapping to the graph of operations of one tile, which the schedulers take.
 
 A tile is an iteration of the block whose parts overlap or run in lock-step. A task that runs less often, such as the
-division after the last tile of keys, takes its share of a tile; so do ragged tiles.
+division after the last tile of keys, takes its share of a tile; so do ragged tiles. On an engine whose operations are
+pipelined, a task is a chain of unit slots: as far apart as the pipeline is deep where each needs the one before, so that
+others fit in between. The skew of an array, in which neighbours work later, is not in it; `program.kernel` has that.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import Bound
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step, leaves
 from einsum_cascade.mapping.nest import count_steps, nest_of, range_sizes
+from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource
 
@@ -25,7 +28,7 @@ class TileGraph:
     Parameters
     ----------
     graph
-        Blocks on engines, and their dependences.
+        Blocks and chains on engines, and their dependences.
     tiles
         How many tiles there are.
     stages
@@ -51,8 +54,7 @@ def tile_graphs(
     engine to its last.
     """
     by_task = {bound.task: bound for bound in bounds}
-    contexts = {engine.name: engine.contexts for engine in architecture.engines if engine.contexts is not None}
-    return tuple(_graph(workload, contexts, block, above, by_task, values) for block, above in _blocks(root, ()))
+    return tuple(_graph(workload, architecture, block, above, by_task, values) for block, above in _blocks(root, ()))
 
 
 def _blocks(node: Block | Compute, above: tuple[Step, ...]) -> Iterator[tuple[Block, tuple[Step, ...]]]:
@@ -67,7 +69,7 @@ def _blocks(node: Block | Compute, above: tuple[Step, ...]) -> Iterator[tuple[Bl
 
 def _graph(
     workload: Workload,
-    contexts: Mapping[str, int],
+    architecture: Architecture,
     block: Block,
     above: tuple[Step, ...],
     bounds: Mapping[str, Bound],
@@ -77,14 +79,50 @@ def _graph(
     shared = _shared(block, above)
     tiles = int(count_steps(nest_of(workload, shared, values), range_sizes(workload, values)))
     engines = dict.fromkeys(bound.engine for bound in own)
-    operations = tuple(
-        Operation(bound.task, bound.engine, _whole(Fraction(int(bound.busy_cycles), tiles))) for bound in own
+    operations = tuple(_operation(workload, architecture, bound, tiles) for bound in own)
+    depths = {bound.task: _depth(workload, architecture, bound) for bound in own}
+    dependences = tuple(
+        _pipelined(edge, {operation.name: operation for operation in operations}, depths)
+        for edge in dict.fromkeys(_dependences(workload, shared, own, values))
     )
-    dependences = tuple(dict.fromkeys(_dependences(workload, shared, own, values)))
+    contexts = {engine.name: engine.contexts for engine in architecture.engines if engine.contexts is not None}
     numbers = sorted({bound.stage for bound in own})
     stages = tuple(tuple(b.task for b in own if b.stage == n) for n in numbers) if numbers != [0] else ()
     held = tuple(_context(name, count, own) for name, count in contexts.items() if name in engines)
     return TileGraph(OperationGraph(tuple(map(Resource, engines)), operations, dependences, held), tiles, stages)
+
+
+def _operation(workload: Workload, architecture: Architecture, bound: Bound, tiles: int) -> Operation:
+    """Return a block, or a chain where the engine is pipelined and a tile has a whole number of slots."""
+    cycles = _whole(Fraction(int(bound.busy_cycles), tiles))
+    depth = _depth(workload, architecture, bound)
+    if depth == 1 or not isinstance(cycles, int):
+        return Operation(bound.task, bound.engine, cycles)
+    spacing = depth if bound.slots > 1 or _accumulates(workload, bound) else 1
+    return Operation(bound.task, bound.engine, slots=cycles, spacing=spacing)
+
+
+def _depth(workload: Workload, architecture: Architecture, bound: Bound) -> int:
+    """Return the cycles from a slot to the one that needs its result."""
+    engine = architecture.engine(bound.engine)
+    assert engine is not None, bound.engine
+    covered = cover(workload.cascade.einsums[workload.task[bound.task].number], engine)
+    return max((-(-op.latency_cycles // op.interval_cycles) for op, _ in covered.operations), default=1)
+
+
+def _accumulates(workload: Workload, bound: Bound) -> bool:
+    """Tell whether a slot adds to what the slot before has made: a reduction is a loop in time."""
+    reduction = workload.cascade.einsums[workload.task[bound.task].number].reduction
+    in_time = {step.variable for step in bound.path if isinstance(step, Loop) and step.axis is None}
+    return reduction is not None and not in_time.isdisjoint(reduction.variables)
+
+
+def _pipelined(edge: Dependence, operations: Mapping[str, Operation], depths: Mapping[str, int]) -> Dependence:
+    """Return a dependence with what the producer's pipeline adds; chains of equal length go slot by slot."""
+    producer, consumer, depth = operations[edge.producer], operations[edge.consumer], depths[edge.producer]
+    if producer.is_chain and producer.slots == consumer.slots and producer.spacing == consumer.spacing == 1:
+        return replace(edge, latency=depth, kind="stream")
+    return replace(edge, latency=depth - 1)
 
 
 def _context(engine: str, count: int, own: list[Bound]) -> Context:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from einsum_cascade import resolve_extents, zoo
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.checker import check_schedule
@@ -70,6 +71,25 @@ def test_contexts_limit_the_tiles_in_flight() -> None:
     assert modulo_schedule(merged).interval == 138
     free = replace(merged, contexts=())
     assert modulo_schedule(free).interval == 137
+
+
+def test_a_pipelined_multiply_add_makes_chains() -> None:
+    """Four stages: steps of a product and of an exponential are 4 apart, others follow one another; no slot is lost."""
+    cascade, mapping = merge_products(zoo.load("attention-1pass")), load_mapping("array")
+    gone = frozenset({"SPD", "SPNV"})
+    workload, machine = Workload(cascade), load_architecture("fusemax-16x16-4stages")
+    extents = resolve_extents(cascade, {"E": 64, "F": 64, "M": 1024, "P": 64, "M0": 16})
+    plan = plan_mapping(workload, machine, [without_tasks(mapping, gone)], extents)
+    (tile,) = tile_graphs(workload, machine, plan.mapping.root, plan.estimate.bounds, plan.values)
+    chains = {o.name: (o.slots, o.spacing) for o in tile.graph.operations if o.is_chain}
+    assert chains == {"BQK": (64, 4), "SLN": (7, 4), "SLNV": (64, 1), "PRM": (7, 4), "RNV": (64, 1)}
+    edges = {(d.producer, d.consumer): (d.latency, d.kind) for d in tile.graph.dependences}
+    assert edges["BQK", "LM"] == edges["SLN", "SLNV"] == edges["PRM", "RNV"] == (3, "finish")
+    assert edges["SLNV", "RNV"] == edges["RNV", "RNV"] == (4, "stream")
+    assert edges["LM", "RM"] == (0, "finish")
+    found = modulo_schedule(tile.graph)
+    assert check_schedule(tile.graph, found) == ()
+    assert (found.interval, found.proof) == (137, "bound")
 
 
 def _without_products(operation):
