@@ -182,7 +182,7 @@ def values_of(rng, case, names):
 def test_numbers_put_into_formulas(name: str, seed: int) -> None:
     """Tiles that do not divide, halos, partitions, multicast, any discipline: equal, not close."""
     case, workload = CASES[name], Workload(parse(CASES[name].text))
-    for number in range(random_count(340)):
+    for number in range(random_count(340, nightly=680)):
         rng = np.random.default_rng([seed, 71, number])
         architecture = with_limits(random_architecture(rng))
         names: list[str] = []
