@@ -4,13 +4,13 @@ It replays the kernel table as it stands and shares no code with the scheduler t
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.instruction import RETURN_CYCLES, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program
 
-__all__ = ["check_program", "hazards"]
+__all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place"]
 
 _CORRECTION_SLOTS = 7
 
@@ -60,8 +60,17 @@ def _buffer(program: Program) -> Iterator[str]:
         )
         return
     needed = program.key_tiles if program.is_resident else program.stages + 1
+    if program.slots >= needed and _has_first_product(program) and has_stuck_heads(program):
+        yield (
+            f"the buffer must have a place for the keys of the next head beside those of a head that stay, but has "
+            f"{program.slots} for {program.key_tiles}; make it larger, or read keys anew"
+        )
     if program.slots < needed:
         yield f"the buffer must hold {needed} tiles of keys and values, not {program.slots}; make it larger"
+
+
+def _has_first_product(program: Program) -> bool:
+    return any(row.matrix.op == MatrixOp.PRODUCT and row.matrix.index == 0 for row in program.kernel)
 
 
 def _layouts(program: Program) -> Iterator[str]:
@@ -108,7 +117,50 @@ def hazards(program: Program) -> Iterator[str]:
         )
     if sums and interval < stages:
         yield f"the interval of a kernel must be at least the {stages} stages that a running sum takes, not {interval}"
+    yield from _standstills(program, slots, interval)
     yield from _lifetimes(program, slots, interval, down)
+
+
+def tiles_to_place(program: Program) -> int | None:
+    """Return after how many tiles a tile of queries needs the place of the one two before; None if none does.
+
+    From the last tile of that one on: those of the tile of queries between them, and one.
+    """
+    if program.key_heads * program.group * program.query_tiles < 3:
+        return None
+    if not program.is_skipping:
+        return program.key_tiles + 1
+    return min(len(program.key_range(tile)) for tile in range(program.query_tiles)) + 1
+
+
+def has_stuck_heads(program: Program) -> bool:
+    """Tell whether the keys of a head wait for places that tiles of the head before free only once they go on.
+
+    Keys that stay in the buffer are freed by the last tile of queries of their head, a few tiles after it began; where
+    the buffer has no place beyond them, the next head begins too early.
+    """
+    if not program.is_resident or program.key_heads < 2:
+        return False
+    times = [
+        (row.matrix.op == MatrixOp.PRODUCT and row.matrix.index == 0, row.matrix.stage * program.interval + at)
+        for at, row in enumerate(program.kernel)
+        if row.matrix.op in (MatrixOp.PRODUCT, MatrixOp.COMBINE)
+    ]
+    begin, read = next(time for is_first, time in times if is_first), max(time for _, time in times)
+    own, after = program.key_range(program.query_tiles - 1), _first_keys(program)
+    for number, key in enumerate(after):
+        # All up to this one must be free, counted from the first key of the head before.
+        needed = program.key_tiles + key - program.slots + 1
+        freed = next((at for at, each in enumerate(own[:-1]) if each + 1 >= needed), len(own) - 1)
+        if needed > 0 and (len(own) - freed + number) * program.interval + begin <= read:
+            return True
+    return False
+
+
+def _first_keys(program: Program) -> Iterator[int]:
+    """Yield the key tiles that a head begins with, as many as the kernel works on at a time."""
+    tiles = (key for query in range(program.query_tiles) for key in program.key_range(query))
+    yield from islice(tiles, program.stages)
 
 
 def _starts(program: Program) -> dict[str, list[tuple[int, int]]]:
@@ -168,6 +220,21 @@ def _orders(stages: int, down: int) -> Iterator[tuple[str, str, int]]:
     yield "lane MAXIMUM", "lane CORRECTION", 1
     yield "lane CORRECTION", "lane DENOMINATOR", stages
     yield "lane CORRECTION", "lane NUMERATOR", stages
+
+
+def _standstills(program: Program, slots: dict[str, list[int]], interval: int) -> Iterator[str]:
+    """Yield what a tile would wait for that leaves the corner later than the tile itself, so that it waits forever."""
+    tiles = tiles_to_place(program)
+    results = slots.get("lane NUMERATOR") or slots.get("lane ADD", [])
+    writes = [*results, *slots.get("lane DENOMINATOR", [])]
+    waits = [("array PRODUCT", tiles, slots["array PRODUCT"][-1] - slots["array PRODUCT"][0])]
+    waits.append(("the results of a tile", 2 if program.has_tile_results else tiles, results[-1] - min(writes)))
+    for what, distance, cycles in waits:
+        if distance is not None and cycles >= distance * interval:
+            yield (
+                f"{what} must take at most {distance * interval} cycles, for then its place is taken, "
+                f"not {cycles + 1}; use a schedule with shorter products, or longer tiles of queries"
+            )
 
 
 def _lifetimes(program: Program, slots: dict[str, list[int]], interval: int, down: int) -> Iterator[str]:

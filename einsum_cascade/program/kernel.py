@@ -88,12 +88,23 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
 _CORRECTION_SLOTS = 7
 
 
-def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape) -> OperationGraph:
-    """Return the graph that the scheduler takes."""
+def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> OperationGraph:
+    """Return the graph that the scheduler takes.
+
+    Parameters
+    ----------
+    slots, shape
+        The operations of a tile, and the array.
+    products
+        Tiles that may be in their products at a time; as many as there are contexts if not given.
+
+    """
     names = {each.name for each in slots}
     edges = tuple(edge for edge in _dependences(shape) if {edge.producer, edge.consumer} <= names)
     last = tuple(name for name in ("sum", "combine", "out") if name in names)
     contexts = [Context("score", shape.contexts, "product", last)]
+    if products is not None:
+        contexts.append(Context("queries", products, "product", ("product",)))
     if "correction" in names:
         contexts.append(Context("correction", shape.queue, "maximum", last))
         contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))

@@ -8,7 +8,7 @@ from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.checker import check_program
+from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place
 from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band, band_of
@@ -132,7 +132,19 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
     if unmet:
         raise InfeasibleMappingError(unmet)
     slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
-    schedule = _scheduled(slots, shape)
+    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape))
+    most, schedule = tiles_to_place(found.program), found.schedule
+    products = schedule.starts("product")
+    if most is not None and products[-1] - products[0] >= most * schedule.interval:
+        # Queries have two places: the next but one must not need that of products that are still to leave.
+        found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, most))
+    check_program(found.program)
+    return found
+
+
+def _lowered(
+    work: ArrayWork, extents: Extents, shape: ArrayShape, slots: tuple[Slots, ...], schedule: Schedule
+) -> Lowered:
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
     layouts = _layouts(extents, shape, has_values=work.value is not None)
     program = Program(
@@ -155,18 +167,18 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
         diagonal_high=extents.band.high,
         diagonal_low=extents.band.low,
     )
-    is_resident = program.key_tiles <= program.slots
-    return Lowered(check_program(replace(program, is_resident=is_resident)), schedule)
+    is_resident = program.key_tiles <= program.slots and not has_stuck_heads(program)
+    return Lowered(replace(program, is_resident=is_resident), schedule)
 
 
-def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape) -> Schedule:
+def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> Schedule:
     """Return a schedule of the least interval that was found, in as few contexts as that takes.
 
     The scheduler leaves a tile more time the more contexts there are, which lengthens prologue and epilogue.
     """
-    found = modulo_schedule(tile_graph(slots, shape))
+    found = modulo_schedule(tile_graph(slots, shape, products))
     for contexts in range(1, found.contexts_needed("score")):
-        graph = tile_graph(slots, replace(shape, contexts=contexts))
+        graph = tile_graph(slots, replace(shape, contexts=contexts), products)
         if recurrence_bound(lower(graph)).cycles <= found.interval:
             tried = modulo_schedule(graph)
             if tried.interval <= found.interval:

@@ -1,0 +1,382 @@
+"""How long a program takes on an array with a memory of a given speed: from event to event, without its values.
+
+The corner stands still in two places of a tile only: at its first product, for keys, values and queries, and at its
+first instruction that writes running state, for the results of two query tiles before. Between them it goes on row by
+row, so that a tile costs a few steps, however many cycles it takes. Once all that is under way is as it was at an
+earlier tile of queries, and the tiles to come are as they were then, whole periods are skipped.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from einsum_cascade.program.instruction import MatrixOp, VectorOp
+from einsum_cascade.program.ir import Program
+from einsum_cascade.sim.transfers import Drain, Loads, MemoryModel
+
+__all__ = ["CycleTrace", "MemoryModel", "ResourceTime", "run_timing"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceTime:
+    """What a resource did in the cycles of a run.
+
+    Parameters
+    ----------
+    resource
+        `array`, `vector row`, `reads` or `writes`.
+    busy_cycles
+        In which it worked.
+    waiting
+        Pairs of what it waited for and the cycles; with `busy_cycles`, all there are.
+
+    """
+
+    resource: str
+    busy_cycles: int
+    waiting: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTrace:
+    """The times of a run, as the registers of the array count them.
+
+    Parameters
+    ----------
+    cycles
+        From the first instruction leaving the corner to the last lane having done the last.
+    total_cycles
+        From the start until all results have left.
+    stalls_keys, stalls_queries, stalls_drain
+        Cycles of `cycles` in which the corner waited for keys and values; else for queries; else for results to leave.
+    matrix_busy, vector_busy
+        Instructions that left the corner.
+    read_cycles, write_cycles
+        In which memory transferred data.
+
+    """
+
+    cycles: int
+    total_cycles: int
+    stalls_keys: int
+    stalls_queries: int
+    stalls_drain: int
+    matrix_busy: int
+    vector_busy: int
+    read_cycles: int
+    write_cycles: int
+
+    @property
+    def matrix_utilisation(self) -> float:
+        """The share of `cycles` in which the array has an instruction."""
+        return self.matrix_busy / self.cycles
+
+    @property
+    def vector_utilisation(self) -> float:
+        """The share of `cycles` in which the vector row has an instruction."""
+        return self.vector_busy / self.cycles
+
+    @property
+    def waits(self) -> tuple[ResourceTime, ...]:
+        """What each resource waited for: array and vector row in `cycles`, memory in `total_cycles`."""
+        stalls = ("keys", self.stalls_keys), ("queries", self.stalls_queries), ("drain", self.stalls_drain)
+        stalled = sum(cycles for _, cycles in stalls)
+        on_array = (
+            ResourceTime(name, busy, (*stalls, ("schedule", self.cycles - stalled - busy)))
+            for name, busy in (("array", self.matrix_busy), ("vector row", self.vector_busy))
+        )
+        on_memory = (
+            ResourceTime(name, busy, (("array", self.total_cycles - busy),))
+            for name, busy in (("reads", self.read_cycles), ("writes", self.write_cycles))
+        )
+        return *on_array, *on_memory
+
+
+def run_timing(program: Program, memory: MemoryModel, *, skip: bool = True) -> CycleTrace:
+    """Return the times of a program.
+
+    Parameters
+    ----------
+    program
+        A program that its checker accepts.
+    memory
+        The memory.
+    skip
+        Whether to skip what repeats. It changes no number.
+
+    """
+    return _Run(program, memory, skip=skip).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A tile of the program, by its numbers: its load, its tile of queries, its results."""
+
+    number: int
+    load: int
+    query: int
+    result: int
+    queries: int
+    starts_query: bool
+    ends_query: bool
+    starts_result: bool
+    ends_result: bool
+    released: int | None
+
+    def moved(self, tiles: int, loads: int, queries: int, results: int) -> "_Job":
+        """Return the same tile later."""
+        released = None if self.released is None else self.released + loads
+        moved = self.number + tiles, self.load + loads, self.query + queries, self.result + results
+        rest = self.starts_query, self.ends_query, self.starts_result, self.ends_result
+        return _Job(*moved, self.queries, *rest, released)
+
+
+type _Kind = Literal["begin", "write", "products", "reads", "whole"]
+type _Event = tuple[int, int, _Kind]
+
+
+def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
+    """Return the rows at which something depends on time or makes time, and of which stage the tile is."""
+    times: dict[tuple[str, int], list[int]] = {}
+    for at, row in enumerate(program.kernel):
+        for unit, part in (("array", row.matrix), ("lane", row.vector)):
+            times.setdefault((unit, part.op), []).append(part.stage * program.interval + at)
+    products = times["array", MatrixOp.PRODUCT]
+    results = times.get(("lane", VectorOp.NUMERATOR)) or times["lane", VectorOp.ADD]
+    writes = [*results, *times.get(("lane", VectorOp.DENOMINATOR), [])]
+    reads = [*products, *times.get(("array", MatrixOp.COMBINE), [])]
+    kinds: dict[_Kind, int] = {
+        "begin": min(products),
+        "write": min(writes),
+        "products": max(products),
+        "reads": max(reads),
+        "whole": max(results),
+    }
+    found: dict[int, list[tuple[int, _Kind]]] = {}
+    for kind, time in kinds.items():
+        stage, at = divmod(time, program.interval)
+        found.setdefault(at, []).append((stage, kind))
+    return sorted(found.items())
+
+
+@dataclass
+class _Counts:
+    keys: int = 0
+    queries: int = 0
+    drain: int = 0
+    reads: int = 0
+    writes: int = 0
+
+
+@dataclass
+class _Seen:
+    """A start of a tile of queries, as it was."""
+
+    job: _Job
+    now: int
+    counts: _Counts = field(default_factory=_Counts)
+
+
+class _Run:
+    def __init__(self, program: Program, memory: MemoryModel, *, skip: bool) -> None:
+        self.program, self.skip = program, skip
+        self.loads, self.drain = Loads(program, memory), Drain(program, memory)
+        self.counts = _Counts()
+        self.late = 0  # cycles by which rows leave the corner later than without stalls
+        self.begun: int | None = None
+        self.position = _Position(program)
+
+    def run(self) -> CycleTrace:
+        program = self.program
+        events, flight = _events(program), deque[_Job | None](maxlen=program.stages)
+        iteration, last = 0, 0
+        seen: dict[object, _Seen] = {}
+        while True:
+            job = self.position.take()
+            flight.appendleft(job)
+            if job is not None:
+                last = job.number
+                if self.skip and job.starts_query:
+                    self._skip(iteration * program.interval + self.late, job, flight, seen)
+                    job = flight[0]
+                    assert job is not None
+                    iteration = last = job.number
+            elif all(each is None for each in flight):
+                break
+            for row, own in events:
+                self._row(iteration * program.interval + row, own, flight)
+            iteration += 1
+        return self._trace(last + 1)
+
+    def _row(self, time: int, events: list[tuple[int, _Kind]], flight: deque[_Job | None]) -> None:
+        jobs: dict[_Kind, _Job] = {
+            kind: job for stage, kind in events if stage < len(flight) and (job := flight[stage]) is not None
+        }
+        self._stand_still(time + self.late, jobs)
+        now, shape = time + self.late, self.program.shape
+        if (job := jobs.get("products")) is not None and job.ends_query:
+            self.loads.release("queries", job.query + 1, now + shape.columns)
+        if (job := jobs.get("reads")) is not None and job.released is not None:
+            self.loads.release("keys", job.released, now + shape.stages * (shape.rows - 1))
+        if (job := jobs.get("whole")) is not None and job.ends_result:
+            self.drain.take(job.result, job.queries, now + shape.depth_cycles + shape.stages)
+
+    def _stand_still(self, now: int, jobs: dict[_Kind, _Job]) -> None:
+        """Wait for all that the instructions of a row need; a cycle counts for the first of keys, queries and drain."""
+        keys = queries = drain = now
+        if (job := jobs.get("begin")) is not None:
+            keys = max(now, self.loads.arrival("keys", job.load))
+            queries = max(keys, self.loads.arrival("queries", job.query))
+        if (job := jobs.get("write")) is not None and job.starts_result:
+            drain = self.drain.departure(job.result - 2)
+        keys, queries = max(now, keys), max(now, keys, queries)
+        drain = max(queries, drain)
+        self.late += drain - now
+        if self.begun is None:
+            self.begun = drain
+            return
+        self.counts.keys += keys - now
+        self.counts.queries += queries - keys
+        self.counts.drain += drain - queries
+
+    def _skip(self, now: int, job: _Job, flight: deque[_Job | None], seen: dict[object, _Seen]) -> None:
+        """Skip whole periods, if everything is as it was at an earlier start of a tile of queries."""
+        position = self.position
+        if job.query == position.run_start:
+            seen.clear()
+        if job.number - position.run_first_tile < self.program.stages:
+            return
+        self.counts.reads, self.counts.writes = self.loads.busy_cycles, self.drain.busy_cycles
+        state = self.loads.state(now, job.number, job.query), self.drain.state(now, job.result)
+        before = seen.setdefault(state, _Seen(job, now, _copied(self.counts)))
+        if before.job is job:
+            return
+        queries = job.query - before.job.query
+        times = (position.run_end - position.margin - job.query) // queries
+        if times < 1:
+            return
+        seen.clear()
+        self._jump(times, before, now, flight)
+
+    def _jump(self, times: int, before: _Seen, now: int, flight: deque[_Job | None]) -> None:
+        job = flight[0]
+        assert job is not None
+        tiles, queries = job.number - before.job.number, job.query - before.job.query
+        results, cycles = job.result - before.job.result, now - before.now
+        loads = 0 if self.program.is_resident else tiles
+        for each in fields(_Counts):
+            own = getattr(self.counts, each.name)
+            setattr(self.counts, each.name, own + times * (own - getattr(before.counts, each.name)))
+        self.loads.busy_cycles, self.drain.busy_cycles = self.counts.reads, self.counts.writes
+        self.loads.shift(times * cycles, times * tiles, times * queries)
+        self.drain.shift(times * cycles, times * results)
+        self.late += times * (cycles - tiles * self.program.interval)
+        for at, each in enumerate(flight):
+            if each is not None:
+                flight[at] = each.moved(times * tiles, times * loads, times * queries, times * results)
+        self.position.jump(times * queries, times * tiles, times * results)
+
+    def _trace(self, tiles: int) -> CycleTrace:
+        program = self.program
+        ends = [
+            part.stage * program.interval + at
+            for at, row in enumerate(program.kernel)
+            for part in (row.matrix, row.vector)
+            if part.op
+        ]
+        matrix, vector = (sum(bool(getattr(row, half).op) for row in program.kernel) for half in ("matrix", "vector"))
+        assert self.begun is not None
+        end = (tiles - 1) * program.interval + max(ends) + self.late
+        return CycleTrace(
+            cycles=end - self.begun + 1 + program.shape.depth_cycles,
+            total_cycles=max(self.drain.last, end + 1 + program.shape.depth_cycles),
+            stalls_keys=self.counts.keys,
+            stalls_queries=self.counts.queries,
+            stalls_drain=self.counts.drain,
+            matrix_busy=tiles * matrix,
+            vector_busy=tiles * vector,
+            read_cycles=self.loads.busy_cycles,
+            write_cycles=self.drain.busy_cycles,
+        )
+
+
+def _copied(counts: _Counts) -> _Counts:
+    return _Counts(*(getattr(counts, each.name) for each in fields(_Counts)))
+
+
+class _Position:
+    """Where the loops of a program are, and how long the tiles of queries to come are alike."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.query = self.place = self.number = self.result = 0
+        self.run_start = self.run_end = self.run_first_tile = 0
+        self.per_head = program.query_tiles * program.group
+        self.total = program.key_heads * self.per_head
+        self.margin = 0
+
+    def take(self) -> _Job | None:
+        """Return the current tile, and go on to the next."""
+        if self.query == self.total:
+            return None
+        if self.place == 0 and self.query == self.run_end:
+            self._begin_run()
+        job = self._job()
+        self.number += 1
+        self.result += job.ends_result
+        self.place += 1
+        if job.ends_query:
+            self.query, self.place = self.query + 1, 0
+        return job
+
+    def jump(self, queries: int, tiles: int, results: int) -> None:
+        """Go on as many tiles later."""
+        self.query += queries
+        self.number += tiles
+        self.result += results
+
+    def _job(self) -> _Job:
+        program = self.program
+        query_tile = self.query % program.query_tiles
+        keys = program.key_range(query_tile)
+        starts, ends = self.place == 0, self.place == len(keys) - 1
+        base = self.query // self.per_head * program.key_tiles
+        load, released = self.number, self.number + 1
+        if program.is_resident:
+            load = base + keys[self.place]
+            released = None
+            if (self.query + 1) % self.per_head == 0:
+                released = base + program.key_tiles if ends else load + 1
+        has_all = program.has_tile_results
+        kept = min(program.shape.columns, program.queries - query_tile * program.shape.columns)
+        return _Job(
+            self.number,
+            load,
+            self.query,
+            self.result,
+            kept,
+            starts,
+            ends,
+            starts or has_all,
+            ends or has_all,
+            released,
+        )
+
+    def _begin_run(self) -> None:
+        """Find out how long tiles of queries are alike from here on."""
+        kind = self._kind(self.query)
+        self.run_start, self.run_first_tile = self.query, self.number
+        self.run_end = next((q for q in range(self.query + 1, self.total) if self._kind(q) != kind), self.total)
+        # Loads are so many tiles of queries ahead: near the end of a run, they are those of what comes after it.
+        keys = len(self.program.key_range(self.query % self.program.query_tiles))
+        ahead = 0 if self.program.is_resident else -(-self.program.slots // keys)
+        self.margin = 4 + self.program.stages + ahead
+
+    def _kind(self, query: int) -> tuple[object, ...]:
+        program = self.program
+        tile = query % program.query_tiles
+        keys = program.key_range(tile)
+        is_ragged = (tile + 1) * program.shape.columns > program.queries
+        head = query // self.per_head if program.is_resident else 0
+        is_last = program.is_resident and (query + 1) % self.per_head == 0
+        return len(keys), keys[-1] == program.key_tiles - 1, is_ragged, head, is_last
