@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from analysis import bounds_of_a_chain
+from arrays import array_entries
 from cost import cost_entries
 from interpreter import interpreter_entries
 from measure import Entry
@@ -23,7 +24,7 @@ RUNS = Path(__file__).parent / "runs"
 def main() -> int:
     """Run all entries and return the exit code."""
     entries: list[Entry] = []
-    for benchmark in (version, bounds_of_a_chain, cost_entries, interpreter_entries):
+    for benchmark in (version, bounds_of_a_chain, cost_entries, interpreter_entries, array_entries):
         entries += benchmark()
     RUNS.mkdir(exist_ok=True)
     path = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"

@@ -50,6 +50,7 @@ def build_design(
     *,
     hierarchical: tuple[str, ...] = (),
     has_trace: bool = False,
+    driver: str = "",
 ) -> Build:
     """Build a design for cocotb, unless it was built before.
 
@@ -63,6 +64,8 @@ def build_design(
         Modules that are compiled once for all their instances.
     has_trace
         Whether waveforms can be written.
+    driver
+        The text of a C++ program that drives the design, instead of cocotb.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def build_design(
 
     """
     tool = find_verilator()
-    options = (*_FLAGS, *_MAKE, tool.version, sys.version, str(libs_dir), str(has_trace), *hierarchical)
+    options = (*_FLAGS, *_MAKE, tool.version, sys.version, str(libs_dir), str(has_trace), driver, *hierarchical)
     parts = (*options, *inputs, "-", *outputs, *(part for item in sorted(files.items()) for part in item))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     place = cache_folder() / "designs" / key
@@ -83,7 +86,7 @@ def build_design(
     draft = place.with_name(f"{key}.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    _build(tool, files, (inputs, outputs), draft, hierarchical, has_trace=has_trace)
+    _build(tool, files, (inputs, outputs), draft, hierarchical, driver, has_trace=has_trace)
     place.mkdir(parents=True, exist_ok=True)
     os.replace(draft / "objects" / "Vtop", program)
     shutil.rmtree(draft)
@@ -96,6 +99,7 @@ def _build(
     ports: tuple[tuple[str, ...], tuple[str, ...]],
     draft: Path,
     hierarchical: tuple[str, ...],
+    driver: str,
     *,
     has_trace: bool,
 ) -> None:
@@ -106,8 +110,12 @@ def _build(
     command += ["--prefix", "Vtop", "--Mdir", "objects", *_FLAGS]
     command += ["--hierarchical"] if hierarchical else []
     command += ["--trace", "--trace-structs"] if has_trace else []
-    command += ["-LDFLAGS", f"-Wl,-rpath,{libs_dir} -L{libs_dir} -lcocotbvpi_verilator"]
-    command += ["ports.vlt", *sorted(files), str(Path(share_dir) / "lib" / "verilator" / "verilator.cpp")]
+    if driver:
+        (draft / "driver.cpp").write_text(driver)
+    else:
+        command += ["-LDFLAGS", f"-Wl,-rpath,{libs_dir} -L{libs_dir} -lcocotbvpi_verilator"]
+    cocotb = str(Path(share_dir) / "lib" / "verilator" / "verilator.cpp")
+    command += ["ports.vlt", *sorted(files), "driver.cpp" if driver else cocotb]
     run_tool(command, tool.environment, draft)
     makefile = "Vtop_hier.mk" if hierarchical else "Vtop.mk"
     objects = draft / "objects"

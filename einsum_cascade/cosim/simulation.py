@@ -26,12 +26,12 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_files, design_ports
 from einsum_cascade.sim.values import Results, evaluate_program
 
-__all__ = ["CosimResult", "Prepared", "build_array", "prepare", "simulate"]
+__all__ = ["HIERARCHICAL", "CosimResult", "Prepared", "build_array", "prepare", "simulate"]
 
 _HIERARCHICAL_FROM = 8
 """Rows from which the parts of the array are compiled once for all, which builds several times faster."""
 
-_PARTS = ("pe", "vector_lane", "row_feeder", "column_top")
+HIERARCHICAL = ("pe", "vector_lane", "row_feeder", "column_top")
 
 _STEP = 64
 
@@ -199,7 +199,7 @@ def prepare(
 
 def build_array(shape: ArrayShape, *, has_trace: bool = False) -> Build:
     """Return the built RTL of an array."""
-    hierarchical = _PARTS if shape.rows >= _HIERARCHICAL_FROM and not has_trace else ()
+    hierarchical = HIERARCHICAL if shape.rows >= _HIERARCHICAL_FROM and not has_trace else ()
     inputs, outputs = design_ports(shape)
     return build_design(design_files(shape), inputs, outputs, hierarchical=hierarchical, has_trace=has_trace)
 
