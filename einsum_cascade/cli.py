@@ -291,7 +291,7 @@ def rtl(
     cascade: CascadeName,
     *,
     architecture: ArchitectureName,
-    output: Annotated[Path, Parameter(help="Folder that gets the Verilog, its manifest and the kernel table.")],
+    output: Annotated[Path, Parameter(help="Folder that gets the Verilog, its manifest and the program.")],
     settings: Settings | None = None,
     operands: Operands = "bf16",
     scores: Scores = None,

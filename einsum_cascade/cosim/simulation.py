@@ -24,6 +24,7 @@ from einsum_cascade.program.recognition import ArrayWork, recognise
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_files, design_ports
+from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program
 
 __all__ = ["HIERARCHICAL", "CosimResult", "Prepared", "build_array", "prepare", "simulate"]
@@ -116,8 +117,8 @@ class CosimResult:
 
     @property
     def model_cycles(self) -> int:
-        """Cycles of the model when memory behaves as it did: the schedule's, and those it stood still."""
-        return self.prepared.schedule_cycles + sum(self.stalls.values())
+        """Cycles of the model, and those that the array stood still because of memory."""
+        return run_timing(self.prepared.lowered.program, MemoryModel()).cycles + sum(self.stalls.values())
 
     @property
     def is_agreed(self) -> bool:

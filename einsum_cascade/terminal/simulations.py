@@ -11,8 +11,8 @@ from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.errors import UsageError
-from einsum_cascade.program.instruction import encode
 from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
 from einsum_cascade.terminal.arguments import load_cascade
@@ -60,7 +60,7 @@ def prepared_case(
 
 
 def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:
-    """Write the Verilog of an array, its waivers, its manifest and the words of its kernel table; return the files.
+    """Write the Verilog of an array, its waivers, its manifest and its program; return the files.
 
     Raises
     ------
@@ -70,9 +70,8 @@ def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[st
     """
     files = design_files(prepared.shape)
     program = prepared.lowered.program
-    table = "".join(f"{encode(row.matrix):06x} {encode(row.vector):06x}\n" for row in program.kernel)
     manifest = json.dumps(manifest_of(files, program, architecture), indent=2) + "\n"
-    everything = {**files, "waivers.vlt": WAIVERS, "kernel.hex": table, "manifest.json": manifest}
+    everything = {**files, "waivers.vlt": WAIVERS, "program.txt": to_text(program), "manifest.json": manifest}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in everything.items():

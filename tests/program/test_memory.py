@@ -49,13 +49,13 @@ def test_rounding_is_done_once() -> None:
 
 
 def test_a_layout_by_hand() -> None:
-    """16 x 16, beats of 32 B: 5 queries of 40 B, 3 keys of 40 B, 3 values of 4 B, 2 words of 5 results, 20 B."""
+    """16 x 16, beats of 32 B: 5 queries of 40 B, 3 keys of 40 B, 3 values of 4 B, 2 words of 16 results."""
     program = lowered(square(16, e=32, f=2), e=20, f=2, keys=3, queries=5, heads=(1, 2)).program
     assert program.shape.beat_bytes == 32
     assert program.query == Layout(0, 64, 5 * 64)
     assert program.key == Layout(4096, 64, 3 * 64)
     assert program.value == Layout(8192, 32, 3 * 32)
-    assert program.output == Layout(12288, 32, 2 * 32)
+    assert program.output == Layout(12288, 64, 2 * 64)
     assert memory_bytes(program) == 16384
 
 
@@ -68,7 +68,7 @@ def regions(program: Program) -> list[tuple[int, int]]:
             program.output,
             heads,
             program.keys if program.has_tile_results else program.output_steps,
-            4 * program.queries,
+            program.query_tiles * program.shape.result_bytes,
         ),
     ]
     if program.value is not None:

@@ -1,0 +1,61 @@
+"""Other formats, depths and sizes: each is a design of its own, so `make test` leaves them out (see conftest)."""
+
+import pytest
+from array_cases import cases, prepared
+from random_counts import mode
+
+from einsum_cascade import random_inputs
+from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cosim.simulation import CosimResult, Prepared, simulate
+from einsum_cascade.program.numbers import Numbers
+
+pytestmark = pytest.mark.xdist_group("designs")
+
+NUMBERS = [
+    Numbers(parse_format("fp16"), parse_format("fp16")),
+    Numbers(parse_format("fp8_e4m3"), parse_format("bf16")),
+    Numbers(parse_format("fp8_e5m2"), parse_format("fp8_e5m2")),
+    Numbers(parse_format("bf16"), parse_format("fp32"), "mixed"),
+    Numbers(parse_format("fp32"), parse_format("fp32"), "wide"),
+]
+# The longest runs, nightly: 32 x 32, and the use of the array that DESIGN promises.
+LONG = mode() == "nightly"
+
+
+def _check(case: Prepared) -> CosimResult:
+    result = simulate(case, random_inputs(case.cascade, case.extents, 7))
+    assert result.is_agreed, result.to_json()
+    return result
+
+
+@pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: f"{n.operand}-{n.score}-{n.multiplier}")
+@pytest.mark.parametrize("stages", [2, 3])
+def test_other_formats_and_depths_agree(numbers: Numbers, stages: int) -> None:
+    _check(
+        prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": 4}, f"fusemax-4x4-{stages}stages", numbers)
+    )
+
+
+@pytest.mark.parametrize(("name", "extents"), [*cases(16)])
+def test_sixteen_rows_agree(name: str, extents: dict[str, int]) -> None:
+    _check(prepared(name, extents, "fusemax-16x16"))
+
+
+def test_rows_that_are_no_power_of_two_agree() -> None:
+    _check(prepared("attention-1pass-causal", {"E": 10, "F": 6, "M": 15, "P": 14, "M0": 6}, "fusemax-6x6"))
+
+
+@pytest.mark.parametrize("suffix", ["", "-4stages"])
+def test_the_array_is_busy(suffix: str) -> None:
+    """At least 99 % of all cycles have an instruction, at E = F = 64 and M = 1024; the published value is 97 %."""
+    extents = {"E": 64, "F": 64, "M": 1024, "P": 256 if LONG else 64, "M0": 16}
+    found = _check(prepared("attention-1pass", extents, f"fusemax-16x16{suffix}")).to_json()
+    print(found)
+    assert found["util_2d"] >= 0.99
+    assert found["stalls"] == {"keys": 0, "queries": 0, "drain": 0}
+
+
+def test_thirty_two_rows_agree_nightly() -> None:
+    side = 32 if LONG else 8
+    extents = {"E": 64, "F": 64, "M": 4 * side + 5, "P": 2 * side + 3, "M0": side}
+    print(_check(prepared("attention-1pass-causal", extents, f"fusemax-{side}x{side}")).to_json())
