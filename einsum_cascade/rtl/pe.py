@@ -1,0 +1,185 @@
+"""A processing element: contexts, a multiply-add, a maximum, and the links to its neighbours."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from einsum_cascade.program.instruction import MatrixOp
+from einsum_cascade.rtl.exponential import INTEGER_BITS, LAST_SLOT, SLOT_BITS, ExponentialOperands, ExponentialResult
+from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout
+from einsum_cascade.rtl.links import OP_BITS, address_bits, link_layout
+from einsum_cascade.rtl.maximum import Maximum
+from einsum_cascade.rtl.multiply_add import MultiplyAdd
+from einsum_cascade.rtl.shape import ArrayShape
+
+__all__ = ["ProcessingElement"]
+
+_CONTEXT = data.StructLayout({"score": SINGLE_LAYOUT, "is_masked": 1})
+
+
+class ProcessingElement(Component):
+    """One element of the array, as docs/decisions/0006-the-array-and-its-program.md says under "A PE".
+
+    The score side of the multiplier takes the high piece of a score, which is the score itself where an exponential
+    has rounded it to the score format.
+
+    Members
+    -------
+    left : In(link_layout(shape))
+        Instruction and operand.
+    right : Out(link_layout(shape))
+        The same for the next PE, the counters one less. Registered.
+    up : In(SINGLE_LAYOUT)
+        What comes from above with the instruction.
+    down : Out(SINGLE_LAYOUT)
+        What goes to the PE below. Registered.
+
+    Timing
+    ------
+    An instruction is executed in the cycle in which it is at `left`, with what is at `up` in that cycle. `right` has it
+    one cycle later, `down` and the context have its result L cycles later. One instruction a cycle; nothing stalls, and
+    an instruction that needs the result of another one must come L cycles or more after it. After reset no instruction
+    is under way and `down` is 0; contexts hold what they held.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        self._shape = shape
+        super().__init__(
+            {
+                "left": In(link_layout(shape)),
+                "right": Out(link_layout(shape)),
+                "up": In(SINGLE_LAYOUT),
+                "down": Out(SINGLE_LAYOUT),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Read the context, compute, and write back L cycles later."""
+        m = Module()
+        self._read(m)
+        self._pass_on(m)
+        self._feed(m)
+        self._begin(m)
+        self._end(m)
+        return m
+
+    def _read(self, m: Module) -> None:
+        depth = 1 << address_bits(self._shape.contexts)
+        m.submodules.contexts = memory = Memory(shape=_CONTEXT, depth=depth, init=[])
+        read, self._write = memory.read_port(domain="comb"), memory.write_port()
+        self._context = Signal(_CONTEXT)
+        self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        m.d.comb += [read.addr.eq(self.left.context), self._context.eq(read.data)]
+
+    def _pass_on(self, m: Module) -> None:
+        left = self.left
+        m.d.sync += [
+            self.right.eq(left),
+            self.right.low.eq(Mux(left.low == 0, 0, left.low - 1)),
+            self.right.high.eq(Mux(left.high == 0, 0, left.high - 1)),
+        ]
+
+    def _feed(self, m: Module) -> None:
+        """Give the multiply-add what the operation says."""
+        numbers, left, score = self._shape.numbers, self.left, self._context.score
+        m.submodules.multiply_add = unit = MultiplyAdd(numbers.operand_bits, numbers.score_bits, self._shape.stages)
+        m.submodules.slot = slot = ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits)
+        is_exponential = left.op == MatrixOp.EXPONENTIAL
+        m.d.comb += [
+            slot.is_active.eq(is_exponential),
+            slot.slot.eq(left.slot),
+            slot.state.eq(Mux(left.op == MatrixOp.PRODUCT, self.up, score)),
+            slot.maximum.eq(self.up),
+            slot.fraction.eq(self._fraction),
+            unit.operand.eq(_widen(left.operand, numbers.operand_bits)),
+            unit.score.eq(slot.score),
+            unit.addend.eq(self.up),
+            unit.augend.eq(score),
+            unit.is_sum.eq(left.op == MatrixOp.SUM),
+        ]
+        with m.If(is_exponential):
+            m.d.comb += [unit.operand.eq(slot.operand), unit.addend.eq(slot.addend), unit.is_sum.eq(slot.is_sum)]
+        with m.If(left.op == MatrixOp.PRODUCT):
+            m.d.comb += unit.addend.eq(Mux(left.flag, 0, score.as_value()))
+        self._result = unit.result
+
+    def _begin(self, m: Module) -> None:
+        """Choose what goes down if the multiply-add does not say it, and what the write-back needs to know."""
+        left, context, going = self.left, self._context, Signal(_going_layout(self._shape))
+        m.submodules.maximum = maximum = Maximum()
+        m.d.comb += [maximum.left.eq(self.up), maximum.right.eq(context.score)]
+        m.d.comb += [
+            going.op.eq(left.op),
+            going.context.eq(left.context),
+            going.slot.eq(left.slot),
+            going.is_masked.eq(context.is_masked),
+            going.is_computed.eq(left.op == MatrixOp.SUM),
+            going.integer.eq(self._integer),
+            going.passing.eq(self.up),
+        ]
+        with m.Switch(left.op):
+            with m.Case(MatrixOp.PRODUCT), m.If(left.flag):
+                m.d.comb += going.is_masked.eq((left.low != 0) | (left.high == 0))
+            with m.Case(MatrixOp.MAXIMUM), m.If(~context.is_masked):
+                m.d.comb += going.passing.eq(maximum.greater)
+            with m.Case(MatrixOp.COMBINE):
+                m.d.comb += going.is_computed.eq(~context.is_masked)
+            with m.Case(MatrixOp.OUT), m.If(left.flag):
+                m.d.comb += going.passing.eq(Mux(context.is_masked, 0, context.score.as_value()))
+        for _ in range(self._shape.stages - 1):
+            register = Signal(_going_layout(self._shape))
+            m.d.sync += register.eq(going)
+            going = register
+        self._going = going
+
+    def _end(self, m: Module) -> None:
+        """Write back, and send down."""
+        going, write = self._going, self._write
+        m.submodules.after = after = ExponentialResult(self._shape.numbers.steps)
+        m.d.comb += [
+            after.slot.eq(going.slot),
+            after.result.eq(self._result),
+            after.integer.eq(going.integer),
+            write.addr.eq(going.context),
+            write.data.is_masked.eq(going.is_masked),
+            write.data.score.eq(self._result),
+        ]
+        m.d.sync += self.down.eq(Mux(going.is_computed, self._result, going.passing))
+        with m.If(going.op == MatrixOp.PRODUCT):
+            m.d.comb += write.en.eq(1)
+        with m.If(going.op == MatrixOp.EXPONENTIAL):
+            m.d.comb += [write.en.eq(after.has_state), write.data.score.eq(self._state(m, after))]
+            with m.If(after.has_fraction):
+                m.d.sync += self._fraction.eq(after.fraction)
+            with m.If(after.has_integer):
+                m.d.sync += self._integer.eq(after.next_integer)
+
+    def _state(self, m: Module, after: ExponentialResult) -> Value:
+        """Round the exponential to the score format, and give 0 where it is masked."""
+        m.submodules.rounder = rounder = Rounder(self._shape.numbers.score)
+        m.d.comb += rounder.value.eq(after.state)
+        rounded = Mux(self._going.is_masked, 0, rounder.rounded.as_value())
+        return Mux(self._going.slot == LAST_SLOT, rounded, after.state.as_value())
+
+
+def _going_layout(shape: ArrayShape) -> data.StructLayout:
+    """Return what accompanies the multiply-add through its stages."""
+    return data.StructLayout(
+        {
+            "op": OP_BITS,
+            "context": address_bits(shape.contexts),
+            "slot": SLOT_BITS,
+            "is_masked": 1,
+            "is_computed": 1,
+            "integer": signed(INTEGER_BITS),
+            "passing": SINGLE_LAYOUT,
+        }
+    )
+
+
+def _widen(number: data.View, significand_bits: int) -> data.View:
+    """Append zeros to a mantissa."""
+    missing = significand_bits - len(number.mantissa) - 1
+    return number_layout(significand_bits)(Cat(Const(0, missing), number.as_value()))
