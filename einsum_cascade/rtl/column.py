@@ -1,0 +1,93 @@
+"""The top of a column: its query file, and what the first PE of the column gets from above."""
+
+from amaranth import Module, Signal, Value
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from einsum_cascade.program.instruction import MatrixOp
+from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT, Decoder
+from einsum_cascade.rtl.links import address_bits, column_layout
+from einsum_cascade.rtl.shape import ArrayShape
+
+__all__ = ["LOWEST_BITS", "ColumnTop"]
+
+LOWEST_BITS = 0xFF7FFFFF
+"""The lowest finite number, which running maxima start with."""
+
+
+class ColumnTop(Component):
+    """What a column gets from above.
+
+    PRODUCT: an operand of the query file, as fp32. MAXIMUM: the lowest finite number. The subtract slot of EXPONENTIAL:
+    the maximum of the lane. Otherwise +0.
+
+    Members
+    -------
+    left : In(column_layout(shape))
+        The instruction.
+    right : Out(column_layout(shape))
+        The same for the next column. Registered.
+    maximum : In(SINGLE_LAYOUT)
+        The running maximum of the lane below.
+    down : Out(SINGLE_LAYOUT)
+        What the first PE of the column gets. Registered.
+    write_enable : In(1)
+        Whether a beat is written into the query file.
+    write_address : In(address_bits(2 * key_beats))
+        Which one; the file has two places, the second one from beat `key_beats` on.
+    write_data : In(beat_bits)
+        The beat, its first operand in the lowest bits.
+
+    Timing
+    ------
+    `down` has what an instruction asks for `FEED_LATENCY` cycles after `left`, `right` one cycle after. The query file
+    is read in the cycle in which the instruction is at `left`, and sees beats of earlier cycles; the maximum is taken
+    one cycle later. One instruction and one beat a cycle; nothing stalls. After reset no instruction is under way; the
+    query file holds what it held.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        self._shape = shape
+        super().__init__(
+            {
+                "left": In(column_layout(shape)),
+                "right": Out(column_layout(shape)),
+                "maximum": In(SINGLE_LAYOUT),
+                "down": Out(SINGLE_LAYOUT),
+                "write_enable": In(1),
+                "write_address": In(address_bits(2 * shape.key_beats)),
+                "write_data": In(shape.beat_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Read, then choose."""
+        m = Module()
+        beat, read, down = self._file(m), self.right, Signal(SINGLE_LAYOUT)
+        m.d.sync += [self.right.eq(self.left), self.down.eq(down)]
+        form = self._shape.numbers.operand
+        m.submodules.decoder = decoder = Decoder(form)
+        place = read.address[: address_bits(self._shape.beat_operands)]
+        m.d.comb += decoder.operand.eq(beat.word_select(place, form.width_bits))
+        with m.Switch(read.op):
+            with m.Case(MatrixOp.PRODUCT):
+                m.d.comb += down.eq(decoder.number.as_value() << (MANTISSA_BITS - form.mantissa_bits))
+            with m.Case(MatrixOp.MAXIMUM):
+                m.d.comb += down.eq(LOWEST_BITS)
+            with m.Case(MatrixOp.EXPONENTIAL), m.If(read.slot == 0):
+                m.d.comb += down.eq(self.maximum)
+        return m
+
+    def _file(self, m: Module) -> Value:
+        shape = self._shape
+        depth = 1 << address_bits(2 * shape.key_beats)
+        m.submodules.queries = memory = Memory(shape=shape.beat_bits, depth=depth, init=[])
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += [
+            read.addr.eq(self.left.address >> address_bits(shape.beat_operands)),
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_enable),
+        ]
+        return read.data

@@ -1,0 +1,225 @@
+"""A lane of the vector row: running maximum and sum of a column, its corrections, and its accumulators."""
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from einsum_cascade.program.instruction import VectorOp
+from einsum_cascade.program.numbers import exponential_steps
+from einsum_cascade.rtl.column import LOWEST_BITS
+from einsum_cascade.rtl.exponential import INTEGER_BITS, SLOT_BITS, ExponentialOperands, ExponentialResult
+from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT
+from einsum_cascade.rtl.links import address_bits, vector_layout
+from einsum_cascade.rtl.maximum import Maximum
+from einsum_cascade.rtl.multiply_add import MultiplyAdd
+from einsum_cascade.rtl.shape import ArrayShape
+
+__all__ = ["DRAIN_READ_LATENCY", "LANE_LATENCY", "VectorLane", "accumulator_bits"]
+
+LANE_LATENCY = 1
+"""Cycles from an instruction at a lane to the lane executing it: its accumulator is read meanwhile."""
+
+DRAIN_READ_LATENCY = 1
+"""Cycles from an address of the drain to the word and the sum."""
+
+_ENTRY = data.StructLayout({"old": SINGLE_LAYOUT, "new": SINGLE_LAYOUT})
+_WIDE = MANTISSA_BITS + 1
+
+
+def accumulator_bits(shape: ArrayShape) -> int:
+    """Return the bits of the address of an accumulator: the parity of the query tile below, the word above."""
+    return 1 + address_bits(shape.output_steps_max)
+
+
+class VectorLane(Component):
+    """A lane, as docs/decisions/0006-the-array-and-its-program.md says under "Edges" and `VectorOp` of each operation.
+
+    What arrives on the first key tile is stored as it is; it has come out of a multiply-add, a maximum or a context.
+
+    Members
+    -------
+    left : In(vector_layout(shape))
+        The instruction.
+    right : Out(vector_layout(shape))
+        The same for the next lane. Registered.
+    arriving : In(SINGLE_LAYOUT)
+        The `down` of the last PE of the column, in the cycle of execution.
+    maximum : Out(SINGLE_LAYOUT)
+        The running maximum. Registered.
+    is_done, done_parity : Out(1)
+        Whether the results of the query tile with that parity are complete.
+    drain_address : In(accumulator_bits(shape))
+        Which word the drain reads.
+    drain_word, drain_sum : Out(SINGLE_LAYOUT)
+        That word, and the captured sum of its query tile. Registered.
+
+    Timing
+    ------
+    An instruction is executed `LANE_LATENCY` cycles after it is at `left`; `right` has it then. Its maximum is there
+    one cycle after the execution, all other results L cycles after, `is_done` with them. `drain_word` and `drain_sum`
+    come `DRAIN_READ_LATENCY` cycles after `drain_address`, which may be given from the cycle of `is_done` on. One
+    instruction a cycle; nothing stalls, and an instruction that needs the result of another one must come L cycles or
+    more after it. After reset no instruction is under way; memories hold what they held, and every query tile starts
+    with `is_first`.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        self._shape = shape
+        self._steps = exponential_steps("wide")
+        super().__init__(
+            {
+                "left": In(vector_layout(shape)),
+                "right": Out(vector_layout(shape)),
+                "arriving": In(SINGLE_LAYOUT),
+                "maximum": Out(SINGLE_LAYOUT),
+                "is_done": Out(1),
+                "done_parity": Out(1),
+                "drain_address": In(accumulator_bits(shape)),
+                "drain_word": Out(SINGLE_LAYOUT),
+                "drain_sum": Out(SINGLE_LAYOUT),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Read, compute, and write back L cycles later."""
+        m = Module()
+        m.d.sync += self.right.eq(self.left)
+        self._op = self.right
+        self._sum, self._captured = Signal(SINGLE_LAYOUT), [Signal(SINGLE_LAYOUT, name=f"captured_{p}") for p in (0, 1)]
+        self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        self._accumulate(m)
+        self._queue(m)
+        self._feed(m)
+        self._end(m, self._carry(m))
+        return m
+
+    def _accumulate(self, m: Module) -> None:
+        """Make the accumulators: read a cycle ahead, and by the drain."""
+        depth = 1 << accumulator_bits(self._shape)
+        m.submodules.accumulators = memory = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
+        self._write = memory.write_port()
+        read = memory.read_port(transparent_for=[self._write])
+        drain = memory.read_port(transparent_for=[self._write])
+        parity = Signal()
+        m.d.sync += parity.eq(self.drain_address[0])
+        m.d.comb += [
+            read.addr.eq(_address(self.left)),
+            drain.addr.eq(self.drain_address),
+            self.drain_word.eq(drain.data),
+            self.drain_sum.eq(Mux(parity, self._captured[1].as_value(), self._captured[0].as_value())),
+        ]
+        self._accumulator = Signal(SINGLE_LAYOUT)
+        m.d.comb += self._accumulator.eq(read.data)
+
+    def _queue(self, m: Module) -> None:
+        """Make the queue of maxima and corrections, and do MAXIMUM."""
+        op, depth = self._op, 1 << address_bits(self._shape.queue)
+        m.submodules.maxima = maxima = Memory(shape=_ENTRY, depth=depth, init=[])
+        m.submodules.corrections = corrections = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
+        entry, new_entry, correction = (
+            maxima.read_port(domain="comb"),
+            maxima.write_port(),
+            corrections.read_port(domain="comb"),
+        )
+        self._new_correction = corrections.write_port()
+        m.submodules.greater = greater = Maximum()
+        old = Signal(SINGLE_LAYOUT)
+        self._entry, self._correction = Signal(_ENTRY), Signal(SINGLE_LAYOUT)
+        m.d.comb += [
+            old.eq(Mux(op.is_first, LOWEST_BITS, self.maximum.as_value())),
+            greater.left.eq(old),
+            greater.right.eq(self.arriving),
+            new_entry.addr.eq(op.queue),
+            new_entry.data.old.eq(old),
+            new_entry.data.new.eq(greater.greater),
+            entry.addr.eq(op.queue),
+            correction.addr.eq(op.queue),
+            self._entry.eq(entry.data),
+            self._correction.eq(correction.data),
+        ]
+        with m.If(op.op == VectorOp.MAXIMUM):
+            m.d.comb += new_entry.en.eq(1)
+            m.d.sync += self.maximum.eq(greater.greater)
+
+    def _feed(self, m: Module) -> None:
+        """Give the multiply-add what the operation says."""
+        op = self._op
+        m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, self._shape.stages)
+        m.submodules.slot = slot = ExponentialOperands(self._steps, _WIDE, _WIDE)
+        is_sum = (op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)
+        state = Signal(SINGLE_LAYOUT)
+        m.d.comb += [
+            state.eq(Mux(is_sum, self._sum.as_value(), self._accumulator.as_value())),
+            slot.is_active.eq(op.op == VectorOp.CORRECTION),
+            slot.slot.eq(op.index[:SLOT_BITS]),
+            slot.state.eq(Mux(op.index[:SLOT_BITS] == 0, self._entry.old.as_value(), self._correction.as_value())),
+            slot.maximum.eq(self._entry.new),
+            slot.fraction.eq(self._fraction),
+        ]
+        with m.If(slot.is_active):
+            m.d.comb += [getattr(unit, name).eq(getattr(slot, name)) for name in _OPERANDS]
+        with m.Else():
+            m.d.comb += [
+                unit.operand.eq(self._correction),
+                unit.score.eq(state),
+                unit.addend.eq(self.arriving),
+                unit.augend.eq(state),
+                unit.is_sum.eq((op.op == VectorOp.ADD) | (op.op == VectorOp.ADD_DENOMINATOR)),
+            ]
+        self._result = unit.result
+
+    def _carry(self, m: Module) -> data.View:
+        """Take along what the write-back needs."""
+        layout = data.StructLayout(
+            {"op": vector_layout(self._shape), "arriving": SINGLE_LAYOUT, "integer": signed(INTEGER_BITS)}
+        )
+        going = Signal(layout)
+        m.d.comb += [going.op.eq(self._op), going.arriving.eq(self.arriving), going.integer.eq(self._integer)]
+        for _ in range(self._shape.stages - 1):
+            register = Signal(layout)
+            m.d.sync += register.eq(going)
+            going = register
+        return going
+
+    def _end(self, m: Module, going: data.View) -> None:
+        """Write back."""
+        op, write, stored = going.op, self._write, Signal(SINGLE_LAYOUT)
+        m.d.comb += [
+            stored.eq(Mux(op.is_first, going.arriving.as_value(), self._result.as_value())),
+            write.addr.eq(_address(op)),
+            write.data.eq(stored),
+            write.en.eq((op.op == VectorOp.NUMERATOR) | (op.op == VectorOp.ADD)),
+        ]
+        with m.If((op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)):
+            m.d.sync += self._sum.eq(stored)
+            for parity, captured in enumerate(self._captured):
+                with m.If(op.is_last & (op.parity == parity)):
+                    m.d.sync += captured.eq(stored)
+        m.d.sync += [self.is_done.eq(op.is_done & (op.op != VectorOp.NONE)), self.done_parity.eq(op.parity)]
+        self._correct(m, going)
+
+    def _correct(self, m: Module, going: data.View) -> None:
+        m.submodules.after = after = ExponentialResult(self._steps)
+        correction = self._new_correction
+        m.d.comb += [
+            after.slot.eq(going.op.index[:SLOT_BITS]),
+            after.result.eq(self._result),
+            after.integer.eq(going.integer),
+            correction.addr.eq(going.op.queue),
+            correction.data.eq(after.state),
+        ]
+        with m.If(going.op.op == VectorOp.CORRECTION):
+            m.d.comb += correction.en.eq(after.has_state)
+            with m.If(after.has_fraction):
+                m.d.sync += self._fraction.eq(after.fraction)
+            with m.If(after.has_integer):
+                m.d.sync += self._integer.eq(after.next_integer)
+
+
+_OPERANDS = ("operand", "score", "addend", "augend", "is_sum")
+
+
+def _address(op: data.View) -> Value:
+    return Cat(op.parity, op.index)
