@@ -10,8 +10,8 @@ from random_counts import draw_seed, mode, random_count
 
 from einsum_cascade import random_inputs
 from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.cosim.simulation import build_array, simulate
 from einsum_cascade.cosim.run import Case, run_case
+from einsum_cascade.cosim.simulation import build_array, simulate
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.numbers import Numbers

@@ -18,8 +18,8 @@ VALUES_PER_QUERY = (
     .replace("V[f, m1*M0 + m0]", "V[f, m1*M0 + m0, p]")
 )
 REFUSAL = (
-    r"the array must be able to do every Einsum, but {} needs {}; write it as attention in one pass, or as a product of "
-    r"two inputs, or compute it elsewhere"
+    r"the array must be able to do every Einsum, but {} needs {}; write it as attention in one pass, or as a product "
+    r"of two inputs, or compute it elsewhere"
 )
 
 

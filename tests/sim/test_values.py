@@ -13,7 +13,7 @@ from random_counts import mode
 
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.masks import Band
-from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.sim.values import evaluate_program
 
 FP32 = parse_format("fp32")
