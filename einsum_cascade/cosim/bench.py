@@ -63,8 +63,8 @@ async def run_program(dut: Any) -> None:
     for _ in range(case["runs"]):
         await host.load(case["registers"], case["kernel"])
         await host.write(offset_of("control"), 1)
-        await First(RisingEdge(dut.interrupt), ClockCycles(dut.clk, case["limit_cycles"]))
-        has_ended = bool(dut.interrupt.value)
+        await First(RisingEdge(dut.irq), ClockCycles(dut.clk, case["limit_cycles"]))
+        has_ended = bool(dut.irq.value)
         runs.append({"has_ended": has_ended, **await host.read_all()})
     (folder / "status.json").write_text(json.dumps(runs))
     (folder / "memory-after.bin").write_bytes(memory.content())

@@ -20,7 +20,7 @@ __all__ = ["Build", "build_design"]
 
 _FLAGS = ("--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-O3")
 _MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
-"""The first: the wheel's makefiles name a compiled header that they do not make. -O1 builds and runs faster than more."""
+"""The first: the wheel's makefiles name a header that they do not compile. -O1 builds and runs faster than more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from einsum_cascade.cascade.formats import Format
 from einsum_cascade.program.numbers import Numbers
 
 __all__ = ["ArrayShape"]
@@ -76,16 +77,27 @@ class ArrayShape:
                 f"dividers of an array must divide its {self.columns} columns and the {self.beat_words} results of a "
                 f"beat, not be {self.dividers}"
             )
+        _check_format("operand", self.numbers.operand)
+        _check_format("score", self.numbers.score)
+        if self.numbers.operand.width_bits not in (8, 16, 32):
+            raise ValueError(
+                f"operands must have 8, 16 or 32 bits, not the {self.numbers.operand.width_bits} of theirs"
+            )
 
     @property
     def operand_bytes(self) -> int:
         """Bytes of an operand in memory."""
-        return -(-self.numbers.operand.width_bits // 8)
+        return self.numbers.operand.width_bits // 8
 
     @property
     def beat_bytes(self) -> int:
         """Bytes of a beat of the memory port: about what the columns take in a cycle, a power of two from 8 to 128."""
         return max(8, min(128, 1 << (2 * self.columns - 1).bit_length()))
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of a beat."""
+        return 8 * self.beat_bytes
 
     @property
     def beat_operands(self) -> int:
@@ -103,9 +115,19 @@ class ArrayShape:
         return 1 << (4 * self.columns - 1).bit_length()
 
     @property
+    def key_beats(self) -> int:
+        """Beats of the longest key, and of the longest query."""
+        return self.beats_of(self.product_steps)
+
+    @property
+    def value_beats(self) -> int:
+        """Beats of the longest value."""
+        return self.beats_of(self.output_steps)
+
+    @property
     def bank_beats(self) -> int:
         """Beats that a row's bank of the buffer holds."""
-        return self.slots * (self.beats_of(self.product_steps) + self.beats_of(self.output_steps))
+        return self.slots * (self.key_beats + self.value_beats)
 
     @property
     def depth_cycles(self) -> int:
@@ -122,3 +144,11 @@ class ArrayShape:
 
         """
         return -(-operands // self.beat_operands)
+
+
+def _check_format(what: str, form: Format) -> None:
+    is_standard = form.bias is None or form.bias == (1 << (form.exponent_bits - 1)) - 1
+    if form.specials not in ("ieee", "nan") or not is_standard or (form.exponent_bits == 8 and form.specials != "ieee"):
+        raise ValueError(
+            f"the {what} format must have the bias and the infinities of IEEE 754, or be fp8_e4m3, not {form!r}"
+        )

@@ -1,123 +1,252 @@
-"""The array: PEs, feeders, columns and lanes, each elaborated once and stamped by the text of a `generate for`.
+"""The array: a grid of one PE, one row feeder, one column top and one lane, stamped as Verilog text.
 
-Elaborating every PE would take minutes; a loop in Verilog takes none.
+The four components are elaborated once; that there are rows x columns of them is said by `generate for`, so that the
+size of the text does not depend on the size of the array.
+
+The module `array` has these ports; the widths are in `port_widths`.
+
+Members
+-------
+clk, rst : in
+    Clock, and a reset that is high for a cycle or more.
+corner : in
+    The instruction word, `links.corner_layout`.
+bank_enable, bank_row, bank_address, bank_data : in
+    A beat for the bank of a row.
+query_enable, query_column, query_address, query_data : in
+    A beat for the query file of a column.
+drain_address, drain_group : in
+    Which word the drain reads (parity below, word above), and which columns: `dividers` of them from
+    `drain_group * dividers` on.
+drain_words, drain_sums : out
+    That word and the captured sum of those columns, the first column in the lowest bits.
+results_done : out
+    For one cycle: the results of a query tile are complete.
+
+Timing
+------
+PE(0, 0) executes a word `CORNER_LATENCY` cycles after it is at `corner`; call that cycle t. PE(i, j) executes it in
+t + L i + j, lane j in t + L rows + j. `results_done` comes in t + L rows + columns - 1 + L, and words may be read by
+addresses of that cycle on. `drain_words` and `drain_sums` come `DRAIN_LATENCY` cycles after their address. A bank and a
+query file are read for a word while it is at `corner` (row i: L i cycles later, column j: j cycles later), and see the
+beats written in earlier cycles. Everything takes something new every cycle; nothing stalls. After reset no instruction
+is under way.
 """
 
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.column import COLUMN_LAYOUT, ColumnTop
-from einsum_cascade.rtl.corner import BEAT_BITS, corner_layout, vector_layout
-from einsum_cascade.rtl.feeder import RowFeeder
-from einsum_cascade.rtl.lane import DRAIN_LAYOUT, VectorLane
-from einsum_cascade.rtl.pe import ProcessingElement, travel_layout
-from einsum_cascade.rtl.vector_delay import VectorDelay
+from einsum_cascade.rtl.column import ColumnTop
+from einsum_cascade.rtl.delay import Delay
+from einsum_cascade.rtl.feeder import FEED_LATENCY, RowFeeder
+from einsum_cascade.rtl.lane import DRAIN_READ_LATENCY, LANE_LATENCY, VectorLane, accumulator_bits
+from einsum_cascade.rtl.links import (
+    OP_BITS,
+    address_bits,
+    column_layout,
+    corner_layout,
+    link_layout,
+    query_address_bits,
+    row_layout,
+    vector_layout,
+)
+from einsum_cascade.rtl.pe import ProcessingElement
 
-__all__ = ["array_files", "array_ports"]
+__all__ = [
+    "COMPONENTS",
+    "CORNER_LATENCY",
+    "DRAIN_LATENCY",
+    "OUTPUTS",
+    "array_files",
+    "done_latency",
+    "port_widths",
+]
 
-_FILL = {"fill_line": 10, "fill_place": BEAT_BITS}
+CORNER_LATENCY = FEED_LATENCY
+"""Cycles from a word at `corner` to PE(0, 0) executing it."""
+
+DRAIN_LATENCY = DRAIN_READ_LATENCY + 1
+"""Cycles from `drain_address` and `drain_group` to `drain_words` and `drain_sums`."""
+
+COMPONENTS = ("pe", "row_feeder", "column_top", "vector_lane", "vector_delay")
+"""The modules that the array is made of."""
+
+OUTPUTS = ("drain_words", "drain_sums", "results_done")
+"""The ports that the array drives; it reads all others."""
 
 
-def array_ports(shape: ArrayShape) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the widths of the array's inputs, clock and reset apart, and of its outputs.
+def done_latency(shape: ArrayShape) -> int:
+    """Return the cycles from a vector instruction with `is_done` at `corner` to `results_done`."""
+    return CORNER_LATENCY + shape.stages * shape.rows + shape.columns - 1 + shape.stages
 
-    `corner` is a word of `corner_layout`; PE(i, j) executes it `1 + stages * i + j` cycles later. `drain_out` is what the
-    first `dividers` lanes have in the registers that leave, lane 0 lowest.
-    """
-    inputs = {
+
+def _components_of(shape: ArrayShape) -> dict[str, Component]:
+    """Return what the array is made of, by the name of the module."""
+    cycles = CORNER_LATENCY + shape.stages * shape.rows - LANE_LATENCY
+    made = (
+        ProcessingElement(shape),
+        RowFeeder(shape),
+        ColumnTop(shape),
+        VectorLane(shape),
+        Delay(vector_layout(shape).size, cycles),
+    )
+    return dict(zip(COMPONENTS, made, strict=True))
+
+
+def port_widths(shape: ArrayShape) -> dict[str, int]:
+    """Return the ports of the array, clock and reset included, in order."""
+    return {
+        "clk": 1,
+        "rst": 1,
         "corner": corner_layout(shape).size,
-        "fill_bank": 1,
-        "fill_query": 1,
-        **_FILL,
-        "fill_data": 8 * shape.beat_bytes,
-        "drain_load": 1,
-        "drain_bank": 1,
-        "drain_word": 16,
-        "drain_shift": 1,
+        "bank_enable": 1,
+        "bank_row": address_bits(shape.rows),
+        "bank_address": address_bits(shape.bank_beats),
+        "bank_data": shape.beat_bits,
+        "query_enable": 1,
+        "query_column": address_bits(shape.columns),
+        "query_address": address_bits(2 * shape.key_beats),
+        "query_data": shape.beat_bits,
+        "drain_address": accumulator_bits(shape),
+        "drain_group": address_bits(shape.columns // shape.dividers),
+        "drain_words": 32 * shape.dividers,
+        "drain_sums": 32 * shape.dividers,
+        "results_done": 1,
     }
-    return inputs, {"drain_out": shape.dividers * DRAIN_LAYOUT.size}
+
+
+def _array_text(shape: ArrayShape) -> str:
+    """Return the Verilog of the module `array`."""
+    row = row_layout(shape)
+    parameters = {
+        "ROWS": shape.rows,
+        "COLUMNS": shape.columns,
+        "DIVIDERS": shape.dividers,
+        "ROW_BITS": row.size,
+        "LINK_BITS": link_layout(shape).size,
+        "TOP_BITS": column_layout(shape).size,
+        "QUERY_BITS": query_address_bits(shape),
+        "VECTOR_BITS": vector_layout(shape).size,
+        "SLOT_AT": row["slot"].offset,
+        "SLOT_BITS": row["slot"].width,
+        "OP_BITS": OP_BITS,
+        "ROW_INDEX_BITS": address_bits(shape.rows),
+        "COLUMN_INDEX_BITS": address_bits(shape.columns),
+    }
+    widths = port_widths(shape)
+    ports = ",\n".join(
+        f"    {'output' if name in OUTPUTS else 'input'} {_range(bits)}{name}" for name, bits in widths.items()
+    )
+    constants = "\n".join(f"    localparam {name} = {value};" for name, value in parameters.items())
+    group = f"    reg {_range(widths['drain_group'])}group;\n"
+    return f"module array(\n{ports}\n);\n{constants}\n{group}{_BODY}endmodule\n"
 
 
 def array_files(shape: ArrayShape) -> dict[str, str]:
-    """Return the Verilog of the array by file name; the module is `array`."""
-    parts: dict[str, Component] = {
-        "pe": ProcessingElement(shape),
-        "row_feeder": RowFeeder(shape),
-        "column_top": ColumnTop(shape),
-        "vector_lane": VectorLane(shape),
-        "vector_delay": VectorDelay(shape),
+    """Return the Verilog of an array by file name; `array.v` holds the module `array`.
+
+    Examples
+    --------
+    >>> sorted(array_files(ArrayShape(2, 2)))
+    ['array.v', 'column_top.v', 'pe.v', 'row_feeder.v', 'vector_delay.v', 'vector_lane.v']
+
+    """
+    components = {
+        f"{name}.v": verilog.convert(component, name, emit_src=False, strip_internal_attrs=True)
+        for name, component in _components_of(shape).items()
     }
-    files = {f"{name}.v": verilog.convert(part, name=name, strip_internal_attrs=True) for name, part in parts.items()}
-    return {**files, "array.v": _array(shape)}
+    return {"array.v": _array_text(shape), **components}
 
 
-def _array(shape: ArrayShape) -> str:
-    inputs, outputs = array_ports(shape)
-    ports = [f"    input wire {_range(width)}{name}" for name, width in {"clk": 1, "rst": 1, **inputs}.items()]
-    ports += [f"    output wire {_range(width)}{name}" for name, width in outputs.items()]
-    corner = corner_layout(shape)
-    matrix, bank, vector = (corner[name] for name in ("matrix", "query_bank", "vector"))
-    op, index = (matrix.shape[name] for name in ("op", "index"))
-    column = f"{{corner[{bank.offset}], {_slice('corner', index.offset, index.width)}, {_slice('corner', op.offset, op.width)}}}"
-    return f"""// {shape.rows} x {shape.columns} PEs, {shape.stages} stages; made by einsum-cascade.
-module array (
-{",\n".join(ports)}
-);
-    genvar i, j;
+def _range(bits: int) -> str:
+    return f"[{bits - 1}:0] " if bits > 1 else ""
 
-    wire [{matrix.width - 1}:0] matrix [0:{shape.rows}];
-    wire [{travel_layout(shape).size - 1}:0] travel [0:{shape.rows * (shape.columns + 1) - 1}];
-    wire [31:0] down [0:{(shape.rows + 1) * shape.columns - 1}];
-    wire [{COLUMN_LAYOUT.size - 1}:0] top [0:{shape.columns}];
-    wire [{vector_layout().size - 1}:0] vector [0:{shape.columns}];
-    wire [31:0] maximum [0:{shape.columns - 1}];
-    wire [{DRAIN_LAYOUT.size - 1}:0] drain [0:{shape.columns + shape.dividers - 1}];
 
-    assign matrix[0] = {_slice("corner", matrix.offset, matrix.width)};
-    assign top[0] = {column};
-    vector_delay delay (.clk(clk), .rst(rst), .above({_slice("corner", vector.offset, vector.width)}), .below(vector[0]));
+_BODY = """
+    // The corner's word, from the lowest bits on: row part (its operation first), query address, vector part.
+    wire [ROW_BITS-1:0] corner_row = corner[ROW_BITS-1:0];
+    wire [TOP_BITS-1:0] corner_top =
+        {corner[ROW_BITS +: QUERY_BITS], corner[SLOT_AT +: SLOT_BITS], corner[OP_BITS-1:0]};
+    wire [VECTOR_BITS-1:0] delayed;
+    vector_delay delay(
+        .clk(clk), .rst(rst), .given(corner[ROW_BITS + QUERY_BITS +: VECTOR_BITS]), .delayed(delayed)
+    );
 
+    wire [32*COLUMNS-1:0] words;
+    wire [32*COLUMNS-1:0] sums;
+    genvar i;
+    genvar j;
     generate
-        for (i = 0; i < {shape.rows}; i = i + 1) begin : rows
-            row_feeder feeder (
-                .clk(clk), .rst(rst), .number(i[9:0]), .above(matrix[i]), .below(matrix[i + 1]),
-                .travel(travel[i * {shape.columns + 1}]),
-                .fill_write(fill_bank), .fill_line(fill_line), .fill_place(fill_place), .fill_data(fill_data)
+        for (i = 0; i < ROWS; i = i + 1) begin : rows
+            wire [ROW_BITS-1:0] above;
+            wire [ROW_BITS-1:0] below;
+            wire [LINK_BITS-1:0] fed;
+            if (i == 0) begin : first
+                assign above = corner_row;
+            end else begin : later
+                assign above = rows[i-1].below;
+            end
+            row_feeder feeder(
+                .clk(clk), .rst(rst), .above(above), .below(below), .right(fed),
+                .write_enable(bank_enable && bank_row == i[ROW_INDEX_BITS-1:0]),
+                .write_address(bank_address), .write_data(bank_data)
             );
-            for (j = 0; j < {shape.columns}; j = j + 1) begin : columns
-                pe pe (
-                    .clk(clk), .rst(rst),
-                    .left(travel[i * {shape.columns + 1} + j]), .right(travel[i * {shape.columns + 1} + j + 1]),
-                    .up(down[i * {shape.columns} + j]), .down(down[(i + 1) * {shape.columns} + j])
-                );
+            for (j = 0; j < COLUMNS; j = j + 1) begin : pes
+                wire [LINK_BITS-1:0] left;
+                wire [LINK_BITS-1:0] right;
+                wire [31:0] up;
+                wire [31:0] down;
+                if (j == 0) begin : first
+                    assign left = fed;
+                end else begin : later
+                    assign left = rows[i].pes[j-1].right;
+                end
+                if (i == 0) begin : top
+                    assign up = columns[j].fed;
+                end else begin : inner
+                    assign up = rows[i-1].pes[j].down;
+                end
+                pe element(.clk(clk), .rst(rst), .left(left), .right(right), .up(up), .down(down));
             end
         end
-        for (j = 0; j < {shape.columns}; j = j + 1) begin : lanes
-            column_top top_of_column (
-                .clk(clk), .rst(rst), .number(j[9:0]), .left(top[j]), .right(top[j + 1]),
-                .maximum(maximum[j]), .down(down[j]),
-                .fill_write(fill_query), .fill_line(fill_line), .fill_place(fill_place), .fill_data(fill_data)
+        for (j = 0; j < COLUMNS; j = j + 1) begin : columns
+            wire [TOP_BITS-1:0] left;
+            wire [TOP_BITS-1:0] right;
+            wire [VECTOR_BITS-1:0] lane_left;
+            wire [VECTOR_BITS-1:0] lane_right;
+            wire [31:0] fed;
+            wire [31:0] maximum;
+            wire is_done;
+            if (j == 0) begin : first
+                assign left = corner_top;
+                assign lane_left = delayed;
+            end else begin : later
+                assign left = columns[j-1].right;
+                assign lane_left = columns[j-1].lane_right;
+            end
+            column_top top(
+                .clk(clk), .rst(rst), .left(left), .right(right), .maximum(maximum), .down(fed),
+                .write_enable(query_enable && query_column == j[COLUMN_INDEX_BITS-1:0]),
+                .write_address(query_address), .write_data(query_data)
             );
-            vector_lane lane (
-                .clk(clk), .rst(rst), .left(vector[j]), .right(vector[j + 1]),
-                .arriving(down[{shape.rows * shape.columns} + j]), .maximum(maximum[j]),
-                .drain_load(drain_load), .drain_bank(drain_bank), .drain_word(drain_word), .drain_shift(drain_shift),
-                .drain_in(drain[j + {shape.dividers}]), .drain_out(drain[j])
+            vector_lane lane(
+                .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
+                .arriving(rows[ROWS-1].pes[j].down), .maximum(maximum),
+                .is_done(is_done),
+                .drain_address(drain_address), .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
             );
-        end
-        for (j = 0; j < {shape.dividers}; j = j + 1) begin : leaving
-            assign drain[{shape.columns} + j] = {DRAIN_LAYOUT.size}'d0;
-            assign drain_out[{DRAIN_LAYOUT.size} * j +: {DRAIN_LAYOUT.size}] = drain[j];
         end
     endgenerate
-endmodule
+    assign results_done = columns[COLUMNS-1].is_done;
+
+    reg [32*DIVIDERS-1:0] group_words;
+    reg [32*DIVIDERS-1:0] group_sums;
+    always @(posedge clk) begin
+        group <= drain_group;
+        group_words <= words[32*DIVIDERS*group +: 32*DIVIDERS];
+        group_sums <= sums[32*DIVIDERS*group +: 32*DIVIDERS];
+    end
+    assign drain_words = group_words;
+    assign drain_sums = group_sums;
 """
-
-
-def _range(width: int) -> str:
-    return "" if width == 1 else f"[{width - 1}:0] "
-
-
-def _slice(name: str, offset: int, width: int) -> str:
-    return f"{name}[{offset + width - 1}:{offset}]"

@@ -21,7 +21,7 @@ class MemorySignature(wiring.Signature):
 
     def __init__(self, beat_bytes: int) -> None:
         """Take the bytes of a beat."""
-        members: dict[str, In | Out] = {}
+        members: dict[str, wiring.Member] = {}
         for channel in ("ar", "aw"):
             members |= {
                 f"{channel}valid": Out(1),

@@ -1,44 +1,49 @@
-"""The top of a column: its file of queries, and what is fed down."""
+"""The top of a column: its query file, and what the first PE of the column gets from above."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data
+from amaranth import Module, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.instruction import INDEX_BITS, MatrixOp
+from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import BEAT_BITS
-from einsum_cascade.rtl.floats import MANTISSA_BITS, Decoder
-from einsum_cascade.rtl.lane import LOWEST_BITS
+from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT, Decoder
+from einsum_cascade.rtl.links import address_bits, column_layout
 
-__all__ = ["COLUMN_LAYOUT", "ColumnTop"]
+__all__ = ["LOWEST_BITS", "ColumnTop"]
 
-COLUMN_LAYOUT = data.StructLayout({"op": 4, "index": INDEX_BITS, "query_bank": 1})
-"""What goes along the tops of the columns."""
+LOWEST_BITS = 0xFF7FFFFF
+"""The lowest finite number, which running maxima start with."""
 
 
 class ColumnTop(Component):
-    """Feeds a column with queries, the lowest number, the maximum, or 0.
+    """What a column gets from above.
+
+    PRODUCT: an operand of the query file, as fp32. MAXIMUM: the lowest finite number. The subtract slot of EXPONENTIAL:
+    the maximum of the lane. Otherwise +0.
 
     Members
     -------
-    number : In(10)
-        Of the column; constant.
-    left : In(COLUMN_LAYOUT)
+    left : In(column_layout(shape))
         The instruction.
-    right : Out(COLUMN_LAYOUT)
-        The same, for the next column.
-    maximum : In(32)
-        The running maximum of the column's lane.
-    down : Out(32)
-        What is fed, fp32.
-    fill_write, fill_line, fill_place, fill_data : In
-        A beat for the file of column `fill_line`.
+    right : Out(column_layout(shape))
+        The same for the next column. Registered.
+    maximum : In(SINGLE_LAYOUT)
+        The running maximum of the lane below.
+    down : Out(SINGLE_LAYOUT)
+        What the first PE of the column gets. Registered.
+    write_enable : In(1)
+        Whether a beat is written into the query file.
+    write_address : In(address_bits(2 * key_beats))
+        Which one; the file has two places, the second one from beat `key_beats` on.
+    write_data : In(beat_bits)
+        The beat, its first operand in the lowest bits.
 
     Timing
     ------
-    `right` and `down` are a cycle later than `left`. A beat can be read in the cycle after it was written. Nothing stalls.
-    After reset, nothing is under way, and the file holds anything.
+    `down` has what an instruction asks for `FEED_LATENCY` cycles after `left`, `right` one cycle after. The query file
+    is read in the cycle in which the instruction is at `left`, and sees beats of earlier cycles; the maximum is taken
+    one cycle later. One instruction and one beat a cycle; nothing stalls. After reset no instruction is under way; the
+    query file holds what it held.
 
     """
 
@@ -46,44 +51,43 @@ class ColumnTop(Component):
         self._shape = shape
         super().__init__(
             {
-                "number": In(10),
-                "left": In(COLUMN_LAYOUT),
-                "right": Out(COLUMN_LAYOUT),
-                "maximum": In(32),
-                "down": Out(32),
-                "fill_write": In(1),
-                "fill_line": In(10),
-                "fill_place": In(BEAT_BITS),
-                "fill_data": In(8 * shape.beat_bytes),
+                "left": In(column_layout(shape)),
+                "right": Out(column_layout(shape)),
+                "maximum": In(SINGLE_LAYOUT),
+                "down": Out(SINGLE_LAYOUT),
+                "write_enable": In(1),
+                "write_address": In(address_bits(2 * shape.key_beats)),
+                "write_data": In(shape.beat_bits),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Read the file, and choose."""
+        """Read, then choose."""
         m = Module()
-        shape, left = self._shape, self.left
-        beats = shape.beats_of(shape.product_steps)
-        m.submodules.file = file = Memory(shape=8 * shape.beat_bytes, depth=2 * beats, init=[])
-        write, read = file.write_port(), file.read_port()
-        place, maximum = Signal(range(shape.beat_operands)), Signal(32)
-        operand_bits = (shape.beat_operands - 1).bit_length()
-        m.d.comb += [
-            write.en.eq(self.fill_write & (self.fill_line == self.number)),
-            write.addr.eq(self.fill_place),
-            write.data.eq(self.fill_data),
-            read.addr.eq(Mux(left.query_bank, beats, 0) + (left.index >> operand_bits)),
-        ]
-        m.d.sync += [self.right.eq(left), place.eq(left.index), maximum.eq(self.maximum)]
-        form = shape.numbers.operand
+        beat, read, down = self._file(m), self.right, Signal(SINGLE_LAYOUT)
+        m.d.sync += [self.right.eq(self.left), self.down.eq(down)]
+        form = self._shape.numbers.operand
         m.submodules.decoder = decoder = Decoder(form)
-        number = decoder.number
-        m.d.comb += decoder.operand.eq(read.data.word_select(place, 8 * shape.operand_bytes)[: form.width_bits])
-        with m.Switch(self.right.op):
+        place = read.address[: address_bits(self._shape.beat_operands)]
+        m.d.comb += decoder.operand.eq(beat.word_select(place, form.width_bits))
+        with m.Switch(read.op):
             with m.Case(MatrixOp.PRODUCT):
-                missing = Const(0, MANTISSA_BITS - form.mantissa_bits)
-                m.d.comb += self.down.eq(Cat(missing, number.mantissa, number.exponent, number.sign))
+                m.d.comb += down.eq(decoder.number.as_value() << (MANTISSA_BITS - form.mantissa_bits))
             with m.Case(MatrixOp.MAXIMUM):
-                m.d.comb += self.down.eq(LOWEST_BITS)
-            with m.Case(MatrixOp.EXPONENTIAL):
-                m.d.comb += self.down.eq(maximum)
+                m.d.comb += down.eq(LOWEST_BITS)
+            with m.Case(MatrixOp.EXPONENTIAL), m.If(read.slot == 0):
+                m.d.comb += down.eq(self.maximum)
         return m
+
+    def _file(self, m: Module) -> Value:
+        shape = self._shape
+        depth = 1 << address_bits(2 * shape.key_beats)
+        m.submodules.queries = memory = Memory(shape=shape.beat_bits, depth=depth, init=[])
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += [
+            read.addr.eq(self.left.address >> address_bits(shape.beat_operands)),
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_enable),
+        ]
+        return read.data

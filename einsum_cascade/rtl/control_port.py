@@ -1,6 +1,6 @@
 """The control port: an AXI4-Lite subordinate with the registers of a program, and the way into the kernel table."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,7 +37,8 @@ class ControlPort(wiring.Component):
     Timing
     ------
     One access at a time. A write takes effect in the cycle after address and data were both taken, a read answers in
-    the cycle after its address was taken. Addresses without a register read 0 and take no writes. After reset all are 0.
+    the cycle after its address was taken. Addresses without a register read 0 and take no writes. After reset all
+    registers are 0.
 
     """
 

@@ -1,6 +1,6 @@
 """A queue whose values come out a fixed number of cycles after they went in."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out

@@ -7,10 +7,12 @@ from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.array import DRAIN_LATENCY
 from einsum_cascade.rtl.axi import ADDRESS_BITS, BURST_INCREMENT, OKAY, MemorySignature
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.jobs import TensorLayout
-from einsum_cascade.rtl.lane import DRAIN_LAYOUT
+from einsum_cascade.rtl.lane import accumulator_bits
+from einsum_cascade.rtl.links import address_bits
 from einsum_cascade.rtl.multiply_add import rank
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS
@@ -18,8 +20,11 @@ from einsum_cascade.rtl.tile_state import COUNT_BITS
 __all__ = ["Drain"]
 
 _ONE = 0x3F800000
-_ROWS = 4
-"""Rows of results, one word of all columns each, that may be on their way to memory."""
+_WAITING_ROWS = 4
+"""Rows of results, one word of all columns each, that may wait for memory to take them."""
+
+_LATENCY = DRAIN_LATENCY + DIVIDER_LATENCY
+"""Cycles from an address to its quotients."""
 
 
 class Drain(Component):
@@ -35,10 +40,10 @@ class Drain(Component):
         Clears the counts.
     has_result, result, takes_result
         The tile of results that waits, and whether it is taken.
-    load, bank, word, shift
-        For the lanes.
-    leaving
-        What the first lanes have in the registers that leave.
+    address, group
+        For the array: which word of which bank, and which `dividers` columns.
+    words, sums
+        Those words, and the captured sums of their columns, `DRAIN_LATENCY` cycles later.
     memory
         AXI4; only its write channels are used.
     results_drained
@@ -54,14 +59,16 @@ class Drain(Component):
 
     Timing
     ------
-    A word of `dividers` columns a cycle, and two cycles between the tiles. Where memory does not take what is ready,
-    up to `_ROWS` rows wait, and the next one does not begin. After reset it is idle.
+    A word of `dividers` columns a cycle, and one cycle between the tiles. Where memory does not take what is ready,
+    up to `_WAITING_ROWS` rows wait, and the next one does not begin. After reset it is idle.
 
     """
 
     def __init__(self, shape: ArrayShape) -> None:
         self._shape = shape
         self._beats = -(-shape.columns // shape.beat_words)
+        # Those that the array and the dividers are at work on have their places, too.
+        self._rows = _WAITING_ROWS + -(-_LATENCY * shape.dividers // shape.columns)
         super().__init__(
             {
                 "flags": In(8),
@@ -73,11 +80,10 @@ class Drain(Component):
                 "has_result": In(1),
                 "result": In(ResultLayout()),
                 "takes_result": Out(1),
-                "load": Out(1),
-                "bank": Out(1),
-                "word": Out(16),
-                "shift": Out(1),
-                "leaving": In(data.ArrayLayout(DRAIN_LAYOUT, shape.dividers)),
+                "address": Out(accumulator_bits(shape)),
+                "group": Out(address_bits(shape.columns // shape.dividers)),
+                "words": In(data.ArrayLayout(32, shape.dividers)),
+                "sums": In(data.ArrayLayout(32, shape.dividers)),
                 "memory": Out(MemorySignature(shape.beat_bytes)),
                 "results_drained": Out(COUNT_BITS),
                 "is_idle": Out(1),
@@ -99,64 +105,43 @@ class Drain(Component):
 
     def _queues(self, m: Module) -> tuple[SyncFIFOBuffered, SyncFIFOBuffered]:
         shape = self._shape
-        m.submodules.beats = beats = SyncFIFOBuffered(width=9 * shape.beat_bytes + 1, depth=_ROWS * self._beats)
-        m.submodules.addresses = addresses = SyncFIFOBuffered(width=ADDRESS_BITS + 8, depth=_ROWS)
+        m.submodules.beats = beats = SyncFIFOBuffered(width=9 * shape.beat_bytes + 1, depth=self._rows * self._beats)
+        m.submodules.addresses = addresses = SyncFIFOBuffered(width=ADDRESS_BITS + 8, depth=self._rows)
         return beats, addresses
 
     def _walk(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> data.View:
-        """Return the group of columns that the lanes show: whether there is one, its first column, and so on."""
+        """Return the group of columns that is asked for: whether there is one, its first column, and so on."""
         shape = self._shape
         groups = shape.columns // shape.dividers
         group = Signal(_group_layout())
-        bank, word, words, number = Signal(), Signal(16), Signal(16), Signal(range(groups + 1))
-        columns, address, room = Signal(16), Signal(ADDRESS_BITS), Signal(range(_ROWS * self._beats + 1))
-        row_beats = Signal(8)
-        self._room = room
-        self._row_beats = row_beats
-        is_last_word = word + 1 == words
-        has_room, following = Signal(), Signal(16)
+        bank, word, words, number = Signal(), Signal(16), Signal(16), Signal(range(max(2, groups)))
+        columns, address = Signal(16), Signal(ADDRESS_BITS)
+        self._room, self._row_beats, self._begins_row = Signal(range(self._rows * self._beats + 1)), Signal(8), Signal()
+        has_room, ends_row = Signal(), number == groups - 1
         m.d.comb += [
-            self.bank.eq(bank),
-            has_room.eq((room >= self._beats) & addresses.w_rdy),
-            following.eq(word),
-            self.word.eq(following),
-            addresses.w_en.eq(self.load),
-            row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
+            has_room.eq((self._room >= self._beats) & addresses.w_rdy),
+            self._row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
+            *(self.address.eq(Cat(bank, word)), self.group.eq(number)),
+            *(addresses.w_en.eq(self._begins_row), addresses.w_data.eq(Cat(address, (self._row_beats - 1)[:8]))),
+            *(group.first.eq(number * shape.dividers), group.columns.eq(columns), group.ends_row.eq(ends_row)),
         ]
         with m.FSM() as machine:
             with m.State("idle"):
                 m.d.comb += self.takes_result.eq(1)
                 with m.If(self.has_result):
                     self._take(m, words, columns, address)
-                    m.d.sync += [bank.eq(self.result.bank), word.eq(0)]
-                    m.next = "load"
-            with m.State("load"):
-                m.d.sync += number.eq(0)
-                with m.If(has_room):
-                    m.d.comb += self.load.eq(1)
-                    m.next = "shift"
-            with m.State("shift"):
-                m.d.comb += [self.shift.eq(1), group.is_valid.eq(1)]
-                m.d.sync += number.eq(number + 1)
-                with m.If(number == groups - 1):
-                    m.d.comb += following.eq(word + 1)
-                    m.d.sync += [word.eq(word + 1), number.eq(0)]
-                    with m.If(is_last_word):
+                    m.d.sync += [bank.eq(self.result.bank), word.eq(0), number.eq(0)]
+                    m.next = "walk"
+            with m.State("walk"):
+                m.d.comb += [self._begins_row.eq((number == 0) & has_room), group.is_valid.eq((number != 0) | has_room)]
+                with m.If(group.is_valid):
+                    m.d.sync += [number.eq(Mux(ends_row, 0, number + 1)), word.eq(word + ends_row)]
+                    with m.If(ends_row & (word + 1 == words)):
                         m.d.sync += self.results_drained.eq(self.results_drained + 1)
                         m.next = "idle"
-                    with m.Elif(has_room):
-                        m.d.comb += self.load.eq(1)
-                    with m.Else():
-                        m.next = "load"
-            self._is_walking = ~machine.ongoing("idle")
-        with m.If(self.load):
+        self._is_walking = machine.ongoing("walk")
+        with m.If(self._begins_row):
             m.d.sync += address.eq(address + self.output.stride)
-        m.d.comb += [
-            addresses.w_data.eq(Cat(address, (row_beats - 1)[:8])),
-            group.first.eq(number * shape.dividers),
-            group.columns.eq(columns),
-            group.ends_row.eq(number == groups - 1),
-        ]
         with m.If(self.start):
             m.d.sync += self.results_drained.eq(0)
         return group
@@ -182,15 +167,15 @@ class Drain(Component):
         quotients: list[Value] = []
         divides = (self.flags & Flag.DIVIDE) != 0
         beat_group = group
-        for _ in range(DIVIDER_LATENCY):
+        for _ in range(_LATENCY):
             beat_group = rank(m, beat_group, is_registered=True)
         empty: list[Value] = []
         for number in range(self._shape.dividers):
             divider = Divider()
             m.submodules[f"divider_{number}"] = divider
             m.d.comb += [
-                divider.dividend.eq(self.leaving[number].word),
-                divider.divisor.eq(Mux(divides, self.leaving[number].total, _ONE)),
+                divider.dividend.eq(self.words[number]),
+                divider.divisor.eq(Mux(divides, self.sums[number], _ONE)),
             ]
             quotients.append(divider.quotient.as_value())
             is_kept = beat_group.is_valid & (beat_group.first + number < beat_group.columns)
@@ -247,10 +232,10 @@ class Drain(Component):
             self.has_error.eq(memory.bvalid & (memory.bresp != OKAY)),
             self.is_waiting.eq(memory.awvalid | memory.wvalid | (outstanding != 0)),
         ]
-        m.d.sync += outstanding.eq(outstanding + self.load - is_acknowledged)
+        m.d.sync += outstanding.eq(outstanding + self._begins_row - is_acknowledged)
         m.d.comb += self.is_idle.eq(~self._is_walking & (outstanding == 0))
-        taken = Mux(self.load, self._row_beats, 0)
-        full = _ROWS * self._beats
+        taken = Mux(self._begins_row, self._row_beats, 0)
+        full = self._rows * self._beats
         used = Signal(range(full + 1))
         m.d.comb += self._room.eq(full - used)
         m.d.sync += used.eq(used + taken - sends_beat)

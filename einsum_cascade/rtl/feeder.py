@@ -1,4 +1,4 @@
-"""The feeder of a row: its bank of keys and values, and its part of the mask."""
+"""The feeder of a row: the bank of its keys and values, and the instruction on its way down the rows."""
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data
@@ -7,98 +7,112 @@ from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import BEAT_BITS, matrix_members
-from einsum_cascade.rtl.multiply_add import rank
-from einsum_cascade.rtl.pe import travel_layout
+from einsum_cascade.rtl.floats import Decoder
+from einsum_cascade.rtl.links import address_bits, link_layout, row_layout
 
-__all__ = ["RowFeeder"]
+__all__ = ["FEED_LATENCY", "RowFeeder"]
+
+FEED_LATENCY = 2
+"""Cycles from an instruction at a row feeder or a column top to the PE beside it executing it: read, convert."""
 
 
 class RowFeeder(Component):
-    """Gives the instructions of a row their operands, and passes them on to the next row.
+    """What a row gets from the left.
 
     Members
     -------
-    number : In(10)
-        Of the row; constant.
-    above : In
-        The instruction, from the corner or from the row above; `index` of OUT is how far below the row is that leaves.
-    below : Out
-        The same, for the row below.
-    travel : Out(travel_layout(shape))
-        The instruction for the first PE of the row.
-    fill_write, fill_line, fill_place, fill_data : In
-        A beat for the bank of row `fill_line`.
+    above : In(row_layout(shape))
+        The instruction, seen from this row.
+    below : Out(row_layout(shape))
+        The same for the next row: bounds one more (not above columns), rows one less (not below 0), row one less.
+    right : Out(link_layout(shape))
+        What the first PE of the row gets. Registered.
+    write_enable : In(1)
+        Whether a beat is written into the bank.
+    write_address : In(address_bits(bank_beats))
+        Which one.
+    write_data : In(beat_bits)
+        The beat, its first operand in the lowest bits.
 
     Timing
     ------
-    `travel` is a cycle later than `above`, `below` as many cycles as the multiply-add has stages. A beat can be read in the
-    cycle after it was written. Nothing stalls. After reset, nothing is under way, and the bank holds anything.
+    `right` has an instruction `FEED_LATENCY` cycles after `above`, `below` L cycles after. The bank is read in the
+    cycle in which the instruction is at `above`: beats written in earlier cycles are seen, one written in the same
+    cycle is not. One instruction and one beat a cycle; nothing stalls. After reset no instruction is under way; the
+    bank holds what it held.
 
     """
 
     def __init__(self, shape: ArrayShape) -> None:
         self._shape = shape
-        matrix = data.StructLayout(matrix_members(shape))
         super().__init__(
             {
-                "number": In(10),
-                "above": In(matrix),
-                "below": Out(matrix),
-                "travel": Out(travel_layout(shape)),
-                "fill_write": In(1),
-                "fill_line": In(10),
-                "fill_place": In(BEAT_BITS),
-                "fill_data": In(8 * shape.beat_bytes),
+                "above": In(row_layout(shape)),
+                "below": Out(row_layout(shape)),
+                "right": Out(link_layout(shape)),
+                "write_enable": In(1),
+                "write_address": In(address_bits(shape.bank_beats)),
+                "write_data": In(shape.beat_bits),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Read the bank and work out the counters of masked and kept columns beside it."""
+        """Delay, read, convert."""
         m = Module()
-        above, travel = self.above, self.travel
-        m.d.sync += [
-            travel.op.eq(above.op),
-            travel.context.eq(above.context),
-            travel.slot.eq(above.index),
-            travel.flag.eq(above.index == 0),
-            travel.low.eq(Mux(above.rows <= 0, self._shape.columns, self._clamped(above.low))),
-            travel.high.eq(self._clamped(above.high)),
-        ]
-        m.d.comb += travel.operand.eq(self._operand(m))
-        self._pass_down(m)
+        self._pass_on(m)
+        read, self._beat = Signal(row_layout(self._shape)), self._bank(m)
+        m.d.sync += read.eq(self.above)
+        self._send(m, read)
         return m
 
-    def _clamped(self, count: Value) -> Value:
-        columns = self._shape.columns
-        return Mux(count < 0, 0, Mux(count > columns, columns, count))
+    def _pass_on(self, m: Module) -> None:
+        above, columns = self.above, self._shape.columns
+        going = Signal(row_layout(self._shape))
+        m.d.comb += [
+            going.eq(above),
+            going.row.eq(above.row - 1),
+            going.rows.eq(Mux(above.rows == 0, 0, above.rows - 1)),
+            going.low.eq(Mux(above.low >= columns, columns, above.low + 1)),
+            going.high.eq(Mux(above.high >= columns, columns, above.high + 1)),
+        ]
+        for _ in range(self._shape.stages - 1):
+            register = Signal(row_layout(self._shape))
+            m.d.sync += register.eq(going)
+            going = register
+        m.d.sync += self.below.eq(going)
 
-    def _operand(self, m: Module) -> Value:
+    def _bank(self, m: Module) -> Value:
         shape = self._shape
-        m.submodules.bank = bank = Memory(shape=8 * shape.beat_bytes, depth=shape.bank_beats, init=[])
-        write, read = bank.write_port(), bank.read_port()
+        depth = 1 << address_bits(shape.bank_beats)
+        m.submodules.bank = memory = Memory(shape=shape.beat_bits, depth=depth, init=[])
+        read, write = memory.read_port(), memory.write_port()
         m.d.comb += [
-            write.en.eq(self.fill_write & (self.fill_line == self.number)),
-            write.addr.eq(self.fill_place),
-            write.data.eq(self.fill_data),
-            read.addr.eq(self.above.beat),
+            read.addr.eq(self.above.address >> address_bits(shape.beat_operands)),
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_enable),
         ]
-        place = Signal(range(shape.beat_operands))
-        m.d.sync += place.eq(self.above.index)
-        width = 8 * shape.operand_bytes
-        return read.data.word_select(place, width)[: shape.numbers.operand.width_bits]
+        return read.data
 
-    def _pass_down(self, m: Module) -> None:
-        above, following = self.above, Signal(self.above.shape())
+    def _send(self, m: Module, read: data.View) -> None:
+        """Select the operand, compare the bounds with this row's columns."""
+        shape, next_right = self._shape, Signal(link_layout(self._shape))
+        m.submodules.decoder = decoder = Decoder(shape.numbers.operand)
+        place = read.address[: address_bits(shape.beat_operands)]
         m.d.comb += [
-            following.eq(above),
-            following.low.eq(above.low + 1),
-            following.high.eq(above.high + 1),
-            following.rows.eq(above.rows - 1),
+            decoder.operand.eq(self._beat.word_select(place, shape.numbers.operand.width_bits)),
+            next_right.op.eq(read.op),
+            next_right.context.eq(read.context),
+            next_right.slot.eq(read.slot),
+            next_right.flag.eq(Mux(read.op == MatrixOp.OUT, read.row == 0, read.is_first)),
+            next_right.low.eq(_clamp(read.low, shape.columns)),
+            next_right.high.eq(_clamp(read.high, shape.columns)),
+            next_right.operand.eq(decoder.number),
         ]
-        with m.If(above.op == MatrixOp.OUT):
-            m.d.comb += following.index.eq(above.index - 1)
-        value = following
-        for _ in range(self._shape.stages):
-            value = rank(m, value, is_registered=True)
-        m.d.comb += self.below.eq(value)
+        with m.If(read.rows == 0):
+            m.d.comb += next_right.low.eq(shape.columns)
+        m.d.sync += self.right.eq(next_right)
+
+
+def _clamp(bound: Value, greatest: int) -> Value:
+    return Mux(bound < 0, 0, Mux(bound > greatest, greatest, bound))

@@ -1,6 +1,6 @@
 """Which rows of memory a program reads, in which order: a stream of jobs for keys and values, and one for queries."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
-"""A lane of the vector row: running maximum, corrections, running sum and accumulators of a column."""
+"""A lane of the vector row: running maximum and sum of a column, its corrections, and its accumulators."""
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
@@ -8,181 +8,214 @@ from amaranth.lib.wiring import Component, In, Out
 from einsum_cascade.program.instruction import VectorOp
 from einsum_cascade.program.numbers import exponential_steps
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import vector_layout
-from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult
-from einsum_cascade.rtl.floats import SINGLE_LAYOUT
+from einsum_cascade.rtl.column import LOWEST_BITS
+from einsum_cascade.rtl.exponential import INTEGER_BITS, SLOT_BITS, ExponentialOperands, ExponentialResult
+from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT
+from einsum_cascade.rtl.links import address_bits, vector_layout
 from einsum_cascade.rtl.maximum import Maximum
-from einsum_cascade.rtl.multiply_add import MultiplyAdd, rank
+from einsum_cascade.rtl.multiply_add import MultiplyAdd
 
-__all__ = ["DRAIN_LAYOUT", "LOWEST_BITS", "VectorLane"]
+__all__ = ["DRAIN_READ_LATENCY", "LANE_LATENCY", "VectorLane", "accumulator_bits"]
 
-LOWEST_BITS = 0xFF7FFFFF
-"""The lowest finite fp32 number, which maxima start with."""
+LANE_LATENCY = 1
+"""Cycles from an instruction at a lane to the lane executing it: its accumulator is read meanwhile."""
 
-DRAIN_LAYOUT = data.StructLayout({"word": 32, "total": 32})
-"""A result that leaves, and what it is divided by."""
+DRAIN_READ_LATENCY = 1
+"""Cycles from an address of the drain to the word and the sum."""
 
-_WIDE = 24
+_ENTRY = data.StructLayout({"old": SINGLE_LAYOUT, "new": SINGLE_LAYOUT})
+_WIDE = MANTISSA_BITS + 1
+
+
+def accumulator_bits(shape: ArrayShape) -> int:
+    """Return the bits of the address of an accumulator: the parity of the query tile below, the word above."""
+    return 1 + address_bits(shape.output_steps)
 
 
 class VectorLane(Component):
-    """Does an instruction a cycle; what each does is said at `VectorOp`.
+    """A lane, as docs/decisions/0006-the-array-and-its-program.md says under "Edges" and `VectorOp` of each operation.
+
+    What arrives on the first key tile is added to +0.
 
     Members
     -------
-    left : In(vector_layout())
+    left : In(vector_layout(shape))
         The instruction.
-    right : Out(vector_layout())
-        The same, for the next lane.
-    arriving : In(32)
-        What the column sends, fp32.
-    maximum : Out(32)
-        The running maximum.
-    drain_load, drain_bank, drain_word : In
-        Take word `drain_word` of a bank, and its captured sum, into the register that leaves.
-    drain_shift : In(1)
-        Take what the lane further right has.
-    drain_in : In(DRAIN_LAYOUT)
-        That of the lane further right.
-    drain_out : Out(DRAIN_LAYOUT)
-        The register that leaves.
+    right : Out(vector_layout(shape))
+        The same for the next lane. Registered.
+    arriving : In(SINGLE_LAYOUT)
+        The `down` of the last PE of the column, in the cycle of execution.
+    maximum : Out(SINGLE_LAYOUT)
+        The running maximum. Registered.
+    is_done : Out(1)
+        Whether the results of a query tile are complete.
+    drain_address : In(accumulator_bits(shape))
+        Which word the drain reads.
+    drain_word, drain_sum : Out(SINGLE_LAYOUT)
+        That word, and the captured sum of its query tile. Registered.
 
     Timing
     ------
-    `right` is a cycle later than `left`; `maximum` changes a cycle after a MAXIMUM, all other state `stages` cycles after
-    its instruction. Nothing stalls. After reset, nothing is under way, and state is anything.
+    An instruction is executed `LANE_LATENCY` cycles after it is at `left`; `right` has it then. Its maximum is there
+    one cycle after the execution, all other results L cycles after, `is_done` with them. `drain_word` and `drain_sum`
+    come `DRAIN_READ_LATENCY` cycles after `drain_address`, which may be given from the cycle of `is_done` on. One
+    instruction a cycle; nothing stalls, and an instruction that needs the result of another one must come L cycles or
+    more after it. After reset no instruction is under way; memories hold what they held, and every query tile starts
+    with `is_first`.
 
     """
 
     def __init__(self, shape: ArrayShape) -> None:
         self._shape = shape
+        self._steps = exponential_steps("wide")
         super().__init__(
             {
-                "left": In(vector_layout()),
-                "right": Out(vector_layout()),
-                "arriving": In(32),
-                "maximum": Out(32),
-                "drain_load": In(1),
-                "drain_bank": In(1),
-                "drain_word": In(16),
-                "drain_shift": In(1),
-                "drain_in": In(DRAIN_LAYOUT),
-                "drain_out": Out(DRAIN_LAYOUT),
+                "left": In(vector_layout(shape)),
+                "right": Out(vector_layout(shape)),
+                "arriving": In(SINGLE_LAYOUT),
+                "maximum": Out(SINGLE_LAYOUT),
+                "is_done": Out(1),
+                "drain_address": In(accumulator_bits(shape)),
+                "drain_word": Out(SINGLE_LAYOUT),
+                "drain_sum": Out(SINGLE_LAYOUT),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build the maximum with its queue, the multiply-add, and the state that it updates."""
+        """Read, compute, and write back L cycles later."""
         m = Module()
         m.d.sync += self.right.eq(self.left)
-        integer, fraction, total = Signal(signed(INTEGER_BITS)), Signal(SINGLE_LAYOUT), Signal(SINGLE_LAYOUT)
-        ending = self.left
-        for _ in range(self._shape.stages - 1):
-            ending = rank(m, ending, is_registered=True)
-        old, new = self._maximum(m)
-        correction, write_correction = self._queue(m, "corrections")
-        accumulator, write_accumulator, drained = self._accumulators(m, ending)
-        is_sum = (self.left.op == VectorOp.DENOMINATOR) | (self.left.op == VectorOp.ADD_DENOMINATOR)
-        state = Signal(SINGLE_LAYOUT)
-        m.d.comb += state.eq(Mux(is_sum, total.as_value(), accumulator))
-        result = self._multiply_add(m, (old, new, correction), fraction, state)
-        self._keep(m, ending, result, (integer, fraction, total), write_correction, write_accumulator)
-        self._drain(m, ending, result, drained)
+        self._op = self.right
+        self._sum, self._captured = Signal(SINGLE_LAYOUT), [Signal(SINGLE_LAYOUT, name=f"captured_{p}") for p in (0, 1)]
+        self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        self._accumulate(m)
+        self._queue(m)
+        self._feed(m)
+        self._end(m, self._carry(m))
         return m
 
-    def _queue(self, m: Module, name: str) -> tuple[Value, Value]:
-        """Return the entry of the instruction in a queue, and the port that writes it."""
-        queue = Memory(shape=32, depth=self._shape.queue, init=[])
-        m.submodules[name] = queue
-        read = queue.read_port(domain="comb")
-        m.d.comb += read.addr.eq(self.left.entry)
-        return read.data, queue.write_port()
-
-    def _maximum(self, m: Module) -> tuple[Value, Value]:
-        """Return the maximum before and after the tile of the instruction."""
-        (old, write_old), (new, write_new) = self._queue(m, "old_maxima"), self._queue(m, "new_maxima")
-        m.submodules.greater = unit = Maximum()
-        before = Mux(self.left.starts_result, LOWEST_BITS, self.maximum)
-        takes = self.left.op == VectorOp.MAXIMUM
-        m.d.comb += [unit.left.eq(before), unit.right.eq(self.arriving)]
-        for port, value in ((write_old, before), (write_new, unit.greater.as_value())):
-            m.d.comb += [port.en.eq(takes), port.addr.eq(self.left.entry), port.data.eq(value)]
-        with m.If(takes):
-            m.d.sync += self.maximum.eq(unit.greater)
-        return old, new
-
-    def _accumulators(self, m: Module, ending: data.View) -> tuple[Value, Value, Value]:
-        """Return the word of the instruction, the port that writes words, and the word that leaves."""
-        words = self._shape.output_steps
-        m.submodules.accumulators = memory = Memory(shape=32, depth=2 * words, init=[])
-        read, drain, write = memory.read_port(domain="comb"), memory.read_port(domain="comb"), memory.write_port()
+    def _accumulate(self, m: Module) -> None:
+        """Make the accumulators: read a cycle ahead, and by the drain."""
+        depth = 1 << accumulator_bits(self._shape)
+        m.submodules.accumulators = memory = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
+        self._write = memory.write_port()
+        read = memory.read_port(transparent_for=[self._write])
+        drain = memory.read_port(transparent_for=[self._write])
+        parity = Signal()
+        m.d.sync += parity.eq(self.drain_address[0])
         m.d.comb += [
-            read.addr.eq(Mux(self.left.bank, words, 0) + self.left.index),
-            drain.addr.eq(Mux(self.drain_bank, words, 0) + self.drain_word),
-            write.addr.eq(Mux(ending.bank, words, 0) + ending.index),
+            read.addr.eq(_address(self.left)),
+            drain.addr.eq(self.drain_address),
+            self.drain_word.eq(drain.data),
+            self.drain_sum.eq(Mux(parity, self._captured[1].as_value(), self._captured[0].as_value())),
         ]
-        return read.data, write, drain.data
+        self._accumulator = Signal(SINGLE_LAYOUT)
+        m.d.comb += self._accumulator.eq(read.data)
 
-    def _multiply_add(
-        self, m: Module, queue: tuple[Value, Value, Value], fraction: data.View, state: data.View
-    ) -> data.View:
-        old, new, correction = queue
-        left, stages = self.left, self._shape.stages
-        m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, stages)
-        m.submodules.operands = slots = ExponentialOperands(exponential_steps("wide"), _WIDE, _WIDE)
-        is_correction = left.op == VectorOp.CORRECTION
-        is_added = (left.op == VectorOp.ADD) | (left.op == VectorOp.ADD_DENOMINATOR) | left.starts_result
+    def _queue(self, m: Module) -> None:
+        """Make the queue of maxima and corrections, and do MAXIMUM."""
+        op, depth = self._op, 1 << address_bits(self._shape.queue)
+        m.submodules.maxima = maxima = Memory(shape=_ENTRY, depth=depth, init=[])
+        m.submodules.corrections = corrections = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
+        entry, new_entry, correction = (
+            maxima.read_port(domain="comb"),
+            maxima.write_port(),
+            corrections.read_port(domain="comb"),
+        )
+        self._new_correction = corrections.write_port()
+        m.submodules.greater = greater = Maximum()
+        old = Signal(SINGLE_LAYOUT)
+        self._entry, self._correction = Signal(_ENTRY), Signal(SINGLE_LAYOUT)
         m.d.comb += [
-            slots.is_active.eq(1),
-            slots.slot.eq(left.index),
-            slots.state.eq(Mux(left.index == 0, old, correction)),
-            slots.maximum.eq(new),
-            slots.fraction.eq(fraction),
-            unit.operand.eq(Mux(is_correction, slots.operand.as_value(), state.as_value())),
-            unit.score.eq(Mux(is_correction, slots.score.as_value(), correction)),
-            unit.augend.eq(Mux(is_correction, slots.augend.as_value(), Mux(left.starts_result, 0, state.as_value()))),
-            unit.addend.eq(Mux(is_correction, slots.addend.as_value(), self.arriving)),
-            unit.is_sum.eq(Mux(is_correction, slots.is_sum, is_added)),
+            old.eq(Mux(op.is_first, LOWEST_BITS, self.maximum.as_value())),
+            greater.left.eq(old),
+            greater.right.eq(self.arriving),
+            new_entry.addr.eq(op.queue),
+            new_entry.data.old.eq(old),
+            new_entry.data.new.eq(greater.greater),
+            entry.addr.eq(op.queue),
+            correction.addr.eq(op.queue),
+            self._entry.eq(entry.data),
+            self._correction.eq(correction.data),
         ]
-        return unit.result
+        with m.If(op.op == VectorOp.MAXIMUM):
+            m.d.comb += new_entry.en.eq(1)
+            m.d.sync += self.maximum.eq(greater.greater)
 
-    def _keep(
-        self,
-        m: Module,
-        ending: data.View,
-        result: data.View,
-        registers: tuple[Value, data.View, data.View],
-        write_correction: Value,
-        write_accumulator: Value,
-    ) -> None:
-        integer, fraction, total = registers
-        m.submodules.slot_result = slots = ExponentialResult(exponential_steps("wide"))
-        is_correction = ending.op == VectorOp.CORRECTION
+    def _feed(self, m: Module) -> None:
+        """Give the multiply-add what the operation says."""
+        op = self._op
+        m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, self._shape.stages)
+        m.submodules.slot = slot = ExponentialOperands(self._steps, _WIDE, _WIDE)
+        is_sum = (op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)
+        state = Signal(SINGLE_LAYOUT)
         m.d.comb += [
-            slots.slot.eq(ending.index),
-            slots.result.eq(result),
-            slots.integer.eq(integer),
-            write_correction.addr.eq(ending.entry),
-            write_correction.data.eq(slots.state.as_value()),
-            write_correction.en.eq(is_correction & slots.has_state),
-            write_accumulator.data.eq(result.as_value()),
-            write_accumulator.en.eq((ending.op == VectorOp.NUMERATOR) | (ending.op == VectorOp.ADD)),
+            state.eq(Mux(is_sum, self._sum.as_value(), self._accumulator.as_value())),
+            slot.is_active.eq(op.op == VectorOp.CORRECTION),
+            slot.slot.eq(op.index[:SLOT_BITS]),
+            slot.state.eq(Mux(op.index[:SLOT_BITS] == 0, self._entry.old.as_value(), self._correction.as_value())),
+            slot.maximum.eq(self._entry.new),
+            slot.fraction.eq(self._fraction),
         ]
-        with m.If(is_correction & slots.has_fraction):
-            m.d.sync += fraction.eq(slots.fraction)
-        with m.If(is_correction & slots.has_integer):
-            m.d.sync += integer.eq(slots.next_integer)
-        with m.If((ending.op == VectorOp.DENOMINATOR) | (ending.op == VectorOp.ADD_DENOMINATOR)):
-            m.d.sync += total.eq(result)
+        with m.If(slot.is_active):
+            m.d.comb += [getattr(unit, name).eq(getattr(slot, name)) for name in _OPERANDS]
+        with m.Else():
+            m.d.comb += [
+                unit.operand.eq(self._correction),
+                unit.score.eq(state),
+                unit.addend.eq(self.arriving),
+                unit.augend.eq(Mux(op.is_first, 0, state.as_value())),
+                unit.is_sum.eq((op.op == VectorOp.ADD) | (op.op == VectorOp.ADD_DENOMINATOR) | op.is_first),
+            ]
+        self._result = unit.result
 
-    def _drain(self, m: Module, ending: data.View, result: data.View, drained: Value) -> None:
-        captured = [Signal(32, name=f"captured_{bank}") for bank in range(2)]
-        is_sum = (ending.op == VectorOp.DENOMINATOR) | (ending.op == VectorOp.ADD_DENOMINATOR)
-        for bank, register in enumerate(captured):
-            with m.If(is_sum & ending.ends_result & (ending.bank == bank)):
-                m.d.sync += register.eq(result)
-        with m.If(self.drain_load):
-            m.d.sync += self.drain_out.word.eq(drained)
-            m.d.sync += self.drain_out.total.eq(Mux(self.drain_bank, captured[1], captured[0]))
-        with m.Elif(self.drain_shift):
-            m.d.sync += self.drain_out.eq(self.drain_in)
+    def _carry(self, m: Module) -> data.View:
+        """Take along what the write-back needs."""
+        layout = data.StructLayout({"op": vector_layout(self._shape), "integer": signed(INTEGER_BITS)})
+        going = Signal(layout)
+        m.d.comb += [going.op.eq(self._op), going.integer.eq(self._integer)]
+        for _ in range(self._shape.stages - 1):
+            register = Signal(layout)
+            m.d.sync += register.eq(going)
+            going = register
+        return going
+
+    def _end(self, m: Module, going: data.View) -> None:
+        """Write back."""
+        op, write = going.op, self._write
+        m.d.comb += [
+            write.addr.eq(_address(op)),
+            write.data.eq(self._result),
+            write.en.eq((op.op == VectorOp.NUMERATOR) | (op.op == VectorOp.ADD)),
+        ]
+        with m.If((op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)):
+            m.d.sync += self._sum.eq(self._result)
+            for parity, captured in enumerate(self._captured):
+                with m.If(op.is_last & (op.parity == parity)):
+                    m.d.sync += captured.eq(self._result)
+        m.d.sync += self.is_done.eq(op.is_done & (op.op != VectorOp.NONE))
+        self._correct(m, going)
+
+    def _correct(self, m: Module, going: data.View) -> None:
+        m.submodules.after = after = ExponentialResult(self._steps)
+        correction = self._new_correction
+        m.d.comb += [
+            after.slot.eq(going.op.index[:SLOT_BITS]),
+            after.result.eq(self._result),
+            after.integer.eq(going.integer),
+            correction.addr.eq(going.op.queue),
+            correction.data.eq(after.state),
+        ]
+        with m.If(going.op.op == VectorOp.CORRECTION):
+            m.d.comb += correction.en.eq(after.has_state)
+            with m.If(after.has_fraction):
+                m.d.sync += self._fraction.eq(after.fraction)
+            with m.If(after.has_integer):
+                m.d.sync += self._integer.eq(after.next_integer)
+
+
+_OPERANDS = ("operand", "score", "addend", "augend", "is_sum")
+
+
+def _address(op: data.View) -> Value:
+    return Cat(op.parity, op.index)

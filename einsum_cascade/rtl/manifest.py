@@ -11,18 +11,35 @@ from einsum_cascade.program.ir import Program
 
 __all__ = ["WAIVERS", "manifest_of"]
 
-WAIVERS = """`verilator_config
-// Verilog made from Amaranth compares and assigns numbers of different widths on purpose; their values fit.
-lint_off -rule WIDTHEXPAND
-lint_off -rule WIDTHTRUNC
-// Fields of instructions that a part does not need, and outputs that nobody reads.
-lint_off -rule UNUSEDSIGNAL
-// Named blocks of conditions are tidy enough in generated text.
-lint_off -rule DECLFILENAME
-lint_off -rule CASEINCOMPLETE
-lint_off -rule EOFNEWLINE
-lint_off -rule GENUNNAMED
-"""
+_PARTS = ("top", "pe", "row_feeder", "vector_lane")
+_ALL_PARTS = (*_PARTS, "column_top", "vector_delay")
+_WAIVED = (
+    ("WIDTHEXPAND", _PARTS, "Yosys writes additions and shifts of operands that are narrower than the result."),
+    ("WIDTHTRUNC", (*_PARTS, "column_top"), "Yosys writes a comparison with zero as the logical negation of a word."),
+    ("PROCASSINIT", _ALL_PARTS, "Registers have an initial value, and a reset to the same value."),
+    (
+        "CASEINCOMPLETE",
+        ("top", "pe", "vector_lane", "column_top"),
+        "A case follows an assignment of what holds in all cases that it does not name.",
+    ),
+    ("DECLFILENAME", (*_PARTS, "column_top"), "The file of a component holds the modules that it is made of, too."),
+)
+
+WAIVERS = "\n".join(
+    [
+        "`verilator_config",
+        "// Links leave the last row and column to nowhere, Yosys names the fields of every word, and not every bit of",
+        "// an intermediate value is used.",
+        "lint_off -rule UNUSEDSIGNAL",
+        *(
+            line
+            for rule, parts, reason in _WAIVED
+            for line in (f"// {reason}", *(f'lint_off -rule {rule} -file "*{part}.v"' for part in parts))
+        ),
+        "",
+    ]
+)
+"""A configuration file for `verilator --lint-only -Wall`: what it would say about text that Amaranth has written."""
 
 
 def manifest_of(files: Mapping[str, str], program: Program, architecture: str) -> dict[str, Any]:

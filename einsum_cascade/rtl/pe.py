@@ -1,4 +1,4 @@
-"""The PE: scores in contexts, one multiply-add, one maximum, links to the right and down."""
+"""A processing element: contexts, a multiply-add, a maximum, and the links to its neighbours."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
@@ -7,200 +7,179 @@ from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import TURN_BITS, counter_bits
-from einsum_cascade.rtl.exponential import (
-    INTEGER_BITS,
-    LAST_SLOT,
-    SLOT_BITS,
-    ExponentialOperands,
-    ExponentialResult,
-)
-from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Decoder, Rounder, upper_bits
+from einsum_cascade.rtl.exponential import INTEGER_BITS, LAST_SLOT, SLOT_BITS, ExponentialOperands, ExponentialResult
+from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout
+from einsum_cascade.rtl.links import OP_BITS, address_bits, link_layout
 from einsum_cascade.rtl.maximum import Maximum
-from einsum_cascade.rtl.multiply_add import MultiplyAdd, rank
+from einsum_cascade.rtl.multiply_add import MultiplyAdd
 
-__all__ = ["ProcessingElement", "travel_layout"]
+__all__ = ["ProcessingElement"]
 
-
-def travel_layout(shape: ArrayShape) -> data.StructLayout:
-    """Return what travels to the right: an instruction, how many columns from here are masked and kept, an operand.
-
-    `flag` says that a product begins, or that the scores of this row leave.
-    """
-    return data.StructLayout(
-        {
-            "op": 4,
-            "context": TURN_BITS,
-            "flag": 1,
-            "slot": SLOT_BITS,
-            "low": counter_bits(shape),
-            "high": counter_bits(shape),
-            "operand": shape.numbers.operand.width_bits,
-        }
-    )
+_CONTEXT = data.StructLayout({"score": SINGLE_LAYOUT, "is_masked": 1})
 
 
 class ProcessingElement(Component):
-    """Does a microinstruction a cycle; what each does is in docs/decisions/0006-the-array-and-its-program.md, "A PE".
+    """One element of the array, as docs/decisions/0006-the-array-and-its-program.md says under "A PE".
+
+    The score side of the multiplier takes the high piece of a score, which is the score itself where an exponential
+    has rounded it to the score format.
 
     Members
     -------
-    left : In(travel_layout(shape))
-        The instruction.
-    right : Out(travel_layout(shape))
-        The same, for the neighbour.
-    up : In(32)
-        What comes from above, fp32.
-    down : Out(32)
-        What goes down.
+    left : In(link_layout(shape))
+        Instruction and operand.
+    right : Out(link_layout(shape))
+        The same for the next PE, the counters one less. Registered.
+    up : In(SINGLE_LAYOUT)
+        What comes from above with the instruction.
+    down : Out(SINGLE_LAYOUT)
+        What goes to the PE below. Registered.
 
     Timing
     ------
-    `right` is a cycle later than `left`. `down`, contexts and temporaries are `stages` cycles later; a slot that needs them
-    comes no earlier. Nothing stalls. After reset, nothing is under way; contexts hold anything.
+    An instruction is executed in the cycle in which it is at `left`, with what is at `up` in that cycle. `right` has it
+    one cycle later, `down` and the context have its result L cycles later. One instruction a cycle; nothing stalls, and
+    an instruction that needs the result of another one must come L cycles or more after it. After reset no instruction
+    is under way and `down` is 0; contexts hold what they held.
 
     """
 
     def __init__(self, shape: ArrayShape) -> None:
         self._shape = shape
-        travel = travel_layout(shape)
-        super().__init__({"left": In(travel), "right": Out(travel), "up": In(32), "down": Out(32)})
+        super().__init__(
+            {
+                "left": In(link_layout(shape)),
+                "right": Out(link_layout(shape)),
+                "up": In(SINGLE_LAYOUT),
+                "down": Out(SINGLE_LAYOUT),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
-        """Read the context, compute, and write after as many cycles as the multiply-add has stages."""
+        """Read the context, compute, and write back L cycles later."""
         m = Module()
-        self._pass_right(m)
-        score, is_masked, write_score, write_mask = self._contexts(m)
-        integer, fraction = Signal(signed(INTEGER_BITS)), Signal(SINGLE_LAYOUT)
-        result = self._multiply_add(m, score, fraction)
-        ending = self._delayed(m, self._beginning(m, score, is_masked))
-        self._send_down(m, ending, result)
-        self._write(m, ending, result, (integer, fraction), (write_score, write_mask))
+        self._read(m)
+        self._pass_on(m)
+        self._feed(m)
+        self._begin(m)
+        self._end(m)
         return m
 
-    def _pass_right(self, m: Module) -> None:
-        m.d.sync += self.right.eq(self.left)
-        for counter in ("low", "high"):
-            value = getattr(self.left, counter)
-            m.d.sync += getattr(self.right, counter).eq(Mux(value == 0, 0, value - 1))
+    def _read(self, m: Module) -> None:
+        depth = 1 << address_bits(self._shape.contexts)
+        m.submodules.contexts = memory = Memory(shape=_CONTEXT, depth=depth, init=[])
+        read, self._write = memory.read_port(domain="comb"), memory.write_port()
+        self._context = Signal(_CONTEXT)
+        self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        m.d.comb += [read.addr.eq(self.left.context), self._context.eq(read.data)]
 
-    def _contexts(self, m: Module) -> tuple[data.View, Value, Value, Value]:
-        """Return the score and the mask bit of the context, and the ports that write them."""
-        count = self._shape.contexts
-        m.submodules.scores = scores = Memory(shape=32, depth=count, init=[])
-        m.submodules.masks = masks = Memory(shape=1, depth=count, init=[])
-        read, read_mask = scores.read_port(domain="comb"), masks.read_port(domain="comb")
-        m.d.comb += [read.addr.eq(self.left.context), read_mask.addr.eq(self.left.context)]
-        score = Signal(SINGLE_LAYOUT)
-        m.d.comb += score.eq(read.data)
-        return score, read_mask.data, scores.write_port(), masks.write_port()
+    def _pass_on(self, m: Module) -> None:
+        left = self.left
+        m.d.sync += [
+            self.right.eq(left),
+            self.right.low.eq(Mux(left.low == 0, 0, left.low - 1)),
+            self.right.high.eq(Mux(left.high == 0, 0, left.high - 1)),
+        ]
 
-    def _multiply_add(self, m: Module, score: data.View, fraction: data.View) -> data.View:
-        numbers, left = self._shape.numbers, self.left
+    def _feed(self, m: Module) -> None:
+        """Give the multiply-add what the operation says."""
+        numbers, left, score = self._shape.numbers, self.left, self._context.score
         m.submodules.multiply_add = unit = MultiplyAdd(numbers.operand_bits, numbers.score_bits, self._shape.stages)
-        m.submodules.operands = slots = ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits)
-        m.submodules.decoder = decoder = Decoder(numbers.operand)
-        missing = numbers.operand_bits - 1 - numbers.operand.mantissa_bits
-        operand = decoder.number
+        m.submodules.slot = slot = ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits)
+        is_exponential = left.op == MatrixOp.EXPONENTIAL
         m.d.comb += [
-            decoder.operand.eq(left.operand),
-            slots.is_active.eq(left.op == MatrixOp.EXPONENTIAL),
-            slots.slot.eq(left.slot),
-            slots.state.eq(score),
-            slots.maximum.eq(self.up),
-            slots.fraction.eq(fraction),
-            unit.operand.eq(Cat(Const(0, missing), operand.mantissa, operand.exponent, operand.sign)),
-            unit.score.eq(slots.score),
-            unit.augend.eq(slots.augend),
+            slot.is_active.eq(is_exponential),
+            slot.slot.eq(left.slot),
+            slot.state.eq(Mux(left.op == MatrixOp.PRODUCT, self.up, score)),
+            slot.maximum.eq(self.up),
+            slot.fraction.eq(self._fraction),
+            unit.operand.eq(_widen(left.operand, numbers.operand_bits)),
+            unit.score.eq(slot.score),
             unit.addend.eq(self.up),
+            unit.augend.eq(score),
+            unit.is_sum.eq(left.op == MatrixOp.SUM),
+        ]
+        with m.If(is_exponential):
+            m.d.comb += [unit.operand.eq(slot.operand), unit.addend.eq(slot.addend), unit.is_sum.eq(slot.is_sum)]
+        with m.If(left.op == MatrixOp.PRODUCT):
+            m.d.comb += unit.addend.eq(Mux(left.flag, 0, score.as_value()))
+        self._result = unit.result
+
+    def _begin(self, m: Module) -> None:
+        """Choose what goes down if the multiply-add does not say it, and what the write-back needs to know."""
+        left, context, going = self.left, self._context, Signal(_going_layout(self._shape))
+        m.submodules.maximum = maximum = Maximum()
+        m.d.comb += [maximum.left.eq(self.up), maximum.right.eq(context.score)]
+        m.d.comb += [
+            going.op.eq(left.op),
+            going.context.eq(left.context),
+            going.slot.eq(left.slot),
+            going.is_masked.eq(context.is_masked),
+            going.is_computed.eq(left.op == MatrixOp.SUM),
+            going.integer.eq(self._integer),
+            going.passing.eq(self.up),
         ]
         with m.Switch(left.op):
-            with m.Case(MatrixOp.PRODUCT):
-                m.d.comb += unit.score.eq(upper_bits(self.up, numbers.score_bits))
-                m.d.comb += unit.addend.eq(Mux(left.flag, 0, score.as_value()))
-            with m.Case(MatrixOp.EXPONENTIAL):
-                m.d.comb += [
-                    unit.operand.eq(slots.operand),
-                    unit.addend.eq(slots.addend),
-                    unit.is_sum.eq(slots.is_sum),
-                ]
-            with m.Case(MatrixOp.SUM):
-                m.d.comb += unit.is_sum.eq(1)
-        return unit.result
-
-    def _beginning(self, m: Module, score: data.View, is_masked: Value) -> data.View:
-        """Return what is known as the instruction begins and needed as it ends."""
-        left = self.left
-        beginning = Signal(
-            data.StructLayout(
-                {
-                    "op": 4,
-                    "context": TURN_BITS,
-                    "slot": SLOT_BITS,
-                    "flag": 1,
-                    "is_masked": 1,
-                    "becomes_masked": 1,
-                    "takes_result": 1,
-                    "passed": 32,
-                }
-            )
-        )
-        m.submodules.maximum = maximum = Maximum()
-        m.d.comb += [
-            maximum.left.eq(self.up),
-            maximum.right.eq(score),
-            beginning.op.eq(left.op),
-            beginning.context.eq(left.context),
-            beginning.slot.eq(left.slot),
-            beginning.flag.eq(left.flag),
-            beginning.is_masked.eq(is_masked),
-            beginning.becomes_masked.eq((left.low != 0) | (left.high == 0)),
-            beginning.takes_result.eq((left.op == MatrixOp.SUM) | ((left.op == MatrixOp.COMBINE) & ~is_masked)),
-            beginning.passed.eq(self.up),
-        ]
-        with m.If((left.op == MatrixOp.MAXIMUM) & ~is_masked):
-            m.d.comb += beginning.passed.eq(maximum.greater)
-        with m.If((left.op == MatrixOp.OUT) & left.flag):
-            m.d.comb += beginning.passed.eq(Mux(is_masked, 0, score.as_value()))
-        return beginning
-
-    def _delayed(self, m: Module, beginning: data.View) -> data.View:
+            with m.Case(MatrixOp.PRODUCT), m.If(left.flag):
+                m.d.comb += going.is_masked.eq((left.low != 0) | (left.high == 0))
+            with m.Case(MatrixOp.MAXIMUM), m.If(~context.is_masked):
+                m.d.comb += going.passing.eq(maximum.greater)
+            with m.Case(MatrixOp.COMBINE):
+                m.d.comb += going.is_computed.eq(~context.is_masked)
+            with m.Case(MatrixOp.OUT), m.If(left.flag):
+                m.d.comb += going.passing.eq(Mux(context.is_masked, 0, context.score.as_value()))
         for _ in range(self._shape.stages - 1):
-            beginning = rank(m, beginning, is_registered=True)
-        return beginning
+            register = Signal(_going_layout(self._shape))
+            m.d.sync += register.eq(going)
+            going = register
+        self._going = going
 
-    def _send_down(self, m: Module, ending: data.View, result: data.View) -> None:
-        m.d.sync += self.down.eq(Mux(ending.takes_result, result.as_value(), ending.passed))
-
-    def _write(
-        self,
-        m: Module,
-        ending: data.View,
-        result: data.View,
-        temporaries: tuple[Value, data.View],
-        ports: tuple[Value, Value],
-    ) -> None:
-        (integer, fraction), (write, write_mask) = temporaries, ports
-        m.submodules.slot_result = slots = ExponentialResult(self._shape.numbers.steps)
-        m.submodules.rounder = rounder = Rounder(self._shape.numbers.score)
-        is_product, is_slot = ending.op == MatrixOp.PRODUCT, ending.op == MatrixOp.EXPONENTIAL
+    def _end(self, m: Module) -> None:
+        """Write back, and send down."""
+        going, write = self._going, self._write
+        m.submodules.after = after = ExponentialResult(self._shape.numbers.steps)
         m.d.comb += [
-            slots.slot.eq(ending.slot),
-            slots.result.eq(result),
-            slots.integer.eq(integer),
-            rounder.value.eq(slots.state),
-            write.addr.eq(ending.context),
-            write.data.eq(result.as_value()),
-            write.en.eq(is_product | (is_slot & slots.has_state)),
-            write_mask.addr.eq(ending.context),
-            write_mask.data.eq(ending.becomes_masked),
-            write_mask.en.eq(is_product & ending.flag),
+            after.slot.eq(going.slot),
+            after.result.eq(self._result),
+            after.integer.eq(going.integer),
+            write.addr.eq(going.context),
+            write.data.is_masked.eq(going.is_masked),
+            write.data.score.eq(self._result),
         ]
-        with m.If(is_slot):
-            m.d.comb += write.data.eq(slots.state.as_value())
-            with m.If(ending.slot == LAST_SLOT):
-                m.d.comb += write.data.eq(Mux(ending.is_masked, 0, rounder.rounded.as_value()))
-            with m.If(slots.has_fraction):
-                m.d.sync += fraction.eq(slots.fraction)
-            with m.If(slots.has_integer):
-                m.d.sync += integer.eq(slots.next_integer)
+        m.d.sync += self.down.eq(Mux(going.is_computed, self._result, going.passing))
+        with m.If(going.op == MatrixOp.PRODUCT):
+            m.d.comb += write.en.eq(1)
+        with m.If(going.op == MatrixOp.EXPONENTIAL):
+            m.d.comb += [write.en.eq(after.has_state), write.data.score.eq(self._state(m, after))]
+            with m.If(after.has_fraction):
+                m.d.sync += self._fraction.eq(after.fraction)
+            with m.If(after.has_integer):
+                m.d.sync += self._integer.eq(after.next_integer)
+
+    def _state(self, m: Module, after: ExponentialResult) -> Value:
+        """Round the exponential to the score format, and give 0 where it is masked."""
+        m.submodules.rounder = rounder = Rounder(self._shape.numbers.score)
+        m.d.comb += rounder.value.eq(after.state)
+        rounded = Mux(self._going.is_masked, 0, rounder.rounded.as_value())
+        return Mux(self._going.slot == LAST_SLOT, rounded, after.state.as_value())
+
+
+def _going_layout(shape: ArrayShape) -> data.StructLayout:
+    """Return what accompanies the multiply-add through its stages."""
+    return data.StructLayout(
+        {
+            "op": OP_BITS,
+            "context": address_bits(shape.contexts),
+            "slot": SLOT_BITS,
+            "is_masked": 1,
+            "is_computed": 1,
+            "integer": signed(INTEGER_BITS),
+            "passing": SINGLE_LAYOUT,
+        }
+    )
+
+
+def _widen(number: data.View, significand_bits: int) -> data.View:
+    """Append zeros to a mantissa."""
+    missing = significand_bits - len(number.mantissa) - 1
+    return number_layout(significand_bits)(Cat(Const(0, missing), number.as_value()))

@@ -1,6 +1,6 @@
 """The reader: turns rows to be read into bursts of AXI4, and takes what arrives to banks and query files."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -48,8 +48,8 @@ class Reader(wiring.Component):
 
     Timing
     ------
-    A burst a cycle at the most, up to `OUTSTANDING` on their way. A beat is out in the cycle in which it arrives; memory is
-    never held up. After reset nothing is on its way.
+    A burst a cycle at the most, up to `OUTSTANDING` on their way. A beat is out in the cycle in which it arrives;
+    memory is never held up. After reset nothing is on its way.
 
     """
 

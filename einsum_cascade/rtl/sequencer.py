@@ -1,6 +1,6 @@
 """The sequencer: runs the kernel table for tile after tile, and stands still where something is not there yet."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import corner_layout
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
+from einsum_cascade.rtl.exponential import SLOT_BITS
+from einsum_cascade.rtl.links import address_bits, corner_layout
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_loops import LoopBounds
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
@@ -48,9 +49,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-
-    Parameters
-    ----------
+    parameters
         Of the program.
     table_write, table_row, table_half, table_data
         A word for the kernel table.
@@ -215,25 +214,28 @@ class Sequencer(wiring.Component):
         vector_tile: data.View,
         sends_vector: Signal,
     ) -> None:
-        array, lanes = self.corner.matrix, self.corner.vector
-        is_value = matrix.op == MatrixOp.COMBINE
-        beat = matrix_tile.slot_beat + Mux(is_value, self.parameters.key_beats, 0)
-        operand_bits = (self.shape.beat_operands - 1).bit_length()
+        shape, array, lanes = self.shape, self.corner.row, self.corner.vector
+        operand_bits = address_bits(shape.beat_operands)
+        place, beat = matrix.index[:operand_bits], matrix.index[operand_bits:]
+        first = matrix_tile.slot_beat + Mux(matrix.op == MatrixOp.COMBINE, self.parameters.key_beats, 0)
         m.d.sync += [
             array.op.eq(Mux(sends_matrix, matrix.op, MatrixOp.NONE)),
-            array.index.eq(matrix.index),
             array.context.eq(matrix_tile.context),
-            array.beat.eq(beat + (matrix.index >> operand_bits)),
+            array.is_first.eq(matrix.index == 0),
+            array.slot.eq(matrix.index[:SLOT_BITS]),
+            array.row.eq(matrix.index),
+            array.address.eq(Cat(place, first + beat)),
             array.low.eq(matrix_tile.low),
             array.high.eq(matrix_tile.high),
             array.rows.eq(matrix_tile.rows),
-            self.corner.query_bank.eq(matrix_tile.query[0]),
+            self.corner.query_address.eq(Cat(place, Mux(matrix_tile.query[0], shape.key_beats, 0) + beat)),
             lanes.op.eq(Mux(sends_vector, vector.op, VectorOp.NONE)),
             lanes.index.eq(vector.index),
-            lanes.entry.eq(vector_tile.entry),
-            lanes.bank.eq(vector_tile.result[0]),
-            lanes.starts_result.eq(vector_tile.starts_result),
-            lanes.ends_result.eq(vector_tile.ends_result),
+            lanes.queue.eq(vector_tile.entry),
+            lanes.is_first.eq(vector_tile.starts_result),
+            lanes.is_last.eq(vector_tile.ends_result),
+            lanes.parity.eq(vector_tile.result[0]),
+            lanes.is_done.eq(self.result_push),
         ]
 
     def _release(self, m: Module, matrix: data.View, tile: data.View, sends: Signal) -> None:

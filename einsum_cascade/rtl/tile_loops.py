@@ -1,6 +1,6 @@
 """The loops over tiles: what the sequencer computes next, and what a loader fetches next."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -62,18 +62,19 @@ class TileLoops(wiring.Component):
 
     """
 
-    bounds: In(LoopBounds())
-    is_keys_only: In(1)
-    restart: In(1)
-    advance: In(1)
-    is_done: Out(1, init=1)
-    key_head: Out(_COUNT)
-    head: Out(_COUNT)
-    query_tile: Out(_COUNT)
-    key_tile: Out(_COUNT)
-    starts_query: Out(1)
-    ends_query: Out(1)
-    ends_group: Out(1)
+    def __init__(self) -> None:
+        """Name the members."""
+        super().__init__(
+            {
+                "bounds": In(LoopBounds()),
+                "is_keys_only": In(1),
+                "restart": In(1),
+                "advance": In(1),
+                "is_done": Out(1, init=1),
+                **{name: Out(_COUNT) for name in ("key_head", "head", "query_tile", "key_tile")},
+                **{name: Out(1) for name in ("starts_query", "ends_query", "ends_group")},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Build the counters."""

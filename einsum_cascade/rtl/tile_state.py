@@ -1,12 +1,12 @@
 """What the sequencer knows of a tile in flight, worked out once as the tile starts."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.corner import BEAT_BITS, TURN_BITS, counter_bits
+from einsum_cascade.rtl.links import address_bits, bound_shape, counter_bits
 from einsum_cascade.rtl.tile_loops import LoopBounds, TileLoops
 
 __all__ = ["COUNT_BITS", "TileLayout", "TileStates"]
@@ -20,16 +20,15 @@ class TileLayout(data.StructLayout):
 
     def __init__(self, shape: ArrayShape) -> None:
         """Take the array."""
-        count = signed(counter_bits(shape))
         super().__init__(
             {
                 "is_valid": 1,
-                "context": TURN_BITS,
-                "entry": TURN_BITS,
-                "slot_beat": BEAT_BITS,
-                "low": count,
-                "high": count,
-                "rows": count,
+                "context": address_bits(shape.contexts),
+                "entry": address_bits(shape.queue),
+                "slot_beat": address_bits(shape.bank_beats),
+                "low": bound_shape(shape),
+                "high": bound_shape(shape),
+                "rows": counter_bits(shape.rows),
                 "starts_result": 1,
                 "ends_result": 1,
                 "ends_query": 1,
@@ -113,8 +112,9 @@ class TileStates(wiring.Component):
     def _turns(self, m: Module) -> None:
         """Contexts and queue entries are taken in turn."""
         for name, count in (("context", self.contexts), ("entry", self.queue)):
-            turn = Signal(TURN_BITS, name=f"{name}_turn")
-            m.d.comb += getattr(self.tile, name).eq(turn)
+            field = getattr(self.tile, name)
+            turn = Signal(len(field), name=f"{name}_turn")
+            m.d.comb += field.eq(turn)
             with m.If(self.restart):
                 m.d.sync += turn.eq(0)
             with m.Elif(self.advance):
@@ -162,18 +162,16 @@ class TileStates(wiring.Component):
             high.eq(m_base - p_base - self.diagonal_low + 1),
             rows.eq(self.keys.as_signed() - m_base),
         ]
-        most = max(shape.rows, shape.columns)
-        for name, value, flag, free in (
-            ("low", low, Flag.MASK_HIGH, -most),
-            ("high", high, Flag.MASK_LOW, most),
-            ("rows", rows, None, 0),
+        for field, value, flag, free in (
+            (tile.low, low, Flag.MASK_HIGH, -shape.rows),
+            (tile.high, high, Flag.MASK_LOW, shape.columns),
         ):
-            field = getattr(tile, name)
-            with m.If((flags & flag) == 0 if flag is not None else 0):
+            with m.If((flags & flag) == 0):
                 m.d.comb += field.eq(free)
-            with m.Elif(value > most):
-                m.d.comb += field.eq(most)
-            with m.Elif(value < -most):
-                m.d.comb += field.eq(-most)
+            with m.Elif(value > shape.columns):
+                m.d.comb += field.eq(shape.columns)
+            with m.Elif(value < -shape.rows):
+                m.d.comb += field.eq(-shape.rows)
             with m.Else():
                 m.d.comb += field.eq(value)
+        m.d.comb += tile.rows.eq(Mux(rows > shape.rows, shape.rows, rows))

@@ -1,21 +1,17 @@
 """The top: the array with its control port, sequencer, loaders, drain and watchdog."""
 
-from amaranth import ClockSignal, Module, Mux, ResetSignal, Signal, Value
+from amaranth import ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
 from amaranth.back import verilog
-from amaranth.hdl import Instance
-from amaranth.lib import data
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
 
 from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.array import array_files, array_ports
+from einsum_cascade.rtl.array import OUTPUTS, array_files, port_widths
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort
-from einsum_cascade.rtl.delayed_queue import DelayedQueue
 from einsum_cascade.rtl.drain import Drain
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs
-from einsum_cascade.rtl.lane import DRAIN_LAYOUT
 from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.sequencer import Sequencer
@@ -23,7 +19,8 @@ from einsum_cascade.rtl.tile_loops import LoopBounds
 
 __all__ = ["Top", "design_files", "design_ports"]
 
-_RESULTS = 4
+_RESULTS = 2
+"""Tiles of results that wait: the sequencer starts none before the one two before has left."""
 
 
 class Top(Component):
@@ -35,7 +32,7 @@ class Top(Component):
         Control, with the members of `LiteSignature`.
     m_axi_*
         Memory, with the members of `MemorySignature`.
-    interrupt : Out(1)
+    irq : Out(1)
         A run has ended; until the next one starts.
 
     Timing
@@ -61,12 +58,12 @@ class Top(Component):
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
         connect(m, keys.jobs, reader.key_jobs)
         connect(m, queries.jobs, reader.query_jobs)
-        start, is_fatal = Signal(), Signal()
+        start = Signal()
         self._parameters(m, control, (sequencer, keys, queries, drain))
         self._table(m, control, sequencer)
         self._memory(m, reader, drain)
-        self._array(m, sequencer, reader, drain)
-        self._results(m, sequencer, drain)
+        results_done = self._array(m, sequencer, reader, drain)
+        self._results(m, sequencer, drain, results_done)
         for part in (sequencer, keys, queries, reader, drain):
             m.d.comb += part.start.eq(start)
         m.d.comb += [
@@ -110,57 +107,57 @@ class Top(Component):
             m.d.comb += getattr(sequencer, name).eq(getattr(control, name))
 
     def _memory(self, m: Module, reader: Reader, drain: Drain) -> None:
-        """Reads are the reader's, writes the drain's."""
+        """Give the read channels to the reader, the write channels to the drain."""
         for name, member in MemorySignature(self._shape.beat_bytes).members.items():
             part = reader if name.startswith(("ar", "r")) else drain
             ours, theirs = getattr(self, f"m_axi_{name}"), getattr(part.memory, name)
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
 
-    def _array(self, m: Module, sequencer: Sequencer, reader: Reader, drain: Drain) -> None:
-        values: dict[str, Value] = {
+    def _array(self, m: Module, sequencer: Sequencer, reader: Reader, drain: Drain) -> Value:
+        fill, results_done = reader.fill, Signal()
+        inputs: dict[str, Value] = {
+            "clk": ClockSignal(),
+            "rst": ResetSignal(),
             "corner": sequencer.corner.as_value(),
-            "fill_bank": reader.fill_write & ~reader.fill.is_query,
-            "fill_query": reader.fill_write & reader.fill.is_query,
-            "fill_line": reader.fill.line,
-            "fill_place": reader.fill.place,
-            "fill_data": reader.fill.data,
-            "drain_load": drain.load,
-            "drain_bank": drain.bank,
-            "drain_word": drain.word,
-            "drain_shift": drain.shift,
+            "bank_enable": reader.fill_write & ~fill.is_query,
+            "bank_row": fill.line,
+            "bank_address": fill.place,
+            "bank_data": fill.data,
+            "query_enable": reader.fill_write & fill.is_query,
+            "query_column": fill.line,
+            "query_address": fill.place,
+            "query_data": fill.data,
+            "drain_address": drain.address,
+            "drain_group": drain.group,
         }
-        inputs, outputs = array_ports(self._shape)
-        assert set(inputs) == set(values)
-        leaving = Signal(data.ArrayLayout(DRAIN_LAYOUT, self._shape.dividers))
-        assert outputs == {"drain_out": len(leaving.as_value())}
-        m.d.comb += drain.leaving.eq(leaving)
+        outputs = {"drain_words": drain.words, "drain_sums": drain.sums, "results_done": results_done}
+        widths = port_widths(self._shape)
+        assert {*inputs, *outputs} == {*widths} and {*outputs} == {*OUTPUTS}
         m.submodules.array = Instance(
             "array",
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
-            **{f"i_{name}": value for name, value in values.items()},
-            o_drain_out=leaving.as_value(),
+            **{f"i_{name}": value[: widths[name]] for name, value in inputs.items()},
+            **{f"o_{name}": Value.cast(value) for name, value in outputs.items()},
         )
+        return results_done
 
-    def _results(self, m: Module, sequencer: Sequencer, drain: Drain) -> None:
-        """Results wait until the last lane has written them, then for the drain."""
-        shape = self._shape
-        layout = ResultLayout()
-        cycles = shape.depth_cycles + shape.stages + 2
-        m.submodules.results = due = DelayedQueue(layout.size, cycles, shape.contexts + 2)
-        m.submodules.waiting = waiting = SyncFIFOBuffered(width=layout.size, depth=_RESULTS)
+    def _results(self, m: Module, sequencer: Sequencer, drain: Drain, results_done: Value) -> None:
+        """Hold results until the last lane has written them, then until the drain takes them.
+
+        The array says when that is, so that nothing here depends on how deep it is, and there is no delay to keep in
+        step with it; it does so in order, so that a count is enough to know how many are complete.
+        """
+        layout, complete = ResultLayout(), Signal(range(_RESULTS + 1))
+        m.submodules.waiting = waiting = SyncFIFO(width=layout.size, depth=_RESULTS)
+        leaves = drain.has_result & drain.takes_result
         m.d.comb += [
-            due.push.eq(sequencer.result_push),
-            due.value.eq(sequencer.result.as_value()),
-            waiting.w_en.eq(due.pop),
-            waiting.w_data.eq(due.due),
-            drain.has_result.eq(waiting.r_rdy),
+            waiting.w_en.eq(sequencer.result_push),
+            waiting.w_data.eq(sequencer.result.as_value()),
+            drain.has_result.eq(complete != 0),
             drain.result.eq(waiting.r_data),
-            waiting.r_en.eq(drain.takes_result),
+            waiting.r_en.eq(leaves),
         ]
-        self._pending = Signal(16)
-        leaves = waiting.r_rdy & drain.takes_result
-        m.d.sync += self._pending.eq(self._pending + sequencer.result_push - leaves)
+        m.d.sync += complete.eq(complete + results_done - leaves)
+        self._has_results = waiting.level != 0
 
     def _run(
         self,
@@ -177,7 +174,7 @@ class Top(Component):
         problem, failure = self._check(m, control), Signal(8)
         m.d.comb += [
             start.eq(control.start & ~is_busy & (problem == ErrorCode.NONE)),
-            self.interrupt.eq(is_done),
+            self.irq.eq(is_done),
             control.status.eq(is_busy | is_done << 1 | error << 8),
             control.waiting.eq(waiting),
             control.total_cycles.eq(total),
@@ -186,7 +183,7 @@ class Top(Component):
         for name in ("cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"):
             m.d.comb += getattr(control, name).eq(getattr(sequencer, name))
         waits = self._waits(sequencer, reader, drain)
-        has_ended = ~sequencer.is_running & ~start & (self._pending == 0) & drain.is_idle
+        has_ended = ~sequencer.is_running & ~start & ~self._has_results & drain.is_idle
         moves = Signal()
         m.d.comb += moves.eq(
             (sequencer.matrix_busy + sequencer.vector_busy != self._seen(m, sequencer))
@@ -272,7 +269,7 @@ class Top(Component):
 
 def design_files(shape: ArrayShape) -> dict[str, str]:
     """Return the Verilog of an array by file name; the top module is `top`."""
-    top = verilog.convert(Top(shape), name="top", strip_internal_attrs=True)
+    top = verilog.convert(Top(shape), name="top", emit_src=False, strip_internal_attrs=True)
     return {"top.v": top, **array_files(shape)}
 
 
@@ -286,4 +283,4 @@ def design_ports(shape: ArrayShape) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _members(shape: ArrayShape) -> dict[str, Member]:
     buses = {"s_axil": LiteSignature(), "m_axi": MemorySignature(shape.beat_bytes)}
     found = {f"{bus}_{name}": member for bus, signature in buses.items() for name, member in signature.members.items()}
-    return {**found, "interrupt": Out(1)}
+    return {**found, "irq": Out(1)}

