@@ -4,7 +4,6 @@ import os
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 from measure import Entry, median_seconds

@@ -117,8 +117,10 @@ class CosimResult:
 
     @property
     def model_cycles(self) -> int:
-        """Cycles of the model, and those that the array stood still because of memory."""
-        return run_timing(self.prepared.lowered.program, MemoryModel()).cycles + sum(self.stalls.values())
+        """Cycles of the model if it stands still as long as the array did."""
+        trace = run_timing(self.prepared.lowered.program, MemoryModel())
+        own = trace.stalls_keys + trace.stalls_queries + trace.stalls_drain
+        return trace.cycles - own + sum(self.stalls.values())
 
     @property
     def is_agreed(self) -> bool:

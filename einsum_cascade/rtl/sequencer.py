@@ -49,7 +49,9 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    parameters
+
+    Parameters
+    ----------
         Of the program.
     table_write, table_row, table_half, table_data
         A word for the kernel table.

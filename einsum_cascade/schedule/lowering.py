@@ -2,8 +2,8 @@
 
 A tile is an iteration of the block whose parts overlap or run in lock-step. A task that runs less often, such as the
 division after the last tile of keys, takes its share of a tile; so do ragged tiles. On an engine whose operations are
-pipelined, a task is a chain of unit slots: as far apart as the pipeline is deep where each needs the one before, so that
-others fit in between. The skew of an array, in which neighbours work later, is not in it; `program.kernel` has that.
+pipelined, a task is a chain of unit slots, as far apart as the pipeline is deep where each needs the one before: then
+others fit in between. The skew of an array, in which neighbours work later, is not in it; `program.kernel` has it.
 """
 
 from collections.abc import Iterator, Mapping
