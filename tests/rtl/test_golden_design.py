@@ -1,0 +1,21 @@
+"""The design in rtl/ is what the generator writes today: its Verilog, its program and its manifest."""
+
+from pathlib import Path
+
+import pytest
+
+from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.terminal.simulations import prepared_case, write_design
+
+FOLDER = Path(__file__).parents[2] / "rtl" / "fusemax-4x4"
+EXTENTS = {"E": 64, "F": 64, "M": 64, "P": 16}
+
+
+def test_the_design_in_the_repository_is_generated_today(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    prepared = prepared_case("attention-1pass", "fusemax-4x4", EXTENTS, {}, Numbers())
+    place = FOLDER if request.config.getoption("--update-golden") else tmp_path
+    names = write_design(prepared, "fusemax-4x4", place)
+    assert {path.name for path in FOLDER.iterdir()} == set(names)
+    for name, path in names.items():
+        kept = (FOLDER / name).read_text(encoding="utf-8")
+        assert kept == Path(path).read_text(encoding="utf-8"), f"rtl/fusemax-4x4/{name} is old; `make golden` rewrites it"
