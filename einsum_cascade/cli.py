@@ -320,6 +320,7 @@ def simulate(
     cascade: CascadeName,
     *,
     architecture: ArchitectureName,
+    mapping: MappingName = None,
     settings: Settings | None = None,
     inputs: Inputs | None = None,
     output: Annotated[Path | None, Parameter(help="Folder that gets one NAME.npy per output.")] = None,
@@ -347,7 +348,7 @@ def simulate(
     given = load_inputs(inputs or ())
     shapes = {name: array.shape for name, array in given.items()}
     numbers = numbers_of(operands, scores, multiplier)
-    prepared = prepared_case(cascade, architecture, _settings(settings), shapes, numbers)
+    prepared = prepared_case(cascade, architecture, _settings(settings), shapes, numbers, mapping)
     tensors = {**random_inputs(prepared.cascade, prepared.extents, seed, given), **given}
     timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)

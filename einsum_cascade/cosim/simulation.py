@@ -14,12 +14,16 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cosim.build import Build, build_design
 from einsum_cascade.cosim.run import Case, Run, RunResult, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.program.memory import pack, rounded, unpack
 from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.operands import from_array, to_array
+from einsum_cascade.program.ordering import keeps_keys
 from einsum_cascade.program.recognition import ArrayWork, recognise
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.program.shape import ArrayShape
@@ -165,7 +169,11 @@ class CosimResult:
 
 
 def prepare(
-    cascade: Cascade, architecture: Architecture, extents: Mapping[str, int], numbers: Numbers | None = None
+    cascade: Cascade,
+    architecture: Architecture,
+    extents: Mapping[str, int],
+    numbers: Numbers | None = None,
+    mapping: Tree | None = None,
 ) -> Prepared:
     """Return the program of a cascade on an architecture's array.
 
@@ -179,6 +187,8 @@ def prepare(
         Of all ranks.
     numbers
         The number formats of the array.
+    mapping
+        Says whether keys and values stay in the buffer; if not given, they do where they fit.
 
     Raises
     ------
@@ -197,7 +207,12 @@ def prepare(
         product_steps=-(-steps // _STEP) * _STEP,
         output_steps=-(-outputs // _STEP) * _STEP,
     )
-    return Prepared(cascade, work, lower_program(work, extents_of(work, extents, shape), shape), extents)
+    is_resident = None
+    if mapping is not None:
+        values = plan_mapping(Workload(cascade), architecture, [mapping], extents).values
+        is_resident = keeps_keys(cascade, work, mapping, values, shape)
+    lowered = lower_program(work, extents_of(work, extents, shape), shape, is_resident=is_resident)
+    return Prepared(cascade, work, lowered, extents)
 
 
 def build_array(shape: ArrayShape, *, has_trace: bool = False) -> Build:

@@ -116,11 +116,16 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
     )
 
 
-def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lowered:
+def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, is_resident: bool | None = None) -> Lowered:
     """Return the program of an array for the work of a cascade.
 
-    Keys and values stay in the buffer for all queries of a head where they fit; otherwise every query tile reads them
-    anew.
+    Parameters
+    ----------
+    work, extents, shape
+        What is done, how much of it, and on what.
+    is_resident
+        Whether keys and values stay in the buffer for all queries of a head, or every query tile reads them anew. If
+        not given, they stay where they fit.
 
     Raises
     ------
@@ -132,18 +137,23 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape) -> Lower
     if unmet:
         raise InfeasibleMappingError(unmet)
     slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
-    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape))
+    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape), is_resident)
     most, schedule = tiles_to_place(found.program), found.schedule
     products = schedule.starts("product")
     if most is not None and products[-1] - products[0] >= most * schedule.interval:
         # Queries have two places: the next but one must not need that of products that are still to leave.
-        found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, most))
+        found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, most), is_resident)
     check_program(found.program)
     return found
 
 
 def _lowered(
-    work: ArrayWork, extents: Extents, shape: ArrayShape, slots: tuple[Slots, ...], schedule: Schedule
+    work: ArrayWork,
+    extents: Extents,
+    shape: ArrayShape,
+    slots: tuple[Slots, ...],
+    schedule: Schedule,
+    is_resident: bool | None,
 ) -> Lowered:
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
     layouts = _layouts(extents, shape, has_values=work.value is not None)
@@ -167,8 +177,8 @@ def _lowered(
         diagonal_high=extents.band.high,
         diagonal_low=extents.band.low,
     )
-    is_resident = program.key_tiles <= program.slots and not has_stuck_heads(program)
-    return Lowered(replace(program, is_resident=is_resident), schedule)
+    fits = program.key_tiles <= program.slots and not has_stuck_heads(program)
+    return Lowered(replace(program, is_resident=fits if is_resident is None else is_resident), schedule)
 
 
 def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> Schedule:

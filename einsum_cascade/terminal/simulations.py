@@ -11,6 +11,7 @@ from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.errors import UsageError
+from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.program.numbers import Multiplier, Numbers
 from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
@@ -51,12 +52,13 @@ def prepared_case(
     settings: Mapping[str, int],
     shapes: Mapping[str, tuple[int, ...]],
     numbers: Numbers,
-    operators: tuple[str, ...] = (),
+    mapping: str | None = None,
 ) -> Prepared:
     """Return the cascade that arguments name, ready to run on the array that they name."""
     machine = load_architecture(architecture)
-    found = load_cascade(cascade, operators)
-    return prepare(found, machine, sized(found, machine, settings, shapes), numbers)
+    found = load_cascade(cascade)
+    tree = None if mapping is None else load_mapping(mapping)
+    return prepare(found, machine, sized(found, machine, settings, shapes), numbers, tree)
 
 
 def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:

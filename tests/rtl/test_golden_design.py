@@ -18,4 +18,6 @@ def test_the_design_in_the_repository_is_generated_today(tmp_path: Path, request
     assert {path.name for path in FOLDER.iterdir()} == set(names)
     for name, path in names.items():
         kept = (FOLDER / name).read_text(encoding="utf-8")
-        assert kept == Path(path).read_text(encoding="utf-8"), f"rtl/fusemax-4x4/{name} is old; `make golden` rewrites it"
+        assert kept == Path(path).read_text(encoding="utf-8"), (
+            f"rtl/fusemax-4x4/{name} is old; `make golden` rewrites it"
+        )
