@@ -30,6 +30,7 @@ class SequencerParameters(wiring.Signature):
             {
                 "bounds": Out(LoopBounds()),
                 "interval": Out(16),
+                "stages": Out(8),
                 "contexts": Out(8),
                 "queue": Out(8),
                 "slots": Out(COUNT_BITS),
@@ -49,9 +50,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-
-    Parameters
-    ----------
+    parameters : In(SequencerParameters())
         Of the program.
     table_write, table_row, table_half, table_data
         A word for the kernel table.
@@ -201,8 +200,8 @@ class Sequencer(wiring.Component):
             for stage in range(1, len(flight)):
                 m.d.sync += flight[stage].eq(flight[stage - 1])
             is_empty = tiles.is_done
-            for tile in flight[:-1]:
-                is_empty = is_empty & ~tile.is_valid
+            for stage, tile in enumerate(flight[:-1], 1):
+                is_empty = is_empty & (~tile.is_valid | (self.parameters.stages <= stage))
             with m.If(ends_interval & is_empty):
                 m.d.sync += [is_ready.eq(0), self.is_running.eq(0)]
 

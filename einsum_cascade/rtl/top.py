@@ -84,7 +84,17 @@ class Top(Component):
         for bounds in (sequencer.parameters.bounds, keys.bounds, queries.bounds):
             for name in LoopBounds().members:
                 m.d.comb += getattr(bounds, name).eq(getattr(control, name))
-        names = ("interval", "contexts", "queue", "slots", "key_beats", "product_steps", "output_steps", "keys")
+        names = (
+            "interval",
+            "stages",
+            "contexts",
+            "queue",
+            "slots",
+            "key_beats",
+            "product_steps",
+            "output_steps",
+            "keys",
+        )
         for name in (*names, "diagonal_high", "diagonal_low"):
             m.d.comb += getattr(sequencer.parameters, name).eq(getattr(control, name))
         for name in ("slots", "key_beats", "value_beats", "keys"):

@@ -136,10 +136,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [1:0] \$99 ;
   reg \$signal  = 1'h0;
   (* init = 1'h0 *)
-  wire \$signal$232 ;
+  wire \$signal$233 ;
   (* init = 32'd0 *)
-  wire [31:0] \$signal$238 ;
-  reg [31:0] \$signal$259  = 32'd0;
+  wire [31:0] \$signal$239 ;
+  reg [31:0] \$signal$260  = 32'd0;
   wire [6:0] address;
   wire [23:0] bounds__end_tile;
   wire [23:0] \bounds__end_tile$107 ;
@@ -197,11 +197,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \corner.vector.parity ;
   wire \corner.vector.queue ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$242 ;
+  wire [31:0] \cycles$243 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$240 ;
+  wire [31:0] \empty_columns$241 ;
   wire [31:0] end_tile;
   reg [7:0] error = 8'h00;
   reg [7:0] failure;
@@ -213,11 +213,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire fill_write;
   wire [31:0] first_tile;
   wire [31:0] flags;
-  wire [7:0] \flags$132 ;
+  wire [7:0] \flags$134 ;
   wire [31:0] group;
-  wire [1:0] \group$276 ;
+  wire [1:0] \group$277 ;
   wire has_error;
-  wire \has_error$258 ;
+  wire \has_error$259 ;
   wire has_protocol_error;
   wire has_result;
   wire [31:0] interval;
@@ -250,8 +250,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] key__stride;
   wire [31:0] key_address;
   wire [31:0] key_beats;
-  wire [15:0] \key_beats$129 ;
-  wire [15:0] \key_beats$139 ;
+  wire [15:0] \key_beats$131 ;
+  wire [15:0] \key_beats$141 ;
   wire [31:0] key_head_stride;
   wire [31:0] key_heads;
   wire [83:0] key_jobs__payload;
@@ -266,10 +266,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] key_stride;
   wire [31:0] key_tiles;
   wire [31:0] keys;
-  wire [31:0] \keys$131 ;
-  wire [31:0] \keys$134 ;
+  wire [31:0] \keys$133 ;
+  wire [31:0] \keys$136 ;
   wire [23:0] keys_loaded;
-  wire [23:0] \keys_loaded$219 ;
+  wire [23:0] \keys_loaded$221 ;
   wire [23:0] keys_released;
   wire [1:0] level;
   output [31:0] m_axi_araddr;
@@ -331,7 +331,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$250 ;
+  wire [31:0] \matrix_busy$251 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -368,7 +368,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] output_address;
   wire [31:0] output_head_stride;
   wire [31:0] output_steps;
-  wire [15:0] \output_steps$133 ;
+  wire [15:0] \output_steps$135 ;
   wire [31:0] output_stride;
   wire [23:0] parameters__bounds__end_tile;
   wire [23:0] parameters__bounds__first_tile;
@@ -388,13 +388,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [7:0] parameters__queue;
   wire [15:0] parameters__slot_beats;
   wire [23:0] parameters__slots;
+  wire [7:0] parameters__stages;
   reg [7:0] problem;
   wire [31:0] product_steps;
   wire [31:0] queries;
-  wire [31:0] \queries$136 ;
-  wire [31:0] \queries$140 ;
+  wire [31:0] \queries$138 ;
+  wire [31:0] \queries$142 ;
   wire [23:0] queries_loaded;
-  wire [23:0] \queries_loaded$221 ;
+  wire [23:0] \queries_loaded$223 ;
   wire [23:0] queries_released;
   wire [31:0] query__address;
   wire [31:0] query__head_stride;
@@ -416,13 +417,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [72:0] r_data;
   wire r_en;
   wire [23:0] released;
-  wire [23:0] \released$226 ;
+  wire [23:0] \released$228 ;
   wire [72:0] result;
-  wire [72:0] \result$208 ;
-  wire \result$208.bank ;
-  wire [23:0] \result$208.head ;
-  wire [23:0] \result$208.key_tile ;
-  wire [23:0] \result$208.query_tile ;
+  wire [72:0] \result$210 ;
+  wire \result$210.bank ;
+  wire [23:0] \result$210.head ;
+  wire [23:0] \result$210.key_tile ;
+  wire [23:0] \result$210.query_tile ;
   wire \result.bank ;
   wire [23:0] \result.head ;
   wire [23:0] \result.key_tile ;
@@ -430,7 +431,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire result_push;
   wire results_done;
   wire [23:0] results_drained;
-  wire [23:0] \results_drained$223 ;
+  wire [23:0] \results_drained$225 ;
   input rst;
   wire rst;
   input [15:0] s_axil_araddr;
@@ -469,34 +470,34 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire s_axil_wvalid;
   reg [32:0] seen = 33'h000000000;
   wire [15:0] slot_beats;
-  wire [15:0] \slot_beats$138 ;
+  wire [15:0] \slot_beats$140 ;
   wire [31:0] slots;
-  wire [23:0] \slots$128 ;
+  wire [23:0] \slots$130 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$248 ;
+  wire [31:0] \stalls_drain$249 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$244 ;
+  wire [31:0] \stalls_keys$245 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$246 ;
+  wire [31:0] \stalls_queries$247 ;
   wire start;
-  wire \start$213 ;
-  wire \start$214 ;
   wire \start$215 ;
   wire \start$216 ;
   wire \start$217 ;
-  wire \start$230 ;
+  wire \start$218 ;
+  wire \start$219 ;
+  wire \start$231 ;
   wire [31:0] status;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
   wire [31:0] table_data;
-  wire [31:0] \table_data$172 ;
+  wire [31:0] \table_data$174 ;
   wire table_half;
-  wire \table_half$170 ;
+  wire \table_half$172 ;
   wire [15:0] table_row;
-  wire [15:0] \table_row$168 ;
+  wire [15:0] \table_row$170 ;
   wire table_write;
-  wire \table_write$166 ;
+  wire \table_write$168 ;
   wire takes_result;
   reg [31:0] total_cycles = 32'd0;
   wire [31:0] value__address;
@@ -504,15 +505,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value__stride;
   wire [31:0] value_address;
   wire [31:0] value_beats;
-  wire [15:0] \value_beats$130 ;
+  wire [15:0] \value_beats$132 ;
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$252 ;
+  wire [31:0] \vector_busy$253 ;
   wire [72:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [5:0] \waiting$236  = 6'h00;
+  reg [5:0] \waiting$237  = 6'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
@@ -574,7 +575,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$54  = output_steps > 7'h40;
   assign \$55  = \$53  | \$54 ;
   assign \$56  = ~ \$signal ;
-  assign \$57  = \start$230  & \$56 ;
+  assign \$57  = \start$231  & \$56 ;
   assign \$58  = ! problem;
   assign start = \$57  & \$58 ;
   assign \$60  = { 1'h0, \$signal  } | \$59 ;
@@ -585,16 +586,16 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$66  = m_axi_wvalid & m_axi_wready;
   assign \$67  = \$65  | \$66 ;
   assign moves = \$67  | m_axi_bvalid;
-  assign \$68  = \$signal$259  >= watchdog;
+  assign \$68  = \$signal$260  >= watchdog;
   assign \$69  = complete + results_done;
   assign \$70  = has_result & takes_result;
   assign \$71  = \$69  - \$70 ;
   assign \$72  = matrix_busy + vector_busy;
   assign \$73  = ~ \$signal ;
-  assign \$74  = \start$230  & \$73 ;
+  assign \$74  = \start$231  & \$73 ;
   assign \$75  = ~ start;
   assign \$76  = total_cycles + 1'h1;
-  assign \$77  = \$signal$259  + 1'h1;
+  assign \$77  = \$signal$260  + 1'h1;
   assign \$78  = moves ? 33'h000000000 : \$77 ;
   assign \$79  = is_waiting ? 6'h20 : 6'h00;
   assign \$80  = waits_data ? 5'h10 : 5'h00;
@@ -645,11 +646,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   always @(posedge clk)
     error <= \$122 ;
   always @(posedge clk)
-    \waiting$236  <= \$123 ;
+    \waiting$237  <= \$123 ;
   always @(posedge clk)
     total_cycles <= \$124 ;
   always @(posedge clk)
-    \$signal$259  <= \$125 ;
+    \$signal$260  <= \$125 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[98:35]),
@@ -658,7 +659,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .clk(clk),
     .corner(corner),
     .drain_address({ \$130 , \$129  }),
-    .drain_group(\group$276 ),
+    .drain_group(\group$277 ),
     .drain_sums(sums),
     .drain_words(words),
     .query_address(fill[14:10]),
@@ -707,7 +708,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .\port$143$3 (\$126 ),
-    .\port$1584$0 (\waiting$236 ),
+    .\port$1590$0 (\waiting$237 ),
     .\port$68$0 (\$62 ),
     .product_steps(product_steps),
     .queries(queries),
@@ -722,7 +723,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
-    .start(\start$230 ),
+    .start(\start$231 ),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -739,8 +740,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$276 ),
-    .has_error(\has_error$258 ),
+    .group(\group$277 ),
+    .has_error(\has_error$259 ),
     .has_result(has_result),
     .is_acknowledged(m_axi_bvalid),
     .is_idle(is_idle),
@@ -755,12 +756,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__head_stride(output__head_stride),
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
-    .\port$1876$0 (\$129 ),
-    .\port$1878$0 (\$130 ),
+    .\port$1882$0 (\$129 ),
+    .\port$1884$0 (\$130 ),
     .queries(queries),
     .r_data(\$128 ),
     .\r_data$48 (\$127 ),
-    .result(\result$208 ),
+    .result(\result$210 ),
     .results_drained(results_drained),
     .rst(rst),
     .start(start),
@@ -807,7 +808,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query__address(query__address),
     .query__head_stride(query__head_stride),
     .query__stride(query__stride),
-    .released(\released$226 ),
+    .released(\released$228 ),
     .rst(rst),
     .start(start)
   );
@@ -862,9 +863,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__key_beats(key_beats[15:0]),
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
+    .parameters__stages(stages[7:0]),
     .\port$143$3 (\$126 ),
     .queries_loaded(queries_loaded),
-    .queries_released(\released$226 ),
+    .queries_released(\released$228 ),
     .queue(queue[7:0]),
     .restart(start),
     .result(w_data),
@@ -884,10 +886,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .waits_keys(waits_keys),
     .waits_queries(waits_queries)
   );
-  \top.waiting$286  \waiting$286  (
+  \top.waiting$287  \waiting$287  (
     .clk(clk),
     .level(level),
-    .r_data(\result$208 ),
+    .r_data(\result$210 ),
     .r_en(r_en),
     .rst(rst),
     .w_en(w_en),
@@ -909,7 +911,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
       failure = 8'h03;
     end else if (has_protocol_error) begin
       failure = 8'h06;
-    end else if (\has_error$258 ) begin
+    end else if (\has_error$259 ) begin
       failure = 8'h04;
     end else if (\$68 ) begin
       failure = 8'h05;
@@ -984,7 +986,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$123  = \waiting$236 ;
+    \$123  = \waiting$237 ;
     if (\$74 ) begin
       \$123  = 6'h00;
     end else if (\$signal ) begin
@@ -1010,7 +1012,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$125  = \$signal$259 ;
+    \$125  = \$signal$260 ;
     if (\$74 ) begin
       \$125  = 32'd0;
     end else if (\$signal ) begin
@@ -1066,6 +1068,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \bounds__end_tile$107  = end_tile[23:0];
   assign \bounds__flags$108  = flags[7:0];
   assign parameters__interval = interval[15:0];
+  assign parameters__stages = stages[7:0];
   assign parameters__contexts = contexts[7:0];
   assign parameters__queue = queue[7:0];
   assign parameters__slots = slots[23:0];
@@ -1075,18 +1078,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign keys = parameters__keys;
   assign diagonal_high = parameters__diagonal_high;
   assign diagonal_low = parameters__diagonal_low;
-  assign \slots$128  = slots[23:0];
-  assign \key_beats$129  = key_beats[15:0];
-  assign \value_beats$130  = value_beats[15:0];
-  assign \keys$131  = parameters__keys;
-  assign \flags$132  = flags[7:0];
-  assign \output_steps$133  = output_steps[15:0];
-  assign \keys$134  = parameters__keys;
-  assign \queries$136  = queries;
+  assign \slots$130  = slots[23:0];
+  assign \key_beats$131  = key_beats[15:0];
+  assign \value_beats$132  = value_beats[15:0];
+  assign \keys$133  = parameters__keys;
+  assign \flags$134  = flags[7:0];
+  assign \output_steps$135  = output_steps[15:0];
+  assign \keys$136  = parameters__keys;
+  assign \queries$138  = queries;
   assign parameters__slot_beats = \$1 [15:0];
-  assign \slot_beats$138  = \$1 [15:0];
-  assign \key_beats$139  = key_beats[15:0];
-  assign \queries$140  = queries;
+  assign \slot_beats$140  = \$1 [15:0];
+  assign \key_beats$141  = key_beats[15:0];
+  assign \queries$142  = queries;
   assign query_address = query__address;
   assign query_stride = query__stride;
   assign query_head_stride = query__head_stride;
@@ -1099,11 +1102,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign output_address = output__address;
   assign output_stride = output__stride;
   assign output_head_stride = output__head_stride;
-  assign \table_write$166  = table_write;
+  assign \table_write$168  = table_write;
   assign table_row = { 2'h0, \$126  };
-  assign \table_row$168  = { 2'h0, \$126  };
-  assign \table_half$170  = table_half;
-  assign \table_data$172  = table_data;
+  assign \table_row$170  = { 2'h0, \$126  };
+  assign \table_half$172  = table_half;
+  assign \table_data$174  = table_data;
   assign memory__arvalid = m_axi_arvalid;
   assign memory__arready = m_axi_arready;
   assign memory__arid = 4'h0;
@@ -1135,28 +1138,28 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__bresp = m_axi_bresp;
   assign result_push = w_en;
   assign result = w_data;
-  assign r_data = \result$208 ;
-  assign \start$213  = start;
-  assign \start$214  = start;
+  assign r_data = \result$210 ;
   assign \start$215  = start;
   assign \start$216  = start;
   assign \start$217  = start;
-  assign \keys_loaded$219  = keys_loaded;
-  assign \queries_loaded$221  = queries_loaded;
-  assign \results_drained$223  = results_drained;
+  assign \start$218  = start;
+  assign \start$219  = start;
+  assign \keys_loaded$221  = keys_loaded;
+  assign \queries_loaded$223  = queries_loaded;
+  assign \results_drained$225  = results_drained;
   assign keys_released = released;
-  assign queries_released = \released$226 ;
-  assign \$signal$232  = irq;
+  assign queries_released = \released$228 ;
+  assign \$signal$233  = irq;
   assign status = { 9'h000, \$62  };
-  assign waiting = { 26'h0000000, \waiting$236  };
-  assign \$signal$238  = total_cycles;
-  assign \empty_columns$240  = empty_columns;
-  assign \cycles$242  = cycles;
-  assign \stalls_keys$244  = stalls_keys;
-  assign \stalls_queries$246  = stalls_queries;
-  assign \stalls_drain$248  = stalls_drain;
-  assign \matrix_busy$250  = matrix_busy;
-  assign \vector_busy$252  = vector_busy;
+  assign waiting = { 26'h0000000, \waiting$237  };
+  assign \$signal$239  = total_cycles;
+  assign \empty_columns$241  = empty_columns;
+  assign \cycles$243  = cycles;
+  assign \stalls_keys$245  = stalls_keys;
+  assign \stalls_queries$247  = stalls_queries;
+  assign \stalls_drain$249  = stalls_drain;
+  assign \matrix_busy$251  = matrix_busy;
+  assign \vector_busy$253  = vector_busy;
   assign address = { \$130 , \$129  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
@@ -1200,10 +1203,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result.query_tile  = w_data[47:24];
   assign \result.key_tile  = w_data[71:48];
   assign \result.bank  = w_data[72];
-  assign \result$208.head  = \result$208 [23:0];
-  assign \result$208.query_tile  = \result$208 [47:24];
-  assign \result$208.key_tile  = \result$208 [71:48];
-  assign \result$208.bank  = \result$208 [72];
+  assign \result$210.head  = \result$210 [23:0];
+  assign \result$210.query_tile  = \result$210 [47:24];
+  assign \result$210.key_tile  = \result$210 [71:48];
+  assign \result$210.bank  = \result$210 [72];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1242,7 +1245,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$39  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$68$0 , bus__awready, bus__wready, table_write, \port$143$3 , bus__arready, \port$1584$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$68$0 , bus__awready, bus__wready, table_write, \port$143$3 , bus__arready, \port$1590$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile
 , query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, empty_columns
 , bus__awvalid);
@@ -1420,8 +1423,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_stride = 32'd0;
   output [13:0] \port$143$3 ;
   wire [13:0] \port$143$3 ;
-  input [5:0] \port$1584$0 ;
-  wire [5:0] \port$1584$0 ;
+  input [5:0] \port$1590$0 ;
+  wire [5:0] \port$1590$0 ;
   input [22:0] \port$68$0 ;
   wire [22:0] \port$68$0 ;
   output [31:0] product_steps;
@@ -1620,7 +1623,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0001:
           \$49  = { 9'h000, \port$68$0  };
       14'h0002:
-          \$49  = { 26'h0000000, \port$1584$0  };
+          \$49  = { 26'h0000000, \port$1590$0  };
       14'h0003:
           \$49  = cycles;
       14'h0004:
@@ -2192,13 +2195,13 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
   assign status = { 9'h000, \port$68$0  };
-  assign waiting = { 26'h0000000, \port$1584$0  };
+  assign waiting = { 26'h0000000, \port$1590$0  };
   assign \port$143$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$1876$0 , \port$1878$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$1882$0 , \port$1884$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2383,10 +2386,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [7:0] outstanding = 8'h00;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$1876$0 ;
-  wire \port$1876$0 ;
-  output [5:0] \port$1878$0 ;
-  wire [5:0] \port$1878$0 ;
+  output \port$1882$0 ;
+  wire \port$1882$0 ;
+  output [5:0] \port$1884$0 ;
+  wire [5:0] \port$1884$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2664,8 +2667,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$2  = \$signal$4  + 2'h2;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1166$0 (\$5 [7:0]),
-    .\port$1874$0 (\address$13 ),
+    .\port$1172$0 (\$5 [7:0]),
+    .\port$1880$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -2675,9 +2678,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1198$0 (is_last),
-    .\port$1865$0 (\$signal$22 ),
-    .\port$1866$0 (strobes),
+    .\port$1204$0 (is_last),
+    .\port$1871$0 (\$signal$22 ),
+    .\port$1872$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -2959,8 +2962,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$1876$0  = \$signal$6 ;
-  assign \port$1878$0  = \$signal$7 [5:0];
+  assign \port$1882$0  = \$signal$6 ;
+  assign \port$1884$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -3069,7 +3072,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1166$0 , r_en, w_rdy, r_data, w_en, \port$1874$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1172$0 , r_en, w_rdy, r_data, w_en, \port$1880$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3108,10 +3111,10 @@ module \top.drain.addresses (rst, \port$1166$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1166$0 ;
-  wire [7:0] \port$1166$0 ;
-  input [31:0] \port$1874$0 ;
-  wire [31:0] \port$1874$0 ;
+  input [7:0] \port$1172$0 ;
+  wire [7:0] \port$1172$0 ;
+  input [31:0] \port$1880$0 ;
+  wire [31:0] \port$1880$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3148,7 +3151,7 @@ module \top.drain.addresses (rst, \port$1166$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1166$0 , \port$1874$0  };
+      storage[w_port__addr] <= { \port$1172$0 , \port$1880$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3244,13 +3247,13 @@ module \top.drain.addresses (rst, \port$1166$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1166$0 , \port$1874$0  };
-  assign w_data = { \port$1166$0 , \port$1874$0  };
+  assign w_port__data = { \port$1172$0 , \port$1880$0  };
+  assign w_data = { \port$1172$0 , \port$1880$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1198$0 , w_en, r_en, r_data, \port$1865$0 , \port$1866$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1204$0 , w_en, r_en, r_data, \port$1871$0 , \port$1872$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3293,12 +3296,12 @@ module \top.drain.beats (rst, \port$1198$0 , w_en, r_en, r_data, \port$1865$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1198$0 ;
-  wire \port$1198$0 ;
-  input [63:0] \port$1865$0 ;
-  wire [63:0] \port$1865$0 ;
-  input [7:0] \port$1866$0 ;
-  wire [7:0] \port$1866$0 ;
+  input \port$1204$0 ;
+  wire \port$1204$0 ;
+  input [63:0] \port$1871$0 ;
+  wire [63:0] \port$1871$0 ;
+  input [7:0] \port$1872$0 ;
+  wire [7:0] \port$1872$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3343,7 +3346,7 @@ module \top.drain.beats (rst, \port$1198$0 , w_en, r_en, r_data, \port$1865$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1198$0 , \port$1866$0 , \port$1865$0  };
+      storage[w_port__addr] <= { \port$1204$0 , \port$1872$0 , \port$1871$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3443,8 +3446,8 @@ module \top.drain.beats (rst, \port$1198$0 , w_en, r_en, r_data, \port$1865$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1198$0 , \port$1866$0 , \port$1865$0  };
-  assign w_data = { \port$1198$0 , \port$1866$0 , \port$1865$0  };
+  assign w_port__data = { \port$1204$0 , \port$1872$0 , \port$1871$0  };
+  assign w_data = { \port$1204$0 , \port$1872$0 , \port$1871$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -6472,9 +6475,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, 
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys, bounds__key_tiles, bounds__query_tiles
-, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded, queries_loaded, results_drained
-, clk);
+module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys, bounds__key_tiles
+, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded, queries_loaded
+, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -6482,76 +6485,82 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  wire [3:0] \$104 ;
-  reg \$105 ;
+  wire \$104 ;
+  wire \$105 ;
   wire \$106 ;
-  reg [13:0] \$107 ;
+  wire \$107 ;
   wire \$108 ;
-  wire [15:0] \$109 ;
+  wire \$109 ;
   wire \$11 ;
-  wire [16:0] \$110 ;
-  wire [17:0] \$111 ;
-  reg [4:0] \$112 ;
-  reg [4:0] \$113 ;
-  reg [2:0] \$114 ;
-  reg \$115 ;
-  wire [4:0] \$116 ;
-  wire [12:0] \$117 ;
-  wire \$118 ;
-  wire [3:0] \$119 ;
+  wire [3:0] \$110 ;
+  reg \$111 ;
+  wire \$112 ;
+  reg [13:0] \$113 ;
+  wire \$114 ;
+  wire [15:0] \$115 ;
+  wire [16:0] \$116 ;
+  wire [17:0] \$117 ;
+  reg [4:0] \$118 ;
+  reg [4:0] \$119 ;
   wire \$12 ;
-  reg \$120 ;
+  reg [2:0] \$120 ;
   reg \$121 ;
-  reg \$122 ;
-  reg \$123 ;
+  wire [4:0] \$122 ;
+  wire [12:0] \$123 ;
   wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire [32:0] \$128 ;
-  wire \$129 ;
+  wire [3:0] \$125 ;
+  reg \$126 ;
+  reg \$127 ;
+  reg \$128 ;
+  reg \$129 ;
   reg \$13 ;
   wire \$130 ;
   wire \$131 ;
-  wire [32:0] \$132 ;
-  wire [33:0] \$133 ;
-  wire \$134 ;
-  wire [32:0] \$135 ;
+  wire \$132 ;
+  wire \$133 ;
+  wire [32:0] \$134 ;
+  wire \$135 ;
   wire \$136 ;
-  wire [32:0] \$137 ;
+  wire \$137 ;
   wire [32:0] \$138 ;
-  wire \$139 ;
+  wire [33:0] \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire [32:0] \$141 ;
   wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
+  wire [32:0] \$143 ;
+  wire [32:0] \$144 ;
   wire \$145 ;
-  wire [32:0] \$146 ;
-  reg [15:0] \$147 ;
-  reg \$148 ;
-  reg \$149 ;
+  wire \$146 ;
+  wire [32:0] \$147 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
-  reg \$150 ;
-  reg \$151 ;
-  reg [201:0] \$152 ;
-  reg [201:0] \$153 ;
-  reg [201:0] \$154 ;
-  reg [201:0] \$155 ;
-  reg [59:0] \$156 ;
-  reg [23:0] \$157 ;
-  reg [23:0] \$158 ;
-  reg [31:0] \$159 ;
+  wire \$150 ;
+  wire \$151 ;
+  wire [32:0] \$152 ;
+  reg [15:0] \$153 ;
+  reg \$154 ;
+  reg \$155 ;
+  reg \$156 ;
+  reg \$157 ;
+  reg [201:0] \$158 ;
+  reg [201:0] \$159 ;
   wire \$16 ;
-  reg \$160 ;
-  reg [31:0] \$161 ;
-  reg [31:0] \$162 ;
-  reg [31:0] \$163 ;
-  reg [31:0] \$164 ;
+  reg [201:0] \$160 ;
+  reg [201:0] \$161 ;
+  reg [59:0] \$162 ;
+  reg [23:0] \$163 ;
+  reg [23:0] \$164 ;
   reg [31:0] \$165 ;
-  reg [31:0] \$166 ;
+  reg \$166 ;
+  reg [31:0] \$167 ;
+  reg [31:0] \$168 ;
+  reg [31:0] \$169 ;
   wire \$17 ;
+  reg [31:0] \$170 ;
+  reg [31:0] \$171 ;
+  reg [31:0] \$172 ;
   reg [23:0] \$18 ;
   wire [24:0] \$19 ;
   wire \$2 ;
@@ -6646,7 +6655,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   reg [15:0] \$signal$30  = 16'h0000;
   wire \$signal$44 ;
   reg \$signal$62  = 1'h0;
-  reg [31:0] \$signal$85  = 32'd0;
+  reg [31:0] \$signal$86  = 32'd0;
   wire [8:0] \$signature__addr ;
   wire [8:0] \$signature__addr$41 ;
   wire [23:0] \$signature__data ;
@@ -6700,7 +6709,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
   wire [23:0] due;
-  wire [23:0] \due$84 ;
+  wire [23:0] \due$85 ;
   reg fetching = 1'h0;
   wire [15:0] following;
   reg has_begun = 1'h0;
@@ -6739,8 +6748,10 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [7:0] parameters__queue;
   wire [15:0] parameters__slot_beats;
   wire [23:0] parameters__slots;
+  input [7:0] parameters__stages;
+  wire [7:0] parameters__stages;
   wire pop;
-  wire \pop$82 ;
+  wire \pop$83 ;
   input [13:0] \port$143$3 ;
   wire [13:0] \port$143$3 ;
   wire push;
@@ -8031,86 +8042,92 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \$94  = \$93  == parameters__interval;
   assign \$95  = \$signal  & \$94 ;
   assign \$96  = ~ tile_0[0];
-  assign \$97  = is_done & \$96 ;
-  assign \$98  = ~ tile_1[0];
-  assign \$99  = \$97  & \$98 ;
-  assign \$100  = ~ tile_2[0];
-  assign \$101  = \$99  & \$100 ;
-  assign \$102  = \$95  & \$101 ;
-  assign \$103  = \$signal$44  & \$signal ;
-  assign \$104  = \$103  ? read__data[3:0] : 4'h0;
-  assign \$106  = ! read__data[23:10];
-  assign \$108  = read__data[3:0] == 3'h5;
-  assign \$109  = \$108  ? parameters__key_beats : 16'h0000;
-  assign \$110  = \$107  + \$109 ;
-  assign \$111  = \$110  + read__data[23:12];
-  assign \$116  = \$115  ? 5'h10 : 5'h00;
+  assign \$97  = parameters__stages <= 1'h1;
+  assign \$98  = \$96  | \$97 ;
+  assign \$99  = is_done & \$98 ;
+  assign \$100  = ~ tile_1[0];
+  assign \$101  = parameters__stages <= 2'h2;
+  assign \$102  = \$100  | \$101 ;
+  assign \$103  = \$99  & \$102 ;
+  assign \$104  = ~ tile_2[0];
+  assign \$105  = parameters__stages <= 2'h3;
+  assign \$106  = \$104  | \$105 ;
+  assign \$107  = \$103  & \$106 ;
+  assign \$108  = \$95  & \$107 ;
+  assign \$109  = \$signal$44  & \$signal ;
+  assign \$110  = \$109  ? read__data[3:0] : 4'h0;
+  assign \$112  = ! read__data[23:10];
+  assign \$114  = read__data[3:0] == 3'h5;
+  assign \$115  = \$114  ? parameters__key_beats : 16'h0000;
+  assign \$116  = \$113  + \$115 ;
   assign \$117  = \$116  + read__data[23:12];
-  assign \$118  = has_vector & \$signal ;
-  assign \$119  = \$118  ? \read__data$52 [3:0] : 4'h0;
-  assign \$124  = \$signal$44  & \$signal ;
-  assign \$125  = has_vector & \$signal ;
-  assign \$126  = \$124  | \$125 ;
-  assign \$127  = \$126  | has_begun;
-  assign \$128  = \$signal$85  + 1'h1;
-  assign \$129  = \$signal$44  & \$signal ;
-  assign \$130  = has_vector & \$signal ;
-  assign \$131  = \$129  | \$130 ;
-  assign \$132  = \$signal$85  + 1'h1;
-  assign \$133  = \$132  + 3'h7;
-  assign \$134  = \$signal$44  & \$signal ;
-  assign \$135  = matrix_busy + \$134 ;
+  assign \$122  = \$121  ? 5'h10 : 5'h00;
+  assign \$123  = \$122  + read__data[23:12];
+  assign \$124  = has_vector & \$signal ;
+  assign \$125  = \$124  ? \read__data$52 [3:0] : 4'h0;
+  assign \$130  = \$signal$44  & \$signal ;
+  assign \$131  = has_vector & \$signal ;
+  assign \$132  = \$130  | \$131 ;
+  assign \$133  = \$132  | has_begun;
+  assign \$134  = \$signal$86  + 1'h1;
+  assign \$135  = \$signal$44  & \$signal ;
   assign \$136  = has_vector & \$signal ;
-  assign \$137  = vector_busy + \$136 ;
-  assign \$138  = stalls_keys + waits_keys;
-  assign \$139  = ~ waits_keys;
-  assign \$140  = waits_queries & \$139 ;
-  assign \$141  = stalls_queries + \$140 ;
-  assign \$142  = ~ waits_keys;
-  assign \$143  = waits_drain & \$142 ;
-  assign \$144  = ~ waits_queries;
-  assign \$145  = \$143  & \$144 ;
-  assign \$146  = stalls_drain + \$145 ;
+  assign \$137  = \$135  | \$136 ;
+  assign \$138  = \$signal$86  + 1'h1;
+  assign \$139  = \$138  + 3'h7;
+  assign \$140  = \$signal$44  & \$signal ;
+  assign \$141  = matrix_busy + \$140 ;
+  assign \$142  = has_vector & \$signal ;
+  assign \$143  = vector_busy + \$142 ;
+  assign \$144  = stalls_keys + waits_keys;
+  assign \$145  = ~ waits_keys;
+  assign \$146  = waits_queries & \$145 ;
+  assign \$147  = stalls_queries + \$146 ;
+  assign \$148  = ~ waits_keys;
+  assign \$149  = waits_drain & \$148 ;
+  assign \$150  = ~ waits_queries;
+  assign \$151  = \$149  & \$150 ;
+  assign \$152  = stalls_drain + \$151 ;
   always @(posedge clk)
-    \$signal$30  <= \$147 ;
+    \$signal$30  <= \$153 ;
   always @(posedge clk)
-    \$signal$62  <= \$148 ;
+    \$signal$62  <= \$154 ;
   always @(posedge clk)
-    fetching <= \$149 ;
+    fetching <= \$155 ;
   always @(posedge clk)
-    is_ready <= \$150 ;
+    is_ready <= \$156 ;
   always @(posedge clk)
-    is_running <= \$151 ;
+    is_running <= \$157 ;
   always @(posedge clk)
-    tile_0 <= \$152 ;
+    tile_0 <= \$158 ;
   always @(posedge clk)
-    tile_1 <= \$153 ;
+    tile_1 <= \$159 ;
   always @(posedge clk)
-    tile_2 <= \$154 ;
+    tile_2 <= \$160 ;
   always @(posedge clk)
-    tile_3 <= \$155 ;
+    tile_3 <= \$161 ;
   always @(posedge clk)
-    corner <= \$156 ;
+    corner <= \$162 ;
   always @(posedge clk)
-    keys_released <= \$157 ;
+    keys_released <= \$163 ;
   always @(posedge clk)
-    queries_released <= \$158 ;
+    queries_released <= \$164 ;
   always @(posedge clk)
-    \$signal$85  <= \$159 ;
+    \$signal$86  <= \$165 ;
   always @(posedge clk)
-    has_begun <= \$160 ;
+    has_begun <= \$166 ;
   always @(posedge clk)
-    cycles <= \$161 ;
+    cycles <= \$167 ;
   always @(posedge clk)
-    stalls_keys <= \$162 ;
+    stalls_keys <= \$168 ;
   always @(posedge clk)
-    stalls_queries <= \$163 ;
+    stalls_queries <= \$169 ;
   always @(posedge clk)
-    stalls_drain <= \$164 ;
+    stalls_drain <= \$170 ;
   always @(posedge clk)
-    matrix_busy <= \$165 ;
+    matrix_busy <= \$171 ;
   always @(posedge clk)
-    vector_busy <= \$166 ;
+    vector_busy <= \$172 ;
   \top.sequencer.key_release  key_release (
     .clk(clk),
     .due(due),
@@ -8121,8 +8138,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   );
   \top.sequencer.query_release  query_release (
     .clk(clk),
-    .due(\due$84 ),
-    .pop(\pop$82 ),
+    .due(\due$85 ),
+    .pop(\pop$83 ),
     .push(\push$68 ),
     .rst(rst),
     .value(\$75 [23:0])
@@ -8364,13 +8381,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$105  = tile_0[1];
+          \$111  = tile_0[1];
       2'h1:
-          \$105  = tile_1[1];
+          \$111  = tile_1[1];
       2'h2:
-          \$105  = tile_2[1];
+          \$111  = tile_2[1];
       2'h3:
-          \$105  = tile_3[1];
+          \$111  = tile_3[1];
     endcase
   end
   always @* begin
@@ -8378,13 +8395,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$107  = tile_0[16:3];
+          \$113  = tile_0[16:3];
       2'h1:
-          \$107  = tile_1[16:3];
+          \$113  = tile_1[16:3];
       2'h2:
-          \$107  = tile_2[16:3];
+          \$113  = tile_2[16:3];
       2'h3:
-          \$107  = tile_3[16:3];
+          \$113  = tile_3[16:3];
     endcase
   end
   always @* begin
@@ -8392,13 +8409,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$112  = tile_0[21:17];
+          \$118  = tile_0[21:17];
       2'h1:
-          \$112  = tile_1[21:17];
+          \$118  = tile_1[21:17];
       2'h2:
-          \$112  = tile_2[21:17];
+          \$118  = tile_2[21:17];
       2'h3:
-          \$112  = tile_3[21:17];
+          \$118  = tile_3[21:17];
     endcase
   end
   always @* begin
@@ -8406,13 +8423,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$113  = tile_0[26:22];
+          \$119  = tile_0[26:22];
       2'h1:
-          \$113  = tile_1[26:22];
+          \$119  = tile_1[26:22];
       2'h2:
-          \$113  = tile_2[26:22];
+          \$119  = tile_2[26:22];
       2'h3:
-          \$113  = tile_3[26:22];
+          \$119  = tile_3[26:22];
     endcase
   end
   always @* begin
@@ -8420,13 +8437,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$114  = tile_0[29:27];
+          \$120  = tile_0[29:27];
       2'h1:
-          \$114  = tile_1[29:27];
+          \$120  = tile_1[29:27];
       2'h2:
-          \$114  = tile_2[29:27];
+          \$120  = tile_2[29:27];
       2'h3:
-          \$114  = tile_3[29:27];
+          \$120  = tile_3[29:27];
     endcase
   end
   always @* begin
@@ -8434,13 +8451,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$115  = tile_0[57];
+          \$121  = tile_0[57];
       2'h1:
-          \$115  = tile_1[57];
+          \$121  = tile_1[57];
       2'h2:
-          \$115  = tile_2[57];
+          \$121  = tile_2[57];
       2'h3:
-          \$115  = tile_3[57];
+          \$121  = tile_3[57];
     endcase
   end
   always @* begin
@@ -8448,13 +8465,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$120  = tile_0[2];
+          \$126  = tile_0[2];
       2'h1:
-          \$120  = tile_1[2];
+          \$126  = tile_1[2];
       2'h2:
-          \$120  = tile_2[2];
+          \$126  = tile_2[2];
       2'h3:
-          \$120  = tile_3[2];
+          \$126  = tile_3[2];
     endcase
   end
   always @* begin
@@ -8462,13 +8479,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$121  = tile_0[30];
+          \$127  = tile_0[30];
       2'h1:
-          \$121  = tile_1[30];
+          \$127  = tile_1[30];
       2'h2:
-          \$121  = tile_2[30];
+          \$127  = tile_2[30];
       2'h3:
-          \$121  = tile_3[30];
+          \$127  = tile_3[30];
     endcase
   end
   always @* begin
@@ -8476,13 +8493,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$122  = tile_0[31];
+          \$128  = tile_0[31];
       2'h1:
-          \$122  = tile_1[31];
+          \$128  = tile_1[31];
       2'h2:
-          \$122  = tile_2[31];
+          \$128  = tile_2[31];
       2'h3:
-          \$122  = tile_3[31];
+          \$128  = tile_3[31];
     endcase
   end
   always @* begin
@@ -8490,267 +8507,180 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$123  = tile_0[33];
+          \$129  = tile_0[33];
       2'h1:
-          \$123  = tile_1[33];
+          \$129  = tile_1[33];
       2'h2:
-          \$123  = tile_2[33];
+          \$129  = tile_2[33];
       2'h3:
-          \$123  = tile_3[33];
+          \$129  = tile_3[33];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$147  = \$5 [15:0];
+    \$153  = \$5 [15:0];
     if (restart) begin
-      \$147  = 16'h0000;
+      \$153  = 16'h0000;
     end
     if (rst) begin
-      \$147  = 16'h0000;
+      \$153  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$148  = restart;
+    \$154  = restart;
     if (rst) begin
-      \$148  = 1'h0;
+      \$154  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$149  = \$signal$62 ;
+    \$155  = \$signal$62 ;
     if (rst) begin
-      \$149  = 1'h0;
+      \$155  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$150  = is_ready;
+    \$156  = is_ready;
     if (restart) begin
-      \$150  = 1'h0;
+      \$156  = 1'h0;
     end else if (fetching) begin
-      \$150  = 1'h1;
+      \$156  = 1'h1;
     end
     if (\$92 ) begin
-      if (\$102 ) begin
-        \$150  = 1'h0;
+      if (\$108 ) begin
+        \$156  = 1'h0;
       end
     end
     if (rst) begin
-      \$150  = 1'h0;
+      \$156  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$151  = is_running;
+    \$157  = is_running;
     if (restart) begin
-      \$151  = 1'h1;
+      \$157  = 1'h1;
     end
     if (\$92 ) begin
-      if (\$102 ) begin
-        \$151  = 1'h0;
+      if (\$108 ) begin
+        \$157  = 1'h0;
       end
     end
     if (rst) begin
-      \$151  = 1'h0;
+      \$157  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$152  = tile_0;
+    \$158  = tile_0;
     if (restart) begin
-      \$152 [0] = 1'h0;
+      \$158 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$152  = tile;
+      \$158  = tile;
     end
     if (rst) begin
-      \$152  = 202'h000000000000000000000000000000000000000000000000000;
+      \$158  = 202'h000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$153  = tile_1;
+    \$159  = tile_1;
     if (restart) begin
-      \$153 [0] = 1'h0;
+      \$159 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$153  = tile_0;
+      \$159  = tile_0;
     end
     if (rst) begin
-      \$153  = 202'h000000000000000000000000000000000000000000000000000;
+      \$159  = 202'h000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$154  = tile_2;
+    \$160  = tile_2;
     if (restart) begin
-      \$154 [0] = 1'h0;
+      \$160 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$154  = tile_1;
+      \$160  = tile_1;
     end
     if (rst) begin
-      \$154  = 202'h000000000000000000000000000000000000000000000000000;
+      \$160  = 202'h000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$155  = tile_3;
+    \$161  = tile_3;
     if (restart) begin
-      \$155 [0] = 1'h0;
+      \$161 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$155  = tile_2;
+      \$161  = tile_2;
     end
     if (rst) begin
-      \$155  = 202'h000000000000000000000000000000000000000000000000000;
+      \$161  = 202'h000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$156 [2:0] = \$104 [2:0];
-    \$156 [3] = \$105 ;
-    \$156 [4] = \$106 ;
-    \$156 [7:5] = read__data[12:10];
-    \$156 [9:8] = read__data[11:10];
-    \$156 [25:10] = { \$111 [13:0], read__data[11:10] };
-    \$156 [30:26] = \$112 ;
-    \$156 [35:31] = \$113 ;
-    \$156 [38:36] = \$114 ;
-    \$156 [45:39] = { \$117 [4:0], read__data[11:10] };
-    \$156 [48:46] = \$119 [2:0];
-    \$156 [54:49] = \read__data$52 [15:10];
-    \$156 [55] = \$120 ;
-    \$156 [56] = \$121 ;
-    \$156 [57] = \$122 ;
-    \$156 [58] = \$123 ;
-    \$156 [59] = result_push;
+    \$162 [2:0] = \$110 [2:0];
+    \$162 [3] = \$111 ;
+    \$162 [4] = \$112 ;
+    \$162 [7:5] = read__data[12:10];
+    \$162 [9:8] = read__data[11:10];
+    \$162 [25:10] = { \$117 [13:0], read__data[11:10] };
+    \$162 [30:26] = \$118 ;
+    \$162 [35:31] = \$119 ;
+    \$162 [38:36] = \$120 ;
+    \$162 [45:39] = { \$123 [4:0], read__data[11:10] };
+    \$162 [48:46] = \$125 [2:0];
+    \$162 [54:49] = \read__data$52 [15:10];
+    \$162 [55] = \$126 ;
+    \$162 [56] = \$127 ;
+    \$162 [57] = \$128 ;
+    \$162 [58] = \$129 ;
+    \$162 [59] = result_push;
     if (rst) begin
-      \$156  = 60'h000000000000000;
+      \$162  = 60'h000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$157  = keys_released;
+    \$163  = keys_released;
     if (restart) begin
-      \$157  = 24'h000000;
+      \$163  = 24'h000000;
     end else if (pop) begin
-      \$157  = due;
+      \$163  = due;
     end
     if (rst) begin
-      \$157  = 24'h000000;
+      \$163  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$158  = queries_released;
+    \$164  = queries_released;
     if (restart) begin
-      \$158  = 24'h000000;
-    end else if (\pop$82 ) begin
-      \$158  = \due$84 ;
+      \$164  = 24'h000000;
+    end else if (\pop$83 ) begin
+      \$164  = \due$85 ;
     end
     if (rst) begin
-      \$158  = 24'h000000;
+      \$164  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$159  = \$signal$85 ;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$159  = 32'd0;
-    end else begin
-      if (\$127 ) begin
-        \$159  = \$128 [31:0];
-      end
-    end
-    if (rst) begin
-      \$159  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$160  = has_begun;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$160  = 1'h0;
-    end else begin
-      if (\$127 ) begin
-        \$160  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$160  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$161  = cycles;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$161  = 32'd0;
-    end else begin
-      if (\$131 ) begin
-        \$161  = \$133 [31:0];
-      end
-    end
-    if (rst) begin
-      \$161  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$162  = stalls_keys;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$162  = 32'd0;
-    end else begin
-      if (has_begun) begin
-        \$162  = \$138 [31:0];
-      end
-    end
-    if (rst) begin
-      \$162  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$163  = stalls_queries;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$163  = 32'd0;
-    end else begin
-      if (has_begun) begin
-        \$163  = \$141 [31:0];
-      end
-    end
-    if (rst) begin
-      \$163  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$164  = stalls_drain;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$164  = 32'd0;
-    end else begin
-      if (has_begun) begin
-        \$164  = \$146 [31:0];
-      end
-    end
-    if (rst) begin
-      \$164  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$165  = \$signal$86 ;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$165  = 32'd0;
     end else begin
-      \$165  = \$135 [31:0];
+      if (\$133 ) begin
+        \$165  = \$134 [31:0];
+      end
     end
     if (rst) begin
       \$165  = 32'd0;
@@ -8758,14 +8688,101 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$166  = has_begun;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$166  = 32'd0;
+      \$166  = 1'h0;
     end else begin
-      \$166  = \$137 [31:0];
+      if (\$133 ) begin
+        \$166  = 1'h1;
+      end
     end
     if (rst) begin
-      \$166  = 32'd0;
+      \$166  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$167  = cycles;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$167  = 32'd0;
+    end else begin
+      if (\$137 ) begin
+        \$167  = \$139 [31:0];
+      end
+    end
+    if (rst) begin
+      \$167  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$168  = stalls_keys;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$168  = 32'd0;
+    end else begin
+      if (has_begun) begin
+        \$168  = \$144 [31:0];
+      end
+    end
+    if (rst) begin
+      \$168  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$169  = stalls_queries;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$169  = 32'd0;
+    end else begin
+      if (has_begun) begin
+        \$169  = \$147 [31:0];
+      end
+    end
+    if (rst) begin
+      \$169  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$170  = stalls_drain;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$170  = 32'd0;
+    end else begin
+      if (has_begun) begin
+        \$170  = \$152 [31:0];
+      end
+    end
+    if (rst) begin
+      \$170  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$171  = 32'd0;
+    end else begin
+      \$171  = \$141 [31:0];
+    end
+    if (rst) begin
+      \$171  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$172  = 32'd0;
+    end else begin
+      \$172  = \$143 [31:0];
+    end
+    if (rst) begin
+      \$172  = 32'd0;
     end
   end
   assign parameters__bounds__end_tile = bounds__end_tile;
@@ -9968,7 +9985,7 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   assign \$33  = bounds__flags[4];
 endmodule
 
-module \top.waiting$286 (rst, r_en, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire \$1 ;
   wire \$10 ;

@@ -5,6 +5,7 @@ from typing import Any
 
 from amaranth import Value
 from amaranth.hdl import Elaboratable
+from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
 __all__ = ["apply", "peek", "run_bench"]
@@ -19,11 +20,11 @@ def run_bench(design: Elaboratable, bench: Callable[[Any], Awaitable[None]]) -> 
 
 
 def apply(ctx: Any, interface: Any, values: dict[str, int]) -> None:
-    """Set every member of an interface that has a value; what is too wide for it is cut off."""
-    for name in interface.signature.members:
-        if name in values and interface.signature.members[name].is_port:
-            member = Value.cast(getattr(interface, name))
-            ctx.set(member, values[name] & ((1 << len(member)) - 1))
+    """Set every input of an interface that has a value; what is too wide for it is cut off."""
+    for name, member in interface.signature.members.items():
+        if name in values and member.is_port and member.flow == In:
+            target = Value.cast(getattr(interface, name))
+            ctx.set(target, values[name] & ((1 << len(target)) - 1))
 
 
 def peek(ctx: Any, member: Any) -> int:

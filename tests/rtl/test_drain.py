@@ -1,0 +1,148 @@
+"""The drain: results where the program says, nothing where it does not, at full rate, whatever memory does."""
+
+import random as random_module
+import struct
+
+import pytest
+from amaranth import Value
+from clocked import apply, peek, run_bench
+from random_counts import draw_seed
+from written_memory import WrittenMemory
+
+from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.array import DRAIN_LATENCY
+from einsum_cascade.rtl.drain import Drain
+
+
+def single(value: float) -> int:
+    return struct.unpack("<I", struct.pack("<f", value))[0]
+
+
+class Bench:
+    """A program's results, in order, drained into memory; word f of a column is a number that tells it from others."""
+
+    def __init__(self, program, share, failing=None):
+        self.program, self.drain = program, Drain(program.shape)
+        self.random = random_module.Random(draw_seed())
+        self.memory = WrittenMemory(self.random, program.shape.beat_bytes, share, failing)
+        self.tiles = [tile for tile in program.tiles() if tile.ends_result]
+        self.asked = [(0, 0)] * DRAIN_LATENCY
+        self.cycles, self.errors = 0, 0
+
+    def value(self, tile, word, column):
+        return float(1 + word + 64 * column + 1024 * tile.result_number)
+
+    def total(self, column):
+        # A power of two, so that quotients are exact; column 1 has no key.
+        return 0.0 if column == 1 else 0.5
+
+    def feed(self, ctx, drained):
+        """What the array shows: the word of the address of `DRAIN_LATENCY` cycles ago."""
+        (address, group), *self.asked = *self.asked, (peek(ctx, self.drain.address), peek(ctx, self.drain.group))
+        tile = self.tiles[min(drained, len(self.tiles) - 1)]
+        # The bank of the address tells which of the two tiles in flight it is.
+        if tile.result_number % 2 != address & 1:
+            tile = self.tiles[tile.result_number - 1]
+        columns = [group * self.program.shape.dividers + at for at in range(self.program.shape.dividers)]
+        words = [single(self.value(tile, address >> 1, column)) for column in columns]
+        for port, values in ((self.drain.words, words), (self.drain.sums, [single(self.total(c)) for c in columns])):
+            ctx.set(Value.cast(port), sum(bits << 32 * at for at, bits in enumerate(values)))
+
+    async def run(self, ctx):
+        drain, program = self.drain, self.program
+        apply(ctx, drain, program.registers)
+        layout = program.output
+        places = {"address": layout.address, "stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
+        apply(ctx, drain.output, places)
+        waiting, taken = list(self.tiles), False
+        for _ in range(100_000):
+            ctx.set(drain.has_result, bool(waiting))
+            if waiting:
+                tile = waiting[0]
+                for name, value in (("head", tile.head), ("query_tile", tile.query_tile), ("key_tile", tile.key_tile)):
+                    ctx.set(getattr(drain.result, name), value)
+                ctx.set(drain.result.bank, tile.result_number % 2)
+            self.feed(ctx, peek(ctx, drain.results_drained))
+            self.memory.before_edge(ctx, drain.memory)
+            self.errors += peek(ctx, drain.has_error)
+            taken = bool(waiting) and peek(ctx, drain.takes_result)
+            if not waiting and peek(ctx, drain.is_idle):
+                return
+            if peek(ctx, drain.results_drained) < len(self.tiles):
+                self.cycles += 1
+            await ctx.tick()
+            if taken:
+                waiting.pop(0)
+        raise AssertionError("the drain does not end")
+
+    def expected(self):
+        program, shape, found = self.program, self.program.shape, {}
+        for tile in self.tiles:
+            first = tile.key_tile * shape.rows if program.has_tile_results else 0
+            rows = min(shape.rows, program.keys - first) if program.has_tile_results else program.output_steps
+            for word in range(rows):
+                row = program.output.address + tile.head * program.output.head_stride_bytes
+                row += (first + word) * program.output.stride_bytes + tile.query_tile * shape.result_bytes
+                for column in range(min(shape.columns, program.queries - tile.query_tile * shape.columns)):
+                    value = self.value(tile, word, column)
+                    if program.is_divided:
+                        value = value / self.total(column) if self.total(column) else 0.0
+                    found |= {row + 4 * column + at: byte for at, byte in enumerate(struct.pack("<f", value))}
+        return found
+
+
+def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False, divided=True):
+    shape = ArrayShape(size, size, dividers=dividers, output_steps=16)
+    stride = shape.result_bytes * -(-queries // size)
+    output = Layout(0x1000, stride, 16 * stride)
+    none = Layout(0, 0, 0)
+    return Program(
+        shape, (), 1, 1, 4, size if tile_results else outputs, 2 * size - 1, queries, none, none, output, none,
+        key_heads=2, has_tile_results=tile_results, is_divided=divided,
+    )  # fmt: skip
+
+
+PROGRAMS = [
+    program_of(),
+    program_of(dividers=2),
+    program_of(8, 2, 17),
+    program_of(8, 4, 9, divided=False),
+    program_of(3, 1, 7),
+    program_of(tile_results=True, divided=False),
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.04])
+def test_results_are_written_where_the_program_says(program, share):
+    bench = Bench(program, share)
+    run_bench(bench.drain, bench.run)
+    assert bench.memory.bytes == bench.expected()
+    assert bench.errors == 0
+
+
+def test_a_group_a_cycle_and_one_cycle_between_results():
+    # Six tiles of results (two heads, three query tiles) of 5 words of 4 columns, one at a time.
+    bench = Bench(program_of(outputs=5), 1.0)
+    run_bench(bench.drain, bench.run)
+    assert bench.cycles == 6 * (5 * 4 + 1)
+
+
+def test_columns_without_a_key_are_counted():
+    # Column 1 of every query tile of 4, of queries 0..10: 1, 5 and 9; 5 words, two heads.
+    bench = Bench(program_of(), 1.0)
+    counted = []
+
+    async def run(ctx):
+        await bench.run(ctx)
+        counted.append(peek(ctx, bench.drain.empty_columns))
+
+    run_bench(bench.drain, run)
+    assert counted == [3 * 5 * 2]
+
+
+def test_an_error_of_memory_is_told_once():
+    bench = Bench(program_of(), 0.5, failing=7)
+    run_bench(bench.drain, bench.run)
+    assert bench.errors == 1

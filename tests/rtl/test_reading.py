@@ -1,0 +1,213 @@
+"""Jobs and reader: every beat to its place, in order, in bursts that memory allows, and no tile too soon."""
+
+import random as random_module
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from amaranth import Module
+from amaranth.hdl import Elaboratable
+from amaranth.lib.wiring import connect
+from clocked import apply, peek, run_bench
+from random_counts import draw_seed, random_count
+from read_memory import ReadMemory
+
+from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs
+from einsum_cascade.rtl.reader import OUTSTANDING, Reader
+
+# Operands of keys and values: from one beat to more than a burst and a page hold.
+SHAPES = [
+    ArrayShape(4, 4, product_steps=2048, output_steps=1200, slots=3),
+    ArrayShape(6, 6, product_steps=64, output_steps=64, slots=4),
+    ArrayShape(16, 16, product_steps=700, output_steps=100, slots=2),
+]
+
+
+class Reading(Elaboratable):
+    """The jobs and the reader, joined as in the top."""
+
+    def __init__(self, shape):
+        self.keys, self.queries, self.reader = KeyJobs(shape), QueryJobs(shape), Reader(shape)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules += [self.keys, self.queries, self.reader]
+        connect(m, self.keys.jobs, self.reader.key_jobs)
+        connect(m, self.queries.jobs, self.reader.query_jobs)
+        return m
+
+
+def draw_layout(random, shape, rows, beats):
+    stride = shape.beat_bytes * (beats + random.choice([0, 0, 1, 5]))
+    return Layout(shape.beat_bytes * random.randrange(1 << 16), stride, stride * (rows + random.randrange(3)))
+
+
+def draw_program(random, shape):
+    steps = random.choice([1, random.randint(1, 40), random.randint(1, shape.product_steps)])
+    outputs = random.choice([1, random.randint(1, 40), random.randint(1, shape.output_steps)])
+    steps, outputs = min(steps, shape.product_steps), min(outputs, shape.output_steps)
+    keys, queries = random.randint(1, 3 * shape.rows), random.randint(1, 2 * shape.columns)
+    none = Layout(0, 0, 0)
+    program = Program(
+        shape, (), 1, 1, steps, outputs, keys, queries, none, none, none, none,
+        key_heads=random.randint(1, 2), group=random.randint(1, 2), is_resident=random.random() < 0.5,
+        diagonal_high=random.choice([None, 0, random.randint(-4, 4)]),
+    )  # fmt: skip
+    return replace(
+        program,
+        query=draw_layout(random, shape, queries, program.key_beats),
+        key=draw_layout(random, shape, keys, program.key_beats),
+        value=draw_layout(random, shape, keys, shape.beats_of(outputs)) if random.random() < 0.8 else None,
+    )
+
+
+def beats_of_rows(layout, head, rows, lines, beats, place, beat_bytes):
+    """(line, place, number of the beat in memory) of each beat."""
+    for row, line in zip(rows, lines, strict=True):
+        start = (layout.address + head * layout.head_stride_bytes + row * layout.stride_bytes) // beat_bytes
+        yield from ((line, place + at, start + at) for at in range(beats))
+
+
+def key_beats_of(program, slots):
+    """The beats of each tile of keys and values, by tile."""
+    if program.is_resident:
+        tiles = list(product(range(program.key_heads), range(program.key_tiles)))
+    else:
+        tiles = [(tile.key_head, tile.key_tile) for tile in program.tiles()]
+    for number, (head, tile) in enumerate(tiles):
+        rows = range(tile * program.shape.rows, min(program.keys, (tile + 1) * program.shape.rows))
+        place = number % slots * program.slot_beats
+        tensors = [(program.key, program.key_beats, place)]
+        tensors += [(program.value, program.value_beats, place + program.key_beats)] if program.value else []
+        yield [
+            beat
+            for layout, beats, base in tensors
+            for beat in beats_of_rows(layout, head, rows, range(len(rows)), beats, base, program.shape.beat_bytes)
+        ]
+
+
+def query_beats_of(program):
+    """The beats of each tile of queries, by tile, in two places in turn."""
+    shape = program.shape
+    heads = range(program.key_heads * program.group)
+    for number, (head, tile) in enumerate(product(heads, range(program.query_tiles))):
+        rows = range(tile * shape.columns, min(program.queries, (tile + 1) * shape.columns))
+        place = number % 2 * shape.key_beats
+        yield list(
+            beats_of_rows(program.query, head, rows, range(len(rows)), program.key_beats, place, shape.beat_bytes)
+        )
+
+
+class Bench:
+    """Runs the reader; each tile is released a while after it has arrived."""
+
+    def __init__(self, program, random, share, spoilt=None):
+        self.program, self.random, self.design = program, random, Reading(program.shape)
+        self.slots = random.randint(2, 3)
+        self.memory = ReadMemory(random, program.shape.beat_bytes, share, spoilt or {})
+        self.arrived, self.loaded = {0: [], 1: []}, {0: [], 1: []}
+        self.errors, self.protocol_errors = 0, 0
+        self.expected = {0: list(key_beats_of(program, self.slots)), 1: list(query_beats_of(program))}
+
+    def set_up(self, ctx):
+        keys, queries, program = self.design.keys, self.design.queries, self.program
+        registers = {**program.registers, "slots": self.slots, "slot_beats": program.slot_beats}
+        for part in (keys, queries):
+            apply(ctx, part, registers)
+            apply(ctx, part.bounds, registers)
+        for port, layout in ((keys.key, program.key), (keys.value, program.value), (queries.query, program.query)):
+            if layout is not None:
+                strides = {"stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
+                apply(ctx, port, {"address": layout.address, **strides})
+
+    def watch(self, ctx):
+        reader = self.design.reader
+        assert len(self.memory.queue) <= OUTSTANDING
+        self.errors += peek(ctx, reader.has_error)
+        self.protocol_errors += peek(ctx, reader.has_protocol_error)
+        if peek(ctx, reader.fill_write):
+            fill = reader.fill
+            beat = tuple(peek(ctx, getattr(fill, name)) for name in ("line", "place", "data"))
+            self.arrived[peek(ctx, fill.is_query)].append(beat)
+
+    def check_loaded(self, ctx, is_query, cycle):
+        """A tile counts as loaded when all of it has arrived, no sooner; return how many are loaded."""
+        reader = self.design.reader
+        count = peek(ctx, reader.queries_loaded if is_query else reader.keys_loaded)
+        whole = sum(len(tile) for tile in self.expected[is_query][:count])
+        following = len(self.expected[is_query][count]) if count < len(self.expected[is_query]) else 1
+        assert whole <= len(self.arrived[is_query]) < whole + following
+        while len(self.loaded[is_query]) < count:
+            self.loaded[is_query].append(cycle + self.random.randrange(60))
+        return count
+
+    def release(self, ctx, is_query, cycle, count):
+        """Tiles are released in order, each a while after it was loaded; none overwrites one that is not."""
+        part, places = (self.design.queries, 2) if is_query else (self.design.keys, self.slots)
+        released = 0
+        while released < count and self.loaded[is_query][released] <= cycle:
+            released += 1
+        in_places = sum(len(tile) for tile in self.expected[is_query][: released + places])
+        assert len(self.arrived[is_query]) <= in_places
+        ctx.set(part.released, max(released, peek(ctx, part.released)))
+
+    async def run(self, ctx):
+        self.set_up(ctx)
+        parts = (self.design.keys, self.design.queries, self.design.reader)
+        for is_starting in (1, 0):
+            for part in parts:
+                ctx.set(part.start, is_starting)
+            if is_starting:
+                await ctx.tick()
+        wanted = {is_query: sum(map(len, tiles)) for is_query, tiles in self.expected.items()}
+        for cycle in range(200_000):
+            self.memory.before_edge(ctx, self.design.reader.memory)
+            self.watch(ctx)
+            await ctx.tick()
+            if self.memory.spoilt:
+                if self.errors + self.protocol_errors:
+                    return
+                continue
+            for is_query in (0, 1):
+                self.release(ctx, is_query, cycle, self.check_loaded(ctx, is_query, cycle))
+            if all(len(self.arrived[is_query]) == wanted[is_query] for is_query in (0, 1)):
+                return
+        raise AssertionError("not everything has arrived")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.rows}-{shape.product_steps}")
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_every_beat_gets_to_its_place(shape, share):
+    random = random_module.Random(draw_seed() + shape.rows)
+    for _ in range(random_count(60)):
+        bench = Bench(draw_program(random, shape), random, share)
+        run_bench(bench.design, bench.run)
+        for is_query in (0, 1):
+            assert bench.arrived[is_query] == [beat for tile in bench.expected[is_query] for beat in tile]
+        assert (bench.errors, bench.protocol_errors) == (0, 0)
+
+
+def test_long_rows_at_odd_places_make_bursts_up_to_a_page():
+    # 1024 beats of 8 bytes from 8 before a page on: 1, 256 (its 2048 bytes end in the page), 256, and so on.
+    random = random_module.Random(1)
+    layout = Layout(0x1FF8, 8 * 1024, 8 * 1024)
+    program = replace(draw_program(random, replace(SHAPES[0], product_steps=4096)), product_steps=4096)
+    program = replace(program, keys=1, queries=1, key_heads=1, group=1, query=layout, key=layout, value=None)
+    bench = Bench(program, random, 1.0)
+    run_bench(bench.design, bench.run)
+    first, rest = bench.memory.bursts[0], bench.memory.bursts[1:]
+    assert first == (0x1FF8, 1)
+    assert (0x2000, 256) in rest
+    assert (0x2800, 256) in rest
+    assert sum(length for _, length in bench.memory.bursts) == 2 * 1024
+
+
+@pytest.mark.parametrize(("fault", "errors", "protocol_errors"), [("error", 1, 0), ("early", 0, 1), ("late", 0, 1)])
+def test_errors_of_memory_are_told(fault, errors, protocol_errors):
+    random = random_module.Random(draw_seed())
+    program = replace(draw_program(random, SHAPES[1]), product_steps=40, keys=6, queries=6)
+    bench = Bench(program, random, 0.5, {2: fault})
+    run_bench(bench.design, bench.run)
+    assert (bench.errors, bench.protocol_errors) == (errors, protocol_errors)

@@ -1,0 +1,243 @@
+"""The sequencer, beside a walk over kernel rows and tiles, while keys, queries and the drain come and go at random."""
+
+import random as random_module
+from dataclasses import dataclass, field
+
+import numpy as np
+from array_programs import random_lowered
+from clocked import apply, peek, run_bench
+from random_counts import draw_seed, random_count
+
+from einsum_cascade.program.instruction import MatrixOp, VectorOp, encode
+from einsum_cascade.rtl.sequencer import Sequencer
+
+READY_CYCLES = 3
+WRITES = {VectorOp.NUMERATOR, VectorOp.ADD, VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR}
+
+
+@dataclass
+class Walk:
+    """What the corner does by docs/decisions/0006, "The corner"; `step` is one cycle."""
+
+    program: object
+    row: int = 0
+    iteration: int = 0
+    keys: int = 0
+    queries: int = 0
+    drained: int = 0
+    pushed: int = 0
+    stalls: dict = field(default_factory=lambda: dict.fromkeys(("keys", "queries", "drain"), 0))
+    busy: dict = field(default_factory=lambda: dict.fromkeys(("matrix", "vector"), 0))
+    first: int | None = None
+    last: int = 0
+
+    def __post_init__(self):
+        self.tiles = list(self.program.tiles())
+
+    def tile(self, part):
+        number = self.iteration - part.stage
+        return self.tiles[number] if part.op and 0 <= number < len(self.tiles) else None
+
+    @property
+    def is_done(self):
+        # The last tile is in flight for as many iterations as the kernel has stages.
+        return self.iteration >= len(self.tiles) + self.program.stages - 1
+
+    def key_ordinal(self, tile):
+        return tile.key_head * self.program.key_tiles + tile.key_tile if self.program.is_resident else tile.number
+
+    def waits(self, matrix, vector):
+        row, found = self.program.kernel[self.row], set()
+        if matrix and row.matrix.op == MatrixOp.PRODUCT and row.matrix.index == 0:
+            found |= {"keys"} if self.key_ordinal(matrix) >= self.keys else set()
+            found |= {"queries"} if matrix.query_number >= self.queries else set()
+        if vector and row.vector.op in WRITES and vector.starts_result and vector.result_number - self.drained >= 2:
+            found |= {"drain"}
+        return found
+
+    def step(self, cycle):
+        """Return what it waits for, and the tiles whose instructions leave."""
+        row = self.program.kernel[self.row]
+        matrix, vector = self.tile(row.matrix), self.tile(row.vector)
+        waits = self.waits(matrix, vector)
+        if waits:
+            if self.first is not None:
+                self.stalls[min(waits, key=["keys", "queries", "drain"].index)] += 1
+            return waits, None, None
+        if matrix or vector:
+            self.first = cycle if self.first is None else self.first
+            self.last = cycle
+        self.busy["matrix"] += matrix is not None
+        self.busy["vector"] += vector is not None
+        self.row += 1
+        if self.row == self.program.interval:
+            self.row, self.iteration = 0, self.iteration + 1
+        return waits, matrix, vector
+
+
+async def load(ctx, sequencer, program):
+    parameters = sequencer.parameters
+    registers = {**program.registers, "slot_beats": program.slot_beats}
+    apply(ctx, parameters, registers)
+    apply(ctx, parameters.bounds, registers)
+    ctx.set(sequencer.table_write, 1)
+    for number, row in enumerate(program.kernel):
+        for half, part in enumerate((row.matrix, row.vector)):
+            ctx.set(sequencer.table_row, number)
+            ctx.set(sequencer.table_half, half)
+            ctx.set(sequencer.table_data, encode(part))
+            await ctx.tick()
+    ctx.set(sequencer.table_write, 0)
+
+
+def check_corner(ctx, sequencer, program, row, matrix, vector):
+    """The corner, a cycle after the decision."""
+    word, shape = sequencer.corner, program.shape
+    assert peek(ctx, word.row.op) == (row.matrix.op if matrix else 0)
+    assert peek(ctx, word.vector.op) == (row.vector.op if vector else 0)
+    if matrix:
+        index = row.matrix.index
+        assert peek(ctx, word.row.context) == matrix.number % program.contexts
+        assert peek(ctx, word.row.is_first) == (index == 0)
+        if row.matrix.op == MatrixOp.EXPONENTIAL:
+            assert peek(ctx, word.row.slot) == index
+        if row.matrix.op == MatrixOp.OUT:
+            assert peek(ctx, word.row.row) == index
+        if row.matrix.op in (MatrixOp.PRODUCT, MatrixOp.COMBINE):
+            stays = matrix.key_head * program.key_tiles + matrix.key_tile
+            beat = (stays if program.is_resident else matrix.number) % program.slots * program.slot_beats
+            beat += program.key_beats if row.matrix.op == MatrixOp.COMBINE else 0
+            assert peek(ctx, word.row.address) == beat * shape.beat_operands + index
+        if row.matrix.op == MatrixOp.PRODUCT:
+            place = matrix.query_number % 2 * shape.key_beats
+            assert peek(ctx, word.query_address) == place * shape.beat_operands + index
+    if vector:
+        assert peek(ctx, word.vector.index) == row.vector.index
+        assert peek(ctx, word.vector.queue) == vector.number % program.queue
+        assert peek(ctx, word.vector.parity) == vector.result_number % 2
+        flags = (peek(ctx, word.vector.is_first), peek(ctx, word.vector.is_last))
+        assert flags == (vector.starts_result, vector.ends_result)
+
+
+def is_result_pushed(program, row, vector):
+    is_last_word = row.vector.index == program.output_steps - 1
+    return bool(vector and vector.ends_result and is_last_word and row.vector.op in (VectorOp.NUMERATOR, VectorOp.ADD))
+
+
+class Bench:
+    def __init__(self, program, random, haste):
+        self.program, self.random, self.haste = program, random, haste
+        self.sequencer, self.walk = Sequencer(program.shape), Walk(program)
+
+    def let_come(self, ctx):
+        """Something arrives or leaves, or not."""
+        walk, sequencer = self.walk, self.sequencer
+        for name, port, most in (
+            ("keys", sequencer.keys_loaded, walk.key_ordinal(walk.tiles[-1]) + 1),
+            ("queries", sequencer.queries_loaded, walk.tiles[-1].query_number + 1),
+            ("drained", sequencer.results_drained, walk.pushed),
+        ):
+            now = getattr(walk, name)
+            if now < most and self.random.random() < self.haste:
+                setattr(walk, name, now + 1)
+            ctx.set(port, getattr(walk, name))
+
+    async def begin(self, ctx):
+        """Load the program, start, and go to the cycle in which the first row is decided."""
+        await load(ctx, self.sequencer, self.program)
+        ctx.set(self.sequencer.start, 1)
+        await ctx.tick()
+        ctx.set(self.sequencer.start, 0)
+        for _ in range(READY_CYCLES - 1):
+            await ctx.tick()
+
+    async def run(self, ctx):
+        sequencer, walk, program = self.sequencer, self.walk, self.program
+        await self.begin(ctx)
+        cycle = 0
+        while not walk.is_done:
+            row = program.kernel[walk.row]
+            self.let_come(ctx)
+            assert peek(ctx, sequencer.is_running)
+            waits, matrix, vector = walk.step(cycle)
+            for name in ("keys", "queries", "drain"):
+                assert peek(ctx, getattr(sequencer, f"waits_{name}")) == (name in waits), (name, cycle)
+            pushes = is_result_pushed(program, row, vector)
+            assert peek(ctx, sequencer.result_push) == pushes
+            if pushes:
+                result = sequencer.result
+                told = [peek(ctx, getattr(result, name)) for name in ("head", "query_tile", "key_tile", "bank")]
+                assert told == [vector.head, vector.query_tile, vector.key_tile, vector.result_number % 2]
+            walk.pushed += pushes
+            await ctx.tick()
+            check_corner(ctx, sequencer, program, row, matrix, vector)
+            assert peek(ctx, sequencer.corner.vector.is_done) == pushes
+            cycle += 1
+        assert not peek(ctx, sequencer.is_running)
+        self.check_counters(ctx)
+
+    def check_counters(self, ctx):
+        sequencer, walk = self.sequencer, self.walk
+        assert peek(ctx, sequencer.cycles) == walk.last - walk.first + 1 + self.program.shape.depth_cycles
+        assert {name: peek(ctx, getattr(sequencer, f"stalls_{name}")) for name in walk.stalls} == walk.stalls
+        assert {name: peek(ctx, getattr(sequencer, f"{name}_busy")) for name in walk.busy} == walk.busy
+
+
+def test_rows_leave_and_wait_as_the_contract_says():
+    random, numpy_random = random_module.Random(draw_seed()), np.random.default_rng(draw_seed())
+    stalls = dict.fromkeys(("keys", "queries", "drain"), 0)
+    for _ in range(random_count(200)):
+        bench = Bench(random_lowered(numpy_random, 4).program, random, random.choice([1.0, 0.2, 0.02]))
+        run_bench(bench.sequencer, bench.run)
+        stalls = {name: stalls[name] + count for name, count in bench.walk.stalls.items()}
+    assert all(stalls.values())  # every gate was shut at some time
+
+
+class ReleaseBench(Bench):
+    """Everything is there at once; when places are given back is written down beside the last use of each."""
+
+    async def run(self, ctx):
+        sequencer, walk, program = self.sequencer, self.walk, self.program
+        self.last, self.released = {}, {"keys": [], "queries": []}
+        walk.keys = walk.queries = 1 << 20
+        ctx.set(sequencer.keys_loaded, walk.keys)
+        ctx.set(sequencer.queries_loaded, walk.queries)
+        await self.begin(ctx)
+        cycle, after = 0, program.shape.depth_cycles + 20
+        while after:
+            ctx.set(sequencer.results_drained, walk.pushed)
+            walk.drained = walk.pushed
+            if walk.is_done:
+                after -= 1
+            else:
+                row = program.kernel[walk.row]
+                _, matrix, vector = walk.step(cycle)
+                walk.pushed += is_result_pushed(program, row, vector)
+                self.use(row.matrix, matrix, cycle)
+            await ctx.tick()
+            cycle += 1
+            for name, times in self.released.items():
+                times += [cycle] * (peek(ctx, getattr(sequencer, f"{name}_released")) - len(times))
+
+    def use(self, part, tile, cycle):
+        """The last row reads a bank L (N - 1) cycles after the corner, the last column its queries N - 1 after it."""
+        shape = self.program.shape
+        if tile and part.op in (MatrixOp.PRODUCT, MatrixOp.COMBINE):
+            self.last["keys", self.walk.key_ordinal(tile)] = cycle + shape.stages * (shape.rows - 1)
+        if tile and part.op == MatrixOp.PRODUCT:
+            self.last["queries", tile.query_number] = cycle + shape.columns - 1
+
+
+def test_places_are_given_back_after_the_last_reader():
+    numpy_random = np.random.default_rng(draw_seed())
+    for _ in range(random_count(100)):
+        program = random_lowered(numpy_random, 4).program
+        bench = ReleaseBench(program, random_module.Random(0), 1.0)
+        run_bench(bench.sequencer, bench.run)
+        tiles = bench.walk.tiles
+        ordinals = bench.walk.key_ordinal(tiles[-1]) + 1
+        if not program.is_resident or not program.is_skipping:
+            assert len(bench.released["keys"]) == ordinals
+        assert len(bench.released["queries"]) == tiles[-1].query_number + 1
+        for name, times in bench.released.items():
+            assert all(at > bench.last.get((name, ordinal), -1) for ordinal, at in enumerate(times))
