@@ -1,0 +1,67 @@
+"""`rtl` and `simulate` as a user runs them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from einsum_cascade.cli import main
+
+pytestmark = pytest.mark.xdist_group("cosim")
+
+CASE = ["attention-1pass", "--arch", "fusemax-4x4", "--set", "E=8,F=8,M=12,P=6"]
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(str(ended.value.code))
+
+
+def test_simulate_prints_what_the_issue_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "q.npy", np.ones((8, 6)))
+    given = ["--input", f"Q={tmp_path / 'q.npy'}", "--output", str(tmp_path / "out"), "--json"]
+    assert _run("simulate", *CASE, *given, "--memory-latency", "20", "--backpressure", "3") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verilator"].startswith("Verilator 5.")
+    assert (found["rows"], found["columns"]) == (4, 4)
+    assert found["cycles"]["model"] == found["cycles"]["rtl"]
+    assert found["cycles"]["rtl"] - sum(found["stalls"].values()) == found["cycles"]["schedule"]
+    assert found["values"]["compared"] == 48 and found["values"]["mismatched"] == 0
+    assert found["values"]["rounded"] == 2 * 8 * 12  # the queries are ones
+    assert 0 < found["values"]["max_abs_error"] < 0.05
+    assert {"util_2d", "util_1d", "build_s", "run_s", "max_rel_error"} <= found.keys() | found["values"].keys()
+    assert np.load(tmp_path / "out" / "AV.npy").shape == (8, 6)
+
+
+def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("rtl", *CASE, "--output", str(tmp_path), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["interval_cycles"] == 25 and found["proof"] == "bound"
+    assert {Path(path).name for path in found["files"].values()} == {path.name for path in tmp_path.iterdir()}
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["architecture"] == "fusemax-4x4"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["attention", *CASE[1:]], 2, "but SN[m, p] needs - and exp in this place"),
+        ([*CASE[:2], "systolic", *CASE[3:]], 1, "must have an engine '2d' with 'mac' and contexts"),
+        ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
+        ([*CASE, "--operands", "half"], 2, "a number format must be one of"),
+        ([*CASE, "--memory-bandwidth", "0"], 2, "--memory-bandwidth above 0"),
+        ([*CASE, "--mapping", "binding"], 2, "the loops around 'BQK' must be p by 4"),
+        (
+            [*CASE[:3], "--set", "E=8,F=8,M=12,P=6,M0=3"],
+            1,
+            "a tile of keys must have a coordinate for each of the 4 rows",
+        ),
+    ],
+)
+def test_what_cannot_be_simulated(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("simulate", *arguments) == code
+    assert message in capsys.readouterr().err
