@@ -14,6 +14,7 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cosim.build import Build, build_design
 from einsum_cascade.cosim.run import Case, Run, RunResult, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.mapping.ir import Mapping as Tree
@@ -27,7 +28,7 @@ from einsum_cascade.program.ordering import keeps_keys
 from einsum_cascade.program.recognition import ArrayWork, recognise
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.top import design_files, design_ports
+from einsum_cascade.rtl.top import design_ports
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program
 
@@ -219,7 +220,7 @@ def build_array(shape: ArrayShape, *, has_trace: bool = False) -> Build:
     """Return the built RTL of an array."""
     hierarchical = HIERARCHICAL if shape.rows >= _HIERARCHICAL_FROM and not has_trace else ()
     inputs, outputs = design_ports(shape)
-    return build_design(design_files(shape), inputs, outputs, hierarchical=hierarchical, has_trace=has_trace)
+    return build_design(verilog_of(shape), inputs, outputs, hierarchical=hierarchical, has_trace=has_trace)
 
 
 def simulate(
