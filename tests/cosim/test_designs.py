@@ -1,5 +1,7 @@
 """Other formats, depths and sizes: each is a design of its own, so `make test` leaves them out (see conftest)."""
 
+from pathlib import Path
+
 import pytest
 from array_cases import cases, prepared
 from random_counts import mode
@@ -53,6 +55,14 @@ def test_the_array_is_busy(suffix: str) -> None:
     print(found)
     assert found["util_2d"] >= 0.99
     assert found["stalls"] == {"keys": 0, "queries": 0, "drain": 0}
+
+
+def test_waveforms_are_written_if_asked_for(tmp_path: Path) -> None:
+    case = prepared("attention-1pass", {"E": 4, "F": 4, "M": 4, "P": 4, "M0": 4}, "fusemax-4x4")
+    wave = tmp_path / "run.vcd"
+    result = simulate(case, random_inputs(case.cascade, case.extents, 7), wave=wave)
+    assert result.is_agreed
+    assert "$enddefinitions" in wave.read_text(errors="replace")
 
 
 def test_thirty_two_rows_agree_nightly() -> None:
