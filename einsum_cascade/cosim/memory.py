@@ -46,6 +46,7 @@ class Memory:
             reads._read = _failing(reads._read, timing.failing_read)
         if timing.failing_write is not None:
             writes._write = _failing(writes._write, timing.failing_write)
+        reads.r_channel = _Faulty(reads.r_channel, timing)
         data = reads.r_channel, writes.w_channel
         if timing.bytes_per_cycle:
             share = min(1.0, timing.bytes_per_cycle / (len(dut.m_axi_rdata) // 8))
@@ -88,6 +89,26 @@ class _Delayed:
 
     def set_pause_generator(self, generator: Iterator[bool]) -> None:
         self.channel.set_pause_generator(generator)
+
+
+class _Faulty:
+    """The channel of data that is read, one beat of which may be dropped or changed."""
+
+    def __init__(self, channel: Any, timing: MemoryTiming) -> None:
+        self.channel, self.timing, self.number = channel, timing, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.channel, name)
+
+    async def send(self, beat: Any) -> None:
+        number, self.number = self.number, self.number + 1
+        if number == self.timing.dropped_read:
+            return
+        if number == self.timing.marked_read:
+            beat.rlast = not beat.rlast
+        if number == self.timing.flipped_read:
+            beat.rdata ^= 1 << 15
+        await self.channel.send(beat)
 
 
 def _failing(access: Any, number: int) -> Any:

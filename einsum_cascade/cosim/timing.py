@@ -18,7 +18,10 @@ class MemoryTiming:
     backpressure
         Seed of pauses on all channels; None for none.
     failing_read, failing_write
-        A burst that is answered with an error, counted from 0; None for none.
+        A beat that is read or written, counted from 0, that is answered with an error; None for none.
+    dropped_read, marked_read, flipped_read
+        A beat that is read, counted from 0: that does not come, whose mark as the last one of its burst is wrong, or
+        whose sign of the first operand (bit 15) is; None for none.
 
     """
 
@@ -27,3 +30,6 @@ class MemoryTiming:
     backpressure: int | None = None
     failing_read: int | None = None
     failing_write: int | None = None
+    dropped_read: int | None = None
+    marked_read: int | None = None
+    flipped_read: int | None = None
