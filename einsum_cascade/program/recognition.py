@@ -7,7 +7,7 @@ the maximum rises. An Einsum that is none of these is refused, and named.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import symbol
@@ -32,21 +32,7 @@ type Role = Literal[
     "quotient",
 ]
 
-ROLES: dict[str, tuple[str, ...]] = {
-    "attention": (
-        "product",
-        "maximum",
-        "running maximum",
-        "exponential",
-        "sum",
-        "combine",
-        "correction",
-        "running sum",
-        "running combine",
-        "quotient",
-    ),
-    "product": ("product",),
-}
+ROLES: dict[str, tuple[Role, ...]] = {"attention": get_args(Role.__value__), "product": ("product",)}
 """The works that make up a kernel that the array can run."""
 
 

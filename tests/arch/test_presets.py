@@ -164,8 +164,9 @@ def test_every_parameter_of_the_family() -> None:
         ("tpu", r"tpu: architecture 'tpu' must be a preset .*; known are 'flat-cloud', .*, 'fusemax-NxN'"),
         (
             "fusemax-3x3",
-            r"fusemax-3x3: a preset 'fusemax-NxN' must be square with N from 4 to 512, unlike 'fusemax-3x3'",
+            r"fusemax-3x3: a preset 'fusemax-NxN' must be square with N from 4 to 512, and may have 1 to 4 stages, unlike 'fusemax-3x3'",
         ),
+        ("fusemax-8x8-5stages", r"fusemax-8x8-5stages: .* may have 1 to 4 stages, unlike 'fusemax-8x8-5stages'; .*"),
         ("fusemax-16x8", r"fusemax-16x8: a preset 'fusemax-NxN' must be square .*; write a file for another one"),
         ("fusemax-513x513", r"fusemax-513x513: a preset 'fusemax-NxN' must be square with N from 4 to 512"),
         ("none.yaml", r"none\.yaml: an architecture file must be a text that can be read, but No such file"),
@@ -185,10 +186,18 @@ def test_file_without_its_suffix(tmp_path) -> None:
 
 
 def test_names() -> None:
-    assert [load_architecture(name).name for name in architecture_names()[:-1]] == list(architecture_names()[:-1])
+    assert [load_architecture(name).name for name in architecture_names()[:-2]] == list(architecture_names()[:-2])
     with pytest.raises(ValueError, match=r"^a preset file must be one of 'flat-cloud', .*, not 'fusemax-16x16'$"):
         preset_text("fusemax-16x16")
     assert einsum_cascade.load_architecture is load_architecture
+
+
+def test_stages_are_the_latency_of_a_multiply_add_and_take_contexts() -> None:
+    """N = 16, E = F = 64: 2 contexts for one stage, 4 for four, and one more for waiting where there are several."""
+    for stages, contexts in ((1, 2), (4, 5)):
+        array = load_architecture(f"fusemax-16x16-{stages}stages").engine("2d")
+        assert array is not None
+        assert (array.operation("mac").latency_cycles, array.contexts) == (stages, contexts)
 
 
 def test_the_command_line_starts_without_files() -> None:
