@@ -1,10 +1,11 @@
-"""The benches catch faults: every one here must change a result, end in a status, or take other cycles.
+"""The benches catch faults: each must change a result, end in a status, take other cycles, or break a rule of AXI.
 
 A fault that provably changes nothing is left out by how the list is made; the reasons are beside the lists:
 
 - `watchdog` matters only to a run that stands still;
 - more contexts, queue entries or stages than a kernel needs are as good as those it needs, so they become one fewer;
 - addresses and strides are whole beats, and memory ignores the bits below, so they change by a beat;
+- the stage of a CORRECTION, where the queue has one entry, only matters to the first tile, which is not corrected;
 - bits of a kernel word that its operation does not read: the index of MAXIMUM, SUM and DENOMINATOR, an index above a
   slot's three bits in EXPONENTIAL and CORRECTION or above the longest word in PRODUCT, COMBINE and NUMERATOR, stages
   above those that the contexts allow, and the fourth bit of an operation, which the array does not have.
@@ -24,6 +25,7 @@ from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array
 from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.errors import ToolFailedError
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.memory import pack, rounded, unpack
 from einsum_cascade.program.operands import to_array
@@ -117,7 +119,7 @@ BITS = [
     *((0, MatrixOp.SUM, 0, bit) for bit in (2, 4)),
     *((0, MatrixOp.COMBINE, 4, bit) for bit in (0, 4, 10)),
     *((1, VectorOp.MAXIMUM, 0, bit) for bit in (0, 4)),
-    *((1, VectorOp.CORRECTION, 2, bit) for bit in (1, 4, 10)),
+    *((1, VectorOp.CORRECTION, 2, bit) for bit in (1, 10)),
     *((1, VectorOp.DENOMINATOR, 0, bit) for bit in (0, 4)),
     *((1, VectorOp.NUMERATOR, 3, bit) for bit in (2, 4, 12)),
 ]
@@ -199,7 +201,12 @@ def test_every_fault_is_caught(fault):
     good = clean(fault.case)
     changed = faulty(fault, good)
     assert fault.kind == "skew" or changed != good.case
-    result = run_case(build_of(fault, good.shape), changed)
+    build = build_of(fault, good.shape)
+    try:
+        result = run_case(build, changed)
+    except ToolFailedError as error:  # the memory of the bench checks bursts
+        assert "AssertionError" in str(error)
+        return
     (run,) = result.runs
     findings = {
         "status": not run.has_ended or run.error != ErrorCode.NONE,
