@@ -123,8 +123,12 @@ BITS = [
     *((1, VectorOp.DENOMINATOR, 0, bit) for bit in (0, 4)),
     *((1, VectorOp.NUMERATOR, 3, bit) for bit in (2, 4, 12)),
 ]
+UNITS = "array", "lane"
 KERNEL_FAULTS = [
-    *(Fault(f"{op.name.lower()} {nth} bit {bit}", "bit", (half, op, nth, bit)) for half, op, nth, bit in BITS),
+    *(
+        Fault(f"{UNITS[half]} {op.name.lower()} {nth} bit {bit}", "bit", (half, op, nth, bit))
+        for half, op, nth, bit in BITS
+    ),
     Fault("products swapped", "swap", (0, MatrixOp.PRODUCT, 0, MatrixOp.PRODUCT, 3)),
     Fault("slots swapped", "swap", (0, MatrixOp.EXPONENTIAL, 1, MatrixOp.EXPONENTIAL, 2)),
     Fault("values swapped", "swap", (0, MatrixOp.COMBINE, 1, MatrixOp.COMBINE, 6)),
