@@ -3,6 +3,7 @@
 A fault that provably changes nothing is left out by how the list is made; the reasons are beside the lists:
 
 - `watchdog` matters only to a run that stands still;
+- a key more, where the mask lets no query see it, so `keys` changes where there is no mask;
 - more contexts, queue entries or stages than a kernel needs are as good as those it needs, so they become one fewer;
 - addresses and strides are whole beats, and memory ignores the bits below, so they change by a beat;
 - the stage of a CORRECTION, where the queue has one entry, only matters to the first tile, which is not corrected;
@@ -101,13 +102,14 @@ LAYOUTS = [f"{tensor}_{part}" for tensor in ("query", "key", "value", "output") 
 HEADS = [f"{tensor}_head_stride" for tensor in ("query", "key", "value", "output")]
 PLAIN = [
     "interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "key_beats", "value_beats",
-    "keys", "key_tiles", "queries", "query_tiles", "key_heads", "group", "flags", "diagonal_high", "diagonal_low",
+    "key_tiles", "queries", "query_tiles", "key_heads", "group", "flags", "diagonal_high", "diagonal_low",
     "first_tile", "end_tile",
 ]  # fmt: skip
 REGISTER_FAULTS = [
     *(Fault(f"register {name}", "register", (name, CHANGES.get(name, 1))) for name in PLAIN),
     *(Fault(f"register {name}", "register", (name, BEAT)) for name in LAYOUTS),
     *(Fault(f"register {name}", "register", (name, BEAT), "heads") for name in HEADS),
+    Fault("register keys", "register", ("keys", 1), "heads"),
 ]
 
 # The half of a row, its operation, which row that has it, and the bit: 0 to 2 operation, 4 on stage, 10 on index.
@@ -123,10 +125,10 @@ BITS = [
     *((1, VectorOp.DENOMINATOR, 0, bit) for bit in (0, 4)),
     *((1, VectorOp.NUMERATOR, 3, bit) for bit in (2, 4, 12)),
 ]
-UNITS = "array", "lane"
+HALVES = ("matrix", "vector")
 KERNEL_FAULTS = [
     *(
-        Fault(f"{UNITS[half]} {op.name.lower()} {nth} bit {bit}", "bit", (half, op, nth, bit))
+        Fault(f"{HALVES[half]} {op.name.lower()} {nth} bit {bit}", "bit", (half, op, nth, bit))
         for half, op, nth, bit in BITS
     ),
     Fault("products swapped", "swap", (0, MatrixOp.PRODUCT, 0, MatrixOp.PRODUCT, 3)),
