@@ -4,6 +4,8 @@
 PYTHON ?=
 # A file for the waveforms of the demo's simulation, .vcd.
 WAVE ?=
+# The cells that `make synthesis` measures areas with, if the file is there (Debian: qflow-tech-osu018).
+LIBERTY = /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 # Processes that the tests run on.
 WORKERS = 2
 
@@ -18,7 +20,7 @@ export EINSUM_CASCADE_CACHE ?= $(CURDIR)/build/designs
 # Settings of the caller's shell that would change what is imported or leave bytecode out.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: help setup setup-sram demo test check test-all nightly certificates peers-scalesim peers-accelforge bench golden wheel clean-room constraints
+.PHONY: help setup setup-sram demo test check test-all nightly certificates synthesis formal peers-scalesim peers-accelforge bench golden wheel clean-room constraints
 .DEFAULT_GOAL = help
 
 help: ## list the targets
@@ -57,6 +59,19 @@ build/certificates/.installed: $(stamp)
 	@$(python) -m venv --clear build/certificates
 	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
 	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[certificates]'
+	@touch $@
+
+synthesis: build/synthesis/.installed ## synthesise the array with Yosys (95 MB) in a place of its own, and write docs/synthesis.md
+	@PYTHONPATH=tests/support build/synthesis/bin/python tests/synthesis/report.py "$(LIBERTY)"
+
+formal: build/synthesis/.installed ## prove properties of buses, queue and sequencer over a number of cycles, likewise
+	@build/synthesis/bin/python -m pytest -p no:cacheprovider tests/formal
+
+build/synthesis/.installed: $(stamp)
+	@echo "Installing Yosys into build/synthesis (about half a minute)"
+	@$(python) -m venv --clear build/synthesis
+	@build/synthesis/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
+	@build/synthesis/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[synthesis]'
 	@touch $@
 
 peers-scalesim: setup build/peers-scalesim/.installed ## compare cycles of matrix products with those of scalesim (500 MB) in a place of its own

@@ -37,7 +37,8 @@ class DelayedQueue(wiring.Component):
     def __init__(self, width: int, cycles: int, depth: int) -> None:
         """Take the sizes."""
         self.width, self.cycles = width, cycles
-        self.depth = 1 << (max(2, depth) - 1).bit_length()
+        # A place stays free: head and tail are equal when the ring is empty, and only then.
+        self.depth = 1 << max(2, depth).bit_length()
         super().__init__({"push": In(1), "value": In(width), "pop": Out(1), "due": Out(width)})
 
     def elaborate(self, platform: object) -> Module:

@@ -1,0 +1,128 @@
+"""The sequencer sends each field of each row for each tile once, in order, and nothing while it waits."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from amaranth.hdl import Array, Assert, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import Component
+from bounded_proofs import Harness, assert_holds, is_refuted, mutated
+
+from einsum_cascade.program.instruction import Field, MatrixOp, Row, VectorOp, encode
+from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl import sequencer
+
+SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=1, slots=2, contexts=2, kernel_rows=4)
+# Two heads of keys with one query tile each, of two key tiles: tiles 0 to 3, of which 0, 1 and 2, 3 make a result.
+TILES, KEY_TILES, CONTEXTS = 4, 2, 2
+KERNEL = (
+    Row(Field(MatrixOp.PRODUCT, 0, 0), Field(VectorOp.MAXIMUM, 0, 1)),
+    Row(Field(), Field(VectorOp.NUMERATOR, 0, 1)),
+)
+PARAMETERS = {
+    **{"interval": len(KERNEL), "contexts": CONTEXTS, "queue": CONTEXTS, "slots": 2, "slot_beats": 2, "key_beats": 1},
+    **{"product_steps": 2, "output_steps": 1, "keys": 4},
+}
+BOUNDS = {"key_heads": 2, "group": 1, "query_tiles": 1, "key_tiles": KEY_TILES}
+# 4 words, the start, two cycles to fetch, 7 iterations of 2 rows until all stages are empty: 21 without a wait.
+BOUND = 26
+
+
+def expected() -> list[tuple[int, int, int, int]]:
+    """What leaves the corner, in order: both operations with the context and the queue entry of their tiles."""
+    found: list[tuple[int, int, int, int]] = []
+    for iteration in range(TILES + 1):
+        for row in KERNEL:
+            sent: list[int] = []
+            for field in (row.matrix, row.vector):
+                tile = iteration - field.stage
+                is_sent = field.op != 0 and 0 <= tile < TILES
+                sent += [int(field.op), tile % CONTEXTS] if is_sent else [0, 0]
+            if sent[0] or sent[2]:
+                found.append((sent[0], sent[1], sent[2], sent[3]))
+    return found
+
+
+class SequencerHarness(Harness):
+    """Loads the kernel, starts, and compares; what has been loaded and drained is anything in any cycle."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(module.Sequencer(SHAPE))
+        self.driven = {"parameters", "table_write", "table_row", "table_half", "table_data", "start"}
+
+    def require(self, m: Module, component: Component) -> None:
+        self._run(m, component)
+        row, lanes = component.corner.row, component.corner.vector
+        sends = Signal()
+        m.d.comb += sends.eq((row.op != 0) | (lanes.op != 0))
+        self._require_order(m, component, sends)
+        self._require_waits(m, component, sends)
+
+    def _run(self, m: Module, component: Component) -> None:
+        for name, value in PARAMETERS.items():
+            m.d.comb += getattr(component.parameters, name).eq(value)
+        for name, value in BOUNDS.items():
+            m.d.comb += getattr(component.parameters.bounds, name).eq(value)
+        words = Array(Const(encode(field), 24) for row in KERNEL for field in (row.matrix, row.vector))
+        time = Signal(range(len(words) + 2))
+        m.d.sync += time.eq(Mux(time == len(words) + 1, time, time + 1))
+        m.d.comb += [
+            component.table_write.eq(time < len(words)),
+            component.table_row.eq(time >> 1),
+            component.table_half.eq(time[0]),
+            component.table_data.eq(words[time]),
+            component.start.eq(time == len(words)),
+        ]
+
+    def _require_order(self, m: Module, component: Component, sends: Value) -> None:
+        row, lanes, order = component.corner.row, component.corner.vector, expected()
+        place = Signal(range(len(order) + 1))
+        words = Array(Cat(Const(a, 3), Const(b, 1), Const(c, 3), Const(d, 1)) for a, b, c, d in order)
+        context, entry = Mux(row.op != 0, row.context[0], 0), Mux(lanes.op != 0, lanes.queue[0], 0)
+        m.d.sync += place.eq(place + sends)
+        has_run = Signal()
+        m.d.sync += has_run.eq(component.is_running)
+        m.d.comb += [
+            Assert(~sends | (place < len(order))),
+            Assert(~sends | (Cat(row.op[:3], context, lanes.op[:3], entry) == words[place])),
+            Assert(~(has_run & ~component.is_running) | (place + sends == len(order))),
+        ]
+
+    def _require_waits(self, m: Module, component: Component, sends: Value) -> None:
+        """Count the tiles that begin and end, and compare with what was there a cycle before, when it was decided."""
+        waits, keys, drained, queries = Signal(), Signal(24), Signal(24), Signal(24)
+        m.d.sync += [
+            waits.eq(component.waits_keys | component.waits_queries | component.waits_drain),
+            *(keys.eq(component.keys_loaded), queries.eq(component.queries_loaded)),
+            drained.eq(component.results_drained),
+        ]
+        begun, ended = Signal(3), Signal(3)
+        begins = component.corner.row.op == MatrixOp.PRODUCT
+        ends = component.corner.vector.op == VectorOp.NUMERATOR
+        m.d.sync += [begun.eq(begun + begins), ended.eq(ended + ends)]
+        is_first, result = ended[0] == 0, ended >> 1
+        m.d.comb += [
+            Assert(~(waits & sends)),
+            Assert(~begins | (begun - keys)[23]),
+            Assert(~begins | ((begun >> 1) - queries)[23]),
+            Assert(~(ends & is_first) | ((result - drained)[:24] < 2)),
+        ]
+
+
+def test_every_row_and_tile_is_sent_once_in_order(tmp_path: Path) -> None:
+    assert_holds(SequencerHarness(sequencer), BOUND, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("has_matrix & fire, vector,", "has_matrix, vector,"),
+        # A wait begins the iteration anew.
+        ("interval, 0, row + 1), row)", "interval, 0, row + 1), 0)"),
+        ("matrix_tile.key - self.keys_loaded)", "matrix_tile.key - self.keys_loaded - 1)"),
+        ("self.results_drained)[:COUNT_BITS] >= 2", "self.results_drained)[:COUNT_BITS] >= 3"),
+        ("for tile in flight[:-1]:", "for tile in flight[:0]:"),
+    ],
+)
+def test_a_mistake_is_found(before: str, after: str, tmp_path: Path) -> None:
+    assert is_refuted(SequencerHarness(mutated(sequencer, before, after)), BOUND, tmp_path)
