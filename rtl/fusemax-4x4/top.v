@@ -8936,26 +8936,26 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
-  wire [2:0] \$11 ;
-  wire [2:0] \$12 ;
+  wire [3:0] \$11 ;
+  wire [3:0] \$12 ;
   wire [28:0] \$13 ;
   wire \$14 ;
   reg [4:0] \$15 ;
-  reg [1:0] \$16 ;
+  reg [2:0] \$16 ;
   reg \$17 ;
-  reg [1:0] \$18 ;
-  wire [2:0] \$2 ;
-  wire [2:0] \$3 ;
-  wire [2:0] \$4 ;
-  wire [2:0] \$5 ;
+  reg [2:0] \$18 ;
+  wire [3:0] \$2 ;
+  wire [3:0] \$3 ;
+  wire [3:0] \$4 ;
+  wire [3:0] \$5 ;
   wire \$6 ;
-  wire [2:0] \$7 ;
+  wire [3:0] \$7 ;
   wire [30:0] \$8 ;
   wire [5:0] \$9 ;
   reg [4:0] \$signal  = 5'h00;
-  reg [1:0] \$signal$3  = 2'h0;
-  (* init = 2'h0 *)
-  wire [1:0] \$signature__addr ;
+  reg [2:0] \$signal$3  = 3'h0;
+  (* init = 3'h0 *)
+  wire [2:0] \$signature__addr ;
   wire [28:0] \$signature__data ;
   wire \$signature__en ;
   input clk;
@@ -8967,19 +8967,23 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
   wire pop;
   input push;
   wire push;
-  wire [1:0] read__addr;
+  wire [2:0] read__addr;
   wire [28:0] read__data;
   input rst;
   wire rst;
-  reg [1:0] tail = 2'h0;
+  reg [2:0] tail = 3'h0;
   input [23:0] value;
   wire [23:0] value;
-  reg [28:0] ring [3:0];
+  reg [28:0] ring [7:0];
   initial begin
     ring[0] = 29'h00000000;
     ring[1] = 29'h00000000;
     ring[2] = 29'h00000000;
     ring[3] = 29'h00000000;
+    ring[4] = 29'h00000000;
+    ring[5] = 29'h00000000;
+    ring[6] = 29'h00000000;
+    ring[7] = 29'h00000000;
   end
   always @(posedge clk) begin
     if (push)
@@ -8987,7 +8991,7 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
   end
   reg [28:0] _0_;
   always @(posedge clk) begin
-    _0_ <= ring[\$12 [1:0]];
+    _0_ <= ring[\$12 [2:0]];
   end
   assign read__data = _0_;
   assign \$1  = \$signal  + 1'h1;
@@ -8995,7 +8999,7 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
   assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
   assign \$4  = \$signal$3  + 1'h1;
   assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
-  assign \$6  = \$5 [1:0] != tail;
+  assign \$6  = \$5 [2:0] != tail;
   assign \$7  = tail + 1'h1;
   assign \$9  = \$signal  + 4'hc;
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
@@ -9020,9 +9024,9 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$16  = \$3 [1:0];
+    \$16  = \$3 [2:0];
     if (rst) begin
-      \$16  = 2'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
@@ -9036,16 +9040,16 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$18  = tail;
     if (push) begin
-      \$18  = \$7 [1:0];
+      \$18  = \$7 [2:0];
     end
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 3'h0;
     end
   end
   assign \$signature__en  = push;
   assign \$signature__addr  = tail;
   assign \$signature__data  = \$10 [28:0];
-  assign read__addr = \$12 [1:0];
+  assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
   assign \$8  = { 2'h0, value, 5'h00 };
   assign \$13  = { 5'h00, read__data[28:5] };
@@ -9055,26 +9059,26 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
-  wire [2:0] \$11 ;
-  wire [2:0] \$12 ;
+  wire [3:0] \$11 ;
+  wire [3:0] \$12 ;
   wire [28:0] \$13 ;
   wire \$14 ;
   reg [4:0] \$15 ;
-  reg [1:0] \$16 ;
+  reg [2:0] \$16 ;
   reg \$17 ;
-  reg [1:0] \$18 ;
-  wire [2:0] \$2 ;
-  wire [2:0] \$3 ;
-  wire [2:0] \$4 ;
-  wire [2:0] \$5 ;
+  reg [2:0] \$18 ;
+  wire [3:0] \$2 ;
+  wire [3:0] \$3 ;
+  wire [3:0] \$4 ;
+  wire [3:0] \$5 ;
   wire \$6 ;
-  wire [2:0] \$7 ;
+  wire [3:0] \$7 ;
   wire [30:0] \$8 ;
   wire [5:0] \$9 ;
   reg [4:0] \$signal  = 5'h00;
-  reg [1:0] \$signal$3  = 2'h0;
-  (* init = 2'h0 *)
-  wire [1:0] \$signature__addr ;
+  reg [2:0] \$signal$3  = 3'h0;
+  (* init = 3'h0 *)
+  wire [2:0] \$signature__addr ;
   wire [28:0] \$signature__data ;
   wire \$signature__en ;
   input clk;
@@ -9086,19 +9090,23 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   wire pop;
   input push;
   wire push;
-  wire [1:0] read__addr;
+  wire [2:0] read__addr;
   wire [28:0] read__data;
   input rst;
   wire rst;
-  reg [1:0] tail = 2'h0;
+  reg [2:0] tail = 3'h0;
   input [23:0] value;
   wire [23:0] value;
-  reg [28:0] ring [3:0];
+  reg [28:0] ring [7:0];
   initial begin
     ring[0] = 29'h00000000;
     ring[1] = 29'h00000000;
     ring[2] = 29'h00000000;
     ring[3] = 29'h00000000;
+    ring[4] = 29'h00000000;
+    ring[5] = 29'h00000000;
+    ring[6] = 29'h00000000;
+    ring[7] = 29'h00000000;
   end
   always @(posedge clk) begin
     if (push)
@@ -9106,7 +9114,7 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   end
   reg [28:0] _0_;
   always @(posedge clk) begin
-    _0_ <= ring[\$12 [1:0]];
+    _0_ <= ring[\$12 [2:0]];
   end
   assign read__data = _0_;
   assign \$1  = \$signal  + 1'h1;
@@ -9114,7 +9122,7 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
   assign \$4  = \$signal$3  + 1'h1;
   assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
-  assign \$6  = \$5 [1:0] != tail;
+  assign \$6  = \$5 [2:0] != tail;
   assign \$7  = tail + 1'h1;
   assign \$9  = \$signal  + 4'hc;
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
@@ -9139,9 +9147,9 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$16  = \$3 [1:0];
+    \$16  = \$3 [2:0];
     if (rst) begin
-      \$16  = 2'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
@@ -9155,16 +9163,16 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$18  = tail;
     if (push) begin
-      \$18  = \$7 [1:0];
+      \$18  = \$7 [2:0];
     end
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 3'h0;
     end
   end
   assign \$signature__en  = push;
   assign \$signature__addr  = tail;
   assign \$signature__data  = \$10 [28:0];
-  assign read__addr = \$12 [1:0];
+  assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
   assign \$8  = { 2'h0, value, 5'h00 };
   assign \$13  = { 5'h00, read__data[28:5] };
