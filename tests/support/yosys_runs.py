@@ -29,5 +29,5 @@ def run_yosys(commands: Iterable[str], folder: Path) -> str:
     if done.returncode:
         printed = (done.stdout + done.stderr).splitlines()
         errors = [line for line in printed if line.startswith("ERROR")]
-        raise YosysError("\n".join(errors or printed[-20:]))
+        raise YosysError("\n".join(errors or [*printed[-20:], f"Yosys ended with code {done.returncode}"]))
     return done.stdout
