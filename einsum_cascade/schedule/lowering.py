@@ -79,23 +79,21 @@ def _graph(
     shared = _shared(block, above)
     tiles = int(count_steps(nest_of(workload, shared, values), range_sizes(workload, values)))
     engines = dict.fromkeys(bound.engine for bound in own)
-    operations = tuple(_operation(workload, architecture, bound, tiles) for bound in own)
     depths = {bound.task: _depth(workload, architecture, bound) for bound in own}
-    dependences = tuple(
-        _pipelined(edge, {operation.name: operation for operation in operations}, depths)
-        for edge in dict.fromkeys(_dependences(workload, shared, own, values))
-    )
+    operations = {bound.task: _operation(workload, bound, tiles, depths[bound.task]) for bound in own}
+    edges = dict.fromkeys(_dependences(workload, shared, own, values))
+    dependences = tuple(_pipelined(edge, operations, depths) for edge in edges)
     contexts = {engine.name: engine.contexts for engine in architecture.engines if engine.contexts is not None}
     numbers = sorted({bound.stage for bound in own})
     stages = tuple(tuple(b.task for b in own if b.stage == n) for n in numbers) if numbers != [0] else ()
     held = tuple(_context(name, count, own) for name, count in contexts.items() if name in engines)
-    return TileGraph(OperationGraph(tuple(map(Resource, engines)), operations, dependences, held), tiles, stages)
+    graph = OperationGraph(tuple(map(Resource, engines)), tuple(operations.values()), dependences, held)
+    return TileGraph(graph, tiles, stages)
 
 
-def _operation(workload: Workload, architecture: Architecture, bound: Bound, tiles: int) -> Operation:
+def _operation(workload: Workload, bound: Bound, tiles: int, depth: int) -> Operation:
     """Return a block, or a chain where the engine is pipelined and a tile has a whole number of slots."""
     cycles = _whole(Fraction(int(bound.busy_cycles), tiles))
-    depth = _depth(workload, architecture, bound)
     if depth == 1 or not isinstance(cycles, int):
         return Operation(bound.task, bound.engine, cycles)
     spacing = depth if bound.slots > 1 or _accumulates(workload, bound) else 1

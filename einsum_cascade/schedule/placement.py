@@ -35,9 +35,10 @@ def place(problem: Problem, interval: int) -> list[int] | None:
     by_height = [-height for height in heights]
     starts = _Placer(problem, interval, by_height).run()
     if starts is None and any(edge.context for edge in problem.edges):
-        slacks = _slacks(problem, interval)
-        for keys in ([(slacks[at], by_height[at]) for at in range(len(heights))], _busiest_first(problem, interval)):
-            starts = starts or _Placer(problem, interval, _ranks(keys)).run()
+        least_slack = [*zip(_slacks(problem, interval), by_height, strict=True)]
+        starts = _Placer(problem, interval, _ranks(least_slack)).run()
+        if starts is None:
+            starts = _Placer(problem, interval, _ranks(_busiest_first(problem, interval))).run()
     return starts
 
 
@@ -48,8 +49,7 @@ def _ranks(keys: Sequence[Any]) -> list[int]:
 
 def _busiest_first(problem: Problem, interval: int) -> list[tuple[bool, int]]:
     """Rank what is on the resource with the most to do first, each in the order in which it could start."""
-    turned = replace(problem, edges=tuple(replace(e, source=e.target, target=e.source) for e in problem.edges))
-    earliest = _longest_ways(turned, interval, [0] * len(problem.pieces))
+    earliest = _longest_ways(_turned(problem), interval, [0] * len(problem.pieces))
     load: Counter[int] = Counter()
     for piece in problem.pieces:
         for use in piece.uses:
@@ -59,6 +59,11 @@ def _busiest_first(problem: Problem, interval: int) -> list[tuple[bool, int]]:
         (all(use.resource != busiest for use in piece.uses), start)
         for piece, start in zip(problem.pieces, earliest, strict=True)
     ]
+
+
+def _turned(problem: Problem) -> Problem:
+    """Return the problem with every edge the other way round, so that the longest way on is the one up to a piece."""
+    return replace(problem, edges=tuple(replace(e, source=e.target, target=e.source) for e in problem.edges))
 
 
 def _longest_ways(problem: Problem, interval: int, ways: list[int]) -> list[int]:
@@ -79,7 +84,7 @@ def _longest_ways(problem: Problem, interval: int, ways: list[int]) -> list[int]
 def _slacks(problem: Problem, interval: int) -> list[int]:
     """Return by how much each piece can be late before a tile has no context left; never is a large number."""
     slacks = [_NEVER] * len(problem.pieces)
-    turned = replace(problem, edges=tuple(replace(e, source=e.target, target=e.source) for e in problem.edges))
+    turned = _turned(problem)
     for edge in problem.edges:
         if edge.context is not None:
             never = [-_NEVER] * len(slacks)
