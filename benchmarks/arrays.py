@@ -11,6 +11,7 @@ from measure import Entry, median_seconds
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.simulation import HIERARCHICAL, Prepared, build_array, prepare, simulate
+from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.operands import to_array
@@ -105,7 +106,7 @@ int main(int count, char** arguments) {
 
 def _driven_seconds(prepared: Prepared) -> float:
     """Return the seconds of a clock alone, on the same design built the same way."""
-    files, ports = design_files(prepared.shape), design_ports(prepared.shape)
+    files, ports = verilog_of(prepared.shape), design_ports(prepared.shape)
     build = build_design(files, *ports, hierarchical=HIERARCHICAL, driver=_DRIVER)
     command = [str(build.program), str(_DRIVEN_CYCLES)]
     return median_seconds(lambda: subprocess.run(command, check=True), 3)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import ml_dtypes
 import numpy as np
 
-__all__ = ["Format", "parse_format", "round_to"]
+__all__ = ["LIBRARY_TYPES", "Format", "parse_format", "round_to"]
 
 type Array = np.ndarray[Any, np.dtype[Any]]
 type Specials = Literal["ieee", "nan", "unsigned_zero", "finite"]
@@ -119,12 +119,13 @@ _NAMED = {
     "float4_e2m1fn": Format(2, 1, None, "finite"),
 }
 _NATIVE = (_NAMED["float64"], _NAMED["float32"])
-_LIBRARY: dict[Format, Any] = {
+LIBRARY_TYPES: dict[Format, Any] = {
     Format(11, 52): np.float64,
     Format(8, 23): np.float32,
     Format(5, 10): np.float16,
     **{form: getattr(ml_dtypes, name) for name, form in _NAMED.items() if hasattr(ml_dtypes, name)},
 }
+"""The element types of formats that NumPy or ml_dtypes have."""
 
 
 def parse_format(text: str | Format) -> Format:
@@ -170,8 +171,10 @@ def round_to(array: Array, form: Format) -> Array:
         return array
     with np.errstate(all="ignore"):
         # ml_dtypes goes through float32 and would round a float64 twice.
-        if form in _LIBRARY and (array.dtype == np.float32 or _LIBRARY[form] in (np.float16, np.float32, np.float64)):
-            return array.astype(_LIBRARY[form]).astype(form.arithmetic)
+        if form in LIBRARY_TYPES and (
+            array.dtype == np.float32 or LIBRARY_TYPES[form] in (np.float16, np.float32, np.float64)
+        ):
+            return array.astype(LIBRARY_TYPES[form]).astype(form.arithmetic)
         return _round_exactly(array.astype(np.float64), form).astype(form.arithmetic)
 
 

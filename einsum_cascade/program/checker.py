@@ -9,10 +9,9 @@ from itertools import islice, pairwise
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.instruction import RETURN_CYCLES, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program
+from einsum_cascade.program.numbers import LANE_STEPS
 
 __all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place"]
-
-_CORRECTION_SLOTS = 7
 
 
 def check_program(program: Program) -> Program:
@@ -184,7 +183,7 @@ def _wrong_slots(program: Program, starts: dict[str, list[tuple[int, int]]]) -> 
         "array SUM": 1,
         "array COMBINE": outputs,
         "lane MAXIMUM": 1,
-        "lane CORRECTION": _CORRECTION_SLOTS,
+        "lane CORRECTION": len(LANE_STEPS),
         "lane DENOMINATOR": 1,
         "lane NUMERATOR": outputs,
     }

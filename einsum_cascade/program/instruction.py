@@ -6,6 +6,7 @@ from enum import IntEnum
 __all__ = [
     "INDEX_BITS",
     "NOTHING",
+    "OP_BITS",
     "RETURN_CYCLES",
     "STAGE_BITS",
     "Field",
@@ -56,8 +57,8 @@ class VectorOp(IntEnum):
 RETURN_CYCLES = 2
 """From a lane taking a maximum to the top of its column feeding it down."""
 
-STAGE_BITS, INDEX_BITS = 6, 14
-_OP_BITS = 4
+OP_BITS, STAGE_BITS, INDEX_BITS = 4, 6, 14
+"""Of a word of the kernel table, from bit 0 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def encode(field: Field) -> int:
     for what, value, bits in (("stage", field.stage, STAGE_BITS), ("index", field.index, INDEX_BITS)):
         if not 0 <= value < 1 << bits:
             raise ValueError(f"the {what} of a microinstruction must be from 0 to {(1 << bits) - 1}, not {value}")
-    return int(field.op) | field.stage << _OP_BITS | field.index << (_OP_BITS + STAGE_BITS)
+    return int(field.op) | field.stage << OP_BITS | field.index << (OP_BITS + STAGE_BITS)
 
 
 def decode(word: int) -> Field:
@@ -120,6 +121,6 @@ def decode(word: int) -> Field:
     Field(op=5, index=3, stage=1)
 
     """
-    op = word & ((1 << _OP_BITS) - 1)
-    stage = word >> _OP_BITS & ((1 << STAGE_BITS) - 1)
-    return Field(op, word >> (_OP_BITS + STAGE_BITS), stage)
+    op = word & ((1 << OP_BITS) - 1)
+    stage = word >> OP_BITS & ((1 << STAGE_BITS) - 1)
+    return Field(op, word >> (OP_BITS + STAGE_BITS), stage)

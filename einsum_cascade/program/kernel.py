@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.instruction import NOTHING, RETURN_CYCLES, Field, MatrixOp, Row, VectorOp
+from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
 from einsum_cascade.schedule.ir import Schedule
@@ -81,11 +82,8 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
         Slots("exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential - 1, stages, first=1),
         Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
         Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
-        Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, _CORRECTION_SLOTS, stages),
+        Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, len(LANE_STEPS), stages),
     )
-
-
-_CORRECTION_SLOTS = 7
 
 
 def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> OperationGraph:

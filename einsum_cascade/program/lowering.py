@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
-from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place
 from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
@@ -69,7 +68,7 @@ class Lowered:
 
 def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
     """Return the coordinates of every range of a cascade, given the extents of its ranks."""
-    return {part.range: part.extent.evaluate(extents) for part in Workload(work.cascade).parts.values()}
+    return {part.range: part.extent.evaluate(extents) for part in work.workload.parts.values()}
 
 
 def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -> Extents:
@@ -92,15 +91,14 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
         The partition of the cascade is not that of the array's rows.
 
     """
-    workload = Workload(work.cascade)
-    parts = workload.parts.values()
+    parts = work.workload.parts
     sizes = sizes_of(work, extents)
-    tiles = [p.limit.evaluate(extents) for p in parts if p.range == work.rows and p.unit == ONE]
+    tiles = [p.limit.evaluate(extents) for p in parts.values() if p.range == work.rows and p.unit == ONE]
     if work.kernel == "attention" and tiles != [shape.rows]:
         raise InfeasibleMappingError(
             [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
         )
-    band = band_of(work.tasks["product"], workload.parts, work.rows, work.columns, extents)
+    band = band_of(work.tasks["product"], parts, work.rows, work.columns, extents)
     keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], band.keys)
     if keys < 1:
         # A head has a key at the least, which is then masked for every query.

@@ -3,24 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.cascade.formats import Format, parse_format, round_to
+from einsum_cascade.cascade.formats import LIBRARY_TYPES, Format, parse_format, round_to
 from einsum_cascade.program.ir import Layout, Program
 
 __all__ = ["memory_bytes", "operand_bits", "pack", "rounded", "unpack"]
 
 type Array = NDArray[Any]
 
-_LIBRARY: dict[Format, Any] = {
-    parse_format("bf16"): ml_dtypes.bfloat16,
-    parse_format("fp16"): np.float16,
-    parse_format("fp8_e4m3"): ml_dtypes.float8_e4m3fn,
-    parse_format("fp8_e5m2"): ml_dtypes.float8_e5m2,
-    parse_format("fp32"): np.float32,
-}
+_OPERANDS = tuple(map(parse_format, ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32")))
 
 
 def rounded(values: Array, form: Format) -> NDArray[np.float32]:
@@ -40,10 +33,10 @@ def operand_bits(values: Array, form: Format) -> NDArray[Any]:
         The array has no operands of this format.
 
     """
-    if form not in _LIBRARY:
-        known = ", ".join(f.name for f in _LIBRARY)
+    if form not in _OPERANDS:
+        known = ", ".join(f.name for f in _OPERANDS)
         raise ValueError(f"operands of an array must be of format {known}, not {form.name}")
-    kind = np.dtype(_LIBRARY[form])
+    kind = np.dtype(LIBRARY_TYPES[form])
     return np.asarray(values, np.float32).astype(kind).view(np.dtype(f"u{kind.itemsize}"))
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from einsum_cascade.cascade.formats import Format, parse_format
 
-__all__ = ["BFLOAT16", "LOG2E_BITS", "SINGLE", "Multiplier", "Numbers", "Step", "exponential_steps"]
+__all__ = ["BFLOAT16", "LANE_STEPS", "LOG2E_BITS", "SINGLE", "Multiplier", "Numbers", "Step", "exponential_steps"]
 
 SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
 """What sums, running state and contexts are held in; and operands, if nothing else is said."""
@@ -83,6 +83,10 @@ def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
         for at, bits in enumerate(others)
     ]
     return (Step("subtract", is_last=True), *scales, *horner)
+
+
+LANE_STEPS = exponential_steps("wide")
+"""The slots of a correction in a lane of the vector row, which multiplies 24 x 24 bits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Keep, Loop, paths
-from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.kernel import MATRIX, VECTOR
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.shape import ArrayShape
@@ -14,15 +12,13 @@ from einsum_cascade.program.shape import ArrayShape
 __all__ = ["keeps_keys"]
 
 
-def keeps_keys(
-    cascade: Cascade, work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int], shape: ArrayShape
-) -> bool:
+def keeps_keys(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int], shape: ArrayShape) -> bool:
     """Tell whether a mapping keeps keys and values in the buffer for all queries of a head.
 
     Parameters
     ----------
-    cascade, work
-        What is mapped, and what of it the array does.
+    work
+        What the array does.
     mapping
         The mapping.
     values
@@ -36,14 +32,13 @@ def keeps_keys(
         The array's sequencer has other loops: heads, tiles of queries as wide as the array, tiles of keys as high.
 
     """
-    workload = Workload(cascade)
-    product = work.tasks["product"].tensor
+    parts, product = work.workload.parts, work.tasks["product"].tensor
     (path,) = (path for path, leaf in paths(mapping.root) if leaf.task == product)
     loops = [(at, step) for at, step in enumerate(path) if isinstance(step, Loop) and step.axis is None]
-    ranges = [(at, workload.parts[step.variable].range, step.tile.evaluate(values)) for at, step in loops]
+    ranges = [(at, parts[step.variable].range, step.tile.evaluate(values)) for at, step in loops]
     order = [(name, tile) for _, name, tile in ranges if name in (work.rows, work.columns)]
-    parts = workload.parts.values()
-    unit = next((p.unit.evaluate(values) for p in parts if p.range == work.rows and p.unit.evaluate(values) > 1), 1)
+    units = [part.unit.evaluate(values) for part in parts.values() if part.range == work.rows]
+    unit = next((unit for unit in units if unit > 1), 1)
     wanted = [(work.columns, shape.columns), (work.rows, shape.rows // unit)]
     if order != wanted:
         text = ", then ".join(f"{name} by {tile}" for name, tile in order) or "none"

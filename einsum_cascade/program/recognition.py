@@ -59,8 +59,8 @@ class ArrayWork:
 
     Parameters
     ----------
-    cascade
-        The cascade, products merged into what adds them.
+    workload
+        The tasks of the cascade, products merged into what adds them.
     kernel
         `attention` or `product`.
     tasks
@@ -74,7 +74,7 @@ class ArrayWork:
 
     """
 
-    cascade: Cascade
+    workload: Workload
     kernel: str
     tasks: Mapping[str, Einsum]
     query: Operand
@@ -87,6 +87,11 @@ class ArrayWork:
     rows: str
     columns: str
     outputs: str | None
+
+    @property
+    def cascade(self) -> Cascade:
+        """The cascade, products merged into what adds them."""
+        return self.workload.cascade
 
 
 _REMEDY = "write it as attention in one pass, or as a product of two inputs, or compute it elsewhere"
@@ -319,7 +324,7 @@ def _work(workload: Workload, kernel: str, roles: Mapping[str, Task]) -> ArrayWo
     if kernel == "attention":
         value = next(r for r in roles["combine"].reads if cascade.tensor[r.tensor].is_given)
     return ArrayWork(
-        cascade,
+        workload,
         kernel,
         {role: cascade.einsums[task.number] for role, task in roles.items()},
         _operand(workload, product.reads[1 - at]),

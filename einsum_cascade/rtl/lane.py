@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.instruction import VectorOp
-from einsum_cascade.program.numbers import exponential_steps
+from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.column import LOWEST_BITS
 from einsum_cascade.rtl.exponential import INTEGER_BITS, SLOT_BITS, ExponentialOperands, ExponentialResult
@@ -67,7 +67,7 @@ class VectorLane(Component):
 
     def __init__(self, shape: ArrayShape) -> None:
         self._shape = shape
-        self._steps = exponential_steps("wide")
+        self._steps = LANE_STEPS
         super().__init__(
             {
                 "left": In(vector_layout(shape)),

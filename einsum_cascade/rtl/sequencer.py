@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
+from einsum_cascade.program.instruction import INDEX_BITS, OP_BITS, STAGE_BITS, MatrixOp, VectorOp
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
@@ -17,7 +17,7 @@ from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 
 __all__ = ["FIELD", "Sequencer", "SequencerParameters"]
 
-FIELD = data.StructLayout({"op": 4, "stage": 6, "index": 14})
+FIELD = data.StructLayout({"op": OP_BITS, "stage": STAGE_BITS, "index": INDEX_BITS})
 """A word of the kernel table."""
 
 

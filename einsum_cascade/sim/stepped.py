@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from einsum_cascade.program.instruction import RETURN_CYCLES, Field, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program, Tile
-from einsum_cascade.program.numbers import exponential_steps
+from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
 from einsum_cascade.sim.values import Results, mask_of, operands_of
 
@@ -218,7 +218,7 @@ class _Lanes:
         self.fraction, self.exponent = np.zeros(columns, np.float32), np.zeros(columns, np.int32)
         self.total, self.captured = np.zeros(columns, np.float32), np.zeros((2, columns), np.float32)
         self.accumulators = np.zeros((2, program.output_steps, columns), np.float32)
-        self.exponential = Exponential(None, exponential_steps("wide"))
+        self.exponential = Exponential(None, LANE_STEPS)
         heads = program.key_heads * program.group
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program, Tile
 from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.numbers import exponential_steps
+from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
 
 __all__ = ["Results", "evaluate_program", "mask_of", "operands_of"]
@@ -93,7 +93,7 @@ class _Evaluation:
         self.program, self.operands = program, operands
         shape = program.shape
         self.in_pe = Exponential(shape.numbers, shape.numbers.steps)
-        self.in_lane = Exponential(None, exponential_steps("wide"))
+        self.in_lane = Exponential(None, LANE_STEPS)
         ops = {(unit, f.op) for row in program.kernel for unit, f in (("m", row.matrix), ("v", row.vector))}
         self.has_scores_out = ("m", MatrixOp.OUT) in ops
         self.is_corrected = ("v", VectorOp.NUMERATOR) in ops
