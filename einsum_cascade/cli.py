@@ -153,9 +153,7 @@ def run(
     found = _load(cascade, operators)
     given = load_inputs(inputs or ())
     extents = resolve_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
-    if seed < 0:
-        raise UsageError(f"--seed must be at least 0, not {seed}")
-    tensors = {**random_inputs(found, extents, seed, given), **given}
+    tensors = {**random_inputs(found, extents, _seed(seed), given), **given}
     results = evaluate(found, tensors, extents, dtype=form)
     files = _write(results, output)
     summary = {name: _summary(array) | files.get(name, {}) for name, array in results.items()}
@@ -343,13 +341,12 @@ def simulate(
 
     if memory_latency < 0 or (memory_bandwidth is not None and memory_bandwidth <= 0):
         raise UsageError("--memory-latency must be at least 0, and --memory-bandwidth above 0")
-    if seed < 0:
-        raise UsageError(f"--seed must be at least 0, not {seed}")
+    start = _seed(seed)
     given = load_inputs(inputs or ())
     shapes = {name: array.shape for name, array in given.items()}
     numbers = numbers_of(operands, scores, multiplier)
     prepared = prepared_case(cascade, architecture, _settings(settings), shapes, numbers, mapping)
-    tensors = {**random_inputs(prepared.cascade, prepared.extents, seed, given), **given}
+    tensors = {**random_inputs(prepared.cascade, prepared.extents, start, given), **given}
     timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
     (name,) = prepared.cascade.outputs
@@ -425,6 +422,12 @@ def _positive(value: int, option: str) -> int:
     return value
 
 
+def _seed(value: int) -> int:
+    if value < 0:
+        raise UsageError(f"--seed must be at least 0, not {value}")
+    return value
+
+
 def _write(results: dict[str, Any], folder: Path | None) -> dict[str, dict[str, str]]:
     if folder is None:
         return {}
@@ -477,9 +480,10 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         command()
         sys.stdout.flush()
-    except (_AnswerIsNo, InfeasibleMappingError) as answer:
-        if isinstance(answer, InfeasibleMappingError):
-            print(f"einsum-cascade: {answer}", file=sys.stderr)
+    except _AnswerIsNo:
+        return 1
+    except InfeasibleMappingError as answer:
+        print(f"einsum-cascade: {answer}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
