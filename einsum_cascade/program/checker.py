@@ -246,9 +246,6 @@ def _lifetimes(program: Program, slots: dict[str, list[int]], interval: int, dow
     for key in ("array EXPONENTIAL", "lane CORRECTION"):
         if key in slots:
             lives.append((f"what {key} works on", slots[key][-1] + 1 - slots[key][0], 1))
-    if "array MAXIMUM" in slots and "array EXPONENTIAL" in slots:
-        returned = slots["array MAXIMUM"][0] + down + RETURN_CYCLES
-        lives.append(("the maximum of a tile", slots["array EXPONENTIAL"][0] + 1 - returned, 1))
     for what, cycles, copies in lives:
         if cycles > copies * interval:
             yield f"{what} must live at most {copies * interval} cycles ({copies} of {interval}), not {cycles}"

@@ -128,8 +128,6 @@ def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
     # Results leave as soon as the last product is there, and the sum that divides them must be there by then.
     yield Dependence("sum", "combine")
     yield Dependence("maximum", "subtract", down + RETURN_CYCLES - 1)
-    # The next tile's maximum takes the place of this one's, so it must not be there before this one is subtracted.
-    yield Dependence("subtract", "maximum", -(down + RETURN_CYCLES), 1)
     yield Dependence("maximum", "correction")
     yield Dependence("sum", "sum", back, 1)
     yield Dependence("combine", "combine", shape.stages, 1, "stream")

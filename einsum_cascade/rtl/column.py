@@ -19,7 +19,7 @@ class ColumnTop(Component):
     """What a column gets from above.
 
     PRODUCT: an operand of the query file, as fp32. MAXIMUM: the lowest finite number. The subtract slot of EXPONENTIAL:
-    the maximum of the lane. Otherwise +0.
+    the maximum that the lane has for the tile, which no later tile replaces. Otherwise +0.
 
     Members
     -------
@@ -27,8 +27,10 @@ class ColumnTop(Component):
         The instruction.
     right : Out(column_layout(shape))
         The same for the next column. Registered.
+    maximum_queue : Out(address_bits(queue))
+        Entry of the lane below, in its correction queue, whose maximum is wanted.
     maximum : In(SINGLE_LAYOUT)
-        The running maximum of the lane below.
+        That maximum.
     down : Out(SINGLE_LAYOUT)
         What the first PE of the column gets. Registered.
     write_enable : In(1)
@@ -53,6 +55,7 @@ class ColumnTop(Component):
             {
                 "left": In(column_layout(shape)),
                 "right": Out(column_layout(shape)),
+                "maximum_queue": Out(address_bits(shape.queue)),
                 "maximum": In(SINGLE_LAYOUT),
                 "down": Out(SINGLE_LAYOUT),
                 "write_enable": In(1),
@@ -69,6 +72,7 @@ class ColumnTop(Component):
         form = self._shape.numbers.operand
         m.submodules.decoder = decoder = Decoder(form)
         place = read.address[: address_bits(self._shape.beat_operands)]
+        m.d.comb += self.maximum_queue.eq(read.queue)
         m.d.comb += decoder.operand.eq(beat.word_select(place, form.width_bits))
         with m.Switch(read.op):
             with m.Case(MatrixOp.PRODUCT):

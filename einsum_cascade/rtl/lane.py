@@ -45,8 +45,10 @@ class VectorLane(Component):
         The same for the next lane. Registered.
     arriving : In(SINGLE_LAYOUT)
         The `down` of the last PE of the column, in the cycle of execution.
+    maximum_queue : In(address_bits(queue))
+        Entry of the correction queue.
     maximum : Out(SINGLE_LAYOUT)
-        The running maximum. Registered.
+        The maximum of the tile that has the entry, itself included. In the same cycle.
     is_done : Out(1)
         Whether the results of a query tile are complete.
     drain_address : In(accumulator_bits(shape))
@@ -73,6 +75,7 @@ class VectorLane(Component):
                 "left": In(vector_layout(shape)),
                 "right": Out(vector_layout(shape)),
                 "arriving": In(SINGLE_LAYOUT),
+                "maximum_queue": In(address_bits(shape.queue)),
                 "maximum": Out(SINGLE_LAYOUT),
                 "is_done": Out(1),
                 "drain_address": In(accumulator_bits(shape)),
@@ -117,30 +120,33 @@ class VectorLane(Component):
         op, depth = self._op, 1 << address_bits(self._shape.queue)
         m.submodules.maxima = maxima = Memory(shape=_ENTRY, depth=depth, init=[])
         m.submodules.corrections = corrections = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
-        entry, new_entry, correction = (
+        entry, returned, new_entry, correction = (
+            maxima.read_port(domain="comb"),
             maxima.read_port(domain="comb"),
             maxima.write_port(),
             corrections.read_port(domain="comb"),
         )
         self._new_correction = corrections.write_port()
         m.submodules.greater = greater = Maximum()
-        old = Signal(SINGLE_LAYOUT)
+        old, running = Signal(SINGLE_LAYOUT), Signal(SINGLE_LAYOUT)
         self._entry, self._correction = Signal(_ENTRY), Signal(SINGLE_LAYOUT)
         m.d.comb += [
-            old.eq(Mux(op.is_first, LOWEST_BITS, self.maximum.as_value())),
+            old.eq(Mux(op.is_first, LOWEST_BITS, running.as_value())),
             greater.left.eq(old),
             greater.right.eq(self.arriving),
             new_entry.addr.eq(op.queue),
             new_entry.data.old.eq(old),
             new_entry.data.new.eq(greater.greater),
             entry.addr.eq(op.queue),
+            returned.addr.eq(self.maximum_queue),
+            self.maximum.eq(returned.data.new),
             correction.addr.eq(op.queue),
             self._entry.eq(entry.data),
             self._correction.eq(correction.data),
         ]
         with m.If(op.op == VectorOp.MAXIMUM):
             m.d.comb += new_entry.en.eq(1)
-            m.d.sync += self.maximum.eq(greater.greater)
+            m.d.sync += running.eq(greater.greater)
 
     def _feed(self, m: Module) -> None:
         """Give the multiply-add what the operation says."""

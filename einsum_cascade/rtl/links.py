@@ -137,9 +137,18 @@ def column_layout(shape: ArrayShape) -> data.StructLayout:
         As in `row_layout`.
     address : query_address_bits
         Of the operand in the query file.
+    queue : address_bits(queue)
+        Entry of the correction queue that has the maximum of the tile.
 
     """
-    return data.StructLayout({"op": OP_BITS, "slot": SLOT_BITS, "address": query_address_bits(shape)})
+    return data.StructLayout(
+        {
+            "op": OP_BITS,
+            "slot": SLOT_BITS,
+            "address": query_address_bits(shape),
+            "queue": address_bits(shape.queue),
+        }
+    )
 
 
 def vector_layout(shape: ArrayShape) -> data.StructLayout:
@@ -183,10 +192,17 @@ def corner_layout(shape: ArrayShape) -> data.StructLayout:
         For the row feeders; `op` and `slot` are those of the column tops too.
     query_address : query_address_bits
         Of the operand in the query files.
+    queue : address_bits(queue)
+        Entry of the correction queue of the tile in the array.
     vector : vector_layout
         For the lanes.
 
     """
     return data.StructLayout(
-        {"row": row_layout(shape), "query_address": query_address_bits(shape), "vector": vector_layout(shape)}
+        {
+            "row": row_layout(shape),
+            "query_address": query_address_bits(shape),
+            "queue": address_bits(shape.queue),
+            "vector": vector_layout(shape),
+        }
     )

@@ -230,6 +230,7 @@ class Sequencer(wiring.Component):
             array.high.eq(matrix_tile.high),
             array.rows.eq(matrix_tile.rows),
             self.corner.query_address.eq(Cat(place, Mux(matrix_tile.query[0], shape.key_beats, 0) + beat)),
+            self.corner.queue.eq(matrix_tile.entry),
             lanes.op.eq(Mux(sends_vector, vector.op, VectorOp.NONE)),
             lanes.index.eq(vector.index),
             lanes.queue.eq(vector_tile.entry),

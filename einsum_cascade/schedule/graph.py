@@ -125,9 +125,7 @@ def _dependence_mistakes(graph: OperationGraph, dependence: Dependence) -> Itera
     for role, name in (("producer", dependence.producer), ("consumer", dependence.consumer)):
         if name not in graph.operation:
             yield _unknown(f"The {role} in {where}", name, graph.operation)
-    # On an earlier tile, a negative latency is a deadline: the consumer may start so much before the producer ends.
-    least = 0 if dependence.distance == 0 else None
-    yield from _time(f"The latency of {where}", dependence.latency, least)
+    yield from _time(f"The latency of {where}", dependence.latency)
     yield from _whole(f"The distance of {where}", dependence.distance, least=0)
     if dependence.kind not in ("finish", "stream"):
         yield f"The kind of {where} must be 'finish' or 'stream', not {dependence.kind!r}; choose one."
@@ -166,8 +164,6 @@ def _whole(what: str, value: object, least: int) -> Iterator[str]:
         yield f"{what} must be a whole number of at least {least}, not {value!r}; correct it."
 
 
-def _time(what: str, value: Cycles, least: int | None = 0) -> Iterator[str]:
-    is_number = isinstance(value, int | Fraction) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not is_number or (least is not None and value < least):
-        bound = "" if least is None else f" of at least {least} cycles"
-        yield f"{what} must be an int or a Fraction{bound}, not {value!r}; correct it."
+def _time(what: str, value: Cycles, least: int = 0) -> Iterator[str]:
+    if isinstance(value, bool) or not isinstance(value, int | Fraction) or value < least:  # pyright: ignore[reportUnnecessaryIsInstance]
+        yield f"{what} must be an int or a Fraction of at least {least} cycles, not {value!r}; correct it."

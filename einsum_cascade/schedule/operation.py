@@ -132,7 +132,7 @@ class Dependence:
     producer, consumer
         Names of operations.
     latency
-        Cycles that have to lie in between. Negative ones, on an earlier tile only, are a deadline of the producer.
+        Cycles that have to lie in between.
     distance
         How many tiles earlier the producer's tile is; 0 for the same tile.
     kind

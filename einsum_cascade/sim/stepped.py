@@ -154,7 +154,7 @@ class _Machine:
             case MatrixOp.MAXIMUM:
                 return LOWEST
             case MatrixOp.EXPONENTIAL if index == 0:
-                return self.lanes.returned[0][column]
+                return self.lanes.returned[0][tile.number % self.program.queue, column]
             case _:
                 return np.float32(0)
 
@@ -212,9 +212,9 @@ class _Lanes:
         self.machine, self.program = machine, program
         columns, shape = machine.columns, program.shape
         self.maximum = np.full(columns, LOWEST)
-        # The maximum as the tops of the columns see it, now and in the cycles to come.
-        self.returned = [self.maximum.copy() for _ in range(RETURN_CYCLES)]
         self.old, self.new = (np.zeros((program.queue, columns), np.float32) for _ in range(2))
+        # The maxima of the tiles as the tops of the columns see them, now and in the cycles to come.
+        self.returned = [self.new.copy() for _ in range(RETURN_CYCLES)]
         self.fraction, self.exponent = np.zeros(columns, np.float32), np.zeros(columns, np.int32)
         self.total, self.captured = np.zeros(columns, np.float32), np.zeros((2, columns), np.float32)
         self.accumulators = np.zeros((2, program.output_steps, columns), np.float32)
@@ -227,7 +227,7 @@ class _Lanes:
 
     def step(self, cycle: int, arriving: Single) -> None:
         machine = self.machine
-        self.returned = [*self.returned[1:], self.maximum.copy()]
+        self.returned = [*self.returned[1:], self.new.copy()]
         while self.draining and self.draining[0][0] == cycle:
             self._drain(self.draining.pop(0)[1])
         for column in range(machine.columns):

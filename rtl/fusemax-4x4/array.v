@@ -1,7 +1,7 @@
 module array(
     input clk,
     input rst,
-    input [59:0] corner,
+    input [60:0] corner,
     input bank_enable,
     input [1:0] bank_row,
     input [13:0] bank_address,
@@ -21,8 +21,9 @@ module array(
     localparam DIVIDERS = 1;
     localparam ROW_BITS = 39;
     localparam LINK_BITS = 30;
-    localparam TOP_BITS = 13;
+    localparam TOP_BITS = 14;
     localparam QUERY_BITS = 7;
+    localparam QUEUE_BITS = 1;
     localparam VECTOR_BITS = 14;
     localparam SLOT_AT = 5;
     localparam SLOT_BITS = 3;
@@ -31,13 +32,14 @@ module array(
     localparam COLUMN_INDEX_BITS = 2;
     reg [1:0] group;
 
-    // The corner's word, from the lowest bits on: row part (its operation first), query address, vector part.
+    // The corner's word, from the lowest bits on: row part (its operation first), query address, entry of
+    // the correction queue, vector part.
     wire [ROW_BITS-1:0] corner_row = corner[ROW_BITS-1:0];
     wire [TOP_BITS-1:0] corner_top =
-        {corner[ROW_BITS +: QUERY_BITS], corner[SLOT_AT +: SLOT_BITS], corner[OP_BITS-1:0]};
+        {corner[ROW_BITS +: QUERY_BITS + QUEUE_BITS], corner[SLOT_AT +: SLOT_BITS], corner[OP_BITS-1:0]};
     wire [VECTOR_BITS-1:0] delayed;
     vector_delay delay(
-        .clk(clk), .rst(rst), .given(corner[ROW_BITS + QUERY_BITS +: VECTOR_BITS]), .delayed(delayed)
+        .clk(clk), .rst(rst), .given(corner[ROW_BITS + QUERY_BITS + QUEUE_BITS +: VECTOR_BITS]), .delayed(delayed)
     );
 
     wire [32*COLUMNS-1:0] words;
@@ -83,6 +85,7 @@ module array(
             wire [VECTOR_BITS-1:0] lane_left;
             wire [VECTOR_BITS-1:0] lane_right;
             wire [31:0] fed;
+            wire [QUEUE_BITS-1:0] maximum_queue;
             wire [31:0] maximum;
             wire is_done;
             if (j == 0) begin : first
@@ -93,13 +96,14 @@ module array(
                 assign lane_left = columns[j-1].lane_right;
             end
             column_top top(
-                .clk(clk), .rst(rst), .left(left), .right(right), .maximum(maximum), .down(fed),
+                .clk(clk), .rst(rst), .left(left), .right(right), .down(fed),
+                .maximum_queue(maximum_queue), .maximum(maximum),
                 .write_enable(query_enable && query_column == j[COLUMN_INDEX_BITS-1:0]),
                 .write_address(query_address), .write_data(query_data)
             );
             vector_lane lane(
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
-                .arriving(rows[ROWS-1].pes[j].down), .maximum(maximum),
+                .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
                 .is_done(is_done),
                 .drain_address(drain_address), .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
             );

@@ -176,8 +176,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire clk;
   reg [1:0] complete = 2'h0;
   wire [31:0] contexts;
-  wire [59:0] corner;
+  wire [60:0] corner;
   wire [6:0] \corner.query_address ;
+  wire \corner.queue ;
   wire [38:0] \corner.row ;
   wire [15:0] \corner.row.address ;
   wire \corner.row.context ;
@@ -708,7 +709,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .\port$143$3 (\$126 ),
-    .\port$1590$0 (\waiting$237 ),
+    .\port$1596$0 (\waiting$237 ),
     .\port$68$0 (\$62 ),
     .product_steps(product_steps),
     .queries(queries),
@@ -756,8 +757,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__head_stride(output__head_stride),
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
-    .\port$1882$0 (\$129 ),
-    .\port$1884$0 (\$130 ),
+    .\port$1888$0 (\$129 ),
+    .\port$1890$0 (\$130 ),
     .queries(queries),
     .r_data(\$128 ),
     .\r_data$48 (\$127 ),
@@ -1218,14 +1219,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \corner.row.high  = corner[35:31];
   assign \corner.row.rows  = corner[38:36];
   assign \corner.query_address  = corner[45:39];
-  assign \corner.vector  = corner[59:46];
-  assign \corner.vector.op  = corner[48:46];
-  assign \corner.vector.index  = corner[54:49];
-  assign \corner.vector.queue  = corner[55];
-  assign \corner.vector.is_first  = corner[56];
-  assign \corner.vector.is_last  = corner[57];
-  assign \corner.vector.parity  = corner[58];
-  assign \corner.vector.is_done  = corner[59];
+  assign \corner.queue  = corner[46];
+  assign \corner.vector  = corner[60:47];
+  assign \corner.vector.op  = corner[49:47];
+  assign \corner.vector.index  = corner[55:50];
+  assign \corner.vector.queue  = corner[56];
+  assign \corner.vector.is_first  = corner[57];
+  assign \corner.vector.is_last  = corner[58];
+  assign \corner.vector.parity  = corner[59];
+  assign \corner.vector.is_done  = corner[60];
   assign \fill.line  = fill[9:0];
   assign \fill.place  = fill[33:10];
   assign \fill.is_query  = fill[34];
@@ -1245,7 +1247,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$39  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$68$0 , bus__awready, bus__wready, table_write, \port$143$3 , bus__arready, \port$1590$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$68$0 , bus__awready, bus__wready, table_write, \port$143$3 , bus__arready, \port$1596$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile
 , query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, empty_columns
 , bus__awvalid);
@@ -1423,8 +1425,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_stride = 32'd0;
   output [13:0] \port$143$3 ;
   wire [13:0] \port$143$3 ;
-  input [5:0] \port$1590$0 ;
-  wire [5:0] \port$1590$0 ;
+  input [5:0] \port$1596$0 ;
+  wire [5:0] \port$1596$0 ;
   input [22:0] \port$68$0 ;
   wire [22:0] \port$68$0 ;
   output [31:0] product_steps;
@@ -1623,7 +1625,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0001:
           \$49  = { 9'h000, \port$68$0  };
       14'h0002:
-          \$49  = { 26'h0000000, \port$1590$0  };
+          \$49  = { 26'h0000000, \port$1596$0  };
       14'h0003:
           \$49  = cycles;
       14'h0004:
@@ -2195,13 +2197,13 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
   assign status = { 9'h000, \port$68$0  };
-  assign waiting = { 26'h0000000, \port$1590$0  };
+  assign waiting = { 26'h0000000, \port$1596$0  };
   assign \port$143$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$1882$0 , \port$1884$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$1888$0 , \port$1890$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2386,10 +2388,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [7:0] outstanding = 8'h00;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$1882$0 ;
-  wire \port$1882$0 ;
-  output [5:0] \port$1884$0 ;
-  wire [5:0] \port$1884$0 ;
+  output \port$1888$0 ;
+  wire \port$1888$0 ;
+  output [5:0] \port$1890$0 ;
+  wire [5:0] \port$1890$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2667,8 +2669,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$2  = \$signal$4  + 2'h2;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1172$0 (\$5 [7:0]),
-    .\port$1880$0 (\address$13 ),
+    .\port$1178$0 (\$5 [7:0]),
+    .\port$1886$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -2678,9 +2680,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1204$0 (is_last),
-    .\port$1871$0 (\$signal$22 ),
-    .\port$1872$0 (strobes),
+    .\port$1210$0 (is_last),
+    .\port$1877$0 (\$signal$22 ),
+    .\port$1878$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -2962,8 +2964,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$1882$0  = \$signal$6 ;
-  assign \port$1884$0  = \$signal$7 [5:0];
+  assign \port$1888$0  = \$signal$6 ;
+  assign \port$1890$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -3072,7 +3074,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1172$0 , r_en, w_rdy, r_data, w_en, \port$1880$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \port$1886$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3111,10 +3113,10 @@ module \top.drain.addresses (rst, \port$1172$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1172$0 ;
-  wire [7:0] \port$1172$0 ;
-  input [31:0] \port$1880$0 ;
-  wire [31:0] \port$1880$0 ;
+  input [7:0] \port$1178$0 ;
+  wire [7:0] \port$1178$0 ;
+  input [31:0] \port$1886$0 ;
+  wire [31:0] \port$1886$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3151,7 +3153,7 @@ module \top.drain.addresses (rst, \port$1172$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1172$0 , \port$1880$0  };
+      storage[w_port__addr] <= { \port$1178$0 , \port$1886$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3247,13 +3249,13 @@ module \top.drain.addresses (rst, \port$1172$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1172$0 , \port$1880$0  };
-  assign w_data = { \port$1172$0 , \port$1880$0  };
+  assign w_port__data = { \port$1178$0 , \port$1886$0  };
+  assign w_data = { \port$1178$0 , \port$1886$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1204$0 , w_en, r_en, r_data, \port$1871$0 , \port$1872$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , \port$1878$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3296,12 +3298,12 @@ module \top.drain.beats (rst, \port$1204$0 , w_en, r_en, r_data, \port$1871$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1204$0 ;
-  wire \port$1204$0 ;
-  input [63:0] \port$1871$0 ;
-  wire [63:0] \port$1871$0 ;
-  input [7:0] \port$1872$0 ;
-  wire [7:0] \port$1872$0 ;
+  input \port$1210$0 ;
+  wire \port$1210$0 ;
+  input [63:0] \port$1877$0 ;
+  wire [63:0] \port$1877$0 ;
+  input [7:0] \port$1878$0 ;
+  wire [7:0] \port$1878$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3346,7 +3348,7 @@ module \top.drain.beats (rst, \port$1204$0 , w_en, r_en, r_data, \port$1871$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1204$0 , \port$1872$0 , \port$1871$0  };
+      storage[w_port__addr] <= { \port$1210$0 , \port$1878$0 , \port$1877$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3446,8 +3448,8 @@ module \top.drain.beats (rst, \port$1204$0 , w_en, r_en, r_data, \port$1871$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1204$0 , \port$1872$0 , \port$1871$0  };
-  assign w_data = { \port$1204$0 , \port$1872$0 , \port$1871$0  };
+  assign w_port__data = { \port$1210$0 , \port$1878$0 , \port$1877$0  };
+  assign w_data = { \port$1210$0 , \port$1878$0 , \port$1877$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -6507,60 +6509,61 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   reg \$121 ;
   wire [4:0] \$122 ;
   wire [12:0] \$123 ;
-  wire \$124 ;
-  wire [3:0] \$125 ;
-  reg \$126 ;
+  reg \$124 ;
+  wire \$125 ;
+  wire [3:0] \$126 ;
   reg \$127 ;
   reg \$128 ;
   reg \$129 ;
   reg \$13 ;
-  wire \$130 ;
+  reg \$130 ;
   wire \$131 ;
   wire \$132 ;
   wire \$133 ;
-  wire [32:0] \$134 ;
-  wire \$135 ;
+  wire \$134 ;
+  wire [32:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [32:0] \$138 ;
-  wire [33:0] \$139 ;
+  wire \$138 ;
+  wire [32:0] \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire [32:0] \$141 ;
-  wire \$142 ;
-  wire [32:0] \$143 ;
+  wire [33:0] \$140 ;
+  wire \$141 ;
+  wire [32:0] \$142 ;
+  wire \$143 ;
   wire [32:0] \$144 ;
-  wire \$145 ;
+  wire [32:0] \$145 ;
   wire \$146 ;
-  wire [32:0] \$147 ;
-  wire \$148 ;
+  wire \$147 ;
+  wire [32:0] \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
-  wire [32:0] \$152 ;
-  reg [15:0] \$153 ;
-  reg \$154 ;
+  wire \$152 ;
+  wire [32:0] \$153 ;
+  reg [15:0] \$154 ;
   reg \$155 ;
   reg \$156 ;
   reg \$157 ;
-  reg [201:0] \$158 ;
+  reg \$158 ;
   reg [201:0] \$159 ;
   wire \$16 ;
   reg [201:0] \$160 ;
   reg [201:0] \$161 ;
-  reg [59:0] \$162 ;
-  reg [23:0] \$163 ;
+  reg [201:0] \$162 ;
+  reg [60:0] \$163 ;
   reg [23:0] \$164 ;
-  reg [31:0] \$165 ;
-  reg \$166 ;
-  reg [31:0] \$167 ;
+  reg [23:0] \$165 ;
+  reg [31:0] \$166 ;
+  reg \$167 ;
   reg [31:0] \$168 ;
   reg [31:0] \$169 ;
   wire \$17 ;
   reg [31:0] \$170 ;
   reg [31:0] \$171 ;
   reg [31:0] \$172 ;
+  reg [31:0] \$173 ;
   reg [23:0] \$18 ;
   wire [24:0] \$19 ;
   wire \$2 ;
@@ -6681,9 +6684,10 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire clk;
   input [7:0] contexts;
   wire [7:0] contexts;
-  output [59:0] corner;
-  reg [59:0] corner = 60'h000000000000000;
+  output [60:0] corner;
+  reg [60:0] corner = 61'h0000000000000000;
   wire [6:0] \corner.query_address ;
+  wire \corner.queue ;
   wire [38:0] \corner.row ;
   wire [15:0] \corner.row.address ;
   wire \corner.row.context ;
@@ -8063,71 +8067,71 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \$117  = \$116  + read__data[23:12];
   assign \$122  = \$121  ? 5'h10 : 5'h00;
   assign \$123  = \$122  + read__data[23:12];
-  assign \$124  = has_vector & \$signal ;
-  assign \$125  = \$124  ? \read__data$52 [3:0] : 4'h0;
-  assign \$130  = \$signal$44  & \$signal ;
-  assign \$131  = has_vector & \$signal ;
-  assign \$132  = \$130  | \$131 ;
-  assign \$133  = \$132  | has_begun;
-  assign \$134  = \$signal$86  + 1'h1;
-  assign \$135  = \$signal$44  & \$signal ;
-  assign \$136  = has_vector & \$signal ;
-  assign \$137  = \$135  | \$136 ;
-  assign \$138  = \$signal$86  + 1'h1;
-  assign \$139  = \$138  + 3'h7;
-  assign \$140  = \$signal$44  & \$signal ;
-  assign \$141  = matrix_busy + \$140 ;
-  assign \$142  = has_vector & \$signal ;
-  assign \$143  = vector_busy + \$142 ;
-  assign \$144  = stalls_keys + waits_keys;
-  assign \$145  = ~ waits_keys;
-  assign \$146  = waits_queries & \$145 ;
-  assign \$147  = stalls_queries + \$146 ;
-  assign \$148  = ~ waits_keys;
-  assign \$149  = waits_drain & \$148 ;
-  assign \$150  = ~ waits_queries;
-  assign \$151  = \$149  & \$150 ;
-  assign \$152  = stalls_drain + \$151 ;
+  assign \$125  = has_vector & \$signal ;
+  assign \$126  = \$125  ? \read__data$52 [3:0] : 4'h0;
+  assign \$131  = \$signal$44  & \$signal ;
+  assign \$132  = has_vector & \$signal ;
+  assign \$133  = \$131  | \$132 ;
+  assign \$134  = \$133  | has_begun;
+  assign \$135  = \$signal$86  + 1'h1;
+  assign \$136  = \$signal$44  & \$signal ;
+  assign \$137  = has_vector & \$signal ;
+  assign \$138  = \$136  | \$137 ;
+  assign \$139  = \$signal$86  + 1'h1;
+  assign \$140  = \$139  + 3'h7;
+  assign \$141  = \$signal$44  & \$signal ;
+  assign \$142  = matrix_busy + \$141 ;
+  assign \$143  = has_vector & \$signal ;
+  assign \$144  = vector_busy + \$143 ;
+  assign \$145  = stalls_keys + waits_keys;
+  assign \$146  = ~ waits_keys;
+  assign \$147  = waits_queries & \$146 ;
+  assign \$148  = stalls_queries + \$147 ;
+  assign \$149  = ~ waits_keys;
+  assign \$150  = waits_drain & \$149 ;
+  assign \$151  = ~ waits_queries;
+  assign \$152  = \$150  & \$151 ;
+  assign \$153  = stalls_drain + \$152 ;
   always @(posedge clk)
-    \$signal$30  <= \$153 ;
+    \$signal$30  <= \$154 ;
   always @(posedge clk)
-    \$signal$62  <= \$154 ;
+    \$signal$62  <= \$155 ;
   always @(posedge clk)
-    fetching <= \$155 ;
+    fetching <= \$156 ;
   always @(posedge clk)
-    is_ready <= \$156 ;
+    is_ready <= \$157 ;
   always @(posedge clk)
-    is_running <= \$157 ;
+    is_running <= \$158 ;
   always @(posedge clk)
-    tile_0 <= \$158 ;
+    tile_0 <= \$159 ;
   always @(posedge clk)
-    tile_1 <= \$159 ;
+    tile_1 <= \$160 ;
   always @(posedge clk)
-    tile_2 <= \$160 ;
+    tile_2 <= \$161 ;
   always @(posedge clk)
-    tile_3 <= \$161 ;
+    tile_3 <= \$162 ;
   always @(posedge clk)
-    corner <= \$162 ;
+    corner <= \$163 ;
   always @(posedge clk)
-    keys_released <= \$163 ;
+    keys_released <= \$164 ;
   always @(posedge clk)
-    queries_released <= \$164 ;
+    queries_released <= \$165 ;
   always @(posedge clk)
-    \$signal$86  <= \$165 ;
+    \$signal$86  <= \$166 ;
   always @(posedge clk)
-    has_begun <= \$166 ;
+    has_begun <= \$167 ;
   always @(posedge clk)
-    cycles <= \$167 ;
+    cycles <= \$168 ;
   always @(posedge clk)
-    stalls_keys <= \$168 ;
+    stalls_keys <= \$169 ;
   always @(posedge clk)
-    stalls_queries <= \$169 ;
+    stalls_queries <= \$170 ;
   always @(posedge clk)
-    stalls_drain <= \$170 ;
+    stalls_drain <= \$171 ;
   always @(posedge clk)
-    matrix_busy <= \$171 ;
+    matrix_busy <= \$172 ;
   always @(posedge clk)
-    vector_busy <= \$172 ;
+    vector_busy <= \$173 ;
   \top.sequencer.key_release  key_release (
     .clk(clk),
     .due(due),
@@ -8463,15 +8467,15 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$126  = tile_0[2];
+          \$124  = tile_0[2];
       2'h1:
-          \$126  = tile_1[2];
+          \$124  = tile_1[2];
       2'h2:
-          \$126  = tile_2[2];
+          \$124  = tile_2[2];
       2'h3:
-          \$126  = tile_3[2];
+          \$124  = tile_3[2];
     endcase
   end
   always @* begin
@@ -8479,13 +8483,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$127  = tile_0[30];
+          \$127  = tile_0[2];
       2'h1:
-          \$127  = tile_1[30];
+          \$127  = tile_1[2];
       2'h2:
-          \$127  = tile_2[30];
+          \$127  = tile_2[2];
       2'h3:
-          \$127  = tile_3[30];
+          \$127  = tile_3[2];
     endcase
   end
   always @* begin
@@ -8493,13 +8497,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$128  = tile_0[31];
+          \$128  = tile_0[30];
       2'h1:
-          \$128  = tile_1[31];
+          \$128  = tile_1[30];
       2'h2:
-          \$128  = tile_2[31];
+          \$128  = tile_2[30];
       2'h3:
-          \$128  = tile_3[31];
+          \$128  = tile_3[30];
     endcase
   end
   always @* begin
@@ -8507,60 +8511,59 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (\read__data$52 [5:4])
       2'h0:
-          \$129  = tile_0[33];
+          \$129  = tile_0[31];
       2'h1:
-          \$129  = tile_1[33];
+          \$129  = tile_1[31];
       2'h2:
-          \$129  = tile_2[33];
+          \$129  = tile_2[31];
       2'h3:
-          \$129  = tile_3[33];
+          \$129  = tile_3[31];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$153  = \$5 [15:0];
+    (* full_case = 32'd1 *)
+    casez (\read__data$52 [5:4])
+      2'h0:
+          \$130  = tile_0[33];
+      2'h1:
+          \$130  = tile_1[33];
+      2'h2:
+          \$130  = tile_2[33];
+      2'h3:
+          \$130  = tile_3[33];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$154  = \$5 [15:0];
     if (restart) begin
-      \$153  = 16'h0000;
+      \$154  = 16'h0000;
     end
     if (rst) begin
-      \$153  = 16'h0000;
+      \$154  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$154  = restart;
-    if (rst) begin
-      \$154  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$155  = \$signal$62 ;
+    \$155  = restart;
     if (rst) begin
       \$155  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$156  = is_ready;
-    if (restart) begin
-      \$156  = 1'h0;
-    end else if (fetching) begin
-      \$156  = 1'h1;
-    end
-    if (\$92 ) begin
-      if (\$108 ) begin
-        \$156  = 1'h0;
-      end
-    end
+    \$156  = \$signal$62 ;
     if (rst) begin
       \$156  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$157  = is_running;
+    \$157  = is_ready;
     if (restart) begin
+      \$157  = 1'h0;
+    end else if (fetching) begin
       \$157  = 1'h1;
     end
     if (\$92 ) begin
@@ -8574,25 +8577,27 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$158  = tile_0;
+    \$158  = is_running;
     if (restart) begin
-      \$158 [0] = 1'h0;
+      \$158  = 1'h1;
     end
     if (\$92 ) begin
-      \$158  = tile;
+      if (\$108 ) begin
+        \$158  = 1'h0;
+      end
     end
     if (rst) begin
-      \$158  = 202'h000000000000000000000000000000000000000000000000000;
+      \$158  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$159  = tile_1;
+    \$159  = tile_0;
     if (restart) begin
       \$159 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$159  = tile_0;
+      \$159  = tile;
     end
     if (rst) begin
       \$159  = 202'h000000000000000000000000000000000000000000000000000;
@@ -8600,12 +8605,12 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$160  = tile_2;
+    \$160  = tile_1;
     if (restart) begin
       \$160 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$160  = tile_1;
+      \$160  = tile_0;
     end
     if (rst) begin
       \$160  = 202'h000000000000000000000000000000000000000000000000000;
@@ -8613,12 +8618,12 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$161  = tile_3;
+    \$161  = tile_2;
     if (restart) begin
       \$161 [0] = 1'h0;
     end
     if (\$92 ) begin
-      \$161  = tile_2;
+      \$161  = tile_1;
     end
     if (rst) begin
       \$161  = 202'h000000000000000000000000000000000000000000000000000;
@@ -8626,105 +8631,104 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$162 [2:0] = \$110 [2:0];
-    \$162 [3] = \$111 ;
-    \$162 [4] = \$112 ;
-    \$162 [7:5] = read__data[12:10];
-    \$162 [9:8] = read__data[11:10];
-    \$162 [25:10] = { \$117 [13:0], read__data[11:10] };
-    \$162 [30:26] = \$118 ;
-    \$162 [35:31] = \$119 ;
-    \$162 [38:36] = \$120 ;
-    \$162 [45:39] = { \$123 [4:0], read__data[11:10] };
-    \$162 [48:46] = \$125 [2:0];
-    \$162 [54:49] = \read__data$52 [15:10];
-    \$162 [55] = \$126 ;
-    \$162 [56] = \$127 ;
-    \$162 [57] = \$128 ;
-    \$162 [58] = \$129 ;
-    \$162 [59] = result_push;
+    \$162  = tile_3;
+    if (restart) begin
+      \$162 [0] = 1'h0;
+    end
+    if (\$92 ) begin
+      \$162  = tile_2;
+    end
     if (rst) begin
-      \$162  = 60'h000000000000000;
+      \$162  = 202'h000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$163  = keys_released;
+    \$163 [2:0] = \$110 [2:0];
+    \$163 [3] = \$111 ;
+    \$163 [4] = \$112 ;
+    \$163 [7:5] = read__data[12:10];
+    \$163 [9:8] = read__data[11:10];
+    \$163 [25:10] = { \$117 [13:0], read__data[11:10] };
+    \$163 [30:26] = \$118 ;
+    \$163 [35:31] = \$119 ;
+    \$163 [38:36] = \$120 ;
+    \$163 [45:39] = { \$123 [4:0], read__data[11:10] };
+    \$163 [46] = \$124 ;
+    \$163 [49:47] = \$126 [2:0];
+    \$163 [55:50] = \read__data$52 [15:10];
+    \$163 [56] = \$127 ;
+    \$163 [57] = \$128 ;
+    \$163 [58] = \$129 ;
+    \$163 [59] = \$130 ;
+    \$163 [60] = result_push;
+    if (rst) begin
+      \$163  = 61'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$164  = keys_released;
     if (restart) begin
-      \$163  = 24'h000000;
+      \$164  = 24'h000000;
     end else if (pop) begin
-      \$163  = due;
+      \$164  = due;
     end
     if (rst) begin
-      \$163  = 24'h000000;
+      \$164  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$164  = queries_released;
+    \$165  = queries_released;
     if (restart) begin
-      \$164  = 24'h000000;
+      \$165  = 24'h000000;
     end else if (\pop$83 ) begin
-      \$164  = \due$85 ;
+      \$165  = \due$85 ;
     end
     if (rst) begin
-      \$164  = 24'h000000;
+      \$165  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$165  = \$signal$86 ;
+    \$166  = \$signal$86 ;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$165  = 32'd0;
+      \$166  = 32'd0;
     end else begin
-      if (\$133 ) begin
-        \$165  = \$134 [31:0];
+      if (\$134 ) begin
+        \$166  = \$135 [31:0];
       end
     end
     if (rst) begin
-      \$165  = 32'd0;
+      \$166  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$166  = has_begun;
+    \$167  = has_begun;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$166  = 1'h0;
+      \$167  = 1'h0;
     end else begin
-      if (\$133 ) begin
-        \$166  = 1'h1;
+      if (\$134 ) begin
+        \$167  = 1'h1;
       end
     end
     if (rst) begin
-      \$166  = 1'h0;
+      \$167  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$167  = cycles;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$167  = 32'd0;
-    end else begin
-      if (\$137 ) begin
-        \$167  = \$139 [31:0];
-      end
-    end
-    if (rst) begin
-      \$167  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$168  = stalls_keys;
+    \$168  = cycles;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$168  = 32'd0;
     end else begin
-      if (has_begun) begin
-        \$168  = \$144 [31:0];
+      if (\$138 ) begin
+        \$168  = \$140 [31:0];
       end
     end
     if (rst) begin
@@ -8733,13 +8737,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$169  = stalls_queries;
+    \$169  = stalls_keys;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$169  = 32'd0;
     end else begin
       if (has_begun) begin
-        \$169  = \$147 [31:0];
+        \$169  = \$145 [31:0];
       end
     end
     if (rst) begin
@@ -8748,13 +8752,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$170  = stalls_drain;
+    \$170  = stalls_queries;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$170  = 32'd0;
     end else begin
       if (has_begun) begin
-        \$170  = \$152 [31:0];
+        \$170  = \$148 [31:0];
       end
     end
     if (rst) begin
@@ -8763,11 +8767,14 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$171  = stalls_drain;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$171  = 32'd0;
     end else begin
-      \$171  = \$141 [31:0];
+      if (has_begun) begin
+        \$171  = \$153 [31:0];
+      end
     end
     if (rst) begin
       \$171  = 32'd0;
@@ -8779,10 +8786,22 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     if (restart) begin
       \$172  = 32'd0;
     end else begin
-      \$172  = \$143 [31:0];
+      \$172  = \$142 [31:0];
     end
     if (rst) begin
       \$172  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$173  = 32'd0;
+    end else begin
+      \$173  = \$144 [31:0];
+    end
+    if (rst) begin
+      \$173  = 32'd0;
     end
   end
   assign parameters__bounds__end_tile = bounds__end_tile;
@@ -8914,14 +8933,15 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \corner.row.high  = corner[35:31];
   assign \corner.row.rows  = corner[38:36];
   assign \corner.query_address  = corner[45:39];
-  assign \corner.vector  = corner[59:46];
-  assign \corner.vector.op  = corner[48:46];
-  assign \corner.vector.index  = corner[54:49];
-  assign \corner.vector.queue  = corner[55];
-  assign \corner.vector.is_first  = corner[56];
-  assign \corner.vector.is_last  = corner[57];
-  assign \corner.vector.parity  = corner[58];
-  assign \corner.vector.is_done  = corner[59];
+  assign \corner.queue  = corner[46];
+  assign \corner.vector  = corner[60:47];
+  assign \corner.vector.op  = corner[49:47];
+  assign \corner.vector.index  = corner[55:50];
+  assign \corner.vector.queue  = corner[56];
+  assign \corner.vector.is_first  = corner[57];
+  assign \corner.vector.is_last  = corner[58];
+  assign \corner.vector.parity  = corner[59];
+  assign \corner.vector.is_done  = corner[60];
   assign result[72] = \$88 ;
   assign result[71:48] = \$87 ;
   assign result[47:24] = \$86 ;

@@ -50,7 +50,7 @@ def test_rows_that_are_no_power_of_two_agree() -> None:
 @pytest.mark.parametrize("suffix", ["", "-4stages"])
 def test_the_array_is_busy(suffix: str) -> None:
     """At least 99 % of all cycles have an instruction, at E = F = 64 and M = 1024; the published value is 97 %."""
-    extents = {"E": 64, "F": 64, "M": 1024, "P": 256 if LONG else 64, "M0": 16}
+    extents = {"E": 64, "F": 64, "M": 1024, "P": 256, "M0": 16}
     found = _check(prepared("attention-1pass", extents, f"fusemax-16x16{suffix}")).to_json()
     print(found)
     assert found["util_2d"] >= 0.99

@@ -81,6 +81,16 @@ def test_slow_memory_changes_no_value_and_adds_its_stalls_only():
         assert slow.run.registers["total_cycles"] > fast.run.registers["total_cycles"]
 
 
+def test_stalls_let_no_later_maximum_overtake():
+    # A tile every 25 cycles, a maximum back after 4 x 8 + 2: the next one is on its way when a tile is subtracted.
+    # Keys are read anew by every query tile, at about their rate, so that it stalls between the two again and again.
+    case = prepared("attention-1pass", {"E": 1, "F": 1, "M": 48, "P": 24, "M0": 8}, MEDIUM)
+    assert case.shape.stages * case.shape.rows + 2 > case.lowered.program.interval
+    for seed in range(4):
+        result = _check(case, MemoryTiming(5, 6.0, seed))
+        assert sum(result.stalls.values()) > 0
+
+
 def _run(case, **changes):
     """Run a case with registers changed."""
     program = case.lowered.program

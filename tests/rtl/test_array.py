@@ -58,7 +58,6 @@ def test_attention(operand, score, multiplier, stages, bound):
         row = {**row, "low": max(-SIZE, min(SIZE, row["low"])), "rows": min(SIZE, keys_count - SIZE * tile)}
         flags = {"is_first": int(tile == 0), "is_last": int(tile == TILES - 1), "parity": parity, "queue": number % 2}
         last = attention_tile(player, cycle, (PRODUCTS, OUTPUTS), (tile * tile_beats, shape.key_beats), row, flags)
-        # The next tile's maximum would overtake this one's only if it came before its subtraction, which has left.
         cycle = last + stages
         last_of_all += [last] if tile == TILES - 1 else []
     # results_done: executed at the corner, then L rows to the lanes, columns - 1 along them, L until it is written.

@@ -116,8 +116,9 @@ def test_lane(stages):
     done = stages * (len(steps) - 1) + 1 + stages
     rows = [*rows[:done], {"drain_address": 1 | 5 << 1}, {"drain_address": 1}, {"drain_address": 0}, {}]
     rows[done - stages]["arriving"] = single(6.0)
+    rows = [{**row, "maximum_queue": tile["queue"]} for row in rows]
     played = play(VectorLane(shape(stages)), rows, ["maximum", "is_done", "drain_word", "drain_sum", "right.op"])
-    # Executed in cycle 1, the maximum is there in cycle 2.
+    # Executed in cycle 1, the maximum is in the tile's entry in cycle 2.
     assert [played[at][0] for at in (1, 2)] == [0, single(1.0)]
     assert [at for at, values in enumerate(played) if values[1]] == [done]
     assert [played[done + 1][2:4], played[done + 2][2:4]] == [

@@ -69,6 +69,23 @@ def test_a_stall_costs_its_own_cycle_and_no_value() -> None:
     assert_equal(stalled.results, plain.results)
 
 
+def test_a_stall_lets_no_later_maximum_overtake() -> None:
+    """8 x 8, L = 4, E = F = 1: a tile every 25 cycles, but a maximum is back only 4 x 8 + 2 = 34 cycles after it left.
+
+    So the next tile's maximum is on its way when a tile is subtracted. A stall between the two keeps the subtraction
+    back, and not the maximum; each tile is subtracted its own one, wherever the stall is and however long.
+    """
+    found = lowered(square(8, stages=4, contexts=6, queue=6), e=1, f=1, keys=40, queries=8)
+    program = found.program
+    maximum, subtract = (found.schedule.starts(name)[0] for name in ("maximum", "subtract"))
+    assert maximum + program.interval < subtract, "the next maximum leaves before this tile is subtracted"
+    tensors = random_tensors(np.random.default_rng(2), program, 4)
+    expected = evaluate_program(program, tensors)
+    for start in range(0, 4 * program.interval, 3):
+        for length in (1, 40):
+            assert_equal(step_program(program, tensors, frozenset(range(start, start + length))).results, expected)
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_random_programs(seed: int, part: int) -> None:
     """Any kernel, array, mask, grouping and format; and a random half of the programs with random stalls."""

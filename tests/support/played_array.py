@@ -62,9 +62,14 @@ class Player:
         self.inputs |= {(name, cycle): value for name, value in ports.items()}
 
     def issue(
-        self, cycle: int, row: dict[str, int], query_address: int = 0, vector: dict[str, int] | None = None
+        self,
+        cycle: int,
+        row: dict[str, int],
+        query_address: int = 0,
+        vector: dict[str, int] | None = None,
+        queue: int = 0,
     ) -> None:
-        fields = {"row": row, "query_address": query_address, "vector": vector or {}}
+        fields = {"row": row, "query_address": query_address, "queue": queue, "vector": vector or {}}
         assert ("corner", cycle) not in self.inputs
         self.put(cycle, corner=packed(corner_layout(self.shape), fields))
 
@@ -112,7 +117,7 @@ def attention_tile(
     cycle += across + _RETURN
     for slot in range(7):
         fields = {"op": VectorOp.CORRECTION, "index": slot, **vector}
-        player.issue(cycle, {"op": MatrixOp.EXPONENTIAL, "slot": slot, **row}, 0, fields)
+        player.issue(cycle, {"op": MatrixOp.EXPONENTIAL, "slot": slot, **row}, 0, fields, vector["queue"])
         cycle += spacing
     player.issue(cycle, {"op": MatrixOp.SUM, **row}, 0, {"op": VectorOp.DENOMINATOR, **vector})
     values = (bank + shape.key_beats) * per_beat
