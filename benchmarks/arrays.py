@@ -13,8 +13,6 @@ from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.simulation import HIERARCHICAL, Prepared, build_array, prepare, simulate
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.program.machine import shape_of
-from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.operands import to_array
 from einsum_cascade.rtl.top import design_files, design_ports
 from einsum_cascade.sim.values import evaluate_program
 
@@ -69,7 +67,7 @@ def _speeds(rows: int) -> list[Entry]:
     result = min((simulate(prepared, tensors) for _ in range(3)), key=lambda found: found.run_seconds)
     cycles = result.run.registers["total_cycles"]
     ours, driven = result.run_seconds / cycles, _driven_seconds(prepared) / _DRIVEN_CYCLES
-    operands = to_array(prepared.work, {k: rounded(v, prepared.shape.numbers.operand) for k, v in tensors.items()})
+    operands = prepared.operands(tensors)
     model = median_seconds(lambda: evaluate_program(prepared.lowered.program, operands), 3) / cycles
     name = f"{rows} x {rows}, a cycle"
     return [

@@ -20,6 +20,7 @@ from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.program.kernel import MATRIX
 from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.program.memory import pack, rounded, unpack
@@ -69,6 +70,19 @@ class Prepared:
     def shape(self) -> ArrayShape:
         """The array."""
         return self.lowered.program.shape
+
+    @property
+    def queries(self) -> int:
+        """Queries of a head, or columns of the scores that are given."""
+        return sizes_of(self.work, self.extents)[self.work.columns]
+
+    def stored(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Return the inputs of the cascade rounded to the operands of the array."""
+        return {name: rounded(np.asarray(values), self.shape.numbers.operand) for name, values in inputs.items()}
+
+    def operands(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the operands of the array, `program.operands.to_array`, from the inputs of the cascade."""
+        return to_array(self.work, self.stored(inputs), self.shape.columns)
 
     @cached_property
     def schedule_cycles(self) -> int:
@@ -140,7 +154,7 @@ class CosimResult:
         registers, shape = self.run.registers, self.prepared.shape
         cycles = max(1, registers["cycles"])
         waits = [wait.name.lower() for wait in Waiting if registers["waiting"] & wait]
-        program = self.prepared.lowered.program
+        program, queries = self.prepared.lowered.program, self.prepared.queries
         return {
             "verilator": self.build.verilator,
             "rows": shape.rows,
@@ -163,7 +177,7 @@ class CosimResult:
             "util_2d": registers["matrix_busy"] / cycles,
             "util_1d": registers["vector_busy"] / cycles,
             "occupied_rows": program.keys / (program.key_tiles * shape.rows),
-            "occupied_columns": program.queries / (program.query_tiles * shape.columns),
+            "occupied_columns": queries / (-(-queries // shape.columns) * shape.columns),
             "stalls": self.stalls,
             "build_s": self.build.seconds,
             "run_s": self.run_seconds,
@@ -202,7 +216,10 @@ def prepare(
     """
     work = recognise(cascade)
     sizes = sizes_of(work, extents)
-    steps, outputs = sizes[work.steps], sizes[work.outputs] if work.outputs else 1
+    array = architecture.engine(MATRIX)
+    # Scores that are given are products with the identity of as many columns as the array has.
+    steps = sizes[work.steps] if work.steps else 1 if array is None else array.columns
+    outputs = sizes[work.outputs] if work.outputs else 1
     shape = shape_of(
         architecture,
         numbers,
@@ -249,23 +266,22 @@ def simulate(
         A tool is missing or fails.
 
     """
-    program, form = prepared.lowered.program, prepared.shape.numbers.operand
-    stored = {name: rounded(np.asarray(values), form) for name, values in inputs.items()}
+    program, stored = prepared.lowered.program, prepared.stored(inputs)
     inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
-    operands = to_array(prepared.work, stored)
+    operands = prepared.operands(stored)
     model = evaluate_program(program, operands)
     build = build_array(prepared.shape, has_trace=wave is not None)
     result = run_case(build, Case.of(program, pack(program, operands), memory), wave)
-    results = unpack(program, result.memory)
-    output = from_array(prepared.work, results, sizes_of(prepared.work, prepared.extents))
+    sizes = sizes_of(prepared.work, prepared.extents)
+    output, modelled = (from_array(prepared.work, own, sizes) for own in (unpack(program, result.memory), model.output))
     errors = _errors(prepared, stored, output)
-    is_equal = results.view(np.uint32) == model.output.view(np.uint32)
+    is_equal = output.view(np.uint32) == modelled.view(np.uint32)
     return CosimResult(
         prepared,
         build,
         _only(result),
         output,
-        results.size,
+        output.size,
         int((~is_equal).sum()),
         inexact,
         *errors,

@@ -4,10 +4,11 @@ It replays the kernel table as it stands and shares no code with the scheduler t
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice, pairwise
 
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.program.instruction import RETURN_CYCLES, MatrixOp, VectorOp
+from einsum_cascade.program.instruction import EVERY_PASS, PASSES, RETURN_CYCLES, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program
 from einsum_cascade.program.numbers import LANE_STEPS
 
@@ -38,6 +39,7 @@ def _sizes(program: Program) -> Iterator[str]:
         ("product steps", program.product_steps, shape.product_steps),
         ("output steps", program.output_steps, shape.output_steps),
         ("stages of the kernel", program.stages, shape.contexts + 1),
+        ("passes over the keys", program.passes, PASSES),
     ):
         if not 1 <= value <= most:
             yield f"{what} of a program must be from 1 to {most}, not {value}; use a larger array or a smaller tile"
@@ -108,12 +110,9 @@ def hazards(program: Program) -> Iterator[str]:
         if first in slots and then in slots and slots[then][0] - slots[first][-1] < least:
             apart = slots[then][0] - slots[first][-1]
             yield f"{then} must start at least {least} cycles after {first} ends, not {apart}"
-    sums, products = slots.get("lane DENOMINATOR", []), slots.get("lane NUMERATOR", [])
-    if sums and sums[0] >= products[-1]:
-        yield (
-            f"lane DENOMINATOR must be before the last lane NUMERATOR, after which results leave, not at cycle "
-            f"{sums[0]}"
-        )
+    sums, results = slots.get("array SUM", []), _results(slots)
+    if sums and sums[0] >= results[-1]:
+        yield f"array SUM must be before the last result is there, and results leave, not at cycle {sums[0]}"
     if sums and interval < stages:
         yield f"the interval of a kernel must be at least the {stages} stages that a running sum takes, not {interval}"
     yield from _standstills(program, slots, interval)
@@ -128,8 +127,8 @@ def tiles_to_place(program: Program) -> int | None:
     if program.key_heads * program.group * program.query_tiles < 3:
         return None
     if not program.is_skipping:
-        return program.key_tiles + 1
-    return min(len(program.key_range(tile)) for tile in range(program.query_tiles)) + 1
+        return program.passes * program.key_tiles + 1
+    return min(len(program.key_sequence(tile)) for tile in range(program.query_tiles)) + 1
 
 
 def has_stuck_heads(program: Program) -> bool:
@@ -158,7 +157,7 @@ def has_stuck_heads(program: Program) -> bool:
 
 def _first_keys(program: Program) -> Iterator[int]:
     """Yield the key tiles that a head begins with, as many as the kernel works on at a time."""
-    tiles = (key for query in range(program.query_tiles) for key in program.key_range(query))
+    tiles = (key for query in range(program.query_tiles) for key in program.key_sequence(query))
     yield from islice(tiles, program.stages)
 
 
@@ -176,38 +175,86 @@ def _starts(program: Program) -> dict[str, list[tuple[int, int]]]:
 
 def _wrong_slots(program: Program, starts: dict[str, list[tuple[int, int]]]) -> Iterator[str]:
     """Yield a sentence for every operation that has not the slots that its kernel needs."""
-    outputs, exponential = program.output_steps, len(program.shape.numbers.steps)
-    attention = {
-        "array MAXIMUM": 1,
-        "array EXPONENTIAL": exponential,
-        "array SUM": 1,
-        "array COMBINE": outputs,
-        "lane MAXIMUM": 1,
-        "lane CORRECTION": len(LANE_STEPS),
-        "lane DENOMINATOR": 1,
-        "lane NUMERATOR": outputs,
-    }
-    product = {"array OUT": program.shape.rows, "lane ADD": program.shape.rows}
-    counts = {"array PRODUCT": program.product_steps, **(product if "array OUT" in starts else attention)}
+    counts = _slots_needed(program, {*starts})
     for key in {**counts, **starts}:
         indices, needed = [index for _, index in starts.get(key, [])], counts.get(key, 0)
         if indices != list(range(needed)):
             yield f"{key} must have slots 0 to {needed - 1} in order, each once, not {indices}"
-    yield from _wrong_kind(program, is_product="array OUT" in starts)
+    yield from _wrong_kind(program, is_out="array OUT" in starts)
+    yield from _wrong_passes(program)
 
 
-def _wrong_kind(program: Program, *, is_product: bool) -> Iterator[str]:
+def _slots_needed(program: Program, found: set[str]) -> dict[str, int]:
+    """Return how many slots every operation must have, given which there are."""
+    is_corrected = any(f"lane {op.name}" in found for op in _CORRECTED)
+    needed = {"array PRODUCT": program.product_steps}
+    if "array OUT" in found:
+        needed |= {"array OUT": program.shape.rows, "lane ADD": program.shape.rows}
+    else:
+        needed |= {"array COMBINE": program.output_steps}
+        needed |= {"lane NUMERATOR" if is_corrected else "lane ADD": program.output_steps}
+    if "array OUT" in found and not found & {"array MAXIMUM", "array EXPONENTIAL", "array SUM"}:
+        return needed
+    needed |= {"array MAXIMUM": 1, "lane MAXIMUM": 1, "array EXPONENTIAL": len(program.shape.numbers.steps)}
+    needed |= {"array SUM": 1, "lane DENOMINATOR" if is_corrected else "lane ADD_DENOMINATOR": 1}
+    return needed | ({"lane CORRECTION": len(LANE_STEPS)} if is_corrected else {})
+
+
+def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
     """Yield a sentence for what a program says of its results and its kernel does not do."""
     rows = program.shape.rows
-    named = "a program whose kernel has array OUT" if is_product else "a program whose kernel has no array OUT"
-    if (program.value is None) != is_product:
-        yield f"{named} must have {'no values' if is_product else 'values'}; change their layout"
-    if program.has_tile_results != is_product:
-        yield f"{named} must {'have' if is_product else 'not have'} the flag of tile results, but has it otherwise"
-    if is_product and program.is_divided:
-        yield f"{named} must not have its results divided, for there are no sums"
-    if is_product and program.output_steps != rows:
+    named = "a program whose kernel has array OUT" if is_out else "a program whose kernel has no array OUT"
+    if (program.value is None) != is_out:
+        yield f"{named} must have {'no values' if is_out else 'values'}; change their layout"
+    if program.has_tile_results != is_out:
+        yield f"{named} must {'have' if is_out else 'not have'} the flag of tile results, but has it otherwise"
+    if is_out and program.output_steps != rows:
         yield f"{named} must have an output step for each of {rows} rows, not {program.output_steps}"
+    has_sums = any(row.matrix.op == MatrixOp.SUM for row in program.kernel)
+    if program.is_divided and not has_sums:
+        yield "a program must not have its results divided if its kernel has no sums"
+
+
+_TAKERS = {
+    MatrixOp.MAXIMUM: (VectorOp.MAXIMUM,),
+    MatrixOp.SUM: (VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR),
+    MatrixOp.COMBINE: (VectorOp.NUMERATOR, VectorOp.ADD),
+    MatrixOp.OUT: (VectorOp.ADD,),
+}
+"""What the lanes do with what an operation of the array sends them."""
+
+
+_CORRECTED = VectorOp.CORRECTION, VectorOp.NUMERATOR, VectorOp.DENOMINATOR
+
+
+def _wrong_passes(program: Program) -> Iterator[str]:
+    """Yield a sentence for every operation that is in a pass over the keys in which it must not be, or not in one."""
+    every, last = (1 << program.passes) - 1, 1 << (program.passes - 1)
+    is_corrected = any(row.vector.op in _CORRECTED for row in program.kernel)
+    # Without corrections, nothing may be weighted before the maximum of all keys is there.
+    weighted = every if is_corrected else every & ~1
+    allowed = {
+        MatrixOp.PRODUCT: (every, every),
+        MatrixOp.MAXIMUM: (every, every),
+        MatrixOp.EXPONENTIAL: (1 << program.captured_pass | last, weighted),
+        MatrixOp.SUM: (1 << program.captured_pass, weighted),
+        MatrixOp.COMBINE: (last, last),
+        MatrixOp.OUT: (last, last),
+    }
+    for number, row in enumerate(program.kernel):
+        sent = MatrixOp(row.matrix.op)
+        takers, taker = _TAKERS.get(sent, ()), row.vector
+        if takers and (taker.op not in takers or replace(row.matrix, op=taker.op) != taker):
+            names = " or ".join(op.name for op in takers)
+            with_it = "with its index, stage and passes"
+            yield f"row {number} must have lane {names} {with_it}, for what array {sent.name} sends; correct it"
+        least, most = allowed.get(sent, (0, EVERY_PASS))
+        if least & ~row.matrix.passes or row.matrix.passes & every & ~most:
+            yield f"array {sent.name} must not be in the passes that row {number} says, of {program.passes}; correct it"
+        if taker.op == VectorOp.CORRECTION and every & ~taker.passes:
+            yield f"lane CORRECTION must be in every pass, but is not in row {number}; correct it"
+    if is_corrected and program.passes > 1:
+        yield f"a program with corrections must go over its keys once, not {program.passes} times"
 
 
 def _orders(stages: int, down: int) -> Iterator[tuple[str, str, int]]:
@@ -216,6 +263,7 @@ def _orders(stages: int, down: int) -> Iterator[tuple[str, str, int]]:
     yield "array MAXIMUM", "array EXPONENTIAL", down + RETURN_CYCLES
     yield "array EXPONENTIAL", "array SUM", stages
     yield "array EXPONENTIAL", "array COMBINE", stages
+    yield "array EXPONENTIAL", "array OUT", stages
     yield "lane MAXIMUM", "lane CORRECTION", 1
     yield "lane CORRECTION", "lane DENOMINATOR", stages
     yield "lane CORRECTION", "lane NUMERATOR", stages
@@ -224,8 +272,8 @@ def _orders(stages: int, down: int) -> Iterator[tuple[str, str, int]]:
 def _standstills(program: Program, slots: dict[str, list[int]], interval: int) -> Iterator[str]:
     """Yield what a tile would wait for that leaves the corner later than the tile itself, so that it waits forever."""
     tiles = tiles_to_place(program)
-    results = slots.get("lane NUMERATOR") or slots.get("lane ADD", [])
-    writes = [*results, *slots.get("lane DENOMINATOR", [])]
+    results = _results(slots)
+    writes = [*results, *slots.get("array SUM", [])]
     waits = [("array PRODUCT", tiles, slots["array PRODUCT"][-1] - slots["array PRODUCT"][0])]
     waits.append(("the results of a tile", 2 if program.has_tile_results else tiles, results[-1] - min(writes)))
     for what, distance, cycles in waits:
@@ -236,25 +284,23 @@ def _standstills(program: Program, slots: dict[str, list[int]], interval: int) -
             )
 
 
+def _results(slots: dict[str, list[int]]) -> list[int]:
+    """Return when the results of a tile are added up."""
+    return slots.get("array COMBINE") or slots.get("array OUT", [])
+
+
 def _lifetimes(program: Program, slots: dict[str, list[int]], interval: int, down: int) -> Iterator[str]:
     """Yield what lives longer than there are copies of it."""
     last = max((slots[key][-1] for key in ("array SUM", "array COMBINE", "array OUT") if key in slots), default=0)
     begin = slots.get("array PRODUCT", [0])[0]
     lives = [("a score", last + 1 - begin, program.contexts)]
-    if "lane MAXIMUM" in slots:
+    if "lane CORRECTION" in slots:
         lives.append(("a correction", last + 1 - slots["lane MAXIMUM"][0], program.queue))
+    elif "lane MAXIMUM" in slots:
+        lives.append(("a maximum", slots["array EXPONENTIAL"][0] + 1 - slots["lane MAXIMUM"][0], program.queue))
     for key in ("array EXPONENTIAL", "lane CORRECTION"):
         if key in slots:
             lives.append((f"what {key} works on", slots[key][-1] + 1 - slots[key][0], 1))
     for what, cycles, copies in lives:
         if cycles > copies * interval:
             yield f"{what} must live at most {copies * interval} cycles ({copies} of {interval}), not {cycles}"
-    riding = {
-        "array MAXIMUM": "lane MAXIMUM",
-        "array SUM": "lane DENOMINATOR",
-        "array COMBINE": "lane NUMERATOR",
-        "array OUT": "lane ADD",
-    }
-    for sender, taker in riding.items():
-        if slots.get(sender) != slots.get(taker):
-            yield f"{taker} must be in the slots of {sender}, which send what it takes"

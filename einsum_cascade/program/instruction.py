@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
+    "EVERY_PASS",
     "INDEX_BITS",
     "NOTHING",
     "OP_BITS",
+    "PASSES",
     "RETURN_CYCLES",
     "STAGE_BITS",
     "Field",
@@ -45,13 +47,13 @@ class VectorOp(IntEnum):
     CORRECTION = 2
     """Slot `index` of correction = exp(old - new)."""
     DENOMINATOR = 3
-    """sum = arriving on the first tile, else sum * correction + arriving; captured on the last tile."""
+    """sum = arriving on the first tile of a pass, else sum * correction + arriving; captured on the last tile."""
     NUMERATOR = 4
     """accumulator[index] = arriving on the first tile, else accumulator[index] * correction + arriving."""
     ADD = 5
     """accumulator[index] = arriving on the first tile, else accumulator[index] + arriving: no correction."""
     ADD_DENOMINATOR = 6
-    """sum = arriving on the first tile, else sum + arriving; captured on the last tile."""
+    """sum = arriving on the first tile of a pass, else sum + arriving; captured on the last tile."""
 
 
 RETURN_CYCLES = 2
@@ -59,6 +61,12 @@ RETURN_CYCLES = 2
 
 OP_BITS, STAGE_BITS, INDEX_BITS = 4, 6, 14
 """Of a word of the kernel table, from bit 0 on."""
+
+PASSES = 3
+"""Over the keys, at most, for a tile of queries. A word has a bit for each, above its index."""
+
+EVERY_PASS = (1 << PASSES) - 1
+"""The passes of an instruction that is in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +81,15 @@ class Field:
         Its index.
     stage
         How many tiles behind the newest one it works.
+    passes
+        In which passes over the keys it is done: bit n for pass n.
 
     """
 
     op: int = 0
     index: int = 0
     stage: int = 0
+    passes: int = EVERY_PASS
 
 
 NOTHING = Field()
@@ -93,23 +104,30 @@ class Row:
 
 
 def encode(field: Field) -> int:
-    """Return a field as a word: operation in bits 3..0, stage in bits 9..4, index in bits 23..10.
+    """Return a field as a word: operation in bits 3..0, stage in 9..4, index in 23..10, passes in 26..24.
 
     Raises
     ------
     ValueError
-        The stage or the index has more bits than the word has for it.
+        The stage, the index or the passes have more bits than the word has for them.
 
     Examples
     --------
     >>> hex(encode(Field(MatrixOp.COMBINE, index=3, stage=1)))
-    '0xc15'
+    '0x7000c15'
 
     """
-    for what, value, bits in (("stage", field.stage, STAGE_BITS), ("index", field.index, INDEX_BITS)):
+    word, at = int(field.op), OP_BITS
+    for what, value, bits in (
+        ("stage", field.stage, STAGE_BITS),
+        ("index", field.index, INDEX_BITS),
+        ("passes", field.passes, PASSES),
+    ):
         if not 0 <= value < 1 << bits:
             raise ValueError(f"the {what} of a microinstruction must be from 0 to {(1 << bits) - 1}, not {value}")
-    return int(field.op) | field.stage << OP_BITS | field.index << (OP_BITS + STAGE_BITS)
+        word |= value << at
+        at += bits
+    return word
 
 
 def decode(word: int) -> Field:
@@ -117,10 +135,11 @@ def decode(word: int) -> Field:
 
     Examples
     --------
-    >>> decode(0xC15)
-    Field(op=5, index=3, stage=1)
+    >>> decode(0x7000C15)
+    Field(op=5, index=3, stage=1, passes=7)
 
     """
     op = word & ((1 << OP_BITS) - 1)
     stage = word >> OP_BITS & ((1 << STAGE_BITS) - 1)
-    return Field(op, word >> (OP_BITS + STAGE_BITS), stage)
+    index = word >> (OP_BITS + STAGE_BITS) & ((1 << INDEX_BITS) - 1)
+    return Field(op, index, stage, word >> (OP_BITS + STAGE_BITS + INDEX_BITS))

@@ -47,10 +47,16 @@ class Tile:
         Head of keys, and head of queries.
     query_tile, key_tile
         Which.
+    pass_number
+        Which pass over the keys, from 0.
     query_number, result_number
         Query tiles, and tiles of results, before this one, over all heads.
     starts_query, ends_query
         Whether it is the first or the last of its query tile.
+    starts_pass
+        Whether it is the first of its pass.
+    captures
+        Whether the sums that it ends are those that results are divided by.
     starts_result, ends_result
         Whether it is the first or the last of its results.
 
@@ -61,10 +67,13 @@ class Tile:
     head: int
     query_tile: int
     key_tile: int
+    pass_number: int
     query_number: int
     result_number: int
     starts_query: bool
     ends_query: bool
+    starts_pass: bool
+    captures: bool
     starts_result: bool
     ends_result: bool
 
@@ -87,6 +96,8 @@ class Program:
         M, and P, of a head.
     key_heads, group
         Heads of keys and values, and query heads for each.
+    passes
+        Over the keys, for a tile of queries.
     query, key, value, output
         Where they lie; `value` is None if there are none.
     is_resident
@@ -94,7 +105,7 @@ class Program:
     is_divided
         Whether results are divided by the captured sums.
     has_tile_results
-        Whether results leave after every key tile.
+        Whether results leave after every key tile of the last pass.
     diagonal_high, diagonal_low
         Keys m > p + high, and m < p + low, are masked; None where there is no such mask.
     watchdog_cycles
@@ -116,6 +127,7 @@ class Program:
     value: Layout | None = None
     key_heads: int = 1
     group: int = 1
+    passes: int = 1
     is_resident: bool = True
     is_divided: bool = False
     has_tile_results: bool = False
@@ -188,6 +200,15 @@ class Program:
         first = min(max(0, query_tile + self.first_tile), self.key_tiles - 1)
         return range(first, max(first + 1, min(self.key_tiles, query_tile + self.end_tile)))
 
+    def key_sequence(self, query_tile: int) -> tuple[int, ...]:
+        """Return the key tiles of a query tile in order, over all passes."""
+        return self.passes * (*self.key_range(query_tile),)
+
+    @property
+    def captured_pass(self) -> int:
+        """The pass whose sums divide the results: the one before the last if results leave all through the last."""
+        return self.passes - 1 - (self.has_tile_results and self.passes > 1)
+
     def tiles(self) -> Iterator[Tile]:
         """Yield all tiles in order of execution."""
         number = result = 0
@@ -195,15 +216,27 @@ class Program:
             product(range(self.key_heads), range(self.group), range(self.query_tiles))
         ):
             keys = self.key_range(query_tile)
-            head = key_head * self.group + member
-            for key_tile in keys:
-                starts, ends = key_tile == keys[0], key_tile == keys[-1]
-                first, last = starts or self.has_tile_results, ends or self.has_tile_results
-                yield Tile(
-                    number, key_head, head, query_tile, key_tile, query_number, result, starts, ends, first, last
+            for pass_number, key_tile in product(range(self.passes), keys):
+                starts, ends, is_last = key_tile == keys[0], key_tile == keys[-1], pass_number == self.passes - 1
+                tile = Tile(
+                    number=number,
+                    key_head=key_head,
+                    head=key_head * self.group + member,
+                    query_tile=query_tile,
+                    key_tile=key_tile,
+                    pass_number=pass_number,
+                    query_number=query_number,
+                    result_number=result,
+                    starts_query=starts and pass_number == 0,
+                    ends_query=ends and is_last,
+                    starts_pass=starts,
+                    captures=ends and pass_number == self.captured_pass,
+                    starts_result=is_last and (starts or self.has_tile_results),
+                    ends_result=is_last and (ends or self.has_tile_results),
                 )
+                yield tile
                 number += 1
-                result += last
+                result += tile.ends_result
 
     @property
     def flags(self) -> int:
@@ -239,6 +272,7 @@ class Program:
             "key_tiles": self.key_tiles,
             "queries": self.queries,
             "query_tiles": self.query_tiles,
+            "passes": self.passes,
             "key_heads": self.key_heads,
             "group": self.group,
             "flags": self.flags,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.program.instruction import NOTHING, RETURN_CYCLES, Field, MatrixOp, Row, VectorOp
+from einsum_cascade.program.instruction import EVERY_PASS, NOTHING, RETURN_CYCLES, Field, MatrixOp, Row, VectorOp
 from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
@@ -38,6 +38,8 @@ class Slots:
         Cycles from a slot to the next: the stages of the multiply-add where each needs the one before.
     first
         Index of the first slot.
+    passes
+        In which passes over the keys it is done: bit n for pass n.
 
     """
 
@@ -47,6 +49,7 @@ class Slots:
     count: int = 1
     spacing: int = 1
     first: int = 0
+    passes: int = EVERY_PASS
 
     @property
     def operation(self) -> Operation:
@@ -63,27 +66,53 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
     Parameters
     ----------
     kernel
-        `attention` or `product`.
+        A name of `recognition.KERNELS`.
     shape
         The array.
     steps, outputs
         E, and F.
 
     """
-    stages = shape.stages
+    stages, exponential = shape.stages, len(shape.numbers.steps)
     product = Slots("product", MatrixOp.PRODUCT, VectorOp.NONE, steps, stages)
-    if kernel == "product":
-        return product, Slots("out", MatrixOp.OUT, VectorOp.ADD, shape.rows)
-    exponential = len(shape.numbers.steps)
-    return (
-        product,
-        Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM),
-        Slots("subtract", MatrixOp.EXPONENTIAL, VectorOp.NONE),
-        Slots("exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential - 1, stages, first=1),
-        Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
-        Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
-        Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, len(LANE_STEPS), stages),
-    )
+    maximum = Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM)
+
+    def weights(passes: int) -> tuple[Slots, ...]:
+        rest = Slots(
+            "exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential - 1, stages, first=1, passes=passes
+        )
+        return Slots("subtract", MatrixOp.EXPONENTIAL, VectorOp.NONE, passes=passes), rest
+
+    match kernel:
+        case "product":
+            return product, Slots("out", MatrixOp.OUT, VectorOp.ADD, shape.rows)
+        case "attention":
+            return (
+                product,
+                maximum,
+                *weights(EVERY_PASS),
+                Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
+                Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
+                Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, len(LANE_STEPS), stages),
+            )
+        case "two-pass attention":
+            return (
+                product,
+                maximum,
+                *weights(0b10),
+                Slots("sum", MatrixOp.SUM, VectorOp.ADD_DENOMINATOR, passes=0b10),
+                Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs, passes=0b10),
+            )
+        case "softmax":
+            return (
+                product,
+                maximum,
+                *weights(0b110),
+                Slots("sum", MatrixOp.SUM, VectorOp.ADD_DENOMINATOR, passes=0b010),
+                Slots("out", MatrixOp.OUT, VectorOp.ADD, shape.rows, passes=0b100),
+            )
+        case _:
+            raise AssertionError(kernel)
 
 
 def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> OperationGraph:
@@ -103,9 +132,10 @@ def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None
     contexts = [Context("score", shape.contexts, "product", last)]
     if products is not None:
         contexts.append(Context("queries", products, "product", ("product",)))
-    if "correction" in names:
-        contexts.append(Context("correction", shape.queue, "maximum", last))
+    if "maximum" in names:
+        contexts.append(Context("queue", shape.queue, "maximum", last if "correction" in names else ("subtract",)))
         contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))
+    if "correction" in names:
         contexts.append(Context("lane temporaries", 1, "correction", ("correction",)))
     return OperationGraph(
         (Resource(MATRIX), Resource(VECTOR)), tuple(each.operation for each in slots), edges, tuple(contexts)
@@ -121,12 +151,14 @@ def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
         ("subtract", "exponential"),
         ("exponential", "sum"),
         ("exponential", "combine"),
+        ("exponential", "out"),
         ("correction", "sum"),
         ("correction", "combine"),
     ):
         yield Dependence(producer, consumer, back)
     # Results leave as soon as the last product is there, and the sum that divides them must be there by then.
     yield Dependence("sum", "combine")
+    yield Dependence("sum", "out")
     yield Dependence("maximum", "subtract", down + RETURN_CYCLES - 1)
     yield Dependence("maximum", "correction")
     yield Dependence("sum", "sum", back, 1)
@@ -149,8 +181,9 @@ def rows_of(slots: tuple[Slots, ...], schedule: Schedule) -> tuple[Row, ...]:
     for each in slots:
         for index, start in enumerate(schedule.starts(each.name)):
             stage, at = divmod(int(start), interval)
-            matrix = Field(each.matrix, each.first + index, stage) if each.matrix != MatrixOp.NONE else None
-            vector = Field(each.vector, each.first + index, stage) if each.vector != VectorOp.NONE else None
+            rest = each.first + index, stage, each.passes
+            matrix = Field(each.matrix, *rest) if each.matrix != MatrixOp.NONE else None
+            vector = Field(each.vector, *rest) if each.vector != VectorOp.NONE else None
             rows[at] = _joined(rows[at], matrix, vector)
     return tuple(rows)
 

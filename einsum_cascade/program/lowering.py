@@ -94,21 +94,25 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
     parts = work.workload.parts
     sizes = sizes_of(work, extents)
     tiles = [p.limit.evaluate(extents) for p in parts.values() if p.range == work.rows and p.unit == ONE]
-    if work.kernel == "attention" and tiles != [shape.rows]:
+    if work.kernel.is_tiled and tiles != [shape.rows]:
         raise InfeasibleMappingError(
             [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
         )
-    band = band_of(work.tasks["product"], parts, work.rows, work.columns, extents)
+    band = band_of(work.scores, parts, work.rows, work.columns, extents)
     keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], band.keys)
     if keys < 1:
         # A head has a key at the least, which is then masked for every query.
         keys, band = 1, band.within(Band(high=-sizes[work.columns]))
+    queries, heads = sizes[work.columns], math.prod(sizes[name] for name in work.shared)
+    if work.steps is None:
+        # Scores that are given are products with the identity: a head has as many queries as the array has columns.
+        queries, heads = shape.columns, heads * -(-queries // shape.columns)
     return Extents(
-        sizes[work.steps],
+        queries if work.steps is None else sizes[work.steps],
         shape.rows if work.outputs is None else sizes[work.outputs],
         keys,
-        sizes[work.columns],
-        math.prod(sizes[name] for name in work.shared),
+        queries,
+        heads,
         math.prod(sizes[name] for name in work.group),
         band,
     )
@@ -134,7 +138,7 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, is_re
     unmet = [*_unmet(extents, shape)]
     if unmet:
         raise InfeasibleMappingError(unmet)
-    slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
+    slots = kernel_of(work.kernel.name, shape, extents.steps, extents.outputs)
     found = _lowered(work, extents, shape, slots, _scheduled(slots, shape), is_resident)
     most, schedule = tiles_to_place(found.program), found.schedule
     products = schedule.starts("product")
@@ -159,7 +163,7 @@ def _lowered(
         shape=shape,
         kernel=rows_of(slots, schedule),
         contexts=in_flight["score"],
-        queue=in_flight.get("correction", 1),
+        queue=in_flight.get("queue", 1),
         product_steps=extents.steps,
         output_steps=extents.outputs,
         keys=extents.keys,
@@ -170,8 +174,9 @@ def _lowered(
         output=layouts["output"],
         key_heads=extents.key_heads,
         group=extents.group,
-        is_divided=work.kernel == "attention",
-        has_tile_results=work.kernel == "product",
+        passes=work.kernel.passes,
+        is_divided=work.kernel.is_divided,
+        has_tile_results=work.value is None,
         diagonal_high=extents.band.high,
         diagonal_low=extents.band.low,
     )

@@ -32,7 +32,7 @@ def keeps_keys(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int], 
         The array's sequencer has other loops: heads, tiles of queries as wide as the array, tiles of keys as high.
 
     """
-    parts, product = work.workload.parts, work.tasks["product"].tensor
+    parts, product = work.workload.parts, work.scores.tensor
     (path,) = (path for path, leaf in paths(mapping.root) if leaf.task == product)
     loops = [(at, step) for at, step in enumerate(path) if isinstance(step, Loop) and step.axis is None]
     ranges = [(at, parts[step.variable].range, step.tile.evaluate(values)) for at, step in loops]

@@ -2,12 +2,13 @@
 
 The array multiplies keys by queries into scores, takes maxima and sums down its columns, exponentials in place, and
 products of scores with values down its columns. The vector row keeps running maxima, sums and products, corrected as
-the maximum rises. An Einsum that is none of these is refused, and named.
+the maximum rises, or the keys are gone over again once the maximum of all is known. An Einsum that is none of these is
+refused, and named.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import symbol
@@ -17,7 +18,7 @@ from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.restrictions import unmet_restrictions
 
-__all__ = ["ROLES", "ArrayWork", "Operand", "Role", "recognise"]
+__all__ = ["KERNELS", "ArrayWork", "Kernel", "Operand", "Role", "recognise"]
 
 type Role = Literal[
     "product",
@@ -30,10 +31,8 @@ type Role = Literal[
     "running sum",
     "running combine",
     "quotient",
+    "weights",
 ]
-
-ROLES: dict[str, tuple[Role, ...]] = {"attention": get_args(Role.__value__), "product": ("product",)}
-"""The works that make up a kernel that the array can run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +61,28 @@ class ArrayWork:
     workload
         The tasks of the cascade, products merged into what adds them.
     kernel
-        `attention` or `product`.
+        Which works, in what order.
     tasks
         By role, the Einsum.
     query, key, value, output
-        Tensors in memory; `value` is None if there are none.
+        Tensors in memory. `query` is None where the scores are given, as `key`; `value` is None if there are none.
     shared, group
         Ranges of heads that queries share with keys, and that only queries have, in order.
     steps, rows, columns, outputs
-        Ranges: E of a product, M over rows, P over columns, F of a value (None without values).
+        Ranges: E of a product (None without one), M over rows, P over columns, F of a value (None without values).
 
     """
 
     workload: Workload
-    kernel: str
-    tasks: Mapping[str, Einsum]
-    query: Operand
+    kernel: "Kernel"
+    tasks: Mapping[Role, Einsum]
+    query: Operand | None
     key: Operand
     value: Operand | None
     output: Operand
     shared: tuple[str, ...]
     group: tuple[str, ...]
-    steps: str
+    steps: str | None
     rows: str
     columns: str
     outputs: str | None
@@ -93,8 +92,16 @@ class ArrayWork:
         """The cascade, products merged into what adds them."""
         return self.workload.cascade
 
+    @property
+    def scores(self) -> Einsum:
+        """The Einsum that makes the scores, or the first that reads them."""
+        return next(iter(self.tasks.values()))
 
-_REMEDY = "write it as attention in one pass, or as a product of two inputs, or compute it elsewhere"
+
+_REMEDY = (
+    "write it as attention with running maxima or with its division deferred, as a softmax, or as a product of two "
+    "inputs, or compute it elsewhere"
+)
 
 
 def recognise(cascade: Cascade) -> ArrayWork:
@@ -108,26 +115,35 @@ def recognise(cascade: Cascade) -> ArrayWork:
     """
     merged = merge_products(cascade)
     workload = Workload(merged)
-    roles: dict[str, Task] = {}
-    refused: list[str] = []
-    for task in workload.tasks:
-        role = next((name for name, test in _TESTS if test(_Scene(workload, roles, task))), None)
-        if role is None or role in roles:
-            refused.append(_refusal(merged.einsums[task.number], role))
-        else:
-            roles[role] = task
-    kernel = next((name for name, needed in ROLES.items() if set(needed) == set(roles)), None)
+    tried = [_tried(workload, kernel) for kernel in KERNELS]
+    # A cascade that is none is told of the kernel that it is nearest to.
+    kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
     if refused:
         raise IllegalMappingError(refused)
-    if kernel is None:
-        known = "; ".join(", ".join(needed) for needed in ROLES.values())
+    if len(roles) < len(kernel.roles):
+        needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
         raise IllegalMappingError(
-            [f"the array can run kernels of {known}, but {cascade.name!r} has {', '.join(roles)}"]
+            [f"all works of {needed} must be there for the array, but {cascade.name!r} has {found}; {_REMEDY}"]
         )
-    unmet = [*unmet_restrictions(workload, roles, ROLES[kernel][-1])]
+    named: dict[str, Task] = {**roles}
+    unmet = [*unmet_restrictions(workload, named, kernel.output, is_tiled=kernel.is_tiled)]
     if unmet:
         raise IllegalMappingError(unmet)
     return _work(workload, kernel, roles)
+
+
+def _tried(workload: Workload, kernel: "Kernel") -> tuple["Kernel", dict[Role, Task], list[str]]:
+    """Return the tasks by their roles in a kernel, and a refusal of every one that has none."""
+    roles: dict[Role, Task] = {}
+    refused: list[str] = []
+    for task in workload.tasks:
+        scene = _Scene(workload, kernel, roles, task)
+        role: Role | None = next((name for name, test in kernel.roles.items() if test(scene)), None)
+        if role is None or role in roles:
+            refused.append(_refusal(workload.cascade.einsums[task.number], role))
+        else:
+            roles[role] = task
+    return kernel, {role: roles[role] for role in kernel.roles if role in roles}, refused
 
 
 def _refusal(einsum: Einsum, role: str | None) -> str:
@@ -150,20 +166,30 @@ class _Scene:
     """A task, and the roles of those before it."""
 
     workload: Workload
-    roles: Mapping[str, Task]
+    kernel: "Kernel"
+    roles: Mapping[Role, Task]
     task: Task
 
     @property
     def einsum(self) -> Einsum:
         return self.workload.cascade.einsums[self.task.number]
 
-    def reads(self, expression: Expression, role: str, offset: int | None = None) -> bool:
+    def reads(self, expression: Expression, role: Role, offset: int | None = None) -> bool:
         """Tell whether an expression reads the result of a role, at a generation `offset` after the tile's own."""
         found = self.roles.get(role)
         if not isinstance(expression, Read) or found is None or expression.tensor != found.write.tensor:
             return False
         axis = self.workload.cascade.tensor[expression.tensor].generation_axis
         return offset is None or axis is None or _shift(expression.indices[axis]) == offset
+
+    def reads_scores(self, expression: Expression) -> bool:
+        """Tell whether an expression reads the scores: a product, or the one input that is taken as scores."""
+        if "product" in self.kernel.roles:
+            return self.reads(expression, "product")
+        seen = self.roles.get("maximum")
+        return self.is_given(expression) and (
+            seen is None or self._source(cast(Read, expression)) == seen.reads[0].tensor
+        )
 
     def reads_itself(self, expression: Expression) -> bool:
         """Tell whether an expression reads the previous generation of what the task writes."""
@@ -188,10 +214,13 @@ class _Scene:
         """Tell whether an expression reads an input, renamed or not."""
         if not isinstance(expression, Read):
             return False
-        views, name = self.workload.views, expression.tensor
+        return self.workload.cascade.tensor[self._source(expression)].is_given
+
+    def _source(self, read: Read) -> str:
+        views, name = self.workload.views, read.tensor
         while name in views:
             (name,) = (read.tensor for read in views[name].reads)
-        return self.workload.cascade.tensor[name].is_given
+        return name
 
     def applies(self, operator: str) -> tuple[Expression, ...]:
         """Return the arguments, if the expression applies an operator; nothing otherwise."""
@@ -225,7 +254,7 @@ def _is_product(scene: _Scene) -> bool:
 
 
 def _is_maximum(scene: _Scene) -> bool:
-    return scene.is_reduced_by("max") and scene.reads(scene.einsum.expression, "product") and not scene.einsum.where
+    return scene.is_reduced_by("max") and scene.reads_scores(scene.einsum.expression) and not scene.einsum.where
 
 
 def _is_running_maximum(scene: _Scene) -> bool:
@@ -234,6 +263,7 @@ def _is_running_maximum(scene: _Scene) -> bool:
 
 
 def _is_exponential(scene: _Scene) -> bool:
+    """Take the exponential less the maximum so far, or less that of all keys if there is no running one."""
     match (*scene.applies("exp"), *scene.applies("expsub")):
         case (Apply(operator, (score, maximum)),) if operator.name == "-":
             pass
@@ -242,7 +272,8 @@ def _is_exponential(scene: _Scene) -> bool:
         case _:
             return False
     is_plain = scene.is_reduced_by(None) and not scene.einsum.where
-    return is_plain and scene.reads(score, "product") and scene.reads(maximum, "running maximum", 1)
+    highest: Role = "running maximum" if scene.kernel.is_tiled else "maximum"
+    return is_plain and scene.reads_scores(score) and scene.reads(maximum, highest, 1)
 
 
 def _is_sum(scene: _Scene) -> bool:
@@ -266,7 +297,7 @@ def _is_correction(scene: _Scene) -> bool:
     return is_plain and scene.reads(old, "running maximum", 0) and scene.reads(new, "running maximum", 1)
 
 
-def _runs(role: str) -> Callable[[_Scene], bool]:
+def _runs(role: Role) -> Callable[[_Scene], bool]:
     def test(scene: _Scene) -> bool:
         def is_corrected(expression: Expression) -> bool:
             if not isinstance(expression, Apply) or expression.operator.name != "*" or len(expression.arguments) != 2:
@@ -283,60 +314,157 @@ def _runs(role: str) -> Callable[[_Scene], bool]:
 
 def _is_quotient(scene: _Scene) -> bool:
     match scene.applies("/"):
-        case (Read() as above, Read() as below):
+        case (Read() as above, Read() as below) if scene.kernel.is_tiled:
             are_read = scene.reads(above, "running combine") and scene.reads(below, "running sum")
-            is_plain = scene.is_reduced_by(None) and not scene.einsum.where
-            return is_plain and are_read and all(map(scene.is_final, (above, below)))
+            return _is_plain(scene) and are_read and all(map(scene.is_final, (above, below)))
+        case (above, below):
+            return _is_plain(scene) and scene.reads(above, "combine") and scene.reads(below, "sum")
         case _:
             return False
 
 
-_TESTS: tuple[tuple[Role, Callable[[_Scene], bool]], ...] = (
-    ("product", _is_product),
-    ("maximum", _is_maximum),
-    ("running maximum", _is_running_maximum),
-    ("exponential", _is_exponential),
-    ("sum", _is_sum),
-    ("combine", _is_combine),
-    ("correction", _is_correction),
-    ("running sum", _runs("sum")),
-    ("running combine", _runs("combine")),
-    ("quotient", _is_quotient),
+def _are_weights(scene: _Scene) -> bool:
+    match scene.applies("/"):
+        case (above, below):
+            return _is_plain(scene) and scene.reads(above, "exponential") and scene.reads(below, "sum")
+        case _:
+            return False
+
+
+def _is_plain(scene: _Scene) -> bool:
+    return scene.is_reduced_by(None) and not scene.einsum.where
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Works that the array does together.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    roles
+        The works in order, the last one making the results; and for each, what tells whether an Einsum is it.
+    passes
+        Over the keys, for a tile of queries.
+    is_tiled
+        Whether the cascade says how keys are tiled.
+    is_divided
+        Whether results are divided by the sums.
+
+    """
+
+    name: str
+    roles: Mapping[Role, Callable[[_Scene], bool]]
+    passes: int
+    is_tiled: bool
+    is_divided: bool
+
+    @property
+    def output(self) -> Role:
+        """The work that makes the results."""
+        *_, last = self.roles
+        return last
+
+
+_RUNNING: dict[Role, Callable[[_Scene], bool]] = {
+    "product": _is_product,
+    "maximum": _is_maximum,
+    "running maximum": _is_running_maximum,
+    "exponential": _is_exponential,
+    "sum": _is_sum,
+    "combine": _is_combine,
+    "correction": _is_correction,
+    "running sum": _runs("sum"),
+    "running combine": _runs("combine"),
+    "quotient": _is_quotient,
+}
+
+
+def _some(*roles: Role, **more: Callable[[_Scene], bool]) -> dict[Role, Callable[[_Scene], bool]]:
+    return {**{role: _RUNNING[role] for role in roles}, **cast(dict[Role, Callable[[_Scene], bool]], more)}
+
+
+KERNELS = (
+    Kernel("attention", _RUNNING, passes=1, is_tiled=True, is_divided=True),
+    Kernel(
+        "two-pass attention",
+        _some("product", "maximum", "exponential", "sum", "combine", "quotient"),
+        passes=2,
+        is_tiled=False,
+        is_divided=True,
+    ),
+    Kernel(
+        "softmax",
+        _some("product", "maximum", "exponential", "sum", weights=_are_weights),
+        passes=3,
+        is_tiled=False,
+        is_divided=True,
+    ),
+    Kernel(
+        "softmax",
+        _some("maximum", "exponential", "sum", weights=_are_weights),
+        passes=3,
+        is_tiled=False,
+        is_divided=True,
+    ),
+    Kernel("product", _some("product"), passes=1, is_tiled=False, is_divided=False),
 )
+"""What the array can run. Where there is no product, the scores are an input."""
 
 
-def _work(workload: Workload, kernel: str, roles: Mapping[str, Task]) -> ArrayWork:
+def _work(workload: Workload, kernel: Kernel, roles: Mapping[Role, Task]) -> ArrayWork:
+    tasks: dict[Role, Einsum] = {role: workload.cascade.einsums[task.number] for role, task in roles.items()}
+    output = _operand(workload, roles[kernel.output].write)
+    if "product" not in roles:
+        return _given(workload, kernel, tasks, roles["maximum"], output)
     cascade, product = workload.cascade, roles["product"]
     # What a filter reads comes after the operands.
     left, ranges = _ranges(workload, product.write), [_ranges(workload, read) for read in product.reads[:2]]
     own = [[name for name in left if name in a and name not in b] for a, b in (ranges, ranges[::-1])]
-    tiled = workload.parts[roles["maximum"].variables[-1]].range if kernel == "attention" else None
+    tiled = workload.parts[roles["maximum"].variables[-1]].range if "maximum" in roles else None
     at = _keys(own, left, tiled)
     if at is None:
-        where = cascade.einsums[product.number]
-        raise IllegalMappingError(
-            [f"{where} must have one rank of keys, for the rows, and one of queries, for the columns"]
-        )
+        raise _shapeless(tasks["product"])
     (rows,), columns = own[at], own[1 - at]
     shared = tuple(name for name in left if all(name in found for found in ranges))
     (steps,) = (name for name in ranges[at] if name not in left)
-    value = None
-    if kernel == "attention":
+    value = outputs = None
+    if "combine" in roles:
         value = next(r for r in roles["combine"].reads if cascade.tensor[r.tensor].is_given)
+        outputs = _outputs(workload, roles["combine"], value, {rows, *shared})
     return ArrayWork(
         workload,
         kernel,
-        {role: cascade.einsums[task.number] for role, task in roles.items()},
+        tasks,
         _operand(workload, product.reads[1 - at]),
         _operand(workload, product.reads[at]),
         None if value is None else _operand(workload, value),
-        _operand(workload, roles[ROLES[kernel][-1]].write),
+        output,
         shared,
         tuple(columns[:-1]),
         steps,
         rows,
         columns[-1],
-        None if value is None else _outputs(workload, roles["combine"], value, {rows, *shared}),
+        outputs,
+    )
+
+
+def _given(
+    workload: Workload, kernel: Kernel, tasks: Mapping[Role, Einsum], maximum: Task, output: Operand
+) -> ArrayWork:
+    """Return the work on scores that are given: the last of their ranks besides the keys is that of the columns."""
+    scores, rows = _operand(workload, maximum.reads[0]), workload.parts[maximum.variables[-1]].range
+    others = [name for name in output.axes if name != rows]
+    if not others or {*others, rows} != {*scores.axes}:
+        raise _shapeless(tasks["maximum"])
+    *shared, columns = others
+    return ArrayWork(workload, kernel, tasks, None, scores, None, output, tuple(shared), (), None, rows, columns, None)
+
+
+def _shapeless(einsum: Einsum) -> IllegalMappingError:
+    return IllegalMappingError(
+        [f"{einsum} must have one rank of keys, for the rows, and one of queries, for the columns"]
     )
 
 

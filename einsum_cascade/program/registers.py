@@ -93,6 +93,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("key_tiles", "write", "ceil(M / rows)."),
     Register("queries", "write", "P: queries of a head."),
     Register("query_tiles", "write", "ceil(P / columns)."),
+    Register("passes", "write", "Passes over the keys for a tile of queries, at most 3."),
     Register("key_heads", "write", "Heads of keys and values."),
     Register("group", "write", "Query heads that share a head of keys and values."),
     Register("flags", "write", "Bits of `Flag`."),
@@ -135,7 +136,7 @@ class Flag(IntEnum):
     NO_VALUES = 32
     """There are no values: only keys are loaded."""
     TILE_RESULTS = 64
-    """Results leave after every key tile, word r of column p being row r of the tile; `output_steps` is then rows."""
+    """Results leave after every key tile of the last pass, word r being row r of it; `output_steps` is then rows."""
 
 
 KERNEL_OFFSET = 0x4000

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.cascade.ir import Constant, Einsum
-from einsum_cascade.mapping.workload import Task, Workload
+from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["unmet_restrictions"]
 
@@ -14,7 +14,7 @@ _STARTS = {"running maximum": -math.inf, "running sum": 0.0, "running combine": 
 _TILED = "maximum", "sum", "combine"
 
 
-def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: str) -> Iterator[str]:
+def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: str, *, is_tiled: bool) -> Iterator[str]:
     """Yield a sentence for everything that the array does otherwise.
 
     Parameters
@@ -25,18 +25,45 @@ def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: st
         Its tasks by what they are to the array, all of a kernel.
     output
         The role whose results leave.
+    is_tiled
+        Whether the keys are tiled, and its works on scores go over a tile.
 
     """
     cascade = workload.cascade
     for role, task in roles.items():
         einsum = cascade.einsums[task.number]
         yield from _indices(workload, einsum, task)
+        if role == "product":
+            yield from _products(workload, einsum, task)
         yield from (_start(each, _STARTS[role]) for each in _wrong_starts(workload, role, task))
-        if role in _TILED and workload.parts[task.variables[-1]].unit != ONE:
+        if is_tiled and role in _TILED and workload.parts[task.variables[-1]].unit != ONE:
             yield f"{einsum} must be over the keys of a tile, its inner rank, not over tiles; change the order of ranks"
+    yield from _other_keys(workload, roles)
     last = roles[output].write.tensor
     if cascade.outputs != (last,):
         yield f"the outputs of {cascade.name!r} must be {last} alone for the array, not {', '.join(cascade.outputs)}"
+
+
+def _other_keys(workload: Workload, roles: Mapping[str, Task]) -> Iterator[str]:
+    """Yield what goes over other ranks than what made the scores does."""
+    over = {role: workload.parts[roles[role].variables[-1]].range for role in _TILED if role in roles}
+    for role, own in over.items():
+        if own != over["maximum"]:
+            einsum = workload.cascade.einsums[roles[role].number]
+            yield f"{einsum} must be over {over['maximum']}, as the maximum of the scores is, not over {own}"
+    written = {task.write.tensor: task.write for task in roles.values()}
+    for task in roles.values():
+        for read in task.reads:
+            if read.tensor in written and _along(workload, read) != _along(workload, written[read.tensor]):
+                einsum, names = workload.cascade.einsums[task.number], ", ".join(_along(workload, written[read.tensor]))
+                yield f"{einsum} must read {read.tensor} along {names}, as it is written, for the array; rewrite it so"
+
+
+def _along(workload: Workload, access: Access) -> list[str]:
+    """Return the ranges that a tensor is accessed along, but for its generations."""
+    axis = workload.cascade.tensor[access.tensor].generation_axis
+    indices = (index for at, index in enumerate(access.indices) if at != axis)
+    return [workload.parts[name].range for index in indices for name in index.variables]
 
 
 def _wrong_starts(workload: Workload, role: str, task: Task) -> Iterator[Einsum]:
@@ -58,8 +85,6 @@ def _indices(workload: Workload, einsum: Einsum, task: Task) -> Iterator[str]:
         for axis, index in enumerate(read.indices):
             if axis != tensor.generation_axis and not _is_whole(workload, index, is_given=tensor.is_given):
                 yield f"{einsum} must read {read.tensor} element by element for the array, not at {index}"
-    if task.reads and einsum.reduction is not None:
-        yield from _products(workload, einsum, task)
 
 
 def _is_whole(workload: Workload, index: Affine, *, is_given: bool) -> bool:
@@ -75,10 +100,9 @@ def _products(workload: Workload, einsum: Einsum, task: Task) -> Iterator[str]:
     """Yield what a product of two inputs leaves open: both have what is summed over."""
     # What a filter reads comes last.
     reads = task.reads[: len({*einsum.reads})]
-    is_product = all(workload.cascade.tensor[read.tensor].is_given for read in reads)
     assert einsum.reduction is not None
     (summed,) = einsum.reduction.variables
-    if is_product and not all(summed in read.variables for read in reads):
+    if not all(summed in read.variables for read in reads):
         yield f"{einsum} must read two tensors along {summed}, which it sums over"
-    elif is_product and len(reads) < 2:
+    elif len(reads) < 2:
         yield f"{einsum} must read two tensors, or one at two places, not squares of one"

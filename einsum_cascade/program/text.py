@@ -5,8 +5,9 @@ has three numbers, its address, its stride and the stride of its heads. A row sa
 
     row 82: array EXPONENTIAL 0 @0 | lane CORRECTION 3 @1
 
-is slot 0 of the exponential of the newest tile, and slot 3 of the correction of the one before. What follows a `#` is a
-comment. Whether an array can execute a program is a question to its checker.
+is slot 0 of the exponential of the newest tile, and slot 3 of the correction of the one before. `in 0 2` after a stage
+says in which passes over the keys, if not in all. What follows a `#` is a comment. Whether an array can execute a
+program is a question to its checker.
 """
 
 import difflib
@@ -17,7 +18,17 @@ from typing import Any, cast, get_args
 
 from einsum_cascade.cascade.formats import Format, parse_format
 from einsum_cascade.errors import Diagnostic, ParseError, Span
-from einsum_cascade.program.instruction import INDEX_BITS, NOTHING, STAGE_BITS, Field, MatrixOp, Row, VectorOp
+from einsum_cascade.program.instruction import (
+    EVERY_PASS,
+    INDEX_BITS,
+    NOTHING,
+    PASSES,
+    STAGE_BITS,
+    Field,
+    MatrixOp,
+    Row,
+    VectorOp,
+)
 from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.program.numbers import Multiplier, Numbers
 from einsum_cascade.program.shape import ArrayShape
@@ -37,7 +48,7 @@ _SIZES = (
     "dividers",
 )
 _NUMBERS = "operand", "score", "multiplier"
-_LOOPS = "keys", "queries", "key_heads", "group", "product_steps", "output_steps", "contexts", "queue"
+_LOOPS = "keys", "queries", "key_heads", "group", "passes", "product_steps", "output_steps", "contexts", "queue"
 _LAYOUTS = "query", "key", "value", "output"
 _FLAGS = "is_resident", "is_divided", "has_tile_results"
 _OPTIONAL = "value", "diagonal_high", "diagonal_low"
@@ -46,7 +57,7 @@ _FORMATS = "bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"
 _UNITS = {"array": MatrixOp, "lane": VectorOp}
 _LONGEST = 1 << 14
 """Rows of the largest kernel table."""
-_FIELD = re.compile(r"(\S+) +(\S+) +(\S+) +@(\S+)")
+_FIELD = re.compile(r"(\S+) +(\S+) +(\S+) +@(\S+)( +in( +\d)+)?")
 
 
 def to_text(program: Program) -> str:
@@ -83,9 +94,12 @@ def _lines(program: Program) -> Iterator[str]:
 
 def _row_text(row: Row) -> str:
     halves = ("array", row.matrix), ("lane", row.vector)
-    return " | ".join(
-        f"{unit} {_UNITS[unit](own.op).name} {own.index} @{own.stage}" for unit, own in halves if own != NOTHING
-    )
+    return " | ".join(_half_text(unit, own) for unit, own in halves if own != NOTHING)
+
+
+def _half_text(unit: str, own: Field) -> str:
+    passes = "" if own.passes == EVERY_PASS else f" in {' '.join(str(w) for w in range(PASSES) if own.passes >> w & 1)}"
+    return f"{unit} {_UNITS[unit](own.op).name} {own.index} @{own.stage}{passes}"
 
 
 def _name_of(form: Format) -> str:
@@ -175,17 +189,29 @@ class _Reader:
     def _read_field(self, span: Span, text: str, halves: dict[str, Field]) -> None:
         match = _FIELD.fullmatch(text)
         if match is None or match[1] not in _UNITS or match[1] in halves:
-            form = "`array OPERATION INDEX @STAGE`, `lane OPERATION INDEX @STAGE` or both with a | between them"
+            form = (
+                "`array OPERATION INDEX @STAGE`, `lane OPERATION INDEX @STAGE` or both with a | between them, each "
+                "with `in PASS ...` after it if it is not in all passes"
+            )
             self._tell(span, f"a row must have {form}, not {text!r}; write it so")
             return
-        unit, name, *numbers = match.groups()
+        unit, name, *numbers = match.groups()[:4]
         operations = _UNITS[unit].__members__
         if name not in operations:
             known = ", ".join(operations)
             self._tell(span, f"an operation of the {unit} must be one of {known}, not {name!r}; choose one")
         limits = ("index", INDEX_BITS), ("stage", STAGE_BITS)
-        found = [self._below(span, what, bits, own) for (what, bits), own in zip(limits, numbers, strict=True)]
-        halves[unit] = Field(operations.get(name, 0), *found)
+        index, stage = (self._below(span, what, bits, own) for (what, bits), own in zip(limits, numbers, strict=True))
+        halves[unit] = Field(operations.get(name, 0), index, stage, self._passes(span, match[5]))
+
+    def _passes(self, span: Span, text: str | None) -> int:
+        if text is None:
+            return EVERY_PASS
+        passes = {int(part) for part in text.split()[1:]}
+        if max(passes) >= PASSES:
+            self._tell(span, f"a pass of an operation must be from 0 to {PASSES - 1}, not {max(passes)}; change it")
+            return EVERY_PASS
+        return sum(1 << pass_number for pass_number in passes)
 
     def _below(self, span: Span, what: str, bits: int, text: str) -> int:
         if not text.isascii() or not text.isdigit() or int(text) >> bits:

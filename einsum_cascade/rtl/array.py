@@ -15,11 +15,11 @@ bank_enable, bank_row, bank_address, bank_data : in
     A beat for the bank of a row.
 query_enable, query_column, query_address, query_data : in
     A beat for the query file of a column.
-drain_address, drain_group : in
-    Which word the drain reads (parity below, word above), and which columns: `dividers` of them from
-    `drain_group * dividers` on.
+drain_address, drain_parity, drain_group : in
+    Which word the drain reads (parity below, word above), which captured sum, and which columns: `dividers` of them
+    from `drain_group * dividers` on.
 drain_words, drain_sums : out
-    That word and the captured sum of those columns, the first column in the lowest bits.
+    That word and that sum of those columns, the first column in the lowest bits.
 results_done : out
     For one cycle: the results of a query tile are complete.
 
@@ -109,6 +109,7 @@ def port_widths(shape: ArrayShape) -> dict[str, int]:
         "query_address": address_bits(2 * shape.key_beats),
         "query_data": shape.beat_bits,
         "drain_address": accumulator_bits(shape),
+        "drain_parity": 1,
         "drain_group": address_bits(shape.columns // shape.dividers),
         "drain_words": 32 * shape.dividers,
         "drain_sums": 32 * shape.dividers,
@@ -238,7 +239,8 @@ _BODY = """
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
                 .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
                 .is_done(is_done),
-                .drain_address(drain_address), .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
+                .drain_address(drain_address), .drain_parity(drain_parity),
+                .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
             );
         end
     endgenerate

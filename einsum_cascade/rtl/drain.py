@@ -40,8 +40,8 @@ class Drain(Component):
         Clears the counts.
     has_result, result, takes_result
         The tile of results that waits, and whether it is taken.
-    address, group
-        For the array: which word of which bank, and which `dividers` columns.
+    address, parity, group
+        For the array: which word of which bank, which captured sum, and which `dividers` columns.
     words, sums
         Those words, and the captured sums of their columns, `DRAIN_LATENCY` cycles later.
     memory
@@ -81,6 +81,7 @@ class Drain(Component):
                 "result": In(ResultLayout()),
                 "takes_result": Out(1),
                 "address": Out(accumulator_bits(shape)),
+                "parity": Out(1),
                 "group": Out(address_bits(shape.columns // shape.dividers)),
                 "words": In(data.ArrayLayout(32, shape.dividers)),
                 "sums": In(data.ArrayLayout(32, shape.dividers)),
@@ -130,7 +131,8 @@ class Drain(Component):
                 m.d.comb += self.takes_result.eq(1)
                 with m.If(self.has_result):
                     self._take(m, words, columns, address)
-                    m.d.sync += [bank.eq(self.result.bank), word.eq(0), number.eq(0)]
+                    m.d.sync += [bank.eq(self.result.bank), self.parity.eq(self.result.sum_bank)]
+                    m.d.sync += [word.eq(0), number.eq(0)]
                     m.next = "walk"
             with m.State("walk"):
                 m.d.comb += [self._begins_row.eq((number == 0) & has_room), group.is_valid.eq((number != 0) | has_room)]

@@ -28,7 +28,7 @@ _WIDE = MANTISSA_BITS + 1
 
 
 def accumulator_bits(shape: ArrayShape) -> int:
-    """Return the bits of the address of an accumulator: the parity of the query tile below, the word above."""
+    """Return the bits of the address of an accumulator: the parity of the results below, the word above."""
     return 1 + address_bits(shape.output_steps)
 
 
@@ -53,17 +53,19 @@ class VectorLane(Component):
         Whether the results of a query tile are complete.
     drain_address : In(accumulator_bits(shape))
         Which word the drain reads.
+    drain_parity : In(1)
+        Which captured sum it reads.
     drain_word, drain_sum : Out(SINGLE_LAYOUT)
-        That word, and the captured sum of its query tile. Registered.
+        That word and that sum. Registered.
 
     Timing
     ------
     An instruction is executed `LANE_LATENCY` cycles after it is at `left`; `right` has it then. Its maximum is there
     one cycle after the execution, all other results L cycles after, `is_done` with them. `drain_word` and `drain_sum`
-    come `DRAIN_READ_LATENCY` cycles after `drain_address`, which may be given from the cycle of `is_done` on. One
-    instruction a cycle; nothing stalls, and an instruction that needs the result of another one must come L cycles or
-    more after it. After reset no instruction is under way; memories hold what they held, and every query tile starts
-    with `is_first`.
+    come `DRAIN_READ_LATENCY` cycles after `drain_address` and `drain_parity`, which may be given from the cycle of
+    `is_done` on. One instruction a cycle; nothing stalls, and an instruction that needs the result of another one must
+    come L cycles or more after it. After reset no instruction is under way; memories hold what they held, and every
+    query tile starts with `is_first`.
 
     """
 
@@ -79,6 +81,7 @@ class VectorLane(Component):
                 "maximum": Out(SINGLE_LAYOUT),
                 "is_done": Out(1),
                 "drain_address": In(accumulator_bits(shape)),
+                "drain_parity": In(1),
                 "drain_word": Out(SINGLE_LAYOUT),
                 "drain_sum": Out(SINGLE_LAYOUT),
             }
@@ -105,7 +108,7 @@ class VectorLane(Component):
         read = memory.read_port(transparent_for=[self._write])
         drain = memory.read_port(transparent_for=[self._write])
         parity = Signal()
-        m.d.sync += parity.eq(self.drain_address[0])
+        m.d.sync += parity.eq(self.drain_parity)
         m.d.comb += [
             read.addr.eq(_address(self.left)),
             drain.addr.eq(self.drain_address),
@@ -197,7 +200,7 @@ class VectorLane(Component):
         with m.If((op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)):
             m.d.sync += self._sum.eq(self._result)
             for parity, captured in enumerate(self._captured):
-                with m.If(op.is_last & (op.parity == parity)):
+                with m.If(op.captures & (op.sum_parity == parity)):
                     m.d.sync += captured.eq(self._result)
         m.d.sync += self.is_done.eq(op.is_done & (op.op != VectorOp.NONE))
         self._correct(m, going)

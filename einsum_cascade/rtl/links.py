@@ -162,10 +162,12 @@ def vector_layout(shape: ArrayShape) -> data.StructLayout:
         Slot of CORRECTION, word of NUMERATOR and ADD.
     queue : address_bits(queue)
         Entry of the correction queue.
-    is_first, is_last : 1
-        First, last key tile of the query tile.
-    parity : 1
-        Of the query tile: which bank of accumulators, which captured sum.
+    is_first : 1
+        Whether the operation begins anew, whatever was before.
+    captures : 1
+        Whether a sum is one that divides results.
+    parity, sum_parity : 1
+        Which bank of accumulators, and which captured sum.
     is_done : 1
         Whether this completes the results of the query tile.
 
@@ -176,8 +178,9 @@ def vector_layout(shape: ArrayShape) -> data.StructLayout:
             "index": word_bits(shape),
             "queue": address_bits(shape.queue),
             "is_first": 1,
-            "is_last": 1,
+            "captures": 1,
             "parity": 1,
+            "sum_parity": 1,
             "is_done": 1,
         }
     )

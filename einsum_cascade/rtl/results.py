@@ -12,4 +12,6 @@ class ResultLayout(data.StructLayout):
 
     def __init__(self) -> None:
         """Name the fields."""
-        super().__init__({"head": COUNT_BITS, "query_tile": COUNT_BITS, "key_tile": COUNT_BITS, "bank": 1})
+        super().__init__(
+            {"head": COUNT_BITS, "query_tile": COUNT_BITS, "key_tile": COUNT_BITS, "bank": 1, "sum_bank": 1}
+        )

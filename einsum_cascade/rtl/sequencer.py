@@ -1,11 +1,11 @@
 """The sequencer: runs the kernel table for tile after tile, and stands still where something is not there yet."""
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.instruction import INDEX_BITS, OP_BITS, STAGE_BITS, MatrixOp, VectorOp
+from einsum_cascade.program.instruction import INDEX_BITS, OP_BITS, PASSES, STAGE_BITS, MatrixOp, VectorOp
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
@@ -17,7 +17,7 @@ from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 
 __all__ = ["FIELD", "Sequencer", "SequencerParameters"]
 
-FIELD = data.StructLayout({"op": OP_BITS, "stage": STAGE_BITS, "index": INDEX_BITS})
+FIELD = data.StructLayout({"op": OP_BITS, "stage": STAGE_BITS, "index": INDEX_BITS, "passes": PASSES})
 """A word of the kernel table."""
 
 
@@ -123,15 +123,14 @@ class Sequencer(wiring.Component):
             flight[vector.stage[: depth.bit_length() - 1]],
         )
         has_matrix, has_vector = Signal(), Signal()
-        m.d.comb += [
-            has_matrix.eq(is_ready & (matrix.op != MatrixOp.NONE) & matrix_tile.is_valid),
-            has_vector.eq(is_ready & (vector.op != VectorOp.NONE) & vector_tile.is_valid),
-        ]
+        for field, tile, has in ((matrix, matrix_tile, has_matrix), (vector, vector_tile, has_vector)):
+            m.d.comb += has.eq(is_ready & (field.op != 0) & tile.is_valid & (field.passes & tile.pass_bit).any())
         self._gate(m, matrix, matrix_tile, has_matrix, vector, vector_tile, has_vector)
         m.d.comb += fire.eq(is_ready & ~self.waits_keys & ~self.waits_queries & ~self.waits_drain)
         self._advance(m, tiles, flight, row, fire, is_ready)
         self._send(m, matrix, matrix_tile, has_matrix & fire, vector, vector_tile, has_vector & fire)
-        self._release(m, matrix, matrix_tile, has_matrix & fire)
+        # A tile passes its last row even in a pass in which nothing is done there.
+        self._release(m, matrix, matrix_tile, fire & matrix_tile.is_valid)
         self._results(m, vector, vector_tile, has_vector & fire)
         self._count(m, has_matrix & fire, has_vector & fire)
         return m
@@ -142,7 +141,7 @@ class Sequencer(wiring.Component):
         m.d.comb += following.eq(Mux(fire, Mux(row + 1 == self.parameters.interval, 0, row + 1), row))
         halves: list[data.View] = []
         for half, name in enumerate(("matrix", "vector")):
-            table = Memory(shape=24, depth=self.shape.kernel_rows, init=[])
+            table = Memory(shape=FIELD.size, depth=self.shape.kernel_rows, init=[])
             m.submodules[f"{name}_table"] = table
             write, read = table.write_port(), table.read_port()
             m.d.comb += [
@@ -169,17 +168,14 @@ class Sequencer(wiring.Component):
         begins = has_matrix & (matrix.op == MatrixOp.PRODUCT) & (matrix.index == 0)
         keys_missing = (matrix_tile.key - self.keys_loaded)[COUNT_BITS - 1] == 0
         queries_missing = (matrix_tile.query - self.queries_loaded)[COUNT_BITS - 1] == 0
-        writes = (
-            (vector.op == VectorOp.NUMERATOR)
-            | (vector.op == VectorOp.ADD)
-            | (vector.op == VectorOp.DENOMINATOR)
-            | (vector.op == VectorOp.ADD_DENOMINATOR)
-        )
+        sums = (vector.op == VectorOp.DENOMINATOR) | (vector.op == VectorOp.ADD_DENOMINATOR)
+        adds = (vector.op == VectorOp.NUMERATOR) | (vector.op == VectorOp.ADD)
+        writes = ((sums | adds) & vector_tile.starts_result) | (sums & vector_tile.captures)
         in_bank = (vector_tile.result - self.results_drained)[:COUNT_BITS] >= 2
         m.d.comb += [
             self.waits_keys.eq(begins & keys_missing),
             self.waits_queries.eq(begins & queries_missing),
-            self.waits_drain.eq(has_vector & writes & vector_tile.starts_result & in_bank),
+            self.waits_drain.eq(has_vector & writes & in_bank),
         ]
 
     def _advance(
@@ -234,11 +230,18 @@ class Sequencer(wiring.Component):
             lanes.op.eq(Mux(sends_vector, vector.op, VectorOp.NONE)),
             lanes.index.eq(vector.index),
             lanes.queue.eq(vector_tile.entry),
-            lanes.is_first.eq(vector_tile.starts_result),
-            lanes.is_last.eq(vector_tile.ends_result),
+            lanes.is_first.eq(self._is_first(vector, vector_tile)),
+            lanes.captures.eq(vector_tile.captures),
             lanes.parity.eq(vector_tile.result[0]),
+            lanes.sum_parity.eq(vector_tile.query[0]),
             lanes.is_done.eq(self.result_push),
         ]
+
+    def _is_first(self, vector: data.View, tile: data.View) -> Value:
+        """Return whether an operation of the lanes begins anew: maxima with a query tile, sums with a pass."""
+        sums = (vector.op == VectorOp.DENOMINATOR) | (vector.op == VectorOp.ADD_DENOMINATOR)
+        added = Mux(sums, tile.starts_pass, tile.starts_result)
+        return Mux(vector.op == VectorOp.MAXIMUM, tile.starts_query, added)
 
     def _release(self, m: Module, matrix: data.View, tile: data.View, sends: Signal) -> None:
         """Give places of the buffer and of the query files back once the last row or column has read them."""
@@ -271,6 +274,7 @@ class Sequencer(wiring.Component):
             self.result.query_tile.eq(tile.query_tile),
             self.result.key_tile.eq(tile.key_tile),
             self.result.bank.eq(tile.result[0]),
+            self.result.sum_bank.eq(tile.query[0]),
         ]
 
     def _count(self, m: Module, sends_matrix: Signal, sends_vector: Signal) -> None:

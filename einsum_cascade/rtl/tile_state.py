@@ -4,6 +4,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.links import address_bits, bound_shape, counter_bits
@@ -16,7 +17,7 @@ COUNT_BITS = 24
 
 
 class TileLayout(data.StructLayout):
-    """A tile in flight: where it is, what masks it, and what waits for it."""
+    """A tile in flight: where it is, what masks it, and what waits for it; `pass_bit` has the bit of its pass."""
 
     def __init__(self, shape: ArrayShape) -> None:
         """Take the array."""
@@ -29,8 +30,12 @@ class TileLayout(data.StructLayout):
                 "low": bound_shape(shape),
                 "high": bound_shape(shape),
                 "rows": counter_bits(shape.rows),
+                "pass_bit": PASSES,
+                "starts_pass": 1,
+                "captures": 1,
                 "starts_result": 1,
                 "ends_result": 1,
+                "starts_query": 1,
                 "ends_query": 1,
                 "result": COUNT_BITS,
                 "query": COUNT_BITS,
@@ -88,7 +93,7 @@ class TileStates(wiring.Component):
         m.submodules.loops = loops = TileLoops()
         wiring.connect(m, wiring.flipped(self.bounds), loops.bounds)
         tile, flags = self.tile, self.bounds.flags
-        is_resident, has_tile_results = Signal(), Signal()
+        is_resident, has_tile_results, captured_pass = Signal(), Signal(), Signal(2)
         m.d.comb += [
             is_resident.eq((flags & Flag.RESIDENT) != 0),
             has_tile_results.eq((flags & Flag.TILE_RESULTS) != 0),
@@ -96,8 +101,13 @@ class TileStates(wiring.Component):
             loops.advance.eq(self.advance),
             self.is_done.eq(loops.is_done),
             tile.is_valid.eq(~loops.is_done),
-            tile.starts_result.eq(loops.starts_query | has_tile_results),
-            tile.ends_result.eq(loops.ends_query | has_tile_results),
+            tile.pass_bit.eq(1 << loops.pass_number),
+            tile.starts_pass.eq(loops.starts_pass),
+            captured_pass.eq(self.bounds.passes - 1 - (has_tile_results & (self.bounds.passes > 1))),
+            tile.captures.eq(loops.ends_pass & (loops.pass_number == captured_pass)),
+            tile.starts_result.eq(loops.is_last_pass & (loops.starts_pass | has_tile_results)),
+            tile.ends_result.eq(loops.is_last_pass & (loops.ends_pass | has_tile_results)),
+            tile.starts_query.eq(loops.starts_query),
             tile.ends_query.eq(loops.ends_query),
             tile.head.eq(loops.head),
             tile.query_tile.eq(loops.query_tile),
@@ -143,7 +153,7 @@ class TileStates(wiring.Component):
             slot.eq(Mux(within >= self.slots, within - self.slots, within)),
             tile.slot_beat.eq(slot * self.slot_beats),
             tile.key.eq(base + offset),
-            tile.releases_keys.eq(~is_resident | loops.ends_group),
+            tile.releases_keys.eq(~is_resident | (loops.ends_group & loops.is_last_pass)),
             tile.keys_released.eq(Mux(is_resident & loops.ends_query, base + key_tiles, tile.key + 1)),
         ]
         with m.If(self.restart):

@@ -5,6 +5,7 @@ from amaranth.back import verilog
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
 
+from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import OUTPUTS, array_files, port_widths
@@ -138,6 +139,7 @@ class Top(Component):
             "query_address": fill.place,
             "query_data": fill.data,
             "drain_address": drain.address,
+            "drain_parity": drain.parity,
             "drain_group": drain.group,
         }
         outputs = {"drain_words": drain.words, "drain_sums": drain.sums, "results_done": results_done}
@@ -253,7 +255,7 @@ class Top(Component):
         shape = self._shape
         problem = Signal(8)
         empty: Value | int = 0
-        needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys")
+        needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys", "passes")
         for name in (*needed, "key_tiles", "queries", "query_tiles", "key_heads", "group", "key_beats"):
             empty = (getattr(control, name) == 0) | empty
         is_resident = (control.flags & Flag.RESIDENT) != 0
@@ -265,6 +267,7 @@ class Top(Component):
             "queue": shape.queue,
             "product_steps": shape.product_steps,
             "output_steps": shape.output_steps,
+            "passes": PASSES,
         }
         large: Value = (control.slots * beats > shape.bank_beats) | (is_resident & (control.key_tiles > control.slots))
         large = large | (~is_resident & (control.slots <= control.stages))

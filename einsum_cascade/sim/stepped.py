@@ -86,11 +86,7 @@ def _issues(program: Program, stalls: frozenset[int]) -> Iterator[_Issue]:
     cycle = 0
     for iteration in range(len(tiles) + program.stages - 1):
         for row in program.kernel:
-            numbers = (
-                iteration - field.stage if field.op and 0 <= iteration - field.stage < len(tiles) else None
-                for field in (row.matrix, row.vector)
-            )
-            matrix, vector = (None if number is None else tiles[number] for number in numbers)
+            matrix, vector = (_worked_on(field, iteration, tiles) for field in (row.matrix, row.vector))
             while cycle in stalls or cycle < _earliest(row.vector, vector, whole):
                 cycle += 1
                 yield _NOTHING
@@ -100,10 +96,24 @@ def _issues(program: Program, stalls: frozenset[int]) -> Iterator[_Issue]:
             yield _Issue(row.matrix, matrix, row.vector, vector)
 
 
+def _worked_on(field: Field, iteration: int, tiles: list[Tile]) -> Tile | None:
+    """Return the tile that a field works on in an iteration of the kernel, if there is one and it is in its passes."""
+    number = iteration - field.stage
+    if not field.op or not 0 <= number < len(tiles) or not field.passes >> tiles[number].pass_number & 1:
+        return None
+    return tiles[number]
+
+
 def _earliest(field: Field, tile: Tile | None, whole: Mapping[int, int]) -> int:
-    """Return when a vector instruction may leave: not before the results two before are whole, if it starts a bank."""
-    writes = field.op not in (VectorOp.NONE, VectorOp.MAXIMUM, VectorOp.CORRECTION)
-    return whole.get(tile.result_number - 2, 0) if tile is not None and tile.starts_result and writes else 0
+    """Return when a vector instruction may leave: not before the results two before are whole, if it starts a bank.
+
+    So does what captures a sum, which may be in an earlier pass.
+    """
+    sums = field.op in (VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR)
+    writes = sums or field.op in (VectorOp.NUMERATOR, VectorOp.ADD)
+    if tile is None or not ((writes and tile.starts_result) or (sums and tile.captures)):
+        return 0
+    return whole.get(tile.result_number - 2, 0)
 
 
 def _is_last(field: Field, program: Program) -> bool:
@@ -241,7 +251,7 @@ class _Lanes:
         entry, bank = (tile.number % self.program.queue, column), tile.result_number % 2
         match field.op:
             case VectorOp.MAXIMUM:
-                old = LOWEST if tile.starts_result else self.maximum[column]
+                old = LOWEST if tile.starts_query else self.maximum[column]
                 new = _scalar(greater, old, arriving)
                 write(cycle + 1, self.old, entry, old)
                 write(cycle + 1, self.new, entry, new)
@@ -252,35 +262,36 @@ class _Lanes:
                 write(then, self.old, entry, working)
                 write(then, self.fraction, column, fraction)
                 write(then, self.exponent, column, exponent)
-            case VectorOp.DENOMINATOR:
-                found = self._updated(self.total[column], self.old[entry], arriving, tile)
+            case VectorOp.DENOMINATOR | VectorOp.ADD_DENOMINATOR:
+                factor = self.old[entry] if field.op == VectorOp.DENOMINATOR else np.float32(1)
+                found = _updated(self.total[column], factor, arriving, is_first=tile.starts_pass)
                 write(then, self.total, column, found)
-                if tile.ends_result:
-                    write(then, self.captured, (bank, column), found)
+                if tile.captures:
+                    write(then, self.captured, (tile.query_number % 2, column), found)
             case VectorOp.NUMERATOR | VectorOp.ADD:
                 at = bank, field.index, column
                 factor = self.old[entry] if field.op == VectorOp.NUMERATOR else np.float32(1)
-                write(then, self.accumulators, at, self._updated(self.accumulators[at], factor, arriving, tile))
+                found = _updated(self.accumulators[at], factor, arriving, is_first=tile.starts_result)
+                write(then, self.accumulators, at, found)
                 if tile.ends_result and _is_last(field, self.program) and column == self.machine.columns - 1:
                     self.draining.append((then, tile))
             case _:
                 raise AssertionError(field)
 
-    def _updated(self, before: np.float32, factor: np.float32, arriving: np.float32, tile: Tile) -> np.float32:
-        if tile.starts_result:
-            return _scalar(add, np.float32(0), arriving)
-        return _scalar(multiply_add, before, factor, arriving)
-
     def _drain(self, tile: Tile) -> None:
         shape, bank = self.program.shape, tile.result_number % 2
         found = self.accumulators[bank]
         if self.program.is_divided:
-            found, is_empty = quotient(found, np.broadcast_to(self.captured[bank], found.shape))
+            found, is_empty = quotient(found, np.broadcast_to(self.captured[tile.query_number % 2], found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
             self.empty += int(is_empty[:, :kept].sum())
         first = tile.key_tile * shape.rows if self.program.has_tile_results else 0
         columns = slice(tile.query_tile * shape.columns, (tile.query_tile + 1) * shape.columns)
         self.output[tile.head, first : first + len(found), columns] = found
+
+
+def _updated(before: np.float32, factor: np.float32, arriving: np.float32, *, is_first: bool) -> np.float32:
+    return _scalar(add, np.float32(0), arriving) if is_first else _scalar(multiply_add, before, factor, arriving)
 
 
 def _scalar(function: Any, *values: Any) -> Any:

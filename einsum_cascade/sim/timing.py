@@ -119,6 +119,7 @@ class _Job:
     queries: int
     starts_query: bool
     ends_query: bool
+    captures: bool
     starts_result: bool
     ends_result: bool
     released: int | None
@@ -127,11 +128,11 @@ class _Job:
         """Return the same tile later."""
         released = None if self.released is None else self.released + loads
         moved = self.number + tiles, self.load + loads, self.query + queries, self.result + results
-        rest = self.starts_query, self.ends_query, self.starts_result, self.ends_result
+        rest = self.starts_query, self.ends_query, self.captures, self.starts_result, self.ends_result
         return _Job(*moved, self.queries, *rest, released)
 
 
-type _Kind = Literal["begin", "write", "products", "reads", "whole"]
+type _Kind = Literal["begin", "capture", "write", "products", "reads", "whole"]
 type _Event = tuple[int, int, _Kind]
 
 
@@ -143,7 +144,9 @@ def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
             times.setdefault((unit, part.op), []).append(part.stage * program.interval + at)
     products = times["array", MatrixOp.PRODUCT]
     results = times.get(("lane", VectorOp.NUMERATOR)) or times["lane", VectorOp.ADD]
-    writes = [*results, *times.get(("lane", VectorOp.DENOMINATOR), [])]
+    sums = times.get(("lane", VectorOp.DENOMINATOR)) or times.get(("lane", VectorOp.ADD_DENOMINATOR), [])
+    is_captured_before = program.captured_pass < program.passes - 1
+    writes = results if is_captured_before else [*results, *sums]
     reads = [*products, *times.get(("array", MatrixOp.COMBINE), [])]
     kinds: dict[_Kind, int] = {
         "begin": min(products),
@@ -152,6 +155,8 @@ def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
         "reads": max(reads),
         "whole": max(results),
     }
+    if is_captured_before:
+        kinds["capture"] = min(sums)
     found: dict[int, list[tuple[int, _Kind]]] = {}
     for kind, time in kinds.items():
         stage, at = divmod(time, program.interval)
@@ -229,6 +234,8 @@ class _Run:
             queries = max(keys, self.loads.arrival("queries", job.query))
         if (job := jobs.get("write")) is not None and job.starts_result:
             drain = self.drain.departure(job.result - 2)
+        if (job := jobs.get("capture")) is not None and job.captures:
+            drain = max(drain, self.drain.departure(job.result - 2))
         keys, queries = max(now, keys), max(now, keys, queries)
         drain = max(queries, drain)
         self.late += drain - now
@@ -284,7 +291,7 @@ class _Run:
             for part in (row.matrix, row.vector)
             if part.op
         ]
-        matrix, vector = (sum(bool(getattr(row, half).op) for row in program.kernel) for half in ("matrix", "vector"))
+        matrix, vector = (_issued(program, half) * (tiles // program.passes) for half in ("matrix", "vector"))
         assert self.begun is not None
         end = (tiles - 1) * program.interval + max(ends) + self.late
         return CycleTrace(
@@ -293,11 +300,17 @@ class _Run:
             stalls_keys=self.counts.keys,
             stalls_queries=self.counts.queries,
             stalls_drain=self.counts.drain,
-            matrix_busy=tiles * matrix,
-            vector_busy=tiles * vector,
+            matrix_busy=matrix,
+            vector_busy=vector,
             read_cycles=self.loads.busy_cycles,
             write_cycles=self.drain.busy_cycles,
         )
+
+
+def _issued(program: Program, half: Literal["matrix", "vector"]) -> int:
+    """Return the instructions of a tile that goes through all passes."""
+    parts = (getattr(row, half) for row in program.kernel)
+    return sum((part.passes & ((1 << program.passes) - 1)).bit_count() for part in parts if part.op)
 
 
 def _copied(counts: _Counts) -> _Counts:
@@ -338,14 +351,15 @@ class _Position:
     def _job(self) -> _Job:
         program = self.program
         query_tile = self.query % program.query_tiles
-        keys = program.key_range(query_tile)
-        starts, ends = self.place == 0, self.place == len(keys) - 1
+        keys = program.key_sequence(query_tile)
+        pass_number, place = divmod(self.place, len(keys) // program.passes)
+        is_last, starts, ends = pass_number == program.passes - 1, place == 0, place == len(keys) // program.passes - 1
         base = self.query // self.per_head * program.key_tiles
         load, released = self.number, self.number + 1
         if program.is_resident:
             load = base + keys[self.place]
             released = None
-            if (self.query + 1) % self.per_head == 0:
+            if is_last and (self.query + 1) % self.per_head == 0:
                 released = base + program.key_tiles if ends else load + 1
         has_all = program.has_tile_results
         kept = min(program.shape.columns, program.queries - query_tile * program.shape.columns)
@@ -355,10 +369,11 @@ class _Position:
             self.query,
             self.result,
             kept,
-            starts,
-            ends,
-            starts or has_all,
-            ends or has_all,
+            starts and pass_number == 0,
+            ends and is_last,
+            ends and pass_number == program.captured_pass,
+            is_last and (starts or has_all),
+            is_last and (ends or has_all),
             released,
         )
 
@@ -368,7 +383,7 @@ class _Position:
         self.run_start, self.run_first_tile = self.query, self.number
         self.run_end = next((q for q in range(self.query + 1, self.total) if self._kind(q) != kind), self.total)
         # Loads are so many tiles of queries ahead: near the end of a run, they are those of what comes after it.
-        keys = len(self.program.key_range(self.query % self.program.query_tiles))
+        keys = len(self.program.key_sequence(self.query % self.program.query_tiles))
         ahead = 0 if self.program.is_resident else -(-self.program.slots // keys)
         self.margin = 4 + self.program.stages + ahead
 

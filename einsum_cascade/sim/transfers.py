@@ -67,7 +67,7 @@ class Loads:
         """Begin with everything empty, at cycle 0."""
         self.program, self.memory = program, memory
         self.channel_free = self.busy_cycles = 0
-        per_head = sum(len(program.key_range(tile)) for tile in range(program.query_tiles))
+        per_head = sum(len(program.key_sequence(tile)) for tile in range(program.query_tiles))
         heads = program.key_heads * program.group
         keys = program.key_heads * program.key_tiles if program.is_resident else heads * per_head
         self.total: dict[Stream, int] = {"keys": keys, "queries": heads * program.query_tiles}
@@ -171,7 +171,7 @@ class Loads:
         program = self.program
         if program.is_resident:
             return self.next["keys"] % program.key_tiles
-        own = program.key_range(self.user % program.query_tiles)
+        own = program.key_sequence(self.user % program.query_tiles)
         found = own[self.place]
         self.place += 1
         if self.place == len(own):

@@ -5,7 +5,7 @@ one after the other.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,8 @@ class _Lanes:
 
     maximum: Single
     total: Single
+    captured: Single
     accumulators: Single
-    old: Single = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def operands_of(program: Program, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Single]:
@@ -94,9 +94,8 @@ class _Evaluation:
         shape = program.shape
         self.in_pe = Exponential(shape.numbers, shape.numbers.steps)
         self.in_lane = Exponential(None, LANE_STEPS)
-        ops = {(unit, f.op) for row in program.kernel for unit, f in (("m", row.matrix), ("v", row.vector))}
-        self.has_scores_out = ("m", MatrixOp.OUT) in ops
-        self.is_corrected = ("v", VectorOp.NUMERATOR) in ops
+        self.passes = {field.op: field.passes for row in program.kernel for field in (row.matrix,)}
+        self.is_corrected = any(row.vector.op == VectorOp.CORRECTION for row in program.kernel)
         heads = program.key_heads * program.group
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
@@ -105,13 +104,13 @@ class _Evaluation:
     def run(self) -> Results:
         lanes: _Lanes | None = None
         for tile in self.program.tiles():
-            if tile.starts_result or lanes is None:
+            if tile.starts_query or lanes is None:
                 lanes = self._fresh()
             scores, masked = self._scores(tile)
-            if self.has_scores_out:
+            if MatrixOp.MAXIMUM in self.passes:
+                scores = self._weigh(tile, scores, masked, lanes)
+            if self._does(MatrixOp.OUT, tile):
                 lanes.accumulators = add(np.zeros_like(scores), np.where(masked, np.float32(0), scores))
-            else:
-                self._attend(tile, scores, masked, lanes)
             if tile.ends_result:
                 self._drain(tile, lanes)
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
@@ -121,7 +120,11 @@ class _Evaluation:
         columns = self.program.shape.columns
         zeros = np.zeros(columns, np.float32)
         accumulators = np.zeros((self.program.output_steps, columns), np.float32)
-        return _Lanes(np.full(columns, LOWEST), zeros, accumulators)
+        return _Lanes(np.full(columns, LOWEST), zeros, zeros, accumulators)
+
+    def _does(self, op: MatrixOp, tile: Tile) -> bool:
+        """Tell whether an operation is done in the pass of a tile."""
+        return bool(self.passes.get(op, 0) >> tile.pass_number & 1)
 
     def _scores(self, tile: Tile) -> tuple[Single, NDArray[np.bool_]]:
         """Return the scores of a tile (rows, columns), and which are masked."""
@@ -136,30 +139,35 @@ class _Evaluation:
     def _rows(self, name: str, head: int, tile: int, count: int) -> Single:
         return self.operands[name][head, tile * count : (tile + 1) * count]
 
-    def _attend(self, tile: Tile, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> None:
-        """Take a tile of scores into the running state."""
-        rows, columns = scores.shape
+    def _weigh(self, tile: Tile, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
+        """Take a tile of scores into the running state, and return their exponentials."""
+        columns = scores.shape[1]
         old = lanes.maximum
         arriving = np.full(columns, LOWEST)
-        for row in range(rows):
-            arriving = np.where(masked[row], arriving, greater(arriving, scores[row]))
+        for row, own in enumerate(scores):
+            arriving = np.where(masked[row], arriving, greater(arriving, own))
         lanes.maximum = greater(old, arriving)
         weights = self.in_pe(scores, np.broadcast_to(lanes.maximum, scores.shape))
         weights = np.where(masked, np.float32(0), weights)
-        values = self._rows("value", tile.key_head, tile.key_tile, rows)
-        total = np.zeros(columns, np.float32)
-        sums = np.zeros((self.program.output_steps, columns), np.float32)
-        for row in range(rows):
-            total = add(total, weights[row])
-            more = multiply_add(values[row, :, None], weights[row][None, :], sums)
-            sums = np.where(masked[row], sums, more)
-        correction = self.in_lane(old, lanes.maximum)
-        if tile.starts_result:
-            zero = np.zeros_like(total)
-            lanes.total, lanes.accumulators = add(zero, total), add(np.zeros_like(sums), sums)
-        else:
-            lanes.total = multiply_add(lanes.total, correction, total)
-            lanes.accumulators = multiply_add(lanes.accumulators, correction[None, :], sums)
+        correction = self.in_lane(old, lanes.maximum) if self.is_corrected else None
+        if self._does(MatrixOp.SUM, tile):
+            total = np.zeros(columns, np.float32)
+            for row in weights:
+                total = add(total, row)
+            lanes.total = _updated(lanes.total, correction, total, is_first=tile.starts_pass)
+            lanes.captured = lanes.total if tile.captures else lanes.captured
+        if self._does(MatrixOp.COMBINE, tile):
+            found = self._combined(tile, weights, masked)
+            factor = None if correction is None else correction[None, :]
+            lanes.accumulators = _updated(lanes.accumulators, factor, found, is_first=tile.starts_result)
+        return weights
+
+    def _combined(self, tile: Tile, weights: Single, masked: NDArray[np.bool_]) -> Single:
+        values = self._rows("value", tile.key_head, tile.key_tile, len(weights))
+        sums = np.zeros((self.program.output_steps, weights.shape[1]), np.float32)
+        for row, own in enumerate(weights):
+            sums = np.where(masked[row], sums, multiply_add(values[row, :, None], own[None, :], sums))
+        return sums
 
     def _drain(self, tile: Tile, lanes: _Lanes) -> None:
         shape = self.program.shape
@@ -167,7 +175,13 @@ class _Evaluation:
         first = tile.key_tile * shape.rows if self.program.has_tile_results else 0
         found = lanes.accumulators
         if self.program.is_divided:
-            found, is_empty = quotient(found, np.broadcast_to(lanes.total, found.shape))
+            found, is_empty = quotient(found, np.broadcast_to(lanes.captured, found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
             self.empty += int(is_empty[:, :kept].sum())
         self.output[tile.head, first : first + len(found), columns] = found
+
+
+def _updated(before: Single, correction: Single | None, arriving: Single, *, is_first: bool) -> Single:
+    if is_first:
+        return add(np.zeros_like(arriving), arriving)
+    return add(before, arriving) if correction is None else multiply_add(before, correction, arriving)

@@ -1,7 +1,7 @@
 module array(
     input clk,
     input rst,
-    input [60:0] corner,
+    input [61:0] corner,
     input bank_enable,
     input [1:0] bank_row,
     input [13:0] bank_address,
@@ -11,6 +11,7 @@ module array(
     input [4:0] query_address,
     input [63:0] query_data,
     input [6:0] drain_address,
+    input drain_parity,
     input [1:0] drain_group,
     output [31:0] drain_words,
     output [31:0] drain_sums,
@@ -24,7 +25,7 @@ module array(
     localparam TOP_BITS = 14;
     localparam QUERY_BITS = 7;
     localparam QUEUE_BITS = 1;
-    localparam VECTOR_BITS = 14;
+    localparam VECTOR_BITS = 15;
     localparam SLOT_AT = 5;
     localparam SLOT_BITS = 3;
     localparam OP_BITS = 3;
@@ -105,7 +106,8 @@ module array(
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
                 .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
                 .is_done(is_done),
-                .drain_address(drain_address), .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
+                .drain_address(drain_address), .drain_parity(drain_parity),
+                .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
             );
         end
     endgenerate

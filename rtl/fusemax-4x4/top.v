@@ -6,14 +6,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire [32:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$100 ;
-  wire [3:0] \$101 ;
-  wire [4:0] \$102 ;
-  wire [5:0] \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
-  wire \$107 ;
+  wire [1:0] \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire [1:0] \$103 ;
+  wire [2:0] \$104 ;
+  wire [3:0] \$105 ;
+  wire [4:0] \$106 ;
+  wire [5:0] \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
@@ -24,22 +24,26 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
-  reg [1:0] \$117 ;
-  reg [32:0] \$118 ;
-  reg \$119 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
-  reg \$120 ;
-  reg \$121 ;
-  reg [7:0] \$122 ;
-  reg [5:0] \$123 ;
-  reg [31:0] \$124 ;
-  reg [31:0] \$125 ;
-  wire [13:0] \$126 ;
-  wire [72:0] \$127 ;
-  wire [39:0] \$128 ;
-  wire \$129 ;
+  wire \$120 ;
+  reg [1:0] \$121 ;
+  reg [32:0] \$122 ;
+  reg \$123 ;
+  reg \$124 ;
+  reg \$125 ;
+  reg [7:0] \$126 ;
+  reg [5:0] \$127 ;
+  reg [31:0] \$128 ;
+  reg [31:0] \$129 ;
   wire \$13 ;
-  wire [5:0] \$130 ;
+  wire [13:0] \$130 ;
+  wire [72:0] \$131 ;
+  wire [39:0] \$132 ;
+  wire \$133 ;
+  wire [5:0] \$134 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
@@ -58,18 +62,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [32:0] \$30 ;
-  wire [64:0] \$31 ;
-  wire \$32 ;
-  wire [31:0] \$33 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [32:0] \$32 ;
+  wire [64:0] \$33 ;
   wire \$34 ;
-  wire \$35 ;
+  wire [31:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
-  wire [31:0] \$38 ;
+  wire \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire \$40 ;
+  wire [31:0] \$40 ;
   wire \$41 ;
   wire \$42 ;
   wire \$43 ;
@@ -89,72 +93,74 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
-  wire [1:0] \$59 ;
+  wire \$59 ;
   wire \$6 ;
-  wire [1:0] \$60 ;
-  wire [22:0] \$61 ;
-  wire [22:0] \$62 ;
-  wire [32:0] \$63 ;
-  wire \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire [1:0] \$63 ;
+  wire [1:0] \$64 ;
+  wire [22:0] \$65 ;
+  wire [22:0] \$66 ;
+  wire [32:0] \$67 ;
   wire \$68 ;
-  wire [2:0] \$69 ;
+  wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [3:0] \$71 ;
-  wire [32:0] \$72 ;
-  wire \$73 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire [2:0] \$73 ;
   wire \$74 ;
-  wire \$75 ;
+  wire [3:0] \$75 ;
   wire [32:0] \$76 ;
-  wire [32:0] \$77 ;
-  wire [32:0] \$78 ;
-  wire [5:0] \$79 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
-  wire [4:0] \$80 ;
-  wire [3:0] \$81 ;
-  wire [2:0] \$82 ;
-  wire [1:0] \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire [1:0] \$86 ;
-  wire [2:0] \$87 ;
-  wire [3:0] \$88 ;
-  wire [4:0] \$89 ;
+  wire [32:0] \$80 ;
+  wire [32:0] \$81 ;
+  wire [32:0] \$82 ;
+  wire [5:0] \$83 ;
+  wire [4:0] \$84 ;
+  wire [3:0] \$85 ;
+  wire [2:0] \$86 ;
+  wire [1:0] \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  wire [5:0] \$90 ;
-  wire \$91 ;
-  wire [5:0] \$92 ;
+  wire [1:0] \$90 ;
+  wire [2:0] \$91 ;
+  wire [3:0] \$92 ;
   wire [4:0] \$93 ;
-  wire [3:0] \$94 ;
-  wire [2:0] \$95 ;
-  wire [1:0] \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire [1:0] \$99 ;
+  wire [5:0] \$94 ;
+  wire \$95 ;
+  wire [5:0] \$96 ;
+  wire [4:0] \$97 ;
+  wire [3:0] \$98 ;
+  wire [2:0] \$99 ;
   reg \$signal  = 1'h0;
   (* init = 1'h0 *)
-  wire \$signal$233 ;
+  wire \$signal$237 ;
   (* init = 32'd0 *)
-  wire [31:0] \$signal$239 ;
-  reg [31:0] \$signal$260  = 32'd0;
+  wire [31:0] \$signal$243 ;
+  reg [31:0] \$signal$264  = 32'd0;
   wire [6:0] address;
   wire [23:0] bounds__end_tile;
-  wire [23:0] \bounds__end_tile$107 ;
+  wire [23:0] \bounds__end_tile$111 ;
   wire [23:0] bounds__first_tile;
-  wire [23:0] \bounds__first_tile$106 ;
+  wire [23:0] \bounds__first_tile$110 ;
   wire [7:0] bounds__flags;
-  wire [7:0] \bounds__flags$108 ;
+  wire [7:0] \bounds__flags$112 ;
   wire [23:0] bounds__group;
-  wire [23:0] \bounds__group$103 ;
+  wire [23:0] \bounds__group$106 ;
   wire [23:0] bounds__key_heads;
-  wire [23:0] \bounds__key_heads$102 ;
+  wire [23:0] \bounds__key_heads$105 ;
   wire [23:0] bounds__key_tiles;
-  wire [23:0] \bounds__key_tiles$105 ;
+  wire [23:0] \bounds__key_tiles$108 ;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$109 ;
   wire [23:0] bounds__query_tiles;
-  wire [23:0] \bounds__query_tiles$104 ;
+  wire [23:0] \bounds__query_tiles$107 ;
   wire [15:0] bus__araddr;
   wire bus__arready;
   wire bus__arvalid;
@@ -176,7 +182,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire clk;
   reg [1:0] complete = 2'h0;
   wire [31:0] contexts;
-  wire [60:0] corner;
+  wire [61:0] corner;
   wire [6:0] \corner.query_address ;
   wire \corner.queue ;
   wire [38:0] \corner.row ;
@@ -189,20 +195,21 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [1:0] \corner.row.row ;
   wire [2:0] \corner.row.rows ;
   wire [2:0] \corner.row.slot ;
-  wire [13:0] \corner.vector ;
+  wire [14:0] \corner.vector ;
+  wire \corner.vector.captures ;
   wire [5:0] \corner.vector.index ;
   wire \corner.vector.is_done ;
   wire \corner.vector.is_first ;
-  wire \corner.vector.is_last ;
   wire [2:0] \corner.vector.op ;
   wire \corner.vector.parity ;
   wire \corner.vector.queue ;
+  wire \corner.vector.sum_parity ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$243 ;
+  wire [31:0] \cycles$247 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$241 ;
+  wire [31:0] \empty_columns$245 ;
   wire [31:0] end_tile;
   reg [7:0] error = 8'h00;
   reg [7:0] failure;
@@ -214,11 +221,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire fill_write;
   wire [31:0] first_tile;
   wire [31:0] flags;
-  wire [7:0] \flags$134 ;
+  wire [7:0] \flags$138 ;
   wire [31:0] group;
-  wire [1:0] \group$277 ;
+  wire [1:0] \group$282 ;
   wire has_error;
-  wire \has_error$259 ;
+  wire \has_error$263 ;
   wire has_protocol_error;
   wire has_result;
   wire [31:0] interval;
@@ -251,8 +258,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] key__stride;
   wire [31:0] key_address;
   wire [31:0] key_beats;
-  wire [15:0] \key_beats$131 ;
-  wire [15:0] \key_beats$141 ;
+  wire [15:0] \key_beats$135 ;
+  wire [15:0] \key_beats$145 ;
   wire [31:0] key_head_stride;
   wire [31:0] key_heads;
   wire [83:0] key_jobs__payload;
@@ -267,10 +274,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] key_stride;
   wire [31:0] key_tiles;
   wire [31:0] keys;
-  wire [31:0] \keys$133 ;
-  wire [31:0] \keys$136 ;
+  wire [31:0] \keys$137 ;
+  wire [31:0] \keys$140 ;
   wire [23:0] keys_loaded;
-  wire [23:0] \keys_loaded$221 ;
+  wire [23:0] \keys_loaded$225 ;
   wire [23:0] keys_released;
   wire [1:0] level;
   output [31:0] m_axi_araddr;
@@ -332,7 +339,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$251 ;
+  wire [31:0] \matrix_busy$255 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -369,7 +376,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] output_address;
   wire [31:0] output_head_stride;
   wire [31:0] output_steps;
-  wire [15:0] \output_steps$135 ;
+  wire [15:0] \output_steps$139 ;
   wire [31:0] output_stride;
   wire [23:0] parameters__bounds__end_tile;
   wire [23:0] parameters__bounds__first_tile;
@@ -377,6 +384,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] parameters__bounds__group;
   wire [23:0] parameters__bounds__key_heads;
   wire [23:0] parameters__bounds__key_tiles;
+  wire [1:0] parameters__bounds__passes;
   wire [23:0] parameters__bounds__query_tiles;
   wire [7:0] parameters__contexts;
   wire [31:0] parameters__diagonal_high;
@@ -390,13 +398,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [15:0] parameters__slot_beats;
   wire [23:0] parameters__slots;
   wire [7:0] parameters__stages;
+  wire parity;
+  wire [31:0] passes;
   reg [7:0] problem;
   wire [31:0] product_steps;
   wire [31:0] queries;
-  wire [31:0] \queries$138 ;
   wire [31:0] \queries$142 ;
+  wire [31:0] \queries$146 ;
   wire [23:0] queries_loaded;
-  wire [23:0] \queries_loaded$223 ;
+  wire [23:0] \queries_loaded$227 ;
   wire [23:0] queries_released;
   wire [31:0] query__address;
   wire [31:0] query__head_stride;
@@ -415,24 +425,26 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] query_stride;
   wire [31:0] query_tiles;
   wire [31:0] queue;
-  wire [72:0] r_data;
+  wire [73:0] r_data;
   wire r_en;
   wire [23:0] released;
-  wire [23:0] \released$228 ;
-  wire [72:0] result;
-  wire [72:0] \result$210 ;
-  wire \result$210.bank ;
-  wire [23:0] \result$210.head ;
-  wire [23:0] \result$210.key_tile ;
-  wire [23:0] \result$210.query_tile ;
+  wire [23:0] \released$232 ;
+  wire [73:0] result;
+  wire [73:0] \result$214 ;
+  wire \result$214.bank ;
+  wire [23:0] \result$214.head ;
+  wire [23:0] \result$214.key_tile ;
+  wire [23:0] \result$214.query_tile ;
+  wire \result$214.sum_bank ;
   wire \result.bank ;
   wire [23:0] \result.head ;
   wire [23:0] \result.key_tile ;
   wire [23:0] \result.query_tile ;
+  wire \result.sum_bank ;
   wire result_push;
   wire results_done;
   wire [23:0] results_drained;
-  wire [23:0] \results_drained$225 ;
+  wire [23:0] \results_drained$229 ;
   input rst;
   wire rst;
   input [15:0] s_axil_araddr;
@@ -471,34 +483,34 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire s_axil_wvalid;
   reg [32:0] seen = 33'h000000000;
   wire [15:0] slot_beats;
-  wire [15:0] \slot_beats$140 ;
+  wire [15:0] \slot_beats$144 ;
   wire [31:0] slots;
-  wire [23:0] \slots$130 ;
+  wire [23:0] \slots$134 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$249 ;
+  wire [31:0] \stalls_drain$253 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$245 ;
+  wire [31:0] \stalls_keys$249 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$247 ;
+  wire [31:0] \stalls_queries$251 ;
   wire start;
-  wire \start$215 ;
-  wire \start$216 ;
-  wire \start$217 ;
-  wire \start$218 ;
   wire \start$219 ;
-  wire \start$231 ;
+  wire \start$220 ;
+  wire \start$221 ;
+  wire \start$222 ;
+  wire \start$223 ;
+  wire \start$235 ;
   wire [31:0] status;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
   wire [31:0] table_data;
-  wire [31:0] \table_data$174 ;
+  wire [31:0] \table_data$178 ;
   wire table_half;
-  wire \table_half$172 ;
+  wire \table_half$176 ;
   wire [15:0] table_row;
-  wire [15:0] \table_row$170 ;
+  wire [15:0] \table_row$174 ;
   wire table_write;
-  wire \table_write$168 ;
+  wire \table_write$172 ;
   wire takes_result;
   reg [31:0] total_cycles = 32'd0;
   wire [31:0] value__address;
@@ -506,15 +518,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value__stride;
   wire [31:0] value_address;
   wire [31:0] value_beats;
-  wire [15:0] \value_beats$132 ;
+  wire [15:0] \value_beats$136 ;
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$253 ;
-  wire [72:0] w_data;
+  wire [31:0] \vector_busy$257 ;
+  wire [73:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [5:0] \waiting$237  = 6'h00;
+  reg [5:0] \waiting$241  = 6'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
@@ -532,141 +544,146 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$5  = ! query_tiles;
   assign \$6  = ! queries;
   assign \$7  = ! key_tiles;
-  assign \$8  = ! parameters__keys;
-  assign \$9  = ! output_steps;
-  assign \$10  = ! product_steps;
-  assign \$11  = ! slots;
-  assign \$12  = ! queue;
-  assign \$13  = ! contexts;
-  assign \$14  = ! stages;
-  assign \$15  = ! interval;
-  assign \$17  = \$14  | \$16 ;
-  assign \$18  = \$13  | \$17 ;
-  assign \$19  = \$12  | \$18 ;
-  assign \$20  = \$11  | \$19 ;
-  assign \$21  = \$10  | \$20 ;
-  assign \$22  = \$9  | \$21 ;
-  assign \$23  = \$8  | \$22 ;
-  assign \$24  = \$7  | \$23 ;
-  assign \$25  = \$6  | \$24 ;
-  assign \$26  = \$5  | \$25 ;
-  assign \$27  = \$4  | \$26 ;
-  assign \$28  = \$3  | \$27 ;
-  assign \$29  = \$2  | \$28 ;
-  assign \$30  = key_beats + value_beats;
-  assign \$31  = slots * \$30 ;
-  assign \$32  = \$31  > 15'h4000;
-  assign \$35  = key_tiles > slots;
-  assign \$36  = \$34  & \$35 ;
-  assign \$37  = \$32  | \$36 ;
-  assign \$40  = ~ \$39 ;
-  assign \$41  = slots <= stages;
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = \$37  | \$42 ;
-  assign \$44  = interval > 10'h200;
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = stages > 2'h3;
+  assign \$8  = ! passes;
+  assign \$9  = ! parameters__keys;
+  assign \$10  = ! output_steps;
+  assign \$11  = ! product_steps;
+  assign \$12  = ! slots;
+  assign \$13  = ! queue;
+  assign \$14  = ! contexts;
+  assign \$15  = ! stages;
+  assign \$16  = ! interval;
+  assign \$18  = \$15  | \$17 ;
+  assign \$19  = \$14  | \$18 ;
+  assign \$20  = \$13  | \$19 ;
+  assign \$21  = \$12  | \$20 ;
+  assign \$22  = \$11  | \$21 ;
+  assign \$23  = \$10  | \$22 ;
+  assign \$24  = \$9  | \$23 ;
+  assign \$25  = \$8  | \$24 ;
+  assign \$26  = \$7  | \$25 ;
+  assign \$27  = \$6  | \$26 ;
+  assign \$28  = \$5  | \$27 ;
+  assign \$29  = \$4  | \$28 ;
+  assign \$30  = \$3  | \$29 ;
+  assign \$31  = \$2  | \$30 ;
+  assign \$32  = key_beats + value_beats;
+  assign \$33  = slots * \$32 ;
+  assign \$34  = \$33  > 15'h4000;
+  assign \$37  = key_tiles > slots;
+  assign \$38  = \$36  & \$37 ;
+  assign \$39  = \$34  | \$38 ;
+  assign \$42  = ~ \$41 ;
+  assign \$43  = slots <= stages;
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = \$39  | \$44 ;
+  assign \$46  = interval > 10'h200;
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = contexts > 2'h2;
+  assign \$48  = stages > 2'h3;
   assign \$49  = \$47  | \$48 ;
-  assign \$50  = queue > 2'h2;
+  assign \$50  = contexts > 2'h2;
   assign \$51  = \$49  | \$50 ;
-  assign \$52  = product_steps > 7'h40;
+  assign \$52  = queue > 2'h2;
   assign \$53  = \$51  | \$52 ;
-  assign \$54  = output_steps > 7'h40;
+  assign \$54  = product_steps > 7'h40;
   assign \$55  = \$53  | \$54 ;
-  assign \$56  = ~ \$signal ;
-  assign \$57  = \start$231  & \$56 ;
-  assign \$58  = ! problem;
-  assign start = \$57  & \$58 ;
-  assign \$60  = { 1'h0, \$signal  } | \$59 ;
-  assign \$62  = { 21'h000000, \$60  } | \$61 ;
-  assign \$63  = matrix_busy + vector_busy;
-  assign \$64  = \$63  != seen;
-  assign \$65  = \$64  | fill_write;
-  assign \$66  = m_axi_wvalid & m_axi_wready;
-  assign \$67  = \$65  | \$66 ;
-  assign moves = \$67  | m_axi_bvalid;
-  assign \$68  = \$signal$260  >= watchdog;
-  assign \$69  = complete + results_done;
-  assign \$70  = has_result & takes_result;
-  assign \$71  = \$69  - \$70 ;
-  assign \$72  = matrix_busy + vector_busy;
-  assign \$73  = ~ \$signal ;
-  assign \$74  = \start$231  & \$73 ;
-  assign \$75  = ~ start;
-  assign \$76  = total_cycles + 1'h1;
-  assign \$77  = \$signal$260  + 1'h1;
-  assign \$78  = moves ? 33'h000000000 : \$77 ;
-  assign \$79  = is_waiting ? 6'h20 : 6'h00;
-  assign \$80  = waits_data ? 5'h10 : 5'h00;
-  assign \$81  = waits_address ? 4'h8 : 4'h0;
-  assign \$82  = waits_drain ? 3'h4 : 3'h0;
-  assign \$83  = waits_queries ? 2'h2 : 2'h0;
-  assign \$84  = waits_keys ? 1'h1 : 1'h0;
-  assign \$86  = \$83  | { 1'h0, \$85  };
-  assign \$87  = \$82  | { 1'h0, \$86  };
-  assign \$88  = \$81  | { 1'h0, \$87  };
-  assign \$89  = \$80  | { 1'h0, \$88  };
-  assign \$90  = \$79  | { 1'h0, \$89  };
-  assign \$91  = | \$90 ;
-  assign \$92  = is_waiting ? 6'h20 : 6'h00;
-  assign \$93  = waits_data ? 5'h10 : 5'h00;
-  assign \$94  = waits_address ? 4'h8 : 4'h0;
-  assign \$95  = waits_drain ? 3'h4 : 3'h0;
-  assign \$96  = waits_queries ? 2'h2 : 2'h0;
-  assign \$97  = waits_keys ? 1'h1 : 1'h0;
-  assign \$99  = \$96  | { 1'h0, \$98  };
-  assign \$100  = \$95  | { 1'h0, \$99  };
-  assign \$101  = \$94  | { 1'h0, \$100  };
-  assign \$102  = \$93  | { 1'h0, \$101  };
-  assign \$103  = \$92  | { 1'h0, \$102  };
-  assign \$104  = | failure;
-  assign \$105  = ~ is_running;
-  assign \$106  = ~ start;
-  assign \$107  = \$105  & \$106 ;
-  assign \$108  = | level;
-  assign \$109  = ~ \$108 ;
-  assign \$110  = \$107  & \$109 ;
-  assign \$111  = \$110  & is_idle;
-  assign \$112  = ~ just_started;
-  assign \$113  = \$111  & \$112 ;
-  assign \$114  = ~ fill[34];
-  assign \$115  = fill_write & \$114 ;
-  assign \$116  = fill_write & fill[34];
+  assign \$56  = output_steps > 7'h40;
+  assign \$57  = \$55  | \$56 ;
+  assign \$58  = passes > 2'h3;
+  assign \$59  = \$57  | \$58 ;
+  assign \$60  = ~ \$signal ;
+  assign \$61  = \start$235  & \$60 ;
+  assign \$62  = ! problem;
+  assign start = \$61  & \$62 ;
+  assign \$64  = { 1'h0, \$signal  } | \$63 ;
+  assign \$66  = { 21'h000000, \$64  } | \$65 ;
+  assign \$67  = matrix_busy + vector_busy;
+  assign \$68  = \$67  != seen;
+  assign \$69  = \$68  | fill_write;
+  assign \$70  = m_axi_wvalid & m_axi_wready;
+  assign \$71  = \$69  | \$70 ;
+  assign moves = \$71  | m_axi_bvalid;
+  assign \$72  = \$signal$264  >= watchdog;
+  assign \$73  = complete + results_done;
+  assign \$74  = has_result & takes_result;
+  assign \$75  = \$73  - \$74 ;
+  assign \$76  = matrix_busy + vector_busy;
+  assign \$77  = ~ \$signal ;
+  assign \$78  = \start$235  & \$77 ;
+  assign \$79  = ~ start;
+  assign \$80  = total_cycles + 1'h1;
+  assign \$81  = \$signal$264  + 1'h1;
+  assign \$82  = moves ? 33'h000000000 : \$81 ;
+  assign \$83  = is_waiting ? 6'h20 : 6'h00;
+  assign \$84  = waits_data ? 5'h10 : 5'h00;
+  assign \$85  = waits_address ? 4'h8 : 4'h0;
+  assign \$86  = waits_drain ? 3'h4 : 3'h0;
+  assign \$87  = waits_queries ? 2'h2 : 2'h0;
+  assign \$88  = waits_keys ? 1'h1 : 1'h0;
+  assign \$90  = \$87  | { 1'h0, \$89  };
+  assign \$91  = \$86  | { 1'h0, \$90  };
+  assign \$92  = \$85  | { 1'h0, \$91  };
+  assign \$93  = \$84  | { 1'h0, \$92  };
+  assign \$94  = \$83  | { 1'h0, \$93  };
+  assign \$95  = | \$94 ;
+  assign \$96  = is_waiting ? 6'h20 : 6'h00;
+  assign \$97  = waits_data ? 5'h10 : 5'h00;
+  assign \$98  = waits_address ? 4'h8 : 4'h0;
+  assign \$99  = waits_drain ? 3'h4 : 3'h0;
+  assign \$100  = waits_queries ? 2'h2 : 2'h0;
+  assign \$101  = waits_keys ? 1'h1 : 1'h0;
+  assign \$103  = \$100  | { 1'h0, \$102  };
+  assign \$104  = \$99  | { 1'h0, \$103  };
+  assign \$105  = \$98  | { 1'h0, \$104  };
+  assign \$106  = \$97  | { 1'h0, \$105  };
+  assign \$107  = \$96  | { 1'h0, \$106  };
+  assign \$108  = | failure;
+  assign \$109  = ~ is_running;
+  assign \$110  = ~ start;
+  assign \$111  = \$109  & \$110 ;
+  assign \$112  = | level;
+  assign \$113  = ~ \$112 ;
+  assign \$114  = \$111  & \$113 ;
+  assign \$115  = \$114  & is_idle;
+  assign \$116  = ~ just_started;
+  assign \$117  = \$115  & \$116 ;
+  assign \$118  = ~ fill[34];
+  assign \$119  = fill_write & \$118 ;
+  assign \$120  = fill_write & fill[34];
   always @(posedge clk)
-    complete <= \$117 ;
+    complete <= \$121 ;
   always @(posedge clk)
-    seen <= \$118 ;
+    seen <= \$122 ;
   always @(posedge clk)
-    just_started <= \$119 ;
+    just_started <= \$123 ;
   always @(posedge clk)
-    \$signal  <= \$120 ;
+    \$signal  <= \$124 ;
   always @(posedge clk)
-    irq <= \$121 ;
+    irq <= \$125 ;
   always @(posedge clk)
-    error <= \$122 ;
+    error <= \$126 ;
   always @(posedge clk)
-    \waiting$237  <= \$123 ;
+    \waiting$241  <= \$127 ;
   always @(posedge clk)
-    total_cycles <= \$124 ;
+    total_cycles <= \$128 ;
   always @(posedge clk)
-    \$signal$260  <= \$125 ;
+    \$signal$264  <= \$129 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[98:35]),
-    .bank_enable(\$115 ),
+    .bank_enable(\$119 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$130 , \$129  }),
-    .drain_group(\group$277 ),
+    .drain_address({ \$134 , \$133  }),
+    .drain_group(\group$282 ),
+    .drain_parity(parity),
     .drain_sums(sums),
     .drain_words(words),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[98:35]),
-    .query_enable(\$116 ),
+    .query_enable(\$120 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -708,9 +725,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_head_stride(output__head_stride),
     .output_steps(output_steps),
     .output_stride(output__stride),
-    .\port$143$3 (\$126 ),
-    .\port$1596$0 (\waiting$237 ),
-    .\port$68$0 (\$62 ),
+    .passes(passes),
+    .\port$147$3 (\$130 ),
+    .\port$1687$0 (\waiting$241 ),
+    .\port$72$0 (\$66 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -724,7 +742,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
-    .start(\start$231 ),
+    .start(\start$235 ),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -741,8 +759,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$277 ),
-    .has_error(\has_error$259 ),
+    .group(\group$282 ),
+    .has_error(\has_error$263 ),
     .has_result(has_result),
     .is_acknowledged(m_axi_bvalid),
     .is_idle(is_idle),
@@ -757,12 +775,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__head_stride(output__head_stride),
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
-    .\port$1888$0 (\$129 ),
-    .\port$1890$0 (\$130 ),
+    .parity(parity),
+    .\port$1985$0 (\$133 ),
+    .\port$1989$0 (\$134 ),
     .queries(queries),
-    .r_data(\$128 ),
-    .\r_data$48 (\$127 ),
-    .result(\result$210 ),
+    .r_data(\$132 ),
+    .\r_data$48 (\$131 ),
+    .result(\result$214 ),
     .results_drained(results_drained),
     .rst(rst),
     .start(start),
@@ -776,6 +795,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bounds__group(group[23:0]),
     .bounds__key_heads(key_heads[23:0]),
     .bounds__key_tiles(key_tiles[23:0]),
+    .bounds__passes(passes[1:0]),
     .bounds__query_tiles(query_tiles[23:0]),
     .clk(clk),
     .jobs__payload(key_jobs__payload),
@@ -809,7 +829,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query__address(query__address),
     .query__head_stride(query__head_stride),
     .query__stride(query__stride),
-    .released(\released$228 ),
+    .released(\released$232 ),
     .rst(rst),
     .start(start)
   );
@@ -848,6 +868,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bounds__group(group[23:0]),
     .bounds__key_heads(key_heads[23:0]),
     .bounds__key_tiles(key_tiles[23:0]),
+    .bounds__passes(passes[1:0]),
     .bounds__query_tiles(query_tiles[23:0]),
     .clk(clk),
     .contexts(contexts[7:0]),
@@ -865,9 +886,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$143$3 (\$126 ),
+    .\port$147$3 (\$130 ),
     .queries_loaded(queries_loaded),
-    .queries_released(\released$228 ),
+    .queries_released(\released$232 ),
     .queue(queue[7:0]),
     .restart(start),
     .result(w_data),
@@ -887,10 +908,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .waits_keys(waits_keys),
     .waits_queries(waits_queries)
   );
-  \top.waiting$287  \waiting$287  (
+  \top.waiting$292  \waiting$292  (
     .clk(clk),
     .level(level),
-    .r_data(\result$210 ),
+    .r_data(\result$214 ),
     .r_en(r_en),
     .rst(rst),
     .w_en(w_en),
@@ -899,9 +920,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     problem = 8'h00;
-    if (\$29 ) begin
+    if (\$31 ) begin
       problem = 8'h01;
-    end else if (\$55 ) begin
+    end else if (\$59 ) begin
       problem = 8'h02;
     end
   end
@@ -912,115 +933,115 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
       failure = 8'h03;
     end else if (has_protocol_error) begin
       failure = 8'h06;
-    end else if (\has_error$259 ) begin
+    end else if (\has_error$263 ) begin
       failure = 8'h04;
-    end else if (\$68 ) begin
+    end else if (\$72 ) begin
       failure = 8'h05;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$117  = \$71 [1:0];
+    \$121  = \$75 [1:0];
     if (rst) begin
-      \$117  = 2'h0;
+      \$121  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$118  = \$72 ;
+    \$122  = \$76 ;
     if (rst) begin
-      \$118  = 33'h000000000;
+      \$122  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$119  = start;
+    \$123  = start;
     if (rst) begin
-      \$119  = 1'h0;
+      \$123  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$120  = \$signal ;
-    if (\$74 ) begin
-      \$120  = start;
+    \$124  = \$signal ;
+    if (\$78 ) begin
+      \$124  = start;
     end else if (\$signal ) begin
-      if (\$104 ) begin
-        \$120  = 1'h0;
-      end else if (\$113 ) begin
-        \$120  = 1'h0;
+      if (\$108 ) begin
+        \$124  = 1'h0;
+      end else if (\$117 ) begin
+        \$124  = 1'h0;
       end
     end
     if (rst) begin
-      \$120  = 1'h0;
+      \$124  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$121  = irq;
-    if (\$74 ) begin
-      \$121  = \$75 ;
+    \$125  = irq;
+    if (\$78 ) begin
+      \$125  = \$79 ;
     end else if (\$signal ) begin
-      if (\$104 ) begin
-        \$121  = 1'h1;
-      end else if (\$113 ) begin
-        \$121  = 1'h1;
+      if (\$108 ) begin
+        \$125  = 1'h1;
+      end else if (\$117 ) begin
+        \$125  = 1'h1;
       end
     end
     if (rst) begin
-      \$121  = 1'h0;
+      \$125  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$122  = error;
-    if (\$74 ) begin
-      \$122  = problem;
+    \$126  = error;
+    if (\$78 ) begin
+      \$126  = problem;
     end else if (\$signal ) begin
-      if (\$104 ) begin
-        \$122  = failure;
+      if (\$108 ) begin
+        \$126  = failure;
       end
     end
     if (rst) begin
-      \$122  = 8'h00;
+      \$126  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$123  = \waiting$237 ;
-    if (\$74 ) begin
-      \$123  = 6'h00;
+    \$127  = \waiting$241 ;
+    if (\$78 ) begin
+      \$127  = 6'h00;
     end else if (\$signal ) begin
-      if (\$91 ) begin
-        \$123  = \$103 ;
+      if (\$95 ) begin
+        \$127  = \$107 ;
       end
     end
     if (rst) begin
-      \$123  = 6'h00;
+      \$127  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$124  = total_cycles;
-    if (\$74 ) begin
-      \$124  = 32'd0;
+    \$128  = total_cycles;
+    if (\$78 ) begin
+      \$128  = 32'd0;
     end else if (\$signal ) begin
-      \$124  = \$76 [31:0];
+      \$128  = \$80 [31:0];
     end
     if (rst) begin
-      \$124  = 32'd0;
+      \$128  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$125  = \$signal$260 ;
-    if (\$74 ) begin
-      \$125  = 32'd0;
+    \$129  = \$signal$264 ;
+    if (\$78 ) begin
+      \$129  = 32'd0;
     end else if (\$signal ) begin
-      \$125  = \$78 [31:0];
+      \$129  = \$82 [31:0];
     end
     if (rst) begin
-      \$125  = 32'd0;
+      \$129  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1051,6 +1072,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign parameters__bounds__group = group[23:0];
   assign parameters__bounds__query_tiles = query_tiles[23:0];
   assign parameters__bounds__key_tiles = key_tiles[23:0];
+  assign parameters__bounds__passes = passes[1:0];
   assign parameters__bounds__first_tile = first_tile[23:0];
   assign parameters__bounds__end_tile = end_tile[23:0];
   assign parameters__bounds__flags = flags[7:0];
@@ -1058,16 +1080,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign bounds__group = group[23:0];
   assign bounds__query_tiles = query_tiles[23:0];
   assign bounds__key_tiles = key_tiles[23:0];
+  assign bounds__passes = passes[1:0];
   assign bounds__first_tile = first_tile[23:0];
   assign bounds__end_tile = end_tile[23:0];
   assign bounds__flags = flags[7:0];
-  assign \bounds__key_heads$102  = key_heads[23:0];
-  assign \bounds__group$103  = group[23:0];
-  assign \bounds__query_tiles$104  = query_tiles[23:0];
-  assign \bounds__key_tiles$105  = key_tiles[23:0];
-  assign \bounds__first_tile$106  = first_tile[23:0];
-  assign \bounds__end_tile$107  = end_tile[23:0];
-  assign \bounds__flags$108  = flags[7:0];
+  assign \bounds__key_heads$105  = key_heads[23:0];
+  assign \bounds__group$106  = group[23:0];
+  assign \bounds__query_tiles$107  = query_tiles[23:0];
+  assign \bounds__key_tiles$108  = key_tiles[23:0];
+  assign \bounds__passes$109  = passes[1:0];
+  assign \bounds__first_tile$110  = first_tile[23:0];
+  assign \bounds__end_tile$111  = end_tile[23:0];
+  assign \bounds__flags$112  = flags[7:0];
   assign parameters__interval = interval[15:0];
   assign parameters__stages = stages[7:0];
   assign parameters__contexts = contexts[7:0];
@@ -1079,18 +1103,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign keys = parameters__keys;
   assign diagonal_high = parameters__diagonal_high;
   assign diagonal_low = parameters__diagonal_low;
-  assign \slots$130  = slots[23:0];
-  assign \key_beats$131  = key_beats[15:0];
-  assign \value_beats$132  = value_beats[15:0];
-  assign \keys$133  = parameters__keys;
-  assign \flags$134  = flags[7:0];
-  assign \output_steps$135  = output_steps[15:0];
-  assign \keys$136  = parameters__keys;
-  assign \queries$138  = queries;
-  assign parameters__slot_beats = \$1 [15:0];
-  assign \slot_beats$140  = \$1 [15:0];
-  assign \key_beats$141  = key_beats[15:0];
+  assign \slots$134  = slots[23:0];
+  assign \key_beats$135  = key_beats[15:0];
+  assign \value_beats$136  = value_beats[15:0];
+  assign \keys$137  = parameters__keys;
+  assign \flags$138  = flags[7:0];
+  assign \output_steps$139  = output_steps[15:0];
+  assign \keys$140  = parameters__keys;
   assign \queries$142  = queries;
+  assign parameters__slot_beats = \$1 [15:0];
+  assign \slot_beats$144  = \$1 [15:0];
+  assign \key_beats$145  = key_beats[15:0];
+  assign \queries$146  = queries;
   assign query_address = query__address;
   assign query_stride = query__stride;
   assign query_head_stride = query__head_stride;
@@ -1103,11 +1127,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign output_address = output__address;
   assign output_stride = output__stride;
   assign output_head_stride = output__head_stride;
-  assign \table_write$168  = table_write;
-  assign table_row = { 2'h0, \$126  };
-  assign \table_row$170  = { 2'h0, \$126  };
-  assign \table_half$172  = table_half;
-  assign \table_data$174  = table_data;
+  assign \table_write$172  = table_write;
+  assign table_row = { 2'h0, \$130  };
+  assign \table_row$174  = { 2'h0, \$130  };
+  assign \table_half$176  = table_half;
+  assign \table_data$178  = table_data;
   assign memory__arvalid = m_axi_arvalid;
   assign memory__arready = m_axi_arready;
   assign memory__arid = 4'h0;
@@ -1118,8 +1142,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$128 [31:0];
-  assign memory__awlen = \$128 [39:32];
+  assign memory__awaddr = \$132 [31:0];
+  assign memory__awlen = \$132 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1130,51 +1154,51 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$127 [63:0];
-  assign memory__wstrb = \$127 [71:64];
-  assign memory__wlast = \$127 [72];
+  assign memory__wdata = \$131 [63:0];
+  assign memory__wstrb = \$131 [71:64];
+  assign memory__wlast = \$131 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
   assign memory__bresp = m_axi_bresp;
   assign result_push = w_en;
   assign result = w_data;
-  assign r_data = \result$210 ;
-  assign \start$215  = start;
-  assign \start$216  = start;
-  assign \start$217  = start;
-  assign \start$218  = start;
+  assign r_data = \result$214 ;
   assign \start$219  = start;
-  assign \keys_loaded$221  = keys_loaded;
-  assign \queries_loaded$223  = queries_loaded;
-  assign \results_drained$225  = results_drained;
+  assign \start$220  = start;
+  assign \start$221  = start;
+  assign \start$222  = start;
+  assign \start$223  = start;
+  assign \keys_loaded$225  = keys_loaded;
+  assign \queries_loaded$227  = queries_loaded;
+  assign \results_drained$229  = results_drained;
   assign keys_released = released;
-  assign queries_released = \released$228 ;
-  assign \$signal$233  = irq;
-  assign status = { 9'h000, \$62  };
-  assign waiting = { 26'h0000000, \waiting$237  };
-  assign \$signal$239  = total_cycles;
-  assign \empty_columns$241  = empty_columns;
-  assign \cycles$243  = cycles;
-  assign \stalls_keys$245  = stalls_keys;
-  assign \stalls_queries$247  = stalls_queries;
-  assign \stalls_drain$249  = stalls_drain;
-  assign \matrix_busy$251  = matrix_busy;
-  assign \vector_busy$253  = vector_busy;
-  assign address = { \$130 , \$129  };
+  assign queries_released = \released$232 ;
+  assign \$signal$237  = irq;
+  assign status = { 9'h000, \$66  };
+  assign waiting = { 26'h0000000, \waiting$241  };
+  assign \$signal$243  = total_cycles;
+  assign \empty_columns$245  = empty_columns;
+  assign \cycles$247  = cycles;
+  assign \stalls_keys$249  = stalls_keys;
+  assign \stalls_queries$251  = stalls_queries;
+  assign \stalls_drain$253  = stalls_drain;
+  assign \matrix_busy$255  = matrix_busy;
+  assign \vector_busy$257  = vector_busy;
+  assign address = { \$134 , \$133  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$128 [31:0];
-  assign m_axi_awlen = \$128 [39:32];
+  assign m_axi_awaddr = \$132 [31:0];
+  assign m_axi_awlen = \$132 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$127 [63:0];
-  assign m_axi_wstrb = \$127 [71:64];
-  assign m_axi_wlast = \$127 [72];
+  assign m_axi_wdata = \$131 [63:0];
+  assign m_axi_wstrb = \$131 [71:64];
+  assign m_axi_wlast = \$131 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1204,10 +1228,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result.query_tile  = w_data[47:24];
   assign \result.key_tile  = w_data[71:48];
   assign \result.bank  = w_data[72];
-  assign \result$210.head  = \result$210 [23:0];
-  assign \result$210.query_tile  = \result$210 [47:24];
-  assign \result$210.key_tile  = \result$210 [71:48];
-  assign \result$210.bank  = \result$210 [72];
+  assign \result.sum_bank  = w_data[73];
+  assign \result$214.head  = \result$214 [23:0];
+  assign \result$214.query_tile  = \result$214 [47:24];
+  assign \result$214.key_tile  = \result$214 [71:48];
+  assign \result$214.bank  = \result$214 [72];
+  assign \result$214.sum_bank  = \result$214 [73];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1220,37 +1246,38 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \corner.row.rows  = corner[38:36];
   assign \corner.query_address  = corner[45:39];
   assign \corner.queue  = corner[46];
-  assign \corner.vector  = corner[60:47];
+  assign \corner.vector  = corner[61:47];
   assign \corner.vector.op  = corner[49:47];
   assign \corner.vector.index  = corner[55:50];
   assign \corner.vector.queue  = corner[56];
   assign \corner.vector.is_first  = corner[57];
-  assign \corner.vector.is_last  = corner[58];
+  assign \corner.vector.captures  = corner[58];
   assign \corner.vector.parity  = corner[59];
-  assign \corner.vector.is_done  = corner[60];
+  assign \corner.vector.sum_parity  = corner[60];
+  assign \corner.vector.is_done  = corner[61];
   assign \fill.line  = fill[9:0];
   assign \fill.place  = fill[33:10];
   assign \fill.is_query  = fill[34];
   assign \fill.data  = fill[98:35];
   assign \words[0]  = words;
   assign \sums[0]  = sums;
-  assign \$16  = \$15 ;
-  assign { \$33 [31:2], \$33 [0] } = 31'h00000000;
-  assign \$33 [1] = flags[1];
-  assign { \$38 [31:2], \$38 [0] } = 31'h00000000;
-  assign \$38 [1] = flags[1];
-  assign \$59  = { irq, 1'h0 };
-  assign \$61  = { 7'h00, error, 8'h00 };
-  assign \$85  = \$84 ;
-  assign \$98  = \$97 ;
-  assign \$34  = flags[1];
-  assign \$39  = flags[1];
+  assign \$17  = \$16 ;
+  assign { \$35 [31:2], \$35 [0] } = 31'h00000000;
+  assign \$35 [1] = flags[1];
+  assign { \$40 [31:2], \$40 [0] } = 31'h00000000;
+  assign \$40 [1] = flags[1];
+  assign \$63  = { irq, 1'h0 };
+  assign \$65  = { 7'h00, error, 8'h00 };
+  assign \$89  = \$88 ;
+  assign \$102  = \$101 ;
+  assign \$36  = flags[1];
+  assign \$41  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$68$0 , bus__awready, bus__wready, table_write, \port$143$3 , bus__arready, \port$1596$0 , total_cycles, table_half, table_data, start, bus__bvalid
-, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile
-, query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, empty_columns
-, bus__awvalid);
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$72$0 , bus__awready, bus__wready, table_write, \port$147$3 , bus__arready, \port$1687$0 , total_cycles, table_half, table_data, start, bus__bvalid
+, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile
+, end_tile, query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
+, empty_columns, bus__awvalid);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -1295,16 +1322,16 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
-  reg [31:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
-  wire [31:0] \$50 ;
-  reg [15:0] \$51 ;
-  reg \$52 ;
-  reg [31:0] \$53 ;
-  reg \$54 ;
+  reg [31:0] \$50 ;
+  wire [31:0] \$51 ;
+  reg [15:0] \$52 ;
+  reg \$53 ;
+  reg [31:0] \$54 ;
   reg \$55 ;
   reg \$56 ;
-  reg [31:0] \$57 ;
+  reg \$57 ;
   reg [31:0] \$58 ;
   reg [31:0] \$59 ;
   wire [16:0] \$6 ;
@@ -1341,8 +1368,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$88 ;
   reg [31:0] \$89 ;
   wire \$9 ;
-  reg \$90 ;
+  reg [31:0] \$90 ;
   reg [31:0] \$91 ;
+  reg \$92 ;
+  reg [31:0] \$93 ;
   reg \$signal  = 1'h0;
   reg [15:0] \$signal$7  = 16'h0000;
   input [15:0] bus__araddr;
@@ -1423,12 +1452,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_steps = 32'd0;
   output [31:0] output_stride;
   reg [31:0] output_stride = 32'd0;
-  output [13:0] \port$143$3 ;
-  wire [13:0] \port$143$3 ;
-  input [5:0] \port$1596$0 ;
-  wire [5:0] \port$1596$0 ;
-  input [22:0] \port$68$0 ;
-  wire [22:0] \port$68$0 ;
+  output [31:0] passes;
+  reg [31:0] passes = 32'd0;
+  output [13:0] \port$147$3 ;
+  wire [13:0] \port$147$3 ;
+  input [5:0] \port$1687$0 ;
+  wire [5:0] \port$1687$0 ;
+  input [22:0] \port$72$0 ;
+  wire [22:0] \port$72$0 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -1480,6 +1511,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] waiting;
   output [31:0] watchdog;
   reg [31:0] watchdog = 32'd0;
+  assign is_complete = \$signal  & has_data;
+  assign \$5  = \$signal$7  >= 15'h4000;
   assign table_write = is_complete & \$5 ;
   assign \$6  = \$signal$7  - 15'h4000;
   assign \$7  = ~ bus__rvalid;
@@ -1522,277 +1555,268 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign \$43  = \$signal$7  == 8'ha4;
   assign \$44  = \$signal$7  == 8'ha8;
   assign \$45  = \$signal$7  == 8'hac;
-  assign \$46  = bus__bvalid & bus__bready;
-  assign \$47  = bus__arvalid & bus__arready;
-  assign \$48  = bus__araddr[15:2] < 6'h2c;
-  assign \$50  = \$48  ? \$49  : 32'd0;
+  assign \$46  = \$signal$7  == 8'hb0;
+  assign \$47  = bus__bvalid & bus__bready;
+  assign \$48  = bus__arvalid & bus__arready;
+  assign \$49  = bus__araddr[15:2] < 6'h2d;
+  assign \$51  = \$49  ? \$50  : 32'd0;
   always @(posedge clk)
-    \$signal$7  <= \$51 ;
+    \$signal$7  <= \$52 ;
   always @(posedge clk)
-    \$signal  <= \$52 ;
+    \$signal  <= \$53 ;
   always @(posedge clk)
-    table_data <= \$53 ;
+    table_data <= \$54 ;
   always @(posedge clk)
-    has_data <= \$54 ;
+    has_data <= \$55 ;
   always @(posedge clk)
-    start <= \$55 ;
+    start <= \$56 ;
   always @(posedge clk)
-    bus__bvalid <= \$56 ;
+    bus__bvalid <= \$57 ;
   always @(posedge clk)
-    watchdog <= \$57 ;
+    watchdog <= \$58 ;
   always @(posedge clk)
-    interval <= \$58 ;
+    interval <= \$59 ;
   always @(posedge clk)
-    stages <= \$59 ;
+    stages <= \$60 ;
   always @(posedge clk)
-    contexts <= \$60 ;
+    contexts <= \$61 ;
   always @(posedge clk)
-    queue <= \$61 ;
+    queue <= \$62 ;
   always @(posedge clk)
-    slots <= \$62 ;
+    slots <= \$63 ;
   always @(posedge clk)
-    product_steps <= \$63 ;
+    product_steps <= \$64 ;
   always @(posedge clk)
-    output_steps <= \$64 ;
+    output_steps <= \$65 ;
   always @(posedge clk)
-    key_beats <= \$65 ;
+    key_beats <= \$66 ;
   always @(posedge clk)
-    value_beats <= \$66 ;
+    value_beats <= \$67 ;
   always @(posedge clk)
-    keys <= \$67 ;
+    keys <= \$68 ;
   always @(posedge clk)
-    key_tiles <= \$68 ;
+    key_tiles <= \$69 ;
   always @(posedge clk)
-    queries <= \$69 ;
+    queries <= \$70 ;
   always @(posedge clk)
-    query_tiles <= \$70 ;
+    query_tiles <= \$71 ;
   always @(posedge clk)
-    key_heads <= \$71 ;
+    passes <= \$72 ;
   always @(posedge clk)
-    group <= \$72 ;
+    key_heads <= \$73 ;
   always @(posedge clk)
-    flags <= \$73 ;
+    group <= \$74 ;
   always @(posedge clk)
-    diagonal_high <= \$74 ;
+    flags <= \$75 ;
   always @(posedge clk)
-    diagonal_low <= \$75 ;
+    diagonal_high <= \$76 ;
   always @(posedge clk)
-    first_tile <= \$76 ;
+    diagonal_low <= \$77 ;
   always @(posedge clk)
-    end_tile <= \$77 ;
+    first_tile <= \$78 ;
   always @(posedge clk)
-    query_address <= \$78 ;
+    end_tile <= \$79 ;
   always @(posedge clk)
-    key_address <= \$79 ;
+    query_address <= \$80 ;
   always @(posedge clk)
-    value_address <= \$80 ;
+    key_address <= \$81 ;
   always @(posedge clk)
-    output_address <= \$81 ;
+    value_address <= \$82 ;
   always @(posedge clk)
-    query_stride <= \$82 ;
+    output_address <= \$83 ;
   always @(posedge clk)
-    key_stride <= \$83 ;
+    query_stride <= \$84 ;
   always @(posedge clk)
-    value_stride <= \$84 ;
+    key_stride <= \$85 ;
   always @(posedge clk)
-    output_stride <= \$85 ;
+    value_stride <= \$86 ;
   always @(posedge clk)
-    query_head_stride <= \$86 ;
+    output_stride <= \$87 ;
   always @(posedge clk)
-    key_head_stride <= \$87 ;
+    query_head_stride <= \$88 ;
   always @(posedge clk)
-    value_head_stride <= \$88 ;
+    key_head_stride <= \$89 ;
   always @(posedge clk)
-    output_head_stride <= \$89 ;
+    value_head_stride <= \$90 ;
   always @(posedge clk)
-    bus__rvalid <= \$90 ;
+    output_head_stride <= \$91 ;
   always @(posedge clk)
-    bus__rdata <= \$91 ;
+    bus__rvalid <= \$92 ;
+  always @(posedge clk)
+    bus__rdata <= \$93 ;
   assign \$1  = ~ \$signal ;
   assign \$2  = ~ bus__bvalid;
   assign bus__awready = \$1  & \$2 ;
   assign \$3  = ~ has_data;
   assign \$4  = ~ bus__bvalid;
   assign bus__wready = \$3  & \$4 ;
-  assign is_complete = \$signal  & has_data;
-  assign \$5  = \$signal$7  >= 15'h4000;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$49  = 32'd0;
+    \$50  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$49  = 32'd0;
+          \$50  = 32'd0;
       14'h0001:
-          \$49  = { 9'h000, \port$68$0  };
+          \$50  = { 9'h000, \port$72$0  };
       14'h0002:
-          \$49  = { 26'h0000000, \port$1596$0  };
+          \$50  = { 26'h0000000, \port$1687$0  };
       14'h0003:
-          \$49  = cycles;
+          \$50  = cycles;
       14'h0004:
-          \$49  = total_cycles;
+          \$50  = total_cycles;
       14'h0005:
-          \$49  = stalls_keys;
+          \$50  = stalls_keys;
       14'h0006:
-          \$49  = stalls_queries;
+          \$50  = stalls_queries;
       14'h0007:
-          \$49  = stalls_drain;
+          \$50  = stalls_drain;
       14'h0008:
-          \$49  = matrix_busy;
+          \$50  = matrix_busy;
       14'h0009:
-          \$49  = vector_busy;
+          \$50  = vector_busy;
       14'h000a:
-          \$49  = empty_columns;
+          \$50  = empty_columns;
       14'h000b:
-          \$49  = watchdog;
+          \$50  = watchdog;
       14'h000c:
-          \$49  = interval;
+          \$50  = interval;
       14'h000d:
-          \$49  = stages;
+          \$50  = stages;
       14'h000e:
-          \$49  = contexts;
+          \$50  = contexts;
       14'h000f:
-          \$49  = queue;
+          \$50  = queue;
       14'h0010:
-          \$49  = slots;
+          \$50  = slots;
       14'h0011:
-          \$49  = product_steps;
+          \$50  = product_steps;
       14'h0012:
-          \$49  = output_steps;
+          \$50  = output_steps;
       14'h0013:
-          \$49  = key_beats;
+          \$50  = key_beats;
       14'h0014:
-          \$49  = value_beats;
+          \$50  = value_beats;
       14'h0015:
-          \$49  = keys;
+          \$50  = keys;
       14'h0016:
-          \$49  = key_tiles;
+          \$50  = key_tiles;
       14'h0017:
-          \$49  = queries;
+          \$50  = queries;
       14'h0018:
-          \$49  = query_tiles;
+          \$50  = query_tiles;
       14'h0019:
-          \$49  = key_heads;
+          \$50  = passes;
       14'h001a:
-          \$49  = group;
+          \$50  = key_heads;
       14'h001b:
-          \$49  = flags;
+          \$50  = group;
       14'h001c:
-          \$49  = diagonal_high;
+          \$50  = flags;
       14'h001d:
-          \$49  = diagonal_low;
+          \$50  = diagonal_high;
       14'h001e:
-          \$49  = first_tile;
+          \$50  = diagonal_low;
       14'h001f:
-          \$49  = end_tile;
+          \$50  = first_tile;
       14'h0020:
-          \$49  = query_address;
+          \$50  = end_tile;
       14'h0021:
-          \$49  = key_address;
+          \$50  = query_address;
       14'h0022:
-          \$49  = value_address;
+          \$50  = key_address;
       14'h0023:
-          \$49  = output_address;
+          \$50  = value_address;
       14'h0024:
-          \$49  = query_stride;
+          \$50  = output_address;
       14'h0025:
-          \$49  = key_stride;
+          \$50  = query_stride;
       14'h0026:
-          \$49  = value_stride;
+          \$50  = key_stride;
       14'h0027:
-          \$49  = output_stride;
+          \$50  = value_stride;
       14'h0028:
-          \$49  = query_head_stride;
+          \$50  = output_stride;
       14'h0029:
-          \$49  = key_head_stride;
+          \$50  = query_head_stride;
       14'h002a:
-          \$49  = value_head_stride;
+          \$50  = key_head_stride;
       14'h002b:
-          \$49  = output_head_stride;
+          \$50  = value_head_stride;
+      14'h002c:
+          \$50  = output_head_stride;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$51  = \$signal$7 ;
+    \$52  = \$signal$7 ;
     if (\$8 ) begin
-      \$51  = bus__awaddr;
+      \$52  = bus__awaddr;
     end
     if (rst) begin
-      \$51  = 16'h0000;
+      \$52  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$52  = \$signal ;
+    \$53  = \$signal ;
     if (\$8 ) begin
-      \$52  = 1'h1;
+      \$53  = 1'h1;
     end
     if (is_complete) begin
-      \$52  = 1'h0;
+      \$53  = 1'h0;
     end
     if (rst) begin
-      \$52  = 1'h0;
+      \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$53  = table_data;
+    \$54  = table_data;
     if (\$9 ) begin
-      \$53  = bus__wdata;
+      \$54  = bus__wdata;
     end
     if (rst) begin
-      \$53  = 32'd0;
+      \$54  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$54  = has_data;
+    \$55  = has_data;
     if (\$9 ) begin
-      \$54  = 1'h1;
+      \$55  = 1'h1;
     end
     if (is_complete) begin
-      \$54  = 1'h0;
+      \$55  = 1'h0;
     end
-    if (rst) begin
-      \$54  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$55  = \$12 ;
     if (rst) begin
       \$55  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$56  = bus__bvalid;
-    if (is_complete) begin
-      \$56  = 1'h1;
-    end
-    if (\$46 ) begin
-      \$56  = 1'h0;
-    end
+    \$56  = \$12 ;
     if (rst) begin
       \$56  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$57  = watchdog;
+    \$57  = bus__bvalid;
+    if (is_complete) begin
+      \$57  = 1'h1;
+    end
+    if (\$47 ) begin
+      \$57  = 1'h0;
+    end
+    if (rst) begin
+      \$57  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$58  = watchdog;
     if (is_complete) begin
       if (\$13 ) begin
-        \$57  = table_data;
-      end
-    end
-    if (rst) begin
-      \$57  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$58  = interval;
-    if (is_complete) begin
-      if (\$14 ) begin
         \$58  = table_data;
       end
     end
@@ -1802,9 +1826,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$59  = stages;
+    \$59  = interval;
     if (is_complete) begin
-      if (\$15 ) begin
+      if (\$14 ) begin
         \$59  = table_data;
       end
     end
@@ -1814,9 +1838,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$60  = contexts;
+    \$60  = stages;
     if (is_complete) begin
-      if (\$16 ) begin
+      if (\$15 ) begin
         \$60  = table_data;
       end
     end
@@ -1826,9 +1850,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$61  = queue;
+    \$61  = contexts;
     if (is_complete) begin
-      if (\$17 ) begin
+      if (\$16 ) begin
         \$61  = table_data;
       end
     end
@@ -1838,9 +1862,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$62  = slots;
+    \$62  = queue;
     if (is_complete) begin
-      if (\$18 ) begin
+      if (\$17 ) begin
         \$62  = table_data;
       end
     end
@@ -1850,9 +1874,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$63  = product_steps;
+    \$63  = slots;
     if (is_complete) begin
-      if (\$19 ) begin
+      if (\$18 ) begin
         \$63  = table_data;
       end
     end
@@ -1862,9 +1886,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$64  = output_steps;
+    \$64  = product_steps;
     if (is_complete) begin
-      if (\$20 ) begin
+      if (\$19 ) begin
         \$64  = table_data;
       end
     end
@@ -1874,9 +1898,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$65  = key_beats;
+    \$65  = output_steps;
     if (is_complete) begin
-      if (\$21 ) begin
+      if (\$20 ) begin
         \$65  = table_data;
       end
     end
@@ -1886,9 +1910,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$66  = value_beats;
+    \$66  = key_beats;
     if (is_complete) begin
-      if (\$22 ) begin
+      if (\$21 ) begin
         \$66  = table_data;
       end
     end
@@ -1898,9 +1922,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$67  = keys;
+    \$67  = value_beats;
     if (is_complete) begin
-      if (\$23 ) begin
+      if (\$22 ) begin
         \$67  = table_data;
       end
     end
@@ -1910,9 +1934,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$68  = key_tiles;
+    \$68  = keys;
     if (is_complete) begin
-      if (\$24 ) begin
+      if (\$23 ) begin
         \$68  = table_data;
       end
     end
@@ -1922,9 +1946,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$69  = queries;
+    \$69  = key_tiles;
     if (is_complete) begin
-      if (\$25 ) begin
+      if (\$24 ) begin
         \$69  = table_data;
       end
     end
@@ -1934,9 +1958,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$70  = query_tiles;
+    \$70  = queries;
     if (is_complete) begin
-      if (\$26 ) begin
+      if (\$25 ) begin
         \$70  = table_data;
       end
     end
@@ -1946,9 +1970,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$71  = key_heads;
+    \$71  = query_tiles;
     if (is_complete) begin
-      if (\$27 ) begin
+      if (\$26 ) begin
         \$71  = table_data;
       end
     end
@@ -1958,9 +1982,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$72  = group;
+    \$72  = passes;
     if (is_complete) begin
-      if (\$28 ) begin
+      if (\$27 ) begin
         \$72  = table_data;
       end
     end
@@ -1970,9 +1994,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$73  = flags;
+    \$73  = key_heads;
     if (is_complete) begin
-      if (\$29 ) begin
+      if (\$28 ) begin
         \$73  = table_data;
       end
     end
@@ -1982,9 +2006,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = diagonal_high;
+    \$74  = group;
     if (is_complete) begin
-      if (\$30 ) begin
+      if (\$29 ) begin
         \$74  = table_data;
       end
     end
@@ -1994,9 +2018,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$75  = diagonal_low;
+    \$75  = flags;
     if (is_complete) begin
-      if (\$31 ) begin
+      if (\$30 ) begin
         \$75  = table_data;
       end
     end
@@ -2006,9 +2030,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = first_tile;
+    \$76  = diagonal_high;
     if (is_complete) begin
-      if (\$32 ) begin
+      if (\$31 ) begin
         \$76  = table_data;
       end
     end
@@ -2018,9 +2042,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = end_tile;
+    \$77  = diagonal_low;
     if (is_complete) begin
-      if (\$33 ) begin
+      if (\$32 ) begin
         \$77  = table_data;
       end
     end
@@ -2030,9 +2054,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = query_address;
+    \$78  = first_tile;
     if (is_complete) begin
-      if (\$34 ) begin
+      if (\$33 ) begin
         \$78  = table_data;
       end
     end
@@ -2042,9 +2066,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = key_address;
+    \$79  = end_tile;
     if (is_complete) begin
-      if (\$35 ) begin
+      if (\$34 ) begin
         \$79  = table_data;
       end
     end
@@ -2054,9 +2078,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = value_address;
+    \$80  = query_address;
     if (is_complete) begin
-      if (\$36 ) begin
+      if (\$35 ) begin
         \$80  = table_data;
       end
     end
@@ -2066,9 +2090,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = output_address;
+    \$81  = key_address;
     if (is_complete) begin
-      if (\$37 ) begin
+      if (\$36 ) begin
         \$81  = table_data;
       end
     end
@@ -2078,9 +2102,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = query_stride;
+    \$82  = value_address;
     if (is_complete) begin
-      if (\$38 ) begin
+      if (\$37 ) begin
         \$82  = table_data;
       end
     end
@@ -2090,9 +2114,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = key_stride;
+    \$83  = output_address;
     if (is_complete) begin
-      if (\$39 ) begin
+      if (\$38 ) begin
         \$83  = table_data;
       end
     end
@@ -2102,9 +2126,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = value_stride;
+    \$84  = query_stride;
     if (is_complete) begin
-      if (\$40 ) begin
+      if (\$39 ) begin
         \$84  = table_data;
       end
     end
@@ -2114,9 +2138,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = output_stride;
+    \$85  = key_stride;
     if (is_complete) begin
-      if (\$41 ) begin
+      if (\$40 ) begin
         \$85  = table_data;
       end
     end
@@ -2126,9 +2150,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = query_head_stride;
+    \$86  = value_stride;
     if (is_complete) begin
-      if (\$42 ) begin
+      if (\$41 ) begin
         \$86  = table_data;
       end
     end
@@ -2138,9 +2162,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = key_head_stride;
+    \$87  = output_stride;
     if (is_complete) begin
-      if (\$43 ) begin
+      if (\$42 ) begin
         \$87  = table_data;
       end
     end
@@ -2150,9 +2174,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = value_head_stride;
+    \$88  = query_head_stride;
     if (is_complete) begin
-      if (\$44 ) begin
+      if (\$43 ) begin
         \$88  = table_data;
       end
     end
@@ -2162,9 +2186,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = output_head_stride;
+    \$89  = key_head_stride;
     if (is_complete) begin
-      if (\$45 ) begin
+      if (\$44 ) begin
         \$89  = table_data;
       end
     end
@@ -2174,41 +2198,65 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = bus__rvalid;
-    if (\$47 ) begin
-      \$90  = 1'h1;
-    end else if (bus__rready) begin
-      \$90  = 1'h0;
+    \$90  = value_head_stride;
+    if (is_complete) begin
+      if (\$45 ) begin
+        \$90  = table_data;
+      end
     end
     if (rst) begin
-      \$90  = 1'h0;
+      \$90  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = bus__rdata;
-    if (\$47 ) begin
-      \$91  = \$50 ;
+    \$91  = output_head_stride;
+    if (is_complete) begin
+      if (\$46 ) begin
+        \$91  = table_data;
+      end
     end
     if (rst) begin
       \$91  = 32'd0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$92  = bus__rvalid;
+    if (\$48 ) begin
+      \$92  = 1'h1;
+    end else if (bus__rready) begin
+      \$92  = 1'h0;
+    end
+    if (rst) begin
+      \$92  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$93  = bus__rdata;
+    if (\$48 ) begin
+      \$93  = \$51 ;
+    end
+    if (rst) begin
+      \$93  = 32'd0;
+    end
+  end
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
-  assign status = { 9'h000, \port$68$0  };
-  assign waiting = { 26'h0000000, \port$1596$0  };
-  assign \port$143$3  = \$6 [16:3];
+  assign status = { 9'h000, \port$72$0  };
+  assign waiting = { 26'h0000000, \port$1687$0  };
+  assign \port$147$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$1888$0 , \port$1890$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$1985$0 , parity, \port$1989$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [17:0] \$101 ;
-  wire \$103 ;
+  wire [17:0] \$102 ;
+  wire \$104 ;
   wire \$11 ;
   wire [7:0] \$12 ;
   wire \$13 ;
@@ -2292,17 +2340,18 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [15:0] \$84 ;
   reg [31:0] \$85 ;
   reg \$86 ;
-  reg [15:0] \$87 ;
-  reg [1:0] \$88 ;
-  reg \$89 ;
+  reg \$87 ;
+  reg [15:0] \$88 ;
+  reg [1:0] \$89 ;
   wire \$9 ;
-  reg [23:0] \$90 ;
-  reg [31:0] \$91 ;
-  reg \$92 ;
-  reg [63:0] \$93 ;
-  reg [7:0] \$94 ;
+  reg \$90 ;
+  reg [23:0] \$91 ;
+  reg [31:0] \$92 ;
+  reg \$93 ;
+  reg [63:0] \$94 ;
   reg [7:0] \$95 ;
-  reg [4:0] \$96 ;
+  reg [7:0] \$96 ;
+  reg [4:0] \$97 ;
   wire \$signal ;
   wire [4:0] \$signal$1 ;
   wire \$signal$11 ;
@@ -2386,12 +2435,14 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   input [15:0] output_steps;
   wire [15:0] output_steps;
   reg [7:0] outstanding = 8'h00;
+  output parity;
+  reg parity = 1'h0;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$1888$0 ;
-  wire \port$1888$0 ;
-  output [5:0] \port$1890$0 ;
-  wire [5:0] \port$1890$0 ;
+  output \port$1985$0 ;
+  wire \port$1985$0 ;
+  output [5:0] \port$1989$0 ;
+  wire [5:0] \port$1989$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2407,11 +2458,6 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire r_rdy;
   wire \r_rdy$44 ;
   reg [27:0] register = 28'h0000000;
-  reg [27:0] \register$74  = 28'h0000000;
-  wire [15:0] \register$74.columns ;
-  wire \register$74.ends_row ;
-  wire [9:0] \register$74.first ;
-  wire \register$74.is_valid ;
   reg [27:0] \register$75  = 28'h0000000;
   wire [15:0] \register$75.columns ;
   wire \register$75.ends_row ;
@@ -2487,16 +2533,22 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \register$89.ends_row ;
   wire [9:0] \register$89.first ;
   wire \register$89.is_valid ;
+  reg [27:0] \register$90  = 28'h0000000;
+  wire [15:0] \register$90.columns ;
+  wire \register$90.ends_row ;
+  wire [9:0] \register$90.first ;
+  wire \register$90.is_valid ;
   wire [15:0] \register.columns ;
   wire \register.ends_row ;
   wire [9:0] \register.first ;
   wire \register.is_valid ;
-  input [72:0] result;
-  wire [72:0] result;
+  input [73:0] result;
+  wire [73:0] result;
   wire \result.bank ;
   wire [23:0] \result.head ;
   wire [23:0] \result.key_tile ;
   wire [23:0] \result.query_tile ;
+  wire \result.sum_bank ;
   output [23:0] results_drained;
   reg [23:0] results_drained = 24'h000000;
   input rst;
@@ -2517,12 +2569,13 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire w_rdy;
   wire [31:0] words;
   wire [31:0] \words[0] ;
+  assign \$2  = \$signal$4  + 2'h2;
   assign \$3  = \$2  - 1'h1;
   wire [18:0] _0_, _1_, _2_;
   assign _0_ = $signed(\$3 );
   assign _1_ = $signed(3'h2);
   assign _2_ = (\$3 [17] == 1'h0) || \$3  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$101  = $signed(_2_) / $signed(_1_);
+  assign \$102  = $signed(_2_) / $signed(_1_);
   assign \$5  = \$4 [7:0] - 1'h1;
   assign \$6  = group * 1'h1;
   assign \$7  = group == 2'h3;
@@ -2611,17 +2664,17 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   always @(posedge clk)
     \$signal$6  <= \$86 ;
   always @(posedge clk)
-    \$signal$7  <= \$87 ;
+    parity <= \$87 ;
   always @(posedge clk)
-    group <= \$88 ;
+    \$signal$7  <= \$88 ;
   always @(posedge clk)
-    fsm_state <= \$89 ;
+    group <= \$89 ;
   always @(posedge clk)
-    results_drained <= \$90 ;
+    fsm_state <= \$90 ;
   always @(posedge clk)
-    \register$74  <= \group$14 ;
+    results_drained <= \$91 ;
   always @(posedge clk)
-    \register$75  <= \register$74 ;
+    \register$75  <= \group$14 ;
   always @(posedge clk)
     \register$76  <= \register$75 ;
   always @(posedge clk)
@@ -2651,26 +2704,27 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   always @(posedge clk)
     \register$89  <= \register$88 ;
   always @(posedge clk)
-    register <= \register$89 ;
+    \register$90  <= \register$89 ;
   always @(posedge clk)
-    empty_columns <= \$91 ;
+    register <= \register$90 ;
   always @(posedge clk)
-    place <= \$92 ;
+    empty_columns <= \$92 ;
   always @(posedge clk)
-    \$signal$23  <= \$93 ;
+    place <= \$93 ;
   always @(posedge clk)
-    kept <= \$94 ;
+    \$signal$23  <= \$94 ;
   always @(posedge clk)
-    outstanding <= \$95 ;
+    kept <= \$95 ;
   always @(posedge clk)
-    used <= \$96 ;
+    outstanding <= \$96 ;
+  always @(posedge clk)
+    used <= \$97 ;
   assign \$1  = \$32 [4:0] >= 2'h2;
   assign \$signal  = \$1  & w_rdy;
-  assign \$2  = \$signal$4  + 2'h2;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1178$0 (\$5 [7:0]),
-    .\port$1886$0 (\address$13 ),
+    .\port$1269$0 (\$5 [7:0]),
+    .\port$1983$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -2680,9 +2734,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1210$0 (is_last),
-    .\port$1877$0 (\$signal$22 ),
-    .\port$1878$0 (strobes),
+    .\port$1301$0 (is_last),
+    .\port$1974$0 (\$signal$22 ),
+    .\port$1975$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -2806,63 +2860,76 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$87  = \$signal$7 ;
-    (* full_case = 32'd1 *)
+    \$87  = parity;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$87  = 16'h0000;
-          end
-      1'h1:
-          if (\group$14 [0]) begin
-            \$87  = \$64 [15:0];
+            \$87  = result[73];
           end
     endcase
     if (rst) begin
-      \$87  = 16'h0000;
+      \$87  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$88  = group;
+    \$88  = \$signal$7 ;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$88  = 2'h0;
+            \$88  = 16'h0000;
           end
       1'h1:
           if (\group$14 [0]) begin
-            \$88  = \$62 [1:0];
+            \$88  = \$64 [15:0];
           end
     endcase
     if (rst) begin
-      \$88  = 2'h0;
+      \$88  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$89  = fsm_state;
+    \$89  = group;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$89  = 1'h1;
+            \$89  = 2'h0;
+          end
+      1'h1:
+          if (\group$14 [0]) begin
+            \$89  = \$62 [1:0];
+          end
+    endcase
+    if (rst) begin
+      \$89  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$90  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$90  = 1'h1;
           end
       1'h1:
           if (\group$14 [0]) begin
             if (\$68 ) begin
-              \$89  = 1'h0;
+              \$90  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$89  = 1'h0;
+      \$90  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$90  = results_drained;
+    \$91  = results_drained;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
@@ -2870,77 +2937,77 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
       1'h1:
           if (\group$14 [0]) begin
             if (\$68 ) begin
-              \$90  = \$69 [23:0];
+              \$91  = \$69 [23:0];
             end
           end
     endcase
     if (start) begin
-      \$90  = 24'h000000;
+      \$91  = 24'h000000;
     end
     if (rst) begin
-      \$90  = 24'h000000;
+      \$91  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$91  = 32'd0;
+      \$92  = 32'd0;
     end else begin
-      \$91  = \$76 [31:0];
+      \$92  = \$76 [31:0];
     end
     if (rst) begin
-      \$91  = 32'd0;
+      \$92  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$92  = place;
+    \$93  = place;
     if (\$signal$29 ) begin
-      \$92  = 1'h0;
+      \$93  = 1'h0;
     end else if (register[0]) begin
-      \$92  = \$77 [0];
+      \$93  = \$77 [0];
     end
     if (rst) begin
-      \$92  = 1'h0;
+      \$93  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$93  = \$signal$23 ;
+    \$94  = \$signal$23 ;
     if (\$signal$29 ) begin
-      \$93  = 64'h0000000000000000;
+      \$94  = 64'h0000000000000000;
     end else if (register[0]) begin
-      \$93  = \$signal$22 ;
+      \$94  = \$signal$22 ;
     end
     if (rst) begin
-      \$93  = 64'h0000000000000000;
+      \$94  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$94  = kept;
+    \$95  = kept;
     if (\$signal$29 ) begin
-      \$94  = 8'h00;
+      \$95  = 8'h00;
     end else if (register[0]) begin
-      \$94  = strobes;
+      \$95  = strobes;
     end
-    if (rst) begin
-      \$94  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$95  = \$79 [7:0];
     if (rst) begin
       \$95  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$96  = \$82 [4:0];
+    \$96  = \$79 [7:0];
     if (rst) begin
-      \$96  = 5'h00;
+      \$96  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$97  = \$82 [4:0];
+    if (rst) begin
+      \$97  = 5'h00;
     end
   end
   assign \$signal$1  = \$32 [4:0];
@@ -2964,8 +3031,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$1888$0  = \$signal$6 ;
-  assign \port$1890$0  = \$signal$7 [5:0];
+  assign \port$1985$0  = \$signal$6 ;
+  assign \port$1989$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -2989,10 +3056,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
-  assign \register$74.is_valid  = \register$74 [0];
-  assign \register$74.first  = \register$74 [10:1];
-  assign \register$74.columns  = \register$74 [26:11];
-  assign \register$74.ends_row  = \register$74 [27];
+  assign \result.sum_bank  = result[73];
   assign \register$75.is_valid  = \register$75 [0];
   assign \register$75.first  = \register$75 [10:1];
   assign \register$75.columns  = \register$75 [26:11];
@@ -3053,14 +3117,18 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \register$89.first  = \register$89 [10:1];
   assign \register$89.columns  = \register$89 [26:11];
   assign \register$89.ends_row  = \register$89 [27];
+  assign \register$90.is_valid  = \register$90 [0];
+  assign \register$90.first  = \register$90 [10:1];
+  assign \register$90.columns  = \register$90 [26:11];
+  assign \register$90.ends_row  = \register$90 [27];
   always @*
     \group$14 [27] = \$7 ;
   always @*
     \group$14 [26:11] = \$signal$4 ;
   always @*
     \group$14 [10:1] = { 7'h00, \$6  };
-  assign \$103  = 1'h1;
-  assign \$4  = \$101 ;
+  assign \$104  = 1'h1;
+  assign \$4  = \$102 ;
   assign \$12 [7:1] = 7'h00;
   assign \$12 [0] = flags[0];
   assign \$22  = place;
@@ -3074,7 +3142,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \port$1886$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1269$0 , r_en, w_rdy, r_data, w_en, \port$1983$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3113,10 +3181,10 @@ module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1178$0 ;
-  wire [7:0] \port$1178$0 ;
-  input [31:0] \port$1886$0 ;
-  wire [31:0] \port$1886$0 ;
+  input [7:0] \port$1269$0 ;
+  wire [7:0] \port$1269$0 ;
+  input [31:0] \port$1983$0 ;
+  wire [31:0] \port$1983$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3153,7 +3221,7 @@ module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1178$0 , \port$1886$0  };
+      storage[w_port__addr] <= { \port$1269$0 , \port$1983$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3249,13 +3317,13 @@ module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1178$0 , \port$1886$0  };
-  assign w_data = { \port$1178$0 , \port$1886$0  };
+  assign w_port__data = { \port$1269$0 , \port$1983$0  };
+  assign w_data = { \port$1269$0 , \port$1983$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , \port$1878$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1301$0 , w_en, r_en, r_data, \port$1974$0 , \port$1975$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3298,12 +3366,12 @@ module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1210$0 ;
-  wire \port$1210$0 ;
-  input [63:0] \port$1877$0 ;
-  wire [63:0] \port$1877$0 ;
-  input [7:0] \port$1878$0 ;
-  wire [7:0] \port$1878$0 ;
+  input \port$1301$0 ;
+  wire \port$1301$0 ;
+  input [63:0] \port$1974$0 ;
+  wire [63:0] \port$1974$0 ;
+  input [7:0] \port$1975$0 ;
+  wire [7:0] \port$1975$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3348,7 +3416,7 @@ module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1210$0 , \port$1878$0 , \port$1877$0  };
+      storage[w_port__addr] <= { \port$1301$0 , \port$1975$0 , \port$1974$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3448,8 +3516,8 @@ module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1210$0 , \port$1878$0 , \port$1877$0  };
-  assign w_data = { \port$1210$0 , \port$1878$0 , \port$1877$0  };
+  assign w_port__data = { \port$1301$0 , \port$1975$0 , \port$1974$0  };
+  assign w_data = { \port$1301$0 , \port$1975$0 , \port$1974$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -4836,8 +4904,8 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$122  = { \register$69 [74:49], 1'h0 };
 endmodule
 
-module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride, key__head_stride, value__head_stride
-, released, jobs__payload, jobs__valid, clk);
+module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride, key__head_stride
+, value__head_stride, released, jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -4890,9 +4958,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   wire \$8 ;
   wire \$9 ;
   reg [2:0] \$signal  = 3'h0;
-  reg \$signal$21  = 1'h0;
-  reg [31:0] \$signal$22  = 32'd0;
-  reg [23:0] \$signal$33  = 24'h000000;
+  reg \$signal$23  = 1'h0;
+  reg [31:0] \$signal$24  = 32'd0;
+  reg [23:0] \$signal$35  = 24'h000000;
   reg advance;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
@@ -4912,9 +4980,12 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
   wire [23:0] \bounds__key_tiles$11 ;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$13 ;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
-  wire [23:0] \bounds__query_tiles$13 ;
+  wire [23:0] \bounds__query_tiles$15 ;
   input clk;
   wire clk;
   reg [1:0] fsm_state = 2'h0;
@@ -4976,20 +5047,20 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   always @(posedge clk)
     row <= \$47 ;
   always @(posedge clk)
-    \$signal$21  <= \$48 ;
+    \$signal$23  <= \$48 ;
   always @(posedge clk)
-    \$signal$22  <= \$49 ;
+    \$signal$24  <= \$49 ;
   always @(posedge clk)
     value_address <= \$50 ;
   assign \$2  = row + 1'h1;
   assign is_last = \$2  == \$signal ;
-  assign \$3  = \$signal$21  ? value_address : \$signal$22 ;
-  assign \$4  = \$signal$21  ? value_beats : key_beats;
-  assign \$5  = \$signal$21  ? key_beats : 16'h0000;
+  assign \$3  = \$signal$23  ? value_address : \$signal$24 ;
+  assign \$4  = \$signal$23  ? value_beats : key_beats;
+  assign \$5  = \$signal$23  ? key_beats : 16'h0000;
   assign \$6  = slot_beat + \$5 ;
   assign \$8  = ! \$7 ;
   assign \$9  = ~ \$8 ;
-  assign \$10  = \$signal$21  | \$9 ;
+  assign \$10  = \$signal$23  | \$9 ;
   assign \$11  = is_last & \$10 ;
   assign \$12  = ! fsm_state;
   assign \$13  = fsm_state == 1'h1;
@@ -5010,20 +5081,20 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   assign \$28  = key_tile * 3'h4;
   assign \$29  = \$28  * value__stride;
   assign \$30  = \$27  + \$29 ;
-  assign \$31  = \$signal$33  - released;
+  assign \$31  = \$signal$35  - released;
   assign \$32  = \$31 [23:0] < slots;
   assign \$33  = row + 1'h1;
   assign \$34  = is_last ? 4'h0 : \$33 ;
   assign \$35  = value_address + value__stride;
-  assign \$36  = \$signal$22  + key__stride;
-  assign \$37  = \$signal$33  + 1'h1;
+  assign \$36  = \$signal$24  + key__stride;
+  assign \$37  = \$signal$35  + 1'h1;
   assign \$38  = slot_beat + slot_beats;
   assign \$39  = slots * slot_beats;
   assign \$40  = \$38  == \$39 ;
   assign \$41  = slot_beat + slot_beats;
   assign \$42  = \$40  ? 25'h0000000 : \$41 ;
   always @(posedge clk)
-    \$signal$33  <= \$43 ;
+    \$signal$35  <= \$43 ;
   \top.key_jobs.loops  loops (
     .advance(advance),
     .bounds__end_tile(bounds__end_tile),
@@ -5032,6 +5103,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
     .bounds__group(bounds__group),
     .bounds__key_heads(bounds__key_heads),
     .bounds__key_tiles(bounds__key_tiles),
+    .bounds__passes(bounds__passes),
     .bounds__query_tiles(bounds__query_tiles),
     .clk(clk),
     .is_done(is_done),
@@ -5119,7 +5191,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$48  = \$signal$21 ;
+    \$48  = \$signal$23 ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -5139,7 +5211,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$49  = \$signal$22 ;
+    \$49  = \$signal$24 ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -5148,7 +5220,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
       2'h2:
           if (jobs__ready) begin
             (* full_case = 32'd1 *)
-            if (\$signal$21 ) begin
+            if (\$signal$23 ) begin
             end else begin
               \$49  = \$36 [31:0];
             end
@@ -5168,7 +5240,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
           \$50  = \$30 [31:0];
       2'h2:
           if (jobs__ready) begin
-            if (\$signal$21 ) begin
+            if (\$signal$23 ) begin
               \$50  = \$35 [31:0];
             end
           end
@@ -5207,7 +5279,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$43  = \$signal$33 ;
+    \$43  = \$signal$35 ;
     casez (fsm_state)
       2'h0:
           if (restart) begin
@@ -5232,7 +5304,8 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   assign \bounds__group$7  = bounds__group;
   assign \bounds__key_heads$9  = bounds__key_heads;
   assign \bounds__key_tiles$11  = bounds__key_tiles;
-  assign \bounds__query_tiles$13  = bounds__query_tiles;
+  assign \bounds__passes$13  = bounds__passes;
+  assign \bounds__query_tiles$15  = bounds__query_tiles;
   assign start = restart;
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
@@ -5253,66 +5326,75 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   assign is_keys_only = bounds__flags[1];
 endmodule
 
-module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
+module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [24:0] \$1 ;
-  wire [25:0] \$10 ;
-  wire [25:0] \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [24:0] \$14 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [25:0] \$12 ;
+  wire [25:0] \$13 ;
+  wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire [24:0] \$17 ;
-  wire [7:0] \$18 ;
-  wire \$19 ;
+  wire [24:0] \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [24:0] \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [25:0] \$21 ;
-  wire [25:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire [24:0] \$25 ;
+  wire [7:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [25:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
-  wire [24:0] \$28 ;
-  wire [24:0] \$29 ;
+  wire [24:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
   wire [24:0] \$3 ;
-  wire \$30 ;
-  wire \$31 ;
-  wire [7:0] \$32 ;
+  wire [24:0] \$30 ;
+  wire [24:0] \$31 ;
+  wire \$32 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
-  wire [25:0] \$36 ;
-  wire [25:0] \$37 ;
+  wire \$36 ;
+  wire [7:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire [24:0] \$40 ;
-  wire \$41 ;
-  wire \$42 ;
-  wire [24:0] \$43 ;
+  wire \$40 ;
+  wire [25:0] \$41 ;
+  wire [25:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  wire [24:0] \$46 ;
-  wire [24:0] \$47 ;
+  wire [24:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
   wire [24:0] \$48 ;
-  wire [24:0] \$49 ;
-  wire [24:0] \$5 ;
-  wire [24:0] \$50 ;
-  wire [24:0] \$51 ;
+  wire \$49 ;
+  wire [2:0] \$5 ;
+  wire \$50 ;
+  wire \$51 ;
   wire \$52 ;
-  reg \$53 ;
-  reg [23:0] \$54 ;
-  reg [23:0] \$55 ;
-  reg [23:0] \$56 ;
-  reg [23:0] \$57 ;
-  reg [23:0] \$58 ;
-  wire [24:0] \$6 ;
-  wire [7:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [24:0] \$53 ;
+  wire [2:0] \$54 ;
+  wire [24:0] \$55 ;
+  wire [24:0] \$56 ;
+  wire [24:0] \$57 ;
+  wire [24:0] \$58 ;
+  wire [24:0] \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  reg \$61 ;
+  reg [23:0] \$62 ;
+  reg [23:0] \$63 ;
+  reg [23:0] \$64 ;
+  reg [23:0] \$65 ;
+  reg [1:0] \$66 ;
+  reg [23:0] \$67 ;
+  wire [24:0] \$7 ;
+  wire [24:0] \$8 ;
+  wire [7:0] \$9 ;
   wire \$signal ;
   input advance;
   wire advance;
@@ -5328,11 +5410,14 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   wire [23:0] bounds__key_heads;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
   input clk;
   wire clk;
   wire ends_group;
+  wire ends_pass;
   wire ends_query;
   reg [23:0] head = 24'h000000;
   output is_done;
@@ -5340,6 +5425,7 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   input is_keys_only;
   wire is_keys_only;
   wire is_last_member;
+  wire is_last_pass;
   output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
   output [23:0] key_tile;
@@ -5356,11 +5442,13 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   wire [24:0] now_high;
   wire now_is_skipping;
   wire [24:0] now_low;
+  reg [1:0] pass_number = 2'h0;
   reg [23:0] query_tile = 24'h000000;
   input restart;
   wire restart;
   input rst;
   wire rst;
+  wire starts_pass;
   wire starts_query;
   wire [23:0] zero;
   reg [23:0] zero_end;
@@ -5368,79 +5456,92 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   reg [24:0] zero_high;
   reg zero_is_skipping;
   reg [24:0] zero_low;
-  assign \$35  = \$33  & \$34 ;
-  assign \$36  = $signed(1'h0) + $signed(bounds__first_tile);
-  assign \$37  = $signed(1'h0) + $signed(bounds__end_tile);
-  assign \$38  = $signed(zero_low) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$39  = $signed(zero_low) > $signed(1'h0);
-  assign \$40  = bounds__key_tiles - 1'h1;
-  assign \$41  = $signed(zero_high) <= $signed({ 1'h0, zero_first });
-  assign \$42  = $signed(zero_high) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$43  = zero_first + 1'h1;
-  assign \$44  = ~ ends_query;
-  assign \$45  = advance & \$44 ;
-  assign \$46  = key_tile + 1'h1;
-  assign \$47  = head + 1'h1;
-  assign \$48  = member + 1'h1;
-  assign \$49  = is_last_member ? 25'h0000000 : \$48 ;
-  assign \$50  = key_head + 1'h1;
-  assign \$51  = key_head + 1'h1;
-  assign \$52  = \$51  == bounds__key_heads;
+  assign \$27  = bounds__key_tiles - 1'h1;
+  assign \$28  = $signed(\$24 [24:0]) <= $signed({ 1'h0, next_first });
+  assign \$29  = $signed(\$24 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$30  = next_first + 1'h1;
+  assign starts_pass = key_tile == now_first;
+  assign \$31  = key_tile + 1'h1;
+  assign ends_pass = \$31  == now_end;
+  assign \$32  = ! pass_number;
+  assign starts_query = starts_pass & \$32 ;
+  assign ends_query = ends_pass & is_last_pass;
+  assign \$33  = ~ ends_pass;
+  assign \$34  = advance & \$33 ;
+  assign \$35  = ~ is_last_pass;
+  assign \$36  = advance & \$35 ;
+  assign \$39  = ~ is_keys_only;
+  assign \$40  = \$38  & \$39 ;
+  assign \$41  = $signed(1'h0) + $signed(bounds__first_tile);
+  assign \$42  = $signed(1'h0) + $signed(bounds__end_tile);
+  assign \$43  = $signed(zero_low) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$44  = $signed(zero_low) > $signed(1'h0);
+  assign \$45  = bounds__key_tiles - 1'h1;
+  assign \$46  = $signed(zero_high) <= $signed({ 1'h0, zero_first });
+  assign \$47  = $signed(zero_high) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$48  = zero_first + 1'h1;
+  assign \$49  = ~ ends_pass;
+  assign \$50  = advance & \$49 ;
+  assign \$51  = ~ is_last_pass;
+  assign \$52  = advance & \$51 ;
+  assign \$53  = key_tile + 1'h1;
+  assign \$54  = pass_number + 1'h1;
+  assign \$55  = head + 1'h1;
+  assign \$56  = member + 1'h1;
+  assign \$57  = is_last_member ? 25'h0000000 : \$56 ;
+  assign \$58  = key_head + 1'h1;
+  assign \$59  = key_head + 1'h1;
+  assign \$60  = \$59  == bounds__key_heads;
   always @(posedge clk)
-    is_done <= \$53 ;
+    is_done <= \$61 ;
   always @(posedge clk)
-    key_head <= \$54 ;
+    key_head <= \$62 ;
   always @(posedge clk)
-    head <= \$55 ;
+    head <= \$63 ;
   always @(posedge clk)
-    member <= \$56 ;
+    member <= \$64 ;
   always @(posedge clk)
-    query_tile <= \$57 ;
+    query_tile <= \$65 ;
   always @(posedge clk)
-    key_tile <= \$58 ;
+    pass_number <= \$66 ;
+  always @(posedge clk)
+    key_tile <= \$67 ;
   assign \$1  = query_tile + 1'h1;
   assign \$2  = \$1  == bounds__query_tiles;
   assign \$signal  = is_keys_only | \$2 ;
   assign \$3  = member + 1'h1;
   assign \$4  = \$3  == bounds__group;
   assign is_last_member = is_keys_only | \$4 ;
+  assign \$5  = pass_number + 1'h1;
+  assign \$6  = \$5  == bounds__passes;
+  assign is_last_pass = is_keys_only | \$6 ;
   assign ends_group = \$signal  & is_last_member;
-  assign \$5  = query_tile + 1'h1;
-  assign \$6  = \$signal  ? 25'h0000000 : \$5 ;
-  assign \$9  = ~ is_keys_only;
-  assign now_is_skipping = \$8  & \$9 ;
-  assign \$10  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
-  assign \$11  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
-  assign \$12  = $signed(\$10 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$13  = $signed(\$10 [24:0]) > $signed(1'h0);
-  assign \$14  = bounds__key_tiles - 1'h1;
-  assign \$15  = $signed(\$11 [24:0]) <= $signed({ 1'h0, now_first });
-  assign \$16  = $signed(\$11 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$17  = now_first + 1'h1;
-  assign \$20  = ~ is_keys_only;
-  assign next_is_skipping = \$19  & \$20 ;
-  assign \$21  = $signed({ 1'h0, \$6 [23:0] }) + $signed(bounds__first_tile);
-  assign \$22  = $signed({ 1'h0, \$6 [23:0] }) + $signed(bounds__end_tile);
-  assign \$23  = $signed(\$21 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$24  = $signed(\$21 [24:0]) > $signed(1'h0);
-  assign \$25  = bounds__key_tiles - 1'h1;
-  assign \$26  = $signed(\$22 [24:0]) <= $signed({ 1'h0, next_first });
-  assign \$27  = $signed(\$22 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$28  = next_first + 1'h1;
-  assign starts_query = key_tile == now_first;
-  assign \$29  = key_tile + 1'h1;
-  assign ends_query = \$29  == now_end;
-  assign \$30  = ~ ends_query;
-  assign \$31  = advance & \$30 ;
-  assign \$34  = ~ is_keys_only;
+  assign \$7  = query_tile + 1'h1;
+  assign \$8  = \$signal  ? 25'h0000000 : \$7 ;
+  assign \$11  = ~ is_keys_only;
+  assign now_is_skipping = \$10  & \$11 ;
+  assign \$12  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
+  assign \$13  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
+  assign \$14  = $signed(\$12 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$15  = $signed(\$12 [24:0]) > $signed(1'h0);
+  assign \$16  = bounds__key_tiles - 1'h1;
+  assign \$17  = $signed(\$13 [24:0]) <= $signed({ 1'h0, now_first });
+  assign \$18  = $signed(\$13 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$19  = now_first + 1'h1;
+  assign \$22  = ~ is_keys_only;
+  assign next_is_skipping = \$21  & \$22 ;
+  assign \$23  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__first_tile);
+  assign \$24  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__end_tile);
+  assign \$25  = $signed(\$23 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$26  = $signed(\$23 [24:0]) > $signed(1'h0);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     now_first = 24'h000000;
     if (now_is_skipping) begin
-      if (\$12 ) begin
-        now_first = \$14 [23:0];
-      end else if (\$13 ) begin
-        now_first = \$10 [23:0];
+      if (\$14 ) begin
+        now_first = \$16 [23:0];
+      end else if (\$15 ) begin
+        now_first = \$12 [23:0];
       end
     end
   end
@@ -5448,10 +5549,10 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     now_end = bounds__key_tiles;
     if (now_is_skipping) begin
-      if (\$15 ) begin
-        now_end = \$17 [23:0];
-      end else if (\$16 ) begin
-        now_end = \$11 [23:0];
+      if (\$17 ) begin
+        now_end = \$19 [23:0];
+      end else if (\$18 ) begin
+        now_end = \$13 [23:0];
       end
     end
   end
@@ -5459,10 +5560,10 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     next_first = 24'h000000;
     if (next_is_skipping) begin
-      if (\$23 ) begin
-        next_first = \$25 [23:0];
-      end else if (\$24 ) begin
-        next_first = \$21 [23:0];
+      if (\$25 ) begin
+        next_first = \$27 [23:0];
+      end else if (\$26 ) begin
+        next_first = \$23 [23:0];
       end
     end
   end
@@ -5470,10 +5571,10 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     next_end = bounds__key_tiles;
     if (next_is_skipping) begin
-      if (\$26 ) begin
-        next_end = \$28 [23:0];
-      end else if (\$27 ) begin
-        next_end = \$22 [23:0];
+      if (\$28 ) begin
+        next_end = \$30 [23:0];
+      end else if (\$29 ) begin
+        next_end = \$24 [23:0];
       end
     end
   end
@@ -5481,21 +5582,21 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     zero_is_skipping = 1'h0;
     if (restart) begin
-      zero_is_skipping = \$35 ;
+      zero_is_skipping = \$40 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     zero_low = 25'h0000000;
     if (restart) begin
-      zero_low = \$36 [24:0];
+      zero_low = \$41 [24:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     zero_high = 25'h0000000;
     if (restart) begin
-      zero_high = \$37 [24:0];
+      zero_high = \$42 [24:0];
     end
   end
   always @* begin
@@ -5504,9 +5605,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     if (restart) begin
       zero_first = 24'h000000;
       if (zero_is_skipping) begin
-        if (\$38 ) begin
-          zero_first = \$40 [23:0];
-        end else if (\$39 ) begin
+        if (\$43 ) begin
+          zero_first = \$45 [23:0];
+        end else if (\$44 ) begin
           zero_first = zero_low[23:0];
         end
       end
@@ -5518,9 +5619,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     if (restart) begin
       zero_end = bounds__key_tiles;
       if (zero_is_skipping) begin
-        if (\$41 ) begin
-          zero_end = \$43 [23:0];
-        end else if (\$42 ) begin
+        if (\$46 ) begin
+          zero_end = \$48 [23:0];
+        end else if (\$47 ) begin
           zero_end = zero_high[23:0];
         end
       end
@@ -5528,108 +5629,130 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$53  = is_done;
+    \$61  = is_done;
     if (restart) begin
-      \$53  = 1'h0;
-    end else if (\$45 ) begin
+      \$61  = 1'h0;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (ends_group) begin
-        if (\$52 ) begin
-          \$53  = 1'h1;
+        if (\$60 ) begin
+          \$61  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$53  = 1'h1;
+      \$61  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$54  = key_head;
+    \$62  = key_head;
     if (restart) begin
-      \$54  = 24'h000000;
-    end else if (\$45 ) begin
+      \$62  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (ends_group) begin
-        \$54  = \$50 [23:0];
+        \$62  = \$58 [23:0];
       end
     end
     if (rst) begin
-      \$54  = 24'h000000;
+      \$62  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$55  = head;
+    \$63  = head;
     if (restart) begin
-      \$55  = 24'h000000;
-    end else if (\$45 ) begin
+      \$63  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (\$signal ) begin
-        \$55  = \$47 [23:0];
+        \$63  = \$55 [23:0];
       end
     end
     if (rst) begin
-      \$55  = 24'h000000;
+      \$63  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$56  = member;
+    \$64  = member;
     if (restart) begin
-      \$56  = 24'h000000;
-    end else if (\$45 ) begin
+      \$64  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (\$signal ) begin
-        \$56  = \$49 [23:0];
+        \$64  = \$57 [23:0];
       end
     end
     if (rst) begin
-      \$56  = 24'h000000;
+      \$64  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$57  = query_tile;
+    \$65  = query_tile;
     if (restart) begin
-      \$57  = 24'h000000;
-    end else if (\$45 ) begin
+      \$65  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
-      \$57  = \$6 [23:0];
+      \$65  = \$8 [23:0];
     end
     if (rst) begin
-      \$57  = 24'h000000;
+      \$65  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$58  = key_tile;
+    \$66  = pass_number;
     if (restart) begin
-      \$58  = zero_first;
-    end else if (\$45 ) begin
-      \$58  = \$46 [23:0];
+      \$66  = 2'h0;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
+      \$66  = \$54 [1:0];
     end else if (advance) begin
-      \$58  = next_first;
+      \$66  = 2'h0;
     end
     if (rst) begin
-      \$58  = 24'h000000;
+      \$66  = 2'h0;
     end
   end
-  assign next_query = \$6 [23:0];
-  assign now_low = \$10 [24:0];
-  assign now_high = \$11 [24:0];
-  assign next_low = \$21 [24:0];
-  assign next_high = \$22 [24:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$67  = key_tile;
+    if (restart) begin
+      \$67  = zero_first;
+    end else if (\$50 ) begin
+      \$67  = \$53 [23:0];
+    end else if (\$52 ) begin
+      \$67  = now_first;
+    end else if (advance) begin
+      \$67  = next_first;
+    end
+    if (rst) begin
+      \$67  = 24'h000000;
+    end
+  end
+  assign next_query = \$8 [23:0];
+  assign now_low = \$12 [24:0];
+  assign now_high = \$13 [24:0];
+  assign next_low = \$23 [24:0];
+  assign next_high = \$24 [24:0];
   assign zero = 24'h000000;
-  assign { \$7 [7:5], \$7 [3:0] } = 7'h00;
-  assign \$7 [4] = bounds__flags[4];
-  assign { \$18 [7:5], \$18 [3:0] } = 7'h00;
-  assign \$18 [4] = bounds__flags[4];
-  assign { \$32 [7:5], \$32 [3:0] } = 7'h00;
-  assign \$32 [4] = bounds__flags[4];
-  assign \$8  = bounds__flags[4];
-  assign \$19  = bounds__flags[4];
-  assign \$33  = bounds__flags[4];
+  assign { \$9 [7:5], \$9 [3:0] } = 7'h00;
+  assign \$9 [4] = bounds__flags[4];
+  assign { \$20 [7:5], \$20 [3:0] } = 7'h00;
+  assign \$20 [4] = bounds__flags[4];
+  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign \$37 [4] = bounds__flags[4];
+  assign \$10  = bounds__flags[4];
+  assign \$21  = bounds__flags[4];
+  assign \$38  = bounds__flags[4];
 endmodule
 
 module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__query_tiles, bounds__key_heads, bounds__group, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid, clk);
@@ -6477,194 +6600,221 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, 
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys, bounds__key_tiles
-, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded, queries_loaded
-, results_drained, clk);
+module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys, bounds__key_tiles
+, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded
+, queries_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
-  wire \$100 ;
+  wire [14:0] \$100 ;
   wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
-  wire \$107 ;
+  reg [23:0] \$102 ;
+  reg [23:0] \$103 ;
+  reg [23:0] \$104 ;
+  reg \$105 ;
+  reg \$106 ;
+  wire [16:0] \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [3:0] \$110 ;
-  reg \$111 ;
+  wire \$110 ;
+  wire [16:0] \$111 ;
   wire \$112 ;
-  reg [13:0] \$113 ;
+  wire \$113 ;
   wire \$114 ;
-  wire [15:0] \$115 ;
-  wire [16:0] \$116 ;
-  wire [17:0] \$117 ;
-  reg [4:0] \$118 ;
-  reg [4:0] \$119 ;
-  wire \$12 ;
-  reg [2:0] \$120 ;
-  reg \$121 ;
-  wire [4:0] \$122 ;
-  wire [12:0] \$123 ;
-  reg \$124 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
+  reg [2:0] \$12 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
   wire \$125 ;
-  wire [3:0] \$126 ;
-  reg \$127 ;
-  reg \$128 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire [3:0] \$128 ;
   reg \$129 ;
-  reg \$13 ;
-  reg \$130 ;
-  wire \$131 ;
+  wire [2:0] \$13 ;
+  wire \$130 ;
+  reg [13:0] \$131 ;
   wire \$132 ;
-  wire \$133 ;
-  wire \$134 ;
-  wire [32:0] \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire [32:0] \$139 ;
+  wire [15:0] \$133 ;
+  wire [16:0] \$134 ;
+  wire [17:0] \$135 ;
+  reg [4:0] \$136 ;
+  reg [4:0] \$137 ;
+  reg [2:0] \$138 ;
+  reg \$139 ;
   wire \$14 ;
-  wire [33:0] \$140 ;
-  wire \$141 ;
-  wire [32:0] \$142 ;
+  wire [4:0] \$140 ;
+  wire [12:0] \$141 ;
+  reg \$142 ;
   wire \$143 ;
-  wire [32:0] \$144 ;
-  wire [32:0] \$145 ;
+  wire [3:0] \$144 ;
+  reg \$145 ;
   wire \$146 ;
-  wire \$147 ;
-  wire [32:0] \$148 ;
+  reg \$147 ;
+  wire \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
-  wire \$151 ;
-  wire \$152 ;
-  wire [32:0] \$153 ;
-  reg [15:0] \$154 ;
+  reg \$151 ;
+  reg \$152 ;
+  wire \$153 ;
+  wire \$154 ;
   reg \$155 ;
   reg \$156 ;
   reg \$157 ;
-  reg \$158 ;
-  reg [201:0] \$159 ;
+  wire \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  reg [201:0] \$160 ;
-  reg [201:0] \$161 ;
-  reg [201:0] \$162 ;
-  reg [60:0] \$163 ;
-  reg [23:0] \$164 ;
-  reg [23:0] \$165 ;
-  reg [31:0] \$166 ;
-  reg \$167 ;
-  reg [31:0] \$168 ;
-  reg [31:0] \$169 ;
-  wire \$17 ;
-  reg [31:0] \$170 ;
-  reg [31:0] \$171 ;
-  reg [31:0] \$172 ;
-  reg [31:0] \$173 ;
-  reg [23:0] \$18 ;
-  wire [24:0] \$19 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire [32:0] \$162 ;
+  wire \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire [32:0] \$166 ;
+  wire [33:0] \$167 ;
+  wire \$168 ;
+  wire [32:0] \$169 ;
+  reg \$17 ;
+  wire \$170 ;
+  wire [32:0] \$171 ;
+  wire [32:0] \$172 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire [32:0] \$175 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire \$178 ;
+  wire \$179 ;
+  wire \$18 ;
+  wire [32:0] \$180 ;
+  reg [15:0] \$181 ;
+  reg \$182 ;
+  reg \$183 ;
+  reg \$184 ;
+  reg \$185 ;
+  reg [207:0] \$186 ;
+  reg [207:0] \$187 ;
+  reg [207:0] \$188 ;
+  reg [207:0] \$189 ;
+  reg [2:0] \$19 ;
+  reg [61:0] \$190 ;
+  reg [23:0] \$191 ;
+  reg [23:0] \$192 ;
+  reg [31:0] \$193 ;
+  reg \$194 ;
+  reg [31:0] \$195 ;
+  reg [31:0] \$196 ;
+  reg [31:0] \$197 ;
+  reg [31:0] \$198 ;
+  reg [31:0] \$199 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [2:0] \$20 ;
+  reg [31:0] \$200 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  reg [23:0] \$25 ;
-  wire [24:0] \$26 ;
-  wire \$27 ;
+  wire \$25 ;
+  reg [23:0] \$26 ;
+  wire [24:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [16:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
+  reg [23:0] \$33 ;
+  wire [24:0] \$34 ;
   wire \$35 ;
-  reg \$36 ;
+  wire \$36 ;
   wire \$37 ;
-  reg [23:0] \$38 ;
-  wire [24:0] \$39 ;
+  wire \$38 ;
+  wire \$39 ;
   wire [16:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
+  reg \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire [16:0] \$46 ;
+  wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
+  reg \$48 ;
   wire \$49 ;
   wire [16:0] \$5 ;
   wire \$50 ;
-  wire [7:0] \$51 ;
-  wire \$52 ;
-  wire \$53 ;
+  wire \$51 ;
+  reg [23:0] \$52 ;
+  wire [24:0] \$53 ;
   wire \$54 ;
   wire \$55 ;
-  wire [14:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire \$60 ;
+  wire [16:0] \$60 ;
   wire \$61 ;
-  wire [14:0] \$62 ;
+  wire \$62 ;
   wire \$63 ;
   wire \$64 ;
-  wire \$65 ;
-  reg \$66 ;
-  wire \$67 ;
+  wire [7:0] \$65 ;
+  wire \$66 ;
+  reg \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
-  wire [14:0] \$70 ;
-  wire \$71 ;
+  wire \$70 ;
+  wire [14:0] \$71 ;
   wire \$72 ;
-  reg \$73 ;
-  reg [23:0] \$74 ;
-  wire [24:0] \$75 ;
+  wire \$73 ;
+  reg \$74 ;
+  wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire \$78 ;
+  wire [14:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  reg \$81 ;
-  wire \$82 ;
-  wire [14:0] \$83 ;
+  wire \$81 ;
+  reg \$82 ;
+  reg \$83 ;
   wire \$84 ;
-  reg [23:0] \$85 ;
-  reg [23:0] \$86 ;
-  reg [23:0] \$87 ;
-  reg \$88 ;
-  wire [16:0] \$89 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [14:0] \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
-  wire \$92 ;
-  wire [16:0] \$93 ;
+  reg \$90 ;
+  reg [23:0] \$91 ;
+  wire [24:0] \$92 ;
+  wire \$93 ;
   wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
-  wire \$98 ;
+  reg \$98 ;
   wire \$99 ;
   wire \$signal ;
-  reg [15:0] \$signal$30  = 16'h0000;
-  wire \$signal$44 ;
-  reg \$signal$62  = 1'h0;
-  reg [31:0] \$signal$86  = 32'd0;
+  reg [15:0] \$signal$32  = 16'h0000;
+  wire \$signal$46 ;
+  reg \$signal$64  = 1'h0;
+  reg [31:0] \$signal$88  = 32'd0;
   wire [8:0] \$signature__addr ;
-  wire [8:0] \$signature__addr$41 ;
-  wire [23:0] \$signature__data ;
-  wire [23:0] \$signature__data$42 ;
+  wire [8:0] \$signature__addr$43 ;
+  wire [26:0] \$signature__data ;
+  wire [26:0] \$signature__data$44 ;
   wire \$signature__en ;
-  wire \$signature__en$40 ;
+  wire \$signature__en$42 ;
   wire advance;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
@@ -6678,14 +6828,16 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] bounds__key_heads;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
   input clk;
   wire clk;
   input [7:0] contexts;
   wire [7:0] contexts;
-  output [60:0] corner;
-  reg [60:0] corner = 61'h0000000000000000;
+  output [61:0] corner;
+  reg [61:0] corner = 62'h0000000000000000;
   wire [6:0] \corner.query_address ;
   wire \corner.queue ;
   wire [38:0] \corner.row ;
@@ -6698,14 +6850,15 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [1:0] \corner.row.row ;
   wire [2:0] \corner.row.rows ;
   wire [2:0] \corner.row.slot ;
-  wire [13:0] \corner.vector ;
+  wire [14:0] \corner.vector ;
+  wire \corner.vector.captures ;
   wire [5:0] \corner.vector.index ;
   wire \corner.vector.is_done ;
   wire \corner.vector.is_first ;
-  wire \corner.vector.is_last ;
   wire [2:0] \corner.vector.op ;
   wire \corner.vector.parity ;
   wire \corner.vector.queue ;
+  wire \corner.vector.sum_parity ;
   output [31:0] cycles;
   reg [31:0] cycles = 32'd0;
   input [31:0] diagonal_high;
@@ -6713,7 +6866,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
   wire [23:0] due;
-  wire [23:0] \due$85 ;
+  wire [23:0] \due$87 ;
   reg fetching = 1'h0;
   wire [15:0] following;
   reg has_begun = 1'h0;
@@ -6736,6 +6889,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] parameters__bounds__group;
   wire [23:0] parameters__bounds__key_heads;
   wire [23:0] parameters__bounds__key_tiles;
+  wire [1:0] parameters__bounds__passes;
   wire [23:0] parameters__bounds__query_tiles;
   wire [7:0] parameters__contexts;
   wire [31:0] parameters__diagonal_high;
@@ -6755,11 +6909,11 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   input [7:0] parameters__stages;
   wire [7:0] parameters__stages;
   wire pop;
-  wire \pop$83 ;
-  input [13:0] \port$143$3 ;
-  wire [13:0] \port$143$3 ;
+  wire \pop$85 ;
+  input [13:0] \port$147$3 ;
+  wire [13:0] \port$147$3 ;
   wire push;
-  wire \push$68 ;
+  wire \push$70 ;
   input [23:0] queries_loaded;
   wire [23:0] queries_loaded;
   output [23:0] queries_released;
@@ -6767,17 +6921,18 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   input [7:0] queue;
   wire [7:0] queue;
   wire [8:0] read__addr;
-  wire [8:0] \read__addr$43 ;
-  wire [23:0] read__data;
-  wire [23:0] \read__data$52 ;
+  wire [8:0] \read__addr$45 ;
+  wire [26:0] read__data;
+  wire [26:0] \read__data$54 ;
   input restart;
   wire restart;
-  output [72:0] result;
-  wire [72:0] result;
+  output [73:0] result;
+  wire [73:0] result;
   wire \result.bank ;
   wire [23:0] \result.head ;
   wire [23:0] \result.key_tile ;
   wire [23:0] \result.query_tile ;
+  wire \result.sum_bank ;
   output result_push;
   wire result_push;
   input [23:0] results_drained;
@@ -6802,7 +6957,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [15:0] table_row;
   input table_write;
   wire table_write;
-  wire [201:0] tile;
+  wire [207:0] tile;
+  wire \tile.captures ;
   wire \tile.context ;
   wire \tile.ends_query ;
   wire \tile.ends_result ;
@@ -6814,14 +6970,18 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] \tile.key_tile ;
   wire [23:0] \tile.keys_released ;
   wire [4:0] \tile.low ;
+  wire [2:0] \tile.pass_bit ;
   wire [23:0] \tile.query ;
   wire [23:0] \tile.query_tile ;
   wire \tile.releases_keys ;
   wire [23:0] \tile.result ;
   wire [2:0] \tile.rows ;
   wire [13:0] \tile.slot_beat ;
+  wire \tile.starts_pass ;
+  wire \tile.starts_query ;
   wire \tile.starts_result ;
-  reg [201:0] tile_0 = 202'h000000000000000000000000000000000000000000000000000;
+  reg [207:0] tile_0 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire \tile_0.captures ;
   wire \tile_0.context ;
   wire \tile_0.ends_query ;
   wire \tile_0.ends_result ;
@@ -6833,14 +6993,18 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] \tile_0.key_tile ;
   wire [23:0] \tile_0.keys_released ;
   wire [4:0] \tile_0.low ;
+  wire [2:0] \tile_0.pass_bit ;
   wire [23:0] \tile_0.query ;
   wire [23:0] \tile_0.query_tile ;
   wire \tile_0.releases_keys ;
   wire [23:0] \tile_0.result ;
   wire [2:0] \tile_0.rows ;
   wire [13:0] \tile_0.slot_beat ;
+  wire \tile_0.starts_pass ;
+  wire \tile_0.starts_query ;
   wire \tile_0.starts_result ;
-  reg [201:0] tile_1 = 202'h000000000000000000000000000000000000000000000000000;
+  reg [207:0] tile_1 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire \tile_1.captures ;
   wire \tile_1.context ;
   wire \tile_1.ends_query ;
   wire \tile_1.ends_result ;
@@ -6852,14 +7016,18 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] \tile_1.key_tile ;
   wire [23:0] \tile_1.keys_released ;
   wire [4:0] \tile_1.low ;
+  wire [2:0] \tile_1.pass_bit ;
   wire [23:0] \tile_1.query ;
   wire [23:0] \tile_1.query_tile ;
   wire \tile_1.releases_keys ;
   wire [23:0] \tile_1.result ;
   wire [2:0] \tile_1.rows ;
   wire [13:0] \tile_1.slot_beat ;
+  wire \tile_1.starts_pass ;
+  wire \tile_1.starts_query ;
   wire \tile_1.starts_result ;
-  reg [201:0] tile_2 = 202'h000000000000000000000000000000000000000000000000000;
+  reg [207:0] tile_2 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire \tile_2.captures ;
   wire \tile_2.context ;
   wire \tile_2.ends_query ;
   wire \tile_2.ends_result ;
@@ -6871,14 +7039,18 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] \tile_2.key_tile ;
   wire [23:0] \tile_2.keys_released ;
   wire [4:0] \tile_2.low ;
+  wire [2:0] \tile_2.pass_bit ;
   wire [23:0] \tile_2.query ;
   wire [23:0] \tile_2.query_tile ;
   wire \tile_2.releases_keys ;
   wire [23:0] \tile_2.result ;
   wire [2:0] \tile_2.rows ;
   wire [13:0] \tile_2.slot_beat ;
+  wire \tile_2.starts_pass ;
+  wire \tile_2.starts_query ;
   wire \tile_2.starts_result ;
-  reg [201:0] tile_3 = 202'h000000000000000000000000000000000000000000000000000;
+  reg [207:0] tile_3 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire \tile_3.captures ;
   wire \tile_3.context ;
   wire \tile_3.ends_query ;
   wire \tile_3.ends_result ;
@@ -6890,15 +7062,18 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire [23:0] \tile_3.key_tile ;
   wire [23:0] \tile_3.keys_released ;
   wire [4:0] \tile_3.low ;
+  wire [2:0] \tile_3.pass_bit ;
   wire [23:0] \tile_3.query ;
   wire [23:0] \tile_3.query_tile ;
   wire \tile_3.releases_keys ;
   wire [23:0] \tile_3.result ;
   wire [2:0] \tile_3.rows ;
   wire [13:0] \tile_3.slot_beat ;
+  wire \tile_3.starts_pass ;
+  wire \tile_3.starts_query ;
   wire \tile_3.starts_result ;
   reg [23:0] value;
-  wire [23:0] \value$69 ;
+  wire [23:0] \value$71 ;
   output [31:0] vector_busy;
   reg [31:0] vector_busy = 32'd0;
   output waits_drain;
@@ -6907,1231 +7082,1248 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   wire waits_keys;
   output waits_queries;
   wire waits_queries;
-  reg [23:0] matrix_table [511:0];
+  reg [26:0] matrix_table [511:0];
   initial begin
-    matrix_table[0] = 24'h000000;
-    matrix_table[1] = 24'h000000;
-    matrix_table[2] = 24'h000000;
-    matrix_table[3] = 24'h000000;
-    matrix_table[4] = 24'h000000;
-    matrix_table[5] = 24'h000000;
-    matrix_table[6] = 24'h000000;
-    matrix_table[7] = 24'h000000;
-    matrix_table[8] = 24'h000000;
-    matrix_table[9] = 24'h000000;
-    matrix_table[10] = 24'h000000;
-    matrix_table[11] = 24'h000000;
-    matrix_table[12] = 24'h000000;
-    matrix_table[13] = 24'h000000;
-    matrix_table[14] = 24'h000000;
-    matrix_table[15] = 24'h000000;
-    matrix_table[16] = 24'h000000;
-    matrix_table[17] = 24'h000000;
-    matrix_table[18] = 24'h000000;
-    matrix_table[19] = 24'h000000;
-    matrix_table[20] = 24'h000000;
-    matrix_table[21] = 24'h000000;
-    matrix_table[22] = 24'h000000;
-    matrix_table[23] = 24'h000000;
-    matrix_table[24] = 24'h000000;
-    matrix_table[25] = 24'h000000;
-    matrix_table[26] = 24'h000000;
-    matrix_table[27] = 24'h000000;
-    matrix_table[28] = 24'h000000;
-    matrix_table[29] = 24'h000000;
-    matrix_table[30] = 24'h000000;
-    matrix_table[31] = 24'h000000;
-    matrix_table[32] = 24'h000000;
-    matrix_table[33] = 24'h000000;
-    matrix_table[34] = 24'h000000;
-    matrix_table[35] = 24'h000000;
-    matrix_table[36] = 24'h000000;
-    matrix_table[37] = 24'h000000;
-    matrix_table[38] = 24'h000000;
-    matrix_table[39] = 24'h000000;
-    matrix_table[40] = 24'h000000;
-    matrix_table[41] = 24'h000000;
-    matrix_table[42] = 24'h000000;
-    matrix_table[43] = 24'h000000;
-    matrix_table[44] = 24'h000000;
-    matrix_table[45] = 24'h000000;
-    matrix_table[46] = 24'h000000;
-    matrix_table[47] = 24'h000000;
-    matrix_table[48] = 24'h000000;
-    matrix_table[49] = 24'h000000;
-    matrix_table[50] = 24'h000000;
-    matrix_table[51] = 24'h000000;
-    matrix_table[52] = 24'h000000;
-    matrix_table[53] = 24'h000000;
-    matrix_table[54] = 24'h000000;
-    matrix_table[55] = 24'h000000;
-    matrix_table[56] = 24'h000000;
-    matrix_table[57] = 24'h000000;
-    matrix_table[58] = 24'h000000;
-    matrix_table[59] = 24'h000000;
-    matrix_table[60] = 24'h000000;
-    matrix_table[61] = 24'h000000;
-    matrix_table[62] = 24'h000000;
-    matrix_table[63] = 24'h000000;
-    matrix_table[64] = 24'h000000;
-    matrix_table[65] = 24'h000000;
-    matrix_table[66] = 24'h000000;
-    matrix_table[67] = 24'h000000;
-    matrix_table[68] = 24'h000000;
-    matrix_table[69] = 24'h000000;
-    matrix_table[70] = 24'h000000;
-    matrix_table[71] = 24'h000000;
-    matrix_table[72] = 24'h000000;
-    matrix_table[73] = 24'h000000;
-    matrix_table[74] = 24'h000000;
-    matrix_table[75] = 24'h000000;
-    matrix_table[76] = 24'h000000;
-    matrix_table[77] = 24'h000000;
-    matrix_table[78] = 24'h000000;
-    matrix_table[79] = 24'h000000;
-    matrix_table[80] = 24'h000000;
-    matrix_table[81] = 24'h000000;
-    matrix_table[82] = 24'h000000;
-    matrix_table[83] = 24'h000000;
-    matrix_table[84] = 24'h000000;
-    matrix_table[85] = 24'h000000;
-    matrix_table[86] = 24'h000000;
-    matrix_table[87] = 24'h000000;
-    matrix_table[88] = 24'h000000;
-    matrix_table[89] = 24'h000000;
-    matrix_table[90] = 24'h000000;
-    matrix_table[91] = 24'h000000;
-    matrix_table[92] = 24'h000000;
-    matrix_table[93] = 24'h000000;
-    matrix_table[94] = 24'h000000;
-    matrix_table[95] = 24'h000000;
-    matrix_table[96] = 24'h000000;
-    matrix_table[97] = 24'h000000;
-    matrix_table[98] = 24'h000000;
-    matrix_table[99] = 24'h000000;
-    matrix_table[100] = 24'h000000;
-    matrix_table[101] = 24'h000000;
-    matrix_table[102] = 24'h000000;
-    matrix_table[103] = 24'h000000;
-    matrix_table[104] = 24'h000000;
-    matrix_table[105] = 24'h000000;
-    matrix_table[106] = 24'h000000;
-    matrix_table[107] = 24'h000000;
-    matrix_table[108] = 24'h000000;
-    matrix_table[109] = 24'h000000;
-    matrix_table[110] = 24'h000000;
-    matrix_table[111] = 24'h000000;
-    matrix_table[112] = 24'h000000;
-    matrix_table[113] = 24'h000000;
-    matrix_table[114] = 24'h000000;
-    matrix_table[115] = 24'h000000;
-    matrix_table[116] = 24'h000000;
-    matrix_table[117] = 24'h000000;
-    matrix_table[118] = 24'h000000;
-    matrix_table[119] = 24'h000000;
-    matrix_table[120] = 24'h000000;
-    matrix_table[121] = 24'h000000;
-    matrix_table[122] = 24'h000000;
-    matrix_table[123] = 24'h000000;
-    matrix_table[124] = 24'h000000;
-    matrix_table[125] = 24'h000000;
-    matrix_table[126] = 24'h000000;
-    matrix_table[127] = 24'h000000;
-    matrix_table[128] = 24'h000000;
-    matrix_table[129] = 24'h000000;
-    matrix_table[130] = 24'h000000;
-    matrix_table[131] = 24'h000000;
-    matrix_table[132] = 24'h000000;
-    matrix_table[133] = 24'h000000;
-    matrix_table[134] = 24'h000000;
-    matrix_table[135] = 24'h000000;
-    matrix_table[136] = 24'h000000;
-    matrix_table[137] = 24'h000000;
-    matrix_table[138] = 24'h000000;
-    matrix_table[139] = 24'h000000;
-    matrix_table[140] = 24'h000000;
-    matrix_table[141] = 24'h000000;
-    matrix_table[142] = 24'h000000;
-    matrix_table[143] = 24'h000000;
-    matrix_table[144] = 24'h000000;
-    matrix_table[145] = 24'h000000;
-    matrix_table[146] = 24'h000000;
-    matrix_table[147] = 24'h000000;
-    matrix_table[148] = 24'h000000;
-    matrix_table[149] = 24'h000000;
-    matrix_table[150] = 24'h000000;
-    matrix_table[151] = 24'h000000;
-    matrix_table[152] = 24'h000000;
-    matrix_table[153] = 24'h000000;
-    matrix_table[154] = 24'h000000;
-    matrix_table[155] = 24'h000000;
-    matrix_table[156] = 24'h000000;
-    matrix_table[157] = 24'h000000;
-    matrix_table[158] = 24'h000000;
-    matrix_table[159] = 24'h000000;
-    matrix_table[160] = 24'h000000;
-    matrix_table[161] = 24'h000000;
-    matrix_table[162] = 24'h000000;
-    matrix_table[163] = 24'h000000;
-    matrix_table[164] = 24'h000000;
-    matrix_table[165] = 24'h000000;
-    matrix_table[166] = 24'h000000;
-    matrix_table[167] = 24'h000000;
-    matrix_table[168] = 24'h000000;
-    matrix_table[169] = 24'h000000;
-    matrix_table[170] = 24'h000000;
-    matrix_table[171] = 24'h000000;
-    matrix_table[172] = 24'h000000;
-    matrix_table[173] = 24'h000000;
-    matrix_table[174] = 24'h000000;
-    matrix_table[175] = 24'h000000;
-    matrix_table[176] = 24'h000000;
-    matrix_table[177] = 24'h000000;
-    matrix_table[178] = 24'h000000;
-    matrix_table[179] = 24'h000000;
-    matrix_table[180] = 24'h000000;
-    matrix_table[181] = 24'h000000;
-    matrix_table[182] = 24'h000000;
-    matrix_table[183] = 24'h000000;
-    matrix_table[184] = 24'h000000;
-    matrix_table[185] = 24'h000000;
-    matrix_table[186] = 24'h000000;
-    matrix_table[187] = 24'h000000;
-    matrix_table[188] = 24'h000000;
-    matrix_table[189] = 24'h000000;
-    matrix_table[190] = 24'h000000;
-    matrix_table[191] = 24'h000000;
-    matrix_table[192] = 24'h000000;
-    matrix_table[193] = 24'h000000;
-    matrix_table[194] = 24'h000000;
-    matrix_table[195] = 24'h000000;
-    matrix_table[196] = 24'h000000;
-    matrix_table[197] = 24'h000000;
-    matrix_table[198] = 24'h000000;
-    matrix_table[199] = 24'h000000;
-    matrix_table[200] = 24'h000000;
-    matrix_table[201] = 24'h000000;
-    matrix_table[202] = 24'h000000;
-    matrix_table[203] = 24'h000000;
-    matrix_table[204] = 24'h000000;
-    matrix_table[205] = 24'h000000;
-    matrix_table[206] = 24'h000000;
-    matrix_table[207] = 24'h000000;
-    matrix_table[208] = 24'h000000;
-    matrix_table[209] = 24'h000000;
-    matrix_table[210] = 24'h000000;
-    matrix_table[211] = 24'h000000;
-    matrix_table[212] = 24'h000000;
-    matrix_table[213] = 24'h000000;
-    matrix_table[214] = 24'h000000;
-    matrix_table[215] = 24'h000000;
-    matrix_table[216] = 24'h000000;
-    matrix_table[217] = 24'h000000;
-    matrix_table[218] = 24'h000000;
-    matrix_table[219] = 24'h000000;
-    matrix_table[220] = 24'h000000;
-    matrix_table[221] = 24'h000000;
-    matrix_table[222] = 24'h000000;
-    matrix_table[223] = 24'h000000;
-    matrix_table[224] = 24'h000000;
-    matrix_table[225] = 24'h000000;
-    matrix_table[226] = 24'h000000;
-    matrix_table[227] = 24'h000000;
-    matrix_table[228] = 24'h000000;
-    matrix_table[229] = 24'h000000;
-    matrix_table[230] = 24'h000000;
-    matrix_table[231] = 24'h000000;
-    matrix_table[232] = 24'h000000;
-    matrix_table[233] = 24'h000000;
-    matrix_table[234] = 24'h000000;
-    matrix_table[235] = 24'h000000;
-    matrix_table[236] = 24'h000000;
-    matrix_table[237] = 24'h000000;
-    matrix_table[238] = 24'h000000;
-    matrix_table[239] = 24'h000000;
-    matrix_table[240] = 24'h000000;
-    matrix_table[241] = 24'h000000;
-    matrix_table[242] = 24'h000000;
-    matrix_table[243] = 24'h000000;
-    matrix_table[244] = 24'h000000;
-    matrix_table[245] = 24'h000000;
-    matrix_table[246] = 24'h000000;
-    matrix_table[247] = 24'h000000;
-    matrix_table[248] = 24'h000000;
-    matrix_table[249] = 24'h000000;
-    matrix_table[250] = 24'h000000;
-    matrix_table[251] = 24'h000000;
-    matrix_table[252] = 24'h000000;
-    matrix_table[253] = 24'h000000;
-    matrix_table[254] = 24'h000000;
-    matrix_table[255] = 24'h000000;
-    matrix_table[256] = 24'h000000;
-    matrix_table[257] = 24'h000000;
-    matrix_table[258] = 24'h000000;
-    matrix_table[259] = 24'h000000;
-    matrix_table[260] = 24'h000000;
-    matrix_table[261] = 24'h000000;
-    matrix_table[262] = 24'h000000;
-    matrix_table[263] = 24'h000000;
-    matrix_table[264] = 24'h000000;
-    matrix_table[265] = 24'h000000;
-    matrix_table[266] = 24'h000000;
-    matrix_table[267] = 24'h000000;
-    matrix_table[268] = 24'h000000;
-    matrix_table[269] = 24'h000000;
-    matrix_table[270] = 24'h000000;
-    matrix_table[271] = 24'h000000;
-    matrix_table[272] = 24'h000000;
-    matrix_table[273] = 24'h000000;
-    matrix_table[274] = 24'h000000;
-    matrix_table[275] = 24'h000000;
-    matrix_table[276] = 24'h000000;
-    matrix_table[277] = 24'h000000;
-    matrix_table[278] = 24'h000000;
-    matrix_table[279] = 24'h000000;
-    matrix_table[280] = 24'h000000;
-    matrix_table[281] = 24'h000000;
-    matrix_table[282] = 24'h000000;
-    matrix_table[283] = 24'h000000;
-    matrix_table[284] = 24'h000000;
-    matrix_table[285] = 24'h000000;
-    matrix_table[286] = 24'h000000;
-    matrix_table[287] = 24'h000000;
-    matrix_table[288] = 24'h000000;
-    matrix_table[289] = 24'h000000;
-    matrix_table[290] = 24'h000000;
-    matrix_table[291] = 24'h000000;
-    matrix_table[292] = 24'h000000;
-    matrix_table[293] = 24'h000000;
-    matrix_table[294] = 24'h000000;
-    matrix_table[295] = 24'h000000;
-    matrix_table[296] = 24'h000000;
-    matrix_table[297] = 24'h000000;
-    matrix_table[298] = 24'h000000;
-    matrix_table[299] = 24'h000000;
-    matrix_table[300] = 24'h000000;
-    matrix_table[301] = 24'h000000;
-    matrix_table[302] = 24'h000000;
-    matrix_table[303] = 24'h000000;
-    matrix_table[304] = 24'h000000;
-    matrix_table[305] = 24'h000000;
-    matrix_table[306] = 24'h000000;
-    matrix_table[307] = 24'h000000;
-    matrix_table[308] = 24'h000000;
-    matrix_table[309] = 24'h000000;
-    matrix_table[310] = 24'h000000;
-    matrix_table[311] = 24'h000000;
-    matrix_table[312] = 24'h000000;
-    matrix_table[313] = 24'h000000;
-    matrix_table[314] = 24'h000000;
-    matrix_table[315] = 24'h000000;
-    matrix_table[316] = 24'h000000;
-    matrix_table[317] = 24'h000000;
-    matrix_table[318] = 24'h000000;
-    matrix_table[319] = 24'h000000;
-    matrix_table[320] = 24'h000000;
-    matrix_table[321] = 24'h000000;
-    matrix_table[322] = 24'h000000;
-    matrix_table[323] = 24'h000000;
-    matrix_table[324] = 24'h000000;
-    matrix_table[325] = 24'h000000;
-    matrix_table[326] = 24'h000000;
-    matrix_table[327] = 24'h000000;
-    matrix_table[328] = 24'h000000;
-    matrix_table[329] = 24'h000000;
-    matrix_table[330] = 24'h000000;
-    matrix_table[331] = 24'h000000;
-    matrix_table[332] = 24'h000000;
-    matrix_table[333] = 24'h000000;
-    matrix_table[334] = 24'h000000;
-    matrix_table[335] = 24'h000000;
-    matrix_table[336] = 24'h000000;
-    matrix_table[337] = 24'h000000;
-    matrix_table[338] = 24'h000000;
-    matrix_table[339] = 24'h000000;
-    matrix_table[340] = 24'h000000;
-    matrix_table[341] = 24'h000000;
-    matrix_table[342] = 24'h000000;
-    matrix_table[343] = 24'h000000;
-    matrix_table[344] = 24'h000000;
-    matrix_table[345] = 24'h000000;
-    matrix_table[346] = 24'h000000;
-    matrix_table[347] = 24'h000000;
-    matrix_table[348] = 24'h000000;
-    matrix_table[349] = 24'h000000;
-    matrix_table[350] = 24'h000000;
-    matrix_table[351] = 24'h000000;
-    matrix_table[352] = 24'h000000;
-    matrix_table[353] = 24'h000000;
-    matrix_table[354] = 24'h000000;
-    matrix_table[355] = 24'h000000;
-    matrix_table[356] = 24'h000000;
-    matrix_table[357] = 24'h000000;
-    matrix_table[358] = 24'h000000;
-    matrix_table[359] = 24'h000000;
-    matrix_table[360] = 24'h000000;
-    matrix_table[361] = 24'h000000;
-    matrix_table[362] = 24'h000000;
-    matrix_table[363] = 24'h000000;
-    matrix_table[364] = 24'h000000;
-    matrix_table[365] = 24'h000000;
-    matrix_table[366] = 24'h000000;
-    matrix_table[367] = 24'h000000;
-    matrix_table[368] = 24'h000000;
-    matrix_table[369] = 24'h000000;
-    matrix_table[370] = 24'h000000;
-    matrix_table[371] = 24'h000000;
-    matrix_table[372] = 24'h000000;
-    matrix_table[373] = 24'h000000;
-    matrix_table[374] = 24'h000000;
-    matrix_table[375] = 24'h000000;
-    matrix_table[376] = 24'h000000;
-    matrix_table[377] = 24'h000000;
-    matrix_table[378] = 24'h000000;
-    matrix_table[379] = 24'h000000;
-    matrix_table[380] = 24'h000000;
-    matrix_table[381] = 24'h000000;
-    matrix_table[382] = 24'h000000;
-    matrix_table[383] = 24'h000000;
-    matrix_table[384] = 24'h000000;
-    matrix_table[385] = 24'h000000;
-    matrix_table[386] = 24'h000000;
-    matrix_table[387] = 24'h000000;
-    matrix_table[388] = 24'h000000;
-    matrix_table[389] = 24'h000000;
-    matrix_table[390] = 24'h000000;
-    matrix_table[391] = 24'h000000;
-    matrix_table[392] = 24'h000000;
-    matrix_table[393] = 24'h000000;
-    matrix_table[394] = 24'h000000;
-    matrix_table[395] = 24'h000000;
-    matrix_table[396] = 24'h000000;
-    matrix_table[397] = 24'h000000;
-    matrix_table[398] = 24'h000000;
-    matrix_table[399] = 24'h000000;
-    matrix_table[400] = 24'h000000;
-    matrix_table[401] = 24'h000000;
-    matrix_table[402] = 24'h000000;
-    matrix_table[403] = 24'h000000;
-    matrix_table[404] = 24'h000000;
-    matrix_table[405] = 24'h000000;
-    matrix_table[406] = 24'h000000;
-    matrix_table[407] = 24'h000000;
-    matrix_table[408] = 24'h000000;
-    matrix_table[409] = 24'h000000;
-    matrix_table[410] = 24'h000000;
-    matrix_table[411] = 24'h000000;
-    matrix_table[412] = 24'h000000;
-    matrix_table[413] = 24'h000000;
-    matrix_table[414] = 24'h000000;
-    matrix_table[415] = 24'h000000;
-    matrix_table[416] = 24'h000000;
-    matrix_table[417] = 24'h000000;
-    matrix_table[418] = 24'h000000;
-    matrix_table[419] = 24'h000000;
-    matrix_table[420] = 24'h000000;
-    matrix_table[421] = 24'h000000;
-    matrix_table[422] = 24'h000000;
-    matrix_table[423] = 24'h000000;
-    matrix_table[424] = 24'h000000;
-    matrix_table[425] = 24'h000000;
-    matrix_table[426] = 24'h000000;
-    matrix_table[427] = 24'h000000;
-    matrix_table[428] = 24'h000000;
-    matrix_table[429] = 24'h000000;
-    matrix_table[430] = 24'h000000;
-    matrix_table[431] = 24'h000000;
-    matrix_table[432] = 24'h000000;
-    matrix_table[433] = 24'h000000;
-    matrix_table[434] = 24'h000000;
-    matrix_table[435] = 24'h000000;
-    matrix_table[436] = 24'h000000;
-    matrix_table[437] = 24'h000000;
-    matrix_table[438] = 24'h000000;
-    matrix_table[439] = 24'h000000;
-    matrix_table[440] = 24'h000000;
-    matrix_table[441] = 24'h000000;
-    matrix_table[442] = 24'h000000;
-    matrix_table[443] = 24'h000000;
-    matrix_table[444] = 24'h000000;
-    matrix_table[445] = 24'h000000;
-    matrix_table[446] = 24'h000000;
-    matrix_table[447] = 24'h000000;
-    matrix_table[448] = 24'h000000;
-    matrix_table[449] = 24'h000000;
-    matrix_table[450] = 24'h000000;
-    matrix_table[451] = 24'h000000;
-    matrix_table[452] = 24'h000000;
-    matrix_table[453] = 24'h000000;
-    matrix_table[454] = 24'h000000;
-    matrix_table[455] = 24'h000000;
-    matrix_table[456] = 24'h000000;
-    matrix_table[457] = 24'h000000;
-    matrix_table[458] = 24'h000000;
-    matrix_table[459] = 24'h000000;
-    matrix_table[460] = 24'h000000;
-    matrix_table[461] = 24'h000000;
-    matrix_table[462] = 24'h000000;
-    matrix_table[463] = 24'h000000;
-    matrix_table[464] = 24'h000000;
-    matrix_table[465] = 24'h000000;
-    matrix_table[466] = 24'h000000;
-    matrix_table[467] = 24'h000000;
-    matrix_table[468] = 24'h000000;
-    matrix_table[469] = 24'h000000;
-    matrix_table[470] = 24'h000000;
-    matrix_table[471] = 24'h000000;
-    matrix_table[472] = 24'h000000;
-    matrix_table[473] = 24'h000000;
-    matrix_table[474] = 24'h000000;
-    matrix_table[475] = 24'h000000;
-    matrix_table[476] = 24'h000000;
-    matrix_table[477] = 24'h000000;
-    matrix_table[478] = 24'h000000;
-    matrix_table[479] = 24'h000000;
-    matrix_table[480] = 24'h000000;
-    matrix_table[481] = 24'h000000;
-    matrix_table[482] = 24'h000000;
-    matrix_table[483] = 24'h000000;
-    matrix_table[484] = 24'h000000;
-    matrix_table[485] = 24'h000000;
-    matrix_table[486] = 24'h000000;
-    matrix_table[487] = 24'h000000;
-    matrix_table[488] = 24'h000000;
-    matrix_table[489] = 24'h000000;
-    matrix_table[490] = 24'h000000;
-    matrix_table[491] = 24'h000000;
-    matrix_table[492] = 24'h000000;
-    matrix_table[493] = 24'h000000;
-    matrix_table[494] = 24'h000000;
-    matrix_table[495] = 24'h000000;
-    matrix_table[496] = 24'h000000;
-    matrix_table[497] = 24'h000000;
-    matrix_table[498] = 24'h000000;
-    matrix_table[499] = 24'h000000;
-    matrix_table[500] = 24'h000000;
-    matrix_table[501] = 24'h000000;
-    matrix_table[502] = 24'h000000;
-    matrix_table[503] = 24'h000000;
-    matrix_table[504] = 24'h000000;
-    matrix_table[505] = 24'h000000;
-    matrix_table[506] = 24'h000000;
-    matrix_table[507] = 24'h000000;
-    matrix_table[508] = 24'h000000;
-    matrix_table[509] = 24'h000000;
-    matrix_table[510] = 24'h000000;
-    matrix_table[511] = 24'h000000;
+    matrix_table[0] = 27'h0000000;
+    matrix_table[1] = 27'h0000000;
+    matrix_table[2] = 27'h0000000;
+    matrix_table[3] = 27'h0000000;
+    matrix_table[4] = 27'h0000000;
+    matrix_table[5] = 27'h0000000;
+    matrix_table[6] = 27'h0000000;
+    matrix_table[7] = 27'h0000000;
+    matrix_table[8] = 27'h0000000;
+    matrix_table[9] = 27'h0000000;
+    matrix_table[10] = 27'h0000000;
+    matrix_table[11] = 27'h0000000;
+    matrix_table[12] = 27'h0000000;
+    matrix_table[13] = 27'h0000000;
+    matrix_table[14] = 27'h0000000;
+    matrix_table[15] = 27'h0000000;
+    matrix_table[16] = 27'h0000000;
+    matrix_table[17] = 27'h0000000;
+    matrix_table[18] = 27'h0000000;
+    matrix_table[19] = 27'h0000000;
+    matrix_table[20] = 27'h0000000;
+    matrix_table[21] = 27'h0000000;
+    matrix_table[22] = 27'h0000000;
+    matrix_table[23] = 27'h0000000;
+    matrix_table[24] = 27'h0000000;
+    matrix_table[25] = 27'h0000000;
+    matrix_table[26] = 27'h0000000;
+    matrix_table[27] = 27'h0000000;
+    matrix_table[28] = 27'h0000000;
+    matrix_table[29] = 27'h0000000;
+    matrix_table[30] = 27'h0000000;
+    matrix_table[31] = 27'h0000000;
+    matrix_table[32] = 27'h0000000;
+    matrix_table[33] = 27'h0000000;
+    matrix_table[34] = 27'h0000000;
+    matrix_table[35] = 27'h0000000;
+    matrix_table[36] = 27'h0000000;
+    matrix_table[37] = 27'h0000000;
+    matrix_table[38] = 27'h0000000;
+    matrix_table[39] = 27'h0000000;
+    matrix_table[40] = 27'h0000000;
+    matrix_table[41] = 27'h0000000;
+    matrix_table[42] = 27'h0000000;
+    matrix_table[43] = 27'h0000000;
+    matrix_table[44] = 27'h0000000;
+    matrix_table[45] = 27'h0000000;
+    matrix_table[46] = 27'h0000000;
+    matrix_table[47] = 27'h0000000;
+    matrix_table[48] = 27'h0000000;
+    matrix_table[49] = 27'h0000000;
+    matrix_table[50] = 27'h0000000;
+    matrix_table[51] = 27'h0000000;
+    matrix_table[52] = 27'h0000000;
+    matrix_table[53] = 27'h0000000;
+    matrix_table[54] = 27'h0000000;
+    matrix_table[55] = 27'h0000000;
+    matrix_table[56] = 27'h0000000;
+    matrix_table[57] = 27'h0000000;
+    matrix_table[58] = 27'h0000000;
+    matrix_table[59] = 27'h0000000;
+    matrix_table[60] = 27'h0000000;
+    matrix_table[61] = 27'h0000000;
+    matrix_table[62] = 27'h0000000;
+    matrix_table[63] = 27'h0000000;
+    matrix_table[64] = 27'h0000000;
+    matrix_table[65] = 27'h0000000;
+    matrix_table[66] = 27'h0000000;
+    matrix_table[67] = 27'h0000000;
+    matrix_table[68] = 27'h0000000;
+    matrix_table[69] = 27'h0000000;
+    matrix_table[70] = 27'h0000000;
+    matrix_table[71] = 27'h0000000;
+    matrix_table[72] = 27'h0000000;
+    matrix_table[73] = 27'h0000000;
+    matrix_table[74] = 27'h0000000;
+    matrix_table[75] = 27'h0000000;
+    matrix_table[76] = 27'h0000000;
+    matrix_table[77] = 27'h0000000;
+    matrix_table[78] = 27'h0000000;
+    matrix_table[79] = 27'h0000000;
+    matrix_table[80] = 27'h0000000;
+    matrix_table[81] = 27'h0000000;
+    matrix_table[82] = 27'h0000000;
+    matrix_table[83] = 27'h0000000;
+    matrix_table[84] = 27'h0000000;
+    matrix_table[85] = 27'h0000000;
+    matrix_table[86] = 27'h0000000;
+    matrix_table[87] = 27'h0000000;
+    matrix_table[88] = 27'h0000000;
+    matrix_table[89] = 27'h0000000;
+    matrix_table[90] = 27'h0000000;
+    matrix_table[91] = 27'h0000000;
+    matrix_table[92] = 27'h0000000;
+    matrix_table[93] = 27'h0000000;
+    matrix_table[94] = 27'h0000000;
+    matrix_table[95] = 27'h0000000;
+    matrix_table[96] = 27'h0000000;
+    matrix_table[97] = 27'h0000000;
+    matrix_table[98] = 27'h0000000;
+    matrix_table[99] = 27'h0000000;
+    matrix_table[100] = 27'h0000000;
+    matrix_table[101] = 27'h0000000;
+    matrix_table[102] = 27'h0000000;
+    matrix_table[103] = 27'h0000000;
+    matrix_table[104] = 27'h0000000;
+    matrix_table[105] = 27'h0000000;
+    matrix_table[106] = 27'h0000000;
+    matrix_table[107] = 27'h0000000;
+    matrix_table[108] = 27'h0000000;
+    matrix_table[109] = 27'h0000000;
+    matrix_table[110] = 27'h0000000;
+    matrix_table[111] = 27'h0000000;
+    matrix_table[112] = 27'h0000000;
+    matrix_table[113] = 27'h0000000;
+    matrix_table[114] = 27'h0000000;
+    matrix_table[115] = 27'h0000000;
+    matrix_table[116] = 27'h0000000;
+    matrix_table[117] = 27'h0000000;
+    matrix_table[118] = 27'h0000000;
+    matrix_table[119] = 27'h0000000;
+    matrix_table[120] = 27'h0000000;
+    matrix_table[121] = 27'h0000000;
+    matrix_table[122] = 27'h0000000;
+    matrix_table[123] = 27'h0000000;
+    matrix_table[124] = 27'h0000000;
+    matrix_table[125] = 27'h0000000;
+    matrix_table[126] = 27'h0000000;
+    matrix_table[127] = 27'h0000000;
+    matrix_table[128] = 27'h0000000;
+    matrix_table[129] = 27'h0000000;
+    matrix_table[130] = 27'h0000000;
+    matrix_table[131] = 27'h0000000;
+    matrix_table[132] = 27'h0000000;
+    matrix_table[133] = 27'h0000000;
+    matrix_table[134] = 27'h0000000;
+    matrix_table[135] = 27'h0000000;
+    matrix_table[136] = 27'h0000000;
+    matrix_table[137] = 27'h0000000;
+    matrix_table[138] = 27'h0000000;
+    matrix_table[139] = 27'h0000000;
+    matrix_table[140] = 27'h0000000;
+    matrix_table[141] = 27'h0000000;
+    matrix_table[142] = 27'h0000000;
+    matrix_table[143] = 27'h0000000;
+    matrix_table[144] = 27'h0000000;
+    matrix_table[145] = 27'h0000000;
+    matrix_table[146] = 27'h0000000;
+    matrix_table[147] = 27'h0000000;
+    matrix_table[148] = 27'h0000000;
+    matrix_table[149] = 27'h0000000;
+    matrix_table[150] = 27'h0000000;
+    matrix_table[151] = 27'h0000000;
+    matrix_table[152] = 27'h0000000;
+    matrix_table[153] = 27'h0000000;
+    matrix_table[154] = 27'h0000000;
+    matrix_table[155] = 27'h0000000;
+    matrix_table[156] = 27'h0000000;
+    matrix_table[157] = 27'h0000000;
+    matrix_table[158] = 27'h0000000;
+    matrix_table[159] = 27'h0000000;
+    matrix_table[160] = 27'h0000000;
+    matrix_table[161] = 27'h0000000;
+    matrix_table[162] = 27'h0000000;
+    matrix_table[163] = 27'h0000000;
+    matrix_table[164] = 27'h0000000;
+    matrix_table[165] = 27'h0000000;
+    matrix_table[166] = 27'h0000000;
+    matrix_table[167] = 27'h0000000;
+    matrix_table[168] = 27'h0000000;
+    matrix_table[169] = 27'h0000000;
+    matrix_table[170] = 27'h0000000;
+    matrix_table[171] = 27'h0000000;
+    matrix_table[172] = 27'h0000000;
+    matrix_table[173] = 27'h0000000;
+    matrix_table[174] = 27'h0000000;
+    matrix_table[175] = 27'h0000000;
+    matrix_table[176] = 27'h0000000;
+    matrix_table[177] = 27'h0000000;
+    matrix_table[178] = 27'h0000000;
+    matrix_table[179] = 27'h0000000;
+    matrix_table[180] = 27'h0000000;
+    matrix_table[181] = 27'h0000000;
+    matrix_table[182] = 27'h0000000;
+    matrix_table[183] = 27'h0000000;
+    matrix_table[184] = 27'h0000000;
+    matrix_table[185] = 27'h0000000;
+    matrix_table[186] = 27'h0000000;
+    matrix_table[187] = 27'h0000000;
+    matrix_table[188] = 27'h0000000;
+    matrix_table[189] = 27'h0000000;
+    matrix_table[190] = 27'h0000000;
+    matrix_table[191] = 27'h0000000;
+    matrix_table[192] = 27'h0000000;
+    matrix_table[193] = 27'h0000000;
+    matrix_table[194] = 27'h0000000;
+    matrix_table[195] = 27'h0000000;
+    matrix_table[196] = 27'h0000000;
+    matrix_table[197] = 27'h0000000;
+    matrix_table[198] = 27'h0000000;
+    matrix_table[199] = 27'h0000000;
+    matrix_table[200] = 27'h0000000;
+    matrix_table[201] = 27'h0000000;
+    matrix_table[202] = 27'h0000000;
+    matrix_table[203] = 27'h0000000;
+    matrix_table[204] = 27'h0000000;
+    matrix_table[205] = 27'h0000000;
+    matrix_table[206] = 27'h0000000;
+    matrix_table[207] = 27'h0000000;
+    matrix_table[208] = 27'h0000000;
+    matrix_table[209] = 27'h0000000;
+    matrix_table[210] = 27'h0000000;
+    matrix_table[211] = 27'h0000000;
+    matrix_table[212] = 27'h0000000;
+    matrix_table[213] = 27'h0000000;
+    matrix_table[214] = 27'h0000000;
+    matrix_table[215] = 27'h0000000;
+    matrix_table[216] = 27'h0000000;
+    matrix_table[217] = 27'h0000000;
+    matrix_table[218] = 27'h0000000;
+    matrix_table[219] = 27'h0000000;
+    matrix_table[220] = 27'h0000000;
+    matrix_table[221] = 27'h0000000;
+    matrix_table[222] = 27'h0000000;
+    matrix_table[223] = 27'h0000000;
+    matrix_table[224] = 27'h0000000;
+    matrix_table[225] = 27'h0000000;
+    matrix_table[226] = 27'h0000000;
+    matrix_table[227] = 27'h0000000;
+    matrix_table[228] = 27'h0000000;
+    matrix_table[229] = 27'h0000000;
+    matrix_table[230] = 27'h0000000;
+    matrix_table[231] = 27'h0000000;
+    matrix_table[232] = 27'h0000000;
+    matrix_table[233] = 27'h0000000;
+    matrix_table[234] = 27'h0000000;
+    matrix_table[235] = 27'h0000000;
+    matrix_table[236] = 27'h0000000;
+    matrix_table[237] = 27'h0000000;
+    matrix_table[238] = 27'h0000000;
+    matrix_table[239] = 27'h0000000;
+    matrix_table[240] = 27'h0000000;
+    matrix_table[241] = 27'h0000000;
+    matrix_table[242] = 27'h0000000;
+    matrix_table[243] = 27'h0000000;
+    matrix_table[244] = 27'h0000000;
+    matrix_table[245] = 27'h0000000;
+    matrix_table[246] = 27'h0000000;
+    matrix_table[247] = 27'h0000000;
+    matrix_table[248] = 27'h0000000;
+    matrix_table[249] = 27'h0000000;
+    matrix_table[250] = 27'h0000000;
+    matrix_table[251] = 27'h0000000;
+    matrix_table[252] = 27'h0000000;
+    matrix_table[253] = 27'h0000000;
+    matrix_table[254] = 27'h0000000;
+    matrix_table[255] = 27'h0000000;
+    matrix_table[256] = 27'h0000000;
+    matrix_table[257] = 27'h0000000;
+    matrix_table[258] = 27'h0000000;
+    matrix_table[259] = 27'h0000000;
+    matrix_table[260] = 27'h0000000;
+    matrix_table[261] = 27'h0000000;
+    matrix_table[262] = 27'h0000000;
+    matrix_table[263] = 27'h0000000;
+    matrix_table[264] = 27'h0000000;
+    matrix_table[265] = 27'h0000000;
+    matrix_table[266] = 27'h0000000;
+    matrix_table[267] = 27'h0000000;
+    matrix_table[268] = 27'h0000000;
+    matrix_table[269] = 27'h0000000;
+    matrix_table[270] = 27'h0000000;
+    matrix_table[271] = 27'h0000000;
+    matrix_table[272] = 27'h0000000;
+    matrix_table[273] = 27'h0000000;
+    matrix_table[274] = 27'h0000000;
+    matrix_table[275] = 27'h0000000;
+    matrix_table[276] = 27'h0000000;
+    matrix_table[277] = 27'h0000000;
+    matrix_table[278] = 27'h0000000;
+    matrix_table[279] = 27'h0000000;
+    matrix_table[280] = 27'h0000000;
+    matrix_table[281] = 27'h0000000;
+    matrix_table[282] = 27'h0000000;
+    matrix_table[283] = 27'h0000000;
+    matrix_table[284] = 27'h0000000;
+    matrix_table[285] = 27'h0000000;
+    matrix_table[286] = 27'h0000000;
+    matrix_table[287] = 27'h0000000;
+    matrix_table[288] = 27'h0000000;
+    matrix_table[289] = 27'h0000000;
+    matrix_table[290] = 27'h0000000;
+    matrix_table[291] = 27'h0000000;
+    matrix_table[292] = 27'h0000000;
+    matrix_table[293] = 27'h0000000;
+    matrix_table[294] = 27'h0000000;
+    matrix_table[295] = 27'h0000000;
+    matrix_table[296] = 27'h0000000;
+    matrix_table[297] = 27'h0000000;
+    matrix_table[298] = 27'h0000000;
+    matrix_table[299] = 27'h0000000;
+    matrix_table[300] = 27'h0000000;
+    matrix_table[301] = 27'h0000000;
+    matrix_table[302] = 27'h0000000;
+    matrix_table[303] = 27'h0000000;
+    matrix_table[304] = 27'h0000000;
+    matrix_table[305] = 27'h0000000;
+    matrix_table[306] = 27'h0000000;
+    matrix_table[307] = 27'h0000000;
+    matrix_table[308] = 27'h0000000;
+    matrix_table[309] = 27'h0000000;
+    matrix_table[310] = 27'h0000000;
+    matrix_table[311] = 27'h0000000;
+    matrix_table[312] = 27'h0000000;
+    matrix_table[313] = 27'h0000000;
+    matrix_table[314] = 27'h0000000;
+    matrix_table[315] = 27'h0000000;
+    matrix_table[316] = 27'h0000000;
+    matrix_table[317] = 27'h0000000;
+    matrix_table[318] = 27'h0000000;
+    matrix_table[319] = 27'h0000000;
+    matrix_table[320] = 27'h0000000;
+    matrix_table[321] = 27'h0000000;
+    matrix_table[322] = 27'h0000000;
+    matrix_table[323] = 27'h0000000;
+    matrix_table[324] = 27'h0000000;
+    matrix_table[325] = 27'h0000000;
+    matrix_table[326] = 27'h0000000;
+    matrix_table[327] = 27'h0000000;
+    matrix_table[328] = 27'h0000000;
+    matrix_table[329] = 27'h0000000;
+    matrix_table[330] = 27'h0000000;
+    matrix_table[331] = 27'h0000000;
+    matrix_table[332] = 27'h0000000;
+    matrix_table[333] = 27'h0000000;
+    matrix_table[334] = 27'h0000000;
+    matrix_table[335] = 27'h0000000;
+    matrix_table[336] = 27'h0000000;
+    matrix_table[337] = 27'h0000000;
+    matrix_table[338] = 27'h0000000;
+    matrix_table[339] = 27'h0000000;
+    matrix_table[340] = 27'h0000000;
+    matrix_table[341] = 27'h0000000;
+    matrix_table[342] = 27'h0000000;
+    matrix_table[343] = 27'h0000000;
+    matrix_table[344] = 27'h0000000;
+    matrix_table[345] = 27'h0000000;
+    matrix_table[346] = 27'h0000000;
+    matrix_table[347] = 27'h0000000;
+    matrix_table[348] = 27'h0000000;
+    matrix_table[349] = 27'h0000000;
+    matrix_table[350] = 27'h0000000;
+    matrix_table[351] = 27'h0000000;
+    matrix_table[352] = 27'h0000000;
+    matrix_table[353] = 27'h0000000;
+    matrix_table[354] = 27'h0000000;
+    matrix_table[355] = 27'h0000000;
+    matrix_table[356] = 27'h0000000;
+    matrix_table[357] = 27'h0000000;
+    matrix_table[358] = 27'h0000000;
+    matrix_table[359] = 27'h0000000;
+    matrix_table[360] = 27'h0000000;
+    matrix_table[361] = 27'h0000000;
+    matrix_table[362] = 27'h0000000;
+    matrix_table[363] = 27'h0000000;
+    matrix_table[364] = 27'h0000000;
+    matrix_table[365] = 27'h0000000;
+    matrix_table[366] = 27'h0000000;
+    matrix_table[367] = 27'h0000000;
+    matrix_table[368] = 27'h0000000;
+    matrix_table[369] = 27'h0000000;
+    matrix_table[370] = 27'h0000000;
+    matrix_table[371] = 27'h0000000;
+    matrix_table[372] = 27'h0000000;
+    matrix_table[373] = 27'h0000000;
+    matrix_table[374] = 27'h0000000;
+    matrix_table[375] = 27'h0000000;
+    matrix_table[376] = 27'h0000000;
+    matrix_table[377] = 27'h0000000;
+    matrix_table[378] = 27'h0000000;
+    matrix_table[379] = 27'h0000000;
+    matrix_table[380] = 27'h0000000;
+    matrix_table[381] = 27'h0000000;
+    matrix_table[382] = 27'h0000000;
+    matrix_table[383] = 27'h0000000;
+    matrix_table[384] = 27'h0000000;
+    matrix_table[385] = 27'h0000000;
+    matrix_table[386] = 27'h0000000;
+    matrix_table[387] = 27'h0000000;
+    matrix_table[388] = 27'h0000000;
+    matrix_table[389] = 27'h0000000;
+    matrix_table[390] = 27'h0000000;
+    matrix_table[391] = 27'h0000000;
+    matrix_table[392] = 27'h0000000;
+    matrix_table[393] = 27'h0000000;
+    matrix_table[394] = 27'h0000000;
+    matrix_table[395] = 27'h0000000;
+    matrix_table[396] = 27'h0000000;
+    matrix_table[397] = 27'h0000000;
+    matrix_table[398] = 27'h0000000;
+    matrix_table[399] = 27'h0000000;
+    matrix_table[400] = 27'h0000000;
+    matrix_table[401] = 27'h0000000;
+    matrix_table[402] = 27'h0000000;
+    matrix_table[403] = 27'h0000000;
+    matrix_table[404] = 27'h0000000;
+    matrix_table[405] = 27'h0000000;
+    matrix_table[406] = 27'h0000000;
+    matrix_table[407] = 27'h0000000;
+    matrix_table[408] = 27'h0000000;
+    matrix_table[409] = 27'h0000000;
+    matrix_table[410] = 27'h0000000;
+    matrix_table[411] = 27'h0000000;
+    matrix_table[412] = 27'h0000000;
+    matrix_table[413] = 27'h0000000;
+    matrix_table[414] = 27'h0000000;
+    matrix_table[415] = 27'h0000000;
+    matrix_table[416] = 27'h0000000;
+    matrix_table[417] = 27'h0000000;
+    matrix_table[418] = 27'h0000000;
+    matrix_table[419] = 27'h0000000;
+    matrix_table[420] = 27'h0000000;
+    matrix_table[421] = 27'h0000000;
+    matrix_table[422] = 27'h0000000;
+    matrix_table[423] = 27'h0000000;
+    matrix_table[424] = 27'h0000000;
+    matrix_table[425] = 27'h0000000;
+    matrix_table[426] = 27'h0000000;
+    matrix_table[427] = 27'h0000000;
+    matrix_table[428] = 27'h0000000;
+    matrix_table[429] = 27'h0000000;
+    matrix_table[430] = 27'h0000000;
+    matrix_table[431] = 27'h0000000;
+    matrix_table[432] = 27'h0000000;
+    matrix_table[433] = 27'h0000000;
+    matrix_table[434] = 27'h0000000;
+    matrix_table[435] = 27'h0000000;
+    matrix_table[436] = 27'h0000000;
+    matrix_table[437] = 27'h0000000;
+    matrix_table[438] = 27'h0000000;
+    matrix_table[439] = 27'h0000000;
+    matrix_table[440] = 27'h0000000;
+    matrix_table[441] = 27'h0000000;
+    matrix_table[442] = 27'h0000000;
+    matrix_table[443] = 27'h0000000;
+    matrix_table[444] = 27'h0000000;
+    matrix_table[445] = 27'h0000000;
+    matrix_table[446] = 27'h0000000;
+    matrix_table[447] = 27'h0000000;
+    matrix_table[448] = 27'h0000000;
+    matrix_table[449] = 27'h0000000;
+    matrix_table[450] = 27'h0000000;
+    matrix_table[451] = 27'h0000000;
+    matrix_table[452] = 27'h0000000;
+    matrix_table[453] = 27'h0000000;
+    matrix_table[454] = 27'h0000000;
+    matrix_table[455] = 27'h0000000;
+    matrix_table[456] = 27'h0000000;
+    matrix_table[457] = 27'h0000000;
+    matrix_table[458] = 27'h0000000;
+    matrix_table[459] = 27'h0000000;
+    matrix_table[460] = 27'h0000000;
+    matrix_table[461] = 27'h0000000;
+    matrix_table[462] = 27'h0000000;
+    matrix_table[463] = 27'h0000000;
+    matrix_table[464] = 27'h0000000;
+    matrix_table[465] = 27'h0000000;
+    matrix_table[466] = 27'h0000000;
+    matrix_table[467] = 27'h0000000;
+    matrix_table[468] = 27'h0000000;
+    matrix_table[469] = 27'h0000000;
+    matrix_table[470] = 27'h0000000;
+    matrix_table[471] = 27'h0000000;
+    matrix_table[472] = 27'h0000000;
+    matrix_table[473] = 27'h0000000;
+    matrix_table[474] = 27'h0000000;
+    matrix_table[475] = 27'h0000000;
+    matrix_table[476] = 27'h0000000;
+    matrix_table[477] = 27'h0000000;
+    matrix_table[478] = 27'h0000000;
+    matrix_table[479] = 27'h0000000;
+    matrix_table[480] = 27'h0000000;
+    matrix_table[481] = 27'h0000000;
+    matrix_table[482] = 27'h0000000;
+    matrix_table[483] = 27'h0000000;
+    matrix_table[484] = 27'h0000000;
+    matrix_table[485] = 27'h0000000;
+    matrix_table[486] = 27'h0000000;
+    matrix_table[487] = 27'h0000000;
+    matrix_table[488] = 27'h0000000;
+    matrix_table[489] = 27'h0000000;
+    matrix_table[490] = 27'h0000000;
+    matrix_table[491] = 27'h0000000;
+    matrix_table[492] = 27'h0000000;
+    matrix_table[493] = 27'h0000000;
+    matrix_table[494] = 27'h0000000;
+    matrix_table[495] = 27'h0000000;
+    matrix_table[496] = 27'h0000000;
+    matrix_table[497] = 27'h0000000;
+    matrix_table[498] = 27'h0000000;
+    matrix_table[499] = 27'h0000000;
+    matrix_table[500] = 27'h0000000;
+    matrix_table[501] = 27'h0000000;
+    matrix_table[502] = 27'h0000000;
+    matrix_table[503] = 27'h0000000;
+    matrix_table[504] = 27'h0000000;
+    matrix_table[505] = 27'h0000000;
+    matrix_table[506] = 27'h0000000;
+    matrix_table[507] = 27'h0000000;
+    matrix_table[508] = 27'h0000000;
+    matrix_table[509] = 27'h0000000;
+    matrix_table[510] = 27'h0000000;
+    matrix_table[511] = 27'h0000000;
   end
   always @(posedge clk) begin
     if (\$signature__en )
-      matrix_table[\port$143$3 [8:0]] <= table_data[23:0];
+      matrix_table[\port$147$3 [8:0]] <= table_data[26:0];
   end
-  reg [23:0] _0_;
+  reg [26:0] _0_;
   always @(posedge clk) begin
     _0_ <= matrix_table[\$5 [8:0]];
   end
   assign read__data = _0_;
-  reg [23:0] vector_table [511:0];
+  reg [26:0] vector_table [511:0];
   initial begin
-    vector_table[0] = 24'h000000;
-    vector_table[1] = 24'h000000;
-    vector_table[2] = 24'h000000;
-    vector_table[3] = 24'h000000;
-    vector_table[4] = 24'h000000;
-    vector_table[5] = 24'h000000;
-    vector_table[6] = 24'h000000;
-    vector_table[7] = 24'h000000;
-    vector_table[8] = 24'h000000;
-    vector_table[9] = 24'h000000;
-    vector_table[10] = 24'h000000;
-    vector_table[11] = 24'h000000;
-    vector_table[12] = 24'h000000;
-    vector_table[13] = 24'h000000;
-    vector_table[14] = 24'h000000;
-    vector_table[15] = 24'h000000;
-    vector_table[16] = 24'h000000;
-    vector_table[17] = 24'h000000;
-    vector_table[18] = 24'h000000;
-    vector_table[19] = 24'h000000;
-    vector_table[20] = 24'h000000;
-    vector_table[21] = 24'h000000;
-    vector_table[22] = 24'h000000;
-    vector_table[23] = 24'h000000;
-    vector_table[24] = 24'h000000;
-    vector_table[25] = 24'h000000;
-    vector_table[26] = 24'h000000;
-    vector_table[27] = 24'h000000;
-    vector_table[28] = 24'h000000;
-    vector_table[29] = 24'h000000;
-    vector_table[30] = 24'h000000;
-    vector_table[31] = 24'h000000;
-    vector_table[32] = 24'h000000;
-    vector_table[33] = 24'h000000;
-    vector_table[34] = 24'h000000;
-    vector_table[35] = 24'h000000;
-    vector_table[36] = 24'h000000;
-    vector_table[37] = 24'h000000;
-    vector_table[38] = 24'h000000;
-    vector_table[39] = 24'h000000;
-    vector_table[40] = 24'h000000;
-    vector_table[41] = 24'h000000;
-    vector_table[42] = 24'h000000;
-    vector_table[43] = 24'h000000;
-    vector_table[44] = 24'h000000;
-    vector_table[45] = 24'h000000;
-    vector_table[46] = 24'h000000;
-    vector_table[47] = 24'h000000;
-    vector_table[48] = 24'h000000;
-    vector_table[49] = 24'h000000;
-    vector_table[50] = 24'h000000;
-    vector_table[51] = 24'h000000;
-    vector_table[52] = 24'h000000;
-    vector_table[53] = 24'h000000;
-    vector_table[54] = 24'h000000;
-    vector_table[55] = 24'h000000;
-    vector_table[56] = 24'h000000;
-    vector_table[57] = 24'h000000;
-    vector_table[58] = 24'h000000;
-    vector_table[59] = 24'h000000;
-    vector_table[60] = 24'h000000;
-    vector_table[61] = 24'h000000;
-    vector_table[62] = 24'h000000;
-    vector_table[63] = 24'h000000;
-    vector_table[64] = 24'h000000;
-    vector_table[65] = 24'h000000;
-    vector_table[66] = 24'h000000;
-    vector_table[67] = 24'h000000;
-    vector_table[68] = 24'h000000;
-    vector_table[69] = 24'h000000;
-    vector_table[70] = 24'h000000;
-    vector_table[71] = 24'h000000;
-    vector_table[72] = 24'h000000;
-    vector_table[73] = 24'h000000;
-    vector_table[74] = 24'h000000;
-    vector_table[75] = 24'h000000;
-    vector_table[76] = 24'h000000;
-    vector_table[77] = 24'h000000;
-    vector_table[78] = 24'h000000;
-    vector_table[79] = 24'h000000;
-    vector_table[80] = 24'h000000;
-    vector_table[81] = 24'h000000;
-    vector_table[82] = 24'h000000;
-    vector_table[83] = 24'h000000;
-    vector_table[84] = 24'h000000;
-    vector_table[85] = 24'h000000;
-    vector_table[86] = 24'h000000;
-    vector_table[87] = 24'h000000;
-    vector_table[88] = 24'h000000;
-    vector_table[89] = 24'h000000;
-    vector_table[90] = 24'h000000;
-    vector_table[91] = 24'h000000;
-    vector_table[92] = 24'h000000;
-    vector_table[93] = 24'h000000;
-    vector_table[94] = 24'h000000;
-    vector_table[95] = 24'h000000;
-    vector_table[96] = 24'h000000;
-    vector_table[97] = 24'h000000;
-    vector_table[98] = 24'h000000;
-    vector_table[99] = 24'h000000;
-    vector_table[100] = 24'h000000;
-    vector_table[101] = 24'h000000;
-    vector_table[102] = 24'h000000;
-    vector_table[103] = 24'h000000;
-    vector_table[104] = 24'h000000;
-    vector_table[105] = 24'h000000;
-    vector_table[106] = 24'h000000;
-    vector_table[107] = 24'h000000;
-    vector_table[108] = 24'h000000;
-    vector_table[109] = 24'h000000;
-    vector_table[110] = 24'h000000;
-    vector_table[111] = 24'h000000;
-    vector_table[112] = 24'h000000;
-    vector_table[113] = 24'h000000;
-    vector_table[114] = 24'h000000;
-    vector_table[115] = 24'h000000;
-    vector_table[116] = 24'h000000;
-    vector_table[117] = 24'h000000;
-    vector_table[118] = 24'h000000;
-    vector_table[119] = 24'h000000;
-    vector_table[120] = 24'h000000;
-    vector_table[121] = 24'h000000;
-    vector_table[122] = 24'h000000;
-    vector_table[123] = 24'h000000;
-    vector_table[124] = 24'h000000;
-    vector_table[125] = 24'h000000;
-    vector_table[126] = 24'h000000;
-    vector_table[127] = 24'h000000;
-    vector_table[128] = 24'h000000;
-    vector_table[129] = 24'h000000;
-    vector_table[130] = 24'h000000;
-    vector_table[131] = 24'h000000;
-    vector_table[132] = 24'h000000;
-    vector_table[133] = 24'h000000;
-    vector_table[134] = 24'h000000;
-    vector_table[135] = 24'h000000;
-    vector_table[136] = 24'h000000;
-    vector_table[137] = 24'h000000;
-    vector_table[138] = 24'h000000;
-    vector_table[139] = 24'h000000;
-    vector_table[140] = 24'h000000;
-    vector_table[141] = 24'h000000;
-    vector_table[142] = 24'h000000;
-    vector_table[143] = 24'h000000;
-    vector_table[144] = 24'h000000;
-    vector_table[145] = 24'h000000;
-    vector_table[146] = 24'h000000;
-    vector_table[147] = 24'h000000;
-    vector_table[148] = 24'h000000;
-    vector_table[149] = 24'h000000;
-    vector_table[150] = 24'h000000;
-    vector_table[151] = 24'h000000;
-    vector_table[152] = 24'h000000;
-    vector_table[153] = 24'h000000;
-    vector_table[154] = 24'h000000;
-    vector_table[155] = 24'h000000;
-    vector_table[156] = 24'h000000;
-    vector_table[157] = 24'h000000;
-    vector_table[158] = 24'h000000;
-    vector_table[159] = 24'h000000;
-    vector_table[160] = 24'h000000;
-    vector_table[161] = 24'h000000;
-    vector_table[162] = 24'h000000;
-    vector_table[163] = 24'h000000;
-    vector_table[164] = 24'h000000;
-    vector_table[165] = 24'h000000;
-    vector_table[166] = 24'h000000;
-    vector_table[167] = 24'h000000;
-    vector_table[168] = 24'h000000;
-    vector_table[169] = 24'h000000;
-    vector_table[170] = 24'h000000;
-    vector_table[171] = 24'h000000;
-    vector_table[172] = 24'h000000;
-    vector_table[173] = 24'h000000;
-    vector_table[174] = 24'h000000;
-    vector_table[175] = 24'h000000;
-    vector_table[176] = 24'h000000;
-    vector_table[177] = 24'h000000;
-    vector_table[178] = 24'h000000;
-    vector_table[179] = 24'h000000;
-    vector_table[180] = 24'h000000;
-    vector_table[181] = 24'h000000;
-    vector_table[182] = 24'h000000;
-    vector_table[183] = 24'h000000;
-    vector_table[184] = 24'h000000;
-    vector_table[185] = 24'h000000;
-    vector_table[186] = 24'h000000;
-    vector_table[187] = 24'h000000;
-    vector_table[188] = 24'h000000;
-    vector_table[189] = 24'h000000;
-    vector_table[190] = 24'h000000;
-    vector_table[191] = 24'h000000;
-    vector_table[192] = 24'h000000;
-    vector_table[193] = 24'h000000;
-    vector_table[194] = 24'h000000;
-    vector_table[195] = 24'h000000;
-    vector_table[196] = 24'h000000;
-    vector_table[197] = 24'h000000;
-    vector_table[198] = 24'h000000;
-    vector_table[199] = 24'h000000;
-    vector_table[200] = 24'h000000;
-    vector_table[201] = 24'h000000;
-    vector_table[202] = 24'h000000;
-    vector_table[203] = 24'h000000;
-    vector_table[204] = 24'h000000;
-    vector_table[205] = 24'h000000;
-    vector_table[206] = 24'h000000;
-    vector_table[207] = 24'h000000;
-    vector_table[208] = 24'h000000;
-    vector_table[209] = 24'h000000;
-    vector_table[210] = 24'h000000;
-    vector_table[211] = 24'h000000;
-    vector_table[212] = 24'h000000;
-    vector_table[213] = 24'h000000;
-    vector_table[214] = 24'h000000;
-    vector_table[215] = 24'h000000;
-    vector_table[216] = 24'h000000;
-    vector_table[217] = 24'h000000;
-    vector_table[218] = 24'h000000;
-    vector_table[219] = 24'h000000;
-    vector_table[220] = 24'h000000;
-    vector_table[221] = 24'h000000;
-    vector_table[222] = 24'h000000;
-    vector_table[223] = 24'h000000;
-    vector_table[224] = 24'h000000;
-    vector_table[225] = 24'h000000;
-    vector_table[226] = 24'h000000;
-    vector_table[227] = 24'h000000;
-    vector_table[228] = 24'h000000;
-    vector_table[229] = 24'h000000;
-    vector_table[230] = 24'h000000;
-    vector_table[231] = 24'h000000;
-    vector_table[232] = 24'h000000;
-    vector_table[233] = 24'h000000;
-    vector_table[234] = 24'h000000;
-    vector_table[235] = 24'h000000;
-    vector_table[236] = 24'h000000;
-    vector_table[237] = 24'h000000;
-    vector_table[238] = 24'h000000;
-    vector_table[239] = 24'h000000;
-    vector_table[240] = 24'h000000;
-    vector_table[241] = 24'h000000;
-    vector_table[242] = 24'h000000;
-    vector_table[243] = 24'h000000;
-    vector_table[244] = 24'h000000;
-    vector_table[245] = 24'h000000;
-    vector_table[246] = 24'h000000;
-    vector_table[247] = 24'h000000;
-    vector_table[248] = 24'h000000;
-    vector_table[249] = 24'h000000;
-    vector_table[250] = 24'h000000;
-    vector_table[251] = 24'h000000;
-    vector_table[252] = 24'h000000;
-    vector_table[253] = 24'h000000;
-    vector_table[254] = 24'h000000;
-    vector_table[255] = 24'h000000;
-    vector_table[256] = 24'h000000;
-    vector_table[257] = 24'h000000;
-    vector_table[258] = 24'h000000;
-    vector_table[259] = 24'h000000;
-    vector_table[260] = 24'h000000;
-    vector_table[261] = 24'h000000;
-    vector_table[262] = 24'h000000;
-    vector_table[263] = 24'h000000;
-    vector_table[264] = 24'h000000;
-    vector_table[265] = 24'h000000;
-    vector_table[266] = 24'h000000;
-    vector_table[267] = 24'h000000;
-    vector_table[268] = 24'h000000;
-    vector_table[269] = 24'h000000;
-    vector_table[270] = 24'h000000;
-    vector_table[271] = 24'h000000;
-    vector_table[272] = 24'h000000;
-    vector_table[273] = 24'h000000;
-    vector_table[274] = 24'h000000;
-    vector_table[275] = 24'h000000;
-    vector_table[276] = 24'h000000;
-    vector_table[277] = 24'h000000;
-    vector_table[278] = 24'h000000;
-    vector_table[279] = 24'h000000;
-    vector_table[280] = 24'h000000;
-    vector_table[281] = 24'h000000;
-    vector_table[282] = 24'h000000;
-    vector_table[283] = 24'h000000;
-    vector_table[284] = 24'h000000;
-    vector_table[285] = 24'h000000;
-    vector_table[286] = 24'h000000;
-    vector_table[287] = 24'h000000;
-    vector_table[288] = 24'h000000;
-    vector_table[289] = 24'h000000;
-    vector_table[290] = 24'h000000;
-    vector_table[291] = 24'h000000;
-    vector_table[292] = 24'h000000;
-    vector_table[293] = 24'h000000;
-    vector_table[294] = 24'h000000;
-    vector_table[295] = 24'h000000;
-    vector_table[296] = 24'h000000;
-    vector_table[297] = 24'h000000;
-    vector_table[298] = 24'h000000;
-    vector_table[299] = 24'h000000;
-    vector_table[300] = 24'h000000;
-    vector_table[301] = 24'h000000;
-    vector_table[302] = 24'h000000;
-    vector_table[303] = 24'h000000;
-    vector_table[304] = 24'h000000;
-    vector_table[305] = 24'h000000;
-    vector_table[306] = 24'h000000;
-    vector_table[307] = 24'h000000;
-    vector_table[308] = 24'h000000;
-    vector_table[309] = 24'h000000;
-    vector_table[310] = 24'h000000;
-    vector_table[311] = 24'h000000;
-    vector_table[312] = 24'h000000;
-    vector_table[313] = 24'h000000;
-    vector_table[314] = 24'h000000;
-    vector_table[315] = 24'h000000;
-    vector_table[316] = 24'h000000;
-    vector_table[317] = 24'h000000;
-    vector_table[318] = 24'h000000;
-    vector_table[319] = 24'h000000;
-    vector_table[320] = 24'h000000;
-    vector_table[321] = 24'h000000;
-    vector_table[322] = 24'h000000;
-    vector_table[323] = 24'h000000;
-    vector_table[324] = 24'h000000;
-    vector_table[325] = 24'h000000;
-    vector_table[326] = 24'h000000;
-    vector_table[327] = 24'h000000;
-    vector_table[328] = 24'h000000;
-    vector_table[329] = 24'h000000;
-    vector_table[330] = 24'h000000;
-    vector_table[331] = 24'h000000;
-    vector_table[332] = 24'h000000;
-    vector_table[333] = 24'h000000;
-    vector_table[334] = 24'h000000;
-    vector_table[335] = 24'h000000;
-    vector_table[336] = 24'h000000;
-    vector_table[337] = 24'h000000;
-    vector_table[338] = 24'h000000;
-    vector_table[339] = 24'h000000;
-    vector_table[340] = 24'h000000;
-    vector_table[341] = 24'h000000;
-    vector_table[342] = 24'h000000;
-    vector_table[343] = 24'h000000;
-    vector_table[344] = 24'h000000;
-    vector_table[345] = 24'h000000;
-    vector_table[346] = 24'h000000;
-    vector_table[347] = 24'h000000;
-    vector_table[348] = 24'h000000;
-    vector_table[349] = 24'h000000;
-    vector_table[350] = 24'h000000;
-    vector_table[351] = 24'h000000;
-    vector_table[352] = 24'h000000;
-    vector_table[353] = 24'h000000;
-    vector_table[354] = 24'h000000;
-    vector_table[355] = 24'h000000;
-    vector_table[356] = 24'h000000;
-    vector_table[357] = 24'h000000;
-    vector_table[358] = 24'h000000;
-    vector_table[359] = 24'h000000;
-    vector_table[360] = 24'h000000;
-    vector_table[361] = 24'h000000;
-    vector_table[362] = 24'h000000;
-    vector_table[363] = 24'h000000;
-    vector_table[364] = 24'h000000;
-    vector_table[365] = 24'h000000;
-    vector_table[366] = 24'h000000;
-    vector_table[367] = 24'h000000;
-    vector_table[368] = 24'h000000;
-    vector_table[369] = 24'h000000;
-    vector_table[370] = 24'h000000;
-    vector_table[371] = 24'h000000;
-    vector_table[372] = 24'h000000;
-    vector_table[373] = 24'h000000;
-    vector_table[374] = 24'h000000;
-    vector_table[375] = 24'h000000;
-    vector_table[376] = 24'h000000;
-    vector_table[377] = 24'h000000;
-    vector_table[378] = 24'h000000;
-    vector_table[379] = 24'h000000;
-    vector_table[380] = 24'h000000;
-    vector_table[381] = 24'h000000;
-    vector_table[382] = 24'h000000;
-    vector_table[383] = 24'h000000;
-    vector_table[384] = 24'h000000;
-    vector_table[385] = 24'h000000;
-    vector_table[386] = 24'h000000;
-    vector_table[387] = 24'h000000;
-    vector_table[388] = 24'h000000;
-    vector_table[389] = 24'h000000;
-    vector_table[390] = 24'h000000;
-    vector_table[391] = 24'h000000;
-    vector_table[392] = 24'h000000;
-    vector_table[393] = 24'h000000;
-    vector_table[394] = 24'h000000;
-    vector_table[395] = 24'h000000;
-    vector_table[396] = 24'h000000;
-    vector_table[397] = 24'h000000;
-    vector_table[398] = 24'h000000;
-    vector_table[399] = 24'h000000;
-    vector_table[400] = 24'h000000;
-    vector_table[401] = 24'h000000;
-    vector_table[402] = 24'h000000;
-    vector_table[403] = 24'h000000;
-    vector_table[404] = 24'h000000;
-    vector_table[405] = 24'h000000;
-    vector_table[406] = 24'h000000;
-    vector_table[407] = 24'h000000;
-    vector_table[408] = 24'h000000;
-    vector_table[409] = 24'h000000;
-    vector_table[410] = 24'h000000;
-    vector_table[411] = 24'h000000;
-    vector_table[412] = 24'h000000;
-    vector_table[413] = 24'h000000;
-    vector_table[414] = 24'h000000;
-    vector_table[415] = 24'h000000;
-    vector_table[416] = 24'h000000;
-    vector_table[417] = 24'h000000;
-    vector_table[418] = 24'h000000;
-    vector_table[419] = 24'h000000;
-    vector_table[420] = 24'h000000;
-    vector_table[421] = 24'h000000;
-    vector_table[422] = 24'h000000;
-    vector_table[423] = 24'h000000;
-    vector_table[424] = 24'h000000;
-    vector_table[425] = 24'h000000;
-    vector_table[426] = 24'h000000;
-    vector_table[427] = 24'h000000;
-    vector_table[428] = 24'h000000;
-    vector_table[429] = 24'h000000;
-    vector_table[430] = 24'h000000;
-    vector_table[431] = 24'h000000;
-    vector_table[432] = 24'h000000;
-    vector_table[433] = 24'h000000;
-    vector_table[434] = 24'h000000;
-    vector_table[435] = 24'h000000;
-    vector_table[436] = 24'h000000;
-    vector_table[437] = 24'h000000;
-    vector_table[438] = 24'h000000;
-    vector_table[439] = 24'h000000;
-    vector_table[440] = 24'h000000;
-    vector_table[441] = 24'h000000;
-    vector_table[442] = 24'h000000;
-    vector_table[443] = 24'h000000;
-    vector_table[444] = 24'h000000;
-    vector_table[445] = 24'h000000;
-    vector_table[446] = 24'h000000;
-    vector_table[447] = 24'h000000;
-    vector_table[448] = 24'h000000;
-    vector_table[449] = 24'h000000;
-    vector_table[450] = 24'h000000;
-    vector_table[451] = 24'h000000;
-    vector_table[452] = 24'h000000;
-    vector_table[453] = 24'h000000;
-    vector_table[454] = 24'h000000;
-    vector_table[455] = 24'h000000;
-    vector_table[456] = 24'h000000;
-    vector_table[457] = 24'h000000;
-    vector_table[458] = 24'h000000;
-    vector_table[459] = 24'h000000;
-    vector_table[460] = 24'h000000;
-    vector_table[461] = 24'h000000;
-    vector_table[462] = 24'h000000;
-    vector_table[463] = 24'h000000;
-    vector_table[464] = 24'h000000;
-    vector_table[465] = 24'h000000;
-    vector_table[466] = 24'h000000;
-    vector_table[467] = 24'h000000;
-    vector_table[468] = 24'h000000;
-    vector_table[469] = 24'h000000;
-    vector_table[470] = 24'h000000;
-    vector_table[471] = 24'h000000;
-    vector_table[472] = 24'h000000;
-    vector_table[473] = 24'h000000;
-    vector_table[474] = 24'h000000;
-    vector_table[475] = 24'h000000;
-    vector_table[476] = 24'h000000;
-    vector_table[477] = 24'h000000;
-    vector_table[478] = 24'h000000;
-    vector_table[479] = 24'h000000;
-    vector_table[480] = 24'h000000;
-    vector_table[481] = 24'h000000;
-    vector_table[482] = 24'h000000;
-    vector_table[483] = 24'h000000;
-    vector_table[484] = 24'h000000;
-    vector_table[485] = 24'h000000;
-    vector_table[486] = 24'h000000;
-    vector_table[487] = 24'h000000;
-    vector_table[488] = 24'h000000;
-    vector_table[489] = 24'h000000;
-    vector_table[490] = 24'h000000;
-    vector_table[491] = 24'h000000;
-    vector_table[492] = 24'h000000;
-    vector_table[493] = 24'h000000;
-    vector_table[494] = 24'h000000;
-    vector_table[495] = 24'h000000;
-    vector_table[496] = 24'h000000;
-    vector_table[497] = 24'h000000;
-    vector_table[498] = 24'h000000;
-    vector_table[499] = 24'h000000;
-    vector_table[500] = 24'h000000;
-    vector_table[501] = 24'h000000;
-    vector_table[502] = 24'h000000;
-    vector_table[503] = 24'h000000;
-    vector_table[504] = 24'h000000;
-    vector_table[505] = 24'h000000;
-    vector_table[506] = 24'h000000;
-    vector_table[507] = 24'h000000;
-    vector_table[508] = 24'h000000;
-    vector_table[509] = 24'h000000;
-    vector_table[510] = 24'h000000;
-    vector_table[511] = 24'h000000;
+    vector_table[0] = 27'h0000000;
+    vector_table[1] = 27'h0000000;
+    vector_table[2] = 27'h0000000;
+    vector_table[3] = 27'h0000000;
+    vector_table[4] = 27'h0000000;
+    vector_table[5] = 27'h0000000;
+    vector_table[6] = 27'h0000000;
+    vector_table[7] = 27'h0000000;
+    vector_table[8] = 27'h0000000;
+    vector_table[9] = 27'h0000000;
+    vector_table[10] = 27'h0000000;
+    vector_table[11] = 27'h0000000;
+    vector_table[12] = 27'h0000000;
+    vector_table[13] = 27'h0000000;
+    vector_table[14] = 27'h0000000;
+    vector_table[15] = 27'h0000000;
+    vector_table[16] = 27'h0000000;
+    vector_table[17] = 27'h0000000;
+    vector_table[18] = 27'h0000000;
+    vector_table[19] = 27'h0000000;
+    vector_table[20] = 27'h0000000;
+    vector_table[21] = 27'h0000000;
+    vector_table[22] = 27'h0000000;
+    vector_table[23] = 27'h0000000;
+    vector_table[24] = 27'h0000000;
+    vector_table[25] = 27'h0000000;
+    vector_table[26] = 27'h0000000;
+    vector_table[27] = 27'h0000000;
+    vector_table[28] = 27'h0000000;
+    vector_table[29] = 27'h0000000;
+    vector_table[30] = 27'h0000000;
+    vector_table[31] = 27'h0000000;
+    vector_table[32] = 27'h0000000;
+    vector_table[33] = 27'h0000000;
+    vector_table[34] = 27'h0000000;
+    vector_table[35] = 27'h0000000;
+    vector_table[36] = 27'h0000000;
+    vector_table[37] = 27'h0000000;
+    vector_table[38] = 27'h0000000;
+    vector_table[39] = 27'h0000000;
+    vector_table[40] = 27'h0000000;
+    vector_table[41] = 27'h0000000;
+    vector_table[42] = 27'h0000000;
+    vector_table[43] = 27'h0000000;
+    vector_table[44] = 27'h0000000;
+    vector_table[45] = 27'h0000000;
+    vector_table[46] = 27'h0000000;
+    vector_table[47] = 27'h0000000;
+    vector_table[48] = 27'h0000000;
+    vector_table[49] = 27'h0000000;
+    vector_table[50] = 27'h0000000;
+    vector_table[51] = 27'h0000000;
+    vector_table[52] = 27'h0000000;
+    vector_table[53] = 27'h0000000;
+    vector_table[54] = 27'h0000000;
+    vector_table[55] = 27'h0000000;
+    vector_table[56] = 27'h0000000;
+    vector_table[57] = 27'h0000000;
+    vector_table[58] = 27'h0000000;
+    vector_table[59] = 27'h0000000;
+    vector_table[60] = 27'h0000000;
+    vector_table[61] = 27'h0000000;
+    vector_table[62] = 27'h0000000;
+    vector_table[63] = 27'h0000000;
+    vector_table[64] = 27'h0000000;
+    vector_table[65] = 27'h0000000;
+    vector_table[66] = 27'h0000000;
+    vector_table[67] = 27'h0000000;
+    vector_table[68] = 27'h0000000;
+    vector_table[69] = 27'h0000000;
+    vector_table[70] = 27'h0000000;
+    vector_table[71] = 27'h0000000;
+    vector_table[72] = 27'h0000000;
+    vector_table[73] = 27'h0000000;
+    vector_table[74] = 27'h0000000;
+    vector_table[75] = 27'h0000000;
+    vector_table[76] = 27'h0000000;
+    vector_table[77] = 27'h0000000;
+    vector_table[78] = 27'h0000000;
+    vector_table[79] = 27'h0000000;
+    vector_table[80] = 27'h0000000;
+    vector_table[81] = 27'h0000000;
+    vector_table[82] = 27'h0000000;
+    vector_table[83] = 27'h0000000;
+    vector_table[84] = 27'h0000000;
+    vector_table[85] = 27'h0000000;
+    vector_table[86] = 27'h0000000;
+    vector_table[87] = 27'h0000000;
+    vector_table[88] = 27'h0000000;
+    vector_table[89] = 27'h0000000;
+    vector_table[90] = 27'h0000000;
+    vector_table[91] = 27'h0000000;
+    vector_table[92] = 27'h0000000;
+    vector_table[93] = 27'h0000000;
+    vector_table[94] = 27'h0000000;
+    vector_table[95] = 27'h0000000;
+    vector_table[96] = 27'h0000000;
+    vector_table[97] = 27'h0000000;
+    vector_table[98] = 27'h0000000;
+    vector_table[99] = 27'h0000000;
+    vector_table[100] = 27'h0000000;
+    vector_table[101] = 27'h0000000;
+    vector_table[102] = 27'h0000000;
+    vector_table[103] = 27'h0000000;
+    vector_table[104] = 27'h0000000;
+    vector_table[105] = 27'h0000000;
+    vector_table[106] = 27'h0000000;
+    vector_table[107] = 27'h0000000;
+    vector_table[108] = 27'h0000000;
+    vector_table[109] = 27'h0000000;
+    vector_table[110] = 27'h0000000;
+    vector_table[111] = 27'h0000000;
+    vector_table[112] = 27'h0000000;
+    vector_table[113] = 27'h0000000;
+    vector_table[114] = 27'h0000000;
+    vector_table[115] = 27'h0000000;
+    vector_table[116] = 27'h0000000;
+    vector_table[117] = 27'h0000000;
+    vector_table[118] = 27'h0000000;
+    vector_table[119] = 27'h0000000;
+    vector_table[120] = 27'h0000000;
+    vector_table[121] = 27'h0000000;
+    vector_table[122] = 27'h0000000;
+    vector_table[123] = 27'h0000000;
+    vector_table[124] = 27'h0000000;
+    vector_table[125] = 27'h0000000;
+    vector_table[126] = 27'h0000000;
+    vector_table[127] = 27'h0000000;
+    vector_table[128] = 27'h0000000;
+    vector_table[129] = 27'h0000000;
+    vector_table[130] = 27'h0000000;
+    vector_table[131] = 27'h0000000;
+    vector_table[132] = 27'h0000000;
+    vector_table[133] = 27'h0000000;
+    vector_table[134] = 27'h0000000;
+    vector_table[135] = 27'h0000000;
+    vector_table[136] = 27'h0000000;
+    vector_table[137] = 27'h0000000;
+    vector_table[138] = 27'h0000000;
+    vector_table[139] = 27'h0000000;
+    vector_table[140] = 27'h0000000;
+    vector_table[141] = 27'h0000000;
+    vector_table[142] = 27'h0000000;
+    vector_table[143] = 27'h0000000;
+    vector_table[144] = 27'h0000000;
+    vector_table[145] = 27'h0000000;
+    vector_table[146] = 27'h0000000;
+    vector_table[147] = 27'h0000000;
+    vector_table[148] = 27'h0000000;
+    vector_table[149] = 27'h0000000;
+    vector_table[150] = 27'h0000000;
+    vector_table[151] = 27'h0000000;
+    vector_table[152] = 27'h0000000;
+    vector_table[153] = 27'h0000000;
+    vector_table[154] = 27'h0000000;
+    vector_table[155] = 27'h0000000;
+    vector_table[156] = 27'h0000000;
+    vector_table[157] = 27'h0000000;
+    vector_table[158] = 27'h0000000;
+    vector_table[159] = 27'h0000000;
+    vector_table[160] = 27'h0000000;
+    vector_table[161] = 27'h0000000;
+    vector_table[162] = 27'h0000000;
+    vector_table[163] = 27'h0000000;
+    vector_table[164] = 27'h0000000;
+    vector_table[165] = 27'h0000000;
+    vector_table[166] = 27'h0000000;
+    vector_table[167] = 27'h0000000;
+    vector_table[168] = 27'h0000000;
+    vector_table[169] = 27'h0000000;
+    vector_table[170] = 27'h0000000;
+    vector_table[171] = 27'h0000000;
+    vector_table[172] = 27'h0000000;
+    vector_table[173] = 27'h0000000;
+    vector_table[174] = 27'h0000000;
+    vector_table[175] = 27'h0000000;
+    vector_table[176] = 27'h0000000;
+    vector_table[177] = 27'h0000000;
+    vector_table[178] = 27'h0000000;
+    vector_table[179] = 27'h0000000;
+    vector_table[180] = 27'h0000000;
+    vector_table[181] = 27'h0000000;
+    vector_table[182] = 27'h0000000;
+    vector_table[183] = 27'h0000000;
+    vector_table[184] = 27'h0000000;
+    vector_table[185] = 27'h0000000;
+    vector_table[186] = 27'h0000000;
+    vector_table[187] = 27'h0000000;
+    vector_table[188] = 27'h0000000;
+    vector_table[189] = 27'h0000000;
+    vector_table[190] = 27'h0000000;
+    vector_table[191] = 27'h0000000;
+    vector_table[192] = 27'h0000000;
+    vector_table[193] = 27'h0000000;
+    vector_table[194] = 27'h0000000;
+    vector_table[195] = 27'h0000000;
+    vector_table[196] = 27'h0000000;
+    vector_table[197] = 27'h0000000;
+    vector_table[198] = 27'h0000000;
+    vector_table[199] = 27'h0000000;
+    vector_table[200] = 27'h0000000;
+    vector_table[201] = 27'h0000000;
+    vector_table[202] = 27'h0000000;
+    vector_table[203] = 27'h0000000;
+    vector_table[204] = 27'h0000000;
+    vector_table[205] = 27'h0000000;
+    vector_table[206] = 27'h0000000;
+    vector_table[207] = 27'h0000000;
+    vector_table[208] = 27'h0000000;
+    vector_table[209] = 27'h0000000;
+    vector_table[210] = 27'h0000000;
+    vector_table[211] = 27'h0000000;
+    vector_table[212] = 27'h0000000;
+    vector_table[213] = 27'h0000000;
+    vector_table[214] = 27'h0000000;
+    vector_table[215] = 27'h0000000;
+    vector_table[216] = 27'h0000000;
+    vector_table[217] = 27'h0000000;
+    vector_table[218] = 27'h0000000;
+    vector_table[219] = 27'h0000000;
+    vector_table[220] = 27'h0000000;
+    vector_table[221] = 27'h0000000;
+    vector_table[222] = 27'h0000000;
+    vector_table[223] = 27'h0000000;
+    vector_table[224] = 27'h0000000;
+    vector_table[225] = 27'h0000000;
+    vector_table[226] = 27'h0000000;
+    vector_table[227] = 27'h0000000;
+    vector_table[228] = 27'h0000000;
+    vector_table[229] = 27'h0000000;
+    vector_table[230] = 27'h0000000;
+    vector_table[231] = 27'h0000000;
+    vector_table[232] = 27'h0000000;
+    vector_table[233] = 27'h0000000;
+    vector_table[234] = 27'h0000000;
+    vector_table[235] = 27'h0000000;
+    vector_table[236] = 27'h0000000;
+    vector_table[237] = 27'h0000000;
+    vector_table[238] = 27'h0000000;
+    vector_table[239] = 27'h0000000;
+    vector_table[240] = 27'h0000000;
+    vector_table[241] = 27'h0000000;
+    vector_table[242] = 27'h0000000;
+    vector_table[243] = 27'h0000000;
+    vector_table[244] = 27'h0000000;
+    vector_table[245] = 27'h0000000;
+    vector_table[246] = 27'h0000000;
+    vector_table[247] = 27'h0000000;
+    vector_table[248] = 27'h0000000;
+    vector_table[249] = 27'h0000000;
+    vector_table[250] = 27'h0000000;
+    vector_table[251] = 27'h0000000;
+    vector_table[252] = 27'h0000000;
+    vector_table[253] = 27'h0000000;
+    vector_table[254] = 27'h0000000;
+    vector_table[255] = 27'h0000000;
+    vector_table[256] = 27'h0000000;
+    vector_table[257] = 27'h0000000;
+    vector_table[258] = 27'h0000000;
+    vector_table[259] = 27'h0000000;
+    vector_table[260] = 27'h0000000;
+    vector_table[261] = 27'h0000000;
+    vector_table[262] = 27'h0000000;
+    vector_table[263] = 27'h0000000;
+    vector_table[264] = 27'h0000000;
+    vector_table[265] = 27'h0000000;
+    vector_table[266] = 27'h0000000;
+    vector_table[267] = 27'h0000000;
+    vector_table[268] = 27'h0000000;
+    vector_table[269] = 27'h0000000;
+    vector_table[270] = 27'h0000000;
+    vector_table[271] = 27'h0000000;
+    vector_table[272] = 27'h0000000;
+    vector_table[273] = 27'h0000000;
+    vector_table[274] = 27'h0000000;
+    vector_table[275] = 27'h0000000;
+    vector_table[276] = 27'h0000000;
+    vector_table[277] = 27'h0000000;
+    vector_table[278] = 27'h0000000;
+    vector_table[279] = 27'h0000000;
+    vector_table[280] = 27'h0000000;
+    vector_table[281] = 27'h0000000;
+    vector_table[282] = 27'h0000000;
+    vector_table[283] = 27'h0000000;
+    vector_table[284] = 27'h0000000;
+    vector_table[285] = 27'h0000000;
+    vector_table[286] = 27'h0000000;
+    vector_table[287] = 27'h0000000;
+    vector_table[288] = 27'h0000000;
+    vector_table[289] = 27'h0000000;
+    vector_table[290] = 27'h0000000;
+    vector_table[291] = 27'h0000000;
+    vector_table[292] = 27'h0000000;
+    vector_table[293] = 27'h0000000;
+    vector_table[294] = 27'h0000000;
+    vector_table[295] = 27'h0000000;
+    vector_table[296] = 27'h0000000;
+    vector_table[297] = 27'h0000000;
+    vector_table[298] = 27'h0000000;
+    vector_table[299] = 27'h0000000;
+    vector_table[300] = 27'h0000000;
+    vector_table[301] = 27'h0000000;
+    vector_table[302] = 27'h0000000;
+    vector_table[303] = 27'h0000000;
+    vector_table[304] = 27'h0000000;
+    vector_table[305] = 27'h0000000;
+    vector_table[306] = 27'h0000000;
+    vector_table[307] = 27'h0000000;
+    vector_table[308] = 27'h0000000;
+    vector_table[309] = 27'h0000000;
+    vector_table[310] = 27'h0000000;
+    vector_table[311] = 27'h0000000;
+    vector_table[312] = 27'h0000000;
+    vector_table[313] = 27'h0000000;
+    vector_table[314] = 27'h0000000;
+    vector_table[315] = 27'h0000000;
+    vector_table[316] = 27'h0000000;
+    vector_table[317] = 27'h0000000;
+    vector_table[318] = 27'h0000000;
+    vector_table[319] = 27'h0000000;
+    vector_table[320] = 27'h0000000;
+    vector_table[321] = 27'h0000000;
+    vector_table[322] = 27'h0000000;
+    vector_table[323] = 27'h0000000;
+    vector_table[324] = 27'h0000000;
+    vector_table[325] = 27'h0000000;
+    vector_table[326] = 27'h0000000;
+    vector_table[327] = 27'h0000000;
+    vector_table[328] = 27'h0000000;
+    vector_table[329] = 27'h0000000;
+    vector_table[330] = 27'h0000000;
+    vector_table[331] = 27'h0000000;
+    vector_table[332] = 27'h0000000;
+    vector_table[333] = 27'h0000000;
+    vector_table[334] = 27'h0000000;
+    vector_table[335] = 27'h0000000;
+    vector_table[336] = 27'h0000000;
+    vector_table[337] = 27'h0000000;
+    vector_table[338] = 27'h0000000;
+    vector_table[339] = 27'h0000000;
+    vector_table[340] = 27'h0000000;
+    vector_table[341] = 27'h0000000;
+    vector_table[342] = 27'h0000000;
+    vector_table[343] = 27'h0000000;
+    vector_table[344] = 27'h0000000;
+    vector_table[345] = 27'h0000000;
+    vector_table[346] = 27'h0000000;
+    vector_table[347] = 27'h0000000;
+    vector_table[348] = 27'h0000000;
+    vector_table[349] = 27'h0000000;
+    vector_table[350] = 27'h0000000;
+    vector_table[351] = 27'h0000000;
+    vector_table[352] = 27'h0000000;
+    vector_table[353] = 27'h0000000;
+    vector_table[354] = 27'h0000000;
+    vector_table[355] = 27'h0000000;
+    vector_table[356] = 27'h0000000;
+    vector_table[357] = 27'h0000000;
+    vector_table[358] = 27'h0000000;
+    vector_table[359] = 27'h0000000;
+    vector_table[360] = 27'h0000000;
+    vector_table[361] = 27'h0000000;
+    vector_table[362] = 27'h0000000;
+    vector_table[363] = 27'h0000000;
+    vector_table[364] = 27'h0000000;
+    vector_table[365] = 27'h0000000;
+    vector_table[366] = 27'h0000000;
+    vector_table[367] = 27'h0000000;
+    vector_table[368] = 27'h0000000;
+    vector_table[369] = 27'h0000000;
+    vector_table[370] = 27'h0000000;
+    vector_table[371] = 27'h0000000;
+    vector_table[372] = 27'h0000000;
+    vector_table[373] = 27'h0000000;
+    vector_table[374] = 27'h0000000;
+    vector_table[375] = 27'h0000000;
+    vector_table[376] = 27'h0000000;
+    vector_table[377] = 27'h0000000;
+    vector_table[378] = 27'h0000000;
+    vector_table[379] = 27'h0000000;
+    vector_table[380] = 27'h0000000;
+    vector_table[381] = 27'h0000000;
+    vector_table[382] = 27'h0000000;
+    vector_table[383] = 27'h0000000;
+    vector_table[384] = 27'h0000000;
+    vector_table[385] = 27'h0000000;
+    vector_table[386] = 27'h0000000;
+    vector_table[387] = 27'h0000000;
+    vector_table[388] = 27'h0000000;
+    vector_table[389] = 27'h0000000;
+    vector_table[390] = 27'h0000000;
+    vector_table[391] = 27'h0000000;
+    vector_table[392] = 27'h0000000;
+    vector_table[393] = 27'h0000000;
+    vector_table[394] = 27'h0000000;
+    vector_table[395] = 27'h0000000;
+    vector_table[396] = 27'h0000000;
+    vector_table[397] = 27'h0000000;
+    vector_table[398] = 27'h0000000;
+    vector_table[399] = 27'h0000000;
+    vector_table[400] = 27'h0000000;
+    vector_table[401] = 27'h0000000;
+    vector_table[402] = 27'h0000000;
+    vector_table[403] = 27'h0000000;
+    vector_table[404] = 27'h0000000;
+    vector_table[405] = 27'h0000000;
+    vector_table[406] = 27'h0000000;
+    vector_table[407] = 27'h0000000;
+    vector_table[408] = 27'h0000000;
+    vector_table[409] = 27'h0000000;
+    vector_table[410] = 27'h0000000;
+    vector_table[411] = 27'h0000000;
+    vector_table[412] = 27'h0000000;
+    vector_table[413] = 27'h0000000;
+    vector_table[414] = 27'h0000000;
+    vector_table[415] = 27'h0000000;
+    vector_table[416] = 27'h0000000;
+    vector_table[417] = 27'h0000000;
+    vector_table[418] = 27'h0000000;
+    vector_table[419] = 27'h0000000;
+    vector_table[420] = 27'h0000000;
+    vector_table[421] = 27'h0000000;
+    vector_table[422] = 27'h0000000;
+    vector_table[423] = 27'h0000000;
+    vector_table[424] = 27'h0000000;
+    vector_table[425] = 27'h0000000;
+    vector_table[426] = 27'h0000000;
+    vector_table[427] = 27'h0000000;
+    vector_table[428] = 27'h0000000;
+    vector_table[429] = 27'h0000000;
+    vector_table[430] = 27'h0000000;
+    vector_table[431] = 27'h0000000;
+    vector_table[432] = 27'h0000000;
+    vector_table[433] = 27'h0000000;
+    vector_table[434] = 27'h0000000;
+    vector_table[435] = 27'h0000000;
+    vector_table[436] = 27'h0000000;
+    vector_table[437] = 27'h0000000;
+    vector_table[438] = 27'h0000000;
+    vector_table[439] = 27'h0000000;
+    vector_table[440] = 27'h0000000;
+    vector_table[441] = 27'h0000000;
+    vector_table[442] = 27'h0000000;
+    vector_table[443] = 27'h0000000;
+    vector_table[444] = 27'h0000000;
+    vector_table[445] = 27'h0000000;
+    vector_table[446] = 27'h0000000;
+    vector_table[447] = 27'h0000000;
+    vector_table[448] = 27'h0000000;
+    vector_table[449] = 27'h0000000;
+    vector_table[450] = 27'h0000000;
+    vector_table[451] = 27'h0000000;
+    vector_table[452] = 27'h0000000;
+    vector_table[453] = 27'h0000000;
+    vector_table[454] = 27'h0000000;
+    vector_table[455] = 27'h0000000;
+    vector_table[456] = 27'h0000000;
+    vector_table[457] = 27'h0000000;
+    vector_table[458] = 27'h0000000;
+    vector_table[459] = 27'h0000000;
+    vector_table[460] = 27'h0000000;
+    vector_table[461] = 27'h0000000;
+    vector_table[462] = 27'h0000000;
+    vector_table[463] = 27'h0000000;
+    vector_table[464] = 27'h0000000;
+    vector_table[465] = 27'h0000000;
+    vector_table[466] = 27'h0000000;
+    vector_table[467] = 27'h0000000;
+    vector_table[468] = 27'h0000000;
+    vector_table[469] = 27'h0000000;
+    vector_table[470] = 27'h0000000;
+    vector_table[471] = 27'h0000000;
+    vector_table[472] = 27'h0000000;
+    vector_table[473] = 27'h0000000;
+    vector_table[474] = 27'h0000000;
+    vector_table[475] = 27'h0000000;
+    vector_table[476] = 27'h0000000;
+    vector_table[477] = 27'h0000000;
+    vector_table[478] = 27'h0000000;
+    vector_table[479] = 27'h0000000;
+    vector_table[480] = 27'h0000000;
+    vector_table[481] = 27'h0000000;
+    vector_table[482] = 27'h0000000;
+    vector_table[483] = 27'h0000000;
+    vector_table[484] = 27'h0000000;
+    vector_table[485] = 27'h0000000;
+    vector_table[486] = 27'h0000000;
+    vector_table[487] = 27'h0000000;
+    vector_table[488] = 27'h0000000;
+    vector_table[489] = 27'h0000000;
+    vector_table[490] = 27'h0000000;
+    vector_table[491] = 27'h0000000;
+    vector_table[492] = 27'h0000000;
+    vector_table[493] = 27'h0000000;
+    vector_table[494] = 27'h0000000;
+    vector_table[495] = 27'h0000000;
+    vector_table[496] = 27'h0000000;
+    vector_table[497] = 27'h0000000;
+    vector_table[498] = 27'h0000000;
+    vector_table[499] = 27'h0000000;
+    vector_table[500] = 27'h0000000;
+    vector_table[501] = 27'h0000000;
+    vector_table[502] = 27'h0000000;
+    vector_table[503] = 27'h0000000;
+    vector_table[504] = 27'h0000000;
+    vector_table[505] = 27'h0000000;
+    vector_table[506] = 27'h0000000;
+    vector_table[507] = 27'h0000000;
+    vector_table[508] = 27'h0000000;
+    vector_table[509] = 27'h0000000;
+    vector_table[510] = 27'h0000000;
+    vector_table[511] = 27'h0000000;
   end
   always @(posedge clk) begin
-    if (\$signature__en$40 )
-      vector_table[\port$143$3 [8:0]] <= table_data[23:0];
+    if (\$signature__en$42 )
+      vector_table[\port$147$3 [8:0]] <= table_data[26:0];
   end
-  reg [23:0] _1_;
+  reg [26:0] _1_;
   always @(posedge clk) begin
     _1_ <= vector_table[\$5 [8:0]];
   end
-  assign \read__data$52  = _1_;
-  assign \$1  = \$signal$30  + 1'h1;
+  assign \read__data$54  = _1_;
+  assign \$1  = \$signal$32  + 1'h1;
   assign \$2  = \$1  == parameters__interval;
-  assign \$3  = \$signal$30  + 1'h1;
+  assign \$3  = \$signal$32  + 1'h1;
   assign \$4  = \$2  ? 17'h00000 : \$3 ;
-  assign \$5  = \$signal  ? \$4  : { 1'h0, \$signal$30  };
+  assign \$5  = \$signal  ? \$4  : { 1'h0, \$signal$32  };
   assign \$6  = ! table_half;
   assign \$signature__en  = table_write & \$6 ;
-  assign \$signature__en$40  = table_write & \$7 ;
+  assign \$signature__en$42  = table_write & \$7 ;
   assign \$8  = | read__data[3:0];
   assign \$9  = is_ready & \$8 ;
-  assign \$signal$44  = \$9  & \$10 ;
-  assign \$11  = | \read__data$52 [3:0];
-  assign \$12  = is_ready & \$11 ;
-  assign has_vector = \$12  & \$13 ;
-  assign \$14  = read__data[3:0] == 1'h1;
-  assign \$15  = \$signal$44  & \$14 ;
-  assign \$16  = ! read__data[23:10];
-  assign \$17  = \$15  & \$16 ;
-  assign \$19  = \$18  - keys_loaded;
-  assign \$20  = ! \$19 [23];
-  assign waits_keys = \$17  & \$20 ;
-  assign \$21  = read__data[3:0] == 1'h1;
-  assign \$22  = \$signal$44  & \$21 ;
-  assign \$23  = ! read__data[23:10];
-  assign \$24  = \$22  & \$23 ;
-  assign \$26  = \$25  - queries_loaded;
-  assign \$27  = ! \$26 [23];
-  assign waits_queries = \$24  & \$27 ;
-  assign \$28  = \read__data$52 [3:0] == 3'h4;
-  assign \$29  = \read__data$52 [3:0] == 3'h5;
-  assign \$30  = \$28  | \$29 ;
-  assign \$31  = \read__data$52 [3:0] == 2'h3;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = \read__data$52 [3:0] == 3'h6;
-  assign \$34  = \$32  | \$33 ;
-  assign \$35  = has_vector & \$34 ;
-  assign \$37  = \$35  & \$36 ;
-  assign \$39  = \$38  - results_drained;
-  assign \$40  = \$39 [23:0] >= 2'h2;
-  assign waits_drain = \$37  & \$40 ;
-  assign \$41  = ~ waits_keys;
-  assign \$42  = is_ready & \$41 ;
-  assign \$43  = ~ waits_queries;
+  assign \$11  = \$9  & \$10 ;
+  assign \$13  = read__data[26:24] & \$12 ;
+  assign \$14  = | \$13 ;
+  assign \$signal$46  = \$11  & \$14 ;
+  assign \$15  = | \read__data$54 [3:0];
+  assign \$16  = is_ready & \$15 ;
+  assign \$18  = \$16  & \$17 ;
+  assign \$20  = \read__data$54 [26:24] & \$19 ;
+  assign \$21  = | \$20 ;
+  assign has_vector = \$18  & \$21 ;
+  assign \$22  = read__data[3:0] == 1'h1;
+  assign \$23  = \$signal$46  & \$22 ;
+  assign \$24  = ! read__data[23:10];
+  assign \$25  = \$23  & \$24 ;
+  assign \$27  = \$26  - keys_loaded;
+  assign \$28  = ! \$27 [23];
+  assign waits_keys = \$25  & \$28 ;
+  assign \$29  = read__data[3:0] == 1'h1;
+  assign \$30  = \$signal$46  & \$29 ;
+  assign \$31  = ! read__data[23:10];
+  assign \$32  = \$30  & \$31 ;
+  assign \$34  = \$33  - queries_loaded;
+  assign \$35  = ! \$34 [23];
+  assign waits_queries = \$32  & \$35 ;
+  assign \$36  = \read__data$54 [3:0] == 2'h3;
+  assign \$37  = \read__data$54 [3:0] == 3'h6;
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = \read__data$54 [3:0] == 3'h4;
+  assign \$40  = \read__data$54 [3:0] == 3'h5;
+  assign \$41  = \$39  | \$40 ;
+  assign \$42  = \$38  | \$41 ;
   assign \$44  = \$42  & \$43 ;
-  assign \$45  = ~ waits_drain;
-  assign \$signal  = \$44  & \$45 ;
-  assign \$46  = \$signal$30  + 1'h1;
-  assign \$47  = \$46  == parameters__interval;
-  assign \$48  = \$signal  & \$47 ;
-  assign \$49  = \$signal$62  | \$48 ;
-  assign \$50  = ~ is_done;
-  assign advance = \$49  & \$50 ;
-  assign \$53  = \$signal$44  & \$signal ;
-  assign \$54  = read__data[3:0] == 1'h1;
-  assign \$55  = \$53  & \$54 ;
-  assign \$56  = read__data[23:10] + 1'h1;
-  assign \$57  = \$56  == parameters__product_steps;
-  assign \$58  = \$55  & \$57 ;
-  assign \$59  = \$signal$44  & \$signal ;
-  assign \$60  = read__data[3:0] == 3'h5;
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = read__data[23:10] + 1'h1;
-  assign \$63  = \$62  == parameters__output_steps;
-  assign \$64  = \$61  & \$63 ;
-  assign \$65  = \$52  ? \$58  : \$64 ;
-  assign push = \$65  & \$66 ;
-  assign \$67  = \$signal$44  & \$signal ;
-  assign \$68  = read__data[3:0] == 1'h1;
-  assign \$69  = \$67  & \$68 ;
-  assign \$70  = read__data[23:10] + 1'h1;
-  assign \$71  = \$70  == parameters__product_steps;
-  assign \$72  = \$69  & \$71 ;
-  assign \push$68  = \$72  & \$73 ;
-  assign \$75  = \$74  + 1'h1;
-  assign \$76  = has_vector & \$signal ;
-  assign \$77  = \read__data$52 [3:0] == 3'h4;
-  assign \$78  = \read__data$52 [3:0] == 3'h5;
-  assign \$79  = \$77  | \$78 ;
-  assign \$80  = \$76  & \$79 ;
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = \read__data$52 [23:10] + 1'h1;
-  assign \$84  = \$83  == parameters__output_steps;
-  assign result_push = \$82  & \$84 ;
-  assign \$89  = \$signal$30  + 1'h1;
-  assign \$90  = \$89  == parameters__interval;
-  assign \$91  = \$signal  & \$90 ;
-  assign \$92  = \$signal$62  | \$91 ;
-  assign \$93  = \$signal$30  + 1'h1;
-  assign \$94  = \$93  == parameters__interval;
-  assign \$95  = \$signal  & \$94 ;
-  assign \$96  = ~ tile_0[0];
-  assign \$97  = parameters__stages <= 1'h1;
-  assign \$98  = \$96  | \$97 ;
-  assign \$99  = is_done & \$98 ;
-  assign \$100  = ~ tile_1[0];
-  assign \$101  = parameters__stages <= 2'h2;
-  assign \$102  = \$100  | \$101 ;
-  assign \$103  = \$99  & \$102 ;
-  assign \$104  = ~ tile_2[0];
-  assign \$105  = parameters__stages <= 2'h3;
-  assign \$106  = \$104  | \$105 ;
-  assign \$107  = \$103  & \$106 ;
-  assign \$108  = \$95  & \$107 ;
-  assign \$109  = \$signal$44  & \$signal ;
-  assign \$110  = \$109  ? read__data[3:0] : 4'h0;
-  assign \$112  = ! read__data[23:10];
-  assign \$114  = read__data[3:0] == 3'h5;
-  assign \$115  = \$114  ? parameters__key_beats : 16'h0000;
-  assign \$116  = \$113  + \$115 ;
-  assign \$117  = \$116  + read__data[23:12];
-  assign \$122  = \$121  ? 5'h10 : 5'h00;
-  assign \$123  = \$122  + read__data[23:12];
-  assign \$125  = has_vector & \$signal ;
-  assign \$126  = \$125  ? \read__data$52 [3:0] : 4'h0;
-  assign \$131  = \$signal$44  & \$signal ;
-  assign \$132  = has_vector & \$signal ;
-  assign \$133  = \$131  | \$132 ;
-  assign \$134  = \$133  | has_begun;
-  assign \$135  = \$signal$86  + 1'h1;
-  assign \$136  = \$signal$44  & \$signal ;
-  assign \$137  = has_vector & \$signal ;
-  assign \$138  = \$136  | \$137 ;
-  assign \$139  = \$signal$86  + 1'h1;
-  assign \$140  = \$139  + 3'h7;
-  assign \$141  = \$signal$44  & \$signal ;
-  assign \$142  = matrix_busy + \$141 ;
+  assign \$45  = \read__data$54 [3:0] == 2'h3;
+  assign \$46  = \read__data$54 [3:0] == 3'h6;
+  assign \$47  = \$45  | \$46 ;
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = \$44  | \$49 ;
+  assign \$51  = has_vector & \$50 ;
+  assign \$53  = \$52  - results_drained;
+  assign \$54  = \$53 [23:0] >= 2'h2;
+  assign waits_drain = \$51  & \$54 ;
+  assign \$55  = ~ waits_keys;
+  assign \$56  = is_ready & \$55 ;
+  assign \$57  = ~ waits_queries;
+  assign \$58  = \$56  & \$57 ;
+  assign \$59  = ~ waits_drain;
+  assign \$signal  = \$58  & \$59 ;
+  assign \$60  = \$signal$32  + 1'h1;
+  assign \$61  = \$60  == parameters__interval;
+  assign \$62  = \$signal  & \$61 ;
+  assign \$63  = \$signal$64  | \$62 ;
+  assign \$64  = ~ is_done;
+  assign advance = \$63  & \$64 ;
+  assign \$68  = \$signal  & \$67 ;
+  assign \$69  = read__data[3:0] == 1'h1;
+  assign \$70  = \$68  & \$69 ;
+  assign \$71  = read__data[23:10] + 1'h1;
+  assign \$72  = \$71  == parameters__product_steps;
+  assign \$73  = \$70  & \$72 ;
+  assign \$75  = \$signal  & \$74 ;
+  assign \$76  = read__data[3:0] == 3'h5;
+  assign \$77  = \$75  & \$76 ;
+  assign \$78  = read__data[23:10] + 1'h1;
+  assign \$79  = \$78  == parameters__output_steps;
+  assign \$80  = \$77  & \$79 ;
+  assign \$81  = \$66  ? \$73  : \$80 ;
+  assign push = \$81  & \$82 ;
+  assign \$84  = \$signal  & \$83 ;
+  assign \$85  = read__data[3:0] == 1'h1;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = read__data[23:10] + 1'h1;
+  assign \$88  = \$87  == parameters__product_steps;
+  assign \$89  = \$86  & \$88 ;
+  assign \push$70  = \$89  & \$90 ;
+  assign \$92  = \$91  + 1'h1;
+  assign \$93  = has_vector & \$signal ;
+  assign \$94  = \read__data$54 [3:0] == 3'h4;
+  assign \$95  = \read__data$54 [3:0] == 3'h5;
+  assign \$96  = \$94  | \$95 ;
+  assign \$97  = \$93  & \$96 ;
+  assign \$99  = \$97  & \$98 ;
+  assign \$100  = \read__data$54 [23:10] + 1'h1;
+  assign \$101  = \$100  == parameters__output_steps;
+  assign result_push = \$99  & \$101 ;
+  assign \$107  = \$signal$32  + 1'h1;
+  assign \$108  = \$107  == parameters__interval;
+  assign \$109  = \$signal  & \$108 ;
+  assign \$110  = \$signal$64  | \$109 ;
+  assign \$111  = \$signal$32  + 1'h1;
+  assign \$112  = \$111  == parameters__interval;
+  assign \$113  = \$signal  & \$112 ;
+  assign \$114  = ~ tile_0[0];
+  assign \$115  = parameters__stages <= 1'h1;
+  assign \$116  = \$114  | \$115 ;
+  assign \$117  = is_done & \$116 ;
+  assign \$118  = ~ tile_1[0];
+  assign \$119  = parameters__stages <= 2'h2;
+  assign \$120  = \$118  | \$119 ;
+  assign \$121  = \$117  & \$120 ;
+  assign \$122  = ~ tile_2[0];
+  assign \$123  = parameters__stages <= 2'h3;
+  assign \$124  = \$122  | \$123 ;
+  assign \$125  = \$121  & \$124 ;
+  assign \$126  = \$113  & \$125 ;
+  assign \$127  = \$signal$46  & \$signal ;
+  assign \$128  = \$127  ? read__data[3:0] : 4'h0;
+  assign \$130  = ! read__data[23:10];
+  assign \$132  = read__data[3:0] == 3'h5;
+  assign \$133  = \$132  ? parameters__key_beats : 16'h0000;
+  assign \$134  = \$131  + \$133 ;
+  assign \$135  = \$134  + read__data[23:12];
+  assign \$140  = \$139  ? 5'h10 : 5'h00;
+  assign \$141  = \$140  + read__data[23:12];
   assign \$143  = has_vector & \$signal ;
-  assign \$144  = vector_busy + \$143 ;
-  assign \$145  = stalls_keys + waits_keys;
-  assign \$146  = ~ waits_keys;
-  assign \$147  = waits_queries & \$146 ;
-  assign \$148  = stalls_queries + \$147 ;
-  assign \$149  = ~ waits_keys;
-  assign \$150  = waits_drain & \$149 ;
-  assign \$151  = ~ waits_queries;
-  assign \$152  = \$150  & \$151 ;
-  assign \$153  = stalls_drain + \$152 ;
+  assign \$144  = \$143  ? \read__data$54 [3:0] : 4'h0;
+  assign \$146  = \read__data$54 [3:0] == 1'h1;
+  assign \$148  = \read__data$54 [3:0] == 2'h3;
+  assign \$149  = \read__data$54 [3:0] == 3'h6;
+  assign \$150  = \$148  | \$149 ;
+  assign \$153  = \$150  ? \$151  : \$152 ;
+  assign \$154  = \$146  ? \$147  : \$153 ;
+  assign \$158  = \$signal$46  & \$signal ;
+  assign \$159  = has_vector & \$signal ;
+  assign \$160  = \$158  | \$159 ;
+  assign \$161  = \$160  | has_begun;
+  assign \$162  = \$signal$88  + 1'h1;
+  assign \$163  = \$signal$46  & \$signal ;
+  assign \$164  = has_vector & \$signal ;
+  assign \$165  = \$163  | \$164 ;
+  assign \$166  = \$signal$88  + 1'h1;
+  assign \$167  = \$166  + 3'h7;
+  assign \$168  = \$signal$46  & \$signal ;
+  assign \$169  = matrix_busy + \$168 ;
+  assign \$170  = has_vector & \$signal ;
+  assign \$171  = vector_busy + \$170 ;
+  assign \$172  = stalls_keys + waits_keys;
+  assign \$173  = ~ waits_keys;
+  assign \$174  = waits_queries & \$173 ;
+  assign \$175  = stalls_queries + \$174 ;
+  assign \$176  = ~ waits_keys;
+  assign \$177  = waits_drain & \$176 ;
+  assign \$178  = ~ waits_queries;
+  assign \$179  = \$177  & \$178 ;
+  assign \$180  = stalls_drain + \$179 ;
   always @(posedge clk)
-    \$signal$30  <= \$154 ;
+    \$signal$32  <= \$181 ;
   always @(posedge clk)
-    \$signal$62  <= \$155 ;
+    \$signal$64  <= \$182 ;
   always @(posedge clk)
-    fetching <= \$156 ;
+    fetching <= \$183 ;
   always @(posedge clk)
-    is_ready <= \$157 ;
+    is_ready <= \$184 ;
   always @(posedge clk)
-    is_running <= \$158 ;
+    is_running <= \$185 ;
   always @(posedge clk)
-    tile_0 <= \$159 ;
+    tile_0 <= \$186 ;
   always @(posedge clk)
-    tile_1 <= \$160 ;
+    tile_1 <= \$187 ;
   always @(posedge clk)
-    tile_2 <= \$161 ;
+    tile_2 <= \$188 ;
   always @(posedge clk)
-    tile_3 <= \$162 ;
+    tile_3 <= \$189 ;
   always @(posedge clk)
-    corner <= \$163 ;
+    corner <= \$190 ;
   always @(posedge clk)
-    keys_released <= \$164 ;
+    keys_released <= \$191 ;
   always @(posedge clk)
-    queries_released <= \$165 ;
+    queries_released <= \$192 ;
   always @(posedge clk)
-    \$signal$86  <= \$166 ;
+    \$signal$88  <= \$193 ;
   always @(posedge clk)
-    has_begun <= \$167 ;
+    has_begun <= \$194 ;
   always @(posedge clk)
-    cycles <= \$168 ;
+    cycles <= \$195 ;
   always @(posedge clk)
-    stalls_keys <= \$169 ;
+    stalls_keys <= \$196 ;
   always @(posedge clk)
-    stalls_queries <= \$170 ;
+    stalls_queries <= \$197 ;
   always @(posedge clk)
-    stalls_drain <= \$171 ;
+    stalls_drain <= \$198 ;
   always @(posedge clk)
-    matrix_busy <= \$172 ;
+    matrix_busy <= \$199 ;
   always @(posedge clk)
-    vector_busy <= \$173 ;
+    vector_busy <= \$200 ;
   \top.sequencer.key_release  key_release (
     .clk(clk),
     .due(due),
@@ -8142,11 +8334,11 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   );
   \top.sequencer.query_release  query_release (
     .clk(clk),
-    .due(\due$85 ),
-    .pop(\pop$83 ),
-    .push(\push$68 ),
+    .due(\due$87 ),
+    .pop(\pop$85 ),
+    .push(\push$70 ),
     .rst(rst),
-    .value(\$75 [23:0])
+    .value(\$92 [23:0])
   );
   \top.sequencer.tiles  tiles (
     .advance(advance),
@@ -8156,6 +8348,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     .bounds__group(bounds__group),
     .bounds__key_heads(bounds__key_heads),
     .bounds__key_tiles(bounds__key_tiles),
+    .bounds__passes(bounds__passes),
     .bounds__query_tiles(bounds__query_tiles),
     .clk(clk),
     .contexts(contexts),
@@ -8187,15 +8380,43 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$13  = tile_0[0];
+          \$12  = tile_0[32:30];
       2'h1:
-          \$13  = tile_1[0];
+          \$12  = tile_1[32:30];
       2'h2:
-          \$13  = tile_2[0];
+          \$12  = tile_2[32:30];
       2'h3:
-          \$13  = tile_3[0];
+          \$12  = tile_3[32:30];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$17  = tile_0[0];
+      2'h1:
+          \$17  = tile_1[0];
+      2'h2:
+          \$17  = tile_2[0];
+      2'h3:
+          \$17  = tile_3[0];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$19  = tile_0[32:30];
+      2'h1:
+          \$19  = tile_1[32:30];
+      2'h2:
+          \$19  = tile_2[32:30];
+      2'h3:
+          \$19  = tile_3[32:30];
     endcase
   end
   always @* begin
@@ -8203,13 +8424,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$18  = tile_0[104:81];
+          \$26  = tile_0[110:87];
       2'h1:
-          \$18  = tile_1[104:81];
+          \$26  = tile_1[110:87];
       2'h2:
-          \$18  = tile_2[104:81];
+          \$26  = tile_2[110:87];
       2'h3:
-          \$18  = tile_3[104:81];
+          \$26  = tile_3[110:87];
     endcase
   end
   always @* begin
@@ -8217,69 +8438,55 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$25  = tile_0[80:57];
+          \$33  = tile_0[86:63];
       2'h1:
-          \$25  = tile_1[80:57];
+          \$33  = tile_1[86:63];
       2'h2:
-          \$25  = tile_2[80:57];
+          \$33  = tile_2[86:63];
       2'h3:
-          \$25  = tile_3[80:57];
+          \$33  = tile_3[86:63];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (\read__data$54 [5:4])
       2'h0:
-          \$36  = tile_0[30];
+          \$43  = tile_0[35];
       2'h1:
-          \$36  = tile_1[30];
+          \$43  = tile_1[35];
       2'h2:
-          \$36  = tile_2[30];
+          \$43  = tile_2[35];
       2'h3:
-          \$36  = tile_3[30];
+          \$43  = tile_3[35];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (\read__data$54 [5:4])
       2'h0:
-          \$38  = tile_0[56:33];
+          \$48  = tile_0[34];
       2'h1:
-          \$38  = tile_1[56:33];
+          \$48  = tile_1[34];
       2'h2:
-          \$38  = tile_2[56:33];
+          \$48  = tile_2[34];
       2'h3:
-          \$38  = tile_3[56:33];
+          \$48  = tile_3[34];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (read__data[5:4])
+    casez (\read__data$54 [5:4])
       2'h0:
-          \$66  = tile_0[105];
+          \$52  = tile_0[62:39];
       2'h1:
-          \$66  = tile_1[105];
+          \$52  = tile_1[62:39];
       2'h2:
-          \$66  = tile_2[105];
+          \$52  = tile_2[62:39];
       2'h3:
-          \$66  = tile_3[105];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (read__data[5:4])
-      2'h0:
-          value = tile_0[129:106];
-      2'h1:
-          value = tile_1[129:106];
-      2'h2:
-          value = tile_2[129:106];
-      2'h3:
-          value = tile_3[129:106];
+          \$52  = tile_3[62:39];
     endcase
   end
   always @* begin
@@ -8287,13 +8494,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$73  = tile_0[32];
+          \$67  = tile_0[0];
       2'h1:
-          \$73  = tile_1[32];
+          \$67  = tile_1[0];
       2'h2:
-          \$73  = tile_2[32];
+          \$67  = tile_2[0];
       2'h3:
-          \$73  = tile_3[32];
+          \$67  = tile_3[0];
     endcase
   end
   always @* begin
@@ -8301,83 +8508,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$74  = tile_0[80:57];
+          \$74  = tile_0[0];
       2'h1:
-          \$74  = tile_1[80:57];
+          \$74  = tile_1[0];
       2'h2:
-          \$74  = tile_2[80:57];
+          \$74  = tile_2[0];
       2'h3:
-          \$74  = tile_3[80:57];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
-      2'h0:
-          \$81  = tile_0[31];
-      2'h1:
-          \$81  = tile_1[31];
-      2'h2:
-          \$81  = tile_2[31];
-      2'h3:
-          \$81  = tile_3[31];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
-      2'h0:
-          \$85  = tile_0[153:130];
-      2'h1:
-          \$85  = tile_1[153:130];
-      2'h2:
-          \$85  = tile_2[153:130];
-      2'h3:
-          \$85  = tile_3[153:130];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
-      2'h0:
-          \$86  = tile_0[177:154];
-      2'h1:
-          \$86  = tile_1[177:154];
-      2'h2:
-          \$86  = tile_2[177:154];
-      2'h3:
-          \$86  = tile_3[177:154];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
-      2'h0:
-          \$87  = tile_0[201:178];
-      2'h1:
-          \$87  = tile_1[201:178];
-      2'h2:
-          \$87  = tile_2[201:178];
-      2'h3:
-          \$87  = tile_3[201:178];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
-      2'h0:
-          \$88  = tile_0[33];
-      2'h1:
-          \$88  = tile_1[33];
-      2'h2:
-          \$88  = tile_2[33];
-      2'h3:
-          \$88  = tile_3[33];
+          \$74  = tile_3[0];
     endcase
   end
   always @* begin
@@ -8385,13 +8522,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$111  = tile_0[1];
+          \$82  = tile_0[111];
       2'h1:
-          \$111  = tile_1[1];
+          \$82  = tile_1[111];
       2'h2:
-          \$111  = tile_2[1];
+          \$82  = tile_2[111];
       2'h3:
-          \$111  = tile_3[1];
+          \$82  = tile_3[111];
     endcase
   end
   always @* begin
@@ -8399,13 +8536,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$113  = tile_0[16:3];
+          value = tile_0[135:112];
       2'h1:
-          \$113  = tile_1[16:3];
+          value = tile_1[135:112];
       2'h2:
-          \$113  = tile_2[16:3];
+          value = tile_2[135:112];
       2'h3:
-          \$113  = tile_3[16:3];
+          value = tile_3[135:112];
     endcase
   end
   always @* begin
@@ -8413,13 +8550,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$118  = tile_0[21:17];
+          \$83  = tile_0[0];
       2'h1:
-          \$118  = tile_1[21:17];
+          \$83  = tile_1[0];
       2'h2:
-          \$118  = tile_2[21:17];
+          \$83  = tile_2[0];
       2'h3:
-          \$118  = tile_3[21:17];
+          \$83  = tile_3[0];
     endcase
   end
   always @* begin
@@ -8427,13 +8564,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$119  = tile_0[26:22];
+          \$90  = tile_0[38];
       2'h1:
-          \$119  = tile_1[26:22];
+          \$90  = tile_1[38];
       2'h2:
-          \$119  = tile_2[26:22];
+          \$90  = tile_2[38];
       2'h3:
-          \$119  = tile_3[26:22];
+          \$90  = tile_3[38];
     endcase
   end
   always @* begin
@@ -8441,13 +8578,97 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$120  = tile_0[29:27];
+          \$91  = tile_0[86:63];
       2'h1:
-          \$120  = tile_1[29:27];
+          \$91  = tile_1[86:63];
       2'h2:
-          \$120  = tile_2[29:27];
+          \$91  = tile_2[86:63];
       2'h3:
-          \$120  = tile_3[29:27];
+          \$91  = tile_3[86:63];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$98  = tile_0[36];
+      2'h1:
+          \$98  = tile_1[36];
+      2'h2:
+          \$98  = tile_2[36];
+      2'h3:
+          \$98  = tile_3[36];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$102  = tile_0[159:136];
+      2'h1:
+          \$102  = tile_1[159:136];
+      2'h2:
+          \$102  = tile_2[159:136];
+      2'h3:
+          \$102  = tile_3[159:136];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$103  = tile_0[183:160];
+      2'h1:
+          \$103  = tile_1[183:160];
+      2'h2:
+          \$103  = tile_2[183:160];
+      2'h3:
+          \$103  = tile_3[183:160];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$104  = tile_0[207:184];
+      2'h1:
+          \$104  = tile_1[207:184];
+      2'h2:
+          \$104  = tile_2[207:184];
+      2'h3:
+          \$104  = tile_3[207:184];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$105  = tile_0[39];
+      2'h1:
+          \$105  = tile_1[39];
+      2'h2:
+          \$105  = tile_2[39];
+      2'h3:
+          \$105  = tile_3[39];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$106  = tile_0[63];
+      2'h1:
+          \$106  = tile_1[63];
+      2'h2:
+          \$106  = tile_2[63];
+      2'h3:
+          \$106  = tile_3[63];
     endcase
   end
   always @* begin
@@ -8455,13 +8676,13 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$121  = tile_0[57];
+          \$129  = tile_0[1];
       2'h1:
-          \$121  = tile_1[57];
+          \$129  = tile_1[1];
       2'h2:
-          \$121  = tile_2[57];
+          \$129  = tile_2[1];
       2'h3:
-          \$121  = tile_3[57];
+          \$129  = tile_3[1];
     endcase
   end
   always @* begin
@@ -8469,339 +8690,452 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$124  = tile_0[2];
+          \$131  = tile_0[16:3];
       2'h1:
-          \$124  = tile_1[2];
+          \$131  = tile_1[16:3];
       2'h2:
-          \$124  = tile_2[2];
+          \$131  = tile_2[16:3];
       2'h3:
-          \$124  = tile_3[2];
+          \$131  = tile_3[16:3];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$127  = tile_0[2];
+          \$136  = tile_0[21:17];
       2'h1:
-          \$127  = tile_1[2];
+          \$136  = tile_1[21:17];
       2'h2:
-          \$127  = tile_2[2];
+          \$136  = tile_2[21:17];
       2'h3:
-          \$127  = tile_3[2];
+          \$136  = tile_3[21:17];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$128  = tile_0[30];
+          \$137  = tile_0[26:22];
       2'h1:
-          \$128  = tile_1[30];
+          \$137  = tile_1[26:22];
       2'h2:
-          \$128  = tile_2[30];
+          \$137  = tile_2[26:22];
       2'h3:
-          \$128  = tile_3[30];
+          \$137  = tile_3[26:22];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$129  = tile_0[31];
+          \$138  = tile_0[29:27];
       2'h1:
-          \$129  = tile_1[31];
+          \$138  = tile_1[29:27];
       2'h2:
-          \$129  = tile_2[31];
+          \$138  = tile_2[29:27];
       2'h3:
-          \$129  = tile_3[31];
+          \$138  = tile_3[29:27];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$52 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$130  = tile_0[33];
+          \$139  = tile_0[63];
       2'h1:
-          \$130  = tile_1[33];
+          \$139  = tile_1[63];
       2'h2:
-          \$130  = tile_2[33];
+          \$139  = tile_2[63];
       2'h3:
-          \$130  = tile_3[33];
+          \$139  = tile_3[63];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$154  = \$5 [15:0];
+    (* full_case = 32'd1 *)
+    casez (read__data[5:4])
+      2'h0:
+          \$142  = tile_0[2];
+      2'h1:
+          \$142  = tile_1[2];
+      2'h2:
+          \$142  = tile_2[2];
+      2'h3:
+          \$142  = tile_3[2];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$145  = tile_0[2];
+      2'h1:
+          \$145  = tile_1[2];
+      2'h2:
+          \$145  = tile_2[2];
+      2'h3:
+          \$145  = tile_3[2];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$147  = tile_0[37];
+      2'h1:
+          \$147  = tile_1[37];
+      2'h2:
+          \$147  = tile_2[37];
+      2'h3:
+          \$147  = tile_3[37];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$151  = tile_0[33];
+      2'h1:
+          \$151  = tile_1[33];
+      2'h2:
+          \$151  = tile_2[33];
+      2'h3:
+          \$151  = tile_3[33];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$152  = tile_0[35];
+      2'h1:
+          \$152  = tile_1[35];
+      2'h2:
+          \$152  = tile_2[35];
+      2'h3:
+          \$152  = tile_3[35];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$155  = tile_0[34];
+      2'h1:
+          \$155  = tile_1[34];
+      2'h2:
+          \$155  = tile_2[34];
+      2'h3:
+          \$155  = tile_3[34];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$156  = tile_0[39];
+      2'h1:
+          \$156  = tile_1[39];
+      2'h2:
+          \$156  = tile_2[39];
+      2'h3:
+          \$156  = tile_3[39];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$54 [5:4])
+      2'h0:
+          \$157  = tile_0[63];
+      2'h1:
+          \$157  = tile_1[63];
+      2'h2:
+          \$157  = tile_2[63];
+      2'h3:
+          \$157  = tile_3[63];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$181  = \$5 [15:0];
     if (restart) begin
-      \$154  = 16'h0000;
+      \$181  = 16'h0000;
     end
     if (rst) begin
-      \$154  = 16'h0000;
+      \$181  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$155  = restart;
+    \$182  = restart;
     if (rst) begin
-      \$155  = 1'h0;
+      \$182  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$156  = \$signal$62 ;
+    \$183  = \$signal$64 ;
     if (rst) begin
-      \$156  = 1'h0;
+      \$183  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$157  = is_ready;
+    \$184  = is_ready;
     if (restart) begin
-      \$157  = 1'h0;
+      \$184  = 1'h0;
     end else if (fetching) begin
-      \$157  = 1'h1;
+      \$184  = 1'h1;
     end
-    if (\$92 ) begin
-      if (\$108 ) begin
-        \$157  = 1'h0;
+    if (\$110 ) begin
+      if (\$126 ) begin
+        \$184  = 1'h0;
       end
     end
     if (rst) begin
-      \$157  = 1'h0;
+      \$184  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$158  = is_running;
+    \$185  = is_running;
     if (restart) begin
-      \$158  = 1'h1;
+      \$185  = 1'h1;
     end
-    if (\$92 ) begin
-      if (\$108 ) begin
-        \$158  = 1'h0;
+    if (\$110 ) begin
+      if (\$126 ) begin
+        \$185  = 1'h0;
       end
     end
     if (rst) begin
-      \$158  = 1'h0;
+      \$185  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$159  = tile_0;
+    \$186  = tile_0;
     if (restart) begin
-      \$159 [0] = 1'h0;
+      \$186 [0] = 1'h0;
     end
-    if (\$92 ) begin
-      \$159  = tile;
+    if (\$110 ) begin
+      \$186  = tile;
     end
     if (rst) begin
-      \$159  = 202'h000000000000000000000000000000000000000000000000000;
+      \$186  = 208'h0000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$160  = tile_1;
+    \$187  = tile_1;
     if (restart) begin
-      \$160 [0] = 1'h0;
+      \$187 [0] = 1'h0;
     end
-    if (\$92 ) begin
-      \$160  = tile_0;
+    if (\$110 ) begin
+      \$187  = tile_0;
     end
     if (rst) begin
-      \$160  = 202'h000000000000000000000000000000000000000000000000000;
+      \$187  = 208'h0000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$161  = tile_2;
+    \$188  = tile_2;
     if (restart) begin
-      \$161 [0] = 1'h0;
+      \$188 [0] = 1'h0;
     end
-    if (\$92 ) begin
-      \$161  = tile_1;
+    if (\$110 ) begin
+      \$188  = tile_1;
     end
     if (rst) begin
-      \$161  = 202'h000000000000000000000000000000000000000000000000000;
+      \$188  = 208'h0000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$162  = tile_3;
+    \$189  = tile_3;
     if (restart) begin
-      \$162 [0] = 1'h0;
+      \$189 [0] = 1'h0;
     end
-    if (\$92 ) begin
-      \$162  = tile_2;
+    if (\$110 ) begin
+      \$189  = tile_2;
     end
     if (rst) begin
-      \$162  = 202'h000000000000000000000000000000000000000000000000000;
+      \$189  = 208'h0000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$163 [2:0] = \$110 [2:0];
-    \$163 [3] = \$111 ;
-    \$163 [4] = \$112 ;
-    \$163 [7:5] = read__data[12:10];
-    \$163 [9:8] = read__data[11:10];
-    \$163 [25:10] = { \$117 [13:0], read__data[11:10] };
-    \$163 [30:26] = \$118 ;
-    \$163 [35:31] = \$119 ;
-    \$163 [38:36] = \$120 ;
-    \$163 [45:39] = { \$123 [4:0], read__data[11:10] };
-    \$163 [46] = \$124 ;
-    \$163 [49:47] = \$126 [2:0];
-    \$163 [55:50] = \read__data$52 [15:10];
-    \$163 [56] = \$127 ;
-    \$163 [57] = \$128 ;
-    \$163 [58] = \$129 ;
-    \$163 [59] = \$130 ;
-    \$163 [60] = result_push;
+    \$190 [2:0] = \$128 [2:0];
+    \$190 [3] = \$129 ;
+    \$190 [4] = \$130 ;
+    \$190 [7:5] = read__data[12:10];
+    \$190 [9:8] = read__data[11:10];
+    \$190 [25:10] = { \$135 [13:0], read__data[11:10] };
+    \$190 [30:26] = \$136 ;
+    \$190 [35:31] = \$137 ;
+    \$190 [38:36] = \$138 ;
+    \$190 [45:39] = { \$141 [4:0], read__data[11:10] };
+    \$190 [46] = \$142 ;
+    \$190 [49:47] = \$144 [2:0];
+    \$190 [55:50] = \read__data$54 [15:10];
+    \$190 [56] = \$145 ;
+    \$190 [57] = \$154 ;
+    \$190 [58] = \$155 ;
+    \$190 [59] = \$156 ;
+    \$190 [60] = \$157 ;
+    \$190 [61] = result_push;
     if (rst) begin
-      \$163  = 61'h0000000000000000;
+      \$190  = 62'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$164  = keys_released;
+    \$191  = keys_released;
     if (restart) begin
-      \$164  = 24'h000000;
+      \$191  = 24'h000000;
     end else if (pop) begin
-      \$164  = due;
+      \$191  = due;
     end
     if (rst) begin
-      \$164  = 24'h000000;
+      \$191  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$165  = queries_released;
+    \$192  = queries_released;
     if (restart) begin
-      \$165  = 24'h000000;
-    end else if (\pop$83 ) begin
-      \$165  = \due$85 ;
+      \$192  = 24'h000000;
+    end else if (\pop$85 ) begin
+      \$192  = \due$87 ;
     end
     if (rst) begin
-      \$165  = 24'h000000;
+      \$192  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$166  = \$signal$86 ;
+    \$193  = \$signal$88 ;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$166  = 32'd0;
+      \$193  = 32'd0;
     end else begin
-      if (\$134 ) begin
-        \$166  = \$135 [31:0];
+      if (\$161 ) begin
+        \$193  = \$162 [31:0];
       end
     end
     if (rst) begin
-      \$166  = 32'd0;
+      \$193  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$167  = has_begun;
+    \$194  = has_begun;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$167  = 1'h0;
+      \$194  = 1'h0;
     end else begin
-      if (\$134 ) begin
-        \$167  = 1'h1;
+      if (\$161 ) begin
+        \$194  = 1'h1;
       end
     end
     if (rst) begin
-      \$167  = 1'h0;
+      \$194  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$168  = cycles;
+    \$195  = cycles;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$168  = 32'd0;
+      \$195  = 32'd0;
     end else begin
-      if (\$138 ) begin
-        \$168  = \$140 [31:0];
+      if (\$165 ) begin
+        \$195  = \$167 [31:0];
       end
     end
     if (rst) begin
-      \$168  = 32'd0;
+      \$195  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$169  = stalls_keys;
+    \$196  = stalls_keys;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$169  = 32'd0;
+      \$196  = 32'd0;
     end else begin
       if (has_begun) begin
-        \$169  = \$145 [31:0];
+        \$196  = \$172 [31:0];
       end
     end
     if (rst) begin
-      \$169  = 32'd0;
+      \$196  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$170  = stalls_queries;
+    \$197  = stalls_queries;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$170  = 32'd0;
+      \$197  = 32'd0;
     end else begin
       if (has_begun) begin
-        \$170  = \$148 [31:0];
+        \$197  = \$175 [31:0];
       end
     end
     if (rst) begin
-      \$170  = 32'd0;
+      \$197  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$171  = stalls_drain;
+    \$198  = stalls_drain;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$171  = 32'd0;
+      \$198  = 32'd0;
     end else begin
       if (has_begun) begin
-        \$171  = \$153 [31:0];
+        \$198  = \$180 [31:0];
       end
     end
     if (rst) begin
-      \$171  = 32'd0;
+      \$198  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$172  = 32'd0;
+      \$199  = 32'd0;
     end else begin
-      \$172  = \$142 [31:0];
+      \$199  = \$169 [31:0];
     end
     if (rst) begin
-      \$172  = 32'd0;
+      \$199  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$173  = 32'd0;
+      \$200  = 32'd0;
     end else begin
-      \$173  = \$144 [31:0];
+      \$200  = \$171 [31:0];
     end
     if (rst) begin
-      \$173  = 32'd0;
+      \$200  = 32'd0;
     end
   end
   assign parameters__bounds__end_tile = bounds__end_tile;
@@ -8810,6 +9144,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign parameters__bounds__group = bounds__group;
   assign parameters__bounds__key_heads = bounds__key_heads;
   assign parameters__bounds__key_tiles = bounds__key_tiles;
+  assign parameters__bounds__passes = bounds__passes;
   assign parameters__bounds__query_tiles = bounds__query_tiles;
   assign parameters__contexts = contexts;
   assign parameters__queue = queue;
@@ -8819,15 +9154,15 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$143$3 [8:0];
-  assign table_row = { 2'h0, \port$143$3  };
-  assign \$signature__data  = table_data[23:0];
+  assign \$signature__addr  = \port$147$3 [8:0];
+  assign table_row = { 2'h0, \port$147$3  };
+  assign \$signature__data  = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$41  = \port$143$3 [8:0];
-  assign \$signature__data$42  = table_data[23:0];
-  assign \read__addr$43  = \$5 [8:0];
+  assign \$signature__addr$43  = \port$147$3 [8:0];
+  assign \$signature__data$44  = table_data[26:0];
+  assign \read__addr$45  = \$5 [8:0];
   assign start = restart;
-  assign \value$69  = \$75 [23:0];
+  assign \value$71  = \$92 [23:0];
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -8835,17 +9170,21 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \tile_0.low  = tile_0[21:17];
   assign \tile_0.high  = tile_0[26:22];
   assign \tile_0.rows  = tile_0[29:27];
-  assign \tile_0.starts_result  = tile_0[30];
-  assign \tile_0.ends_result  = tile_0[31];
-  assign \tile_0.ends_query  = tile_0[32];
-  assign \tile_0.result  = tile_0[56:33];
-  assign \tile_0.query  = tile_0[80:57];
-  assign \tile_0.key  = tile_0[104:81];
-  assign \tile_0.releases_keys  = tile_0[105];
-  assign \tile_0.keys_released  = tile_0[129:106];
-  assign \tile_0.head  = tile_0[153:130];
-  assign \tile_0.query_tile  = tile_0[177:154];
-  assign \tile_0.key_tile  = tile_0[201:178];
+  assign \tile_0.pass_bit  = tile_0[32:30];
+  assign \tile_0.starts_pass  = tile_0[33];
+  assign \tile_0.captures  = tile_0[34];
+  assign \tile_0.starts_result  = tile_0[35];
+  assign \tile_0.ends_result  = tile_0[36];
+  assign \tile_0.starts_query  = tile_0[37];
+  assign \tile_0.ends_query  = tile_0[38];
+  assign \tile_0.result  = tile_0[62:39];
+  assign \tile_0.query  = tile_0[86:63];
+  assign \tile_0.key  = tile_0[110:87];
+  assign \tile_0.releases_keys  = tile_0[111];
+  assign \tile_0.keys_released  = tile_0[135:112];
+  assign \tile_0.head  = tile_0[159:136];
+  assign \tile_0.query_tile  = tile_0[183:160];
+  assign \tile_0.key_tile  = tile_0[207:184];
   assign \tile_1.is_valid  = tile_1[0];
   assign \tile_1.context  = tile_1[1];
   assign \tile_1.entry  = tile_1[2];
@@ -8853,17 +9192,21 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \tile_1.low  = tile_1[21:17];
   assign \tile_1.high  = tile_1[26:22];
   assign \tile_1.rows  = tile_1[29:27];
-  assign \tile_1.starts_result  = tile_1[30];
-  assign \tile_1.ends_result  = tile_1[31];
-  assign \tile_1.ends_query  = tile_1[32];
-  assign \tile_1.result  = tile_1[56:33];
-  assign \tile_1.query  = tile_1[80:57];
-  assign \tile_1.key  = tile_1[104:81];
-  assign \tile_1.releases_keys  = tile_1[105];
-  assign \tile_1.keys_released  = tile_1[129:106];
-  assign \tile_1.head  = tile_1[153:130];
-  assign \tile_1.query_tile  = tile_1[177:154];
-  assign \tile_1.key_tile  = tile_1[201:178];
+  assign \tile_1.pass_bit  = tile_1[32:30];
+  assign \tile_1.starts_pass  = tile_1[33];
+  assign \tile_1.captures  = tile_1[34];
+  assign \tile_1.starts_result  = tile_1[35];
+  assign \tile_1.ends_result  = tile_1[36];
+  assign \tile_1.starts_query  = tile_1[37];
+  assign \tile_1.ends_query  = tile_1[38];
+  assign \tile_1.result  = tile_1[62:39];
+  assign \tile_1.query  = tile_1[86:63];
+  assign \tile_1.key  = tile_1[110:87];
+  assign \tile_1.releases_keys  = tile_1[111];
+  assign \tile_1.keys_released  = tile_1[135:112];
+  assign \tile_1.head  = tile_1[159:136];
+  assign \tile_1.query_tile  = tile_1[183:160];
+  assign \tile_1.key_tile  = tile_1[207:184];
   assign \tile_2.is_valid  = tile_2[0];
   assign \tile_2.context  = tile_2[1];
   assign \tile_2.entry  = tile_2[2];
@@ -8871,17 +9214,21 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \tile_2.low  = tile_2[21:17];
   assign \tile_2.high  = tile_2[26:22];
   assign \tile_2.rows  = tile_2[29:27];
-  assign \tile_2.starts_result  = tile_2[30];
-  assign \tile_2.ends_result  = tile_2[31];
-  assign \tile_2.ends_query  = tile_2[32];
-  assign \tile_2.result  = tile_2[56:33];
-  assign \tile_2.query  = tile_2[80:57];
-  assign \tile_2.key  = tile_2[104:81];
-  assign \tile_2.releases_keys  = tile_2[105];
-  assign \tile_2.keys_released  = tile_2[129:106];
-  assign \tile_2.head  = tile_2[153:130];
-  assign \tile_2.query_tile  = tile_2[177:154];
-  assign \tile_2.key_tile  = tile_2[201:178];
+  assign \tile_2.pass_bit  = tile_2[32:30];
+  assign \tile_2.starts_pass  = tile_2[33];
+  assign \tile_2.captures  = tile_2[34];
+  assign \tile_2.starts_result  = tile_2[35];
+  assign \tile_2.ends_result  = tile_2[36];
+  assign \tile_2.starts_query  = tile_2[37];
+  assign \tile_2.ends_query  = tile_2[38];
+  assign \tile_2.result  = tile_2[62:39];
+  assign \tile_2.query  = tile_2[86:63];
+  assign \tile_2.key  = tile_2[110:87];
+  assign \tile_2.releases_keys  = tile_2[111];
+  assign \tile_2.keys_released  = tile_2[135:112];
+  assign \tile_2.head  = tile_2[159:136];
+  assign \tile_2.query_tile  = tile_2[183:160];
+  assign \tile_2.key_tile  = tile_2[207:184];
   assign \tile_3.is_valid  = tile_3[0];
   assign \tile_3.context  = tile_3[1];
   assign \tile_3.entry  = tile_3[2];
@@ -8889,21 +9236,26 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \tile_3.low  = tile_3[21:17];
   assign \tile_3.high  = tile_3[26:22];
   assign \tile_3.rows  = tile_3[29:27];
-  assign \tile_3.starts_result  = tile_3[30];
-  assign \tile_3.ends_result  = tile_3[31];
-  assign \tile_3.ends_query  = tile_3[32];
-  assign \tile_3.result  = tile_3[56:33];
-  assign \tile_3.query  = tile_3[80:57];
-  assign \tile_3.key  = tile_3[104:81];
-  assign \tile_3.releases_keys  = tile_3[105];
-  assign \tile_3.keys_released  = tile_3[129:106];
-  assign \tile_3.head  = tile_3[153:130];
-  assign \tile_3.query_tile  = tile_3[177:154];
-  assign \tile_3.key_tile  = tile_3[201:178];
+  assign \tile_3.pass_bit  = tile_3[32:30];
+  assign \tile_3.starts_pass  = tile_3[33];
+  assign \tile_3.captures  = tile_3[34];
+  assign \tile_3.starts_result  = tile_3[35];
+  assign \tile_3.ends_result  = tile_3[36];
+  assign \tile_3.starts_query  = tile_3[37];
+  assign \tile_3.ends_query  = tile_3[38];
+  assign \tile_3.result  = tile_3[62:39];
+  assign \tile_3.query  = tile_3[86:63];
+  assign \tile_3.key  = tile_3[110:87];
+  assign \tile_3.releases_keys  = tile_3[111];
+  assign \tile_3.keys_released  = tile_3[135:112];
+  assign \tile_3.head  = tile_3[159:136];
+  assign \tile_3.query_tile  = tile_3[183:160];
+  assign \tile_3.key_tile  = tile_3[207:184];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
+  assign \result.sum_bank  = result[73];
   assign \tile.is_valid  = tile[0];
   assign \tile.context  = tile[1];
   assign \tile.entry  = tile[2];
@@ -8911,17 +9263,21 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \tile.low  = tile[21:17];
   assign \tile.high  = tile[26:22];
   assign \tile.rows  = tile[29:27];
-  assign \tile.starts_result  = tile[30];
-  assign \tile.ends_result  = tile[31];
-  assign \tile.ends_query  = tile[32];
-  assign \tile.result  = tile[56:33];
-  assign \tile.query  = tile[80:57];
-  assign \tile.key  = tile[104:81];
-  assign \tile.releases_keys  = tile[105];
-  assign \tile.keys_released  = tile[129:106];
-  assign \tile.head  = tile[153:130];
-  assign \tile.query_tile  = tile[177:154];
-  assign \tile.key_tile  = tile[201:178];
+  assign \tile.pass_bit  = tile[32:30];
+  assign \tile.starts_pass  = tile[33];
+  assign \tile.captures  = tile[34];
+  assign \tile.starts_result  = tile[35];
+  assign \tile.ends_result  = tile[36];
+  assign \tile.starts_query  = tile[37];
+  assign \tile.ends_query  = tile[38];
+  assign \tile.result  = tile[62:39];
+  assign \tile.query  = tile[86:63];
+  assign \tile.key  = tile[110:87];
+  assign \tile.releases_keys  = tile[111];
+  assign \tile.keys_released  = tile[135:112];
+  assign \tile.head  = tile[159:136];
+  assign \tile.query_tile  = tile[183:160];
+  assign \tile.key_tile  = tile[207:184];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -8934,22 +9290,24 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \corner.row.rows  = corner[38:36];
   assign \corner.query_address  = corner[45:39];
   assign \corner.queue  = corner[46];
-  assign \corner.vector  = corner[60:47];
+  assign \corner.vector  = corner[61:47];
   assign \corner.vector.op  = corner[49:47];
   assign \corner.vector.index  = corner[55:50];
   assign \corner.vector.queue  = corner[56];
   assign \corner.vector.is_first  = corner[57];
-  assign \corner.vector.is_last  = corner[58];
+  assign \corner.vector.captures  = corner[58];
   assign \corner.vector.parity  = corner[59];
-  assign \corner.vector.is_done  = corner[60];
-  assign result[72] = \$88 ;
-  assign result[71:48] = \$87 ;
-  assign result[47:24] = \$86 ;
-  assign result[23:0] = \$85 ;
+  assign \corner.vector.sum_parity  = corner[60];
+  assign \corner.vector.is_done  = corner[61];
+  assign result[73] = \$106 ;
+  assign result[72] = \$105 ;
+  assign result[71:48] = \$104 ;
+  assign result[47:24] = \$103 ;
+  assign result[23:0] = \$102 ;
   assign \$7  = table_half;
-  assign { \$51 [7:6], \$51 [4:0] } = 7'h00;
-  assign \$51 [5] = bounds__flags[5];
-  assign \$52  = bounds__flags[5];
+  assign { \$65 [7:6], \$65 [4:0] } = 7'h00;
+  assign \$65 [5] = bounds__flags[5];
+  assign \$66  = bounds__flags[5];
 endmodule
 
 module \top.sequencer.key_release (rst, push, value, due, pop, clk);
@@ -9198,89 +9556,101 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue, slots, keys, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, tile, is_done, clk);
+module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue, slots, keys, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, tile, is_done, clk
+);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [7:0] \$1 ;
-  wire [24:0] \$10 ;
-  wire [25:0] \$11 ;
-  wire [23:0] \$12 ;
-  wire [24:0] \$13 ;
-  wire [25:0] \$14 ;
-  wire [39:0] \$15 ;
-  wire [23:0] \$16 ;
-  wire [24:0] \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire [23:0] \$15 ;
+  wire [24:0] \$16 ;
+  wire \$17 ;
+  wire [23:0] \$18 ;
+  wire [24:0] \$19 ;
   wire [7:0] \$2 ;
-  wire \$20 ;
-  wire [24:0] \$21 ;
+  wire [25:0] \$20 ;
+  wire [23:0] \$21 ;
   wire [24:0] \$22 ;
-  wire [24:0] \$23 ;
-  wire [26:0] \$24 ;
-  wire [26:0] \$25 ;
-  wire [34:0] \$26 ;
-  wire [34:0] \$27 ;
-  wire [35:0] \$28 ;
-  wire [36:0] \$29 ;
+  wire [25:0] \$23 ;
+  wire [39:0] \$24 ;
+  wire [23:0] \$25 ;
+  wire [24:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
-  wire [34:0] \$30 ;
-  wire [7:0] \$31 ;
-  wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
-  wire [7:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  wire [35:0] \$40 ;
-  wire [1:0] \$41 ;
+  wire \$30 ;
+  wire [24:0] \$31 ;
+  wire [24:0] \$32 ;
+  wire [24:0] \$33 ;
+  wire [26:0] \$34 ;
+  wire [26:0] \$35 ;
+  wire [34:0] \$36 ;
+  wire [34:0] \$37 ;
+  wire [35:0] \$38 ;
+  wire [36:0] \$39 ;
+  wire [3:0] \$4 ;
+  wire [34:0] \$40 ;
+  wire [7:0] \$41 ;
   wire \$42 ;
-  wire [1:0] \$43 ;
-  wire [1:0] \$44 ;
-  wire [1:0] \$45 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [7:0] \$45 ;
   wire \$46 ;
-  wire [1:0] \$47 ;
-  wire [1:0] \$48 ;
+  wire \$47 ;
+  wire \$48 ;
   wire \$49 ;
-  wire \$5 ;
-  wire [24:0] \$50 ;
-  wire \$51 ;
-  wire [24:0] \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
+  wire [2:0] \$5 ;
+  wire [35:0] \$50 ;
+  wire [1:0] \$51 ;
+  wire \$52 ;
+  wire [1:0] \$53 ;
+  wire [1:0] \$54 ;
+  wire [1:0] \$55 ;
   wire \$56 ;
-  wire [23:0] \$57 ;
-  wire [24:0] \$58 ;
-  wire [23:0] \$59 ;
-  wire [23:0] \$6 ;
+  wire [1:0] \$57 ;
+  wire [1:0] \$58 ;
+  wire \$59 ;
+  wire \$6 ;
   wire [24:0] \$60 ;
   wire \$61 ;
-  wire [23:0] \$62 ;
-  wire [24:0] \$63 ;
-  wire [25:0] \$64 ;
-  wire [23:0] \$65 ;
-  wire [24:0] \$66 ;
-  wire [25:0] \$67 ;
-  reg \$68 ;
-  reg \$69 ;
-  wire [24:0] \$7 ;
-  reg [23:0] \$70 ;
-  reg [23:0] \$71 ;
-  reg [23:0] \$72 ;
-  reg [23:0] \$73 ;
-  wire \$8 ;
-  wire [23:0] \$9 ;
+  wire [24:0] \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [23:0] \$67 ;
+  wire [24:0] \$68 ;
+  wire [23:0] \$69 ;
+  wire \$7 ;
+  wire [24:0] \$70 ;
+  wire \$71 ;
+  wire [23:0] \$72 ;
+  wire [24:0] \$73 ;
+  wire [25:0] \$74 ;
+  wire [23:0] \$75 ;
+  wire [24:0] \$76 ;
+  wire [25:0] \$77 ;
+  reg \$78 ;
+  reg \$79 ;
+  wire [3:0] \$8 ;
+  reg [23:0] \$80 ;
+  reg [23:0] \$81 ;
+  reg [23:0] \$82 ;
+  reg [23:0] \$83 ;
+  wire \$9 ;
   wire \$signal ;
-  reg [23:0] \$signal$36  = 24'h000000;
-  wire [33:0] \$signal$38 ;
-  wire [35:0] \$signal$40 ;
-  wire [35:0] \$signal$42 ;
+  wire \$signal$17 ;
+  reg [23:0] \$signal$43  = 24'h000000;
+  wire [33:0] \$signal$45 ;
+  wire [35:0] \$signal$47 ;
+  wire [35:0] \$signal$49 ;
   input advance;
   wire advance;
-  wire \advance$19 ;
+  wire \advance$21 ;
   reg [23:0] base_slot = 24'h000000;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
@@ -9300,9 +9670,13 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
   wire [23:0] \bounds__key_tiles$11 ;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$13 ;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
-  wire [23:0] \bounds__query_tiles$13 ;
+  wire [23:0] \bounds__query_tiles$15 ;
+  wire [1:0] captured_pass;
   input clk;
   wire clk;
   reg context_turn = 1'h0;
@@ -9313,24 +9687,26 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
   wire ends_group;
+  wire ends_pass;
   wire ends_query;
   reg entry_turn = 1'h0;
-  wire has_tile_results;
   wire [23:0] head;
   output is_done;
   wire is_done;
-  wire \is_done$21 ;
+  wire \is_done$23 ;
+  wire is_last_pass;
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
   wire [33:0] p_base;
+  wire [1:0] pass_number;
   reg [23:0] query_ordinal = 24'h000000;
   wire [23:0] query_tile;
   input [7:0] queue;
   wire [7:0] queue;
   input restart;
   wire restart;
-  wire \restart$17 ;
+  wire \restart$19 ;
   reg [23:0] result_ordinal = 24'h000000;
   wire [35:0] rows;
   input rst;
@@ -9340,9 +9716,11 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [15:0] slot_beats;
   input [23:0] slots;
   wire [23:0] slots;
+  wire starts_pass;
   wire starts_query;
-  output [201:0] tile;
-  reg [201:0] tile;
+  output [207:0] tile;
+  reg [207:0] tile;
+  wire \tile.captures ;
   wire \tile.context ;
   wire \tile.ends_query ;
   wire \tile.ends_result ;
@@ -9354,89 +9732,102 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [23:0] \tile.key_tile ;
   wire [23:0] \tile.keys_released ;
   wire [4:0] \tile.low ;
+  wire [2:0] \tile.pass_bit ;
   wire [23:0] \tile.query ;
   wire [23:0] \tile.query_tile ;
   wire \tile.releases_keys ;
   wire [23:0] \tile.result ;
   wire [2:0] \tile.rows ;
   wire [13:0] \tile.slot_beat ;
+  wire \tile.starts_pass ;
+  wire \tile.starts_query ;
   wire \tile.starts_result ;
-  assign \$25  = query_tile * 3'h4;
-  assign \$26  = \$24  - \$25 ;
-  assign \$signal$40  = $signed(\$26 ) - $signed(diagonal_high);
-  assign \$27  = \$24  - \$25 ;
-  assign \$28  = $signed(\$27 ) - $signed(diagonal_low);
-  assign \$29  = $signed(\$28 ) + $signed(2'h1);
-  assign \$30  = $signed(keys) - $signed({ 1'h0, \$24  });
-  assign \$32  = ! \$31 ;
-  assign \$33  = $signed(\$signal$40 ) > $signed(4'h4);
-  assign \$34  = $signed(\$signal$40 ) < $signed(3'h4);
-  assign \$36  = ! \$35 ;
-  assign \$37  = $signed(\$29 [35:0]) > $signed(4'h4);
-  assign \$38  = $signed(\$29 [35:0]) < $signed(3'h4);
-  assign \$39  = $signed(\$30 ) > $signed(4'h4);
-  assign \$40  = \$39  ? 36'h000000004 : { \$30 [34], \$30  };
-  assign \$41  = context_turn + 1'h1;
-  assign \$42  = \$41  == contexts;
-  assign \$43  = context_turn + 1'h1;
-  assign \$44  = \$42  ? 2'h0 : \$43 ;
-  assign \$45  = entry_turn + 1'h1;
-  assign \$46  = \$45  == queue;
-  assign \$47  = entry_turn + 1'h1;
-  assign \$48  = \$46  ? 2'h0 : \$47 ;
-  assign \$49  = advance & tile[32];
-  assign \$50  = query_ordinal + 1'h1;
-  assign \$51  = advance & tile[31];
-  assign \$52  = result_ordinal + 1'h1;
-  assign \$53  = ~ \$signal ;
-  assign \$54  = ends_query & ends_group;
-  assign \$55  = \$53  | \$54 ;
-  assign \$56  = advance & \$55 ;
-  assign \$57  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$58  = \$signal$36  + \$57 ;
-  assign \$59  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$60  = base_slot + \$59 ;
-  assign \$61  = \$60  >= slots;
-  assign \$62  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$63  = base_slot + \$62 ;
-  assign \$64  = \$63  - slots;
-  assign \$65  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$66  = base_slot + \$65 ;
-  assign \$67  = \$61  ? \$64  : { 1'h0, \$66  };
+  assign \$15  = \$signal  ? key_tile : 24'h000000;
+  assign \$16  = base_slot + \$15 ;
+  assign \$17  = \$16  >= slots;
+  assign \$18  = \$signal  ? key_tile : 24'h000000;
+  assign \$19  = base_slot + \$18 ;
+  assign \$20  = \$19  - slots;
+  assign \$21  = \$signal  ? key_tile : 24'h000000;
+  assign \$22  = base_slot + \$21 ;
+  assign \$23  = \$17  ? \$20  : { 1'h0, \$22  };
+  assign \$24  = \$23 [23:0] * slot_beats;
+  assign \$25  = \$signal  ? key_tile : 24'h000000;
+  assign \$26  = \$signal$43  + \$25 ;
+  assign \$27  = ~ \$signal ;
+  assign \$28  = ends_group & is_last_pass;
+  assign \$29  = \$27  | \$28 ;
+  assign \$30  = \$signal  & ends_query;
+  assign \$31  = \$signal$43  + bounds__key_tiles;
+  assign \$32  = tile[110:87] + 1'h1;
+  assign \$33  = \$30  ? \$31  : \$32 ;
+  assign \$34  = key_tile * 3'h4;
+  assign \$35  = query_tile * 3'h4;
+  assign \$36  = \$34  - \$35 ;
+  assign \$signal$47  = $signed(\$36 ) - $signed(diagonal_high);
+  assign \$37  = \$34  - \$35 ;
+  assign \$38  = $signed(\$37 ) - $signed(diagonal_low);
+  assign \$39  = $signed(\$38 ) + $signed(2'h1);
+  assign \$40  = $signed(keys) - $signed({ 1'h0, \$34  });
+  assign \$42  = ! \$41 ;
+  assign \$43  = $signed(\$signal$47 ) > $signed(4'h4);
+  assign \$44  = $signed(\$signal$47 ) < $signed(3'h4);
+  assign \$46  = ! \$45 ;
+  assign \$47  = $signed(\$39 [35:0]) > $signed(4'h4);
+  assign \$48  = $signed(\$39 [35:0]) < $signed(3'h4);
+  assign \$49  = $signed(\$40 ) > $signed(4'h4);
+  assign \$50  = \$49  ? 36'h000000004 : { \$40 [34], \$40  };
+  assign \$51  = context_turn + 1'h1;
+  assign \$52  = \$51  == contexts;
+  assign \$53  = context_turn + 1'h1;
+  assign \$54  = \$52  ? 2'h0 : \$53 ;
+  assign \$55  = entry_turn + 1'h1;
+  assign \$56  = \$55  == queue;
+  assign \$57  = entry_turn + 1'h1;
+  assign \$58  = \$56  ? 2'h0 : \$57 ;
+  assign \$59  = advance & tile[38];
+  assign \$60  = query_ordinal + 1'h1;
+  assign \$61  = advance & tile[36];
+  assign \$62  = result_ordinal + 1'h1;
+  assign \$63  = ~ \$signal ;
+  assign \$64  = ends_query & ends_group;
+  assign \$65  = \$63  | \$64 ;
+  assign \$66  = advance & \$65 ;
+  assign \$67  = \$signal  ? bounds__key_tiles : 24'h000001;
+  assign \$68  = \$signal$43  + \$67 ;
+  assign \$69  = \$signal  ? bounds__key_tiles : 24'h000001;
+  assign \$70  = base_slot + \$69 ;
+  assign \$71  = \$70  >= slots;
+  assign \$72  = \$signal  ? bounds__key_tiles : 24'h000001;
+  assign \$73  = base_slot + \$72 ;
+  assign \$74  = \$73  - slots;
+  assign \$75  = \$signal  ? bounds__key_tiles : 24'h000001;
+  assign \$76  = base_slot + \$75 ;
+  assign \$77  = \$71  ? \$74  : { 1'h0, \$76  };
   always @(posedge clk)
-    context_turn <= \$68 ;
+    context_turn <= \$78 ;
   always @(posedge clk)
-    entry_turn <= \$69 ;
+    entry_turn <= \$79 ;
   always @(posedge clk)
-    query_ordinal <= \$70 ;
+    query_ordinal <= \$80 ;
   always @(posedge clk)
-    result_ordinal <= \$71 ;
+    result_ordinal <= \$81 ;
   always @(posedge clk)
-    \$signal$36  <= \$72 ;
+    \$signal$43  <= \$82 ;
   always @(posedge clk)
-    base_slot <= \$73 ;
+    base_slot <= \$83 ;
   assign \$3  = ~ is_done;
-  assign \$4  = starts_query | has_tile_results;
-  assign \$5  = ends_query | has_tile_results;
-  assign \$6  = \$signal  ? key_tile : 24'h000000;
-  assign \$7  = base_slot + \$6 ;
-  assign \$8  = \$7  >= slots;
-  assign \$9  = \$signal  ? key_tile : 24'h000000;
-  assign \$10  = base_slot + \$9 ;
-  assign \$11  = \$10  - slots;
-  assign \$12  = \$signal  ? key_tile : 24'h000000;
-  assign \$13  = base_slot + \$12 ;
-  assign \$14  = \$8  ? \$11  : { 1'h0, \$13  };
-  assign \$15  = \$14 [23:0] * slot_beats;
-  assign \$16  = \$signal  ? key_tile : 24'h000000;
-  assign \$17  = \$signal$36  + \$16 ;
-  assign \$18  = ~ \$signal ;
-  assign \$19  = \$18  | ends_group;
-  assign \$20  = \$signal  & ends_query;
-  assign \$21  = \$signal$36  + bounds__key_tiles;
-  assign \$22  = tile[104:81] + 1'h1;
-  assign \$23  = \$20  ? \$21  : \$22 ;
-  assign \$24  = key_tile * 3'h4;
+  assign \$4  = 1'h1 << pass_number;
+  assign \$5  = bounds__passes - 1'h1;
+  assign \$6  = bounds__passes > 1'h1;
+  assign \$7  = \$signal$17  & \$6 ;
+  assign \$8  = $signed(\$5 ) - $signed({ 1'h0, \$7  });
+  assign \$9  = pass_number == \$8 [1:0];
+  assign \$10  = ends_pass & \$9 ;
+  assign \$11  = starts_pass | \$signal$17 ;
+  assign \$12  = is_last_pass & \$11 ;
+  assign \$13  = ends_pass | \$signal$17 ;
+  assign \$14  = is_last_pass & \$13 ;
   \top.sequencer.tiles.loops  loops (
     .advance(advance),
     .bounds__end_tile(bounds__end_tile),
@@ -9445,114 +9836,119 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     .bounds__group(bounds__group),
     .bounds__key_heads(bounds__key_heads),
     .bounds__key_tiles(bounds__key_tiles),
+    .bounds__passes(bounds__passes),
     .bounds__query_tiles(bounds__query_tiles),
     .clk(clk),
     .ends_group(ends_group),
+    .ends_pass(ends_pass),
     .ends_query(ends_query),
     .head(head),
     .is_done(is_done),
+    .is_last_pass(is_last_pass),
     .key_tile(key_tile),
+    .pass_number(pass_number),
     .query_tile(query_tile),
     .restart(restart),
     .rst(rst),
+    .starts_pass(starts_pass),
     .starts_query(starts_query)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    if (\$32 ) begin
+    if (\$42 ) begin
       tile[21:17] = 5'h1c;
-    end else if (\$33 ) begin
+    end else if (\$43 ) begin
       tile[21:17] = 5'h04;
-    end else if (\$34 ) begin
+    end else if (\$44 ) begin
       tile[21:17] = 5'h1c;
     end else begin
-      tile[21:17] = \$signal$40 [4:0];
+      tile[21:17] = \$signal$47 [4:0];
     end
     (* full_case = 32'd1 *)
-    if (\$36 ) begin
+    if (\$46 ) begin
       tile[26:22] = 5'h04;
-    end else if (\$37 ) begin
+    end else if (\$47 ) begin
       tile[26:22] = 5'h04;
-    end else if (\$38 ) begin
+    end else if (\$48 ) begin
       tile[26:22] = 5'h1c;
     end else begin
-      tile[26:22] = \$29 [4:0];
+      tile[26:22] = \$39 [4:0];
     end
     begin
-        tile[29:27] = \$40 [2:0];
+        tile[29:27] = \$50 [2:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$68  = context_turn;
+    \$78  = context_turn;
     if (restart) begin
-      \$68  = 1'h0;
+      \$78  = 1'h0;
     end else if (advance) begin
-      \$68  = \$44 [0];
+      \$78  = \$54 [0];
     end
     if (rst) begin
-      \$68  = 1'h0;
+      \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$69  = entry_turn;
+    \$79  = entry_turn;
     if (restart) begin
-      \$69  = 1'h0;
+      \$79  = 1'h0;
     end else if (advance) begin
-      \$69  = \$48 [0];
+      \$79  = \$58 [0];
     end
     if (rst) begin
-      \$69  = 1'h0;
+      \$79  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$70  = query_ordinal;
+    \$80  = query_ordinal;
     if (restart) begin
-      \$70  = 24'h000000;
-    end else if (\$49 ) begin
-      \$70  = \$50 [23:0];
+      \$80  = 24'h000000;
+    end else if (\$59 ) begin
+      \$80  = \$60 [23:0];
     end
     if (rst) begin
-      \$70  = 24'h000000;
+      \$80  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$71  = result_ordinal;
+    \$81  = result_ordinal;
     if (restart) begin
-      \$71  = 24'h000000;
-    end else if (\$51 ) begin
-      \$71  = \$52 [23:0];
+      \$81  = 24'h000000;
+    end else if (\$61 ) begin
+      \$81  = \$62 [23:0];
     end
     if (rst) begin
-      \$71  = 24'h000000;
+      \$81  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$72  = \$signal$36 ;
+    \$82  = \$signal$43 ;
     if (restart) begin
-      \$72  = 24'h000000;
-    end else if (\$56 ) begin
-      \$72  = \$58 [23:0];
+      \$82  = 24'h000000;
+    end else if (\$66 ) begin
+      \$82  = \$68 [23:0];
     end
     if (rst) begin
-      \$72  = 24'h000000;
+      \$82  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$73  = base_slot;
+    \$83  = base_slot;
     if (restart) begin
-      \$73  = 24'h000000;
-    end else if (\$56 ) begin
-      \$73  = \$67 [23:0];
+      \$83  = 24'h000000;
+    end else if (\$66 ) begin
+      \$83  = \$77 [23:0];
     end
     if (rst) begin
-      \$73  = 24'h000000;
+      \$83  = 24'h000000;
     end
   end
   assign \bounds__end_tile$1  = bounds__end_tile;
@@ -9561,15 +9957,17 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \bounds__group$7  = bounds__group;
   assign \bounds__key_heads$9  = bounds__key_heads;
   assign \bounds__key_tiles$11  = bounds__key_tiles;
-  assign \bounds__query_tiles$13  = bounds__query_tiles;
-  assign \restart$17  = restart;
-  assign \advance$19  = advance;
-  assign \is_done$21  = is_done;
-  assign slot = \$14 [23:0];
-  assign \$signal$38  = { 7'h00, \$24  };
-  assign p_base = { 7'h00, \$25  };
-  assign \$signal$42  = \$29 [35:0];
-  assign rows = { \$30 [34], \$30  };
+  assign \bounds__passes$13  = bounds__passes;
+  assign \bounds__query_tiles$15  = bounds__query_tiles;
+  assign \restart$19  = restart;
+  assign \advance$21  = advance;
+  assign \is_done$23  = is_done;
+  assign captured_pass = \$8 [1:0];
+  assign slot = \$23 [23:0];
+  assign \$signal$45  = { 7'h00, \$34  };
+  assign p_base = { 7'h00, \$35  };
+  assign \$signal$49  = \$39 [35:0];
+  assign rows = { \$40 [34], \$40  };
   assign \tile.is_valid  = tile[0];
   assign \tile.context  = tile[1];
   assign \tile.entry  = tile[2];
@@ -9577,119 +9975,141 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \tile.low  = tile[21:17];
   assign \tile.high  = tile[26:22];
   assign \tile.rows  = tile[29:27];
-  assign \tile.starts_result  = tile[30];
-  assign \tile.ends_result  = tile[31];
-  assign \tile.ends_query  = tile[32];
-  assign \tile.result  = tile[56:33];
-  assign \tile.query  = tile[80:57];
-  assign \tile.key  = tile[104:81];
-  assign \tile.releases_keys  = tile[105];
-  assign \tile.keys_released  = tile[129:106];
-  assign \tile.head  = tile[153:130];
-  assign \tile.query_tile  = tile[177:154];
-  assign \tile.key_tile  = tile[201:178];
+  assign \tile.pass_bit  = tile[32:30];
+  assign \tile.starts_pass  = tile[33];
+  assign \tile.captures  = tile[34];
+  assign \tile.starts_result  = tile[35];
+  assign \tile.ends_result  = tile[36];
+  assign \tile.starts_query  = tile[37];
+  assign \tile.ends_query  = tile[38];
+  assign \tile.result  = tile[62:39];
+  assign \tile.query  = tile[86:63];
+  assign \tile.key  = tile[110:87];
+  assign \tile.releases_keys  = tile[111];
+  assign \tile.keys_released  = tile[135:112];
+  assign \tile.head  = tile[159:136];
+  assign \tile.query_tile  = tile[183:160];
+  assign \tile.key_tile  = tile[207:184];
   always @*
-    tile[129:106] = \$23 [23:0];
+    tile[135:112] = \$33 [23:0];
   always @*
-    tile[105] = \$19 ;
+    tile[111] = \$29 ;
   always @*
-    tile[104:81] = \$17 [23:0];
+    tile[110:87] = \$26 [23:0];
   always @*
-    tile[16:3] = \$15 [13:0];
+    tile[16:3] = \$24 [13:0];
   always @*
-    tile[56:33] = result_ordinal;
+    tile[62:39] = result_ordinal;
   always @*
-    tile[80:57] = query_ordinal;
+    tile[86:63] = query_ordinal;
   always @*
     tile[2] = entry_turn;
   always @*
     tile[1] = context_turn;
   always @*
-    tile[201:178] = key_tile;
+    tile[207:184] = key_tile;
   always @*
-    tile[177:154] = query_tile;
+    tile[183:160] = query_tile;
   always @*
-    tile[153:130] = head;
+    tile[159:136] = head;
   always @*
-    tile[32] = ends_query;
+    tile[38] = ends_query;
   always @*
-    tile[31] = \$5 ;
+    tile[37] = starts_query;
   always @*
-    tile[30] = \$4 ;
+    tile[36] = \$14 ;
+  always @*
+    tile[35] = \$12 ;
+  always @*
+    tile[34] = \$10 ;
+  always @*
+    tile[33] = starts_pass;
+  always @*
+    tile[32:30] = \$4 [2:0];
   always @*
     tile[0] = \$3 ;
   assign { \$1 [7:2], \$1 [0] } = 7'h00;
   assign \$1 [1] = bounds__flags[1];
   assign { \$2 [7], \$2 [5:0] } = 7'h00;
   assign \$2 [6] = bounds__flags[6];
-  assign { \$31 [7:3], \$31 [1:0] } = 7'h00;
-  assign \$31 [2] = bounds__flags[2];
-  assign { \$35 [7:4], \$35 [2:0] } = 7'h00;
-  assign \$35 [3] = bounds__flags[3];
+  assign { \$41 [7:3], \$41 [1:0] } = 7'h00;
+  assign \$41 [2] = bounds__flags[2];
+  assign { \$45 [7:4], \$45 [2:0] } = 7'h00;
+  assign \$45 [3] = bounds__flags[3];
   assign \$signal  = bounds__flags[1];
-  assign has_tile_results = bounds__flags[6];
+  assign \$signal$17  = bounds__flags[6];
 endmodule
 
-module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_query, ends_query, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, is_done, head, query_tile, key_tile, clk);
+module \top.sequencer.tiles.loops (rst, restart, advance, is_last_pass, ends_group, starts_pass, ends_pass, starts_query, ends_query, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, is_done, head, query_tile, pass_number
+, key_tile, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [24:0] \$1 ;
-  wire [25:0] \$10 ;
-  wire [25:0] \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [24:0] \$14 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [25:0] \$12 ;
+  wire [25:0] \$13 ;
+  wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire [24:0] \$17 ;
-  wire [7:0] \$18 ;
-  wire \$19 ;
+  wire [24:0] \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [24:0] \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [25:0] \$21 ;
-  wire [25:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire [24:0] \$25 ;
+  wire [7:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [25:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
-  wire [24:0] \$28 ;
-  wire [24:0] \$29 ;
+  wire [24:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
   wire [24:0] \$3 ;
-  wire \$30 ;
-  wire \$31 ;
-  wire [7:0] \$32 ;
+  wire [24:0] \$30 ;
+  wire [24:0] \$31 ;
+  wire \$32 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
-  wire [25:0] \$36 ;
-  wire [25:0] \$37 ;
+  wire \$36 ;
+  wire [7:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire [24:0] \$40 ;
-  wire \$41 ;
-  wire \$42 ;
-  wire [24:0] \$43 ;
+  wire \$40 ;
+  wire [25:0] \$41 ;
+  wire [25:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  wire [24:0] \$46 ;
-  wire [24:0] \$47 ;
+  wire [24:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
   wire [24:0] \$48 ;
-  wire [24:0] \$49 ;
-  wire [24:0] \$5 ;
-  wire [24:0] \$50 ;
-  wire [24:0] \$51 ;
+  wire \$49 ;
+  wire [2:0] \$5 ;
+  wire \$50 ;
+  wire \$51 ;
   wire \$52 ;
-  reg \$53 ;
-  reg [23:0] \$54 ;
-  reg [23:0] \$55 ;
-  reg [23:0] \$56 ;
-  reg [23:0] \$57 ;
-  reg [23:0] \$58 ;
-  wire [24:0] \$6 ;
-  wire [7:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [24:0] \$53 ;
+  wire [2:0] \$54 ;
+  wire [24:0] \$55 ;
+  wire [24:0] \$56 ;
+  wire [24:0] \$57 ;
+  wire [24:0] \$58 ;
+  wire [24:0] \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  reg \$61 ;
+  reg [23:0] \$62 ;
+  reg [23:0] \$63 ;
+  reg [23:0] \$64 ;
+  reg [23:0] \$65 ;
+  reg [1:0] \$66 ;
+  reg [23:0] \$67 ;
+  wire [24:0] \$7 ;
+  wire [24:0] \$8 ;
+  wire [7:0] \$9 ;
   wire \$signal ;
   input advance;
   wire advance;
@@ -9705,12 +10125,16 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   wire [23:0] bounds__key_heads;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
   input clk;
   wire clk;
   output ends_group;
   wire ends_group;
+  output ends_pass;
+  wire ends_pass;
   output ends_query;
   wire ends_query;
   output [23:0] head;
@@ -9719,6 +10143,8 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_member;
+  output is_last_pass;
+  wire is_last_pass;
   reg [23:0] key_head = 24'h000000;
   output [23:0] key_tile;
   reg [23:0] key_tile = 24'h000000;
@@ -9734,12 +10160,16 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   wire [24:0] now_high;
   wire now_is_skipping;
   wire [24:0] now_low;
+  output [1:0] pass_number;
+  reg [1:0] pass_number = 2'h0;
   output [23:0] query_tile;
   reg [23:0] query_tile = 24'h000000;
   input restart;
   wire restart;
   input rst;
   wire rst;
+  output starts_pass;
+  wire starts_pass;
   output starts_query;
   wire starts_query;
   wire [23:0] zero;
@@ -9748,71 +10178,83 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   reg [24:0] zero_high;
   reg zero_is_skipping;
   reg [24:0] zero_low;
-  assign \$36  = $signed(1'h0) + $signed(bounds__first_tile);
-  assign \$37  = $signed(1'h0) + $signed(bounds__end_tile);
-  assign \$38  = $signed(zero_low) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$39  = $signed(zero_low) > $signed(1'h0);
-  assign \$40  = bounds__key_tiles - 1'h1;
-  assign \$41  = $signed(zero_high) <= $signed({ 1'h0, zero_first });
-  assign \$42  = $signed(zero_high) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$43  = zero_first + 1'h1;
-  assign \$44  = ~ ends_query;
-  assign \$45  = advance & \$44 ;
-  assign \$46  = key_tile + 1'h1;
-  assign \$47  = head + 1'h1;
-  assign \$48  = member + 1'h1;
-  assign \$49  = is_last_member ? 25'h0000000 : \$48 ;
-  assign \$50  = key_head + 1'h1;
-  assign \$51  = key_head + 1'h1;
-  assign \$52  = \$51  == bounds__key_heads;
+  assign \$27  = bounds__key_tiles - 1'h1;
+  assign \$28  = $signed(\$24 [24:0]) <= $signed({ 1'h0, next_first });
+  assign \$29  = $signed(\$24 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$30  = next_first + 1'h1;
+  assign starts_pass = key_tile == now_first;
+  assign \$31  = key_tile + 1'h1;
+  assign ends_pass = \$31  == now_end;
+  assign \$32  = ! pass_number;
+  assign starts_query = starts_pass & \$32 ;
+  assign ends_query = ends_pass & is_last_pass;
+  assign \$33  = ~ ends_pass;
+  assign \$34  = advance & \$33 ;
+  assign \$35  = ~ is_last_pass;
+  assign \$36  = advance & \$35 ;
+  assign \$41  = $signed(1'h0) + $signed(bounds__first_tile);
+  assign \$42  = $signed(1'h0) + $signed(bounds__end_tile);
+  assign \$43  = $signed(zero_low) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$44  = $signed(zero_low) > $signed(1'h0);
+  assign \$45  = bounds__key_tiles - 1'h1;
+  assign \$46  = $signed(zero_high) <= $signed({ 1'h0, zero_first });
+  assign \$47  = $signed(zero_high) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$48  = zero_first + 1'h1;
+  assign \$49  = ~ ends_pass;
+  assign \$50  = advance & \$49 ;
+  assign \$51  = ~ is_last_pass;
+  assign \$52  = advance & \$51 ;
+  assign \$53  = key_tile + 1'h1;
+  assign \$54  = pass_number + 1'h1;
+  assign \$55  = head + 1'h1;
+  assign \$56  = member + 1'h1;
+  assign \$57  = is_last_member ? 25'h0000000 : \$56 ;
+  assign \$58  = key_head + 1'h1;
+  assign \$59  = key_head + 1'h1;
+  assign \$60  = \$59  == bounds__key_heads;
   always @(posedge clk)
-    is_done <= \$53 ;
+    is_done <= \$61 ;
   always @(posedge clk)
-    key_head <= \$54 ;
+    key_head <= \$62 ;
   always @(posedge clk)
-    head <= \$55 ;
+    head <= \$63 ;
   always @(posedge clk)
-    member <= \$56 ;
+    member <= \$64 ;
   always @(posedge clk)
-    query_tile <= \$57 ;
+    query_tile <= \$65 ;
   always @(posedge clk)
-    key_tile <= \$58 ;
+    pass_number <= \$66 ;
+  always @(posedge clk)
+    key_tile <= \$67 ;
   assign \$1  = query_tile + 1'h1;
   assign \$2  = \$1  == bounds__query_tiles;
   assign \$3  = member + 1'h1;
   assign \$4  = \$3  == bounds__group;
+  assign \$5  = pass_number + 1'h1;
+  assign \$6  = \$5  == bounds__passes;
   assign ends_group = \$signal  & is_last_member;
-  assign \$5  = query_tile + 1'h1;
-  assign \$6  = \$signal  ? 25'h0000000 : \$5 ;
-  assign \$10  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
-  assign \$11  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
-  assign \$12  = $signed(\$10 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$13  = $signed(\$10 [24:0]) > $signed(1'h0);
-  assign \$14  = bounds__key_tiles - 1'h1;
-  assign \$15  = $signed(\$11 [24:0]) <= $signed({ 1'h0, now_first });
-  assign \$16  = $signed(\$11 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$17  = now_first + 1'h1;
-  assign \$21  = $signed({ 1'h0, \$6 [23:0] }) + $signed(bounds__first_tile);
-  assign \$22  = $signed({ 1'h0, \$6 [23:0] }) + $signed(bounds__end_tile);
-  assign \$23  = $signed(\$21 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$24  = $signed(\$21 [24:0]) > $signed(1'h0);
-  assign \$25  = bounds__key_tiles - 1'h1;
-  assign \$26  = $signed(\$22 [24:0]) <= $signed({ 1'h0, next_first });
-  assign \$27  = $signed(\$22 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$28  = next_first + 1'h1;
-  assign starts_query = key_tile == now_first;
-  assign \$29  = key_tile + 1'h1;
-  assign ends_query = \$29  == now_end;
-  assign \$30  = ~ ends_query;
-  assign \$31  = advance & \$30 ;
+  assign \$7  = query_tile + 1'h1;
+  assign \$8  = \$signal  ? 25'h0000000 : \$7 ;
+  assign \$12  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
+  assign \$13  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
+  assign \$14  = $signed(\$12 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$15  = $signed(\$12 [24:0]) > $signed(1'h0);
+  assign \$16  = bounds__key_tiles - 1'h1;
+  assign \$17  = $signed(\$13 [24:0]) <= $signed({ 1'h0, now_first });
+  assign \$18  = $signed(\$13 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$19  = now_first + 1'h1;
+  assign \$23  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__first_tile);
+  assign \$24  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__end_tile);
+  assign \$25  = $signed(\$23 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$26  = $signed(\$23 [24:0]) > $signed(1'h0);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     now_first = 24'h000000;
     if (now_is_skipping) begin
-      if (\$12 ) begin
-        now_first = \$14 [23:0];
-      end else if (\$13 ) begin
-        now_first = \$10 [23:0];
+      if (\$14 ) begin
+        now_first = \$16 [23:0];
+      end else if (\$15 ) begin
+        now_first = \$12 [23:0];
       end
     end
   end
@@ -9820,10 +10262,10 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     now_end = bounds__key_tiles;
     if (now_is_skipping) begin
-      if (\$15 ) begin
-        now_end = \$17 [23:0];
-      end else if (\$16 ) begin
-        now_end = \$11 [23:0];
+      if (\$17 ) begin
+        now_end = \$19 [23:0];
+      end else if (\$18 ) begin
+        now_end = \$13 [23:0];
       end
     end
   end
@@ -9831,10 +10273,10 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_first = 24'h000000;
     if (next_is_skipping) begin
-      if (\$23 ) begin
-        next_first = \$25 [23:0];
-      end else if (\$24 ) begin
-        next_first = \$21 [23:0];
+      if (\$25 ) begin
+        next_first = \$27 [23:0];
+      end else if (\$26 ) begin
+        next_first = \$23 [23:0];
       end
     end
   end
@@ -9842,10 +10284,10 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_end = bounds__key_tiles;
     if (next_is_skipping) begin
-      if (\$26 ) begin
-        next_end = \$28 [23:0];
-      end else if (\$27 ) begin
-        next_end = \$22 [23:0];
+      if (\$28 ) begin
+        next_end = \$30 [23:0];
+      end else if (\$29 ) begin
+        next_end = \$24 [23:0];
       end
     end
   end
@@ -9853,21 +10295,21 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     zero_is_skipping = 1'h0;
     if (restart) begin
-      zero_is_skipping = \$35 ;
+      zero_is_skipping = \$40 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     zero_low = 25'h0000000;
     if (restart) begin
-      zero_low = \$36 [24:0];
+      zero_low = \$41 [24:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     zero_high = 25'h0000000;
     if (restart) begin
-      zero_high = \$37 [24:0];
+      zero_high = \$42 [24:0];
     end
   end
   always @* begin
@@ -9876,9 +10318,9 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
     if (restart) begin
       zero_first = 24'h000000;
       if (zero_is_skipping) begin
-        if (\$38 ) begin
-          zero_first = \$40 [23:0];
-        end else if (\$39 ) begin
+        if (\$43 ) begin
+          zero_first = \$45 [23:0];
+        end else if (\$44 ) begin
           zero_first = zero_low[23:0];
         end
       end
@@ -9890,9 +10332,9 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
     if (restart) begin
       zero_end = bounds__key_tiles;
       if (zero_is_skipping) begin
-        if (\$41 ) begin
-          zero_end = \$43 [23:0];
-        end else if (\$42 ) begin
+        if (\$46 ) begin
+          zero_end = \$48 [23:0];
+        end else if (\$47 ) begin
           zero_end = zero_high[23:0];
         end
       end
@@ -9900,120 +10342,143 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$53  = is_done;
+    \$61  = is_done;
     if (restart) begin
-      \$53  = 1'h0;
-    end else if (\$45 ) begin
+      \$61  = 1'h0;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (ends_group) begin
-        if (\$52 ) begin
-          \$53  = 1'h1;
+        if (\$60 ) begin
+          \$61  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$53  = 1'h1;
+      \$61  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$54  = key_head;
+    \$62  = key_head;
     if (restart) begin
-      \$54  = 24'h000000;
-    end else if (\$45 ) begin
+      \$62  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (ends_group) begin
-        \$54  = \$50 [23:0];
+        \$62  = \$58 [23:0];
       end
     end
     if (rst) begin
-      \$54  = 24'h000000;
+      \$62  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$55  = head;
+    \$63  = head;
     if (restart) begin
-      \$55  = 24'h000000;
-    end else if (\$45 ) begin
+      \$63  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (\$signal ) begin
-        \$55  = \$47 [23:0];
+        \$63  = \$55 [23:0];
       end
     end
     if (rst) begin
-      \$55  = 24'h000000;
+      \$63  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$56  = member;
+    \$64  = member;
     if (restart) begin
-      \$56  = 24'h000000;
-    end else if (\$45 ) begin
+      \$64  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
       if (\$signal ) begin
-        \$56  = \$49 [23:0];
+        \$64  = \$57 [23:0];
       end
     end
     if (rst) begin
-      \$56  = 24'h000000;
+      \$64  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$57  = query_tile;
+    \$65  = query_tile;
     if (restart) begin
-      \$57  = 24'h000000;
-    end else if (\$45 ) begin
+      \$65  = 24'h000000;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
     end else if (advance) begin
-      \$57  = \$6 [23:0];
+      \$65  = \$8 [23:0];
     end
     if (rst) begin
-      \$57  = 24'h000000;
+      \$65  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$58  = key_tile;
+    \$66  = pass_number;
     if (restart) begin
-      \$58  = zero_first;
-    end else if (\$45 ) begin
-      \$58  = \$46 [23:0];
+      \$66  = 2'h0;
+    end else if (\$50 ) begin
+    end else if (\$52 ) begin
+      \$66  = \$54 [1:0];
     end else if (advance) begin
-      \$58  = next_first;
+      \$66  = 2'h0;
     end
     if (rst) begin
-      \$58  = 24'h000000;
+      \$66  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    \$67  = key_tile;
+    if (restart) begin
+      \$67  = zero_first;
+    end else if (\$50 ) begin
+      \$67  = \$53 [23:0];
+    end else if (\$52 ) begin
+      \$67  = now_first;
+    end else if (advance) begin
+      \$67  = next_first;
+    end
+    if (rst) begin
+      \$67  = 24'h000000;
     end
   end
   assign is_keys_only = 1'h0;
-  assign next_query = \$6 [23:0];
-  assign now_low = \$10 [24:0];
-  assign now_high = \$11 [24:0];
-  assign next_low = \$21 [24:0];
-  assign next_high = \$22 [24:0];
+  assign next_query = \$8 [23:0];
+  assign now_low = \$12 [24:0];
+  assign now_high = \$13 [24:0];
+  assign next_low = \$23 [24:0];
+  assign next_high = \$24 [24:0];
   assign zero = 24'h000000;
   assign \$signal  = \$2 ;
   assign is_last_member = \$4 ;
-  assign { \$7 [7:5], \$7 [3:0] } = 7'h00;
-  assign \$7 [4] = bounds__flags[4];
-  assign \$9  = 1'h1;
-  assign now_is_skipping = \$8 ;
-  assign { \$18 [7:5], \$18 [3:0] } = 7'h00;
-  assign \$18 [4] = bounds__flags[4];
-  assign \$20  = 1'h1;
-  assign next_is_skipping = \$19 ;
-  assign { \$32 [7:5], \$32 [3:0] } = 7'h00;
-  assign \$32 [4] = bounds__flags[4];
-  assign \$34  = 1'h1;
-  assign \$35  = \$33 ;
-  assign \$8  = bounds__flags[4];
-  assign \$19  = bounds__flags[4];
-  assign \$33  = bounds__flags[4];
+  assign is_last_pass = \$6 ;
+  assign { \$9 [7:5], \$9 [3:0] } = 7'h00;
+  assign \$9 [4] = bounds__flags[4];
+  assign \$11  = 1'h1;
+  assign now_is_skipping = \$10 ;
+  assign { \$20 [7:5], \$20 [3:0] } = 7'h00;
+  assign \$20 [4] = bounds__flags[4];
+  assign \$22  = 1'h1;
+  assign next_is_skipping = \$21 ;
+  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign \$37 [4] = bounds__flags[4];
+  assign \$39  = 1'h1;
+  assign \$40  = \$38 ;
+  assign \$10  = bounds__flags[4];
+  assign \$21  = bounds__flags[4];
+  assign \$38  = bounds__flags[4];
 endmodule
 
-module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$292 (rst, r_en, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10040,31 +10505,31 @@ module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
   reg [1:0] level = 2'h0;
   (* init = 1'h0 *)
   wire produce;
-  output [72:0] r_data;
-  wire [72:0] r_data;
+  output [73:0] r_data;
+  wire [73:0] r_data;
   input r_en;
   wire r_en;
   (* init = 2'h0 *)
   wire [1:0] r_level;
   reg r_port__addr = 1'h0;
-  wire [72:0] r_port__data;
+  wire [73:0] r_port__data;
   wire r_rdy;
   input rst;
   wire rst;
-  wire [72:0] w_data;
+  wire [73:0] w_data;
   input w_en;
   wire w_en;
   (* init = 2'h0 *)
   wire [1:0] w_level;
   reg w_port__addr = 1'h0;
-  input [72:0] w_port__data;
-  wire [72:0] w_port__data;
+  input [73:0] w_port__data;
+  wire [73:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [72:0] storage [1:0];
+  reg [73:0] storage [1:0];
   initial begin
-    storage[0] = 73'h0000000000000000000;
-    storage[1] = 73'h0000000000000000000;
+    storage[0] = 74'h0000000000000000000;
+    storage[1] = 74'h0000000000000000000;
   end
   always @(posedge clk) begin
     if (w_port__en)

@@ -2,23 +2,23 @@
 
 module vector_delay(clk, rst, delayed, given);
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
-  reg [13:0] \$1 ;
-  reg [13:0] \$2 ;
-  reg [13:0] \$3 ;
-  reg [13:0] \$4 ;
-  reg [13:0] \$5 ;
+  reg [14:0] \$1 ;
+  reg [14:0] \$2 ;
+  reg [14:0] \$3 ;
+  reg [14:0] \$4 ;
+  reg [14:0] \$5 ;
   input clk;
   wire clk;
-  output [13:0] delayed;
-  reg [13:0] delayed = 14'h0000;
-  input [13:0] given;
-  wire [13:0] given;
-  reg [13:0] register = 14'h0000;
-  reg [13:0] \register$5  = 14'h0000;
-  reg [13:0] \register$6  = 14'h0000;
-  reg [13:0] \register$7  = 14'h0000;
-  (* init = 14'h0000 *)
-  wire [13:0] \register$8 ;
+  output [14:0] delayed;
+  reg [14:0] delayed = 15'h0000;
+  input [14:0] given;
+  wire [14:0] given;
+  reg [14:0] register = 15'h0000;
+  reg [14:0] \register$5  = 15'h0000;
+  reg [14:0] \register$6  = 15'h0000;
+  reg [14:0] \register$7  = 15'h0000;
+  (* init = 15'h0000 *)
+  wire [14:0] \register$8 ;
   input rst;
   wire rst;
   always @(posedge clk)
@@ -35,35 +35,35 @@ module vector_delay(clk, rst, delayed, given);
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$3  = \register$5 ;
     if (rst) begin
-      \$3  = 14'h0000;
+      \$3  = 15'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$4  = \register$6 ;
     if (rst) begin
-      \$4  = 14'h0000;
+      \$4  = 15'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$5  = \register$7 ;
     if (rst) begin
-      \$5  = 14'h0000;
+      \$5  = 15'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$1  = given;
     if (rst) begin
-      \$1  = 14'h0000;
+      \$1  = 15'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$2  = register;
     if (rst) begin
-      \$2  = 14'h0000;
+      \$2  = 15'h0000;
     end
   end
   assign \register$8  = delayed;

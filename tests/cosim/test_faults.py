@@ -28,8 +28,7 @@ from einsum_cascade.cosim.simulation import build_array
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.memory import pack, rounded, unpack
-from einsum_cascade.program.operands import to_array
+from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.registers import ErrorCode
 from einsum_cascade.rtl.top import design_files, design_ports
 from einsum_cascade.sim.values import evaluate_program
@@ -61,8 +60,7 @@ def clean(name):
     ready = prepared(*CASES[name], "fusemax-4x4")
     program = ready.lowered.program
     tensors = random_inputs(ready.cascade, ready.extents, 5)
-    stored = {name: rounded(np.asarray(values), program.shape.numbers.operand) for name, values in tensors.items()}
-    operands = to_array(ready.work, stored)
+    operands = ready.operands(tensors)
     case = Case.of(program, pack(program, operands))
     # As few slots as the program can do with, so that one fewer is too few.
     slots = program.key_tiles if program.is_resident else program.slots

@@ -9,12 +9,10 @@ from array_cases import cases, draw_case, prepared
 from random_counts import draw_seed, random_count
 
 from einsum_cascade import random_inputs
-from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array, simulate
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.memory import pack, unpack
-from einsum_cascade.program.operands import to_array
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.sim.values import evaluate_program
 
@@ -94,10 +92,7 @@ def test_stalls_let_no_later_maximum_overtake():
 def _run(case, **changes):
     """Run a case with registers changed."""
     program = case.lowered.program
-    form = program.shape.numbers.operand
-    tensors = {name: np.asarray(values, np.float32) for name, values in _tensors(case).items()}
-    operands = to_array(case.work, {n: np.asarray(v.astype(np.float32)) for n, v in tensors.items()})
-    assert form == parse_format("bf16")
+    operands = case.operands(_tensors(case))
     memory = changes.pop("memory", HASTE)
     runs = changes.pop("runs", 1)
     limit = changes.pop("limit_cycles", 200_000)

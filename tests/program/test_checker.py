@@ -10,12 +10,13 @@ from random_counts import random_count
 
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.checker import check_program
-from einsum_cascade.program.instruction import NOTHING, Field, MatrixOp, Row, VectorOp
+from einsum_cascade.program.instruction import NOTHING, PASSES, Field, MatrixOp, Row, VectorOp
 from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.sim.stepped import step_program
 
 PROGRAM = lowered(square(4, e=8, f=8), e=8, f=8, keys=32, queries=8).program
 PRODUCT = lowered(square(4, e=8, f=8), "product", e=8, keys=32, queries=8).program
+SOFTMAX = lowered(square(4, e=8, f=8), "softmax", e=8, keys=32, queries=8).program
 """Intervals of 25 and 12; the first has QK at 0 to 23, SUM at 37 and COMBINE from 38 to 45."""
 
 
@@ -41,6 +42,17 @@ def later(op: MatrixOp | VectorOp) -> Callable[[Row], Row]:
     def change(row: Row) -> Row:
         field = getattr(row, half)
         return replace(row, **{half: replace(field, stage=field.stage + 1)}) if field.op == op else row
+
+    return change
+
+
+def in_passes(op: MatrixOp | VectorOp, passes: int) -> Callable[[Row], Row]:
+    """An operation in other passes."""
+    half = "matrix" if isinstance(op, MatrixOp) else "vector"
+
+    def change(row: Row) -> Row:
+        field = getattr(row, half)
+        return replace(row, **{half: replace(field, passes=passes)}) if field.op == op else row
 
     return change
 
@@ -92,7 +104,8 @@ def test_a_lowered_program_is_legal() -> None:
         ),
         (
             changed(PROGRAM, without(VectorOp.MAXIMUM)),
-            "lane MAXIMUM must have slots 0 to 0 in order, each once, not []",
+            "lane MAXIMUM must have slots 0 to 0 in order, each once, not []\n"
+            "row 24 must have lane MAXIMUM with its index, stage and passes, for what array MAXIMUM sends; correct it",
         ),
         (
             changed(PROGRAM, both(later(MatrixOp.MAXIMUM), later(VectorOp.MAXIMUM))),
@@ -101,22 +114,29 @@ def test_a_lowered_program_is_legal() -> None:
         ),
         (
             changed(PROGRAM, both(later(MatrixOp.SUM), later(VectorOp.DENOMINATOR))),
-            "lane DENOMINATOR must be before the last lane NUMERATOR, after which results leave, not at cycle 62\n"
+            "array SUM must be before the last result is there, and results leave, not at cycle 62\n"
             "a score must live at most 50 cycles (2 of 25), not 63\n"
             "a correction must live at most 25 cycles (1 of 25), not 39",
         ),
         (
             changed(PROGRAM, later(VectorOp.DENOMINATOR)),
-            "lane DENOMINATOR must be before the last lane NUMERATOR, after which results leave, not at cycle 62\n"
-            "lane DENOMINATOR must be in the slots of array SUM, which send what it takes",
+            "row 12 must have lane DENOMINATOR or ADD_DENOMINATOR with its index, stage and passes, for what array SUM "
+            "sends; correct it",
         ),
         (replace(PROGRAM, contexts=1), "a score must live at most 25 cycles (1 of 25), not 46"),
         (replace(PROGRAM, value=None), "a program whose kernel has no array OUT must have values; change their layout"),
         (
             replace(PRODUCT, has_tile_results=False, is_divided=True, output_steps=3),
             "a program whose kernel has array OUT must have the flag of tile results, but has it otherwise\n"
-            "a program whose kernel has array OUT must not have its results divided, for there are no sums\n"
-            "a program whose kernel has array OUT must have an output step for each of 4 rows, not 3",
+            "a program whose kernel has array OUT must have an output step for each of 4 rows, not 3\n"
+            "a program must not have its results divided if its kernel has no sums",
+        ),
+        (
+            changed(SOFTMAX, in_passes(MatrixOp.EXPONENTIAL, 0b111)),
+            "\n".join(
+                f"array EXPONENTIAL must not be in the passes that row {row} says, of 3; correct it"
+                for row in (*range(14, 21),)
+            ),
         ),
         (
             changed(PRODUCT, both(later(MatrixOp.PRODUCT), later(MatrixOp.PRODUCT))),
@@ -143,12 +163,13 @@ def test_slots_of_a_chain_keep_their_distance() -> None:
 
 
 def mutated(random: np.random.Generator, program: Program) -> Program | None:
-    """One field, or both of a row, moved by a row or a stage, dropped, doubled elsewhere, or with another index."""
+    """One field, or both of a row, moved by a row or a stage, dropped, doubled, or with another index or pass."""
     rows = list(program.kernel)
     half = str(random.choice(["matrix", "vector", "both"]))
     halves = ("matrix", "vector") if half == "both" else (half,)
     at, to, step = int(random.integers(len(rows))), int(random.integers(len(rows))), int(random.choice([-1, 1]))
-    kind = random.integers(6)
+    pass_number = 1 << int(random.integers(PASSES))
+    kind = random.integers(7)
     for name in halves:
         field: Field = getattr(rows[at], name)
         if not field.op:
@@ -167,8 +188,10 @@ def mutated(random: np.random.Generator, program: Program) -> Program | None:
             case 4:
                 rows[at] = replace(rows[at], **{name: NOTHING})
                 rows[to] = replace(rows[to], **{name: field})
-            case _:
+            case 5:
                 rows[at] = replace(rows[at], **{name: replace(field, index=field.index + step)})
+            case _:
+                rows[at] = replace(rows[at], **{name: replace(field, passes=field.passes ^ pass_number)})
     is_word = all(f.index >= 0 and f.stage >= 0 for row in rows for f in (row.matrix, row.vector))
     return replace(program, kernel=tuple(rows)) if is_word and tuple(rows) != program.kernel else None
 

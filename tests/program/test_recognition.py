@@ -3,24 +3,33 @@
 import re
 
 import pytest
-from array_programs import PRODUCT
+from array_programs import PRODUCT, SOFTMAX
 from attention_cascades import attention
 
 from einsum_cascade import parse, zoo
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.program.recognition import ROLES, recognise
+from einsum_cascade.program.recognition import KERNELS, recognise
 
-RUN = ("attention-1pass", "attention-1pass-causal", "attention-1pass-gqa", "attention-1pass-window")
+RUNNING = ("attention-1pass", "attention-1pass-causal", "attention-1pass-gqa", "attention-1pass-window")
+DEFERRED = (
+    "attention-deferred",
+    "attention-deferred-causal",
+    "attention-deferred-gqa",
+    "attention-deferred-window",
+)
+RUN = (*RUNNING, *DEFERRED, "softmax")
+ATTENTION = {*next(kernel.roles for kernel in KERNELS if kernel.name == "attention")}
 TEXT = attention("1-pass")
 VALUES_PER_QUERY = (
     TEXT.replace("V[f:F, m:M]", "V[f:F, m:M, p:P]")
     .replace("BV[f, m1, m0]", "BV[f, m1, m0, p]")
     .replace("V[f, m1*M0 + m0]", "V[f, m1*M0 + m0, p]")
 )
-REFUSAL = (
-    r"the array must be able to do every Einsum, but {} needs {}; write it as attention in one pass, or as a product "
-    r"of two inputs, or compute it elsewhere"
+REMEDY = (
+    "write it as attention with running maxima or with its division deferred, as a softmax, or as a product of two "
+    "inputs, or compute it elsewhere"
 )
+REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; " + REMEDY
 
 
 def refusal(einsum: str, needs: str) -> str:
@@ -32,11 +41,12 @@ def edited(old: str, new: str) -> str:
     return TEXT.replace(old, new)
 
 
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize("name", RUNNING)
 def test_attention_with_running_maxima_is_recognised(name: str) -> None:
     work = recognise(zoo.load(name))
-    assert work.kernel == "attention"
-    assert set(work.tasks) == set(ROLES["attention"])
+    assert (work.kernel.name, work.kernel.passes) == ("attention", 1)
+    assert set(work.tasks) == ATTENTION
+    assert work.query is not None
     assert (work.query.tensor, work.key.tensor, work.output.tensor) == ("Q", "K", "AV")
     assert work.value is not None and work.value.tensor == "V"
     assert (work.steps, work.rows, work.columns, work.outputs) == ("e", "M:M1*M0", "p", "f")
@@ -54,6 +64,45 @@ def test_attention_with_running_maxima_is_recognised(name: str) -> None:
         "running combine": "RNV",
         "quotient": "AV",
     }
+
+
+@pytest.mark.parametrize("name", DEFERRED)
+def test_attention_with_its_division_deferred_is_recognised(name: str) -> None:
+    work = recognise(zoo.load(name))
+    assert (work.kernel.name, work.kernel.passes) == ("two-pass attention", 2)
+    assert work.query is not None and work.value is not None
+    assert (work.query.tensor, work.key.tensor, work.value.tensor, work.output.tensor) == ("Q", "K", "V", "AV")
+    assert (work.steps, work.rows, work.columns, work.outputs) == ("e", "m", "p", "f")
+    assert (work.shared, work.group) == ((("b", "g"), ("r",)) if name.endswith("gqa") else ((), ()))
+    tensors = {role: einsum.tensor for role, einsum in work.tasks.items()}
+    expected = {"product": "QK", "maximum": "GM", "exponential": "SN", "sum": "SD", "combine": "SNV", "quotient": "AV"}
+    assert tensors == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (str(zoo.load("softmax")), "- X m p - -"),
+        (SOFTMAX, "Q K m p e -"),
+        ("rank B, M, P\ninput X[b:B, p:P, m:M]\n{}output A", "- X m p - b"),
+        ("rank B, M, P\ninput X[m:M, b:B, p:P]\n{}output A", "- X m p - b"),
+    ],
+)
+def test_softmaxes(text: str, expected: str) -> None:
+    """Scores are a product or an input, with axes in any order; the last rank but the keys' is that of the columns."""
+    axes = re.findall(r"X(\[[^]]*\])", text)[:1]
+    read = re.sub(r":\w+", "", axes[0]) if axes else ""
+    body = (
+        f"GM[b, p] = max[m](X{read})\nSN[b, m, p] = exp(X{read} - GM[b, p])\nSD[b, p] = sum[m](SN[b, m, p])\n"
+        "A[b, m, p] = SN[b, m, p] / SD[b, p]\n"
+    )
+    work = recognise(parse(text.replace("{}", body)))
+    query, *rest = expected.split()
+    assert (work.kernel.name, work.kernel.passes) == ("softmax", 3)
+    assert (work.query.tensor if work.query else "-") == query
+    found = work.key.tensor, work.rows, work.columns, work.steps or "-", *(work.shared or ("-",))
+    assert found == (*rest,)
+    assert work.value is None and work.output.tensor == "A"
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.names() if name not in RUN])
@@ -93,8 +142,9 @@ def test_matrix_products(text: str, expected: str) -> None:
     ranks = "rank H, M, N, K" if "A" not in used or used != ["A"] else "rank M, K\nrank N = M"
     ranks = ranks if "h" in text else ranks.replace("H, ", "")
     work = recognise(parse(f"{ranks}\ninput {declared}\n{text}\noutput Z"))
+    assert work.query is not None
     found = work.key.tensor, work.query.tensor, work.rows, work.columns, work.steps
-    assert (work.kernel, found) == ("product", (key, query, rows, columns, steps))
+    assert (work.kernel.name, found) == ("product", (key, query, rows, columns, steps))
     assert (work.shared, work.group) == tuple(() if names == "-" else (names,) for names in (shared, group))
     assert work.value is None and work.outputs is None and work.output.tensor == "Z"
 
@@ -112,7 +162,7 @@ def test_forms_of_writing_are_the_same() -> None:
     ):
         assert text.count(old) == 1
         text = text.replace(old, new)
-    assert set(recognise(parse(text)).tasks) == set(ROLES["attention"])
+    assert set(recognise(parse(text)).tasks) == ATTENTION
 
 
 @pytest.mark.parametrize(
@@ -181,8 +231,16 @@ def test_near_misses_are_refused(old: str, new: str, einsum: str, needs: str) ->
             refusal("Y[m, n]", "a second product"),
         ),
         (
-            "rank M, N\ninput A[m:M, n:N]\nZ[m] = max[n](A[m, n])\noutput Z",
-            refusal("Z[m]", "max over n in this place"),
+            "rank M, N\ninput A[m:M, n:N]\nZ[m] = min[n](A[m, n])\noutput Z",
+            refusal("Z[m]", "min over n in this place"),
+        ),
+        (
+            SOFTMAX.replace("sum[m](SN[m, p])", "sum[p](SN[m, p])").replace("SD[p]", "SD[m]"),
+            r"SD\[m\] must be over m, as the maximum of the scores is, not over p",
+        ),
+        (
+            SOFTMAX.replace("rank E, M, P", "rank E, M\nrank P = M").replace("/ SD[p]", "/ SD[m]"),
+            r"A\[m, p\] must read SD along p, as it is written, for the array; rewrite it so",
         ),
     ],
 )  # fmt: skip
@@ -195,6 +253,7 @@ def test_a_part_of_a_kernel_is_refused() -> None:
     text = "rank E, M, P\ninput Q[e:E, p:P], K[e:E, m:M]\nS[m, p] = Q[e, p] * K[e, m]\nT[p] = max[m](S[m, p])\noutput T"
     with pytest.raises(
         IllegalMappingError,
-        match=r"^the array can run kernels of product, maximum, .*, quotient; product, but '\w+' has product, maximum$",
+        match=r"^all works of softmax \(product, maximum, exponential, sum, weights\) must be there for the array, but "
+        rf"'\w+' has product, maximum; {REMEDY}$",
     ):
         recognise(parse(text))

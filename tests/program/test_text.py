@@ -80,7 +80,7 @@ def test_order_comments_and_space_do_not_matter() -> None:
             ROW,
             ROW[:-3],
             "a row must have `array OPERATION INDEX @STAGE`, `lane OPERATION INDEX @STAGE` or both with a | between "
-            "them, not 'array PRODUCT 7'; write it so",
+            "them, each with `in PASS ...` after it if it is not in all passes, not 'array PRODUCT 7'; write it so",
         ),
         (
             ROW,
@@ -89,6 +89,7 @@ def test_order_comments_and_space_do_not_matter() -> None:
             "'NUMERATOR'; choose one",
         ),
         (ROW, ROW.replace("7", "16384"), "the index of an operation must be from 0 to 16383, not '16384'; change it"),
+        (ROW, f"{ROW} in 1 3", "a pass of an operation must be from 0 to 2, not 3; change it"),
         (ROW, ROW.replace("@0", "@64"), "the stage of an operation must be from 0 to 63, not '64'; change it"),
         (ROW, ROW.replace("14", "25"), "a row must be below the interval of 25, not 25; change one of them"),
     ],

@@ -41,13 +41,13 @@ def test_every_kept_score_is_in_one_tile_and_skipped_tiles_have_none(seed: int) 
             kept &= m >= p + program.diagonal_low
         tiles = [*program.tiles()]
         heads = program.key_heads * program.group
-        covered = np.zeros((heads, program.keys, program.queries), int)
+        covered = np.zeros((heads, program.passes, program.keys, program.queries), int)
         for tile in tiles:
             at = slice(tile.key_tile * rows, (tile.key_tile + 1) * rows)
-            covered[tile.head, at, tile.query_tile * columns : (tile.query_tile + 1) * columns] += 1
+            covered[tile.head, tile.pass_number, at, tile.query_tile * columns : (tile.query_tile + 1) * columns] += 1
             assert tile.key_head == tile.head // program.group
         assert covered.max() == 1
-        assert (covered[:, kept] == 1).all()
+        assert (covered[:, :, kept] == 1).all()
         _assert_no_tile_in_vain(program, kept, tiles)
 
 
@@ -63,10 +63,16 @@ def _assert_no_tile_in_vain(program, kept, tiles) -> None:
         for at, tile in enumerate(own):
             first, last = at == 0, at == len(own) - 1
             assert (tile.starts_query, tile.ends_query, tile.result_number) == (first, last, results)
-            assert (tile.starts_result or not first) and (tile.ends_result or not last)
+            pass_number, place = divmod(at, len(own) // program.passes)
+            assert (tile.pass_number, tile.starts_pass) == (pass_number, place == 0)
+            assert tile.ends_result or not last
+            in_last = pass_number == program.passes - 1
+            assert tile.starts_result == (in_last and (place == 0 or program.has_tile_results))
+            captures = program.passes - 2 if program.has_tile_results and program.passes > 1 else program.passes - 1
+            assert tile.captures == (pass_number == captures and place == len(own) // program.passes - 1)
             results += tile.ends_result
             some = kept[tile.key_tile * program.shape.rows :][: program.shape.rows]
             some = some[:, tile.query_tile * program.shape.columns :][:, : program.shape.columns]
             # Ragged queries: a tile that only padding needs is not skipped.
             is_ragged = (tile.query_tile + 1) * program.shape.columns > program.queries
-            assert some.any() or not program.is_skipping or len(own) == 1 or is_ragged
+            assert some.any() or not program.is_skipping or len(own) == program.passes or is_ragged

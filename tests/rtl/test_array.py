@@ -56,7 +56,8 @@ def test_attention(operand, score, multiplier, stages, bound):
         # Column p has keys m <= p + offset: row i of this tile the columns p >= i + SIZE * tile - offset.
         row = {"context": number % 3, "low": SIZE * tile - offset, "high": SIZE}
         row = {**row, "low": max(-SIZE, min(SIZE, row["low"])), "rows": min(SIZE, keys_count - SIZE * tile)}
-        flags = {"is_first": int(tile == 0), "is_last": int(tile == TILES - 1), "parity": parity, "queue": number % 2}
+        flags = {"is_first": int(tile == 0), "captures": int(tile == TILES - 1), "queue": number % 2}
+        flags |= {"parity": parity, "sum_parity": parity}
         last = attention_tile(player, cycle, (PRODUCTS, OUTPUTS), (tile * tile_beats, shape.key_beats), row, flags)
         cycle = last + stages
         last_of_all += [last] if tile == TILES - 1 else []
@@ -65,7 +66,7 @@ def test_attention(operand, score, multiplier, stages, bound):
     drained = {}
     for parity, start in ((0, done[0]), (1, done[1])):
         for place, (word, group) in enumerate(np.ndindex(OUTPUTS, SIZE // 2)):
-            player.put(start + place, drain_address=parity | word << 1, drain_group=group)
+            player.put(start + place, drain_address=parity | word << 1, drain_parity=parity, drain_group=group)
             drained[parity, word, group] = start + place + DRAIN_LATENCY
     out = player.run(compile_array(shape), max(drained.values()) + 1)
     assert np.flatnonzero(out["results_done_0"]).tolist() == done

@@ -98,8 +98,8 @@ def lane_rows(steps: list[tuple[dict, float]], stages: int) -> list[dict]:
 @pytest.mark.parametrize("stages", [1, 4])
 def test_lane(stages):
     """Two key tiles of a query tile: maxima 1 and 1, so the correction is 1; sums 3 + 4, words 5 + 6."""
-    tile = {"queue": 2, "parity": 1}
-    first, last = {**tile, "is_first": 1}, {**tile, "is_last": 1}
+    tile = {"queue": 2, "parity": 1, "sum_parity": 0}
+    first, last = {**tile, "is_first": 1}, {**tile, "captures": 1}
     correction = [({**last, "op": VectorOp.CORRECTION, "index": slot}, 9.0) for slot in range(7)]
     steps = [
         ({**first, "op": VectorOp.MAXIMUM}, 1.0),
@@ -114,7 +114,7 @@ def test_lane(stages):
     ]
     rows = lane_rows(steps, stages)
     done = stages * (len(steps) - 1) + 1 + stages
-    rows = [*rows[:done], {"drain_address": 1 | 5 << 1}, {"drain_address": 1}, {"drain_address": 0}, {}]
+    rows = [*rows[:done], {"drain_address": 1 | 5 << 1}, {"drain_address": 1}, {"drain_parity": 1}, {}]
     rows[done - stages]["arriving"] = single(6.0)
     rows = [{**row, "maximum_queue": tile["queue"]} for row in rows]
     played = play(VectorLane(shape(stages)), rows, ["maximum", "is_done", "drain_word", "drain_sum", "right.op"])
@@ -125,6 +125,7 @@ def test_lane(stages):
         (single(11.0), single(7.0)),
         (single(2.75), single(7.0)),
     ]
+    # The other captured sum was never written.
     assert played[done + 3][3] == 0
     assert [values[4] for values in played[:2]] == [0, VectorOp.MAXIMUM]
 
@@ -132,14 +133,14 @@ def test_lane(stages):
 @pytest.mark.parametrize("stages", [1, 4])
 def test_lane_starts_from_the_lowest_number_and_corrects(stages):
     # old = 0, new = 2: the sum 8 becomes 8 exp(-2) + 1.
-    tile = {"queue": 0, "parity": 0}
+    tile = {"queue": 0, "parity": 0, "sum_parity": 0}
     steps = [
         ({**tile, "op": VectorOp.MAXIMUM, "is_first": 1}, -3e38),
         ({**tile, "op": VectorOp.MAXIMUM}, 0.0),
         ({**tile, "op": VectorOp.ADD_DENOMINATOR, "is_first": 1}, 8.0),
         ({**tile, "op": VectorOp.MAXIMUM}, 2.0),
         *(({**tile, "op": VectorOp.CORRECTION, "index": slot}, 9.0) for slot in range(7)),
-        ({**tile, "op": VectorOp.DENOMINATOR, "is_last": 1}, 1.0),
+        ({**tile, "op": VectorOp.DENOMINATOR, "captures": 1}, 1.0),
     ]
     rows = [*lane_rows(steps, stages), {}, {}]
     played = play(VectorLane(shape(stages)), rows, ["maximum", "drain_sum"])

@@ -12,7 +12,8 @@ from einsum_cascade.program.instruction import MatrixOp, VectorOp, encode
 from einsum_cascade.rtl.sequencer import Sequencer
 
 READY_CYCLES = 3
-WRITES = {VectorOp.NUMERATOR, VectorOp.ADD, VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR}
+SUMS = {VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR}
+WRITES = {VectorOp.NUMERATOR, VectorOp.ADD, *SUMS}
 
 
 @dataclass
@@ -36,7 +37,9 @@ class Walk:
 
     def tile(self, part):
         number = self.iteration - part.stage
-        return self.tiles[number] if part.op and 0 <= number < len(self.tiles) else None
+        if not part.op or not 0 <= number < len(self.tiles):
+            return None
+        return self.tiles[number] if part.passes >> self.tiles[number].pass_number & 1 else None
 
     @property
     def is_done(self):
@@ -51,8 +54,9 @@ class Walk:
         if matrix and row.matrix.op == MatrixOp.PRODUCT and row.matrix.index == 0:
             found |= {"keys"} if self.key_ordinal(matrix) >= self.keys else set()
             found |= {"queries"} if matrix.query_number >= self.queries else set()
-        if vector and row.vector.op in WRITES and vector.starts_result and vector.result_number - self.drained >= 2:
-            found |= {"drain"}
+        if vector and vector.result_number - self.drained >= 2:
+            begins = row.vector.op in WRITES and vector.starts_result
+            found |= {"drain"} if begins or (row.vector.op in SUMS and vector.captures) else set()
         return found
 
     def step(self, cycle):
@@ -115,8 +119,14 @@ def check_corner(ctx, sequencer, program, row, matrix, vector):
         assert peek(ctx, word.vector.index) == row.vector.index
         assert peek(ctx, word.vector.queue) == vector.number % program.queue
         assert peek(ctx, word.vector.parity) == vector.result_number % 2
-        flags = (peek(ctx, word.vector.is_first), peek(ctx, word.vector.is_last))
-        assert flags == (vector.starts_result, vector.ends_result)
+        assert peek(ctx, word.vector.sum_parity) == vector.query_number % 2
+        assert peek(ctx, word.vector.captures) == vector.captures
+        if row.vector.op != VectorOp.CORRECTION:
+            assert peek(ctx, word.vector.is_first) == is_first(row.vector.op, vector)
+
+
+def is_first(op, tile):
+    return tile.starts_query if op == VectorOp.MAXIMUM else tile.starts_pass if op in SUMS else tile.starts_result
 
 
 def is_result_pushed(program, row, vector):

@@ -18,7 +18,8 @@ def random_programs():
 
 
 def test_loops_visit_the_tiles_of_the_program():
-    loops, names = TileLoops(), ("key_head", "head", "query_tile", "key_tile", "starts_query", "ends_query")
+    loops = TileLoops()
+    names = "key_head", "head", "query_tile", "pass_number", "key_tile", "starts_pass", "starts_query", "ends_query"
     programs = random_programs()
 
     async def bench(ctx):
@@ -72,7 +73,9 @@ def check_state(program, tile, field, slots):
     assert field("entry") == tile.number % program.queue
     assert (field("query"), field("result")) == (tile.query_number, tile.result_number)
     assert (field("head"), field("query_tile"), field("key_tile")) == (tile.head, tile.query_tile, tile.key_tile)
-    assert (field("starts_result"), field("ends_result")) == (tile.starts_result, tile.ends_result)
+    for name in ("starts_pass", "captures", "starts_result", "ends_result", "starts_query", "ends_query"):
+        assert field(name) == getattr(tile, name), name
+    assert field("pass_bit") == 1 << tile.pass_number
     # Keys that stay are counted by head and tile, others by use.
     ordinal = tile.key_head * program.key_tiles + tile.key_tile if program.is_resident else tile.number
     assert field("key") == ordinal
@@ -89,7 +92,7 @@ def check_release(program, tile, releases, count, is_last_of_group):
     if not program.is_resident:
         assert (releases, count) == (1, tile.number + 1)
     else:
-        assert releases == is_last_of_group
+        assert releases == (is_last_of_group and tile.pass_number == program.passes - 1)
         assert not ends or count == (tile.key_head + 1) * program.key_tiles
 
 

@@ -10,8 +10,6 @@ import pytest
 from array_cases import prepared
 
 from einsum_cascade import random_inputs
-from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.operands import to_array
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import evaluate_program
 
@@ -41,7 +39,7 @@ def test_values_and_times_are_those_kept(name: str, request: pytest.FixtureReque
     case = prepared(cascade, extents, architecture)
     program = case.lowered.program
     tensors = random_inputs(case.cascade, case.extents, 0)
-    operands = to_array(case.work, {k: rounded(v, program.shape.numbers.operand) for k, v in tensors.items()})
+    operands = case.operands(tensors)
     trace = run_timing(program, MemoryModel())
     found = {
         "cascade": cascade,

@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from random import Random
 
+from array_programs import PRODUCT, SOFTMAX
+
 from einsum_cascade import load_architecture, parse, resolve_extents, zoo
 from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.program.numbers import Numbers
 
 __all__ = ["MATRIX_PRODUCT", "cases", "draw_case", "prepared"]
 
-MATRIX_PRODUCT = parse("rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z")
+MATRIX_PRODUCT = parse(PRODUCT)
+_OWN = {"product": MATRIX_PRODUCT, "scores": parse(SOFTMAX)}
+_UNMASKED = "product", "softmax", "scores"
 
 
 def cases(n: int) -> Iterator[tuple[str, dict[str, int]]]:
@@ -21,15 +25,29 @@ def cases(n: int) -> Iterator[tuple[str, dict[str, int]]]:
     yield "attention-1pass", {"E": 8, "F": 8, "M": 5 * n, "P": 1, "M0": n}
     yield "attention-1pass", {"E": 3, "F": 16, "M": 1, "P": 3 * n, "M0": n}
     yield "product", {"M": 3 * n + 1, "N": 2 * n + 3, "K": 11}
+    yield "attention-deferred-causal", {"E": 8, "F": 5, "M": 3 * n + 1, "P": 2 * n + 3}
+    yield "attention-deferred-gqa", {"B": 1, "G": 2, "R": 2, "E": 8, "F": 9, "M": 2 * n - 1, "P": n + 1}
+    yield "softmax", {"M": 2 * n + 3, "P": 3 * n + 1}
+    yield "softmax", {"M": n - 1, "P": n - 1}
+    yield "scores", {"E": 6, "M": 3 * n + 1, "P": 2 * n + 3}
 
 
 def draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
     """Draw a cascade and its extents."""
-    name = random.choice(["attention-1pass", "attention-1pass-causal", "attention-1pass-window", "product"])
-    if name == "product":
-        return name, {"M": random.randint(1, 5 * n), "N": random.randint(1, 4 * n), "K": random.randint(1, 20)}
-    extents = {"E": random.randint(1, 20), "F": random.randint(1, 20), "M0": n}
-    extents |= {"M": random.randint(1, 6 * n), "P": random.randint(1, 4 * n)}
+    masks = "", "-causal", "-window"
+    running = [f"attention-1pass{mask}" for mask in masks]
+    name = random.choice([*running, random.choice(["attention-deferred" + mask for mask in masks]), *_UNMASKED])
+    sizes = {"M": random.randint(1, 5 * n), "P": random.randint(1, 4 * n)}
+    match name:
+        case "softmax":
+            return name, sizes
+        case "scores":
+            return name, {"E": random.randint(1, 20), **sizes}
+        case "product":
+            return name, {"M": sizes["M"], "N": sizes["P"], "K": random.randint(1, 20)}
+        case _:
+            extents = {"E": random.randint(1, 20), "F": random.randint(1, 20), **sizes}
+    extents |= {"M0": n} if name in running else {}
     if name.endswith("causal") or name.endswith("window"):
         extents["P"] = min(extents["P"], extents["M"])  # every query has a key
     return name, extents | ({"W": random.randint(1, 2 * n)} if name.endswith("window") else {})
@@ -37,5 +55,5 @@ def draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
 
 def prepared(name: str, extents: dict[str, int], architecture: str, numbers: Numbers | None = None) -> Prepared:
     """Return a case ready to run."""
-    cascade = MATRIX_PRODUCT if name == "product" else zoo.load(name)
+    cascade = _OWN[name] if name in _OWN else zoo.load(name)
     return prepare(cascade, load_architecture(architecture), resolve_extents(cascade, extents), numbers)

@@ -16,9 +16,20 @@ from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.recognition import ArrayWork, recognise
 from einsum_cascade.program.shape import ArrayShape
 
-__all__ = ["NUMBERS", "PRODUCT", "lowered", "random_lowered", "random_tensors", "square", "work_of"]
+__all__ = ["NUMBERS", "PRODUCT", "SOFTMAX", "lowered", "random_lowered", "random_tensors", "square", "work_of"]
 
 PRODUCT = "rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"
+
+SOFTMAX = """
+rank E, M, P
+input Q[e:E, p:P], K[e:E, m:M]
+QK[m, p] = sum[e](Q[e, p] * K[e, m])
+GM[p] = max[m](QK[m, p])
+SN[m, p] = exp(QK[m, p] - GM[p])
+SD[p] = sum[m](SN[m, p])
+A[m, p] = SN[m, p] / SD[p]
+output A
+"""
 
 _BF16, _FP16, _E4M3, _E5M2, _FP32 = map(parse_format, ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"))
 NUMBERS = (
@@ -37,9 +48,17 @@ NUMBERS = (
 """Every format, and every multiplier, at least once."""
 
 
+_CASCADES = {
+    "attention": zoo.load("attention-1pass"),
+    "two-pass attention": zoo.load("attention-deferred"),
+    "softmax": parse(SOFTMAX),
+    "product": parse(PRODUCT),
+}
+
+
 @cache
 def work_of(kernel: str) -> ArrayWork:
-    return recognise(zoo.load("attention-1pass") if kernel == "attention" else parse(PRODUCT))
+    return recognise(_CASCADES[kernel])
 
 
 def square(n: int, *, e: int = 64, f: int = 64, **others: Any) -> ArrayShape:
@@ -60,9 +79,10 @@ def lowered(
     heads: tuple[int, int] = (1, 1),
     band: Band | None = None,
 ) -> Lowered:
-    outputs = f if kernel == "attention" else shape.rows
+    work = work_of(kernel)
+    outputs = shape.rows if work.value is None else f
     extents = Extents(e, outputs, keys, queries, *heads, band or Band())
-    return lower_program(work_of(kernel), extents, shape)
+    return lower_program(work, extents, shape)
 
 
 def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
@@ -72,7 +92,7 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
     shape = square(n, e=e, f=f, stages=stages, numbers=numbers, slots=int(random.choice([16, 64])))
     keys, queries = (int(x) for x in random.integers(1, 3 * n + 2, 2))
     heads = (int(random.integers(1, 3)), int(random.integers(1, 3)))
-    kernel = "product" if random.random() < 0.25 else "attention"
+    kernel = str(random.choice([*_CASCADES], p=[0.4, 0.2, 0.2, 0.2]))
     band = _random_band(random, keys, queries)
     return lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
 

@@ -123,7 +123,7 @@ def attention_tile(
     values = (bank + shape.key_beats) * per_beat
     for at in range(outputs):
         cycle += 1
-        is_done = int(vector["is_last"] and at == outputs - 1)
+        is_done = int(vector["captures"] and at == outputs - 1)
         fields = {"op": VectorOp.NUMERATOR, "index": at, "is_done": is_done, **vector}
         player.issue(cycle, {"op": MatrixOp.COMBINE, "address": values + at, **row}, 0, fields)
     return cycle
