@@ -1,6 +1,7 @@
 """How the memory of a simulation behaves."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 __all__ = ["MemoryTiming"]
 
@@ -33,3 +34,15 @@ class MemoryTiming:
     dropped_read: int | None = None
     marked_read: int | None = None
     flipped_read: int | None = None
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Bytes a cycle, as the number is written; None for a beat a cycle.
+
+        Examples
+        --------
+        >>> MemoryTiming(bytes_per_cycle=2.4).rate
+        Fraction(12, 5)
+
+        """
+        return Fraction(str(self.bytes_per_cycle)) if self.bytes_per_cycle else None

@@ -12,7 +12,9 @@ from typing import Literal
 
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program
-from einsum_cascade.sim.transfers import Drain, Loads, MemoryModel
+from einsum_cascade.sim.drain import Drain
+from einsum_cascade.sim.loads import Loads
+from einsum_cascade.sim.memory import MemoryModel
 
 __all__ = ["CycleTrace", "MemoryModel", "ResourceTime", "run_timing"]
 
@@ -92,7 +94,7 @@ class CycleTrace:
         return *on_array, *on_memory
 
 
-def run_timing(program: Program, memory: MemoryModel, *, skip: bool = True) -> CycleTrace:
+def run_timing(program: Program, memory: MemoryModel | None, *, skip: bool = True) -> CycleTrace:
     """Return the times of a program.
 
     Parameters
@@ -100,7 +102,7 @@ def run_timing(program: Program, memory: MemoryModel, *, skip: bool = True) -> C
     program
         A program that its checker accepts.
     memory
-        The memory.
+        The memory. None: operands are there when they are wanted, and results have left when they are whole.
     skip
         Whether to skip what repeats. It changes no number.
 
@@ -116,6 +118,7 @@ class _Job:
     load: int
     query: int
     result: int
+    words: int
     queries: int
     starts_query: bool
     ends_query: bool
@@ -128,8 +131,11 @@ class _Job:
         released = None if self.released is None else self.released + loads
         moved = self.number + tiles, self.load + loads, self.query + queries, self.result + results
         rest = self.starts_query, self.ends_query, self.starts_result, self.ends_result
-        return _Job(*moved, self.queries, *rest, released)
+        return _Job(*moved, self.words, self.queries, *rest, released)
 
+
+_START_CYCLES = 3
+"""From the start to the first row of the kernel: the first tile, and the first row, are fetched."""
 
 type _Kind = Literal["begin", "write", "products", "reads", "whole"]
 type _Event = tuple[int, int, _Kind]
@@ -142,12 +148,12 @@ def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
         for unit, part in (("array", row.matrix), ("lane", row.vector)):
             times.setdefault((unit, part.op), []).append(part.stage * program.interval + at)
     products = times["array", MatrixOp.PRODUCT]
-    results = times.get(("lane", VectorOp.NUMERATOR)) or times["lane", VectorOp.ADD]
-    writes = [*results, *times.get(("lane", VectorOp.DENOMINATOR), [])]
+    results = [time for op in (VectorOp.NUMERATOR, VectorOp.ADD) for time in times.get(("lane", op), [])]
+    sums = [time for op in (VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR) for time in times.get(("lane", op), [])]
     reads = [*products, *times.get(("array", MatrixOp.COMBINE), [])]
     kinds: dict[_Kind, int] = {
         "begin": min(products),
-        "write": min(writes),
+        "write": min(results + sums),
         "products": max(products),
         "reads": max(reads),
         "whole": max(results),
@@ -178,13 +184,13 @@ class _Seen:
 
 
 class _Run:
-    def __init__(self, program: Program, memory: MemoryModel, *, skip: bool) -> None:
+    def __init__(self, program: Program, memory: MemoryModel | None, *, skip: bool) -> None:
         self.program, self.skip = program, skip
         self.loads, self.drain = Loads(program, memory), Drain(program, memory)
         self.counts = _Counts()
-        self.late = 0  # cycles by which rows leave the corner later than without stalls
+        self.late = _START_CYCLES  # from the start: by which rows leave the corner later than without stalls
         self.begun: int | None = None
-        self.position = _Position(program)
+        self.position = _Position(program, is_alike=self.loads.is_alike)
 
     def run(self) -> CycleTrace:
         program = self.program
@@ -206,20 +212,20 @@ class _Run:
             for row, own in events:
                 self._row(iteration * program.interval + row, own, flight)
             iteration += 1
-        return self._trace(last + 1)
+        return self._trace(last + 1, iteration * program.interval + self.late)
 
     def _row(self, time: int, events: list[tuple[int, _Kind]], flight: deque[_Job | None]) -> None:
         jobs: dict[_Kind, _Job] = {
             kind: job for stage, kind in events if stage < len(flight) and (job := flight[stage]) is not None
         }
         self._stand_still(time + self.late, jobs)
-        now, shape = time + self.late, self.program.shape
+        now = time + self.late
         if (job := jobs.get("products")) is not None and job.ends_query:
-            self.loads.release("queries", job.query + 1, now + shape.columns)
+            self.loads.release("queries", job.query + 1, now)
         if (job := jobs.get("reads")) is not None and job.released is not None:
-            self.loads.release("keys", job.released, now + shape.stages * (shape.rows - 1))
+            self.loads.release("keys", job.released, now)
         if (job := jobs.get("whole")) is not None and job.ends_result:
-            self.drain.take(job.result, job.queries, now + shape.depth_cycles + shape.stages)
+            self.drain.take(job.result, job.words, job.queries, now)
 
     def _stand_still(self, now: int, jobs: dict[_Kind, _Job]) -> None:
         """Wait for all that the instructions of a row need; a cycle counts for the first of keys, queries and drain."""
@@ -233,7 +239,7 @@ class _Run:
         drain = max(queries, drain)
         self.late += drain - now
         if self.begun is None:
-            self.begun = drain
+            self.begun = drain if "begin" in jobs else None
             return
         self.counts.keys += keys - now
         self.counts.queries += queries - keys
@@ -246,7 +252,8 @@ class _Run:
             seen.clear()
         if job.number - position.run_first_tile < self.program.stages:
             return
-        self.counts.reads, self.counts.writes = self.loads.busy_cycles, self.drain.busy_cycles
+        self.loads.catch_up(now)
+        self.counts.reads, self.counts.writes = self.loads.beats, self.drain.beats
         state = self.loads.state(now, job.number, job.query), self.drain.state(now, job.result)
         before = seen.setdefault(state, _Seen(job, now, _copied(self.counts)))
         if before.job is job:
@@ -267,7 +274,7 @@ class _Run:
         for each in fields(_Counts):
             own = getattr(self.counts, each.name)
             setattr(self.counts, each.name, own + times * (own - getattr(before.counts, each.name)))
-        self.loads.busy_cycles, self.drain.busy_cycles = self.counts.reads, self.counts.writes
+        self.loads.beats, self.drain.beats = self.counts.reads, self.counts.writes
         self.loads.shift(times * cycles, times * tiles, times * queries)
         self.drain.shift(times * cycles, times * results)
         self.late += times * (cycles - tiles * self.program.interval)
@@ -276,7 +283,7 @@ class _Run:
                 flight[at] = each.moved(times * tiles, times * loads, times * queries, times * results)
         self.position.jump(times * queries, times * tiles, times * results)
 
-    def _trace(self, tiles: int) -> CycleTrace:
+    def _trace(self, tiles: int, stopped: int) -> CycleTrace:
         program = self.program
         ends = [
             part.stage * program.interval + at
@@ -289,14 +296,14 @@ class _Run:
         end = (tiles - 1) * program.interval + max(ends) + self.late
         return CycleTrace(
             cycles=end - self.begun + 1 + program.shape.depth_cycles,
-            total_cycles=max(self.drain.last, end + 1 + program.shape.depth_cycles),
+            total_cycles=max(self.drain.last, stopped),
             stalls_keys=self.counts.keys,
             stalls_queries=self.counts.queries,
             stalls_drain=self.counts.drain,
             matrix_busy=tiles * matrix,
             vector_busy=tiles * vector,
-            read_cycles=self.loads.busy_cycles,
-            write_cycles=self.drain.busy_cycles,
+            read_cycles=self.loads.beats,
+            write_cycles=self.drain.beats,
         )
 
 
@@ -307,8 +314,8 @@ def _copied(counts: _Counts) -> _Counts:
 class _Position:
     """Where the loops of a program are, and how long the tiles of queries to come are alike."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, *, is_alike: bool) -> None:
+        self.program, self.is_alike = program, is_alike
         self.query = self.place = self.number = self.result = 0
         self.run_start = self.run_end = self.run_first_tile = 0
         self.per_head = program.query_tiles * program.group
@@ -349,11 +356,15 @@ class _Position:
                 released = base + program.key_tiles if ends else load + 1
         has_all = program.has_tile_results
         kept = min(program.shape.columns, program.queries - query_tile * program.shape.columns)
+        words = program.output_steps
+        if has_all:
+            words = min(program.shape.rows, program.keys - keys[self.place] * program.shape.rows)
         return _Job(
             self.number,
             load,
             self.query,
             self.result,
+            words,
             kept,
             starts,
             ends,
@@ -377,6 +388,8 @@ class _Position:
         tile = query % program.query_tiles
         keys = program.key_range(tile)
         is_ragged = (tile + 1) * program.shape.columns > program.queries
+        # Rows that are split at pages lie alike within a head only, where tiles are as far apart as the ones before.
+        place = () if self.is_alike else (query // program.query_tiles, program.key_range(tile + 1)[0] - keys[0])
         head = query // self.per_head if program.is_resident else 0
         is_last = program.is_resident and (query + 1) % self.per_head == 0
-        return len(keys), keys[-1] == program.key_tiles - 1, is_ragged, head, is_last
+        return len(keys), keys[-1] == program.key_tiles - 1, is_ragged, head, is_last, place
