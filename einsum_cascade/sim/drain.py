@@ -45,8 +45,9 @@ class Drain:
         # The group of columns that completes a beat.
         self.ends = [min((beat + 1) * per_beat, self.groups) - 1 for beat in range(beats)]
         rows = _WAITING_ROWS + -(-_QUOTIENT_CYCLES * shape.dividers // shape.columns)
-        # When a row may begin: a row of full beats has room, and so has its address.
-        self.sent, self.addressed = deque([0] * ((rows - 1) * beats + 1), (rows - 1) * beats + 1), deque([0] * rows, rows)
+        # A row begins when there is room for a full one: so many beats, and addresses, before it have gone to memory.
+        room = (rows - 1) * beats + 1
+        self.sent, self.addressed = deque([0] * room, room), deque([0] * rows, rows)
         self.free = self.last = self.beats = 0
         self.gone: deque[tuple[int, int]] = deque()
 

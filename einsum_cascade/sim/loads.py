@@ -8,42 +8,33 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.ir import Program
 from einsum_cascade.sim.memory import MemoryModel, ReadChannel, since
+from einsum_cascade.sim.page_split import PageSplit, TileRows
 
-__all__ = ["Loads", "Stream", "is_split_alike"]
+__all__ = ["Loads", "Stream"]
 
 type Stream = Literal["keys", "queries"]
 
 _OUTSTANDING = 16
 """Bursts that may be on their way at a time."""
 
-_PAGE_BYTES, _LONGEST_BEATS = 4096, 256
-
 _MARGIN_CYCLES = 9
 """From the corner until a place is free, beside the rows or columns that read it: the array's own margin."""
 
 
-def is_split_alike(layout: Layout, row_bytes: int) -> bool:
-    """Return whether all rows of a tensor are split into the same bursts, as none crosses a page or all lie alike."""
-    offsets = layout.address, layout.head_stride_bytes
-    stride = layout.stride_bytes
-    if row_bytes <= stride and stride and _PAGE_BYTES % stride == 0:
-        return not any(offset % stride for offset in offsets)
-    return stride % _PAGE_BYTES == 0 and layout.head_stride_bytes % _PAGE_BYTES == 0
-
-
 @dataclass
 class _Rows:
-    """A stream: where in its tile it is, when it goes on, what has arrived, and what has been released."""
+    """A stream: where in its tile it is, when it goes on, the tile's rows, what has arrived, what has been released."""
 
     total: int
     places: int
     number: int = 0
     row: int = 0
     since: int = 1
-    arrivals: deque[tuple[int, int]] = field(default_factory=deque)
-    released: deque[tuple[int, int]] = field(default_factory=deque)
+    rows: TileRows = field(default_factory=TileRows)
+    arrivals: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]])
+    released: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]])
 
     def valid(self) -> int | None:
         """Return from when on the next row may be taken; None if that is not known yet, or there is none."""
@@ -79,7 +70,7 @@ class Loads:
         per_head = sum(len(program.key_range(tile)) for tile in range(program.query_tiles))
         heads = program.key_heads * program.group
         keys = program.key_heads * program.key_tiles if program.is_resident else heads * per_head
-        self.streams = {
+        self.streams: dict[Stream, _Rows] = {
             "queries": _Rows(heads * program.query_tiles, 2),
             "keys": _Rows(keys, program.slots),
         }
@@ -88,12 +79,13 @@ class Loads:
         self.ends = deque([0] * _OUTSTANDING, _OUTSTANDING)
         # Where the keys that are loaded next are used: in which tile of queries, and at which place of its keys.
         self.user, self.place = 0, 0
-        row_bytes = program.key_beats * program.shape.beat_bytes, program.value_beats * program.shape.beat_bytes
-        tensors = ((program.query, row_bytes[0]), (program.key, row_bytes[0]), (program.value, row_bytes[1]))
-        self.is_alike = all(layout is None or is_split_alike(layout, size) for layout, size in tensors)
-        self.bursts: dict[Stream, list[tuple[int, ...]]] = {"queries": [], "keys": []}
-        self.offset: dict[Stream, tuple[int, ...]] = {"queries": (), "keys": ()}
+        self.split = PageSplit(program)
         self._begin_tiles()
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether all rows of a tensor are split into the same bursts."""
+        return self.split.is_alike
 
     def release(self, stream: Stream, count: int, cycle: int) -> None:
         """Give the places of the first `count` tiles back: their last instruction leaves the corner in a cycle."""
@@ -141,7 +133,7 @@ class Loads:
                 released = tuple((count - base, max(-1, cycle - now)) for count, cycle in own.released)
                 found += [own.number - base, own.row, max(-1, own.since - now), released]
                 if not self.is_alike:
-                    found.append(self.offset[stream])
+                    found.append(own.rows.offsets)
         return tuple(found)
 
     def shift(self, cycles: int, tiles: int, queries: int) -> None:
@@ -180,16 +172,15 @@ class Loads:
     def _read_row(self, taken: tuple[int, Stream]) -> None:
         """Ask for the bursts of a row that is taken in a cycle, and go on to the next row."""
         cycle, stream = taken
-        own, bursts = self.streams[stream], self.bursts[stream]
-        arrives = 0
+        own, arrives = self.streams[stream], 0
         self.free = cycle
-        for beats in bursts[own.row]:
+        for beats in own.rows.bursts[own.row]:
             # A burst needs the place of the one so many before it.
             self.free, arrives = self.channel.read(max(self.free, self.ends[0]) + 1, beats)
             self.ends.append(arrives)
             self.beats += beats
         own.row, own.since = own.row + 1, cycle + 1
-        if own.row == len(bursts):
+        if own.row == len(own.rows.bursts):
             own.arrivals.append((own.number, arrives + 1))
             own.number, own.row = own.number + 1, 0
             if stream == "keys" and not self.program.is_resident:
@@ -206,31 +197,11 @@ class Loads:
             self._begin_tile(stream)
 
     def _begin_tile(self, stream: Stream) -> None:
-        """Find out which rows the next tile of a stream has, and how they are split."""
-        program, own = self.program, self.streams[stream]
-        if own.number >= own.total:
-            return
-        if stream == "queries":
-            head, tile = divmod(own.number, program.query_tiles)
-            rows = min(program.shape.columns, program.queries - tile * program.shape.columns)
-            parts = [(program.query, tile * program.shape.columns, program.key_beats)]
-        else:
-            head, tile = self._key_tile()
-            rows = min(program.shape.rows, program.keys - tile * program.shape.rows)
-            parts = [(program.key, tile * program.shape.rows, program.key_beats)]
-            if program.value is not None:
-                parts.append((program.value, tile * program.shape.rows, program.value_beats))
-        self.bursts[stream], self.offset[stream] = [], ()
-        for layout, first, beats in parts:
-            address = layout.address + head * layout.head_stride_bytes + first * layout.stride_bytes
-            self.offset[stream] += (address % _PAGE_BYTES,)
-            self.bursts[stream] += self._split(address, layout.stride_bytes, rows, beats)
-
-    def _split(self, address: int, stride: int, rows: int, beats: int) -> list[tuple[int, ...]]:
-        beat_bytes = self.program.shape.beat_bytes
-        if self.is_alike:
-            return [_bursts(address, beats, beat_bytes)] * rows
-        return [_bursts(address + row * stride, beats, beat_bytes) for row in range(rows)]
+        """Find out which rows the next tile of a stream has."""
+        own = self.streams[stream]
+        if own.number < own.total:
+            queries = divmod(own.number, self.program.query_tiles)
+            own.rows = self.split.queries(*queries) if stream == "queries" else self.split.keys(*self._key_tile())
 
     def _key_tile(self) -> tuple[int, int]:
         """Return the head of keys and the tile that is loaded next."""
@@ -242,14 +213,3 @@ class Loads:
 
 
 _STREAMS: tuple[Stream, ...] = ("queries", "keys")
-
-
-def _bursts(address: int, beats: int, beat_bytes: int) -> tuple[int, ...]:
-    """Return the beats of the bursts of a row."""
-    found: list[int] = []
-    while beats:
-        room = (_PAGE_BYTES - address % _PAGE_BYTES) // beat_bytes
-        found.append(min(beats, room, _LONGEST_BEATS))
-        beats -= found[-1]
-        address += found[-1] * beat_bytes
-    return tuple(found)

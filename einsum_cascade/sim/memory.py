@@ -53,7 +53,9 @@ class MemoryModel:
         Fraction(8, 3)
 
         """
-        return Fraction(1) if self.bytes_per_cycle is None else max(Fraction(1), beat_bytes / Fraction(self.bytes_per_cycle))
+        if self.bytes_per_cycle is None:
+            return Fraction(1)
+        return max(Fraction(1), beat_bytes / Fraction(self.bytes_per_cycle))
 
 
 def since(now: int, cycles: Iterable[int]) -> tuple[int, ...]:
