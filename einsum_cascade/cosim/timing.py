@@ -15,7 +15,8 @@ class MemoryTiming:
     latency_cycles
         From an address to its first beat, beyond the least.
     bytes_per_cycle
-        Of data that is read or written; 0 for a beat a cycle.
+        Of data that is read, and of data that is written; 0 for a beat a cycle. Beats are that far apart on average;
+        cycles without data are not made up for.
     backpressure
         Seed of pauses on all channels; None for none.
     failing_read, failing_write

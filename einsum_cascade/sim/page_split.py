@@ -39,40 +39,45 @@ class PageSplit:
     def __init__(self, program: Program) -> None:
         """Find out whether it matters where a row lies."""
         self.program = program
-        tensors = (
-            (program.query, program.key_beats),
-            (program.key, program.key_beats),
-            (program.value, program.value_beats),
-        )
+        values = () if program.value is None else ((program.value, program.value_beats),)
+        self._tensors: dict[str, tuple[tuple[Layout, int], ...]] = {
+            "queries": ((program.query, program.key_beats),),
+            "keys": ((program.key, program.key_beats), *values),
+        }
         self.is_alike = all(
-            layout is None or _is_split_alike(layout, beats * program.shape.beat_bytes) for layout, beats in tensors
+            _is_split_alike(layout, beats * program.shape.beat_bytes)
+            for parts in self._tensors.values()
+            for layout, beats in parts
         )
+        self._known: dict[tuple[str, int], TileRows] = {}
 
     def queries(self, head: int, tile: int) -> TileRows:
         """Return the rows of a tile of queries."""
         program, first = self.program, tile * self.program.shape.columns
         count = min(program.shape.columns, program.queries - first)
-        return self._rows(head, first, count, (program.query, program.key_beats))
+        return self._rows("queries", head, first, count)
 
     def keys(self, head: int, tile: int) -> TileRows:
         """Return the rows of a tile of keys and values: all keys, then all values."""
         program, first = self.program, tile * self.program.shape.rows
         count = min(program.shape.rows, program.keys - first)
-        keys = program.key, program.key_beats
-        if program.value is None:
-            return self._rows(head, first, count, keys)
-        return self._rows(head, first, count, keys, (program.value, program.value_beats))
+        return self._rows("keys", head, first, count)
 
-    def _rows(self, head: int, first: int, count: int, *tensors: tuple[Layout, int]) -> TileRows:
-        bursts: tuple[tuple[int, ...], ...] = ()
-        offsets: tuple[int, ...] = ()
-        for layout, beats in tensors:
+    def _rows(self, what: str, head: int, first: int, count: int) -> TileRows:
+        if not self.is_alike:
+            return self._split(what, head, first, count)
+        if (what, count) not in self._known:
+            self._known[what, count] = self._split(what, head, first, count)
+        return self._known[what, count]
+
+    def _split(self, what: str, head: int, first: int, count: int) -> TileRows:
+        bursts: list[tuple[int, ...]] = []
+        offsets: list[int] = []
+        for layout, beats in self._tensors[what]:
             address = layout.address + head * layout.head_stride_bytes + first * layout.stride_bytes
-            offsets += (address % _PAGE_BYTES,)
-            rows = range(address, address + count * layout.stride_bytes, layout.stride_bytes)
-            split = [self._bursts(row, beats) for row in (rows[:1] if self.is_alike else rows)]
-            bursts += tuple(split * count if self.is_alike else split)
-        return TileRows(bursts, offsets)
+            offsets.append(address % _PAGE_BYTES)
+            bursts += [self._bursts(address + row * layout.stride_bytes, beats) for row in range(count)]
+        return TileRows(tuple(bursts), tuple(offsets))
 
     def _bursts(self, address: int, beats: int) -> tuple[int, ...]:
         """Return the beats of the bursts of a row."""

@@ -120,7 +120,7 @@ def random_long_program(random: np.random.Generator) -> Program | None:
 def test_what_repeats_is_skipped_and_changes_nothing(seed: int) -> None:
     random = np.random.default_rng([seed, 451])
     compared = 0
-    while compared < random_count(1000):
+    while compared < random_count(600):
         program = random_long_program(random)
         if program is None:
             continue
@@ -135,7 +135,7 @@ def test_skipping_makes_long_runs_short() -> None:
     program = lowered(square(16), keys=1 << 14, queries=1 << 18).program
     started = time.perf_counter()
     trace = run_timing(program, MemoryModel(100, 16))
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 20  # hours, step by step
     # 16 B a cycle: 4096 B of a tile take 256 cycles, and 2048 B of queries 128 every 1024 tiles; the rest is the ends.
     assert trace.cycles == pytest.approx((1 << 24) * (256 + 128 / 1024), rel=1e-4)
 
@@ -145,7 +145,7 @@ def test_rows_that_cross_pages_are_skipped_too() -> None:
     program = lowered(square(16, e=48), e=48, keys=32, queries=1 << 18).program
     started = time.perf_counter()
     trace = run_timing(program, FAST)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 20  # hours, step by step
     assert trace.cycles >= 2 * (1 << 14) * program.interval
     short = replace(program, queries=1 << 12)
     assert run_timing(short, FAST) == run_timing(short, FAST, skip=False)
