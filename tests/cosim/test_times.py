@@ -73,7 +73,7 @@ def _draw_memory(random: Random) -> MemoryTiming:
 @pytest.mark.parametrize("architecture", [SMALL, MEDIUM])
 def test_all_counters_are_those_of_the_model(architecture: str) -> None:
     random = Random(draw_seed() + len(architecture))
-    for _ in range(random_count(80, nightly=300)):
+    for _ in range(random_count(60, nightly=300)):
         name, extents = _draw_case(random, 4 if architecture == SMALL else 8)
         memory, is_anew = _draw_memory(random), random.random() < 0.4
         print(name, extents, memory, "keys are read anew" if is_anew else "")
