@@ -42,7 +42,6 @@ _START_CYCLES = 3
 """From the start to the first row of the kernel: the first tile, and the first row, are fetched."""
 
 type _Kind = Literal["begin", "write", "products", "reads", "whole"]
-type _Event = tuple[int, int, _Kind]
 
 
 def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
