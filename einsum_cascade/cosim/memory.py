@@ -1,12 +1,14 @@
 """The memory of the bench: cocotbext-axi's, slowed down or made to fail as a case says."""
 
+import math
 import random
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import cocotb
 from cocotb.queue import Queue
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiBus, AxiRam
 
@@ -41,18 +43,18 @@ class Memory:
         for channels in (reads, writes):
             channels.log.setLevel("ERROR")
         if timing.latency_cycles:
-            reads.ar_channel = _Delayed(reads.ar_channel, dut.clk, timing.latency_cycles)
+            reads.ar_channel = _Delayed(reads.ar_channel, timing.latency_cycles)
+        beat_bytes = len(dut.m_axi_rdata) // 8
+        if timing.rate is not None and timing.rate < beat_bytes:
+            reads.r_channel = _Paced(reads.r_channel, beat_bytes / timing.rate)
+            writes.w_channel = _Paced(writes.w_channel, beat_bytes / timing.rate)
         if timing.failing_read is not None:
             reads._read = _failing(reads._read, timing.failing_read)
         if timing.failing_write is not None:
             writes._write = _failing(writes._write, timing.failing_write)
         reads.r_channel = _Faulty(reads.r_channel, timing)
-        data = reads.r_channel, writes.w_channel
-        if timing.bytes_per_cycle:
-            share = min(1.0, timing.bytes_per_cycle / (len(dut.m_axi_rdata) // 8))
-            for channel in data:
-                channel.set_pause_generator(_spread(share))
         if timing.backpressure is not None:
+            data = reads.r_channel, writes.w_channel
             channels = (reads.ar_channel, *data, writes.aw_channel, writes.b_channel)
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(_random(f"{timing.backpressure}.{number}"))
@@ -62,24 +64,33 @@ class Memory:
         return bytes(self.ram.read(0, self.size))
 
 
+def _now() -> int:
+    """Return the cycle, whose edge is over."""
+    return int(get_sim_time("step")) // PERIOD_STEPS
+
+
+async def _after_edge(cycle: int) -> None:
+    """Wait until just after the edge that a cycle begins with, when the channels have done their part."""
+    await Timer(cycle * PERIOD_STEPS + 1 - int(get_sim_time("step")), "step")
+
+
 class _Delayed:
     """The address channel, whose addresses become known some cycles after they came."""
 
-    def __init__(self, channel: Any, clock: Any, cycles: int) -> None:
-        self.channel, self.clock, self.cycles = channel, clock, cycles
-        self.queue: Queue[tuple[float, Any]] = Queue()
+    def __init__(self, channel: Any, cycles: int) -> None:
+        self.channel, self.cycles = channel, cycles
+        self.queue: Queue[tuple[int, Any]] = Queue()
         cocotb.start_soon(self._collect())
 
     async def _collect(self) -> None:
         while True:
             taken = await self.channel.recv()
-            self.queue.put_nowait((get_sim_time("step"), taken))
+            self.queue.put_nowait((_now(), taken))
 
     async def recv(self) -> Any:
         came, taken = await self.queue.get()
-        left = self.cycles - round((get_sim_time("step") - came) / PERIOD_STEPS)
-        if left > 0:
-            await ClockCycles(self.clock, left)
+        if came + self.cycles > _now():
+            await _after_edge(came + self.cycles)
         return taken
 
     def clear(self) -> None:
@@ -89,6 +100,31 @@ class _Delayed:
 
     def set_pause_generator(self, generator: Iterator[bool]) -> None:
         self.channel.set_pause_generator(generator)
+
+
+class _Paced:
+    """A channel of data whose beats are some cycles apart; a cycle that is not used is not made up for."""
+
+    def __init__(self, channel: Any, cycles: Fraction) -> None:
+        self.channel, self.cycles, self.due = channel, cycles, Fraction(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.channel, name)
+
+    async def send(self, beat: Any) -> None:
+        await self._wait()
+        await self.channel.send(beat)
+
+    async def recv(self) -> Any:
+        beat = await self.channel.recv()
+        await self._wait()
+        return beat
+
+    async def _wait(self) -> None:
+        due = max(self.due, Fraction(_now()))
+        self.due = due + self.cycles
+        if due > _now():
+            await _after_edge(math.ceil(due))
 
 
 class _Faulty:
@@ -121,15 +157,6 @@ def _failing(access: Any, number: int) -> Any:
         return await access(*arguments)
 
     return answer
-
-
-def _spread(share: float) -> Iterator[bool]:
-    """Pause so that a share of the cycles is left, as even as can be."""
-    credit = 0.0
-    while True:
-        credit += share
-        yield credit < 1
-        credit -= credit >= 1
 
 
 def _random(seed: str) -> Iterator[bool]:

@@ -31,7 +31,7 @@ from einsum_cascade.program.recognition import ArrayWork, recognise
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_ports
-from einsum_cascade.sim.timing import MemoryModel, run_timing
+from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program
 
 __all__ = ["HIERARCHICAL", "CosimResult", "Prepared", "build_array", "prepare", "simulate"]
@@ -42,6 +42,9 @@ _HIERARCHICAL_FROM = 8
 HIERARCHICAL = ("pe", "vector_lane", "row_feeder", "column_top")
 
 _STEP = 64
+
+_COUNTERS = "total_cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"
+"""Registers that the model predicts, beside `cycles`; a trace has them under the same names."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class CosimResult:
         What ran.
     build
         The design.
+    memory
+        How memory behaved.
     run
         How the run ended.
     output
@@ -120,6 +125,7 @@ class CosimResult:
 
     prepared: Prepared
     build: Build
+    memory: MemoryTiming
     run: Run
     output: NDArray[np.float32]
     compared: int
@@ -136,17 +142,34 @@ class CosimResult:
         return {name: self.run.registers[f"stalls_{name}"] for name in ("keys", "queries", "drain")}
 
     @cached_property
+    def trace(self) -> CycleTrace:
+        """The model's times, on memory of this latency and bandwidth; random pauses are not in them."""
+        return run_timing(self.prepared.lowered.program, MemoryModel(self.memory.latency_cycles, self.memory.rate))
+
+    @property
     def model_cycles(self) -> int:
-        """Cycles of the model if it stands still as long as the array did."""
-        trace = run_timing(self.prepared.lowered.program, MemoryModel())
+        """Cycles of the model: its own number, which it knows without the array.
+
+        Random pauses of memory are the exception, for a model cannot know them: with these, it stands still as long as
+        the array did.
+        """
+        trace = self.trace
+        if self.memory.backpressure is None:
+            return trace.cycles
         own = trace.stalls_keys + trace.stalls_queries + trace.stalls_drain
         return trace.cycles - own + sum(self.stalls.values())
 
     @property
     def is_agreed(self) -> bool:
-        """Whether RTL and model agree in every bit and every cycle, and the array says that it is done."""
-        is_timed = self.run.registers["cycles"] == self.model_cycles
-        is_counted = self.run.registers["empty_columns"] == self.model.empty_columns
+        """Whether RTL and model agree in every bit and every cycle, and the array says that it is done.
+
+        Without random pauses, that is so for each of the counters and for the cycles from start to done.
+        """
+        registers, trace = self.run.registers, self.trace
+        is_timed = registers["cycles"] == self.model_cycles
+        if self.memory.backpressure is None:
+            is_timed = is_timed and all(registers[name] == getattr(trace, name) for name in _COUNTERS)
+        is_counted = registers["empty_columns"] == self.model.empty_columns
         return self.run.has_ended and not self.run.error and not self.mismatched and is_timed and is_counted
 
     def to_json(self) -> dict[str, Any]:
@@ -271,7 +294,8 @@ def simulate(
     operands = prepared.operands(stored)
     model = evaluate_program(program, operands)
     build = build_array(prepared.shape, has_trace=wave is not None)
-    result = run_case(build, Case.of(program, pack(program, operands), memory), wave)
+    timing = memory or MemoryTiming()
+    result = run_case(build, Case.of(program, pack(program, operands), timing), wave)
     sizes = sizes_of(prepared.work, prepared.extents)
     output, modelled = (from_array(prepared.work, own, sizes) for own in (unpack(program, result.memory), model.output))
     errors = _errors(prepared, stored, output)
@@ -279,6 +303,7 @@ def simulate(
     return CosimResult(
         prepared,
         build,
+        timing,
         _only(result),
         output,
         output.size,

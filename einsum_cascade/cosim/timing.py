@@ -1,6 +1,7 @@
 """How the memory of a simulation behaves."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 __all__ = ["MemoryTiming"]
 
@@ -14,7 +15,8 @@ class MemoryTiming:
     latency_cycles
         From an address to its first beat, beyond the least.
     bytes_per_cycle
-        Of data that is read or written; 0 for a beat a cycle.
+        Of data that is read, and of data that is written; 0 for a beat a cycle. Beats are that far apart on average;
+        cycles without data are not made up for.
     backpressure
         Seed of pauses on all channels; None for none.
     failing_read, failing_write
@@ -33,3 +35,15 @@ class MemoryTiming:
     dropped_read: int | None = None
     marked_read: int | None = None
     flipped_read: int | None = None
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Bytes a cycle, as the number is written; None for a beat a cycle.
+
+        Examples
+        --------
+        >>> MemoryTiming(bytes_per_cycle=2.4).rate
+        Fraction(12, 5)
+
+        """
+        return Fraction(str(self.bytes_per_cycle)) if self.bytes_per_cycle else None

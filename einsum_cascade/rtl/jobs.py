@@ -66,7 +66,7 @@ class KeyJobs(wiring.Component):
 
     Timing
     ------
-    A job a cycle, and three cycles between the tiles. After reset there is none.
+    A job a cycle, and one cycle between the tiles. After reset there is none.
 
     """
 
@@ -165,7 +165,7 @@ class QueryJobs(wiring.Component):
 
     Timing
     ------
-    A job a cycle, and two cycles between the tiles. After reset there is none.
+    A job a cycle, and one cycle between the tiles. After reset there is none.
 
     """
 

@@ -1,98 +1,28 @@
 """How long a program takes on an array with a memory of a given speed: from event to event, without its values.
 
 The corner stands still in two places of a tile only: at its first product, for keys, values and queries, and at its
-first instruction that writes running state, for the results of two query tiles before. Between them it goes on row by
-row, so that a tile costs a few steps, however many cycles it takes. Once all that is under way is as it was at an
-earlier tile of queries, and the tiles to come are as they were then, whole periods are skipped.
+first instruction that writes results, or captures a sum for them, for the results of two tiles before. Between them it
+goes on row by row, so that a tile costs a few steps, however many cycles it takes. Once all that is under way is as it
+was at an earlier tile of queries, and the tiles to come are as they were then, whole periods are skipped.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program
-from einsum_cascade.sim.transfers import Drain, Loads, MemoryModel
+from einsum_cascade.sim.drain import Drain
+from einsum_cascade.sim.loads import Loads
+from einsum_cascade.sim.memory import MemoryModel
+from einsum_cascade.sim.tile_walk import Job, TileWalk
+from einsum_cascade.sim.trace import CycleTrace, ResourceTime
 
 __all__ = ["CycleTrace", "MemoryModel", "ResourceTime", "run_timing"]
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceTime:
-    """What a resource did in the cycles of a run.
-
-    Parameters
-    ----------
-    resource
-        `array`, `vector row`, `reads` or `writes`.
-    busy_cycles
-        In which it worked.
-    waiting
-        Pairs of what it waited for and the cycles; with `busy_cycles`, all there are.
-
-    """
-
-    resource: str
-    busy_cycles: int
-    waiting: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CycleTrace:
-    """The times of a run, as the registers of the array count them.
-
-    Parameters
-    ----------
-    cycles
-        From the first instruction leaving the corner to the last lane having done the last.
-    total_cycles
-        From the start until all results have left.
-    stalls_keys, stalls_queries, stalls_drain
-        Cycles of `cycles` in which the corner waited for keys and values; else for queries; else for results to leave.
-    matrix_busy, vector_busy
-        Instructions that left the corner.
-    read_cycles, write_cycles
-        In which memory transferred data.
-
-    """
-
-    cycles: int
-    total_cycles: int
-    stalls_keys: int
-    stalls_queries: int
-    stalls_drain: int
-    matrix_busy: int
-    vector_busy: int
-    read_cycles: int
-    write_cycles: int
-
-    @property
-    def matrix_utilisation(self) -> float:
-        """The share of `cycles` in which the array has an instruction."""
-        return self.matrix_busy / self.cycles
-
-    @property
-    def vector_utilisation(self) -> float:
-        """The share of `cycles` in which the vector row has an instruction."""
-        return self.vector_busy / self.cycles
-
-    @property
-    def waits(self) -> tuple[ResourceTime, ...]:
-        """What each resource waited for: array and vector row in `cycles`, memory in `total_cycles`."""
-        stalls = ("keys", self.stalls_keys), ("queries", self.stalls_queries), ("drain", self.stalls_drain)
-        stalled = sum(cycles for _, cycles in stalls)
-        on_array = (
-            ResourceTime(name, busy, (*stalls, ("schedule", self.cycles - stalled - busy)))
-            for name, busy in (("array", self.matrix_busy), ("vector row", self.vector_busy))
-        )
-        on_memory = (
-            ResourceTime(name, busy, (("array", self.total_cycles - busy),))
-            for name, busy in (("reads", self.read_cycles), ("writes", self.write_cycles))
-        )
-        return *on_array, *on_memory
-
-
-def run_timing(program: Program, memory: MemoryModel, *, skip: bool = True) -> CycleTrace:
+def run_timing(program: Program, memory: MemoryModel | None, *, skip: bool = True) -> CycleTrace:
     """Return the times of a program.
 
     Parameters
@@ -100,7 +30,7 @@ def run_timing(program: Program, memory: MemoryModel, *, skip: bool = True) -> C
     program
         A program that its checker accepts.
     memory
-        The memory.
+        The memory. None: operands are there when they are wanted, and results have left when they are whole.
     skip
         Whether to skip what repeats. It changes no number.
 
@@ -108,32 +38,10 @@ def run_timing(program: Program, memory: MemoryModel, *, skip: bool = True) -> C
     return _Run(program, memory, skip=skip).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A tile of the program, by its numbers: its load, its tile of queries, its results."""
-
-    number: int
-    load: int
-    query: int
-    result: int
-    queries: int
-    starts_query: bool
-    ends_query: bool
-    captures: bool
-    starts_result: bool
-    ends_result: bool
-    released: int | None
-
-    def moved(self, tiles: int, loads: int, queries: int, results: int) -> "_Job":
-        """Return the same tile later."""
-        released = None if self.released is None else self.released + loads
-        moved = self.number + tiles, self.load + loads, self.query + queries, self.result + results
-        rest = self.starts_query, self.ends_query, self.captures, self.starts_result, self.ends_result
-        return _Job(*moved, self.queries, *rest, released)
-
+_START_CYCLES = 3
+"""From the start to the first row of the kernel: the first tile, and the first row, are fetched."""
 
 type _Kind = Literal["begin", "capture", "write", "products", "reads", "whole"]
-type _Event = tuple[int, int, _Kind]
 
 
 def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
@@ -143,14 +51,13 @@ def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
         for unit, part in (("array", row.matrix), ("lane", row.vector)):
             times.setdefault((unit, part.op), []).append(part.stage * program.interval + at)
     products = times["array", MatrixOp.PRODUCT]
-    results = times.get(("lane", VectorOp.NUMERATOR)) or times["lane", VectorOp.ADD]
-    sums = times.get(("lane", VectorOp.DENOMINATOR)) or times.get(("lane", VectorOp.ADD_DENOMINATOR), [])
-    is_captured_before = program.captured_pass < program.passes - 1
-    writes = results if is_captured_before else [*results, *sums]
+    results = [time for op in (VectorOp.NUMERATOR, VectorOp.ADD) for time in times.get(("lane", op), [])]
+    sums = [time for op in (VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR) for time in times.get(("lane", op), [])]
     reads = [*products, *times.get(("array", MatrixOp.COMBINE), [])]
+    is_captured_before = program.captured_pass < program.passes - 1
     kinds: dict[_Kind, int] = {
         "begin": min(products),
-        "write": min(writes),
+        "write": min(results if is_captured_before else results + sums),
         "products": max(products),
         "reads": max(reads),
         "whole": max(results),
@@ -177,23 +84,23 @@ class _Counts:
 class _Seen:
     """A start of a tile of queries, as it was."""
 
-    job: _Job
+    job: Job
     now: int
     counts: _Counts = field(default_factory=_Counts)
 
 
 class _Run:
-    def __init__(self, program: Program, memory: MemoryModel, *, skip: bool) -> None:
-        self.program, self.skip = program, skip
+    def __init__(self, program: Program, memory: MemoryModel | None, *, skip: bool) -> None:
+        self.program, self.memory, self.skip = program, memory, skip
         self.loads, self.drain = Loads(program, memory), Drain(program, memory)
         self.counts = _Counts()
-        self.late = 0  # cycles by which rows leave the corner later than without stalls
+        self.late = _START_CYCLES  # from the start: by which rows leave the corner later than without stalls
         self.begun: int | None = None
-        self.position = _Position(program)
+        self.position = TileWalk(program, is_alike=self.loads.is_alike)
 
     def run(self) -> CycleTrace:
         program = self.program
-        events, flight = _events(program), deque[_Job | None](maxlen=program.stages)
+        events, flight = _events(program), deque[Job | None](maxlen=program.stages)
         iteration, last = 0, 0
         seen: dict[object, _Seen] = {}
         while True:
@@ -211,22 +118,22 @@ class _Run:
             for row, own in events:
                 self._row(iteration * program.interval + row, own, flight)
             iteration += 1
-        return self._trace(last + 1)
+        return self._trace(last + 1, iteration * program.interval + self.late)
 
-    def _row(self, time: int, events: list[tuple[int, _Kind]], flight: deque[_Job | None]) -> None:
-        jobs: dict[_Kind, _Job] = {
+    def _row(self, time: int, events: list[tuple[int, _Kind]], flight: deque[Job | None]) -> None:
+        jobs: dict[_Kind, Job] = {
             kind: job for stage, kind in events if stage < len(flight) and (job := flight[stage]) is not None
         }
         self._stand_still(time + self.late, jobs)
-        now, shape = time + self.late, self.program.shape
+        now = time + self.late
         if (job := jobs.get("products")) is not None and job.ends_query:
-            self.loads.release("queries", job.query + 1, now + shape.columns)
+            self.loads.release("queries", job.query + 1, now)
         if (job := jobs.get("reads")) is not None and job.released is not None:
-            self.loads.release("keys", job.released, now + shape.stages * (shape.rows - 1))
+            self.loads.release("keys", job.released, now)
         if (job := jobs.get("whole")) is not None and job.ends_result:
-            self.drain.take(job.result, job.queries, now + shape.depth_cycles + shape.stages)
+            self.drain.take(job.result, job.words, job.queries, now)
 
-    def _stand_still(self, now: int, jobs: dict[_Kind, _Job]) -> None:
+    def _stand_still(self, now: int, jobs: dict[_Kind, Job]) -> None:
         """Wait for all that the instructions of a row need; a cycle counts for the first of keys, queries and drain."""
         keys = queries = drain = now
         if (job := jobs.get("begin")) is not None:
@@ -240,20 +147,21 @@ class _Run:
         drain = max(queries, drain)
         self.late += drain - now
         if self.begun is None:
-            self.begun = drain
+            self.begun = drain if "begin" in jobs else None
             return
         self.counts.keys += keys - now
         self.counts.queries += queries - keys
         self.counts.drain += drain - queries
 
-    def _skip(self, now: int, job: _Job, flight: deque[_Job | None], seen: dict[object, _Seen]) -> None:
+    def _skip(self, now: int, job: Job, flight: deque[Job | None], seen: dict[object, _Seen]) -> None:
         """Skip whole periods, if everything is as it was at an earlier start of a tile of queries."""
         position = self.position
         if job.query == position.run_start:
             seen.clear()
         if job.number - position.run_first_tile < self.program.stages:
             return
-        self.counts.reads, self.counts.writes = self.loads.busy_cycles, self.drain.busy_cycles
+        self.loads.catch_up(now)
+        self.counts.reads, self.counts.writes = self.loads.beats, self.drain.beats
         state = self.loads.state(now, job.number, job.query), self.drain.state(now, job.result)
         before = seen.setdefault(state, _Seen(job, now, _copied(self.counts)))
         if before.job is job:
@@ -265,7 +173,7 @@ class _Run:
         seen.clear()
         self._jump(times, before, now, flight)
 
-    def _jump(self, times: int, before: _Seen, now: int, flight: deque[_Job | None]) -> None:
+    def _jump(self, times: int, before: _Seen, now: int, flight: deque[Job | None]) -> None:
         job = flight[0]
         assert job is not None
         tiles, queries = job.number - before.job.number, job.query - before.job.query
@@ -274,7 +182,7 @@ class _Run:
         for each in fields(_Counts):
             own = getattr(self.counts, each.name)
             setattr(self.counts, each.name, own + times * (own - getattr(before.counts, each.name)))
-        self.loads.busy_cycles, self.drain.busy_cycles = self.counts.reads, self.counts.writes
+        self.loads.beats, self.drain.beats = self.counts.reads, self.counts.writes
         self.loads.shift(times * cycles, times * tiles, times * queries)
         self.drain.shift(times * cycles, times * results)
         self.late += times * (cycles - tiles * self.program.interval)
@@ -283,7 +191,7 @@ class _Run:
                 flight[at] = each.moved(times * tiles, times * loads, times * queries, times * results)
         self.position.jump(times * queries, times * tiles, times * results)
 
-    def _trace(self, tiles: int) -> CycleTrace:
+    def _trace(self, tiles: int, stopped: int) -> CycleTrace:
         program = self.program
         ends = [
             part.stage * program.interval + at
@@ -296,15 +204,19 @@ class _Run:
         end = (tiles - 1) * program.interval + max(ends) + self.late
         return CycleTrace(
             cycles=end - self.begun + 1 + program.shape.depth_cycles,
-            total_cycles=max(self.drain.last, end + 1 + program.shape.depth_cycles),
+            total_cycles=max(self.drain.last, stopped),
             stalls_keys=self.counts.keys,
             stalls_queries=self.counts.queries,
             stalls_drain=self.counts.drain,
             matrix_busy=matrix,
             vector_busy=vector,
-            read_cycles=self.loads.busy_cycles,
-            write_cycles=self.drain.busy_cycles,
+            read_cycles=self._occupied(self.loads.beats),
+            write_cycles=self._occupied(self.drain.beats),
         )
+
+    def _occupied(self, beats: int) -> int:
+        memory = self.memory or MemoryModel()
+        return math.ceil(beats * memory.beat_cycles(self.program.shape.beat_bytes))
 
 
 def _issued(program: Program, half: Literal["matrix", "vector"]) -> int:
@@ -315,83 +227,3 @@ def _issued(program: Program, half: Literal["matrix", "vector"]) -> int:
 
 def _copied(counts: _Counts) -> _Counts:
     return _Counts(*(getattr(counts, each.name) for each in fields(_Counts)))
-
-
-class _Position:
-    """Where the loops of a program are, and how long the tiles of queries to come are alike."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.query = self.place = self.number = self.result = 0
-        self.run_start = self.run_end = self.run_first_tile = 0
-        self.per_head = program.query_tiles * program.group
-        self.total = program.key_heads * self.per_head
-        self.margin = 0
-
-    def take(self) -> _Job | None:
-        """Return the current tile, and go on to the next."""
-        if self.query == self.total:
-            return None
-        if self.place == 0 and self.query == self.run_end:
-            self._begin_run()
-        job = self._job()
-        self.number += 1
-        self.result += job.ends_result
-        self.place += 1
-        if job.ends_query:
-            self.query, self.place = self.query + 1, 0
-        return job
-
-    def jump(self, queries: int, tiles: int, results: int) -> None:
-        """Go on as many tiles later."""
-        self.query += queries
-        self.number += tiles
-        self.result += results
-
-    def _job(self) -> _Job:
-        program = self.program
-        query_tile = self.query % program.query_tiles
-        keys = program.key_sequence(query_tile)
-        pass_number, place = divmod(self.place, len(keys) // program.passes)
-        is_last, starts, ends = pass_number == program.passes - 1, place == 0, place == len(keys) // program.passes - 1
-        base = self.query // self.per_head * program.key_tiles
-        load, released = self.number, self.number + 1
-        if program.is_resident:
-            load = base + keys[self.place]
-            released = None
-            if is_last and (self.query + 1) % self.per_head == 0:
-                released = base + program.key_tiles if ends else load + 1
-        has_all = program.has_tile_results
-        kept = min(program.shape.columns, program.queries - query_tile * program.shape.columns)
-        return _Job(
-            self.number,
-            load,
-            self.query,
-            self.result,
-            kept,
-            starts and pass_number == 0,
-            ends and is_last,
-            ends and pass_number == program.captured_pass,
-            is_last and (starts or has_all),
-            is_last and (ends or has_all),
-            released,
-        )
-
-    def _begin_run(self) -> None:
-        """Find out how long tiles of queries are alike from here on."""
-        kind = self._kind(self.query)
-        self.run_start, self.run_first_tile = self.query, self.number
-        self.run_end = next((q for q in range(self.query + 1, self.total) if self._kind(q) != kind), self.total)
-        # Loads are so many tiles of queries ahead: near the end of a run, they are those of what comes after it.
-        keys = len(self.program.key_sequence(self.query % self.program.query_tiles))
-        ahead = 0 if self.program.is_resident else -(-self.program.slots // keys)
-        self.margin = 4 + self.program.stages + ahead
-
-    def _kind(self, query: int) -> tuple[object, ...]:
-        program = self.program
-        tile = query % program.query_tiles
-        keys = program.key_range(tile)
-        is_ragged = (tile + 1) * program.shape.columns > program.queries
-        head = query // self.per_head if program.is_resident else 0
-        is_last = program.is_resident and (query + 1) % self.per_head == 0
-        return len(keys), keys[-1] == program.key_tiles - 1, is_ragged, head, is_last

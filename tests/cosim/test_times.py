@@ -1,0 +1,109 @@
+"""The model says by itself how long the RTL takes: every counter, on memory of any latency and bandwidth.
+
+There is no allowed difference. Random pauses of memory are the only times that a model cannot know.
+"""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from array_cases import prepared
+from random_counts import draw_seed, random_count
+
+from einsum_cascade import random_inputs
+from einsum_cascade.cosim.simulation import CosimResult, Prepared, simulate
+from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.program.checker import check_program
+
+pytestmark = pytest.mark.xdist_group("cosim")
+
+SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"
+COUNTERS = (
+    "cycles",
+    "total_cycles",
+    "stalls_keys",
+    "stalls_queries",
+    "stalls_drain",
+    "matrix_busy",
+    "vector_busy",
+)
+
+
+def _check(case: Prepared, memory: MemoryTiming) -> CosimResult:
+    result = simulate(case, random_inputs(case.cascade, case.extents, 0), memory)
+    assert not result.run.error
+    assert [result.run.registers[name] for name in COUNTERS] == [getattr(result.trace, name) for name in COUNTERS]
+    assert result.is_agreed
+    return result
+
+
+def _read_anew(case: Prepared) -> Prepared:
+    """The same, but every query tile reads keys and values anew."""
+    program = check_program(replace(case.lowered.program, is_resident=False))
+    return replace(case, lowered=replace(case.lowered, program=program))
+
+
+def _draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
+    """Draw work that waits for each of keys, queries and drain often, and rows that cross pages sometimes."""
+    kind = random.choice(["plain", "causal", "window", "gqa", "product", "long", "deferred", "softmax", "scores"])
+    steps, outputs = random.randint(1, 24), random.randint(1, 24)
+    keys, queries = random.randint(1, 5 * n), random.randint(1, 5 * n)
+    shared = {"E": steps, "F": outputs, "M0": n}
+    match kind:
+        case "product":
+            return kind, {"M": keys, "N": queries, "K": steps}
+        case "deferred":
+            return "attention-deferred-causal", {"E": steps, "F": outputs, "M": max(keys, queries), "P": queries}
+        case "softmax":
+            return kind, {"M": keys, "P": queries}
+        case "scores":
+            return kind, {"E": steps, "M": keys, "P": queries}
+        case "gqa":
+            heads = {"B": random.randint(1, 2), "G": random.randint(1, 2), "R": random.randint(1, 2)}
+            return "attention-1pass-gqa", shared | heads | {"M": min(keys, 2 * n), "P": min(queries, 2 * n)}
+        case "causal" | "window":
+            most = {"W": random.randint(1, 2 * n)} if kind == "window" else {}
+            return f"attention-1pass-{kind}", shared | most | {"M": max(keys, queries), "P": queries}
+        case "long":
+            return "attention-1pass", shared | {"M": random.randint(20 * n, 40 * n), "P": random.randint(1, n + 1)}
+        case _:
+            return "attention-1pass", shared | {"M": keys, "P": queries}
+
+
+def _draw_memory(random: Random) -> MemoryTiming:
+    if random.random() < 0.4:
+        return MemoryTiming()
+    return MemoryTiming(random.choice([0, 1, 2, 9, 33, 150]), random.choice([0.0, 0.0, 0.7, 1.5, 2.4, 5.0, 7.9, 11.0]))
+
+
+@pytest.mark.parametrize("architecture", [SMALL, MEDIUM])
+def test_all_counters_are_those_of_the_model(architecture: str) -> None:
+    random = Random(draw_seed() + len(architecture))
+    for _ in range(random_count(60, nightly=300)):
+        name, extents = _draw_case(random, 4 if architecture == SMALL else 8)
+        memory, is_anew = _draw_memory(random), random.random() < 0.4
+        print(name, extents, memory, "keys are read anew" if is_anew else "")
+        case = prepared(name, extents, architecture)
+        _check(_read_anew(case) if is_anew else case, memory)
+
+
+def test_a_drain_slower_than_query_tiles_by_hand() -> None:
+    """4 x 4, E = 1, F = 16, one key tile, ten query tiles of 26 cycles; results leave in 16 x 4 of one divider, and 1.
+
+    If the corner begins in cycle B, tile k writes its first result in B + 26 k + 14 and its last in B + 26 k + 32. The
+    drain has it 7 + 1 cycles later, when the last lane has written it, and 4 for the ways: results 0 leave from B + 44
+    on and are gone at B + 109. Tile 2 would write at B + 66, and waits 43. Results 1 are gone 65 later, at B + 174.
+    Tile 3, at B + 92 + 43, waits 39, as do the six after it, 65 - 26 each.
+    """
+    result = _check(prepared("attention-1pass", {"E": 1, "F": 16, "M": 4, "P": 40, "M0": 4}, SMALL), MemoryTiming())
+    assert result.prepared.lowered.program.interval == 26
+    assert result.stalls == {"keys": 0, "queries": 0, "drain": 43 + 7 * 39}
+
+
+def test_pauses_by_seed_are_taken_from_the_array() -> None:
+    case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 24, "P": 20, "M0": 4}, SMALL)
+    result = simulate(case, random_inputs(case.cascade, case.extents, 0), MemoryTiming(0, 0.0, 11))
+    own = result.trace.stalls_keys + result.trace.stalls_queries + result.trace.stalls_drain
+    assert sum(result.stalls.values()) > own
+    assert result.model_cycles == result.trace.cycles - own + sum(result.stalls.values())
+    assert result.is_agreed
