@@ -2,7 +2,7 @@
 
 # An interpreter to make .venv with, instead of the first one found.
 PYTHON ?=
-# A file for the waveforms of the demo's simulation, .vcd.
+# A file for the waveforms of the demo's simulation, .fst or .vcd.
 WAVE ?=
 # The cells that `make synthesis` measures areas with, if the file is there (Debian: qflow-tech-osu018).
 LIBERTY = /usr/share/qflow/tech/osu018/osu018_stdcells.lib

@@ -112,7 +112,7 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
     case
         What is run.
     wave
-        File that gets the waveforms; the design must be built for it.
+        File that gets the waveforms; the design must be built for its format.
 
     Raises
     ------
