@@ -64,7 +64,7 @@ build/certificates/.installed: $(stamp)
 synthesis: build/synthesis/.installed ## synthesise the array with Yosys (95 MB) in a place of its own, and write docs/synthesis.md
 	@PYTHONPATH=tests/support build/synthesis/bin/python tests/synthesis/report.py "$(LIBERTY)"
 
-formal: build/synthesis/.installed ## prove properties of buses, queue and sequencer over a number of cycles, likewise
+formal: build/synthesis/.installed ## prove properties of buses, queue and sequencer over a number of cycles with Bitwuzla, an SMT solver, likewise
 	@build/synthesis/bin/python -m pytest -p no:cacheprovider tests/formal
 
 build/synthesis/.installed: $(stamp)
