@@ -60,8 +60,8 @@ async def run_program(dut: Any) -> None:
     dut.rst.value = 0
     await ClockCycles(dut.clk, _RESET_CYCLES)
     runs: list[dict[str, Any]] = []
-    for _ in range(case["runs"]):
-        await host.load(case["registers"], case["kernel"])
+    for run in range(case["runs"]):
+        await host.load(case["registers"] | ({} if run else case["spoilt"]), case["kernel"])
         await host.write(offset_of("control"), 1)
         await First(RisingEdge(dut.irq), ClockCycles(dut.clk, case["limit_cycles"]))
         has_ended = bool(dut.irq.value)

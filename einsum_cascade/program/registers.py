@@ -33,7 +33,7 @@ class Register:
 
 
 class ErrorCode(IntEnum):
-    """Bits 15..8 of `status`: why a run ended early."""
+    """Bits 15..8 of `status`: why a run ended early, or did not begin."""
 
     NONE = 0
     EMPTY = 1
@@ -48,6 +48,8 @@ class ErrorCode(IntEnum):
     """Nothing happened for `watchdog` cycles; `waiting` says what waits for what."""
     READ_PROTOCOL = 6
     """A read burst was shorter or longer than asked for."""
+    UNSETTLED = 9
+    """The start was refused, for what an earlier run asked of memory has not come back: bit 2 of `status`."""
 
 
 class Waiting(IntEnum):
@@ -69,7 +71,7 @@ class Waiting(IntEnum):
 
 REGISTERS: tuple[Register, ...] = (
     Register("control", "write", "Bit 0 starts a run; reads as 0."),
-    Register("status", "read", "Bit 0 busy, bit 1 done, bits 15..8 the error code."),
+    Register("status", "read", "Bit 0 busy, bit 1 done, bit 2 unsettled, bits 15..8 the error code."),
     Register("waiting", "read", "What the array waited for when it last stood still, bits of `Waiting`."),
     Register("cycles", "read", "From the first instruction leaving the corner to the last lane having done the last."),
     Register("total_cycles", "read", "From the start to done, loads and results included."),

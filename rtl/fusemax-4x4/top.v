@@ -6,45 +6,102 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire [32:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$100 ;
-  wire [3:0] \$101 ;
+  wire \$100 ;
+  wire [4:0] \$101 ;
   wire [4:0] \$102 ;
-  wire [5:0] \$103 ;
+  wire [4:0] \$103 ;
   wire \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  wire \$109 ;
+  wire [5:0] \$107 ;
+  wire [4:0] \$108 ;
+  wire [3:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
+  wire [2:0] \$110 ;
+  wire [1:0] \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  reg [1:0] \$117 ;
-  reg [32:0] \$118 ;
-  reg \$119 ;
+  wire [1:0] \$114 ;
+  wire [2:0] \$115 ;
+  wire [3:0] \$116 ;
+  wire [4:0] \$117 ;
+  wire [5:0] \$118 ;
+  wire [32:0] \$119 ;
   wire \$12 ;
-  reg \$120 ;
-  reg \$121 ;
-  reg [7:0] \$122 ;
-  reg [5:0] \$123 ;
-  reg [31:0] \$124 ;
-  reg [31:0] \$125 ;
-  wire [13:0] \$126 ;
-  wire [72:0] \$127 ;
-  wire [39:0] \$128 ;
-  wire \$129 ;
+  wire [32:0] \$120 ;
+  wire [32:0] \$121 ;
+  wire [5:0] \$122 ;
+  wire [4:0] \$123 ;
+  wire [3:0] \$124 ;
+  wire [2:0] \$125 ;
+  wire [1:0] \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire [1:0] \$129 ;
   wire \$13 ;
-  wire [5:0] \$130 ;
+  wire [2:0] \$130 ;
+  wire [3:0] \$131 ;
+  wire [4:0] \$132 ;
+  wire [5:0] \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire [5:0] \$136 ;
+  wire [4:0] \$137 ;
+  wire [3:0] \$138 ;
+  wire [2:0] \$139 ;
   wire \$14 ;
+  wire [1:0] \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire [1:0] \$143 ;
+  wire [2:0] \$144 ;
+  wire [3:0] \$145 ;
+  wire [4:0] \$146 ;
+  wire [5:0] \$147 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
+  wire \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire \$153 ;
+  wire \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire \$159 ;
   wire \$16 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire \$163 ;
+  wire [7:0] \$164 ;
+  wire \$165 ;
+  wire \$166 ;
+  wire \$167 ;
+  wire \$168 ;
+  wire \$169 ;
   wire \$17 ;
+  wire \$170 ;
+  wire \$171 ;
+  reg [1:0] \$172 ;
+  reg [32:0] \$173 ;
+  reg [3:0] \$174 ;
+  reg \$175 ;
+  reg \$176 ;
+  reg \$177 ;
+  reg \$178 ;
+  reg [7:0] \$179 ;
   wire \$18 ;
+  reg [5:0] \$180 ;
+  reg [31:0] \$181 ;
+  reg [31:0] \$182 ;
+  wire [13:0] \$183 ;
+  wire [72:0] \$184 ;
+  wire [39:0] \$185 ;
+  wire \$186 ;
+  wire [5:0] \$187 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
@@ -58,19 +115,19 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [32:0] \$30 ;
-  wire [64:0] \$31 ;
+  wire \$30 ;
+  wire \$31 ;
   wire \$32 ;
-  wire [31:0] \$33 ;
-  wire \$34 ;
+  wire [32:0] \$33 ;
+  wire [64:0] \$34 ;
   wire \$35 ;
-  wire \$36 ;
+  wire [31:0] \$36 ;
   wire \$37 ;
-  wire [31:0] \$38 ;
+  wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$41 ;
+  wire [31:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
@@ -89,57 +146,60 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
-  wire [1:0] \$59 ;
+  wire \$59 ;
   wire \$6 ;
-  wire [1:0] \$60 ;
-  wire [22:0] \$61 ;
-  wire [22:0] \$62 ;
-  wire [32:0] \$63 ;
-  wire \$64 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire [32:0] \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  wire [2:0] \$69 ;
+  wire \$69 ;
   wire \$7 ;
-  wire \$70 ;
-  wire [3:0] \$71 ;
-  wire [32:0] \$72 ;
+  wire [1:0] \$70 ;
+  wire [1:0] \$71 ;
+  wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire \$75 ;
-  wire [32:0] \$76 ;
-  wire [32:0] \$77 ;
-  wire [32:0] \$78 ;
-  wire [5:0] \$79 ;
+  wire [3:0] \$75 ;
+  wire [3:0] \$76 ;
+  wire [22:0] \$77 ;
+  wire [22:0] \$78 ;
+  wire [32:0] \$79 ;
   wire \$8 ;
-  wire [4:0] \$80 ;
-  wire [3:0] \$81 ;
-  wire [2:0] \$82 ;
-  wire [1:0] \$83 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
-  wire [1:0] \$86 ;
-  wire [2:0] \$87 ;
-  wire [3:0] \$88 ;
-  wire [4:0] \$89 ;
+  wire [32:0] \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  wire [5:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
-  wire [5:0] \$92 ;
-  wire [4:0] \$93 ;
-  wire [3:0] \$94 ;
-  wire [2:0] \$95 ;
-  wire [1:0] \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire [1:0] \$99 ;
-  reg \$signal  = 1'h0;
+  wire \$92 ;
+  wire [2:0] \$93 ;
+  wire \$94 ;
+  wire [3:0] \$95 ;
+  wire [3:0] \$96 ;
+  wire [32:0] \$97 ;
+  wire [32:0] \$98 ;
+  wire \$99 ;
+  wire \$signal ;
+  reg \$signal$240  = 1'h0;
+  reg \$signal$241  = 1'h0;
   (* init = 1'h0 *)
-  wire \$signal$233 ;
+  wire \$signal$248 ;
+  reg [7:0] \$signal$250  = 8'h00;
   (* init = 32'd0 *)
-  wire [31:0] \$signal$239 ;
-  reg [31:0] \$signal$260  = 32'd0;
+  wire [31:0] \$signal$254 ;
+  reg [31:0] \$signal$277  = 32'd0;
   wire [6:0] address;
   wire [23:0] bounds__end_tile;
   wire [23:0] \bounds__end_tile$107 ;
@@ -198,13 +258,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \corner.vector.parity ;
   wire \corner.vector.queue ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$243 ;
+  wire [31:0] \cycles$258 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$241 ;
+  wire [31:0] \empty_columns$256 ;
   wire [31:0] end_tile;
-  reg [7:0] error = 8'h00;
   reg [7:0] failure;
   wire [98:0] fill;
   wire [63:0] \fill.data ;
@@ -216,16 +275,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] flags;
   wire [7:0] \flags$134 ;
   wire [31:0] group;
-  wire [1:0] \group$277 ;
+  wire [1:0] \group$284 ;
   wire has_error;
-  wire \has_error$259 ;
+  wire \has_error$237 ;
   wire has_protocol_error;
   wire has_result;
   wire [31:0] interval;
   output irq;
   reg irq = 1'h0;
   wire is_idle;
+  wire \is_idle$247 ;
   wire is_running;
+  wire is_settled;
   wire is_waiting;
   wire [83:0] jobs__payload;
   wire [83:0] \jobs__payload$73 ;
@@ -270,8 +331,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \keys$133 ;
   wire [31:0] \keys$136 ;
   wire [23:0] keys_loaded;
-  wire [23:0] \keys_loaded$221 ;
+  wire [23:0] \keys_loaded$224 ;
   wire [23:0] keys_released;
+  reg [3:0] left = 4'h0;
   wire [1:0] level;
   output [31:0] m_axi_araddr;
   wire [31:0] m_axi_araddr;
@@ -332,7 +394,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$251 ;
+  wire [31:0] \matrix_busy$265 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -396,7 +458,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \queries$138 ;
   wire [31:0] \queries$142 ;
   wire [23:0] queries_loaded;
-  wire [23:0] \queries_loaded$223 ;
+  wire [23:0] \queries_loaded$226 ;
   wire [23:0] queries_released;
   wire [31:0] query__address;
   wire [31:0] query__head_stride;
@@ -418,13 +480,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [72:0] r_data;
   wire r_en;
   wire [23:0] released;
-  wire [23:0] \released$228 ;
+  wire [23:0] \released$231 ;
   wire [72:0] result;
-  wire [72:0] \result$210 ;
-  wire \result$210.bank ;
-  wire [23:0] \result$210.head ;
-  wire [23:0] \result$210.key_tile ;
-  wire [23:0] \result$210.query_tile ;
+  wire [72:0] \result$211 ;
+  wire \result$211.bank ;
+  wire [23:0] \result$211.head ;
+  wire [23:0] \result$211.key_tile ;
+  wire [23:0] \result$211.query_tile ;
   wire \result.bank ;
   wire [23:0] \result.head ;
   wire [23:0] \result.key_tile ;
@@ -432,7 +494,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire result_push;
   wire results_done;
   wire [23:0] results_drained;
-  wire [23:0] \results_drained$225 ;
+  wire [23:0] \results_drained$228 ;
   input rst;
   wire rst;
   input [15:0] s_axil_araddr;
@@ -476,19 +538,21 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \slots$130 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$249 ;
+  wire [31:0] \stalls_drain$264 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$245 ;
+  wire [31:0] \stalls_keys$260 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$247 ;
+  wire [31:0] \stalls_queries$262 ;
   wire start;
-  wire \start$215 ;
-  wire \start$216 ;
   wire \start$217 ;
   wire \start$218 ;
   wire \start$219 ;
-  wire \start$231 ;
+  wire \start$220 ;
+  wire \start$239 ;
   wire [31:0] status;
+  wire stop;
+  wire \stop$221 ;
+  wire \stop$222 ;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
   wire [31:0] table_data;
@@ -510,11 +574,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$253 ;
+  wire [31:0] \vector_busy$266 ;
   wire [72:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [5:0] \waiting$237  = 6'h00;
+  reg [5:0] \waiting$252  = 6'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
@@ -524,149 +588,208 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] words;
   wire [31:0] \words[0] ;
   assign \$1  = key_beats + value_beats;
-  assign has_result = | complete;
+  assign \$2  = | complete;
+  assign \$3  = ~ stop;
+  assign has_result = \$2  & \$3 ;
   assign r_en = has_result & takes_result;
-  assign \$2  = ! key_beats;
-  assign \$3  = ! group;
-  assign \$4  = ! key_heads;
-  assign \$5  = ! query_tiles;
-  assign \$6  = ! queries;
-  assign \$7  = ! key_tiles;
-  assign \$8  = ! parameters__keys;
-  assign \$9  = ! output_steps;
-  assign \$10  = ! product_steps;
-  assign \$11  = ! slots;
-  assign \$12  = ! queue;
-  assign \$13  = ! contexts;
-  assign \$14  = ! stages;
-  assign \$15  = ! interval;
-  assign \$17  = \$14  | \$16 ;
-  assign \$18  = \$13  | \$17 ;
-  assign \$19  = \$12  | \$18 ;
-  assign \$20  = \$11  | \$19 ;
-  assign \$21  = \$10  | \$20 ;
-  assign \$22  = \$9  | \$21 ;
-  assign \$23  = \$8  | \$22 ;
-  assign \$24  = \$7  | \$23 ;
-  assign \$25  = \$6  | \$24 ;
-  assign \$26  = \$5  | \$25 ;
-  assign \$27  = \$4  | \$26 ;
-  assign \$28  = \$3  | \$27 ;
-  assign \$29  = \$2  | \$28 ;
-  assign \$30  = key_beats + value_beats;
-  assign \$31  = slots * \$30 ;
-  assign \$32  = \$31  > 15'h4000;
-  assign \$35  = key_tiles > slots;
-  assign \$36  = \$34  & \$35 ;
-  assign \$37  = \$32  | \$36 ;
-  assign \$40  = ~ \$39 ;
-  assign \$41  = slots <= stages;
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = \$37  | \$42 ;
-  assign \$44  = interval > 10'h200;
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = stages > 2'h3;
-  assign \$47  = \$45  | \$46 ;
-  assign \$48  = contexts > 2'h2;
-  assign \$49  = \$47  | \$48 ;
-  assign \$50  = queue > 2'h2;
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = product_steps > 7'h40;
-  assign \$53  = \$51  | \$52 ;
-  assign \$54  = output_steps > 7'h40;
-  assign \$55  = \$53  | \$54 ;
-  assign \$56  = ~ \$signal ;
-  assign \$57  = \start$231  & \$56 ;
-  assign \$58  = ! problem;
-  assign start = \$57  & \$58 ;
-  assign \$60  = { 1'h0, \$signal  } | \$59 ;
-  assign \$62  = { 21'h000000, \$60  } | \$61 ;
-  assign \$63  = matrix_busy + vector_busy;
-  assign \$64  = \$63  != seen;
-  assign \$65  = \$64  | fill_write;
-  assign \$66  = m_axi_wvalid & m_axi_wready;
-  assign \$67  = \$65  | \$66 ;
-  assign moves = \$67  | m_axi_bvalid;
-  assign \$68  = \$signal$260  >= watchdog;
-  assign \$69  = complete + results_done;
-  assign \$70  = has_result & takes_result;
-  assign \$71  = \$69  - \$70 ;
-  assign \$72  = matrix_busy + vector_busy;
-  assign \$73  = ~ \$signal ;
-  assign \$74  = \start$231  & \$73 ;
-  assign \$75  = ~ start;
-  assign \$76  = total_cycles + 1'h1;
-  assign \$77  = \$signal$260  + 1'h1;
-  assign \$78  = moves ? 33'h000000000 : \$77 ;
-  assign \$79  = is_waiting ? 6'h20 : 6'h00;
-  assign \$80  = waits_data ? 5'h10 : 5'h00;
-  assign \$81  = waits_address ? 4'h8 : 4'h0;
-  assign \$82  = waits_drain ? 3'h4 : 3'h0;
-  assign \$83  = waits_queries ? 2'h2 : 2'h0;
-  assign \$84  = waits_keys ? 1'h1 : 1'h0;
-  assign \$86  = \$83  | { 1'h0, \$85  };
-  assign \$87  = \$82  | { 1'h0, \$86  };
-  assign \$88  = \$81  | { 1'h0, \$87  };
-  assign \$89  = \$80  | { 1'h0, \$88  };
-  assign \$90  = \$79  | { 1'h0, \$89  };
-  assign \$91  = | \$90 ;
-  assign \$92  = is_waiting ? 6'h20 : 6'h00;
-  assign \$93  = waits_data ? 5'h10 : 5'h00;
-  assign \$94  = waits_address ? 4'h8 : 4'h0;
-  assign \$95  = waits_drain ? 3'h4 : 3'h0;
-  assign \$96  = waits_queries ? 2'h2 : 2'h0;
-  assign \$97  = waits_keys ? 1'h1 : 1'h0;
-  assign \$99  = \$96  | { 1'h0, \$98  };
-  assign \$100  = \$95  | { 1'h0, \$99  };
-  assign \$101  = \$94  | { 1'h0, \$100  };
-  assign \$102  = \$93  | { 1'h0, \$101  };
-  assign \$103  = \$92  | { 1'h0, \$102  };
-  assign \$104  = | failure;
-  assign \$105  = ~ is_running;
+  assign \$4  = ~ is_settled;
+  assign \$5  = ! key_beats;
+  assign \$6  = ! group;
+  assign \$7  = ! key_heads;
+  assign \$8  = ! query_tiles;
+  assign \$9  = ! queries;
+  assign \$10  = ! key_tiles;
+  assign \$11  = ! parameters__keys;
+  assign \$12  = ! output_steps;
+  assign \$13  = ! product_steps;
+  assign \$14  = ! slots;
+  assign \$15  = ! queue;
+  assign \$16  = ! contexts;
+  assign \$17  = ! stages;
+  assign \$18  = ! interval;
+  assign \$20  = \$17  | \$19 ;
+  assign \$21  = \$16  | \$20 ;
+  assign \$22  = \$15  | \$21 ;
+  assign \$23  = \$14  | \$22 ;
+  assign \$24  = \$13  | \$23 ;
+  assign \$25  = \$12  | \$24 ;
+  assign \$26  = \$11  | \$25 ;
+  assign \$27  = \$10  | \$26 ;
+  assign \$28  = \$9  | \$27 ;
+  assign \$29  = \$8  | \$28 ;
+  assign \$30  = \$7  | \$29 ;
+  assign \$31  = \$6  | \$30 ;
+  assign \$32  = \$5  | \$31 ;
+  assign \$33  = key_beats + value_beats;
+  assign \$34  = slots * \$33 ;
+  assign \$35  = \$34  > 15'h4000;
+  assign \$38  = key_tiles > slots;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = \$35  | \$39 ;
+  assign \$43  = ~ \$42 ;
+  assign \$44  = slots <= stages;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = \$40  | \$45 ;
+  assign \$47  = interval > 10'h200;
+  assign \$48  = \$46  | \$47 ;
+  assign \$49  = stages > 2'h3;
+  assign \$50  = \$48  | \$49 ;
+  assign \$51  = contexts > 2'h2;
+  assign \$52  = \$50  | \$51 ;
+  assign \$53  = queue > 2'h2;
+  assign \$54  = \$52  | \$53 ;
+  assign \$55  = product_steps > 7'h40;
+  assign \$56  = \$54  | \$55 ;
+  assign \$57  = output_steps > 7'h40;
+  assign \$58  = \$56  | \$57 ;
+  assign \$59  = ~ \$signal$240 ;
+  assign \$60  = \start$239  & \$59 ;
+  assign \$61  = ! problem;
+  assign start = \$60  & \$61 ;
+  assign \$62  = ~ \$signal$241 ;
+  assign \$63  = ~ start;
+  assign stop = \$62  & \$63 ;
+  assign \$64  = matrix_busy + vector_busy;
+  assign \$65  = \$64  != seen;
+  assign \$66  = ~ \$65 ;
+  assign \$67  = ! left;
+  assign \$68  = \$66  & \$67 ;
+  assign \$69  = \$68  & is_idle;
+  assign is_settled = \$69  & \is_idle$247 ;
+  assign \$71  = { 1'h0, \$signal$240  } | \$70 ;
+  assign \$72  = ~ \$signal$240 ;
+  assign \$73  = ~ is_settled;
+  assign \$74  = \$72  & \$73 ;
+  assign \$76  = { 2'h0, \$71  } | \$75 ;
+  assign \$78  = { 19'h00000, \$76  } | \$77 ;
+  assign \$79  = matrix_busy + vector_busy;
+  assign \$80  = \$79  != seen;
+  assign \$81  = \$80  | fill_write;
+  assign \$82  = m_axi_wvalid & m_axi_wready;
+  assign \$83  = \$81  | \$82 ;
+  assign \$84  = \$83  | m_axi_bvalid;
+  assign \$85  = ~ \$signal$241 ;
+  assign \$86  = matrix_busy + vector_busy;
+  assign \$87  = \$86  != seen;
+  assign \$88  = ~ \$87 ;
+  assign \$89  = ! left;
+  assign \$90  = \$88  & \$89 ;
+  assign \$91  = ~ \$90 ;
+  assign \$92  = \$85  & \$91 ;
+  assign moves = \$84  | \$92 ;
+  assign \$93  = complete + results_done;
+  assign \$94  = has_result & takes_result;
+  assign \$95  = \$93  - \$94 ;
+  assign \$96  = stop ? 4'h0 : \$95 ;
+  assign \$97  = matrix_busy + vector_busy;
+  assign \$98  = matrix_busy + vector_busy;
+  assign \$99  = \$98  != seen;
+  assign \$100  = ! left;
+  assign \$101  = left - 1'h1;
+  assign \$102  = \$100  ? 5'h00 : \$101 ;
+  assign \$103  = \$99  ? 5'h0e : \$102 ;
+  assign \$104  = ~ \$signal$240 ;
+  assign \$105  = \start$239  & \$104 ;
   assign \$106  = ~ start;
-  assign \$107  = \$105  & \$106 ;
-  assign \$108  = | level;
-  assign \$109  = ~ \$108 ;
-  assign \$110  = \$107  & \$109 ;
-  assign \$111  = \$110  & is_idle;
-  assign \$112  = ~ just_started;
-  assign \$113  = \$111  & \$112 ;
-  assign \$114  = ~ fill[34];
-  assign \$115  = fill_write & \$114 ;
-  assign \$116  = fill_write & fill[34];
+  assign \$107  = is_waiting ? 6'h20 : 6'h00;
+  assign \$108  = waits_data ? 5'h10 : 5'h00;
+  assign \$109  = waits_address ? 4'h8 : 4'h0;
+  assign \$110  = waits_drain ? 3'h4 : 3'h0;
+  assign \$111  = waits_queries ? 2'h2 : 2'h0;
+  assign \$112  = waits_keys ? 1'h1 : 1'h0;
+  assign \$114  = \$111  | { 1'h0, \$113  };
+  assign \$115  = \$110  | { 1'h0, \$114  };
+  assign \$116  = \$109  | { 1'h0, \$115  };
+  assign \$117  = \$108  | { 1'h0, \$116  };
+  assign \$118  = \$107  | { 1'h0, \$117  };
+  assign \$119  = total_cycles + 1'h1;
+  assign \$120  = \$signal$277  + 1'h1;
+  assign \$121  = moves ? 33'h000000000 : \$120 ;
+  assign \$122  = is_waiting ? 6'h20 : 6'h00;
+  assign \$123  = waits_data ? 5'h10 : 5'h00;
+  assign \$124  = waits_address ? 4'h8 : 4'h0;
+  assign \$125  = waits_drain ? 3'h4 : 3'h0;
+  assign \$126  = waits_queries ? 2'h2 : 2'h0;
+  assign \$127  = waits_keys ? 1'h1 : 1'h0;
+  assign \$129  = \$126  | { 1'h0, \$128  };
+  assign \$130  = \$125  | { 1'h0, \$129  };
+  assign \$131  = \$124  | { 1'h0, \$130  };
+  assign \$132  = \$123  | { 1'h0, \$131  };
+  assign \$133  = \$122  | { 1'h0, \$132  };
+  assign \$134  = | \$133 ;
+  assign \$135  = \$signal$241  & \$134 ;
+  assign \$136  = is_waiting ? 6'h20 : 6'h00;
+  assign \$137  = waits_data ? 5'h10 : 5'h00;
+  assign \$138  = waits_address ? 4'h8 : 4'h0;
+  assign \$139  = waits_drain ? 3'h4 : 3'h0;
+  assign \$140  = waits_queries ? 2'h2 : 2'h0;
+  assign \$141  = waits_keys ? 1'h1 : 1'h0;
+  assign \$143  = \$140  | { 1'h0, \$142  };
+  assign \$144  = \$139  | { 1'h0, \$143  };
+  assign \$145  = \$138  | { 1'h0, \$144  };
+  assign \$146  = \$137  | { 1'h0, \$145  };
+  assign \$147  = \$136  | { 1'h0, \$146  };
+  assign \$148  = | failure;
+  assign \$149  = \$signal$277  >= watchdog;
+  assign \$150  = \$148  | \$149 ;
+  assign \$151  = \$signal$241  & \$150 ;
+  assign \$152  = ~ \$signal$241 ;
+  assign \$153  = ~ is_running;
+  assign \$154  = ~ start;
+  assign \$155  = \$153  & \$154 ;
+  assign \$156  = | level;
+  assign \$157  = ~ \$156 ;
+  assign \$158  = \$155  & \$157 ;
+  assign \$159  = \$158  & \is_idle$247 ;
+  assign \$160  = ~ just_started;
+  assign \$161  = \$159  & \$160 ;
+  assign \$162  = \$152  | \$161 ;
+  assign \$163  = | failure;
+  assign \$164  = \$163  ? failure : 8'h05;
+  assign \$165  = ~ \$signal$241 ;
+  assign \$166  = \$signal$277  >= watchdog;
+  assign \$167  = \$165  & \$166 ;
+  assign \$168  = is_settled | \$167 ;
+  assign \$169  = ~ fill[34];
+  assign \$170  = fill_write & \$169 ;
+  assign \$171  = fill_write & fill[34];
   always @(posedge clk)
-    complete <= \$117 ;
+    complete <= \$172 ;
   always @(posedge clk)
-    seen <= \$118 ;
+    seen <= \$173 ;
   always @(posedge clk)
-    just_started <= \$119 ;
+    left <= \$174 ;
   always @(posedge clk)
-    \$signal  <= \$120 ;
+    just_started <= \$175 ;
   always @(posedge clk)
-    irq <= \$121 ;
+    \$signal$240  <= \$176 ;
   always @(posedge clk)
-    error <= \$122 ;
+    irq <= \$177 ;
   always @(posedge clk)
-    \waiting$237  <= \$123 ;
+    \$signal$241  <= \$178 ;
   always @(posedge clk)
-    total_cycles <= \$124 ;
+    \$signal$250  <= \$179 ;
   always @(posedge clk)
-    \$signal$260  <= \$125 ;
+    \waiting$252  <= \$180 ;
+  always @(posedge clk)
+    total_cycles <= \$181 ;
+  always @(posedge clk)
+    \$signal$277  <= \$182 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[98:35]),
-    .bank_enable(\$115 ),
+    .bank_enable(\$170 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$130 , \$129  }),
-    .drain_group(\group$277 ),
+    .drain_address({ \$187 , \$186  }),
+    .drain_group(\group$284 ),
     .drain_sums(sums),
     .drain_words(words),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[98:35]),
-    .query_enable(\$116 ),
+    .query_enable(\$171 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -708,9 +831,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_head_stride(output__head_stride),
     .output_steps(output_steps),
     .output_stride(output__stride),
-    .\port$143$3 (\$126 ),
-    .\port$1596$0 (\waiting$237 ),
-    .\port$68$0 (\$62 ),
+    .\port$1676$0 (\waiting$252 ),
+    .\port$202$3 (\$183 ),
+    .\port$91$0 (\$78 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -724,7 +847,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
-    .start(\start$231 ),
+    .start(\start$239 ),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -741,11 +864,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$277 ),
-    .has_error(\has_error$259 ),
+    .group(\group$284 ),
+    .has_error(\has_error$237 ),
     .has_result(has_result),
     .is_acknowledged(m_axi_bvalid),
-    .is_idle(is_idle),
+    .is_idle(\is_idle$247 ),
     .is_waiting(is_waiting),
     .keys(parameters__keys),
     .memory__awready(m_axi_awready),
@@ -757,12 +880,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__head_stride(output__head_stride),
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
-    .\port$1888$0 (\$129 ),
-    .\port$1890$0 (\$130 ),
+    .\port$1904$0 (\$186 ),
+    .\port$1906$0 (\$187 ),
     .queries(queries),
-    .r_data(\$128 ),
-    .\r_data$48 (\$127 ),
-    .result(\result$210 ),
+    .r_data(\$185 ),
+    .\r_data$48 (\$184 ),
+    .result(\result$211 ),
     .results_drained(results_drained),
     .rst(rst),
     .start(start),
@@ -791,6 +914,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .rst(rst),
     .slot_beats(\$1 [15:0]),
     .slots(slots[23:0]),
+    .stop(stop),
     .value__address(value__address),
     .value__head_stride(value__head_stride),
     .value__stride(value__stride),
@@ -809,9 +933,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query__address(query__address),
     .query__head_stride(query__head_stride),
     .query__stride(query__stride),
-    .released(\released$228 ),
+    .released(\released$231 ),
     .rst(rst),
-    .start(start)
+    .start(start),
+    .stop(stop)
   );
   \top.reader  reader (
     .arrives(fill_write),
@@ -819,6 +944,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .fill(fill),
     .has_error(has_error),
     .has_protocol_error(has_protocol_error),
+    .is_idle(is_idle),
     .key_jobs__payload(key_jobs__payload),
     .key_jobs__ready(jobs__ready),
     .key_jobs__valid(key_jobs__valid),
@@ -838,6 +964,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query_jobs__valid(query_jobs__valid),
     .rst(rst),
     .start(start),
+    .stop(stop),
     .waits_address(waits_address),
     .waits_data(waits_data)
   );
@@ -865,9 +992,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$143$3 (\$126 ),
+    .\port$202$3 (\$183 ),
     .queries_loaded(queries_loaded),
-    .queries_released(\released$228 ),
+    .queries_released(\released$231 ),
     .queue(queue[7:0]),
     .restart(start),
     .result(w_data),
@@ -879,6 +1006,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
+    .stop(stop),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -887,21 +1015,24 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .waits_keys(waits_keys),
     .waits_queries(waits_queries)
   );
-  \top.waiting$287  \waiting$287  (
+  \top.waiting$294  \waiting$294  (
     .clk(clk),
     .level(level),
-    .r_data(\result$210 ),
+    .r_data(\result$211 ),
     .r_en(r_en),
     .rst(rst),
+    .stop(stop),
     .w_en(w_en),
     .w_port__data(w_data)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     problem = 8'h00;
-    if (\$29 ) begin
+    if (\$4 ) begin
+      problem = 8'h09;
+    end else if (\$32 ) begin
       problem = 8'h01;
-    end else if (\$55 ) begin
+    end else if (\$58 ) begin
       problem = 8'h02;
     end
   end
@@ -912,115 +1043,141 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
       failure = 8'h03;
     end else if (has_protocol_error) begin
       failure = 8'h06;
-    end else if (\has_error$259 ) begin
+    end else if (\has_error$237 ) begin
       failure = 8'h04;
-    end else if (\$68 ) begin
-      failure = 8'h05;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$117  = \$71 [1:0];
+    \$172  = \$96 [1:0];
     if (rst) begin
-      \$117  = 2'h0;
+      \$172  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$118  = \$72 ;
+    \$173  = \$97 ;
     if (rst) begin
-      \$118  = 33'h000000000;
+      \$173  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$119  = start;
+    \$174  = \$103 [3:0];
     if (rst) begin
-      \$119  = 1'h0;
+      \$174  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$120  = \$signal ;
-    if (\$74 ) begin
-      \$120  = start;
-    end else if (\$signal ) begin
-      if (\$104 ) begin
-        \$120  = 1'h0;
-      end else if (\$113 ) begin
-        \$120  = 1'h0;
+    \$175  = start;
+    if (rst) begin
+      \$175  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$176  = \$signal$240 ;
+    if (\$105 ) begin
+      \$176  = start;
+    end else if (\$signal$240 ) begin
+      if (\$151 ) begin
+      end else if (\$162 ) begin
+        if (\$168 ) begin
+          \$176  = 1'h0;
+        end
       end
     end
     if (rst) begin
-      \$120  = 1'h0;
+      \$176  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$121  = irq;
-    if (\$74 ) begin
-      \$121  = \$75 ;
-    end else if (\$signal ) begin
-      if (\$104 ) begin
-        \$121  = 1'h1;
-      end else if (\$113 ) begin
-        \$121  = 1'h1;
+    \$177  = irq;
+    if (\$105 ) begin
+      \$177  = \$106 ;
+    end else if (\$signal$240 ) begin
+      if (\$151 ) begin
+      end else if (\$162 ) begin
+        if (\$168 ) begin
+          \$177  = 1'h1;
+        end
       end
     end
     if (rst) begin
-      \$121  = 1'h0;
+      \$177  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$122  = error;
-    if (\$74 ) begin
-      \$122  = problem;
-    end else if (\$signal ) begin
-      if (\$104 ) begin
-        \$122  = failure;
+    \$178  = \$signal$241 ;
+    if (\$105 ) begin
+      \$178  = start;
+    end else if (\$signal$240 ) begin
+      if (\$151 ) begin
+        \$178  = 1'h0;
+      end else if (\$162 ) begin
+        \$178  = 1'h0;
       end
     end
     if (rst) begin
-      \$122  = 8'h00;
+      \$178  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$123  = \waiting$237 ;
-    if (\$74 ) begin
-      \$123  = 6'h00;
-    end else if (\$signal ) begin
-      if (\$91 ) begin
-        \$123  = \$103 ;
+    \$179  = \$signal$250 ;
+    if (\$105 ) begin
+      \$179  = problem;
+    end else if (\$signal$240 ) begin
+      if (\$151 ) begin
+        \$179  = \$164 ;
       end
     end
     if (rst) begin
-      \$123  = 6'h00;
+      \$179  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$124  = total_cycles;
-    if (\$74 ) begin
-      \$124  = 32'd0;
-    end else if (\$signal ) begin
-      \$124  = \$76 [31:0];
+    \$180  = \waiting$252 ;
+    if (\$105 ) begin
+      \$180  = \$118 ;
+    end else if (\$signal$240 ) begin
+      if (\$135 ) begin
+        \$180  = \$147 ;
+      end
     end
     if (rst) begin
-      \$124  = 32'd0;
+      \$180  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$125  = \$signal$260 ;
-    if (\$74 ) begin
-      \$125  = 32'd0;
-    end else if (\$signal ) begin
-      \$125  = \$78 [31:0];
+    \$181  = total_cycles;
+    if (\$105 ) begin
+      \$181  = 32'd0;
+    end else if (\$signal$240 ) begin
+      \$181  = \$119 [31:0];
     end
     if (rst) begin
-      \$125  = 32'd0;
+      \$181  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$182  = \$signal$277 ;
+    if (\$105 ) begin
+      \$182  = 32'd0;
+    end else if (\$signal$240 ) begin
+      \$182  = \$121 [31:0];
+      if (\$151 ) begin
+        \$182  = 32'd0;
+      end
+    end
+    if (rst) begin
+      \$182  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1104,8 +1261,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign output_stride = output__stride;
   assign output_head_stride = output__head_stride;
   assign \table_write$168  = table_write;
-  assign table_row = { 2'h0, \$126  };
-  assign \table_row$170  = { 2'h0, \$126  };
+  assign table_row = { 2'h0, \$183  };
+  assign \table_row$170  = { 2'h0, \$183  };
   assign \table_half$172  = table_half;
   assign \table_data$174  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1118,8 +1275,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$128 [31:0];
-  assign memory__awlen = \$128 [39:32];
+  assign memory__awaddr = \$185 [31:0];
+  assign memory__awlen = \$185 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1130,51 +1287,53 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$127 [63:0];
-  assign memory__wstrb = \$127 [71:64];
-  assign memory__wlast = \$127 [72];
+  assign memory__wdata = \$184 [63:0];
+  assign memory__wstrb = \$184 [71:64];
+  assign memory__wlast = \$184 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
   assign memory__bresp = m_axi_bresp;
   assign result_push = w_en;
   assign result = w_data;
-  assign r_data = \result$210 ;
-  assign \start$215  = start;
-  assign \start$216  = start;
+  assign r_data = \result$211 ;
+  assign \$signal  = start;
   assign \start$217  = start;
   assign \start$218  = start;
   assign \start$219  = start;
-  assign \keys_loaded$221  = keys_loaded;
-  assign \queries_loaded$223  = queries_loaded;
-  assign \results_drained$225  = results_drained;
+  assign \start$220  = start;
+  assign \stop$221  = stop;
+  assign \stop$222  = stop;
+  assign \keys_loaded$224  = keys_loaded;
+  assign \queries_loaded$226  = queries_loaded;
+  assign \results_drained$228  = results_drained;
   assign keys_released = released;
-  assign queries_released = \released$228 ;
-  assign \$signal$233  = irq;
-  assign status = { 9'h000, \$62  };
-  assign waiting = { 26'h0000000, \waiting$237  };
-  assign \$signal$239  = total_cycles;
-  assign \empty_columns$241  = empty_columns;
-  assign \cycles$243  = cycles;
-  assign \stalls_keys$245  = stalls_keys;
-  assign \stalls_queries$247  = stalls_queries;
-  assign \stalls_drain$249  = stalls_drain;
-  assign \matrix_busy$251  = matrix_busy;
-  assign \vector_busy$253  = vector_busy;
-  assign address = { \$130 , \$129  };
+  assign queries_released = \released$231 ;
+  assign \$signal$248  = irq;
+  assign status = { 9'h000, \$78  };
+  assign waiting = { 26'h0000000, \waiting$252  };
+  assign \$signal$254  = total_cycles;
+  assign \empty_columns$256  = empty_columns;
+  assign \cycles$258  = cycles;
+  assign \stalls_keys$260  = stalls_keys;
+  assign \stalls_queries$262  = stalls_queries;
+  assign \stalls_drain$264  = stalls_drain;
+  assign \matrix_busy$265  = matrix_busy;
+  assign \vector_busy$266  = vector_busy;
+  assign address = { \$187 , \$186  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$128 [31:0];
-  assign m_axi_awlen = \$128 [39:32];
+  assign m_axi_awaddr = \$185 [31:0];
+  assign m_axi_awlen = \$185 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$127 [63:0];
-  assign m_axi_wstrb = \$127 [71:64];
-  assign m_axi_wlast = \$127 [72];
+  assign m_axi_wdata = \$184 [63:0];
+  assign m_axi_wstrb = \$184 [71:64];
+  assign m_axi_wlast = \$184 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1204,10 +1363,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result.query_tile  = w_data[47:24];
   assign \result.key_tile  = w_data[71:48];
   assign \result.bank  = w_data[72];
-  assign \result$210.head  = \result$210 [23:0];
-  assign \result$210.query_tile  = \result$210 [47:24];
-  assign \result$210.key_tile  = \result$210 [71:48];
-  assign \result$210.bank  = \result$210 [72];
+  assign \result$211.head  = \result$211 [23:0];
+  assign \result$211.query_tile  = \result$211 [47:24];
+  assign \result$211.key_tile  = \result$211 [71:48];
+  assign \result$211.bank  = \result$211 [72];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1234,20 +1393,22 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \fill.data  = fill[98:35];
   assign \words[0]  = words;
   assign \sums[0]  = sums;
-  assign \$16  = \$15 ;
-  assign { \$33 [31:2], \$33 [0] } = 31'h00000000;
-  assign \$33 [1] = flags[1];
-  assign { \$38 [31:2], \$38 [0] } = 31'h00000000;
-  assign \$38 [1] = flags[1];
-  assign \$59  = { irq, 1'h0 };
-  assign \$61  = { 7'h00, error, 8'h00 };
-  assign \$85  = \$84 ;
-  assign \$98  = \$97 ;
-  assign \$34  = flags[1];
-  assign \$39  = flags[1];
+  assign \$19  = \$18 ;
+  assign { \$36 [31:2], \$36 [0] } = 31'h00000000;
+  assign \$36 [1] = flags[1];
+  assign { \$41 [31:2], \$41 [0] } = 31'h00000000;
+  assign \$41 [1] = flags[1];
+  assign \$70  = { irq, 1'h0 };
+  assign \$75  = { 1'h0, \$74 , 2'h0 };
+  assign \$77  = { 7'h00, \$signal$250 , 8'h00 };
+  assign \$113  = \$112 ;
+  assign \$128  = \$127 ;
+  assign \$142  = \$141 ;
+  assign \$37  = flags[1];
+  assign \$42  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$68$0 , bus__awready, bus__wready, table_write, \port$143$3 , bus__arready, \port$1596$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$91$0 , bus__awready, bus__wready, table_write, \port$202$3 , bus__arready, \port$1676$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile
 , query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, empty_columns
 , bus__awvalid);
@@ -1423,12 +1584,12 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_steps = 32'd0;
   output [31:0] output_stride;
   reg [31:0] output_stride = 32'd0;
-  output [13:0] \port$143$3 ;
-  wire [13:0] \port$143$3 ;
-  input [5:0] \port$1596$0 ;
-  wire [5:0] \port$1596$0 ;
-  input [22:0] \port$68$0 ;
-  wire [22:0] \port$68$0 ;
+  input [5:0] \port$1676$0 ;
+  wire [5:0] \port$1676$0 ;
+  output [13:0] \port$202$3 ;
+  wire [13:0] \port$202$3 ;
+  input [22:0] \port$91$0 ;
+  wire [22:0] \port$91$0 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -1623,9 +1784,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0000:
           \$49  = 32'd0;
       14'h0001:
-          \$49  = { 9'h000, \port$68$0  };
+          \$49  = { 9'h000, \port$91$0  };
       14'h0002:
-          \$49  = { 26'h0000000, \port$1596$0  };
+          \$49  = { 26'h0000000, \port$1676$0  };
       14'h0003:
           \$49  = cycles;
       14'h0004:
@@ -2196,14 +2357,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
-  assign status = { 9'h000, \port$68$0  };
-  assign waiting = { 26'h0000000, \port$1596$0  };
-  assign \port$143$3  = \$6 [16:3];
+  assign status = { 9'h000, \port$91$0  };
+  assign waiting = { 26'h0000000, \port$1676$0  };
+  assign \port$202$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$1888$0 , \port$1890$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$1904$0 , \port$1906$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2388,10 +2549,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [7:0] outstanding = 8'h00;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$1888$0 ;
-  wire \port$1888$0 ;
-  output [5:0] \port$1890$0 ;
-  wire [5:0] \port$1890$0 ;
+  output \port$1904$0 ;
+  wire \port$1904$0 ;
+  output [5:0] \port$1906$0 ;
+  wire [5:0] \port$1906$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2669,8 +2830,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$2  = \$signal$4  + 2'h2;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1178$0 (\$5 [7:0]),
-    .\port$1886$0 (\address$13 ),
+    .\port$1047$0 (\$5 [7:0]),
+    .\port$1902$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -2680,9 +2841,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1210$0 (is_last),
-    .\port$1877$0 (\$signal$22 ),
-    .\port$1878$0 (strobes),
+    .\port$1079$0 (is_last),
+    .\port$1893$0 (\$signal$22 ),
+    .\port$1894$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -2964,8 +3125,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$1888$0  = \$signal$6 ;
-  assign \port$1890$0  = \$signal$7 [5:0];
+  assign \port$1904$0  = \$signal$6 ;
+  assign \port$1906$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -3074,7 +3235,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \port$1886$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1047$0 , r_en, w_rdy, r_data, w_en, \port$1902$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3113,10 +3274,10 @@ module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1178$0 ;
-  wire [7:0] \port$1178$0 ;
-  input [31:0] \port$1886$0 ;
-  wire [31:0] \port$1886$0 ;
+  input [7:0] \port$1047$0 ;
+  wire [7:0] \port$1047$0 ;
+  input [31:0] \port$1902$0 ;
+  wire [31:0] \port$1902$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3153,7 +3314,7 @@ module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1178$0 , \port$1886$0  };
+      storage[w_port__addr] <= { \port$1047$0 , \port$1902$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3249,13 +3410,13 @@ module \top.drain.addresses (rst, \port$1178$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1178$0 , \port$1886$0  };
-  assign w_data = { \port$1178$0 , \port$1886$0  };
+  assign w_port__data = { \port$1047$0 , \port$1902$0  };
+  assign w_data = { \port$1047$0 , \port$1902$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , \port$1878$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1079$0 , w_en, r_en, r_data, \port$1893$0 , \port$1894$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3298,12 +3459,12 @@ module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1210$0 ;
-  wire \port$1210$0 ;
-  input [63:0] \port$1877$0 ;
-  wire [63:0] \port$1877$0 ;
-  input [7:0] \port$1878$0 ;
-  wire [7:0] \port$1878$0 ;
+  input \port$1079$0 ;
+  wire \port$1079$0 ;
+  input [63:0] \port$1893$0 ;
+  wire [63:0] \port$1893$0 ;
+  input [7:0] \port$1894$0 ;
+  wire [7:0] \port$1894$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3348,7 +3509,7 @@ module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1210$0 , \port$1878$0 , \port$1877$0  };
+      storage[w_port__addr] <= { \port$1079$0 , \port$1894$0 , \port$1893$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3448,8 +3609,8 @@ module \top.drain.beats (rst, \port$1210$0 , w_en, r_en, r_data, \port$1877$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1210$0 , \port$1878$0 , \port$1877$0  };
-  assign w_data = { \port$1210$0 , \port$1878$0 , \port$1877$0  };
+  assign w_port__data = { \port$1079$0 , \port$1894$0 , \port$1893$0  };
+  assign w_data = { \port$1079$0 , \port$1894$0 , \port$1893$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -4836,8 +4997,8 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$122  = { \register$69 [74:49], 1'h0 };
 endmodule
 
-module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride, key__head_stride, value__head_stride
-, released, jobs__payload, jobs__valid, clk);
+module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride, key__head_stride
+, value__head_stride, released, jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -4958,6 +5119,8 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   input [23:0] slots;
   wire [23:0] slots;
   wire start;
+  input stop;
+  wire stop;
   input [31:0] value__address;
   wire [31:0] value__address;
   input [31:0] value__head_stride;
@@ -5039,7 +5202,8 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
     .key_head(key_head),
     .key_tile(key_tile),
     .restart(restart),
-    .rst(rst)
+    .rst(rst),
+    .stop(stop)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
@@ -5058,6 +5222,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$44  = 24'h000000;
+    end
     if (rst) begin
       \$44  = 24'h000000;
     end
@@ -5083,6 +5250,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$45  = 2'h0;
+    end
     if (rst) begin
       \$45  = 2'h0;
     end
@@ -5096,6 +5266,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
       2'h1:
           \$46  = \$20 [2:0];
     endcase
+    if (stop) begin
+      \$46  = 3'h0;
+    end
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -5113,6 +5286,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             \$47  = \$34 [2:0];
           end
     endcase
+    if (stop) begin
+      \$47  = 3'h0;
+    end
     if (rst) begin
       \$47  = 3'h0;
     end
@@ -5133,6 +5309,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$48  = 1'h0;
+    end
     if (rst) begin
       \$48  = 1'h0;
     end
@@ -5154,6 +5333,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$49  = 32'd0;
+    end
     if (rst) begin
       \$49  = 32'd0;
     end
@@ -5173,6 +5355,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$50  = 32'd0;
+    end
     if (rst) begin
       \$50  = 32'd0;
     end
@@ -5222,6 +5407,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$43  = 24'h000000;
+    end
     if (rst) begin
       \$43  = 24'h000000;
     end
@@ -5253,7 +5441,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   assign is_keys_only = bounds__flags[1];
 endmodule
 
-module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
+module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [24:0] \$1 ;
   wire [25:0] \$10 ;
@@ -5362,6 +5550,8 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   input rst;
   wire rst;
   wire starts_query;
+  input stop;
+  wire stop;
   wire [23:0] zero;
   reg [23:0] zero_end;
   reg [23:0] zero_first;
@@ -5539,6 +5729,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
         end
       end
     end
+    if (stop) begin
+      \$53  = 1'h1;
+    end
     if (rst) begin
       \$53  = 1'h1;
     end
@@ -5553,6 +5746,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
       if (ends_group) begin
         \$54  = \$50 [23:0];
       end
+    end
+    if (stop) begin
+      \$54  = 24'h000000;
     end
     if (rst) begin
       \$54  = 24'h000000;
@@ -5569,6 +5765,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
         \$55  = \$47 [23:0];
       end
     end
+    if (stop) begin
+      \$55  = 24'h000000;
+    end
     if (rst) begin
       \$55  = 24'h000000;
     end
@@ -5584,6 +5783,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
         \$56  = \$49 [23:0];
       end
     end
+    if (stop) begin
+      \$56  = 24'h000000;
+    end
     if (rst) begin
       \$56  = 24'h000000;
     end
@@ -5596,6 +5798,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     end else if (\$45 ) begin
     end else if (advance) begin
       \$57  = \$6 [23:0];
+    end
+    if (stop) begin
+      \$57  = 24'h000000;
     end
     if (rst) begin
       \$57  = 24'h000000;
@@ -5610,6 +5815,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
       \$58  = \$46 [23:0];
     end else if (advance) begin
       \$58  = next_first;
+    end
+    if (stop) begin
+      \$58  = 24'h000000;
     end
     if (rst) begin
       \$58  = 24'h000000;
@@ -5632,7 +5840,7 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   assign \$33  = bounds__flags[4];
 endmodule
 
-module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__query_tiles, bounds__key_heads, bounds__group, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid, clk);
+module \top.query_jobs (rst, start, stop, jobs__ready, key_beats, queries, bounds__query_tiles, bounds__key_heads, bounds__group, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [4:0] \$1 ;
   wire [26:0] \$10 ;
@@ -5712,6 +5920,8 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
   wire rst;
   input start;
   wire start;
+  input stop;
+  wire stop;
   reg [23:0] tile = 24'h000000;
   assign \$signal  = bounds__key_heads * bounds__group;
   assign \$1  = number[0] ? 5'h10 : 5'h00;
@@ -5787,6 +5997,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$27  = 24'h000000;
+    end
     if (rst) begin
       \$27  = 24'h000000;
     end
@@ -5811,6 +6024,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$28  = 24'h000000;
+    end
     if (rst) begin
       \$28  = 24'h000000;
     end
@@ -5832,6 +6048,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$29  = 24'h000000;
+    end
     if (rst) begin
       \$29  = 24'h000000;
     end
@@ -5856,6 +6075,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$30  = 32'd0;
+    end
     if (rst) begin
       \$30  = 32'd0;
     end
@@ -5879,6 +6101,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$31  = 32'd0;
+    end
     if (rst) begin
       \$31  = 32'd0;
     end
@@ -5904,6 +6129,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$32  = 2'h0;
+    end
     if (rst) begin
       \$32  = 2'h0;
     end
@@ -5917,6 +6145,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
       2'h1:
           \$33  = \$12 [2:0];
     endcase
+    if (stop) begin
+      \$33  = 3'h0;
+    end
     if (rst) begin
       \$33  = 3'h0;
     end
@@ -5934,6 +6165,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             \$34  = \$16 [2:0];
           end
     endcase
+    if (stop) begin
+      \$34  = 3'h0;
+    end
     if (rst) begin
       \$34  = 3'h0;
     end
@@ -5952,8 +6186,8 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
   assign jobs__payload[31:0] = address;
 endmodule
 
-module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, key_jobs__ready, arrives, has_error, has_protocol_error, waits_data, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, fill
-, memory__araddr, keys_loaded, queries_loaded, memory__rready, memory__arready);
+module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, key_jobs__ready, is_idle, memory__rready, arrives, has_error, has_protocol_error, waits_data, fill, memory__araddr
+, keys_loaded, queries_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, memory__arready);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [13:0] \$1 ;
   wire \$10 ;
@@ -5964,42 +6198,45 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [24:0] \$18 ;
-  wire [9:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire [13:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  wire [24:0] \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [9:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [83:0] \$30 ;
-  wire [12:0] \$31 ;
-  wire [32:0] \$32 ;
-  wire [24:0] \$33 ;
-  wire [16:0] \$34 ;
-  wire [9:0] \$35 ;
-  wire \$36 ;
-  wire [9:0] \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [83:0] \$34 ;
+  wire [12:0] \$35 ;
+  wire [32:0] \$36 ;
+  wire [24:0] \$37 ;
+  wire [16:0] \$38 ;
+  wire \$39 ;
   wire [13:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
-  wire [24:0] \$43 ;
-  wire [24:0] \$44 ;
-  reg \$45 ;
-  reg [83:0] \$46 ;
-  reg [8:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [9:0] \$42 ;
+  wire [9:0] \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  reg \$48 ;
+  reg [83:0] \$49 ;
   wire [13:0] \$5 ;
+  reg [8:0] \$50 ;
+  reg [23:0] \$51 ;
+  reg [23:0] \$52 ;
   wire [13:0] \$6 ;
   wire \$7 ;
   wire [15:0] \$8 ;
@@ -6037,6 +6274,8 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   reg has_job = 1'h0;
   output has_protocol_error;
   wire has_protocol_error;
+  output is_idle;
+  wire is_idle;
   input [83:0] key_jobs__payload;
   wire [83:0] key_jobs__payload;
   wire [31:0] \key_jobs__payload.address ;
@@ -6051,6 +6290,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire key_jobs__valid;
   output [23:0] keys_loaded;
   reg [23:0] keys_loaded = 24'h000000;
+  wire [4:0] level;
   output [31:0] memory__araddr;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
@@ -6092,6 +6332,8 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire rst;
   input start;
   wire start;
+  input stop;
+  wire stop;
   wire [44:0] w_data;
   wire w_en;
   wire w_rdy;
@@ -6100,21 +6342,28 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   output waits_data;
   wire waits_data;
   wire [9:0] \within ;
-  assign \$40  = \$39  == r_data[42:34];
-  assign \$41  = arrives & \$40 ;
-  assign \$42  = \$41  & r_data[44];
-  assign \$43  = queries_loaded + 1'h1;
-  assign \$44  = keys_loaded + 1'h1;
+  assign \$36  = \$signal [31:0] + \$35 ;
+  assign \$37  = \$signal [81:58] + \$8 [9:0];
+  assign \$38  = \$signal [47:32] - \$8 [9:0];
+  assign \$39  = ~ memory__arvalid;
+  assign \$40  = \$39  | \$signal$11 ;
+  assign \$41  = stop & \$40 ;
+  assign \$42  = beat + 1'h1;
+  assign \$43  = memory__rlast ? 10'h000 : \$42 ;
+  assign \$44  = arrives & memory__rlast;
+  assign \$45  = \$44  & r_data[44];
+  assign \$46  = queries_loaded + 1'h1;
+  assign \$47  = keys_loaded + 1'h1;
   always @(posedge clk)
-    has_job <= \$45 ;
+    has_job <= \$48 ;
   always @(posedge clk)
-    \$signal  <= \$46 ;
+    \$signal  <= \$49 ;
   always @(posedge clk)
-    beat <= \$47 ;
+    beat <= \$50 ;
   always @(posedge clk)
-    keys_loaded <= \$48 ;
+    keys_loaded <= \$51 ;
   always @(posedge clk)
-    queries_loaded <= \$49 ;
+    queries_loaded <= \$52 ;
   assign \$1  = 13'h1000 - \$signal [11:0];
   assign \$3  = $signed(\$2 ) > $signed(10'h100);
   assign \$4  = 13'h1000 - \$signal [11:0];
@@ -6136,104 +6385,106 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$16  = \$14  | \$15 ;
   assign \$17  = ~ query_jobs__valid;
   assign key_jobs__ready = \$16  & \$17 ;
+  assign \$18  = ~ has_job;
+  assign \$19  = ! level;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = ~ memory__rvalid;
+  assign is_idle = \$20  & \$21 ;
+  assign \$22  = ! level;
+  assign \$23  = stop & \$22 ;
+  assign memory__rready = r_rdy | \$23 ;
   assign arrives = memory__rvalid & memory__rready;
-  assign \$18  = r_data[33:10] + beat;
-  assign \$19  = beat + 1'h1;
-  assign \$20  = \$19  == r_data[42:34];
-  assign r_en = arrives & \$20 ;
-  assign \$21  = | memory__rresp;
-  assign has_error = arrives & \$21 ;
-  assign \$22  = beat + 1'h1;
-  assign \$23  = \$22  == r_data[42:34];
-  assign \$24  = memory__rlast != \$23 ;
-  assign has_protocol_error = arrives & \$24 ;
-  assign \$25  = ~ memory__rvalid;
-  assign waits_data = memory__rready & \$25 ;
-  assign \$26  = ~ has_job;
-  assign \$27  = \$signal$11  & ends;
-  assign \$28  = \$26  | \$27 ;
-  assign \$29  = query_jobs__valid | key_jobs__valid;
-  assign \$30  = query_jobs__valid ? query_jobs__payload : key_jobs__payload;
-  assign \$32  = \$signal [31:0] + \$31 ;
-  assign \$33  = \$signal [81:58] + \$8 [9:0];
-  assign \$34  = \$signal [47:32] - \$8 [9:0];
-  assign \$35  = beat + 1'h1;
-  assign \$36  = \$35  == r_data[42:34];
-  assign \$37  = beat + 1'h1;
-  assign \$38  = \$36  ? 10'h000 : \$37 ;
-  assign \$39  = beat + 1'h1;
+  assign \$24  = r_data[33:10] + beat;
+  assign r_en = arrives & memory__rlast;
+  assign \$25  = | memory__rresp;
+  assign has_error = arrives & \$25 ;
+  assign \$26  = beat + 1'h1;
+  assign \$27  = \$26  == r_data[42:34];
+  assign \$28  = memory__rlast != \$27 ;
+  assign has_protocol_error = arrives & \$28 ;
+  assign \$29  = ~ memory__rvalid;
+  assign waits_data = r_rdy & \$29 ;
+  assign \$30  = ~ has_job;
+  assign \$31  = \$signal$11  & ends;
+  assign \$32  = \$30  | \$31 ;
+  assign \$33  = query_jobs__valid | key_jobs__valid;
+  assign \$34  = query_jobs__valid ? query_jobs__payload : key_jobs__payload;
   \top.reader.bursts  bursts (
     .clk(clk),
     .r_data(r_data),
     .r_en(r_en),
-    .r_rdy(memory__rready),
+    .r_rdy(r_rdy),
     .rst(rst),
     .w_en(\$signal$11 ),
+    .w_level(level),
     .w_port__data(entry),
     .w_rdy(w_rdy)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$45  = has_job;
-    if (\$28 ) begin
-      \$45  = \$29 ;
+    \$48  = has_job;
+    if (\$32 ) begin
+      \$48  = \$33 ;
+    end
+    if (\$41 ) begin
+      \$48  = 1'h0;
     end
     if (rst) begin
-      \$45  = 1'h0;
+      \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$46  = \$signal ;
-    if (\$28 ) begin
-      \$46  = \$30 ;
+    \$49  = \$signal ;
+    if (\$32 ) begin
+      \$49  = \$34 ;
     end else if (\$signal$11 ) begin
-      \$46 [31:0] = \$32 [31:0];
-      \$46 [81:58] = \$33 [23:0];
-      \$46 [47:32] = \$34 [15:0];
+      \$49 [31:0] = \$36 [31:0];
+      \$49 [81:58] = \$37 [23:0];
+      \$49 [47:32] = \$38 [15:0];
     end
     if (rst) begin
-      \$46  = 84'h000000000000000000000;
+      \$49  = 84'h000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$47  = beat;
+    \$50  = beat;
     if (arrives) begin
-      \$47  = \$38 [8:0];
+      \$50  = \$43 [8:0];
     end
     if (rst) begin
-      \$47  = 9'h000;
+      \$50  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$48  = keys_loaded;
+    \$51  = keys_loaded;
     if (start) begin
-      \$48  = 24'h000000;
-    end else if (\$42 ) begin
+      \$51  = 24'h000000;
+    end else if (\$45 ) begin
       (* full_case = 32'd1 *)
       if (r_data[43]) begin
       end else begin
-        \$48  = \$44 [23:0];
+        \$51  = \$47 [23:0];
       end
     end
     if (rst) begin
-      \$48  = 24'h000000;
+      \$51  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$49  = queries_loaded;
+    \$52  = queries_loaded;
     if (start) begin
-      \$49  = 24'h000000;
-    end else if (\$42 ) begin
+      \$52  = 24'h000000;
+    end else if (\$45 ) begin
       if (r_data[43]) begin
-        \$49  = \$43 [23:0];
+        \$52  = \$46 [23:0];
       end
     end
     if (rst) begin
-      \$49  = 24'h000000;
+      \$52  = 24'h000000;
     end
   end
   assign \within  = \$6 [9:0];
@@ -6242,7 +6493,6 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign memory__arburst = 2'h1;
   assign w_en = \$signal$11 ;
   assign w_data = entry;
-  assign r_rdy = memory__rready;
   assign fill_write = arrives;
   assign memory__arlen = \$9 [7:0];
   assign memory__araddr = \$signal [31:0];
@@ -6275,7 +6525,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \query_jobs__payload.ends_tile  = query_jobs__payload[83];
   assign fill[98:35] = memory__rdata;
   assign fill[34] = r_data[43];
-  assign fill[33:10] = \$18 [23:0];
+  assign fill[33:10] = \$24 [23:0];
   assign fill[9:0] = r_data[9:0];
   assign entry[44] = \$10 ;
   assign entry[43] = \$signal [82];
@@ -6284,10 +6534,10 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign entry[9:0] = \$signal [57:48];
   assign \$2  = { \$1 [13], \$1 [13], \$1 [13], \$1 [13:3] };
   assign \$5  = { \$4 [13], \$4 [13], \$4 [13], \$4 [13:3] };
-  assign \$31  = { \$8 [9:0], 3'h0 };
+  assign \$35  = { \$8 [9:0], 3'h0 };
 endmodule
 
-module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, clk);
+module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data, r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6346,6 +6596,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, 
   wire [44:0] w_data;
   input w_en;
   wire w_en;
+  output [4:0] w_level;
   wire [4:0] w_level;
   reg [3:0] w_port__addr = 4'h0;
   input [44:0] w_port__data;
@@ -6477,9 +6728,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, 
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys, bounds__key_tiles
-, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded, queries_loaded
-, results_drained, clk);
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$202$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys
+, bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded
+, queries_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -6658,7 +6909,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   reg [15:0] \$signal$30  = 16'h0000;
   wire \$signal$44 ;
   reg \$signal$62  = 1'h0;
-  reg [31:0] \$signal$86  = 32'd0;
+  reg [31:0] \$signal$87  = 32'd0;
   wire [8:0] \$signature__addr ;
   wire [8:0] \$signature__addr$41 ;
   wire [23:0] \$signature__data ;
@@ -6713,7 +6964,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
   wire [23:0] due;
-  wire [23:0] \due$85 ;
+  wire [23:0] \due$86 ;
   reg fetching = 1'h0;
   wire [15:0] following;
   reg has_begun = 1'h0;
@@ -6755,9 +7006,9 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   input [7:0] parameters__stages;
   wire [7:0] parameters__stages;
   wire pop;
-  wire \pop$83 ;
-  input [13:0] \port$143$3 ;
-  wire [13:0] \port$143$3 ;
+  wire \pop$84 ;
+  input [13:0] \port$202$3 ;
+  wire [13:0] \port$202$3 ;
   wire push;
   wire \push$68 ;
   input [23:0] queries_loaded;
@@ -6795,6 +7046,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   output [31:0] stalls_queries;
   reg [31:0] stalls_queries = 32'd0;
   wire start;
+  input stop;
+  wire stop;
   input [31:0] table_data;
   wire [31:0] table_data;
   input table_half;
@@ -7424,7 +7677,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @(posedge clk) begin
     if (\$signature__en )
-      matrix_table[\port$143$3 [8:0]] <= table_data[23:0];
+      matrix_table[\port$202$3 [8:0]] <= table_data[23:0];
   end
   reg [23:0] _0_;
   always @(posedge clk) begin
@@ -7948,7 +8201,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @(posedge clk) begin
     if (\$signature__en$40 )
-      vector_table[\port$143$3 [8:0]] <= table_data[23:0];
+      vector_table[\port$202$3 [8:0]] <= table_data[23:0];
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
@@ -8073,11 +8326,11 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign \$132  = has_vector & \$signal ;
   assign \$133  = \$131  | \$132 ;
   assign \$134  = \$133  | has_begun;
-  assign \$135  = \$signal$86  + 1'h1;
+  assign \$135  = \$signal$87  + 1'h1;
   assign \$136  = \$signal$44  & \$signal ;
   assign \$137  = has_vector & \$signal ;
   assign \$138  = \$136  | \$137 ;
-  assign \$139  = \$signal$86  + 1'h1;
+  assign \$139  = \$signal$87  + 1'h1;
   assign \$140  = \$139  + 3'h7;
   assign \$141  = \$signal$44  & \$signal ;
   assign \$142  = matrix_busy + \$141 ;
@@ -8117,7 +8370,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   always @(posedge clk)
     queries_released <= \$165 ;
   always @(posedge clk)
-    \$signal$86  <= \$166 ;
+    \$signal$87  <= \$166 ;
   always @(posedge clk)
     has_begun <= \$167 ;
   always @(posedge clk)
@@ -8142,8 +8395,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   );
   \top.sequencer.query_release  query_release (
     .clk(clk),
-    .due(\due$85 ),
-    .pop(\pop$83 ),
+    .due(\due$86 ),
+    .pop(\pop$84 ),
     .push(\push$68 ),
     .rst(rst),
     .value(\$75 [23:0])
@@ -8571,6 +8824,9 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
         \$157  = 1'h0;
       end
     end
+    if (stop) begin
+      \$157  = 1'h0;
+    end
     if (rst) begin
       \$157  = 1'h0;
     end
@@ -8585,6 +8841,9 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
       if (\$108 ) begin
         \$158  = 1'h0;
       end
+    end
+    if (stop) begin
+      \$158  = 1'h0;
     end
     if (rst) begin
       \$158  = 1'h0;
@@ -8683,8 +8942,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
     \$165  = queries_released;
     if (restart) begin
       \$165  = 24'h000000;
-    end else if (\pop$83 ) begin
-      \$165  = \due$85 ;
+    end else if (\pop$84 ) begin
+      \$165  = \due$86 ;
     end
     if (rst) begin
       \$165  = 24'h000000;
@@ -8692,7 +8951,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$166  = \$signal$86 ;
+    \$166  = \$signal$87 ;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$166  = 32'd0;
@@ -8819,11 +9078,11 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$143$3 , wait
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$143$3 [8:0];
-  assign table_row = { 2'h0, \port$143$3  };
+  assign \$signature__addr  = \port$202$3 [8:0];
+  assign table_row = { 2'h0, \port$202$3  };
   assign \$signature__data  = table_data[23:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$41  = \port$143$3 [8:0];
+  assign \$signature__addr$41  = \port$202$3 [8:0];
   assign \$signature__data$42  = table_data[23:0];
   assign \read__addr$43  = \$5 [8:0];
   assign start = restart;
@@ -10013,7 +10272,7 @@ module \top.sequencer.tiles.loops (rst, restart, advance, ends_group, starts_que
   assign \$33  = bounds__flags[4];
 endmodule
 
-module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$294 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10051,6 +10310,8 @@ module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
   wire r_rdy;
   input rst;
   wire rst;
+  input stop;
+  wire stop;
   wire [72:0] w_data;
   input w_en;
   wire w_en;
@@ -10100,6 +10361,9 @@ module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
     if (\$1 ) begin
       \$15  = \$2 [0];
     end
+    if (stop) begin
+      \$15  = 1'h0;
+    end
     if (rst) begin
       \$15  = 1'h0;
     end
@@ -10109,6 +10373,9 @@ module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
+    end
+    if (stop) begin
+      \$16  = 1'h0;
     end
     if (rst) begin
       \$16  = 1'h0;
@@ -10122,6 +10389,9 @@ module \top.waiting$287 (rst, r_en, w_en, r_data, w_port__data, level, clk);
     end
     if (\$13 ) begin
       \$17  = \$14 [1:0];
+    end
+    if (stop) begin
+      \$17  = 2'h0;
     end
     if (rst) begin
       \$17  = 2'h0;

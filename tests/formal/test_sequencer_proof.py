@@ -72,7 +72,7 @@ class SequencerHarness(Harness):
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(module.Sequencer(SHAPE))
-        self.driven = {"parameters", "table_write", "table_row", "table_half", "table_data", "start"}
+        self.driven = {"parameters", "table_write", "table_row", "table_half", "table_data", "start", "stop"}
 
     def require(self, m: Module, component: Component) -> None:
         drive(
@@ -123,8 +123,9 @@ class SlotHarness(Harness):
     """Loads any kernel of up to `SLOT_ROWS` rows, starts, and follows the slots; what it waits for is anything.
 
     A slot goes by in a cycle in which nothing is waited for, and in no other one. In the cycle after, and only then,
-    the corner has what the kernel says for it: of each half of the row its operation, if the tile that it is for exists.
-    So there are never two operations in one slot of an engine, of one row twice, of two rows, or of two tiles.
+    the corner has what the kernel says for it: of each half of the row its operation, if the tile of that exists.
+    After a stop there is nothing, whenever it comes. So there are never two operations in one slot of an engine, of one
+    row twice, of two rows, or of two tiles.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -143,7 +144,14 @@ class SlotHarness(Harness):
         passes = is_on & ~waits
         ends_row = row + 1 == interval
         m.d.sync += starts.eq(Cat(component.start, starts))
-        with m.If(starts[1]):
+        has_started = Signal()
+        m.d.sync += has_started.eq(has_started | component.start)
+        stopped = Signal()
+        m.d.sync += stopped.eq(component.stop)
+        m.d.comb += Assume(Mux(has_started, ~stopped | component.stop, ~component.stop))
+        with m.If(component.stop):
+            m.d.sync += [is_on.eq(0), starts.eq(0)]
+        with m.Elif(starts[1]):
             m.d.sync += is_on.eq(1)
         with m.Elif(passes):
             m.d.sync += [row.eq(Mux(ends_row, 0, row + 1)), iteration.eq(iteration + ends_row)]
@@ -195,6 +203,8 @@ def test_a_mistake_is_found(before: str, after: str, tmp_path: Path) -> None:
         ("(self.parameters.stages <= stage)", "(self.parameters.stages <= stage + 1)"),
         # A half of the row is that of another tile.
         ("flight[vector.stage[", "flight[matrix.stage["),
+        # A stop that comes while the first row is fetched is forgotten.
+        ("with m.If(self.stop):", "with m.If(self.stop & is_ready):"),
     ],
 )
 def test_a_second_operation_in_a_slot_is_found(before: str, after: str, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def is_refuted(harness: Harness, cycles: int, folder: Path) -> bool:
 
 
 def _model(harness: Harness, folder: Path) -> str:
-    """Return the states of a harness as SMT-LIB: `_i` is the first, `_t` a step, `_u` what is assumed, `_a` asserted."""
+    """Return the states of a harness as SMT-LIB: `_i` of the first, `_t` of a step, `_u` assumed, `_a` asserted."""
     (folder / "harness.il").write_text(rtlil.convert(harness, name="harness", ports=harness.free()))
     run_yosys(
         [
