@@ -37,9 +37,9 @@ class ErrorCode(IntEnum):
 
     NONE = 0
     EMPTY = 1
-    """A loop of the program has no iteration, or the kernel has no row."""
+    """A loop of the program has no iteration, the kernel has no row, or a row of operands no beat."""
     TOO_LARGE = 2
-    """The program asks for more rows, contexts, queue entries, buffer or vector words than the array has."""
+    """The program asks for more rows, contexts, queue entries, buffer, beats, words or tiles than the array has."""
     READ_ERROR = 3
     """Memory answered a read with an error."""
     WRITE_ERROR = 4
@@ -48,6 +48,10 @@ class ErrorCode(IntEnum):
     """Nothing happened for `watchdog` cycles; `waiting` says what waits for what."""
     READ_PROTOCOL = 6
     """A read burst was shorter or longer than asked for."""
+    INCONSISTENT = 7
+    """`key_tiles` is not ceil(keys / rows), or `query_tiles` is not ceil(queries / columns)."""
+    MISALIGNED = 8
+    """An address or a stride is not whole beats, or one of the results not whole query tiles of a row of them."""
     UNSETTLED = 9
     """The start was refused, for what an earlier run asked of memory has not come back: bit 2 of `status`."""
 
@@ -105,7 +109,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("query_address", "write", "Byte address of the queries."),
     Register("key_address", "write", "Byte address of the keys."),
     Register("value_address", "write", "Byte address of the values."),
-    Register("output_address", "write", "Byte address of the results."),
+    Register("output_address", "write", "Byte address of the results, whole query tiles."),
     Register("query_stride", "write", "Bytes from one query to the next, whole beats."),
     Register("key_stride", "write", "Bytes from one key to the next, whole beats."),
     Register("value_stride", "write", "Bytes from one value to the next, whole beats."),

@@ -1,6 +1,6 @@
 """The top: the array with its control port, sequencer, loaders, drain and watchdog."""
 
-from amaranth import ClockSignal, Instance, Module, Mux, ResetInserter, ResetSignal, Signal, Value
+from amaranth import ClockSignal, Const, Instance, Module, Mux, ResetInserter, ResetSignal, Signal, Value
 from amaranth.back import verilog
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
@@ -16,6 +16,7 @@ from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.sequencer import Sequencer, release_latency
 from einsum_cascade.rtl.tile_loops import LoopBounds
+from einsum_cascade.rtl.tile_state import COUNT_BITS
 
 __all__ = ["Top", "design_files", "design_ports"]
 
@@ -285,20 +286,27 @@ class Top(Component):
             m.d.comb += problem.eq(ErrorCode.EMPTY)
         with m.Elif(self._is_too_large(control)):
             m.d.comb += problem.eq(ErrorCode.TOO_LARGE)
+        with m.Elif(self._is_inconsistent(control)):
+            m.d.comb += problem.eq(ErrorCode.INCONSISTENT)
+        with m.Elif(self._is_misaligned(control)):
+            m.d.comb += problem.eq(ErrorCode.MISALIGNED)
         return problem
 
     def _is_empty(self, control: ControlPort) -> Value:
+        has_values = (control.flags & Flag.NO_VALUES) == 0
         needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys")
         loops = ("key_tiles", "queries", "query_tiles", "key_heads", "group", "key_beats")
-        empty: Value | int = 0
+        empty: Value = has_values & (control.value_beats == 0)
         for name in (*needed, *loops):
             empty = (getattr(control, name) == 0) | empty
-        return Value.cast(empty)
+        return empty
 
     def _is_too_large(self, control: ControlPort) -> Value:
         shape = self._shape
         is_resident = (control.flags & Flag.RESIDENT) != 0
         beats = control.key_beats + control.value_beats
+        # Loops count in COUNT_BITS, and ordinals are compared modulo their range.
+        longest = (1 << COUNT_BITS) - 1
         bounds = {
             "interval": shape.kernel_rows,
             "stages": shape.contexts + 1,
@@ -306,12 +314,41 @@ class Top(Component):
             "queue": shape.queue,
             "product_steps": shape.product_steps,
             "output_steps": shape.output_steps,
+            "key_beats": shape.key_beats,
+            **dict.fromkeys(("key_tiles", "query_tiles", "key_heads", "group"), longest),
         }
+        heads = control.key_heads[:COUNT_BITS] * control.group[:COUNT_BITS]
         large: Value = (control.slots * beats > shape.bank_beats) | (is_resident & (control.key_tiles > control.slots))
-        large = large | (~is_resident & (control.slots <= control.stages))
+        large = large | (~is_resident & (control.slots <= control.stages)) | (heads > longest)
         for name, most in bounds.items():
             large = large | (getattr(control, name) > most)
         return large
+
+    def _is_inconsistent(self, control: ControlPort) -> Value:
+        """Tell whether tiles are not as many as their elements take, so that some would be empty, or be left out."""
+        wrong: Value = Const(0)
+        for count, tiles, side in (
+            (control.keys, control.key_tiles, self._shape.rows),
+            (control.queries, control.query_tiles, self._shape.columns),
+        ):
+            places = tiles * side
+            wrong = wrong | (count > places) | (count + side <= places)
+        return wrong
+
+    def _is_misaligned(self, control: ControlPort) -> Value:
+        """Tell whether a burst would not begin at a beat, or could cross a page."""
+        shape = self._shape
+        has_values = (control.flags & Flag.NO_VALUES) == 0
+        wrong: Value = Const(0)
+        for name, unit, matters in (
+            ("query", shape.beat_bytes, 1),
+            ("key", shape.beat_bytes, 1),
+            ("value", shape.beat_bytes, has_values),
+            ("output", max(shape.beat_bytes, shape.result_bytes), 1),
+        ):
+            for part in ("address", "stride", "head_stride"):
+                wrong = wrong | (matters & ((getattr(control, f"{name}_{part}") & (unit - 1)) != 0))
+        return wrong
 
 
 def design_files(shape: ArrayShape) -> dict[str, str]:

@@ -7,76 +7,76 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [32:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  wire [4:0] \$101 ;
-  wire [4:0] \$102 ;
-  wire [4:0] \$103 ;
+  wire \$101 ;
+  wire [31:0] \$102 ;
+  wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire \$106 ;
-  wire [5:0] \$107 ;
-  wire [4:0] \$108 ;
-  wire [3:0] \$109 ;
+  wire [31:0] \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
-  wire [2:0] \$110 ;
-  wire [1:0] \$111 ;
+  wire [31:0] \$110 ;
+  wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire [1:0] \$114 ;
-  wire [2:0] \$115 ;
-  wire [3:0] \$116 ;
-  wire [4:0] \$117 ;
-  wire [5:0] \$118 ;
-  wire [32:0] \$119 ;
+  wire [31:0] \$114 ;
+  wire \$115 ;
+  wire [31:0] \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
-  wire [32:0] \$120 ;
-  wire [32:0] \$121 ;
-  wire [5:0] \$122 ;
-  wire [4:0] \$123 ;
-  wire [3:0] \$124 ;
-  wire [2:0] \$125 ;
-  wire [1:0] \$126 ;
+  wire [31:0] \$120 ;
+  wire \$121 ;
+  wire [31:0] \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire [31:0] \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire [1:0] \$129 ;
+  wire [31:0] \$128 ;
+  wire \$129 ;
   wire \$13 ;
-  wire [2:0] \$130 ;
-  wire [3:0] \$131 ;
-  wire [4:0] \$132 ;
-  wire [5:0] \$133 ;
+  wire \$130 ;
+  wire \$131 ;
+  wire [31:0] \$132 ;
+  wire \$133 ;
   wire \$134 ;
   wire \$135 ;
-  wire [5:0] \$136 ;
-  wire [4:0] \$137 ;
-  wire [3:0] \$138 ;
-  wire [2:0] \$139 ;
+  wire [31:0] \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [1:0] \$140 ;
+  wire [31:0] \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire [1:0] \$143 ;
-  wire [2:0] \$144 ;
-  wire [3:0] \$145 ;
-  wire [4:0] \$146 ;
-  wire [5:0] \$147 ;
+  wire \$143 ;
+  wire \$144 ;
+  wire \$145 ;
+  wire \$146 ;
+  wire \$147 ;
   wire \$148 ;
-  wire \$149 ;
+  wire [32:0] \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
   wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
+  wire [1:0] \$155 ;
+  wire [1:0] \$156 ;
   wire \$157 ;
   wire \$158 ;
   wire \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire \$163 ;
-  wire [7:0] \$164 ;
+  wire [3:0] \$160 ;
+  wire [3:0] \$161 ;
+  wire [22:0] \$162 ;
+  wire [22:0] \$163 ;
+  wire [32:0] \$164 ;
   wire \$165 ;
   wire \$166 ;
   wire \$167 ;
@@ -84,61 +84,146 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire \$171 ;
-  reg [1:0] \$172 ;
-  reg [32:0] \$173 ;
-  reg [3:0] \$174 ;
-  reg \$175 ;
-  reg \$176 ;
-  reg \$177 ;
-  reg \$178 ;
-  reg [7:0] \$179 ;
+  wire [32:0] \$171 ;
+  wire \$172 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire [2:0] \$178 ;
+  wire \$179 ;
   wire \$18 ;
-  reg [5:0] \$180 ;
-  reg [31:0] \$181 ;
-  reg [31:0] \$182 ;
-  wire [13:0] \$183 ;
-  wire [72:0] \$184 ;
-  wire [39:0] \$185 ;
-  wire \$186 ;
-  wire [5:0] \$187 ;
-  wire \$19 ;
+  wire [3:0] \$180 ;
+  wire [3:0] \$181 ;
+  wire [32:0] \$182 ;
+  wire [32:0] \$183 ;
+  wire \$184 ;
+  wire \$185 ;
+  wire [4:0] \$186 ;
+  wire [4:0] \$187 ;
+  wire [4:0] \$188 ;
+  wire \$189 ;
+  wire [31:0] \$19 ;
+  wire \$190 ;
+  wire \$191 ;
+  wire [5:0] \$192 ;
+  wire [4:0] \$193 ;
+  wire [3:0] \$194 ;
+  wire [2:0] \$195 ;
+  wire [1:0] \$196 ;
+  wire \$197 ;
+  wire \$198 ;
+  wire [1:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
+  wire [2:0] \$200 ;
+  wire [3:0] \$201 ;
+  wire [4:0] \$202 ;
+  wire [5:0] \$203 ;
+  wire [32:0] \$204 ;
+  wire [32:0] \$205 ;
+  wire [32:0] \$206 ;
+  wire [5:0] \$207 ;
+  wire [4:0] \$208 ;
+  wire [3:0] \$209 ;
   wire \$21 ;
+  wire [2:0] \$210 ;
+  wire [1:0] \$211 ;
+  wire \$212 ;
+  wire \$213 ;
+  wire [1:0] \$214 ;
+  wire [2:0] \$215 ;
+  wire [3:0] \$216 ;
+  wire [4:0] \$217 ;
+  wire [5:0] \$218 ;
+  wire \$219 ;
   wire \$22 ;
+  wire \$220 ;
+  wire [5:0] \$221 ;
+  wire [4:0] \$222 ;
+  wire [3:0] \$223 ;
+  wire [2:0] \$224 ;
+  wire [1:0] \$225 ;
+  wire \$226 ;
+  wire \$227 ;
+  wire [1:0] \$228 ;
+  wire [2:0] \$229 ;
   wire \$23 ;
+  wire [3:0] \$230 ;
+  wire [4:0] \$231 ;
+  wire [5:0] \$232 ;
+  wire \$233 ;
+  wire \$234 ;
+  wire \$235 ;
+  wire \$236 ;
+  wire \$237 ;
+  wire \$238 ;
+  wire \$239 ;
   wire \$24 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$242 ;
+  wire \$243 ;
+  wire \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire \$247 ;
+  wire \$248 ;
+  wire [7:0] \$249 ;
   wire \$25 ;
+  wire \$250 ;
+  wire \$251 ;
+  wire \$252 ;
+  wire \$253 ;
+  wire \$254 ;
+  wire \$255 ;
+  wire \$256 ;
+  reg [1:0] \$257 ;
+  reg [32:0] \$258 ;
+  reg [3:0] \$259 ;
   wire \$26 ;
+  reg \$260 ;
+  reg \$261 ;
+  reg \$262 ;
+  reg \$263 ;
+  reg [7:0] \$264 ;
+  reg [5:0] \$265 ;
+  reg [31:0] \$266 ;
+  reg [31:0] \$267 ;
+  wire [13:0] \$268 ;
+  wire [72:0] \$269 ;
   wire \$27 ;
+  wire [39:0] \$270 ;
+  wire \$271 ;
+  wire [5:0] \$272 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [32:0] \$33 ;
-  wire [64:0] \$34 ;
+  wire \$33 ;
+  wire \$34 ;
   wire \$35 ;
-  wire [31:0] \$36 ;
-  wire \$37 ;
-  wire \$38 ;
+  wire \$36 ;
+  wire [32:0] \$37 ;
+  wire [64:0] \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [31:0] \$41 ;
+  wire [31:0] \$40 ;
+  wire \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
+  wire [31:0] \$45 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
+  wire [47:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
@@ -152,44 +237,44 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  wire [32:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
-  wire [1:0] \$70 ;
-  wire [1:0] \$71 ;
+  wire \$70 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [3:0] \$75 ;
-  wire [3:0] \$76 ;
-  wire [22:0] \$77 ;
-  wire [22:0] \$78 ;
+  wire \$75 ;
+  wire [34:0] \$76 ;
+  wire \$77 ;
+  wire \$78 ;
   wire [32:0] \$79 ;
   wire \$8 ;
-  wire \$80 ;
+  wire [34:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire \$83 ;
+  wire [34:0] \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire [32:0] \$86 ;
-  wire \$87 ;
+  wire [34:0] \$87 ;
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire \$90 ;
+  wire [31:0] \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [2:0] \$93 ;
-  wire \$94 ;
-  wire [3:0] \$95 ;
-  wire [3:0] \$96 ;
-  wire [32:0] \$97 ;
-  wire [32:0] \$98 ;
+  wire \$93 ;
+  wire [31:0] \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire [31:0] \$98 ;
   wire \$99 ;
   wire \$signal ;
   reg \$signal$240  = 1'h0;
@@ -607,189 +692,248 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$16  = ! contexts;
   assign \$17  = ! stages;
   assign \$18  = ! interval;
-  assign \$20  = \$17  | \$19 ;
-  assign \$21  = \$16  | \$20 ;
-  assign \$22  = \$15  | \$21 ;
-  assign \$23  = \$14  | \$22 ;
-  assign \$24  = \$13  | \$23 ;
-  assign \$25  = \$12  | \$24 ;
-  assign \$26  = \$11  | \$25 ;
-  assign \$27  = \$10  | \$26 ;
-  assign \$28  = \$9  | \$27 ;
-  assign \$29  = \$8  | \$28 ;
-  assign \$30  = \$7  | \$29 ;
-  assign \$31  = \$6  | \$30 ;
-  assign \$32  = \$5  | \$31 ;
-  assign \$33  = key_beats + value_beats;
-  assign \$34  = slots * \$33 ;
-  assign \$35  = \$34  > 15'h4000;
-  assign \$38  = key_tiles > slots;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = \$35  | \$39 ;
-  assign \$43  = ~ \$42 ;
-  assign \$44  = slots <= stages;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = \$40  | \$45 ;
-  assign \$47  = interval > 10'h200;
-  assign \$48  = \$46  | \$47 ;
-  assign \$49  = stages > 2'h3;
-  assign \$50  = \$48  | \$49 ;
-  assign \$51  = contexts > 2'h2;
-  assign \$52  = \$50  | \$51 ;
-  assign \$53  = queue > 2'h2;
-  assign \$54  = \$52  | \$53 ;
-  assign \$55  = product_steps > 7'h40;
-  assign \$56  = \$54  | \$55 ;
-  assign \$57  = output_steps > 7'h40;
-  assign \$58  = \$56  | \$57 ;
-  assign \$59  = ~ \$signal$240 ;
-  assign \$60  = \start$239  & \$59 ;
-  assign \$61  = ! problem;
-  assign start = \$60  & \$61 ;
-  assign \$62  = ~ \$signal$241 ;
-  assign \$63  = ~ start;
-  assign stop = \$62  & \$63 ;
-  assign \$64  = matrix_busy + vector_busy;
-  assign \$65  = \$64  != seen;
-  assign \$66  = ~ \$65 ;
-  assign \$67  = ! left;
-  assign \$68  = \$66  & \$67 ;
-  assign \$69  = \$68  & is_idle;
-  assign is_settled = \$69  & \is_idle$247 ;
-  assign \$71  = { 1'h0, \$signal$240  } | \$70 ;
-  assign \$72  = ~ \$signal$240 ;
-  assign \$73  = ~ is_settled;
-  assign \$74  = \$72  & \$73 ;
-  assign \$76  = { 2'h0, \$71  } | \$75 ;
-  assign \$78  = { 19'h00000, \$76  } | \$77 ;
-  assign \$79  = matrix_busy + vector_busy;
-  assign \$80  = \$79  != seen;
-  assign \$81  = \$80  | fill_write;
-  assign \$82  = m_axi_wvalid & m_axi_wready;
-  assign \$83  = \$81  | \$82 ;
-  assign \$84  = \$83  | m_axi_bvalid;
-  assign \$85  = ~ \$signal$241 ;
-  assign \$86  = matrix_busy + vector_busy;
-  assign \$87  = \$86  != seen;
-  assign \$88  = ~ \$87 ;
-  assign \$89  = ! left;
-  assign \$90  = \$88  & \$89 ;
-  assign \$91  = ~ \$90 ;
-  assign \$92  = \$85  & \$91 ;
-  assign moves = \$84  | \$92 ;
-  assign \$93  = complete + results_done;
-  assign \$94  = has_result & takes_result;
-  assign \$95  = \$93  - \$94 ;
-  assign \$96  = stop ? 4'h0 : \$95 ;
-  assign \$97  = matrix_busy + vector_busy;
-  assign \$98  = matrix_busy + vector_busy;
-  assign \$99  = \$98  != seen;
-  assign \$100  = ! left;
-  assign \$101  = left - 1'h1;
-  assign \$102  = \$100  ? 5'h00 : \$101 ;
-  assign \$103  = \$99  ? 5'h0e : \$102 ;
-  assign \$104  = ~ \$signal$240 ;
-  assign \$105  = \start$239  & \$104 ;
-  assign \$106  = ~ start;
-  assign \$107  = is_waiting ? 6'h20 : 6'h00;
-  assign \$108  = waits_data ? 5'h10 : 5'h00;
-  assign \$109  = waits_address ? 4'h8 : 4'h0;
-  assign \$110  = waits_drain ? 3'h4 : 3'h0;
-  assign \$111  = waits_queries ? 2'h2 : 2'h0;
-  assign \$112  = waits_keys ? 1'h1 : 1'h0;
-  assign \$114  = \$111  | { 1'h0, \$113  };
-  assign \$115  = \$110  | { 1'h0, \$114  };
-  assign \$116  = \$109  | { 1'h0, \$115  };
-  assign \$117  = \$108  | { 1'h0, \$116  };
-  assign \$118  = \$107  | { 1'h0, \$117  };
-  assign \$119  = total_cycles + 1'h1;
-  assign \$120  = \$signal$277  + 1'h1;
-  assign \$121  = moves ? 33'h000000000 : \$120 ;
-  assign \$122  = is_waiting ? 6'h20 : 6'h00;
-  assign \$123  = waits_data ? 5'h10 : 5'h00;
-  assign \$124  = waits_address ? 4'h8 : 4'h0;
-  assign \$125  = waits_drain ? 3'h4 : 3'h0;
-  assign \$126  = waits_queries ? 2'h2 : 2'h0;
-  assign \$127  = waits_keys ? 1'h1 : 1'h0;
-  assign \$129  = \$126  | { 1'h0, \$128  };
-  assign \$130  = \$125  | { 1'h0, \$129  };
-  assign \$131  = \$124  | { 1'h0, \$130  };
-  assign \$132  = \$123  | { 1'h0, \$131  };
-  assign \$133  = \$122  | { 1'h0, \$132  };
-  assign \$134  = | \$133 ;
-  assign \$135  = \$signal$241  & \$134 ;
-  assign \$136  = is_waiting ? 6'h20 : 6'h00;
-  assign \$137  = waits_data ? 5'h10 : 5'h00;
-  assign \$138  = waits_address ? 4'h8 : 4'h0;
-  assign \$139  = waits_drain ? 3'h4 : 3'h0;
-  assign \$140  = waits_queries ? 2'h2 : 2'h0;
-  assign \$141  = waits_keys ? 1'h1 : 1'h0;
-  assign \$143  = \$140  | { 1'h0, \$142  };
-  assign \$144  = \$139  | { 1'h0, \$143  };
-  assign \$145  = \$138  | { 1'h0, \$144  };
-  assign \$146  = \$137  | { 1'h0, \$145  };
-  assign \$147  = \$136  | { 1'h0, \$146  };
-  assign \$148  = | failure;
-  assign \$149  = \$signal$277  >= watchdog;
-  assign \$150  = \$148  | \$149 ;
-  assign \$151  = \$signal$241  & \$150 ;
-  assign \$152  = ~ \$signal$241 ;
-  assign \$153  = ~ is_running;
-  assign \$154  = ~ start;
-  assign \$155  = \$153  & \$154 ;
-  assign \$156  = | level;
-  assign \$157  = ~ \$156 ;
-  assign \$158  = \$155  & \$157 ;
-  assign \$159  = \$158  & \is_idle$247 ;
-  assign \$160  = ~ just_started;
-  assign \$161  = \$159  & \$160 ;
-  assign \$162  = \$152  | \$161 ;
-  assign \$163  = | failure;
-  assign \$164  = \$163  ? failure : 8'h05;
-  assign \$165  = ~ \$signal$241 ;
-  assign \$166  = \$signal$277  >= watchdog;
-  assign \$167  = \$165  & \$166 ;
-  assign \$168  = is_settled | \$167 ;
-  assign \$169  = ~ fill[34];
-  assign \$170  = fill_write & \$169 ;
-  assign \$171  = fill_write & fill[34];
+  assign \$20  = ! \$19 ;
+  assign \$21  = ! value_beats;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = \$18  | \$22 ;
+  assign \$24  = \$17  | \$23 ;
+  assign \$25  = \$16  | \$24 ;
+  assign \$26  = \$15  | \$25 ;
+  assign \$27  = \$14  | \$26 ;
+  assign \$28  = \$13  | \$27 ;
+  assign \$29  = \$12  | \$28 ;
+  assign \$30  = \$11  | \$29 ;
+  assign \$31  = \$10  | \$30 ;
+  assign \$32  = \$9  | \$31 ;
+  assign \$33  = \$8  | \$32 ;
+  assign \$34  = \$7  | \$33 ;
+  assign \$35  = \$6  | \$34 ;
+  assign \$36  = \$5  | \$35 ;
+  assign \$37  = key_beats + value_beats;
+  assign \$38  = slots * \$37 ;
+  assign \$39  = \$38  > 15'h4000;
+  assign \$42  = key_tiles > slots;
+  assign \$43  = \$41  & \$42 ;
+  assign \$44  = \$39  | \$43 ;
+  assign \$47  = ~ \$46 ;
+  assign \$48  = slots <= stages;
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = \$44  | \$49 ;
+  assign \$51  = key_heads[23:0] * group[23:0];
+  assign \$52  = \$51  > 24'hffffff;
+  assign \$53  = \$50  | \$52 ;
+  assign \$54  = interval > 10'h200;
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = stages > 2'h3;
+  assign \$57  = \$55  | \$56 ;
+  assign \$58  = contexts > 2'h2;
+  assign \$59  = \$57  | \$58 ;
+  assign \$60  = queue > 2'h2;
+  assign \$61  = \$59  | \$60 ;
+  assign \$62  = product_steps > 7'h40;
+  assign \$63  = \$61  | \$62 ;
+  assign \$64  = output_steps > 7'h40;
+  assign \$65  = \$63  | \$64 ;
+  assign \$66  = key_beats > 5'h10;
+  assign \$67  = \$65  | \$66 ;
+  assign \$68  = key_tiles > 24'hffffff;
+  assign \$69  = \$67  | \$68 ;
+  assign \$70  = query_tiles > 24'hffffff;
+  assign \$71  = \$69  | \$70 ;
+  assign \$72  = key_heads > 24'hffffff;
+  assign \$73  = \$71  | \$72 ;
+  assign \$74  = group > 24'hffffff;
+  assign \$75  = \$73  | \$74 ;
+  assign \$76  = key_tiles * 3'h4;
+  assign \$77  = parameters__keys > \$76 ;
+  assign \$79  = parameters__keys + 3'h4;
+  assign \$80  = key_tiles * 3'h4;
+  assign \$81  = \$79  <= \$80 ;
+  assign \$82  = \$78  | \$81 ;
+  assign \$83  = query_tiles * 3'h4;
+  assign \$84  = queries > \$83 ;
+  assign \$85  = \$82  | \$84 ;
+  assign \$86  = queries + 3'h4;
+  assign \$87  = query_tiles * 3'h4;
+  assign \$88  = \$86  <= \$87 ;
+  assign \$89  = \$85  | \$88 ;
+  assign \$91  = | \$90 ;
+  assign \$95  = | \$94 ;
+  assign \$97  = \$93  | \$96 ;
+  assign \$99  = | \$98 ;
+  assign \$101  = \$97  | \$100 ;
+  assign \$103  = | \$102 ;
+  assign \$105  = \$101  | \$104 ;
+  assign \$107  = | \$106 ;
+  assign \$109  = \$105  | \$108 ;
+  assign \$111  = | \$110 ;
+  assign \$113  = \$109  | \$112 ;
+  assign \$115  = ! \$114 ;
+  assign \$117  = | \$116 ;
+  assign \$118  = \$115  & \$117 ;
+  assign \$119  = \$113  | \$118 ;
+  assign \$121  = ! \$120 ;
+  assign \$123  = | \$122 ;
+  assign \$124  = \$121  & \$123 ;
+  assign \$125  = \$119  | \$124 ;
+  assign \$127  = ! \$126 ;
+  assign \$129  = | \$128 ;
+  assign \$130  = \$127  & \$129 ;
+  assign \$131  = \$125  | \$130 ;
+  assign \$133  = | \$132 ;
+  assign \$135  = \$131  | \$134 ;
+  assign \$137  = | \$136 ;
+  assign \$139  = \$135  | \$138 ;
+  assign \$141  = | \$140 ;
+  assign \$143  = \$139  | \$142 ;
+  assign \$144  = ~ \$signal$240 ;
+  assign \$145  = \start$239  & \$144 ;
+  assign \$146  = ! problem;
+  assign start = \$145  & \$146 ;
+  assign \$147  = ~ \$signal$241 ;
+  assign \$148  = ~ start;
+  assign stop = \$147  & \$148 ;
+  assign \$149  = matrix_busy + vector_busy;
+  assign \$150  = \$149  != seen;
+  assign \$151  = ~ \$150 ;
+  assign \$152  = ! left;
+  assign \$153  = \$151  & \$152 ;
+  assign \$154  = \$153  & is_idle;
+  assign is_settled = \$154  & \is_idle$247 ;
+  assign \$156  = { 1'h0, \$signal$240  } | \$155 ;
+  assign \$157  = ~ \$signal$240 ;
+  assign \$158  = ~ is_settled;
+  assign \$159  = \$157  & \$158 ;
+  assign \$161  = { 2'h0, \$156  } | \$160 ;
+  assign \$163  = { 19'h00000, \$161  } | \$162 ;
+  assign \$164  = matrix_busy + vector_busy;
+  assign \$165  = \$164  != seen;
+  assign \$166  = \$165  | fill_write;
+  assign \$167  = m_axi_wvalid & m_axi_wready;
+  assign \$168  = \$166  | \$167 ;
+  assign \$169  = \$168  | m_axi_bvalid;
+  assign \$170  = ~ \$signal$241 ;
+  assign \$171  = matrix_busy + vector_busy;
+  assign \$172  = \$171  != seen;
+  assign \$173  = ~ \$172 ;
+  assign \$174  = ! left;
+  assign \$175  = \$173  & \$174 ;
+  assign \$176  = ~ \$175 ;
+  assign \$177  = \$170  & \$176 ;
+  assign moves = \$169  | \$177 ;
+  assign \$178  = complete + results_done;
+  assign \$179  = has_result & takes_result;
+  assign \$180  = \$178  - \$179 ;
+  assign \$181  = stop ? 4'h0 : \$180 ;
+  assign \$182  = matrix_busy + vector_busy;
+  assign \$183  = matrix_busy + vector_busy;
+  assign \$184  = \$183  != seen;
+  assign \$185  = ! left;
+  assign \$186  = left - 1'h1;
+  assign \$187  = \$185  ? 5'h00 : \$186 ;
+  assign \$188  = \$184  ? 5'h0e : \$187 ;
+  assign \$189  = ~ \$signal$240 ;
+  assign \$190  = \start$239  & \$189 ;
+  assign \$191  = ~ start;
+  assign \$192  = is_waiting ? 6'h20 : 6'h00;
+  assign \$193  = waits_data ? 5'h10 : 5'h00;
+  assign \$194  = waits_address ? 4'h8 : 4'h0;
+  assign \$195  = waits_drain ? 3'h4 : 3'h0;
+  assign \$196  = waits_queries ? 2'h2 : 2'h0;
+  assign \$197  = waits_keys ? 1'h1 : 1'h0;
+  assign \$199  = \$196  | { 1'h0, \$198  };
+  assign \$200  = \$195  | { 1'h0, \$199  };
+  assign \$201  = \$194  | { 1'h0, \$200  };
+  assign \$202  = \$193  | { 1'h0, \$201  };
+  assign \$203  = \$192  | { 1'h0, \$202  };
+  assign \$204  = total_cycles + 1'h1;
+  assign \$205  = \$signal$277  + 1'h1;
+  assign \$206  = moves ? 33'h000000000 : \$205 ;
+  assign \$207  = is_waiting ? 6'h20 : 6'h00;
+  assign \$208  = waits_data ? 5'h10 : 5'h00;
+  assign \$209  = waits_address ? 4'h8 : 4'h0;
+  assign \$210  = waits_drain ? 3'h4 : 3'h0;
+  assign \$211  = waits_queries ? 2'h2 : 2'h0;
+  assign \$212  = waits_keys ? 1'h1 : 1'h0;
+  assign \$214  = \$211  | { 1'h0, \$213  };
+  assign \$215  = \$210  | { 1'h0, \$214  };
+  assign \$216  = \$209  | { 1'h0, \$215  };
+  assign \$217  = \$208  | { 1'h0, \$216  };
+  assign \$218  = \$207  | { 1'h0, \$217  };
+  assign \$219  = | \$218 ;
+  assign \$220  = \$signal$241  & \$219 ;
+  assign \$221  = is_waiting ? 6'h20 : 6'h00;
+  assign \$222  = waits_data ? 5'h10 : 5'h00;
+  assign \$223  = waits_address ? 4'h8 : 4'h0;
+  assign \$224  = waits_drain ? 3'h4 : 3'h0;
+  assign \$225  = waits_queries ? 2'h2 : 2'h0;
+  assign \$226  = waits_keys ? 1'h1 : 1'h0;
+  assign \$228  = \$225  | { 1'h0, \$227  };
+  assign \$229  = \$224  | { 1'h0, \$228  };
+  assign \$230  = \$223  | { 1'h0, \$229  };
+  assign \$231  = \$222  | { 1'h0, \$230  };
+  assign \$232  = \$221  | { 1'h0, \$231  };
+  assign \$233  = | failure;
+  assign \$234  = \$signal$277  >= watchdog;
+  assign \$235  = \$233  | \$234 ;
+  assign \$236  = \$signal$241  & \$235 ;
+  assign \$237  = ~ \$signal$241 ;
+  assign \$238  = ~ is_running;
+  assign \$239  = ~ start;
+  assign \$240  = \$238  & \$239 ;
+  assign \$241  = | level;
+  assign \$242  = ~ \$241 ;
+  assign \$243  = \$240  & \$242 ;
+  assign \$244  = \$243  & \is_idle$247 ;
+  assign \$245  = ~ just_started;
+  assign \$246  = \$244  & \$245 ;
+  assign \$247  = \$237  | \$246 ;
+  assign \$248  = | failure;
+  assign \$249  = \$248  ? failure : 8'h05;
+  assign \$250  = ~ \$signal$241 ;
+  assign \$251  = \$signal$277  >= watchdog;
+  assign \$252  = \$250  & \$251 ;
+  assign \$253  = is_settled | \$252 ;
+  assign \$254  = ~ fill[34];
+  assign \$255  = fill_write & \$254 ;
+  assign \$256  = fill_write & fill[34];
   always @(posedge clk)
-    complete <= \$172 ;
+    complete <= \$257 ;
   always @(posedge clk)
-    seen <= \$173 ;
+    seen <= \$258 ;
   always @(posedge clk)
-    left <= \$174 ;
+    left <= \$259 ;
   always @(posedge clk)
-    just_started <= \$175 ;
+    just_started <= \$260 ;
   always @(posedge clk)
-    \$signal$240  <= \$176 ;
+    \$signal$240  <= \$261 ;
   always @(posedge clk)
-    irq <= \$177 ;
+    irq <= \$262 ;
   always @(posedge clk)
-    \$signal$241  <= \$178 ;
+    \$signal$241  <= \$263 ;
   always @(posedge clk)
-    \$signal$250  <= \$179 ;
+    \$signal$250  <= \$264 ;
   always @(posedge clk)
-    \waiting$252  <= \$180 ;
+    \waiting$252  <= \$265 ;
   always @(posedge clk)
-    total_cycles <= \$181 ;
+    total_cycles <= \$266 ;
   always @(posedge clk)
-    \$signal$277  <= \$182 ;
+    \$signal$277  <= \$267 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[98:35]),
-    .bank_enable(\$170 ),
+    .bank_enable(\$255 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$187 , \$186  }),
+    .drain_address({ \$272 , \$271  }),
     .drain_group(\group$284 ),
     .drain_sums(sums),
     .drain_words(words),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[98:35]),
-    .query_enable(\$171 ),
+    .query_enable(\$256 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -831,9 +975,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_head_stride(output__head_stride),
     .output_steps(output_steps),
     .output_stride(output__stride),
-    .\port$1676$0 (\waiting$252 ),
-    .\port$202$3 (\$183 ),
-    .\port$91$0 (\$78 ),
+    .\port$1763$0 (\waiting$252 ),
+    .\port$178$0 (\$163 ),
+    .\port$289$3 (\$268 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -880,11 +1024,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__head_stride(output__head_stride),
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
-    .\port$1904$0 (\$186 ),
-    .\port$1906$0 (\$187 ),
+    .\port$1991$0 (\$271 ),
+    .\port$1993$0 (\$272 ),
     .queries(queries),
-    .r_data(\$185 ),
-    .\r_data$48 (\$184 ),
+    .r_data(\$270 ),
+    .\r_data$48 (\$269 ),
     .result(\result$211 ),
     .results_drained(results_drained),
     .rst(rst),
@@ -992,7 +1136,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$202$3 (\$183 ),
+    .\port$289$3 (\$268 ),
     .queries_loaded(queries_loaded),
     .queries_released(\released$231 ),
     .queue(queue[7:0]),
@@ -1030,10 +1174,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     problem = 8'h00;
     if (\$4 ) begin
       problem = 8'h09;
-    end else if (\$32 ) begin
+    end else if (\$36 ) begin
       problem = 8'h01;
-    end else if (\$58 ) begin
+    end else if (\$75 ) begin
       problem = 8'h02;
+    end else if (\$89 ) begin
+      problem = 8'h07;
+    end else if (\$143 ) begin
+      problem = 8'h08;
     end
   end
   always @* begin
@@ -1049,135 +1197,135 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$172  = \$96 [1:0];
+    \$257  = \$181 [1:0];
     if (rst) begin
-      \$172  = 2'h0;
+      \$257  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$173  = \$97 ;
+    \$258  = \$182 ;
     if (rst) begin
-      \$173  = 33'h000000000;
+      \$258  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$174  = \$103 [3:0];
+    \$259  = \$188 [3:0];
     if (rst) begin
-      \$174  = 4'h0;
+      \$259  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$175  = start;
+    \$260  = start;
     if (rst) begin
-      \$175  = 1'h0;
+      \$260  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$176  = \$signal$240 ;
-    if (\$105 ) begin
-      \$176  = start;
+    \$261  = \$signal$240 ;
+    if (\$190 ) begin
+      \$261  = start;
     end else if (\$signal$240 ) begin
-      if (\$151 ) begin
-      end else if (\$162 ) begin
-        if (\$168 ) begin
-          \$176  = 1'h0;
+      if (\$236 ) begin
+      end else if (\$247 ) begin
+        if (\$253 ) begin
+          \$261  = 1'h0;
         end
       end
     end
     if (rst) begin
-      \$176  = 1'h0;
+      \$261  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$177  = irq;
-    if (\$105 ) begin
-      \$177  = \$106 ;
+    \$262  = irq;
+    if (\$190 ) begin
+      \$262  = \$191 ;
     end else if (\$signal$240 ) begin
-      if (\$151 ) begin
-      end else if (\$162 ) begin
-        if (\$168 ) begin
-          \$177  = 1'h1;
+      if (\$236 ) begin
+      end else if (\$247 ) begin
+        if (\$253 ) begin
+          \$262  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$177  = 1'h0;
+      \$262  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$178  = \$signal$241 ;
-    if (\$105 ) begin
-      \$178  = start;
+    \$263  = \$signal$241 ;
+    if (\$190 ) begin
+      \$263  = start;
     end else if (\$signal$240 ) begin
-      if (\$151 ) begin
-        \$178  = 1'h0;
-      end else if (\$162 ) begin
-        \$178  = 1'h0;
+      if (\$236 ) begin
+        \$263  = 1'h0;
+      end else if (\$247 ) begin
+        \$263  = 1'h0;
       end
     end
     if (rst) begin
-      \$178  = 1'h0;
+      \$263  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$179  = \$signal$250 ;
-    if (\$105 ) begin
-      \$179  = problem;
+    \$264  = \$signal$250 ;
+    if (\$190 ) begin
+      \$264  = problem;
     end else if (\$signal$240 ) begin
-      if (\$151 ) begin
-        \$179  = \$164 ;
+      if (\$236 ) begin
+        \$264  = \$249 ;
       end
     end
     if (rst) begin
-      \$179  = 8'h00;
+      \$264  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$180  = \waiting$252 ;
-    if (\$105 ) begin
-      \$180  = \$118 ;
+    \$265  = \waiting$252 ;
+    if (\$190 ) begin
+      \$265  = \$203 ;
     end else if (\$signal$240 ) begin
-      if (\$135 ) begin
-        \$180  = \$147 ;
+      if (\$220 ) begin
+        \$265  = \$232 ;
       end
     end
     if (rst) begin
-      \$180  = 6'h00;
+      \$265  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$181  = total_cycles;
-    if (\$105 ) begin
-      \$181  = 32'd0;
+    \$266  = total_cycles;
+    if (\$190 ) begin
+      \$266  = 32'd0;
     end else if (\$signal$240 ) begin
-      \$181  = \$119 [31:0];
+      \$266  = \$204 [31:0];
     end
     if (rst) begin
-      \$181  = 32'd0;
+      \$266  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$182  = \$signal$277 ;
-    if (\$105 ) begin
-      \$182  = 32'd0;
+    \$267  = \$signal$277 ;
+    if (\$190 ) begin
+      \$267  = 32'd0;
     end else if (\$signal$240 ) begin
-      \$182  = \$121 [31:0];
-      if (\$151 ) begin
-        \$182  = 32'd0;
+      \$267  = \$206 [31:0];
+      if (\$236 ) begin
+        \$267  = 32'd0;
       end
     end
     if (rst) begin
-      \$182  = 32'd0;
+      \$267  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1261,8 +1409,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign output_stride = output__stride;
   assign output_head_stride = output__head_stride;
   assign \table_write$168  = table_write;
-  assign table_row = { 2'h0, \$183  };
-  assign \table_row$170  = { 2'h0, \$183  };
+  assign table_row = { 2'h0, \$268  };
+  assign \table_row$170  = { 2'h0, \$268  };
   assign \table_half$172  = table_half;
   assign \table_data$174  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1275,8 +1423,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$185 [31:0];
-  assign memory__awlen = \$185 [39:32];
+  assign memory__awaddr = \$270 [31:0];
+  assign memory__awlen = \$270 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1287,9 +1435,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$184 [63:0];
-  assign memory__wstrb = \$184 [71:64];
-  assign memory__wlast = \$184 [72];
+  assign memory__wdata = \$269 [63:0];
+  assign memory__wstrb = \$269 [71:64];
+  assign memory__wlast = \$269 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
@@ -1310,7 +1458,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign keys_released = released;
   assign queries_released = \released$231 ;
   assign \$signal$248  = irq;
-  assign status = { 9'h000, \$78  };
+  assign status = { 9'h000, \$163  };
   assign waiting = { 26'h0000000, \waiting$252  };
   assign \$signal$254  = total_cycles;
   assign \empty_columns$256  = empty_columns;
@@ -1320,20 +1468,20 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \stalls_drain$264  = stalls_drain;
   assign \matrix_busy$265  = matrix_busy;
   assign \vector_busy$266  = vector_busy;
-  assign address = { \$187 , \$186  };
+  assign address = { \$272 , \$271  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$185 [31:0];
-  assign m_axi_awlen = \$185 [39:32];
+  assign m_axi_awaddr = \$270 [31:0];
+  assign m_axi_awlen = \$270 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$184 [63:0];
-  assign m_axi_wstrb = \$184 [71:64];
-  assign m_axi_wlast = \$184 [72];
+  assign m_axi_wdata = \$269 [63:0];
+  assign m_axi_wstrb = \$269 [71:64];
+  assign m_axi_wlast = \$269 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1393,22 +1541,64 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \fill.data  = fill[98:35];
   assign \words[0]  = words;
   assign \sums[0]  = sums;
-  assign \$19  = \$18 ;
-  assign { \$36 [31:2], \$36 [0] } = 31'h00000000;
-  assign \$36 [1] = flags[1];
-  assign { \$41 [31:2], \$41 [0] } = 31'h00000000;
-  assign \$41 [1] = flags[1];
-  assign \$70  = { irq, 1'h0 };
-  assign \$75  = { 1'h0, \$74 , 2'h0 };
-  assign \$77  = { 7'h00, \$signal$250 , 8'h00 };
-  assign \$113  = \$112 ;
-  assign \$128  = \$127 ;
+  assign { \$19 [31:6], \$19 [4:0] } = 31'h00000000;
+  assign \$19 [5] = flags[5];
+  assign { \$40 [31:2], \$40 [0] } = 31'h00000000;
+  assign \$40 [1] = flags[1];
+  assign { \$45 [31:2], \$45 [0] } = 31'h00000000;
+  assign \$45 [1] = flags[1];
+  assign \$78  = \$77 ;
+  assign \$90 [31:3] = 29'h00000000;
+  assign \$90 [2:0] = query__address[2:0];
+  assign \$92  = \$91 ;
+  assign \$93  = \$91 ;
+  assign \$94 [31:3] = 29'h00000000;
+  assign \$94 [2:0] = query__stride[2:0];
+  assign \$96  = \$95 ;
+  assign \$98 [31:3] = 29'h00000000;
+  assign \$98 [2:0] = query__head_stride[2:0];
+  assign \$100  = \$99 ;
+  assign \$102 [31:3] = 29'h00000000;
+  assign \$102 [2:0] = key__address[2:0];
+  assign \$104  = \$103 ;
+  assign \$106 [31:3] = 29'h00000000;
+  assign \$106 [2:0] = key__stride[2:0];
+  assign \$108  = \$107 ;
+  assign \$110 [31:3] = 29'h00000000;
+  assign \$110 [2:0] = key__head_stride[2:0];
+  assign \$112  = \$111 ;
+  assign { \$114 [31:6], \$114 [4:0] } = 31'h00000000;
+  assign \$114 [5] = flags[5];
+  assign \$116 [31:3] = 29'h00000000;
+  assign \$116 [2:0] = value__address[2:0];
+  assign { \$120 [31:6], \$120 [4:0] } = 31'h00000000;
+  assign \$120 [5] = flags[5];
+  assign \$122 [31:3] = 29'h00000000;
+  assign \$122 [2:0] = value__stride[2:0];
+  assign { \$126 [31:6], \$126 [4:0] } = 31'h00000000;
+  assign \$126 [5] = flags[5];
+  assign \$128 [31:3] = 29'h00000000;
+  assign \$128 [2:0] = value__head_stride[2:0];
+  assign \$132 [31:4] = 28'h0000000;
+  assign \$132 [3:0] = output__address[3:0];
+  assign \$134  = \$133 ;
+  assign \$136 [31:4] = 28'h0000000;
+  assign \$136 [3:0] = output__stride[3:0];
+  assign \$138  = \$137 ;
+  assign \$140 [31:4] = 28'h0000000;
+  assign \$140 [3:0] = output__head_stride[3:0];
   assign \$142  = \$141 ;
-  assign \$37  = flags[1];
-  assign \$42  = flags[1];
+  assign \$155  = { irq, 1'h0 };
+  assign \$160  = { 1'h0, \$159 , 2'h0 };
+  assign \$162  = { 7'h00, \$signal$250 , 8'h00 };
+  assign \$198  = \$197 ;
+  assign \$213  = \$212 ;
+  assign \$227  = \$226 ;
+  assign \$41  = flags[1];
+  assign \$46  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$91$0 , bus__awready, bus__wready, table_write, \port$202$3 , bus__arready, \port$1676$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$178$0 , bus__awready, bus__wready, table_write, \port$289$3 , bus__arready, \port$1763$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile
 , query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, empty_columns
 , bus__awvalid);
@@ -1584,12 +1774,12 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_steps = 32'd0;
   output [31:0] output_stride;
   reg [31:0] output_stride = 32'd0;
-  input [5:0] \port$1676$0 ;
-  wire [5:0] \port$1676$0 ;
-  output [13:0] \port$202$3 ;
-  wire [13:0] \port$202$3 ;
-  input [22:0] \port$91$0 ;
-  wire [22:0] \port$91$0 ;
+  input [5:0] \port$1763$0 ;
+  wire [5:0] \port$1763$0 ;
+  input [22:0] \port$178$0 ;
+  wire [22:0] \port$178$0 ;
+  output [13:0] \port$289$3 ;
+  wire [13:0] \port$289$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -1784,9 +1974,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0000:
           \$49  = 32'd0;
       14'h0001:
-          \$49  = { 9'h000, \port$91$0  };
+          \$49  = { 9'h000, \port$178$0  };
       14'h0002:
-          \$49  = { 26'h0000000, \port$1676$0  };
+          \$49  = { 26'h0000000, \port$1763$0  };
       14'h0003:
           \$49  = cycles;
       14'h0004:
@@ -2357,14 +2547,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
-  assign status = { 9'h000, \port$91$0  };
-  assign waiting = { 26'h0000000, \port$1676$0  };
-  assign \port$202$3  = \$6 [16:3];
+  assign status = { 9'h000, \port$178$0  };
+  assign waiting = { 26'h0000000, \port$1763$0  };
+  assign \port$289$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$1904$0 , \port$1906$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$1991$0 , \port$1993$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2549,10 +2739,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [7:0] outstanding = 8'h00;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$1904$0 ;
-  wire \port$1904$0 ;
-  output [5:0] \port$1906$0 ;
-  wire [5:0] \port$1906$0 ;
+  output \port$1991$0 ;
+  wire \port$1991$0 ;
+  output [5:0] \port$1993$0 ;
+  wire [5:0] \port$1993$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2830,8 +3020,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$2  = \$signal$4  + 2'h2;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1047$0 (\$5 [7:0]),
-    .\port$1902$0 (\address$13 ),
+    .\port$1134$0 (\$5 [7:0]),
+    .\port$1989$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -2841,9 +3031,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1079$0 (is_last),
-    .\port$1893$0 (\$signal$22 ),
-    .\port$1894$0 (strobes),
+    .\port$1166$0 (is_last),
+    .\port$1980$0 (\$signal$22 ),
+    .\port$1981$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -3125,8 +3315,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$1904$0  = \$signal$6 ;
-  assign \port$1906$0  = \$signal$7 [5:0];
+  assign \port$1991$0  = \$signal$6 ;
+  assign \port$1993$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -3235,7 +3425,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1047$0 , r_en, w_rdy, r_data, w_en, \port$1902$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1134$0 , r_en, w_rdy, r_data, w_en, \port$1989$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3274,10 +3464,10 @@ module \top.drain.addresses (rst, \port$1047$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1047$0 ;
-  wire [7:0] \port$1047$0 ;
-  input [31:0] \port$1902$0 ;
-  wire [31:0] \port$1902$0 ;
+  input [7:0] \port$1134$0 ;
+  wire [7:0] \port$1134$0 ;
+  input [31:0] \port$1989$0 ;
+  wire [31:0] \port$1989$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3314,7 +3504,7 @@ module \top.drain.addresses (rst, \port$1047$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1047$0 , \port$1902$0  };
+      storage[w_port__addr] <= { \port$1134$0 , \port$1989$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3410,13 +3600,13 @@ module \top.drain.addresses (rst, \port$1047$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1047$0 , \port$1902$0  };
-  assign w_data = { \port$1047$0 , \port$1902$0  };
+  assign w_port__data = { \port$1134$0 , \port$1989$0  };
+  assign w_data = { \port$1134$0 , \port$1989$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1079$0 , w_en, r_en, r_data, \port$1893$0 , \port$1894$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1166$0 , w_en, r_en, r_data, \port$1980$0 , \port$1981$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3459,12 +3649,12 @@ module \top.drain.beats (rst, \port$1079$0 , w_en, r_en, r_data, \port$1893$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1079$0 ;
-  wire \port$1079$0 ;
-  input [63:0] \port$1893$0 ;
-  wire [63:0] \port$1893$0 ;
-  input [7:0] \port$1894$0 ;
-  wire [7:0] \port$1894$0 ;
+  input \port$1166$0 ;
+  wire \port$1166$0 ;
+  input [63:0] \port$1980$0 ;
+  wire [63:0] \port$1980$0 ;
+  input [7:0] \port$1981$0 ;
+  wire [7:0] \port$1981$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3509,7 +3699,7 @@ module \top.drain.beats (rst, \port$1079$0 , w_en, r_en, r_data, \port$1893$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1079$0 , \port$1894$0 , \port$1893$0  };
+      storage[w_port__addr] <= { \port$1166$0 , \port$1981$0 , \port$1980$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3609,8 +3799,8 @@ module \top.drain.beats (rst, \port$1079$0 , w_en, r_en, r_data, \port$1893$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1079$0 , \port$1894$0 , \port$1893$0  };
-  assign w_data = { \port$1079$0 , \port$1894$0 , \port$1893$0  };
+  assign w_port__data = { \port$1166$0 , \port$1981$0 , \port$1980$0  };
+  assign w_data = { \port$1166$0 , \port$1981$0 , \port$1980$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -6728,7 +6918,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$202$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$289$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys
 , bounds__key_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded
 , queries_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
@@ -7007,8 +7197,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$202$3 
   wire [7:0] parameters__stages;
   wire pop;
   wire \pop$84 ;
-  input [13:0] \port$202$3 ;
-  wire [13:0] \port$202$3 ;
+  input [13:0] \port$289$3 ;
+  wire [13:0] \port$289$3 ;
   wire push;
   wire \push$68 ;
   input [23:0] queries_loaded;
@@ -7677,7 +7867,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$202$3 
   end
   always @(posedge clk) begin
     if (\$signature__en )
-      matrix_table[\port$202$3 [8:0]] <= table_data[23:0];
+      matrix_table[\port$289$3 [8:0]] <= table_data[23:0];
   end
   reg [23:0] _0_;
   always @(posedge clk) begin
@@ -8201,7 +8391,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$202$3 
   end
   always @(posedge clk) begin
     if (\$signature__en$40 )
-      vector_table[\port$202$3 [8:0]] <= table_data[23:0];
+      vector_table[\port$289$3 [8:0]] <= table_data[23:0];
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
@@ -9078,11 +9268,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$202$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$202$3 [8:0];
-  assign table_row = { 2'h0, \port$202$3  };
+  assign \$signature__addr  = \port$289$3 [8:0];
+  assign table_row = { 2'h0, \port$289$3  };
   assign \$signature__data  = table_data[23:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$41  = \port$202$3 [8:0];
+  assign \$signature__addr$41  = \port$289$3 [8:0];
   assign \$signature__data$42  = table_data[23:0];
   assign \read__addr$43  = \$5 [8:0];
   assign start = restart;

@@ -126,6 +126,22 @@ def test_a_second_run_gives_the_same():
         ({"contexts": 9}, ErrorCode.TOO_LARGE),
         ({"product_steps": 1 << 14}, ErrorCode.TOO_LARGE),
         ({"slots": 1 << 20}, ErrorCode.TOO_LARGE),
+        ({"value_beats": 0}, ErrorCode.EMPTY),
+        ({"key_heads": 1 << 24}, ErrorCode.TOO_LARGE),
+        ({"key_heads": 1 << 12, "group": 1 << 12}, ErrorCode.TOO_LARGE),
+        ({"group": (1 << 32) - 1}, ErrorCode.TOO_LARGE),
+        # 13 keys are four tiles of 4, 9 queries three.
+        ({"keys": 12}, ErrorCode.INCONSISTENT),
+        ({"keys": 17}, ErrorCode.INCONSISTENT),
+        ({"keys": (1 << 32) - 1}, ErrorCode.INCONSISTENT),
+        ({"queries": 8}, ErrorCode.INCONSISTENT),
+        ({"queries": 13}, ErrorCode.INCONSISTENT),
+        ({"query_tiles": 4}, ErrorCode.INCONSISTENT),
+        ({"query_tiles": 2}, ErrorCode.INCONSISTENT),
+        ({"query_tiles": (1 << 24) - 1}, ErrorCode.INCONSISTENT),
+        ({"query_address": 4}, ErrorCode.MISALIGNED),
+        ({"value_stride": 17}, ErrorCode.MISALIGNED),
+        ({"output_address": 8}, ErrorCode.MISALIGNED),
         ({"memory": MemoryTiming(failing_read=5)}, ErrorCode.READ_ERROR),
         ({"memory": MemoryTiming(failing_write=3)}, ErrorCode.WRITE_ERROR),
     ],
@@ -146,6 +162,7 @@ BEFORE = {
     "watchdog": ({"spoilt": {"watchdog": 60}, "memory": MemoryTiming(latency_cycles=90)}, ErrorCode.WATCHDOG),
     "too large": ({"spoilt": {"interval": 513}}, ErrorCode.TOO_LARGE),
     "empty": ({"spoilt": {"keys": 0}}, ErrorCode.EMPTY),
+    "inconsistent": ({"spoilt": {"queries": 1}}, ErrorCode.INCONSISTENT),
 }
 SIZES = {
     # Keys and values stay in the buffer; all loads of queries and keys are under way when the run ends.
