@@ -148,10 +148,12 @@ def test_a_second_run_gives_the_same():
 )
 def test_what_goes_wrong_ends_in_a_status(changes, error):
     case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 13, "P": 9, "M0": 4}, SMALL)
-    result, _ = _run(case, **changes)
+    result, operands = _run(case, **changes)
     (run,) = result.runs
     assert run.has_ended
     assert run.error == error
+    if error not in (ErrorCode.READ_ERROR, ErrorCode.WRITE_ERROR):
+        assert np.array_equal(result.memory, pack(case.lowered.program, operands))
 
 
 BEFORE = {
