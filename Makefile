@@ -2,7 +2,7 @@
 
 # An interpreter to make .venv with, instead of the first one found.
 PYTHON ?=
-# A file for the waveforms of the demo's simulation, .vcd.
+# A file for the waveforms of the demo's simulation, .fst or .vcd.
 WAVE ?=
 # The cells that `make synthesis` measures areas with, if the file is there (Debian: qflow-tech-osu018).
 LIBERTY = /usr/share/qflow/tech/osu018/osu018_stdcells.lib
@@ -64,7 +64,7 @@ build/certificates/.installed: $(stamp)
 synthesis: build/synthesis/.installed ## synthesise the array with Yosys (95 MB) in a place of its own, and write docs/synthesis.md
 	@PYTHONPATH=tests/support build/synthesis/bin/python tests/synthesis/report.py "$(LIBERTY)"
 
-formal: build/synthesis/.installed ## prove properties of buses, queue and sequencer over a number of cycles, likewise
+formal: build/synthesis/.installed ## prove properties of buses, queue and sequencer over a number of cycles with Bitwuzla, an SMT solver, likewise
 	@build/synthesis/bin/python -m pytest -p no:cacheprovider tests/formal
 
 build/synthesis/.installed: $(stamp)

@@ -329,7 +329,7 @@ def simulate(
     memory_latency: Annotated[int, Parameter(help="Cycles from an address to data, beyond the least.")] = 0,
     memory_bandwidth: Annotated[float | None, Parameter(help="Bytes a cycle; a beat if not given.")] = None,
     backpressure: Annotated[int | None, Parameter(help="Seed of random pauses on the memory port.")] = None,
-    wave: Annotated[Path | None, Parameter(help="File that gets the waveforms, .vcd.")] = None,
+    wave: Annotated[Path | None, Parameter(help="File that gets the waveforms, .fst or .vcd.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
@@ -337,8 +337,9 @@ def simulate(
     from einsum_cascade.cosim.simulation import simulate as run_simulation
     from einsum_cascade.cosim.timing import MemoryTiming
     from einsum_cascade.terminal.arguments import load_inputs
-    from einsum_cascade.terminal.simulations import numbers_of, prepared_case, simulation_table
+    from einsum_cascade.terminal.simulations import check_wave, numbers_of, prepared_case, simulation_table
 
+    check_wave(wave)
     if memory_latency < 0 or (memory_bandwidth is not None and memory_bandwidth <= 0):
         raise UsageError("--memory-latency must be at least 0, and --memory-bandwidth above 0")
     start = _seed(seed)

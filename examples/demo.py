@@ -1,6 +1,6 @@
 """The demo: an attention algorithm, how often it must walk over its keys and why, and its one-pass sibling.
 
-Run it with `make demo`, or `make demo WAVE=wave.vcd` to get the waveforms of the simulation.
+Run it with `make demo`, or `make demo WAVE=wave.fst` (or .vcd) to get the waveforms of the simulation.
 """
 
 import sys
@@ -18,11 +18,12 @@ from einsum_cascade.analysis.symbolic import evaluate as number_at
 from einsum_cascade.analysis.symbolic import sum_of
 from einsum_cascade.cosim.simulation import prepare, simulate
 from einsum_cascade.cost.comparison import figures_of
+from einsum_cascade.errors import UsageError
 from einsum_cascade.reproduction import reproduce_fusemax
 from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 from einsum_cascade.terminal.costs import comparison_table
 from einsum_cascade.terminal.evaluation import headline_table
-from einsum_cascade.terminal.simulations import simulation_table
+from einsum_cascade.terminal.simulations import check_wave, simulation_table
 from einsum_cascade.units import parse_bytes
 
 WORD_BYTES = 2
@@ -37,13 +38,18 @@ console = Console(highlight=False)
 
 def main() -> None:
     """Show the two cascades, their bounds side by side, and their values on the same tensors."""
+    wave = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    try:
+        check_wave(wave)
+    except UsageError as error:
+        sys.exit(f"demo: {error}")
     reports = {name: analyse(zoo.load(name)) for name in PAIR}
     for name, report in reports.items():
         show_cascade(name, report)
     show_bounds(reports)
     show_values(reports)
     show_hardware()
-    show_simulation(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    show_simulation(wave)
     show_next_steps()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, First, RisingEdge
+from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from einsum_cascade.cosim.memory import PERIOD_STEPS, Memory
@@ -60,10 +60,10 @@ async def run_program(dut: Any) -> None:
     dut.rst.value = 0
     await ClockCycles(dut.clk, _RESET_CYCLES)
     runs: list[dict[str, Any]] = []
-    for _ in range(case["runs"]):
-        await host.load(case["registers"], case["kernel"])
+    for run in range(case["runs"]):
+        await host.load(case["registers"] | ({} if run else case["spoilt"]), case["kernel"])
         await host.write(offset_of("control"), 1)
-        await First(RisingEdge(dut.irq), ClockCycles(dut.clk, case["limit_cycles"]))
+        await First(RisingEdge(dut.irq), Timer(case["limit_cycles"] * PERIOD_STEPS, unit="step"))
         has_ended = bool(dut.irq.value)
         runs.append({"has_ended": has_ended, **await host.read_all()})
     (folder / "status.json").write_text(json.dumps(runs))

@@ -41,6 +41,8 @@ class Case:
         How memory behaves.
     runs
         How often it is started, one after the other.
+    spoilt
+        Registers that have other values in the first run.
     limit_cycles
         After which the bench gives up.
 
@@ -51,6 +53,7 @@ class Case:
     content: NDArray[np.uint8]
     memory: MemoryTiming = field(default_factory=MemoryTiming)
     runs: int = 1
+    spoilt: Mapping[str, int] = field(default_factory=dict[str, int])
     limit_cycles: int = 10_000_000
 
     @staticmethod
@@ -80,6 +83,11 @@ class Run:
     def error(self) -> int:
         """The error code of the status."""
         return self.registers["status"] >> 8 & 0xFF
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the next start would be taken."""
+        return not self.registers["status"] & 4
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
     case
         What is run.
     wave
-        File that gets the waveforms; the design must be built for it.
+        File that gets the waveforms; the design must be built for its format.
 
     Raises
     ------
@@ -130,6 +138,7 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
             "kernel": case.kernel,
             "memory": asdict(case.memory),
             "runs": case.runs,
+            "spoilt": dict(case.spoilt),
             "limit_cycles": case.limit_cycles,
         }
         (folder / "case.json").write_text(json.dumps(plain))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.cascade.ir import Cascade
-from einsum_cascade.cosim.build import Build, build_design
+from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.run import Case, Run, RunResult, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
@@ -257,11 +257,11 @@ def prepare(
     return Prepared(cascade, work, lowered, extents)
 
 
-def build_array(shape: ArrayShape, *, has_trace: bool = False) -> Build:
+def build_array(shape: ArrayShape, trace: Trace | None = None) -> Build:
     """Return the built RTL of an array."""
-    hierarchical = HIERARCHICAL if shape.rows >= _HIERARCHICAL_FROM and not has_trace else ()
+    hierarchical = HIERARCHICAL if shape.rows >= _HIERARCHICAL_FROM and trace is None else ()
     inputs, outputs = design_ports(shape)
-    return build_design(verilog_of(shape), inputs, outputs, hierarchical=hierarchical, has_trace=has_trace)
+    return build_design(verilog_of(shape), inputs, outputs, hierarchical=hierarchical, trace=trace)
 
 
 def simulate(
@@ -281,10 +281,12 @@ def simulate(
     memory
         How memory behaves.
     wave
-        File that gets the waveforms.
+        File that gets the waveforms, .fst or .vcd.
 
     Raises
     ------
+    ValueError
+        The file of waveforms has another suffix.
     ToolMissingError, ToolFailedError
         A tool is missing or fails.
 
@@ -293,7 +295,7 @@ def simulate(
     inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
     operands = prepared.operands(stored)
     model = evaluate_program(program, operands)
-    build = build_array(prepared.shape, has_trace=wave is not None)
+    build = build_array(prepared.shape, trace_of(wave) if wave else None)
     timing = memory or MemoryTiming()
     result = run_case(build, Case.of(program, pack(program, operands), timing), wave)
     sizes = sizes_of(prepared.work, prepared.extents)

@@ -33,13 +33,13 @@ class Register:
 
 
 class ErrorCode(IntEnum):
-    """Bits 15..8 of `status`: why a run ended early."""
+    """Bits 15..8 of `status`: why a run ended early, or did not begin."""
 
     NONE = 0
     EMPTY = 1
-    """A loop of the program has no iteration, or the kernel has no row."""
+    """A loop of the program has no iteration, the kernel has no row, or a row of operands no beat."""
     TOO_LARGE = 2
-    """The program asks for more rows, contexts, queue entries, buffer or vector words than the array has."""
+    """The program asks for more rows, contexts, queue entries, buffer, beats, words or tiles than the array has."""
     READ_ERROR = 3
     """Memory answered a read with an error."""
     WRITE_ERROR = 4
@@ -48,6 +48,12 @@ class ErrorCode(IntEnum):
     """Nothing happened for `watchdog` cycles; `waiting` says what waits for what."""
     READ_PROTOCOL = 6
     """A read burst was shorter or longer than asked for."""
+    INCONSISTENT = 7
+    """`key_tiles` is not ceil(keys / rows), or `query_tiles` is not ceil(queries / columns)."""
+    MISALIGNED = 8
+    """An address or a stride is not whole beats, or one of the results not whole query tiles of a row of them."""
+    UNSETTLED = 9
+    """The start was refused, for what an earlier run asked of memory has not come back: bit 2 of `status`."""
 
 
 class Waiting(IntEnum):
@@ -69,7 +75,7 @@ class Waiting(IntEnum):
 
 REGISTERS: tuple[Register, ...] = (
     Register("control", "write", "Bit 0 starts a run; reads as 0."),
-    Register("status", "read", "Bit 0 busy, bit 1 done, bits 15..8 the error code."),
+    Register("status", "read", "Bit 0 busy, bit 1 done, bit 2 unsettled, bits 15..8 the error code."),
     Register("waiting", "read", "What the array waited for when it last stood still, bits of `Waiting`."),
     Register("cycles", "read", "From the first instruction leaving the corner to the last lane having done the last."),
     Register("total_cycles", "read", "From the start to done, loads and results included."),
@@ -104,7 +110,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("query_address", "write", "Byte address of the queries."),
     Register("key_address", "write", "Byte address of the keys."),
     Register("value_address", "write", "Byte address of the values."),
-    Register("output_address", "write", "Byte address of the results."),
+    Register("output_address", "write", "Byte address of the results, whole query tiles."),
     Register("query_stride", "write", "Bytes from one query to the next, whole beats."),
     Register("key_stride", "write", "Bytes from one key to the next, whole beats."),
     Register("value_stride", "write", "Bytes from one value to the next, whole beats."),

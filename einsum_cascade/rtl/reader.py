@@ -41,6 +41,10 @@ class Reader(wiring.Component):
         Tiles that have arrived as a whole.
     start
         Clears the counts.
+    stop
+        Asks for no more; what arrives still goes where it was to go.
+    is_idle
+        Nothing is on its way. While it stops, beats that nobody asked for are taken, too.
     has_error, has_protocol_error
         Pulse when memory answers with an error, or ends a burst too early or too late.
     waits_address, waits_data
@@ -66,6 +70,8 @@ class Reader(wiring.Component):
                 "keys_loaded": Out(COUNT_BITS),
                 "queries_loaded": Out(COUNT_BITS),
                 "start": In(1),
+                "stop": In(1),
+                "is_idle": Out(1),
                 "has_error": Out(1),
                 "has_protocol_error": Out(1),
                 "waits_address": Out(1),
@@ -122,6 +128,10 @@ class Reader(wiring.Component):
                 job.place.eq(job.place + length),
                 job.beats.eq(job.beats - length),
             ]
+        # An address that memory has seen must stay until it is taken; the rest of its job is given up.
+        with m.If(self.stop & (~memory.arvalid | fire)):
+            m.d.sync += has_job.eq(0)
+        m.d.comb += self.is_idle.eq(~has_job & (bursts.level == 0) & ~memory.rvalid)
 
     def _arrivals(self, m: Module, bursts: SyncFIFOBuffered, burst: data.StructLayout) -> None:
         memory = self.memory
@@ -130,23 +140,24 @@ class Reader(wiring.Component):
         is_last = beat + 1 == entry.beats
         arrives = Signal()
         m.d.comb += [
-            memory.rready.eq(bursts.r_rdy),
+            memory.rready.eq(bursts.r_rdy | (self.stop & (bursts.level == 0))),
             arrives.eq(memory.rvalid & memory.rready),
             self.fill_write.eq(arrives),
             self.fill.line.eq(entry.line),
             self.fill.place.eq(entry.place + beat),
             self.fill.is_query.eq(entry.is_query),
             self.fill.data.eq(memory.rdata),
-            bursts.r_en.eq(arrives & is_last),
+            # A burst ends where memory says so: after one of another length, the next ones are still told apart.
+            bursts.r_en.eq(arrives & memory.rlast),
             self.has_error.eq(arrives & (memory.rresp != OKAY)),
             self.has_protocol_error.eq(arrives & (memory.rlast != is_last)),
             self.waits_data.eq(bursts.r_rdy & ~memory.rvalid),
         ]
         with m.If(arrives):
-            m.d.sync += beat.eq(Mux(is_last, 0, beat + 1))
+            m.d.sync += beat.eq(Mux(memory.rlast, 0, beat + 1))
         with m.If(self.start):
             m.d.sync += [self.keys_loaded.eq(0), self.queries_loaded.eq(0)]
-        with m.Elif(arrives & is_last & entry.ends_tile):
+        with m.Elif(arrives & memory.rlast & entry.ends_tile):
             with m.If(entry.is_query):
                 m.d.sync += self.queries_loaded.eq(self.queries_loaded + 1)
             with m.Else():

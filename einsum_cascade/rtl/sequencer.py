@@ -15,7 +15,7 @@ from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_loops import LoopBounds
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 
-__all__ = ["FIELD", "Sequencer", "SequencerParameters"]
+__all__ = ["FIELD", "Sequencer", "SequencerParameters", "release_latency"]
 
 FIELD = data.StructLayout({"op": OP_BITS, "stage": STAGE_BITS, "index": INDEX_BITS, "passes": PASSES})
 """A word of the kernel table."""
@@ -56,6 +56,8 @@ class Sequencer(wiring.Component):
         A word for the kernel table.
     start
         Begins a run.
+    stop
+        Ends it: nothing is sent any more.
     keys_loaded, queries_loaded, results_drained
         How many tiles have arrived or left, modulo their width.
     corner
@@ -90,6 +92,7 @@ class Sequencer(wiring.Component):
                 "table_half": In(1),
                 "table_data": In(32),
                 "start": In(1),
+                "stop": In(1),
                 "keys_loaded": In(COUNT_BITS),
                 "queries_loaded": In(COUNT_BITS),
                 "results_drained": In(COUNT_BITS),
@@ -200,6 +203,8 @@ class Sequencer(wiring.Component):
                 is_empty = is_empty & (~tile.is_valid | (self.parameters.stages <= stage))
             with m.If(ends_interval & is_empty):
                 m.d.sync += [is_ready.eq(0), self.is_running.eq(0)]
+        with m.If(self.stop):
+            m.d.sync += [is_ready.eq(0), self.is_running.eq(0)]
 
     def _send(
         self,
@@ -249,7 +254,7 @@ class Sequencer(wiring.Component):
         has_no_values = (parameters.bounds.flags & Flag.NO_VALUES) != 0
         ends_product = sends & (matrix.op == MatrixOp.PRODUCT) & (matrix.index + 1 == parameters.product_steps)
         ends_combine = sends & (matrix.op == MatrixOp.COMBINE) & (matrix.index + 1 == parameters.output_steps)
-        down, across = shape.stages * shape.rows + _MARGIN, shape.columns + _MARGIN
+        down, across = _release_cycles(shape)
         m.submodules.key_release = keys = DelayedQueue(COUNT_BITS, down, shape.contexts + 2)
         m.submodules.query_release = queries = DelayedQueue(COUNT_BITS, across, shape.contexts + 2)
         m.d.comb += [
@@ -305,3 +310,13 @@ class Sequencer(wiring.Component):
 
 _MARGIN = 8
 """Cycles that the corner, the feeders and the banks take between them; more than they do."""
+
+
+def _release_cycles(shape: ArrayShape) -> tuple[int, int]:
+    """Return how long after an instruction the places of its keys and values are free, and those of its queries."""
+    return shape.stages * shape.rows + _MARGIN, shape.columns + _MARGIN
+
+
+def release_latency(shape: ArrayShape) -> int:
+    """Return the cycles from an instruction at `corner` to the last place that it gives back."""
+    return max(_release_cycles(shape)) + 1

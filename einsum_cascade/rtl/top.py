@@ -1,6 +1,6 @@
 """The top: the array with its control port, sequencer, loaders, drain and watchdog."""
 
-from amaranth import ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
+from amaranth import ClockSignal, Const, Instance, Module, Mux, ResetInserter, ResetSignal, Signal, Value
 from amaranth.back import verilog
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
@@ -8,15 +8,16 @@ from amaranth.lib.wiring import Component, Member, Out, connect
 from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.array import OUTPUTS, array_files, port_widths
+from einsum_cascade.rtl.array import OUTPUTS, array_files, done_latency, port_widths
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs
 from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
-from einsum_cascade.rtl.sequencer import Sequencer
+from einsum_cascade.rtl.sequencer import Sequencer, release_latency
 from einsum_cascade.rtl.tile_loops import LoopBounds
+from einsum_cascade.rtl.tile_state import COUNT_BITS
 
 __all__ = ["Top", "design_files", "design_ports"]
 
@@ -40,6 +41,11 @@ class Top(Component):
     ------
     See the parts. After reset it is idle.
 
+    A run that ends, well or not, is stopped: nothing is sent or asked for any more, addresses that memory has seen stay
+    until it takes them, what was asked for is awaited, and a tile of results that began to leave does. Only then it is
+    done, and the next one may start. Where memory holds that up for `watchdog` cycles, the run is done but unsettled,
+    and no start is taken until what is missing has come.
+
     """
 
     def __init__(self, shape: ArrayShape) -> None:
@@ -52,29 +58,31 @@ class Top(Component):
         shape = self._shape
         m.submodules.control = control = ControlPort()
         m.submodules.sequencer = sequencer = Sequencer(shape)
-        m.submodules.key_jobs, m.submodules.query_jobs = keys, queries = KeyJobs(shape), QueryJobs(shape)
+        keys, queries = KeyJobs(shape), QueryJobs(shape)
         m.submodules.reader, m.submodules.drain = reader, drain = Reader(shape), Drain(shape)
         for name, member in LiteSignature().members.items():
             ours, theirs = getattr(self, f"s_axil_{name}"), getattr(control.bus, name)
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
         connect(m, keys.jobs, reader.key_jobs)
         connect(m, queries.jobs, reader.query_jobs)
-        start = Signal()
+        start, stop = Signal(), Signal()
+        m.submodules.key_jobs, m.submodules.query_jobs = ResetInserter(stop)(keys), ResetInserter(stop)(queries)
         self._parameters(m, control, (sequencer, keys, queries, drain))
         self._table(m, control, sequencer)
         self._memory(m, reader, drain)
         results_done = self._array(m, sequencer, reader, drain)
-        self._results(m, sequencer, drain, results_done)
+        self._results(m, sequencer, drain, results_done, stop)
         for part in (sequencer, keys, queries, reader, drain):
             m.d.comb += part.start.eq(start)
         m.d.comb += [
+            *(sequencer.stop.eq(stop), reader.stop.eq(stop)),
             sequencer.keys_loaded.eq(reader.keys_loaded),
             sequencer.queries_loaded.eq(reader.queries_loaded),
             sequencer.results_drained.eq(drain.results_drained),
             keys.released.eq(sequencer.keys_released),
             queries.released.eq(sequencer.queries_released),
         ]
-        self._run(m, control, sequencer, reader, drain, start)
+        self._run(m, control, sequencer, reader, drain, start, stop)
         return m
 
     def _parameters(self, m: Module, control: ControlPort, parts: tuple[Component, ...]) -> None:
@@ -152,23 +160,24 @@ class Top(Component):
         )
         return results_done
 
-    def _results(self, m: Module, sequencer: Sequencer, drain: Drain, results_done: Value) -> None:
+    def _results(self, m: Module, sequencer: Sequencer, drain: Drain, results_done: Value, stop: Signal) -> None:
         """Hold results until the last lane has written them, then until the drain takes them.
 
         The array says when that is, so that nothing here depends on how deep it is, and there is no delay to keep in
         step with it; it does so in order, so that a count is enough to know how many are complete.
         """
         layout, complete = ResultLayout(), Signal(range(_RESULTS + 1))
-        m.submodules.waiting = waiting = SyncFIFO(width=layout.size, depth=_RESULTS)
+        waiting = SyncFIFO(width=layout.size, depth=_RESULTS)
+        m.submodules.waiting = ResetInserter(stop)(waiting)
         leaves = drain.has_result & drain.takes_result
         m.d.comb += [
             waiting.w_en.eq(sequencer.result_push),
             waiting.w_data.eq(sequencer.result.as_value()),
-            drain.has_result.eq(complete != 0),
+            drain.has_result.eq((complete != 0) & ~stop),
             drain.result.eq(waiting.r_data),
             waiting.r_en.eq(leaves),
         ]
-        m.d.sync += complete.eq(complete + results_done - leaves)
+        m.d.sync += complete.eq(Mux(stop, 0, complete + results_done - leaves))
         self._has_results = waiting.level != 0
 
     def _run(
@@ -179,15 +188,21 @@ class Top(Component):
         reader: Reader,
         drain: Drain,
         start: Signal,
+        stop: Signal,
     ) -> None:
-        """Begin, end, count, and give up."""
-        is_busy, is_done, error = Signal(), Signal(), Signal(8)
+        """Begin, count, give up, stop, and end."""
+        is_busy, is_done, error, runs = Signal(), Signal(), Signal(8), Signal()
         total, idle, waiting = Signal(32), Signal(32), Signal(6)
-        problem, failure = self._check(m, control), Signal(8)
+        sends = sequencer.matrix_busy + sequencer.vector_busy != self._seen(m, sequencer)
+        is_still, is_settled = self._stillness(m, sends), Signal()
+        problem, failure = self._check(m, control, is_settled), self._failure(m, reader, drain)
+        is_overdue = idle >= control.watchdog
         m.d.comb += [
             start.eq(control.start & ~is_busy & (problem == ErrorCode.NONE)),
+            stop.eq(~runs & ~start),
+            is_settled.eq(is_still & reader.is_idle & drain.is_idle),
             self.irq.eq(is_done),
-            control.status.eq(is_busy | is_done << 1 | error << 8),
+            control.status.eq(is_busy | is_done << 1 | (~is_busy & ~is_settled) << 2 | error << 8),
             control.waiting.eq(waiting),
             control.total_cycles.eq(total),
             control.empty_columns.eq(drain.empty_columns),
@@ -198,38 +213,52 @@ class Top(Component):
         has_ended = ~sequencer.is_running & ~start & ~self._has_results & drain.is_idle
         moves = Signal()
         m.d.comb += moves.eq(
-            (sequencer.matrix_busy + sequencer.vector_busy != self._seen(m, sequencer))
+            sends
             | reader.fill_write
             | (self.m_axi_wvalid & self.m_axi_wready)
             | self.m_axi_bvalid
+            | (~runs & ~is_still)
         )
-        with m.If(reader.has_error):
-            m.d.comb += failure.eq(ErrorCode.READ_ERROR)
-        with m.Elif(reader.has_protocol_error):
-            m.d.comb += failure.eq(ErrorCode.READ_PROTOCOL)
-        with m.Elif(drain.has_error):
-            m.d.comb += failure.eq(ErrorCode.WRITE_ERROR)
-        with m.Elif(idle >= control.watchdog):
-            m.d.comb += failure.eq(ErrorCode.WATCHDOG)
         just_started = Signal()
         m.d.sync += just_started.eq(start)
         with m.If(control.start & ~is_busy):
             m.d.sync += [
                 is_busy.eq(start),
                 is_done.eq(~start),
+                runs.eq(start),
                 error.eq(problem),
-                waiting.eq(0),
+                waiting.eq(waits),
                 total.eq(0),
                 idle.eq(0),
             ]
         with m.Elif(is_busy):
             m.d.sync += [total.eq(total + 1), idle.eq(Mux(moves, 0, idle + 1))]
-            with m.If(waits != 0):
+            with m.If(runs & (waits != 0)):
                 m.d.sync += waiting.eq(waits)
-            with m.If(failure != 0):
-                m.d.sync += [is_busy.eq(0), is_done.eq(1), error.eq(failure)]
-            with m.Elif(has_ended & ~just_started):
-                m.d.sync += [is_busy.eq(0), is_done.eq(1)]
+            with m.If(runs & ((failure != 0) | is_overdue)):
+                m.d.sync += [runs.eq(0), idle.eq(0), error.eq(Mux(failure != 0, failure, ErrorCode.WATCHDOG))]
+            with m.Elif(~runs | (has_ended & ~just_started)):
+                m.d.sync += runs.eq(0)
+                with m.If(is_settled | (~runs & is_overdue)):
+                    m.d.sync += [is_busy.eq(0), is_done.eq(1)]
+
+    def _failure(self, m: Module, reader: Reader, drain: Drain) -> Value:
+        """Return what memory did wrong in this cycle."""
+        failure = Signal(8)
+        with m.If(reader.has_error):
+            m.d.comb += failure.eq(ErrorCode.READ_ERROR)
+        with m.Elif(reader.has_protocol_error):
+            m.d.comb += failure.eq(ErrorCode.READ_PROTOCOL)
+        with m.Elif(drain.has_error):
+            m.d.comb += failure.eq(ErrorCode.WRITE_ERROR)
+        return failure
+
+    def _stillness(self, m: Module, sends: Value) -> Value:
+        """Return whether no instruction is on its way through the array, and no place on its way back."""
+        cycles = max(done_latency(self._shape), release_latency(self._shape)) + 1
+        left = Signal(range(cycles + 1))
+        m.d.sync += left.eq(Mux(sends, cycles, Mux(left == 0, 0, left - 1)))
+        return ~sends & (left == 0)
 
     def _seen(self, m: Module, sequencer: Sequencer) -> Value:
         seen = Signal(33)
@@ -250,16 +279,36 @@ class Top(Component):
             total = Mux(is_waiting, int(bit), 0) | total
         return total
 
-    def _check(self, m: Module, control: ControlPort) -> Value:
+    def _check(self, m: Module, control: ControlPort, is_settled: Value) -> Value:
         """Return why a program cannot be run."""
-        shape = self._shape
         problem = Signal(8)
-        empty: Value | int = 0
-        needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys", "passes")
-        for name in (*needed, "key_tiles", "queries", "query_tiles", "key_heads", "group", "key_beats"):
+        with m.If(~is_settled):
+            m.d.comb += problem.eq(ErrorCode.UNSETTLED)
+        with m.Elif(self._is_empty(control)):
+            m.d.comb += problem.eq(ErrorCode.EMPTY)
+        with m.Elif(self._is_too_large(control)):
+            m.d.comb += problem.eq(ErrorCode.TOO_LARGE)
+        with m.Elif(self._is_inconsistent(control)):
+            m.d.comb += problem.eq(ErrorCode.INCONSISTENT)
+        with m.Elif(self._is_misaligned(control)):
+            m.d.comb += problem.eq(ErrorCode.MISALIGNED)
+        return problem
+
+    def _is_empty(self, control: ControlPort) -> Value:
+        has_values = (control.flags & Flag.NO_VALUES) == 0
+        needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys")
+        loops = ("key_tiles", "queries", "query_tiles", "passes", "key_heads", "group", "key_beats")
+        empty: Value = has_values & (control.value_beats == 0)
+        for name in (*needed, *loops):
             empty = (getattr(control, name) == 0) | empty
+        return empty
+
+    def _is_too_large(self, control: ControlPort) -> Value:
+        shape = self._shape
         is_resident = (control.flags & Flag.RESIDENT) != 0
         beats = control.key_beats + control.value_beats
+        # Loops count in COUNT_BITS, and ordinals are compared modulo their range.
+        longest = (1 << COUNT_BITS) - 1
         bounds = {
             "interval": shape.kernel_rows,
             "stages": shape.contexts + 1,
@@ -268,16 +317,41 @@ class Top(Component):
             "product_steps": shape.product_steps,
             "output_steps": shape.output_steps,
             "passes": PASSES,
+            "key_beats": shape.key_beats,
+            **dict.fromkeys(("key_tiles", "query_tiles", "key_heads", "group"), longest),
         }
+        heads = control.key_heads[:COUNT_BITS] * control.group[:COUNT_BITS]
         large: Value = (control.slots * beats > shape.bank_beats) | (is_resident & (control.key_tiles > control.slots))
-        large = large | (~is_resident & (control.slots <= control.stages))
+        large = large | (~is_resident & (control.slots <= control.stages)) | (heads > longest)
         for name, most in bounds.items():
             large = large | (getattr(control, name) > most)
-        with m.If(empty):
-            m.d.comb += problem.eq(ErrorCode.EMPTY)
-        with m.Elif(large):
-            m.d.comb += problem.eq(ErrorCode.TOO_LARGE)
-        return problem
+        return large
+
+    def _is_inconsistent(self, control: ControlPort) -> Value:
+        """Tell whether tiles are not as many as their elements take, so that some would be empty, or be left out."""
+        wrong: Value = Const(0)
+        for count, tiles, side in (
+            (control.keys, control.key_tiles, self._shape.rows),
+            (control.queries, control.query_tiles, self._shape.columns),
+        ):
+            places = tiles * side
+            wrong = wrong | (count > places) | (count + side <= places)
+        return wrong
+
+    def _is_misaligned(self, control: ControlPort) -> Value:
+        """Tell whether a burst would not begin at a beat, or could cross a page."""
+        shape = self._shape
+        has_values = (control.flags & Flag.NO_VALUES) == 0
+        wrong: Value = Const(0)
+        for name, unit, matters in (
+            ("query", shape.beat_bytes, 1),
+            ("key", shape.beat_bytes, 1),
+            ("value", shape.beat_bytes, has_values),
+            ("output", max(shape.beat_bytes, shape.result_bytes), 1),
+        ):
+            for part in ("address", "stride", "head_stride"):
+                wrong = wrong | (matters & ((getattr(control, f"{name}_{part}") & (unit - 1)) != 0))
+        return wrong
 
 
 def design_files(shape: ArrayShape) -> dict[str, str]:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cosim.build import trace_of
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.errors import UsageError
 from einsum_cascade.mapping.presets import load_mapping
@@ -20,7 +21,26 @@ from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table
 
-__all__ = ["numbers_of", "prepared_case", "simulation_table", "write_design"]
+__all__ = ["check_wave", "numbers_of", "prepared_case", "simulation_table", "write_design"]
+
+
+def check_wave(wave: Path | None) -> None:
+    """Refuse a file that cannot get waveforms, before anything is built for it.
+
+    Raises
+    ------
+    UsageError
+        Its suffix names no format, or its folder is none.
+
+    """
+    if wave is None:
+        return
+    try:
+        trace_of(wave)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not wave.parent.is_dir():
+        raise UsageError(f"a file of waveforms must be in a folder that exists, not {str(wave)!r}")
 
 
 def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None) -> Numbers:

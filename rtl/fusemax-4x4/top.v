@@ -6,88 +6,230 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire [32:0] \$1 ;
   wire \$10 ;
-  wire [1:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
-  wire [1:0] \$103 ;
-  wire [2:0] \$104 ;
-  wire [3:0] \$105 ;
-  wire [4:0] \$106 ;
-  wire [5:0] \$107 ;
+  wire [31:0] \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire [31:0] \$106 ;
+  wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
+  wire [31:0] \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire \$114 ;
+  wire [31:0] \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire \$118 ;
+  wire [31:0] \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
-  reg [1:0] \$121 ;
-  reg [32:0] \$122 ;
-  reg \$123 ;
-  reg \$124 ;
-  reg \$125 ;
-  reg [7:0] \$126 ;
-  reg [5:0] \$127 ;
-  reg [31:0] \$128 ;
-  reg [31:0] \$129 ;
+  wire [31:0] \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire [31:0] \$124 ;
+  wire \$125 ;
+  wire [31:0] \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
   wire \$13 ;
-  wire [13:0] \$130 ;
-  wire [72:0] \$131 ;
-  wire [39:0] \$132 ;
+  wire [31:0] \$130 ;
+  wire \$131 ;
+  wire [31:0] \$132 ;
   wire \$133 ;
-  wire [5:0] \$134 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire [31:0] \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire \$139 ;
   wire \$14 ;
+  wire [31:0] \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [31:0] \$144 ;
+  wire \$145 ;
+  wire \$146 ;
+  wire \$147 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
+  wire \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire [32:0] \$153 ;
+  wire \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire [1:0] \$159 ;
   wire \$16 ;
+  wire [1:0] \$160 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire \$163 ;
+  wire [3:0] \$164 ;
+  wire [3:0] \$165 ;
+  wire [22:0] \$166 ;
+  wire [22:0] \$167 ;
+  wire [32:0] \$168 ;
+  wire \$169 ;
   wire \$17 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire [32:0] \$175 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire \$178 ;
+  wire \$179 ;
   wire \$18 ;
+  wire \$180 ;
+  wire \$181 ;
+  wire [2:0] \$182 ;
+  wire \$183 ;
+  wire [3:0] \$184 ;
+  wire [3:0] \$185 ;
+  wire [32:0] \$186 ;
+  wire [32:0] \$187 ;
+  wire \$188 ;
+  wire \$189 ;
   wire \$19 ;
+  wire [4:0] \$190 ;
+  wire [4:0] \$191 ;
+  wire [4:0] \$192 ;
+  wire \$193 ;
+  wire \$194 ;
+  wire \$195 ;
+  wire [5:0] \$196 ;
+  wire [4:0] \$197 ;
+  wire [3:0] \$198 ;
+  wire [2:0] \$199 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [31:0] \$20 ;
+  wire [1:0] \$200 ;
+  wire \$201 ;
+  wire \$202 ;
+  wire [1:0] \$203 ;
+  wire [2:0] \$204 ;
+  wire [3:0] \$205 ;
+  wire [4:0] \$206 ;
+  wire [5:0] \$207 ;
+  wire [32:0] \$208 ;
+  wire [32:0] \$209 ;
   wire \$21 ;
+  wire [32:0] \$210 ;
+  wire [5:0] \$211 ;
+  wire [4:0] \$212 ;
+  wire [3:0] \$213 ;
+  wire [2:0] \$214 ;
+  wire [1:0] \$215 ;
+  wire \$216 ;
+  wire \$217 ;
+  wire [1:0] \$218 ;
+  wire [2:0] \$219 ;
   wire \$22 ;
+  wire [3:0] \$220 ;
+  wire [4:0] \$221 ;
+  wire [5:0] \$222 ;
+  wire \$223 ;
+  wire \$224 ;
+  wire [5:0] \$225 ;
+  wire [4:0] \$226 ;
+  wire [3:0] \$227 ;
+  wire [2:0] \$228 ;
+  wire [1:0] \$229 ;
   wire \$23 ;
+  wire \$230 ;
+  wire \$231 ;
+  wire [1:0] \$232 ;
+  wire [2:0] \$233 ;
+  wire [3:0] \$234 ;
+  wire [4:0] \$235 ;
+  wire [5:0] \$236 ;
+  wire \$237 ;
+  wire \$238 ;
+  wire \$239 ;
   wire \$24 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$242 ;
+  wire \$243 ;
+  wire \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire \$247 ;
+  wire \$248 ;
+  wire \$249 ;
   wire \$25 ;
+  wire \$250 ;
+  wire \$251 ;
+  wire \$252 ;
+  wire [7:0] \$253 ;
+  wire \$254 ;
+  wire \$255 ;
+  wire \$256 ;
+  wire \$257 ;
+  wire \$258 ;
+  wire \$259 ;
   wire \$26 ;
+  wire \$260 ;
+  reg [1:0] \$261 ;
+  reg [32:0] \$262 ;
+  reg [3:0] \$263 ;
+  reg \$264 ;
+  reg \$265 ;
+  reg \$266 ;
+  reg \$267 ;
+  reg [7:0] \$268 ;
+  reg [5:0] \$269 ;
   wire \$27 ;
+  reg [31:0] \$270 ;
+  reg [31:0] \$271 ;
+  wire [13:0] \$272 ;
+  wire [72:0] \$273 ;
+  wire [39:0] \$274 ;
+  wire \$275 ;
+  wire [5:0] \$276 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [32:0] \$32 ;
-  wire [64:0] \$33 ;
+  wire \$32 ;
+  wire \$33 ;
   wire \$34 ;
-  wire [31:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [32:0] \$39 ;
   wire \$4 ;
-  wire [31:0] \$40 ;
+  wire [64:0] \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [31:0] \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [31:0] \$47 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  wire \$53 ;
+  wire [47:0] \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
@@ -98,52 +240,55 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [1:0] \$63 ;
-  wire [1:0] \$64 ;
-  wire [22:0] \$65 ;
-  wire [22:0] \$66 ;
-  wire [32:0] \$67 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
   wire \$72 ;
-  wire [2:0] \$73 ;
+  wire \$73 ;
   wire \$74 ;
-  wire [3:0] \$75 ;
-  wire [32:0] \$76 ;
+  wire \$75 ;
+  wire \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [32:0] \$80 ;
-  wire [32:0] \$81 ;
-  wire [32:0] \$82 ;
-  wire [5:0] \$83 ;
-  wire [4:0] \$84 ;
-  wire [3:0] \$85 ;
-  wire [2:0] \$86 ;
-  wire [1:0] \$87 ;
+  wire [34:0] \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire [32:0] \$83 ;
+  wire [34:0] \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [34:0] \$87 ;
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire [1:0] \$90 ;
-  wire [2:0] \$91 ;
-  wire [3:0] \$92 ;
-  wire [4:0] \$93 ;
-  wire [5:0] \$94 ;
+  wire [32:0] \$90 ;
+  wire [34:0] \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire [31:0] \$94 ;
   wire \$95 ;
-  wire [5:0] \$96 ;
-  wire [4:0] \$97 ;
-  wire [3:0] \$98 ;
-  wire [2:0] \$99 ;
-  reg \$signal  = 1'h0;
+  wire \$96 ;
+  wire \$97 ;
+  wire [31:0] \$98 ;
+  wire \$99 ;
+  wire \$signal ;
+  reg \$signal$244  = 1'h0;
+  reg \$signal$245  = 1'h0;
   (* init = 1'h0 *)
-  wire \$signal$237 ;
+  wire \$signal$252 ;
+  reg [7:0] \$signal$254  = 8'h00;
   (* init = 32'd0 *)
-  wire [31:0] \$signal$243 ;
-  reg [31:0] \$signal$264  = 32'd0;
+  wire [31:0] \$signal$258 ;
+  reg [31:0] \$signal$281  = 32'd0;
   wire [6:0] address;
   wire [23:0] bounds__end_tile;
   wire [23:0] \bounds__end_tile$111 ;
@@ -205,13 +350,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \corner.vector.queue ;
   wire \corner.vector.sum_parity ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$247 ;
+  wire [31:0] \cycles$262 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$245 ;
+  wire [31:0] \empty_columns$260 ;
   wire [31:0] end_tile;
-  reg [7:0] error = 8'h00;
   reg [7:0] failure;
   wire [98:0] fill;
   wire [63:0] \fill.data ;
@@ -223,16 +367,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] flags;
   wire [7:0] \flags$138 ;
   wire [31:0] group;
-  wire [1:0] \group$282 ;
+  wire [1:0] \group$289 ;
   wire has_error;
-  wire \has_error$263 ;
+  wire \has_error$241 ;
   wire has_protocol_error;
   wire has_result;
   wire [31:0] interval;
   output irq;
   reg irq = 1'h0;
   wire is_idle;
+  wire \is_idle$251 ;
   wire is_running;
+  wire is_settled;
   wire is_waiting;
   wire [83:0] jobs__payload;
   wire [83:0] \jobs__payload$73 ;
@@ -277,8 +423,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \keys$137 ;
   wire [31:0] \keys$140 ;
   wire [23:0] keys_loaded;
-  wire [23:0] \keys_loaded$225 ;
+  wire [23:0] \keys_loaded$228 ;
   wire [23:0] keys_released;
+  reg [3:0] left = 4'h0;
   wire [1:0] level;
   output [31:0] m_axi_araddr;
   wire [31:0] m_axi_araddr;
@@ -339,7 +486,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$255 ;
+  wire [31:0] \matrix_busy$269 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -406,7 +553,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \queries$142 ;
   wire [31:0] \queries$146 ;
   wire [23:0] queries_loaded;
-  wire [23:0] \queries_loaded$227 ;
+  wire [23:0] \queries_loaded$230 ;
   wire [23:0] queries_released;
   wire [31:0] query__address;
   wire [31:0] query__head_stride;
@@ -428,14 +575,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [73:0] r_data;
   wire r_en;
   wire [23:0] released;
-  wire [23:0] \released$232 ;
+  wire [23:0] \released$235 ;
   wire [73:0] result;
-  wire [73:0] \result$214 ;
-  wire \result$214.bank ;
-  wire [23:0] \result$214.head ;
-  wire [23:0] \result$214.key_tile ;
-  wire [23:0] \result$214.query_tile ;
-  wire \result$214.sum_bank ;
+  wire [73:0] \result$215 ;
+  wire \result$215.bank ;
+  wire [23:0] \result$215.head ;
+  wire [23:0] \result$215.key_tile ;
+  wire [23:0] \result$215.query_tile ;
+  wire \result$215.sum_bank ;
   wire \result.bank ;
   wire [23:0] \result.head ;
   wire [23:0] \result.key_tile ;
@@ -444,7 +591,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire result_push;
   wire results_done;
   wire [23:0] results_drained;
-  wire [23:0] \results_drained$229 ;
+  wire [23:0] \results_drained$232 ;
   input rst;
   wire rst;
   input [15:0] s_axil_araddr;
@@ -488,19 +635,21 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \slots$134 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$253 ;
+  wire [31:0] \stalls_drain$268 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$249 ;
+  wire [31:0] \stalls_keys$264 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$251 ;
+  wire [31:0] \stalls_queries$266 ;
   wire start;
-  wire \start$219 ;
-  wire \start$220 ;
   wire \start$221 ;
   wire \start$222 ;
   wire \start$223 ;
-  wire \start$235 ;
+  wire \start$224 ;
+  wire \start$243 ;
   wire [31:0] status;
+  wire stop;
+  wire \stop$225 ;
+  wire \stop$226 ;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
   wire [31:0] table_data;
@@ -522,11 +671,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$257 ;
+  wire [31:0] \vector_busy$270 ;
   wire [73:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [5:0] \waiting$241  = 6'h00;
+  reg [5:0] \waiting$256  = 6'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
@@ -536,154 +685,272 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] words;
   wire [31:0] \words[0] ;
   assign \$1  = key_beats + value_beats;
-  assign has_result = | complete;
+  assign \$2  = | complete;
+  assign \$3  = ~ stop;
+  assign has_result = \$2  & \$3 ;
   assign r_en = has_result & takes_result;
-  assign \$2  = ! key_beats;
-  assign \$3  = ! group;
-  assign \$4  = ! key_heads;
-  assign \$5  = ! query_tiles;
-  assign \$6  = ! queries;
-  assign \$7  = ! key_tiles;
+  assign \$4  = ~ is_settled;
+  assign \$5  = ! key_beats;
+  assign \$6  = ! group;
+  assign \$7  = ! key_heads;
   assign \$8  = ! passes;
-  assign \$9  = ! parameters__keys;
-  assign \$10  = ! output_steps;
-  assign \$11  = ! product_steps;
-  assign \$12  = ! slots;
-  assign \$13  = ! queue;
-  assign \$14  = ! contexts;
-  assign \$15  = ! stages;
-  assign \$16  = ! interval;
-  assign \$18  = \$15  | \$17 ;
-  assign \$19  = \$14  | \$18 ;
-  assign \$20  = \$13  | \$19 ;
-  assign \$21  = \$12  | \$20 ;
-  assign \$22  = \$11  | \$21 ;
-  assign \$23  = \$10  | \$22 ;
-  assign \$24  = \$9  | \$23 ;
-  assign \$25  = \$8  | \$24 ;
-  assign \$26  = \$7  | \$25 ;
-  assign \$27  = \$6  | \$26 ;
-  assign \$28  = \$5  | \$27 ;
-  assign \$29  = \$4  | \$28 ;
-  assign \$30  = \$3  | \$29 ;
-  assign \$31  = \$2  | \$30 ;
-  assign \$32  = key_beats + value_beats;
-  assign \$33  = slots * \$32 ;
-  assign \$34  = \$33  > 15'h4000;
-  assign \$37  = key_tiles > slots;
-  assign \$38  = \$36  & \$37 ;
-  assign \$39  = \$34  | \$38 ;
-  assign \$42  = ~ \$41 ;
-  assign \$43  = slots <= stages;
-  assign \$44  = \$42  & \$43 ;
-  assign \$45  = \$39  | \$44 ;
-  assign \$46  = interval > 10'h200;
-  assign \$47  = \$45  | \$46 ;
-  assign \$48  = stages > 2'h3;
-  assign \$49  = \$47  | \$48 ;
-  assign \$50  = contexts > 2'h2;
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = queue > 2'h2;
-  assign \$53  = \$51  | \$52 ;
-  assign \$54  = product_steps > 7'h40;
-  assign \$55  = \$53  | \$54 ;
-  assign \$56  = output_steps > 7'h40;
+  assign \$9  = ! query_tiles;
+  assign \$10  = ! queries;
+  assign \$11  = ! key_tiles;
+  assign \$12  = ! parameters__keys;
+  assign \$13  = ! output_steps;
+  assign \$14  = ! product_steps;
+  assign \$15  = ! slots;
+  assign \$16  = ! queue;
+  assign \$17  = ! contexts;
+  assign \$18  = ! stages;
+  assign \$19  = ! interval;
+  assign \$21  = ! \$20 ;
+  assign \$22  = ! value_beats;
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = \$19  | \$23 ;
+  assign \$25  = \$18  | \$24 ;
+  assign \$26  = \$17  | \$25 ;
+  assign \$27  = \$16  | \$26 ;
+  assign \$28  = \$15  | \$27 ;
+  assign \$29  = \$14  | \$28 ;
+  assign \$30  = \$13  | \$29 ;
+  assign \$31  = \$12  | \$30 ;
+  assign \$32  = \$11  | \$31 ;
+  assign \$33  = \$10  | \$32 ;
+  assign \$34  = \$9  | \$33 ;
+  assign \$35  = \$8  | \$34 ;
+  assign \$36  = \$7  | \$35 ;
+  assign \$37  = \$6  | \$36 ;
+  assign \$38  = \$5  | \$37 ;
+  assign \$39  = key_beats + value_beats;
+  assign \$40  = slots * \$39 ;
+  assign \$41  = \$40  > 15'h4000;
+  assign \$44  = key_tiles > slots;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = \$41  | \$45 ;
+  assign \$49  = ~ \$48 ;
+  assign \$50  = slots <= stages;
+  assign \$51  = \$49  & \$50 ;
+  assign \$52  = \$46  | \$51 ;
+  assign \$53  = key_heads[23:0] * group[23:0];
+  assign \$54  = \$53  > 24'hffffff;
+  assign \$55  = \$52  | \$54 ;
+  assign \$56  = interval > 10'h200;
   assign \$57  = \$55  | \$56 ;
-  assign \$58  = passes > 2'h3;
+  assign \$58  = stages > 2'h3;
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = ~ \$signal ;
-  assign \$61  = \start$235  & \$60 ;
-  assign \$62  = ! problem;
-  assign start = \$61  & \$62 ;
-  assign \$64  = { 1'h0, \$signal  } | \$63 ;
-  assign \$66  = { 21'h000000, \$64  } | \$65 ;
-  assign \$67  = matrix_busy + vector_busy;
-  assign \$68  = \$67  != seen;
-  assign \$69  = \$68  | fill_write;
-  assign \$70  = m_axi_wvalid & m_axi_wready;
+  assign \$60  = contexts > 2'h2;
+  assign \$61  = \$59  | \$60 ;
+  assign \$62  = queue > 2'h2;
+  assign \$63  = \$61  | \$62 ;
+  assign \$64  = product_steps > 7'h40;
+  assign \$65  = \$63  | \$64 ;
+  assign \$66  = output_steps > 7'h40;
+  assign \$67  = \$65  | \$66 ;
+  assign \$68  = passes > 2'h3;
+  assign \$69  = \$67  | \$68 ;
+  assign \$70  = key_beats > 5'h10;
   assign \$71  = \$69  | \$70 ;
-  assign moves = \$71  | m_axi_bvalid;
-  assign \$72  = \$signal$264  >= watchdog;
-  assign \$73  = complete + results_done;
-  assign \$74  = has_result & takes_result;
-  assign \$75  = \$73  - \$74 ;
-  assign \$76  = matrix_busy + vector_busy;
-  assign \$77  = ~ \$signal ;
-  assign \$78  = \start$235  & \$77 ;
-  assign \$79  = ~ start;
-  assign \$80  = total_cycles + 1'h1;
-  assign \$81  = \$signal$264  + 1'h1;
-  assign \$82  = moves ? 33'h000000000 : \$81 ;
-  assign \$83  = is_waiting ? 6'h20 : 6'h00;
-  assign \$84  = waits_data ? 5'h10 : 5'h00;
-  assign \$85  = waits_address ? 4'h8 : 4'h0;
-  assign \$86  = waits_drain ? 3'h4 : 3'h0;
-  assign \$87  = waits_queries ? 2'h2 : 2'h0;
-  assign \$88  = waits_keys ? 1'h1 : 1'h0;
-  assign \$90  = \$87  | { 1'h0, \$89  };
-  assign \$91  = \$86  | { 1'h0, \$90  };
-  assign \$92  = \$85  | { 1'h0, \$91  };
-  assign \$93  = \$84  | { 1'h0, \$92  };
-  assign \$94  = \$83  | { 1'h0, \$93  };
+  assign \$72  = key_tiles > 24'hffffff;
+  assign \$73  = \$71  | \$72 ;
+  assign \$74  = query_tiles > 24'hffffff;
+  assign \$75  = \$73  | \$74 ;
+  assign \$76  = key_heads > 24'hffffff;
+  assign \$77  = \$75  | \$76 ;
+  assign \$78  = group > 24'hffffff;
+  assign \$79  = \$77  | \$78 ;
+  assign \$80  = key_tiles * 3'h4;
+  assign \$81  = parameters__keys > \$80 ;
+  assign \$83  = parameters__keys + 3'h4;
+  assign \$84  = key_tiles * 3'h4;
+  assign \$85  = \$83  <= \$84 ;
+  assign \$86  = \$82  | \$85 ;
+  assign \$87  = query_tiles * 3'h4;
+  assign \$88  = queries > \$87 ;
+  assign \$89  = \$86  | \$88 ;
+  assign \$90  = queries + 3'h4;
+  assign \$91  = query_tiles * 3'h4;
+  assign \$92  = \$90  <= \$91 ;
+  assign \$93  = \$89  | \$92 ;
   assign \$95  = | \$94 ;
-  assign \$96  = is_waiting ? 6'h20 : 6'h00;
-  assign \$97  = waits_data ? 5'h10 : 5'h00;
-  assign \$98  = waits_address ? 4'h8 : 4'h0;
-  assign \$99  = waits_drain ? 3'h4 : 3'h0;
-  assign \$100  = waits_queries ? 2'h2 : 2'h0;
-  assign \$101  = waits_keys ? 1'h1 : 1'h0;
-  assign \$103  = \$100  | { 1'h0, \$102  };
-  assign \$104  = \$99  | { 1'h0, \$103  };
-  assign \$105  = \$98  | { 1'h0, \$104  };
-  assign \$106  = \$97  | { 1'h0, \$105  };
-  assign \$107  = \$96  | { 1'h0, \$106  };
-  assign \$108  = | failure;
-  assign \$109  = ~ is_running;
-  assign \$110  = ~ start;
-  assign \$111  = \$109  & \$110 ;
-  assign \$112  = | level;
-  assign \$113  = ~ \$112 ;
-  assign \$114  = \$111  & \$113 ;
-  assign \$115  = \$114  & is_idle;
-  assign \$116  = ~ just_started;
-  assign \$117  = \$115  & \$116 ;
-  assign \$118  = ~ fill[34];
-  assign \$119  = fill_write & \$118 ;
-  assign \$120  = fill_write & fill[34];
+  assign \$99  = | \$98 ;
+  assign \$101  = \$97  | \$100 ;
+  assign \$103  = | \$102 ;
+  assign \$105  = \$101  | \$104 ;
+  assign \$107  = | \$106 ;
+  assign \$109  = \$105  | \$108 ;
+  assign \$111  = | \$110 ;
+  assign \$113  = \$109  | \$112 ;
+  assign \$115  = | \$114 ;
+  assign \$117  = \$113  | \$116 ;
+  assign \$119  = ! \$118 ;
+  assign \$121  = | \$120 ;
+  assign \$122  = \$119  & \$121 ;
+  assign \$123  = \$117  | \$122 ;
+  assign \$125  = ! \$124 ;
+  assign \$127  = | \$126 ;
+  assign \$128  = \$125  & \$127 ;
+  assign \$129  = \$123  | \$128 ;
+  assign \$131  = ! \$130 ;
+  assign \$133  = | \$132 ;
+  assign \$134  = \$131  & \$133 ;
+  assign \$135  = \$129  | \$134 ;
+  assign \$137  = | \$136 ;
+  assign \$139  = \$135  | \$138 ;
+  assign \$141  = | \$140 ;
+  assign \$143  = \$139  | \$142 ;
+  assign \$145  = | \$144 ;
+  assign \$147  = \$143  | \$146 ;
+  assign \$148  = ~ \$signal$244 ;
+  assign \$149  = \start$243  & \$148 ;
+  assign \$150  = ! problem;
+  assign start = \$149  & \$150 ;
+  assign \$151  = ~ \$signal$245 ;
+  assign \$152  = ~ start;
+  assign stop = \$151  & \$152 ;
+  assign \$153  = matrix_busy + vector_busy;
+  assign \$154  = \$153  != seen;
+  assign \$155  = ~ \$154 ;
+  assign \$156  = ! left;
+  assign \$157  = \$155  & \$156 ;
+  assign \$158  = \$157  & is_idle;
+  assign is_settled = \$158  & \is_idle$251 ;
+  assign \$160  = { 1'h0, \$signal$244  } | \$159 ;
+  assign \$161  = ~ \$signal$244 ;
+  assign \$162  = ~ is_settled;
+  assign \$163  = \$161  & \$162 ;
+  assign \$165  = { 2'h0, \$160  } | \$164 ;
+  assign \$167  = { 19'h00000, \$165  } | \$166 ;
+  assign \$168  = matrix_busy + vector_busy;
+  assign \$169  = \$168  != seen;
+  assign \$170  = \$169  | fill_write;
+  assign \$171  = m_axi_wvalid & m_axi_wready;
+  assign \$172  = \$170  | \$171 ;
+  assign \$173  = \$172  | m_axi_bvalid;
+  assign \$174  = ~ \$signal$245 ;
+  assign \$175  = matrix_busy + vector_busy;
+  assign \$176  = \$175  != seen;
+  assign \$177  = ~ \$176 ;
+  assign \$178  = ! left;
+  assign \$179  = \$177  & \$178 ;
+  assign \$180  = ~ \$179 ;
+  assign \$181  = \$174  & \$180 ;
+  assign moves = \$173  | \$181 ;
+  assign \$182  = complete + results_done;
+  assign \$183  = has_result & takes_result;
+  assign \$184  = \$182  - \$183 ;
+  assign \$185  = stop ? 4'h0 : \$184 ;
+  assign \$186  = matrix_busy + vector_busy;
+  assign \$187  = matrix_busy + vector_busy;
+  assign \$188  = \$187  != seen;
+  assign \$189  = ! left;
+  assign \$190  = left - 1'h1;
+  assign \$191  = \$189  ? 5'h00 : \$190 ;
+  assign \$192  = \$188  ? 5'h0e : \$191 ;
+  assign \$193  = ~ \$signal$244 ;
+  assign \$194  = \start$243  & \$193 ;
+  assign \$195  = ~ start;
+  assign \$196  = is_waiting ? 6'h20 : 6'h00;
+  assign \$197  = waits_data ? 5'h10 : 5'h00;
+  assign \$198  = waits_address ? 4'h8 : 4'h0;
+  assign \$199  = waits_drain ? 3'h4 : 3'h0;
+  assign \$200  = waits_queries ? 2'h2 : 2'h0;
+  assign \$201  = waits_keys ? 1'h1 : 1'h0;
+  assign \$203  = \$200  | { 1'h0, \$202  };
+  assign \$204  = \$199  | { 1'h0, \$203  };
+  assign \$205  = \$198  | { 1'h0, \$204  };
+  assign \$206  = \$197  | { 1'h0, \$205  };
+  assign \$207  = \$196  | { 1'h0, \$206  };
+  assign \$208  = total_cycles + 1'h1;
+  assign \$209  = \$signal$281  + 1'h1;
+  assign \$210  = moves ? 33'h000000000 : \$209 ;
+  assign \$211  = is_waiting ? 6'h20 : 6'h00;
+  assign \$212  = waits_data ? 5'h10 : 5'h00;
+  assign \$213  = waits_address ? 4'h8 : 4'h0;
+  assign \$214  = waits_drain ? 3'h4 : 3'h0;
+  assign \$215  = waits_queries ? 2'h2 : 2'h0;
+  assign \$216  = waits_keys ? 1'h1 : 1'h0;
+  assign \$218  = \$215  | { 1'h0, \$217  };
+  assign \$219  = \$214  | { 1'h0, \$218  };
+  assign \$220  = \$213  | { 1'h0, \$219  };
+  assign \$221  = \$212  | { 1'h0, \$220  };
+  assign \$222  = \$211  | { 1'h0, \$221  };
+  assign \$223  = | \$222 ;
+  assign \$224  = \$signal$245  & \$223 ;
+  assign \$225  = is_waiting ? 6'h20 : 6'h00;
+  assign \$226  = waits_data ? 5'h10 : 5'h00;
+  assign \$227  = waits_address ? 4'h8 : 4'h0;
+  assign \$228  = waits_drain ? 3'h4 : 3'h0;
+  assign \$229  = waits_queries ? 2'h2 : 2'h0;
+  assign \$230  = waits_keys ? 1'h1 : 1'h0;
+  assign \$232  = \$229  | { 1'h0, \$231  };
+  assign \$233  = \$228  | { 1'h0, \$232  };
+  assign \$234  = \$227  | { 1'h0, \$233  };
+  assign \$235  = \$226  | { 1'h0, \$234  };
+  assign \$236  = \$225  | { 1'h0, \$235  };
+  assign \$237  = | failure;
+  assign \$238  = \$signal$281  >= watchdog;
+  assign \$239  = \$237  | \$238 ;
+  assign \$240  = \$signal$245  & \$239 ;
+  assign \$241  = ~ \$signal$245 ;
+  assign \$242  = ~ is_running;
+  assign \$243  = ~ start;
+  assign \$244  = \$242  & \$243 ;
+  assign \$245  = | level;
+  assign \$246  = ~ \$245 ;
+  assign \$247  = \$244  & \$246 ;
+  assign \$248  = \$247  & \is_idle$251 ;
+  assign \$249  = ~ just_started;
+  assign \$250  = \$248  & \$249 ;
+  assign \$251  = \$241  | \$250 ;
+  assign \$252  = | failure;
+  assign \$253  = \$252  ? failure : 8'h05;
+  assign \$254  = ~ \$signal$245 ;
+  assign \$255  = \$signal$281  >= watchdog;
+  assign \$256  = \$254  & \$255 ;
+  assign \$257  = is_settled | \$256 ;
+  assign \$258  = ~ fill[34];
+  assign \$259  = fill_write & \$258 ;
+  assign \$260  = fill_write & fill[34];
   always @(posedge clk)
-    complete <= \$121 ;
+    complete <= \$261 ;
   always @(posedge clk)
-    seen <= \$122 ;
+    seen <= \$262 ;
   always @(posedge clk)
-    just_started <= \$123 ;
+    left <= \$263 ;
   always @(posedge clk)
-    \$signal  <= \$124 ;
+    just_started <= \$264 ;
   always @(posedge clk)
-    irq <= \$125 ;
+    \$signal$244  <= \$265 ;
   always @(posedge clk)
-    error <= \$126 ;
+    irq <= \$266 ;
   always @(posedge clk)
-    \waiting$241  <= \$127 ;
+    \$signal$245  <= \$267 ;
   always @(posedge clk)
-    total_cycles <= \$128 ;
+    \$signal$254  <= \$268 ;
   always @(posedge clk)
-    \$signal$264  <= \$129 ;
+    \waiting$256  <= \$269 ;
+  always @(posedge clk)
+    total_cycles <= \$270 ;
+  always @(posedge clk)
+    \$signal$281  <= \$271 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[98:35]),
-    .bank_enable(\$119 ),
+    .bank_enable(\$259 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$134 , \$133  }),
-    .drain_group(\group$282 ),
+    .drain_address({ \$276 , \$275  }),
+    .drain_group(\group$289 ),
     .drain_parity(parity),
     .drain_sums(sums),
     .drain_words(words),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[98:35]),
-    .query_enable(\$120 ),
+    .query_enable(\$260 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -726,9 +993,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$147$3 (\$130 ),
-    .\port$1687$0 (\waiting$241 ),
-    .\port$72$0 (\$66 ),
+    .\port$182$0 (\$167 ),
+    .\port$1854$0 (\waiting$256 ),
+    .\port$293$3 (\$272 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -742,7 +1009,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
-    .start(\start$235 ),
+    .start(\start$243 ),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -759,11 +1026,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$282 ),
-    .has_error(\has_error$263 ),
+    .group(\group$289 ),
+    .has_error(\has_error$241 ),
     .has_result(has_result),
     .is_acknowledged(m_axi_bvalid),
-    .is_idle(is_idle),
+    .is_idle(\is_idle$251 ),
     .is_waiting(is_waiting),
     .keys(parameters__keys),
     .memory__awready(m_axi_awready),
@@ -776,12 +1043,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$1985$0 (\$133 ),
-    .\port$1989$0 (\$134 ),
+    .\port$2086$0 (\$275 ),
+    .\port$2090$0 (\$276 ),
     .queries(queries),
-    .r_data(\$132 ),
-    .\r_data$48 (\$131 ),
-    .result(\result$214 ),
+    .r_data(\$274 ),
+    .\r_data$48 (\$273 ),
+    .result(\result$215 ),
     .results_drained(results_drained),
     .rst(rst),
     .start(start),
@@ -811,6 +1078,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .rst(rst),
     .slot_beats(\$1 [15:0]),
     .slots(slots[23:0]),
+    .stop(stop),
     .value__address(value__address),
     .value__head_stride(value__head_stride),
     .value__stride(value__stride),
@@ -829,9 +1097,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query__address(query__address),
     .query__head_stride(query__head_stride),
     .query__stride(query__stride),
-    .released(\released$232 ),
+    .released(\released$235 ),
     .rst(rst),
-    .start(start)
+    .start(start),
+    .stop(stop)
   );
   \top.reader  reader (
     .arrives(fill_write),
@@ -839,6 +1108,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .fill(fill),
     .has_error(has_error),
     .has_protocol_error(has_protocol_error),
+    .is_idle(is_idle),
     .key_jobs__payload(key_jobs__payload),
     .key_jobs__ready(jobs__ready),
     .key_jobs__valid(key_jobs__valid),
@@ -858,6 +1128,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query_jobs__valid(query_jobs__valid),
     .rst(rst),
     .start(start),
+    .stop(stop),
     .waits_address(waits_address),
     .waits_data(waits_data)
   );
@@ -886,9 +1157,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$147$3 (\$130 ),
+    .\port$293$3 (\$272 ),
     .queries_loaded(queries_loaded),
-    .queries_released(\released$232 ),
+    .queries_released(\released$235 ),
     .queue(queue[7:0]),
     .restart(start),
     .result(w_data),
@@ -900,6 +1171,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
+    .stop(stop),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -908,22 +1180,29 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .waits_keys(waits_keys),
     .waits_queries(waits_queries)
   );
-  \top.waiting$292  \waiting$292  (
+  \top.waiting$299  \waiting$299  (
     .clk(clk),
     .level(level),
-    .r_data(\result$214 ),
+    .r_data(\result$215 ),
     .r_en(r_en),
     .rst(rst),
+    .stop(stop),
     .w_en(w_en),
     .w_port__data(w_data)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     problem = 8'h00;
-    if (\$31 ) begin
+    if (\$4 ) begin
+      problem = 8'h09;
+    end else if (\$38 ) begin
       problem = 8'h01;
-    end else if (\$59 ) begin
+    end else if (\$79 ) begin
       problem = 8'h02;
+    end else if (\$93 ) begin
+      problem = 8'h07;
+    end else if (\$147 ) begin
+      problem = 8'h08;
     end
   end
   always @* begin
@@ -933,115 +1212,141 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
       failure = 8'h03;
     end else if (has_protocol_error) begin
       failure = 8'h06;
-    end else if (\has_error$263 ) begin
+    end else if (\has_error$241 ) begin
       failure = 8'h04;
-    end else if (\$72 ) begin
-      failure = 8'h05;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$121  = \$75 [1:0];
+    \$261  = \$185 [1:0];
     if (rst) begin
-      \$121  = 2'h0;
+      \$261  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$122  = \$76 ;
+    \$262  = \$186 ;
     if (rst) begin
-      \$122  = 33'h000000000;
+      \$262  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$123  = start;
+    \$263  = \$192 [3:0];
     if (rst) begin
-      \$123  = 1'h0;
+      \$263  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$124  = \$signal ;
-    if (\$78 ) begin
-      \$124  = start;
-    end else if (\$signal ) begin
-      if (\$108 ) begin
-        \$124  = 1'h0;
-      end else if (\$117 ) begin
-        \$124  = 1'h0;
+    \$264  = start;
+    if (rst) begin
+      \$264  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$265  = \$signal$244 ;
+    if (\$194 ) begin
+      \$265  = start;
+    end else if (\$signal$244 ) begin
+      if (\$240 ) begin
+      end else if (\$251 ) begin
+        if (\$257 ) begin
+          \$265  = 1'h0;
+        end
       end
     end
     if (rst) begin
-      \$124  = 1'h0;
+      \$265  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$125  = irq;
-    if (\$78 ) begin
-      \$125  = \$79 ;
-    end else if (\$signal ) begin
-      if (\$108 ) begin
-        \$125  = 1'h1;
-      end else if (\$117 ) begin
-        \$125  = 1'h1;
+    \$266  = irq;
+    if (\$194 ) begin
+      \$266  = \$195 ;
+    end else if (\$signal$244 ) begin
+      if (\$240 ) begin
+      end else if (\$251 ) begin
+        if (\$257 ) begin
+          \$266  = 1'h1;
+        end
       end
     end
     if (rst) begin
-      \$125  = 1'h0;
+      \$266  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$126  = error;
-    if (\$78 ) begin
-      \$126  = problem;
-    end else if (\$signal ) begin
-      if (\$108 ) begin
-        \$126  = failure;
+    \$267  = \$signal$245 ;
+    if (\$194 ) begin
+      \$267  = start;
+    end else if (\$signal$244 ) begin
+      if (\$240 ) begin
+        \$267  = 1'h0;
+      end else if (\$251 ) begin
+        \$267  = 1'h0;
       end
     end
     if (rst) begin
-      \$126  = 8'h00;
+      \$267  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$127  = \waiting$241 ;
-    if (\$78 ) begin
-      \$127  = 6'h00;
-    end else if (\$signal ) begin
-      if (\$95 ) begin
-        \$127  = \$107 ;
+    \$268  = \$signal$254 ;
+    if (\$194 ) begin
+      \$268  = problem;
+    end else if (\$signal$244 ) begin
+      if (\$240 ) begin
+        \$268  = \$253 ;
       end
     end
     if (rst) begin
-      \$127  = 6'h00;
+      \$268  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$128  = total_cycles;
-    if (\$78 ) begin
-      \$128  = 32'd0;
-    end else if (\$signal ) begin
-      \$128  = \$80 [31:0];
+    \$269  = \waiting$256 ;
+    if (\$194 ) begin
+      \$269  = \$207 ;
+    end else if (\$signal$244 ) begin
+      if (\$224 ) begin
+        \$269  = \$236 ;
+      end
     end
     if (rst) begin
-      \$128  = 32'd0;
+      \$269  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$129  = \$signal$264 ;
-    if (\$78 ) begin
-      \$129  = 32'd0;
-    end else if (\$signal ) begin
-      \$129  = \$82 [31:0];
+    \$270  = total_cycles;
+    if (\$194 ) begin
+      \$270  = 32'd0;
+    end else if (\$signal$244 ) begin
+      \$270  = \$208 [31:0];
     end
     if (rst) begin
-      \$129  = 32'd0;
+      \$270  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$271  = \$signal$281 ;
+    if (\$194 ) begin
+      \$271  = 32'd0;
+    end else if (\$signal$244 ) begin
+      \$271  = \$210 [31:0];
+      if (\$240 ) begin
+        \$271  = 32'd0;
+      end
+    end
+    if (rst) begin
+      \$271  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1128,8 +1433,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign output_stride = output__stride;
   assign output_head_stride = output__head_stride;
   assign \table_write$172  = table_write;
-  assign table_row = { 2'h0, \$130  };
-  assign \table_row$174  = { 2'h0, \$130  };
+  assign table_row = { 2'h0, \$272  };
+  assign \table_row$174  = { 2'h0, \$272  };
   assign \table_half$176  = table_half;
   assign \table_data$178  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1142,8 +1447,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$132 [31:0];
-  assign memory__awlen = \$132 [39:32];
+  assign memory__awaddr = \$274 [31:0];
+  assign memory__awlen = \$274 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1154,51 +1459,53 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$131 [63:0];
-  assign memory__wstrb = \$131 [71:64];
-  assign memory__wlast = \$131 [72];
+  assign memory__wdata = \$273 [63:0];
+  assign memory__wstrb = \$273 [71:64];
+  assign memory__wlast = \$273 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
   assign memory__bresp = m_axi_bresp;
   assign result_push = w_en;
   assign result = w_data;
-  assign r_data = \result$214 ;
-  assign \start$219  = start;
-  assign \start$220  = start;
+  assign r_data = \result$215 ;
+  assign \$signal  = start;
   assign \start$221  = start;
   assign \start$222  = start;
   assign \start$223  = start;
-  assign \keys_loaded$225  = keys_loaded;
-  assign \queries_loaded$227  = queries_loaded;
-  assign \results_drained$229  = results_drained;
+  assign \start$224  = start;
+  assign \stop$225  = stop;
+  assign \stop$226  = stop;
+  assign \keys_loaded$228  = keys_loaded;
+  assign \queries_loaded$230  = queries_loaded;
+  assign \results_drained$232  = results_drained;
   assign keys_released = released;
-  assign queries_released = \released$232 ;
-  assign \$signal$237  = irq;
-  assign status = { 9'h000, \$66  };
-  assign waiting = { 26'h0000000, \waiting$241  };
-  assign \$signal$243  = total_cycles;
-  assign \empty_columns$245  = empty_columns;
-  assign \cycles$247  = cycles;
-  assign \stalls_keys$249  = stalls_keys;
-  assign \stalls_queries$251  = stalls_queries;
-  assign \stalls_drain$253  = stalls_drain;
-  assign \matrix_busy$255  = matrix_busy;
-  assign \vector_busy$257  = vector_busy;
-  assign address = { \$134 , \$133  };
+  assign queries_released = \released$235 ;
+  assign \$signal$252  = irq;
+  assign status = { 9'h000, \$167  };
+  assign waiting = { 26'h0000000, \waiting$256  };
+  assign \$signal$258  = total_cycles;
+  assign \empty_columns$260  = empty_columns;
+  assign \cycles$262  = cycles;
+  assign \stalls_keys$264  = stalls_keys;
+  assign \stalls_queries$266  = stalls_queries;
+  assign \stalls_drain$268  = stalls_drain;
+  assign \matrix_busy$269  = matrix_busy;
+  assign \vector_busy$270  = vector_busy;
+  assign address = { \$276 , \$275  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$132 [31:0];
-  assign m_axi_awlen = \$132 [39:32];
+  assign m_axi_awaddr = \$274 [31:0];
+  assign m_axi_awlen = \$274 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$131 [63:0];
-  assign m_axi_wstrb = \$131 [71:64];
-  assign m_axi_wlast = \$131 [72];
+  assign m_axi_wdata = \$273 [63:0];
+  assign m_axi_wstrb = \$273 [71:64];
+  assign m_axi_wlast = \$273 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1229,11 +1536,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result.key_tile  = w_data[71:48];
   assign \result.bank  = w_data[72];
   assign \result.sum_bank  = w_data[73];
-  assign \result$214.head  = \result$214 [23:0];
-  assign \result$214.query_tile  = \result$214 [47:24];
-  assign \result$214.key_tile  = \result$214 [71:48];
-  assign \result$214.bank  = \result$214 [72];
-  assign \result$214.sum_bank  = \result$214 [73];
+  assign \result$215.head  = \result$215 [23:0];
+  assign \result$215.query_tile  = \result$215 [47:24];
+  assign \result$215.key_tile  = \result$215 [71:48];
+  assign \result$215.bank  = \result$215 [72];
+  assign \result$215.sum_bank  = \result$215 [73];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1261,20 +1568,64 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \fill.data  = fill[98:35];
   assign \words[0]  = words;
   assign \sums[0]  = sums;
-  assign \$17  = \$16 ;
-  assign { \$35 [31:2], \$35 [0] } = 31'h00000000;
-  assign \$35 [1] = flags[1];
-  assign { \$40 [31:2], \$40 [0] } = 31'h00000000;
-  assign \$40 [1] = flags[1];
-  assign \$63  = { irq, 1'h0 };
-  assign \$65  = { 7'h00, error, 8'h00 };
-  assign \$89  = \$88 ;
-  assign \$102  = \$101 ;
-  assign \$36  = flags[1];
-  assign \$41  = flags[1];
+  assign { \$20 [31:6], \$20 [4:0] } = 31'h00000000;
+  assign \$20 [5] = flags[5];
+  assign { \$42 [31:2], \$42 [0] } = 31'h00000000;
+  assign \$42 [1] = flags[1];
+  assign { \$47 [31:2], \$47 [0] } = 31'h00000000;
+  assign \$47 [1] = flags[1];
+  assign \$82  = \$81 ;
+  assign \$94 [31:3] = 29'h00000000;
+  assign \$94 [2:0] = query__address[2:0];
+  assign \$96  = \$95 ;
+  assign \$97  = \$95 ;
+  assign \$98 [31:3] = 29'h00000000;
+  assign \$98 [2:0] = query__stride[2:0];
+  assign \$100  = \$99 ;
+  assign \$102 [31:3] = 29'h00000000;
+  assign \$102 [2:0] = query__head_stride[2:0];
+  assign \$104  = \$103 ;
+  assign \$106 [31:3] = 29'h00000000;
+  assign \$106 [2:0] = key__address[2:0];
+  assign \$108  = \$107 ;
+  assign \$110 [31:3] = 29'h00000000;
+  assign \$110 [2:0] = key__stride[2:0];
+  assign \$112  = \$111 ;
+  assign \$114 [31:3] = 29'h00000000;
+  assign \$114 [2:0] = key__head_stride[2:0];
+  assign \$116  = \$115 ;
+  assign { \$118 [31:6], \$118 [4:0] } = 31'h00000000;
+  assign \$118 [5] = flags[5];
+  assign \$120 [31:3] = 29'h00000000;
+  assign \$120 [2:0] = value__address[2:0];
+  assign { \$124 [31:6], \$124 [4:0] } = 31'h00000000;
+  assign \$124 [5] = flags[5];
+  assign \$126 [31:3] = 29'h00000000;
+  assign \$126 [2:0] = value__stride[2:0];
+  assign { \$130 [31:6], \$130 [4:0] } = 31'h00000000;
+  assign \$130 [5] = flags[5];
+  assign \$132 [31:3] = 29'h00000000;
+  assign \$132 [2:0] = value__head_stride[2:0];
+  assign \$136 [31:4] = 28'h0000000;
+  assign \$136 [3:0] = output__address[3:0];
+  assign \$138  = \$137 ;
+  assign \$140 [31:4] = 28'h0000000;
+  assign \$140 [3:0] = output__stride[3:0];
+  assign \$142  = \$141 ;
+  assign \$144 [31:4] = 28'h0000000;
+  assign \$144 [3:0] = output__head_stride[3:0];
+  assign \$146  = \$145 ;
+  assign \$159  = { irq, 1'h0 };
+  assign \$164  = { 1'h0, \$163 , 2'h0 };
+  assign \$166  = { 7'h00, \$signal$254 , 8'h00 };
+  assign \$202  = \$201 ;
+  assign \$217  = \$216 ;
+  assign \$231  = \$230 ;
+  assign \$43  = flags[1];
+  assign \$48  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$72$0 , bus__awready, bus__wready, table_write, \port$147$3 , bus__arready, \port$1687$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$182$0 , bus__awready, bus__wready, table_write, \port$293$3 , bus__arready, \port$1854$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile
 , end_tile, query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
 , empty_columns, bus__awvalid);
@@ -1454,12 +1805,12 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  output [13:0] \port$147$3 ;
-  wire [13:0] \port$147$3 ;
-  input [5:0] \port$1687$0 ;
-  wire [5:0] \port$1687$0 ;
-  input [22:0] \port$72$0 ;
-  wire [22:0] \port$72$0 ;
+  input [22:0] \port$182$0 ;
+  wire [22:0] \port$182$0 ;
+  input [5:0] \port$1854$0 ;
+  wire [5:0] \port$1854$0 ;
+  output [13:0] \port$293$3 ;
+  wire [13:0] \port$293$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -1657,9 +2008,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0000:
           \$50  = 32'd0;
       14'h0001:
-          \$50  = { 9'h000, \port$72$0  };
+          \$50  = { 9'h000, \port$182$0  };
       14'h0002:
-          \$50  = { 26'h0000000, \port$1687$0  };
+          \$50  = { 26'h0000000, \port$1854$0  };
       14'h0003:
           \$50  = cycles;
       14'h0004:
@@ -2244,14 +2595,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
-  assign status = { 9'h000, \port$72$0  };
-  assign waiting = { 26'h0000000, \port$1687$0  };
-  assign \port$147$3  = \$6 [16:3];
+  assign status = { 9'h000, \port$182$0  };
+  assign waiting = { 26'h0000000, \port$1854$0  };
+  assign \port$293$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$1985$0 , parity, \port$1989$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$2086$0 , parity, \port$2090$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2439,10 +2790,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg parity = 1'h0;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$1985$0 ;
-  wire \port$1985$0 ;
-  output [5:0] \port$1989$0 ;
-  wire [5:0] \port$1989$0 ;
+  output \port$2086$0 ;
+  wire \port$2086$0 ;
+  output [5:0] \port$2090$0 ;
+  wire [5:0] \port$2090$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2723,8 +3074,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$signal  = \$1  & w_rdy;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1269$0 (\$5 [7:0]),
-    .\port$1983$0 (\address$13 ),
+    .\port$1212$0 (\$5 [7:0]),
+    .\port$2084$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -2734,9 +3085,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1301$0 (is_last),
-    .\port$1974$0 (\$signal$22 ),
-    .\port$1975$0 (strobes),
+    .\port$1244$0 (is_last),
+    .\port$2075$0 (\$signal$22 ),
+    .\port$2076$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -3031,8 +3382,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$1985$0  = \$signal$6 ;
-  assign \port$1989$0  = \$signal$7 [5:0];
+  assign \port$2086$0  = \$signal$6 ;
+  assign \port$2090$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -3142,7 +3493,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1269$0 , r_en, w_rdy, r_data, w_en, \port$1983$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1212$0 , r_en, w_rdy, r_data, w_en, \port$2084$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3181,10 +3532,10 @@ module \top.drain.addresses (rst, \port$1269$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1269$0 ;
-  wire [7:0] \port$1269$0 ;
-  input [31:0] \port$1983$0 ;
-  wire [31:0] \port$1983$0 ;
+  input [7:0] \port$1212$0 ;
+  wire [7:0] \port$1212$0 ;
+  input [31:0] \port$2084$0 ;
+  wire [31:0] \port$2084$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3221,7 +3572,7 @@ module \top.drain.addresses (rst, \port$1269$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1269$0 , \port$1983$0  };
+      storage[w_port__addr] <= { \port$1212$0 , \port$2084$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3317,13 +3668,13 @@ module \top.drain.addresses (rst, \port$1269$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1269$0 , \port$1983$0  };
-  assign w_data = { \port$1269$0 , \port$1983$0  };
+  assign w_port__data = { \port$1212$0 , \port$2084$0  };
+  assign w_data = { \port$1212$0 , \port$2084$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1301$0 , w_en, r_en, r_data, \port$1974$0 , \port$1975$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1244$0 , w_en, r_en, r_data, \port$2075$0 , \port$2076$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3366,12 +3717,12 @@ module \top.drain.beats (rst, \port$1301$0 , w_en, r_en, r_data, \port$1974$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1301$0 ;
-  wire \port$1301$0 ;
-  input [63:0] \port$1974$0 ;
-  wire [63:0] \port$1974$0 ;
-  input [7:0] \port$1975$0 ;
-  wire [7:0] \port$1975$0 ;
+  input \port$1244$0 ;
+  wire \port$1244$0 ;
+  input [63:0] \port$2075$0 ;
+  wire [63:0] \port$2075$0 ;
+  input [7:0] \port$2076$0 ;
+  wire [7:0] \port$2076$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3416,7 +3767,7 @@ module \top.drain.beats (rst, \port$1301$0 , w_en, r_en, r_data, \port$1974$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1301$0 , \port$1975$0 , \port$1974$0  };
+      storage[w_port__addr] <= { \port$1244$0 , \port$2076$0 , \port$2075$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3516,8 +3867,8 @@ module \top.drain.beats (rst, \port$1301$0 , w_en, r_en, r_data, \port$1974$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1301$0 , \port$1975$0 , \port$1974$0  };
-  assign w_data = { \port$1301$0 , \port$1975$0 , \port$1974$0  };
+  assign w_port__data = { \port$1244$0 , \port$2076$0 , \port$2075$0  };
+  assign w_data = { \port$1244$0 , \port$2076$0 , \port$2075$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -4904,8 +5255,8 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$122  = { \register$69 [74:49], 1'h0 };
 endmodule
 
-module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride, key__head_stride
-, value__head_stride, released, jobs__payload, jobs__valid, clk);
+module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride
+, key__head_stride, value__head_stride, released, jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -5029,6 +5380,8 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   input [23:0] slots;
   wire [23:0] slots;
   wire start;
+  input stop;
+  wire stop;
   input [31:0] value__address;
   wire [31:0] value__address;
   input [31:0] value__head_stride;
@@ -5111,7 +5464,8 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
     .key_head(key_head),
     .key_tile(key_tile),
     .restart(restart),
-    .rst(rst)
+    .rst(rst),
+    .stop(stop)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
@@ -5130,6 +5484,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$44  = 24'h000000;
+    end
     if (rst) begin
       \$44  = 24'h000000;
     end
@@ -5155,6 +5512,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$45  = 2'h0;
+    end
     if (rst) begin
       \$45  = 2'h0;
     end
@@ -5168,6 +5528,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
       2'h1:
           \$46  = \$20 [2:0];
     endcase
+    if (stop) begin
+      \$46  = 3'h0;
+    end
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -5185,6 +5548,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             \$47  = \$34 [2:0];
           end
     endcase
+    if (stop) begin
+      \$47  = 3'h0;
+    end
     if (rst) begin
       \$47  = 3'h0;
     end
@@ -5205,6 +5571,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$48  = 1'h0;
+    end
     if (rst) begin
       \$48  = 1'h0;
     end
@@ -5226,6 +5595,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$49  = 32'd0;
+    end
     if (rst) begin
       \$49  = 32'd0;
     end
@@ -5245,6 +5617,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$50  = 32'd0;
+    end
     if (rst) begin
       \$50  = 32'd0;
     end
@@ -5294,6 +5669,9 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
             end
           end
     endcase
+    if (stop) begin
+      \$43  = 24'h000000;
+    end
     if (rst) begin
       \$43  = 24'h000000;
     end
@@ -5326,7 +5704,7 @@ module \top.key_jobs (rst, slot_beats, restart, jobs__ready, slots, key_beats, v
   assign is_keys_only = bounds__flags[1];
 endmodule
 
-module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
+module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -5450,6 +5828,8 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   wire rst;
   wire starts_pass;
   wire starts_query;
+  input stop;
+  wire stop;
   wire [23:0] zero;
   reg [23:0] zero_end;
   reg [23:0] zero_first;
@@ -5641,6 +6021,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
         end
       end
     end
+    if (stop) begin
+      \$61  = 1'h1;
+    end
     if (rst) begin
       \$61  = 1'h1;
     end
@@ -5656,6 +6039,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
       if (ends_group) begin
         \$62  = \$58 [23:0];
       end
+    end
+    if (stop) begin
+      \$62  = 24'h000000;
     end
     if (rst) begin
       \$62  = 24'h000000;
@@ -5673,6 +6059,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
         \$63  = \$55 [23:0];
       end
     end
+    if (stop) begin
+      \$63  = 24'h000000;
+    end
     if (rst) begin
       \$63  = 24'h000000;
     end
@@ -5689,6 +6078,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
         \$64  = \$57 [23:0];
       end
     end
+    if (stop) begin
+      \$64  = 24'h000000;
+    end
     if (rst) begin
       \$64  = 24'h000000;
     end
@@ -5703,6 +6095,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     end else if (advance) begin
       \$65  = \$8 [23:0];
     end
+    if (stop) begin
+      \$65  = 24'h000000;
+    end
     if (rst) begin
       \$65  = 24'h000000;
     end
@@ -5716,6 +6111,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
     end else if (\$52 ) begin
       \$66  = \$54 [1:0];
     end else if (advance) begin
+      \$66  = 2'h0;
+    end
+    if (stop) begin
       \$66  = 2'h0;
     end
     if (rst) begin
@@ -5733,6 +6131,9 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
       \$67  = now_first;
     end else if (advance) begin
       \$67  = next_first;
+    end
+    if (stop) begin
+      \$67  = 24'h000000;
     end
     if (rst) begin
       \$67  = 24'h000000;
@@ -5755,7 +6156,7 @@ module \top.key_jobs.loops (rst, restart, is_keys_only, bounds__key_tiles, bound
   assign \$38  = bounds__flags[4];
 endmodule
 
-module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__query_tiles, bounds__key_heads, bounds__group, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid, clk);
+module \top.query_jobs (rst, start, stop, jobs__ready, key_beats, queries, bounds__query_tiles, bounds__key_heads, bounds__group, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [4:0] \$1 ;
   wire [26:0] \$10 ;
@@ -5835,6 +6236,8 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
   wire rst;
   input start;
   wire start;
+  input stop;
+  wire stop;
   reg [23:0] tile = 24'h000000;
   assign \$signal  = bounds__key_heads * bounds__group;
   assign \$1  = number[0] ? 5'h10 : 5'h00;
@@ -5910,6 +6313,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$27  = 24'h000000;
+    end
     if (rst) begin
       \$27  = 24'h000000;
     end
@@ -5934,6 +6340,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$28  = 24'h000000;
+    end
     if (rst) begin
       \$28  = 24'h000000;
     end
@@ -5955,6 +6364,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$29  = 24'h000000;
+    end
     if (rst) begin
       \$29  = 24'h000000;
     end
@@ -5979,6 +6391,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$30  = 32'd0;
+    end
     if (rst) begin
       \$30  = 32'd0;
     end
@@ -6002,6 +6417,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$31  = 32'd0;
+    end
     if (rst) begin
       \$31  = 32'd0;
     end
@@ -6027,6 +6445,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             end
           end
     endcase
+    if (stop) begin
+      \$32  = 2'h0;
+    end
     if (rst) begin
       \$32  = 2'h0;
     end
@@ -6040,6 +6461,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
       2'h1:
           \$33  = \$12 [2:0];
     endcase
+    if (stop) begin
+      \$33  = 3'h0;
+    end
     if (rst) begin
       \$33  = 3'h0;
     end
@@ -6057,6 +6481,9 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
             \$34  = \$16 [2:0];
           end
     endcase
+    if (stop) begin
+      \$34  = 3'h0;
+    end
     if (rst) begin
       \$34  = 3'h0;
     end
@@ -6075,8 +6502,8 @@ module \top.query_jobs (rst, start, jobs__ready, key_beats, queries, bounds__que
   assign jobs__payload[31:0] = address;
 endmodule
 
-module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, key_jobs__ready, arrives, has_error, has_protocol_error, waits_data, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, fill
-, memory__araddr, keys_loaded, queries_loaded, memory__rready, memory__arready);
+module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, key_jobs__ready, is_idle, memory__rready, arrives, has_error, has_protocol_error, waits_data, fill, memory__araddr
+, keys_loaded, queries_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, memory__arready);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [13:0] \$1 ;
   wire \$10 ;
@@ -6087,42 +6514,45 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [24:0] \$18 ;
-  wire [9:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire [13:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  wire [24:0] \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [9:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [83:0] \$30 ;
-  wire [12:0] \$31 ;
-  wire [32:0] \$32 ;
-  wire [24:0] \$33 ;
-  wire [16:0] \$34 ;
-  wire [9:0] \$35 ;
-  wire \$36 ;
-  wire [9:0] \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [83:0] \$34 ;
+  wire [12:0] \$35 ;
+  wire [32:0] \$36 ;
+  wire [24:0] \$37 ;
+  wire [16:0] \$38 ;
+  wire \$39 ;
   wire [13:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
-  wire [24:0] \$43 ;
-  wire [24:0] \$44 ;
-  reg \$45 ;
-  reg [83:0] \$46 ;
-  reg [8:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [9:0] \$42 ;
+  wire [9:0] \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  reg \$48 ;
+  reg [83:0] \$49 ;
   wire [13:0] \$5 ;
+  reg [8:0] \$50 ;
+  reg [23:0] \$51 ;
+  reg [23:0] \$52 ;
   wire [13:0] \$6 ;
   wire \$7 ;
   wire [15:0] \$8 ;
@@ -6160,6 +6590,8 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   reg has_job = 1'h0;
   output has_protocol_error;
   wire has_protocol_error;
+  output is_idle;
+  wire is_idle;
   input [83:0] key_jobs__payload;
   wire [83:0] key_jobs__payload;
   wire [31:0] \key_jobs__payload.address ;
@@ -6174,6 +6606,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire key_jobs__valid;
   output [23:0] keys_loaded;
   reg [23:0] keys_loaded = 24'h000000;
+  wire [4:0] level;
   output [31:0] memory__araddr;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
@@ -6215,6 +6648,8 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire rst;
   input start;
   wire start;
+  input stop;
+  wire stop;
   wire [44:0] w_data;
   wire w_en;
   wire w_rdy;
@@ -6223,21 +6658,28 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   output waits_data;
   wire waits_data;
   wire [9:0] \within ;
-  assign \$40  = \$39  == r_data[42:34];
-  assign \$41  = arrives & \$40 ;
-  assign \$42  = \$41  & r_data[44];
-  assign \$43  = queries_loaded + 1'h1;
-  assign \$44  = keys_loaded + 1'h1;
+  assign \$36  = \$signal [31:0] + \$35 ;
+  assign \$37  = \$signal [81:58] + \$8 [9:0];
+  assign \$38  = \$signal [47:32] - \$8 [9:0];
+  assign \$39  = ~ memory__arvalid;
+  assign \$40  = \$39  | \$signal$11 ;
+  assign \$41  = stop & \$40 ;
+  assign \$42  = beat + 1'h1;
+  assign \$43  = memory__rlast ? 10'h000 : \$42 ;
+  assign \$44  = arrives & memory__rlast;
+  assign \$45  = \$44  & r_data[44];
+  assign \$46  = queries_loaded + 1'h1;
+  assign \$47  = keys_loaded + 1'h1;
   always @(posedge clk)
-    has_job <= \$45 ;
+    has_job <= \$48 ;
   always @(posedge clk)
-    \$signal  <= \$46 ;
+    \$signal  <= \$49 ;
   always @(posedge clk)
-    beat <= \$47 ;
+    beat <= \$50 ;
   always @(posedge clk)
-    keys_loaded <= \$48 ;
+    keys_loaded <= \$51 ;
   always @(posedge clk)
-    queries_loaded <= \$49 ;
+    queries_loaded <= \$52 ;
   assign \$1  = 13'h1000 - \$signal [11:0];
   assign \$3  = $signed(\$2 ) > $signed(10'h100);
   assign \$4  = 13'h1000 - \$signal [11:0];
@@ -6259,104 +6701,106 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$16  = \$14  | \$15 ;
   assign \$17  = ~ query_jobs__valid;
   assign key_jobs__ready = \$16  & \$17 ;
+  assign \$18  = ~ has_job;
+  assign \$19  = ! level;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = ~ memory__rvalid;
+  assign is_idle = \$20  & \$21 ;
+  assign \$22  = ! level;
+  assign \$23  = stop & \$22 ;
+  assign memory__rready = r_rdy | \$23 ;
   assign arrives = memory__rvalid & memory__rready;
-  assign \$18  = r_data[33:10] + beat;
-  assign \$19  = beat + 1'h1;
-  assign \$20  = \$19  == r_data[42:34];
-  assign r_en = arrives & \$20 ;
-  assign \$21  = | memory__rresp;
-  assign has_error = arrives & \$21 ;
-  assign \$22  = beat + 1'h1;
-  assign \$23  = \$22  == r_data[42:34];
-  assign \$24  = memory__rlast != \$23 ;
-  assign has_protocol_error = arrives & \$24 ;
-  assign \$25  = ~ memory__rvalid;
-  assign waits_data = memory__rready & \$25 ;
-  assign \$26  = ~ has_job;
-  assign \$27  = \$signal$11  & ends;
-  assign \$28  = \$26  | \$27 ;
-  assign \$29  = query_jobs__valid | key_jobs__valid;
-  assign \$30  = query_jobs__valid ? query_jobs__payload : key_jobs__payload;
-  assign \$32  = \$signal [31:0] + \$31 ;
-  assign \$33  = \$signal [81:58] + \$8 [9:0];
-  assign \$34  = \$signal [47:32] - \$8 [9:0];
-  assign \$35  = beat + 1'h1;
-  assign \$36  = \$35  == r_data[42:34];
-  assign \$37  = beat + 1'h1;
-  assign \$38  = \$36  ? 10'h000 : \$37 ;
-  assign \$39  = beat + 1'h1;
+  assign \$24  = r_data[33:10] + beat;
+  assign r_en = arrives & memory__rlast;
+  assign \$25  = | memory__rresp;
+  assign has_error = arrives & \$25 ;
+  assign \$26  = beat + 1'h1;
+  assign \$27  = \$26  == r_data[42:34];
+  assign \$28  = memory__rlast != \$27 ;
+  assign has_protocol_error = arrives & \$28 ;
+  assign \$29  = ~ memory__rvalid;
+  assign waits_data = r_rdy & \$29 ;
+  assign \$30  = ~ has_job;
+  assign \$31  = \$signal$11  & ends;
+  assign \$32  = \$30  | \$31 ;
+  assign \$33  = query_jobs__valid | key_jobs__valid;
+  assign \$34  = query_jobs__valid ? query_jobs__payload : key_jobs__payload;
   \top.reader.bursts  bursts (
     .clk(clk),
     .r_data(r_data),
     .r_en(r_en),
-    .r_rdy(memory__rready),
+    .r_rdy(r_rdy),
     .rst(rst),
     .w_en(\$signal$11 ),
+    .w_level(level),
     .w_port__data(entry),
     .w_rdy(w_rdy)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$45  = has_job;
-    if (\$28 ) begin
-      \$45  = \$29 ;
+    \$48  = has_job;
+    if (\$32 ) begin
+      \$48  = \$33 ;
+    end
+    if (\$41 ) begin
+      \$48  = 1'h0;
     end
     if (rst) begin
-      \$45  = 1'h0;
+      \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$46  = \$signal ;
-    if (\$28 ) begin
-      \$46  = \$30 ;
+    \$49  = \$signal ;
+    if (\$32 ) begin
+      \$49  = \$34 ;
     end else if (\$signal$11 ) begin
-      \$46 [31:0] = \$32 [31:0];
-      \$46 [81:58] = \$33 [23:0];
-      \$46 [47:32] = \$34 [15:0];
+      \$49 [31:0] = \$36 [31:0];
+      \$49 [81:58] = \$37 [23:0];
+      \$49 [47:32] = \$38 [15:0];
     end
     if (rst) begin
-      \$46  = 84'h000000000000000000000;
+      \$49  = 84'h000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$47  = beat;
+    \$50  = beat;
     if (arrives) begin
-      \$47  = \$38 [8:0];
+      \$50  = \$43 [8:0];
     end
     if (rst) begin
-      \$47  = 9'h000;
+      \$50  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$48  = keys_loaded;
+    \$51  = keys_loaded;
     if (start) begin
-      \$48  = 24'h000000;
-    end else if (\$42 ) begin
+      \$51  = 24'h000000;
+    end else if (\$45 ) begin
       (* full_case = 32'd1 *)
       if (r_data[43]) begin
       end else begin
-        \$48  = \$44 [23:0];
+        \$51  = \$47 [23:0];
       end
     end
     if (rst) begin
-      \$48  = 24'h000000;
+      \$51  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$49  = queries_loaded;
+    \$52  = queries_loaded;
     if (start) begin
-      \$49  = 24'h000000;
-    end else if (\$42 ) begin
+      \$52  = 24'h000000;
+    end else if (\$45 ) begin
       if (r_data[43]) begin
-        \$49  = \$43 [23:0];
+        \$52  = \$46 [23:0];
       end
     end
     if (rst) begin
-      \$49  = 24'h000000;
+      \$52  = 24'h000000;
     end
   end
   assign \within  = \$6 [9:0];
@@ -6365,7 +6809,6 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign memory__arburst = 2'h1;
   assign w_en = \$signal$11 ;
   assign w_data = entry;
-  assign r_rdy = memory__rready;
   assign fill_write = arrives;
   assign memory__arlen = \$9 [7:0];
   assign memory__araddr = \$signal [31:0];
@@ -6398,7 +6841,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \query_jobs__payload.ends_tile  = query_jobs__payload[83];
   assign fill[98:35] = memory__rdata;
   assign fill[34] = r_data[43];
-  assign fill[33:10] = \$18 [23:0];
+  assign fill[33:10] = \$24 [23:0];
   assign fill[9:0] = r_data[9:0];
   assign entry[44] = \$10 ;
   assign entry[43] = \$signal [82];
@@ -6407,10 +6850,10 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign entry[9:0] = \$signal [57:48];
   assign \$2  = { \$1 [13], \$1 [13], \$1 [13], \$1 [13:3] };
   assign \$5  = { \$4 [13], \$4 [13], \$4 [13], \$4 [13:3] };
-  assign \$31  = { \$8 [9:0], 3'h0 };
+  assign \$35  = { \$8 [9:0], 3'h0 };
 endmodule
 
-module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, clk);
+module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data, r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6469,6 +6912,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, 
   wire [44:0] w_data;
   input w_en;
   wire w_en;
+  output [4:0] w_level;
   wire [4:0] w_level;
   reg [3:0] w_port__addr = 4'h0;
   input [44:0] w_port__data;
@@ -6600,9 +7044,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, r_data, w_port__data, r_rdy, 
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys, bounds__key_tiles
-, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy, keys_loaded
-, queries_loaded, results_drained, clk);
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys
+, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
+, keys_loaded, queries_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -6808,7 +7252,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   reg [15:0] \$signal$32  = 16'h0000;
   wire \$signal$46 ;
   reg \$signal$64  = 1'h0;
-  reg [31:0] \$signal$88  = 32'd0;
+  reg [31:0] \$signal$89  = 32'd0;
   wire [8:0] \$signature__addr ;
   wire [8:0] \$signature__addr$43 ;
   wire [26:0] \$signature__data ;
@@ -6866,7 +7310,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
   wire [23:0] due;
-  wire [23:0] \due$87 ;
+  wire [23:0] \due$88 ;
   reg fetching = 1'h0;
   wire [15:0] following;
   reg has_begun = 1'h0;
@@ -6909,9 +7353,9 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   input [7:0] parameters__stages;
   wire [7:0] parameters__stages;
   wire pop;
-  wire \pop$85 ;
-  input [13:0] \port$147$3 ;
-  wire [13:0] \port$147$3 ;
+  wire \pop$86 ;
+  input [13:0] \port$293$3 ;
+  wire [13:0] \port$293$3 ;
   wire push;
   wire \push$70 ;
   input [23:0] queries_loaded;
@@ -6950,6 +7394,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   output [31:0] stalls_queries;
   reg [31:0] stalls_queries = 32'd0;
   wire start;
+  input stop;
+  wire stop;
   input [31:0] table_data;
   wire [31:0] table_data;
   input table_half;
@@ -7599,7 +8045,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   end
   always @(posedge clk) begin
     if (\$signature__en )
-      matrix_table[\port$147$3 [8:0]] <= table_data[26:0];
+      matrix_table[\port$293$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -8123,7 +8569,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   end
   always @(posedge clk) begin
     if (\$signature__en$42 )
-      vector_table[\port$147$3 [8:0]] <= table_data[26:0];
+      vector_table[\port$293$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
@@ -8265,11 +8711,11 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   assign \$159  = has_vector & \$signal ;
   assign \$160  = \$158  | \$159 ;
   assign \$161  = \$160  | has_begun;
-  assign \$162  = \$signal$88  + 1'h1;
+  assign \$162  = \$signal$89  + 1'h1;
   assign \$163  = \$signal$46  & \$signal ;
   assign \$164  = has_vector & \$signal ;
   assign \$165  = \$163  | \$164 ;
-  assign \$166  = \$signal$88  + 1'h1;
+  assign \$166  = \$signal$89  + 1'h1;
   assign \$167  = \$166  + 3'h7;
   assign \$168  = \$signal$46  & \$signal ;
   assign \$169  = matrix_busy + \$168 ;
@@ -8309,7 +8755,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   always @(posedge clk)
     queries_released <= \$192 ;
   always @(posedge clk)
-    \$signal$88  <= \$193 ;
+    \$signal$89  <= \$193 ;
   always @(posedge clk)
     has_begun <= \$194 ;
   always @(posedge clk)
@@ -8334,8 +8780,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   );
   \top.sequencer.query_release  query_release (
     .clk(clk),
-    .due(\due$87 ),
-    .pop(\pop$85 ),
+    .due(\due$88 ),
+    .pop(\pop$86 ),
     .push(\push$70 ),
     .rst(rst),
     .value(\$92 [23:0])
@@ -8904,6 +9350,9 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
         \$184  = 1'h0;
       end
     end
+    if (stop) begin
+      \$184  = 1'h0;
+    end
     if (rst) begin
       \$184  = 1'h0;
     end
@@ -8918,6 +9367,9 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
       if (\$126 ) begin
         \$185  = 1'h0;
       end
+    end
+    if (stop) begin
+      \$185  = 1'h0;
     end
     if (rst) begin
       \$185  = 1'h0;
@@ -9017,8 +9469,8 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
     \$192  = queries_released;
     if (restart) begin
       \$192  = 24'h000000;
-    end else if (\pop$85 ) begin
-      \$192  = \due$87 ;
+    end else if (\pop$86 ) begin
+      \$192  = \due$88 ;
     end
     if (rst) begin
       \$192  = 24'h000000;
@@ -9026,7 +9478,7 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$193  = \$signal$88 ;
+    \$193  = \$signal$89 ;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$193  = 32'd0;
@@ -9154,11 +9606,11 @@ module \top.sequencer (rst, slot_beats, restart, table_write, \port$147$3 , wait
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$147$3 [8:0];
-  assign table_row = { 2'h0, \port$147$3  };
+  assign \$signature__addr  = \port$293$3 [8:0];
+  assign table_row = { 2'h0, \port$293$3  };
   assign \$signature__data  = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$43  = \port$147$3 [8:0];
+  assign \$signature__addr$43  = \port$293$3 [8:0];
   assign \$signature__data$44  = table_data[26:0];
   assign \read__addr$45  = \$5 [8:0];
   assign start = restart;
@@ -10478,7 +10930,7 @@ module \top.sequencer.tiles.loops (rst, restart, advance, is_last_pass, ends_gro
   assign \$38  = bounds__flags[4];
 endmodule
 
-module \top.waiting$292 (rst, r_en, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$299 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10516,6 +10968,8 @@ module \top.waiting$292 (rst, r_en, w_en, r_data, w_port__data, level, clk);
   wire r_rdy;
   input rst;
   wire rst;
+  input stop;
+  wire stop;
   wire [73:0] w_data;
   input w_en;
   wire w_en;
@@ -10565,6 +11019,9 @@ module \top.waiting$292 (rst, r_en, w_en, r_data, w_port__data, level, clk);
     if (\$1 ) begin
       \$15  = \$2 [0];
     end
+    if (stop) begin
+      \$15  = 1'h0;
+    end
     if (rst) begin
       \$15  = 1'h0;
     end
@@ -10574,6 +11031,9 @@ module \top.waiting$292 (rst, r_en, w_en, r_data, w_port__data, level, clk);
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
+    end
+    if (stop) begin
+      \$16  = 1'h0;
     end
     if (rst) begin
       \$16  = 1'h0;
@@ -10587,6 +11047,9 @@ module \top.waiting$292 (rst, r_en, w_en, r_data, w_port__data, level, clk);
     end
     if (\$13 ) begin
       \$17  = \$14 [1:0];
+    end
+    if (stop) begin
+      \$17  = 2'h0;
     end
     if (rst) begin
       \$17  = 2'h0;

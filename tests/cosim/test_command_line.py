@@ -51,6 +51,8 @@ def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ([*CASE[:2], "systolic", *CASE[3:]], 1, "must have an engine '2d' with 'mac' and contexts"),
         ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
         ([*CASE, "--operands", "half"], 2, "a number format must be one of"),
+        ([*CASE, "--wave", "run.ghw"], 2, "must end in .fst or .vcd, not 'run.ghw'"),
+        ([*CASE, "--wave", "no/such/run.fst"], 2, "must be in a folder that exists, not 'no/such/run.fst'"),
         ([*CASE, "--memory-bandwidth", "0"], 2, "--memory-bandwidth above 0"),
         ([*CASE, "--mapping", "binding"], 2, "the loops around 'BQK' must be p by 4"),
         (

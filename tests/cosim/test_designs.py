@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from array_cases import cases, prepared
+from pywellen import Waveform
 from random_counts import mode
 
 from einsum_cascade import random_inputs
 from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cosim.memory import PERIOD_STEPS
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, simulate
 from einsum_cascade.program.numbers import Numbers
 
@@ -22,6 +24,7 @@ NUMBERS = [
 ]
 # The longest runs, nightly: 32 x 32, and the use of the array that DESIGN promises.
 LONG = mode() == "nightly"
+_RESET_CYCLES = 8
 
 
 def _check(case: Prepared) -> CosimResult:
@@ -58,11 +61,25 @@ def test_the_array_is_busy(suffix: str) -> None:
 
 
 def test_waveforms_are_written_if_asked_for(tmp_path: Path) -> None:
+    """Both formats tell the same story, as an outside reader tells it; `irq` rises once, after the run."""
     case = prepared("attention-1pass", {"E": 4, "F": 4, "M": 4, "P": 4, "M0": 4}, "fusemax-4x4")
-    wave = tmp_path / "run.vcd"
-    result = simulate(case, random_inputs(case.cascade, case.extents, 7), wave=wave)
-    assert result.is_agreed
-    assert "$enddefinitions" in wave.read_text(errors="replace")
+    found = {}
+    for suffix in ("vcd", "fst"):
+        wave = tmp_path / f"run.{suffix}"
+        result = simulate(case, random_inputs(case.cascade, case.extents, 7), wave=wave)
+        assert result.is_agreed
+        found[suffix] = {variable.full_name: variable.signal for variable in Waveform(str(wave)).all_vars()}
+    vcd, fst = found["vcd"], found["fst"]
+    assert fst.keys() == vcd.keys()
+    clock, done = "top.clk", "top.irq"
+    cycles = [cycle * PERIOD_STEPS for cycle in range(result.run.registers["total_cycles"] + _RESET_CYCLES)]
+    assert {fst[clock].value_at(time) != fst[clock].value_at(time + PERIOD_STEPS // 2) for time in cycles} == {True}
+    assert {fst[done].value_at(time) for time in cycles} == {0}
+    last = 100 * len(cycles) * PERIOD_STEPS
+    assert fst[done].value_at(last) == 1
+    for name, signal in fst.items():
+        for time in (*cycles[::10], last):
+            assert signal.value_at(time) == vcd[name].value_at(time), (name, time)
 
 
 def test_thirty_two_rows_agree_nightly() -> None:

@@ -95,9 +95,11 @@ def _run(case, **changes):
     operands = case.operands(_tensors(case))
     memory = changes.pop("memory", HASTE)
     runs = changes.pop("runs", 1)
+    spoilt = changes.pop("spoilt", {})
     limit = changes.pop("limit_cycles", 200_000)
     found = Case.of(program, pack(program, operands), memory)
     found = replace(found, registers={**found.registers, **changes}, runs=runs, limit_cycles=limit)
+    found = replace(found, spoilt=spoilt)
     return run_case(build_array(program.shape), found), operands
 
 
@@ -119,16 +121,111 @@ def test_a_second_run_gives_the_same():
         ({"contexts": 9}, ErrorCode.TOO_LARGE),
         ({"product_steps": 1 << 14}, ErrorCode.TOO_LARGE),
         ({"slots": 1 << 20}, ErrorCode.TOO_LARGE),
+        ({"value_beats": 0}, ErrorCode.EMPTY),
+        ({"key_heads": 1 << 24}, ErrorCode.TOO_LARGE),
+        ({"key_heads": 1 << 12, "group": 1 << 12}, ErrorCode.TOO_LARGE),
+        ({"group": (1 << 32) - 1}, ErrorCode.TOO_LARGE),
+        # 13 keys are four tiles of 4, 9 queries three.
+        ({"keys": 12}, ErrorCode.INCONSISTENT),
+        ({"keys": 17}, ErrorCode.INCONSISTENT),
+        ({"keys": (1 << 32) - 1}, ErrorCode.INCONSISTENT),
+        ({"queries": 8}, ErrorCode.INCONSISTENT),
+        ({"queries": 13}, ErrorCode.INCONSISTENT),
+        ({"query_tiles": 4}, ErrorCode.INCONSISTENT),
+        ({"query_tiles": 2}, ErrorCode.INCONSISTENT),
+        ({"query_tiles": (1 << 24) - 1}, ErrorCode.INCONSISTENT),
+        ({"query_address": 4}, ErrorCode.MISALIGNED),
+        ({"value_stride": 17}, ErrorCode.MISALIGNED),
+        ({"output_address": 8}, ErrorCode.MISALIGNED),
         ({"memory": MemoryTiming(failing_read=5)}, ErrorCode.READ_ERROR),
         ({"memory": MemoryTiming(failing_write=3)}, ErrorCode.WRITE_ERROR),
     ],
 )
 def test_what_goes_wrong_ends_in_a_status(changes, error):
     case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 13, "P": 9, "M0": 4}, SMALL)
-    result, _ = _run(case, **changes)
+    result, operands = _run(case, **changes)
     (run,) = result.runs
     assert run.has_ended
     assert run.error == error
+    if error not in (ErrorCode.READ_ERROR, ErrorCode.WRITE_ERROR):
+        assert np.array_equal(result.memory, pack(case.lowered.program, operands))
+
+
+BEFORE = {
+    "bus error on a read": ({"memory": MemoryTiming(failing_read=30)}, ErrorCode.READ_ERROR),
+    "bus error on a write": ({"memory": MemoryTiming(failing_write=3)}, ErrorCode.WRITE_ERROR),
+    "burst too short": ({"memory": MemoryTiming(dropped_read=30)}, ErrorCode.READ_PROTOCOL),
+    "end of a burst too early": ({"memory": MemoryTiming(marked_read=30)}, ErrorCode.READ_PROTOCOL),
+    "watchdog": ({"spoilt": {"watchdog": 60}, "memory": MemoryTiming(latency_cycles=90)}, ErrorCode.WATCHDOG),
+    "too large": ({"spoilt": {"interval": 513}}, ErrorCode.TOO_LARGE),
+    "empty": ({"spoilt": {"keys": 0}}, ErrorCode.EMPTY),
+    "inconsistent": ({"spoilt": {"queries": 1}}, ErrorCode.INCONSISTENT),
+}
+SIZES = {
+    # Keys and values stay in the buffer; all loads of queries and keys are under way when the run ends.
+    "attention-1pass": {"E": 8, "F": 8, "M": 13, "P": 9, "M0": 4},
+    "attention-1pass-gqa": {"B": 2, "G": 1, "R": 2, "E": 8, "F": 5, "M": 11, "P": 5, "M0": 4},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("before", BEFORE, ids=lambda text: text.replace(" ", "-"))
+def test_a_run_after_an_error_is_as_good_as_the_first(before, name):
+    changes, error = BEFORE[before]
+    case = prepared(name, SIZES[name], SMALL)
+    program = case.lowered.program
+    slow = {"memory": MemoryTiming(latency_cycles=90)} if before == "watchdog" else {}
+    clean, operands = _run(case, **slow)
+    result, _ = _run(case, runs=3, **changes)
+    bad, *good = result.runs
+    assert (bad.has_ended, bad.error, bad.is_settled) == (True, error, True)
+    for run in good:
+        assert run.registers == clean.runs[0].registers
+    assert np.array_equal(unpack(program, result.memory), evaluate_program(program, operands).output)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_after_an_error_is_good_whatever_memory_does(seed):
+    random = Random(draw_seed() + seed)
+    kind = random.choice(["failing_read", "failing_write", "dropped_read"])
+    # Not the last beats of a burst: its mark would be missing.
+    beat = 2 * random.randint(0, 12) if kind == "dropped_read" else random.randint(0, 25)
+    latency, share = random.choice([0, 20]), random.choice([0.0, 3.0])
+    case = prepared("attention-1pass", SIZES["attention-1pass"], SMALL)
+    memory = MemoryTiming(latency, share, random.getrandbits(30), **{kind: beat})
+    print(memory)
+    result, operands = _run(case, runs=3, memory=memory)
+    bad, *good = result.runs
+    assert (bad.has_ended, bad.error != ErrorCode.NONE, bad.is_settled) == (True, True, True)
+    for run in good:
+        stalls = sum(run.registers[f"stalls_{what}"] for what in ("keys", "queries", "drain"))
+        assert (run.error, run.registers["cycles"]) == (ErrorCode.NONE, case.schedule_cycles + stalls)
+    expected = evaluate_program(case.lowered.program, operands)
+    assert np.array_equal(unpack(case.lowered.program, result.memory), expected.output)
+
+
+def test_a_start_is_refused_while_memory_owes_an_answer():
+    # The mark of a burst's last beat is missing, so that its end never comes.
+    case = prepared("attention-1pass", SIZES["attention-1pass"], SMALL)
+    result, _ = _run(case, runs=3, memory=MemoryTiming(marked_read=31), watchdog=500)
+    bad, *refused = result.runs
+    assert (bad.error, bad.is_settled) == (ErrorCode.READ_PROTOCOL, False)
+    for run in refused:
+        assert (run.has_ended, run.error, run.is_settled) == (True, ErrorCode.UNSETTLED, False)
+        assert run.registers["waiting"] == Waiting.READ_DATA
+        assert run.registers["total_cycles"] == 0
+
+
+def test_a_start_is_taken_once_memory_has_answered():
+    # Both waits of 40 cycles, of the run and of its end, are over before the first answer comes after 90.
+    case = prepared("attention-1pass", SIZES["attention-1pass"], SMALL)
+    memory = MemoryTiming(latency_cycles=90)
+    result, operands = _run(case, runs=2, memory=memory, spoilt={"watchdog": 40})
+    bad, good = result.runs
+    assert (bad.error, bad.is_settled) == (ErrorCode.WATCHDOG, False)
+    assert (good.error, good.is_settled) == (ErrorCode.NONE, True)
+    expected = evaluate_program(case.lowered.program, operands)
+    assert np.array_equal(unpack(case.lowered.program, result.memory), expected.output)
 
 
 def test_the_watchdog_names_what_waits_for_what():

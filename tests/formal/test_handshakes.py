@@ -69,6 +69,8 @@ def test_what_is_valid_stays(harness: type[Harness], module: ModuleType, tmp_pat
         # Takes the next job although the last burst of this one still waits.
         (ReaderHarness, reader, "takes = ~has_job | (fire & ends)", "takes = ~has_job | ends"),
         (ReaderHarness, reader, "has_job & bursts.w_rdy)", "has_job & bursts.w_rdy & ~memory.rvalid)"),
+        # A stop takes an address back that memory has seen.
+        (ReaderHarness, reader, "self.stop & (~memory.arvalid | fire)", "self.stop"),
         (DrainHarness, drain, "addresses.r_en.eq(sends_address)", "addresses.r_en.eq(memory.awvalid)"),
         (DrainHarness, drain, "beats.r_en.eq(sends_beat)", "beats.r_en.eq(memory.wvalid)"),
         (ControlHarness, control_port, "m.If(bus.bvalid & bus.bready)", "m.If(bus.bvalid)"),

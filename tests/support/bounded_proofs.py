@@ -1,17 +1,16 @@
-"""Prove the assertions of a harness for all inputs over a number of cycles, with Yosys's SAT solver."""
+"""Prove the assertions of a harness for all inputs over a number of cycles: Yosys writes SMT-LIB, Bitwuzla decides."""
 
 import inspect
 from pathlib import Path
 from types import ModuleType
 
+import bitwuzla
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Cat, ClockDomain, Elaboratable, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Elaboratable, Module, Signal, Value
 from amaranth.lib.wiring import Component, In
-from yosys_runs import YosysError, run_yosys
+from yosys_runs import run_yosys
 
 __all__ = ["Harness", "assert_holds", "assert_stable", "is_refuted", "mutated"]
-
-_FAILED = "ERROR: Called with -verify and proof did fail!"
 
 
 class Harness(Elaboratable):
@@ -28,6 +27,7 @@ class Harness(Elaboratable):
         """Take the component."""
         self.component = component
         self.driven: set[str] = set()
+        self._chosen: list[Signal] = []
         self._domain = ClockDomain("sync", reset_less=True)
 
     def free(self) -> list[Value]:
@@ -38,7 +38,12 @@ class Harness(Elaboratable):
             for path, member, value in members
             if member.flow == In and not {".".join(map(str, path)), str(path[0])} & self.driven
         ]
-        return [self._domain.clk, *inputs]
+        return [self._domain.clk, *inputs, *self._chosen]
+
+    def choose(self, name: str, bits: int) -> Signal:
+        """Return a value that is anything, but the same in all cycles."""
+        self._chosen.append(Signal(bits, name=name))
+        return self._chosen[-1]
 
     def require(self, m: Module, component: Component) -> None:
         """Add the assertions."""
@@ -49,6 +54,12 @@ class Harness(Elaboratable):
         m = Module()
         m.domains += self._domain
         m.submodules.dut = self.component
+        is_later = Signal()
+        m.d.sync += is_later.eq(1)
+        for value in self._chosen:
+            before = Signal(len(value))
+            m.d.sync += before.eq(value)
+            m.d.comb += Assume(~is_later | (value == before))
         self.require(m, self.component)
         return m
 
@@ -62,9 +73,22 @@ def assert_stable(m: Module, valid: Value, ready: Value, *payload: Value) -> Non
 
 
 def assert_holds(harness: Harness, cycles: int, folder: Path, *, always: bool = False) -> None:
-    """Raise `YosysError` unless the assertions hold in the first cycles, or, if `always`, by induction over them."""
+    """Fail unless the assertions hold in the first cycles, or, if `always`, by induction over them."""
+    model = _model(harness, folder)
+    failing = _failing_cycle(model, cycles)
+    assert failing is None, f"an assertion fails in cycle {failing}"
+    if always:
+        assert _is_inductive(model, cycles), f"the assertions do not follow from {cycles} cycles in which they hold"
+
+
+def is_refuted(harness: Harness, cycles: int, folder: Path) -> bool:
+    """Return whether there is a counterexample in the first cycles."""
+    return _failing_cycle(_model(harness, folder), cycles) is not None
+
+
+def _model(harness: Harness, folder: Path) -> str:
+    """Return the states of a harness as SMT-LIB: `_i` of the first, `_t` of a step, `_u` assumed, `_a` asserted."""
     (folder / "harness.il").write_text(rtlil.convert(harness, name="harness", ports=harness.free()))
-    depth = "-tempinduct" if always else "-tempinduct-baseonly"
     run_yosys(
         [
             "read_rtlil harness.il",
@@ -76,23 +100,71 @@ def assert_holds(harness: Harness, cycles: int, folder: Path, *, always: bool = 
             "memory_map",
             "opt -full",
             "select -assert-min 1 t:$assert",
-            "techmap",
-            "opt -fast",
-            f"sat -verify -prove-asserts -set-assumes {depth} -maxsteps {cycles} harness",
+            "dffunmap",
+            "write_smt2 harness.smt2",
         ],
         folder,
     )
+    return (folder / "harness.smt2").read_text()
 
 
-def is_refuted(harness: Harness, cycles: int, folder: Path) -> bool:
-    """Return whether there is a counterexample in the first cycles."""
-    try:
-        assert_holds(harness, cycles, folder)
-    except YosysError as error:
-        if str(error).startswith(_FAILED):
-            return True
-        raise
-    return False
+class _Unrolled:
+    """The states of a harness, one after another, each a step from the one before."""
+
+    def __init__(self, model: str) -> None:
+        self._parser = bitwuzla.Parser(bitwuzla.TermManager(), bitwuzla.Options())
+        self._tell(model)
+        self._states = 0
+
+    def _tell(self, text: str) -> None:
+        self._parser.parse(text, False, False)
+
+    def add_state(self) -> None:
+        state, self._states = self._states, self._states + 1
+        self._tell(f"(declare-const s{state} |harness_s|) (assert (|harness_u| s{state}))")
+        if state:
+            self._tell(f"(assert (|harness_t| s{state - 1} s{state}))")
+
+    def begin(self) -> None:
+        self._tell("(assert (|harness_i| s0))")
+
+    def keep(self) -> None:
+        """Let the assertions hold in the last state."""
+        self._tell(f"(assert (|harness_a| s{self._states - 1}))")
+
+    def is_met(self) -> bool:
+        """Return whether the assertions hold in the last state, whatever the inputs."""
+        self._tell(f"(push 1) (assert (not (|harness_a| s{self._states - 1})))")
+        result = self._parser.bitwuzla().check_sat()
+        self._tell("(pop 1)")
+        assert result in (bitwuzla.Result.SAT, bitwuzla.Result.UNSAT), result
+        return result == bitwuzla.Result.UNSAT
+
+    def is_possible(self) -> bool:
+        return self._parser.bitwuzla().check_sat() == bitwuzla.Result.SAT
+
+
+def _failing_cycle(model: str, cycles: int) -> int | None:
+    """Return the first cycle in which an assertion can fail."""
+    states = _Unrolled(model)
+    for cycle in range(cycles):
+        states.add_state()
+        if not cycle:
+            states.begin()
+        if not states.is_met():
+            return cycle
+        states.keep()
+    assert states.is_possible(), "no input keeps to what the harness assumes"
+    return None
+
+
+def _is_inductive(model: str, cycles: int) -> bool:
+    states = _Unrolled(model)
+    for _ in range(cycles):
+        states.add_state()
+        states.keep()
+    states.add_state()
+    return states.is_met()
 
 
 def mutated(module: ModuleType, before: str = "", after: str = "") -> ModuleType:
