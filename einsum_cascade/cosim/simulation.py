@@ -1,7 +1,7 @@
 """Simulate a cascade on an array: its RTL in Verilator beside the model, on the user's tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.interpreter import evaluate
-from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.run import Case, Run, RunResult, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.cost.planning import plan_mapping
-from einsum_cascade.errors import EvaluationError
+from einsum_cascade.errors import EvaluationError, IllegalMappingError
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.kernel import MATRIX
@@ -238,6 +238,8 @@ def prepare(
 
     """
     work = recognise(cascade)
+    if "sigmoid" in work.tasks:
+        numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
     sizes = sizes_of(work, extents)
     array = architecture.engine(MATRIX)
     # Scores that are given are products with the identity of as many columns as the array has.
@@ -255,6 +257,17 @@ def prepare(
         is_resident = keeps_keys(work, mapping, values, shape)
     lowered = lower_program(work, extents_of(work, extents, shape), shape, is_resident=is_resident)
     return Prepared(cascade, work, lowered, extents)
+
+
+def _with_sigmoid(einsum: Einsum, numbers: Numbers) -> Numbers:
+    if numbers.multiplier != "wide":
+        raise IllegalMappingError(
+            [
+                f"the array must do the sigmoid of {einsum} on its wide multiplier, but has the {numbers.multiplier} "
+                "one; use the wide one (--multiplier wide)"
+            ]
+        )
+    return replace(numbers, has_sigmoid=True)
 
 
 def build_array(shape: ArrayShape, trace: Trace | None = None) -> Build:

@@ -175,29 +175,31 @@ def _starts(program: Program) -> dict[str, list[tuple[int, int]]]:
 
 def _wrong_slots(program: Program, starts: dict[str, list[tuple[int, int]]]) -> Iterator[str]:
     """Yield a sentence for every operation that has not the slots that its kernel needs."""
-    counts = _slots_needed(program, {*starts})
-    for key in {**counts, **starts}:
-        indices, needed = [index for _, index in starts.get(key, [])], counts.get(key, 0)
-        if indices != list(range(needed)):
-            yield f"{key} must have slots 0 to {needed - 1} in order, each once, not {indices}"
+    found = _slots_needed(program, {*starts})
+    for key in {**found, **starts}:
+        indices, needed = [index for _, index in starts.get(key, [])], found.get(key, range(0))
+        if indices != list(needed):
+            span = f"slots {needed.start} to {needed.stop - 1} in order, each once" if needed else "no slots"
+            yield f"{key} must have {span}, not {indices}"
     yield from _wrong_kind(program, is_out="array OUT" in starts)
     yield from _wrong_passes(program)
 
 
-def _slots_needed(program: Program, found: set[str]) -> dict[str, int]:
-    """Return how many slots every operation must have, given which there are."""
+def _slots_needed(program: Program, found: set[str]) -> dict[str, range]:
+    """Return which slots every operation must have, given which operations there are."""
     is_corrected = any(f"lane {op.name}" in found for op in _CORRECTED)
-    needed = {"array PRODUCT": program.product_steps}
+    numbers, one, results = program.shape.numbers, range(1), range(program.output_steps)
+    needed = {"array PRODUCT": range(program.product_steps)}
     if "array OUT" in found:
-        needed |= {"array OUT": program.shape.rows, "lane ADD": program.shape.rows}
+        needed |= dict.fromkeys(("array OUT", "lane ADD"), range(program.shape.rows))
     else:
-        needed |= {"array COMBINE": program.output_steps}
-        needed |= {"lane NUMERATOR" if is_corrected else "lane ADD": program.output_steps}
-    if "array OUT" in found and not found & {"array MAXIMUM", "array EXPONENTIAL", "array SUM"}:
-        return needed
-    needed |= {"array MAXIMUM": 1, "lane MAXIMUM": 1, "array EXPONENTIAL": len(program.shape.numbers.steps)}
-    needed |= {"array SUM": 1, "lane DENOMINATOR" if is_corrected else "lane ADD_DENOMINATOR": 1}
-    return needed | ({"lane CORRECTION": len(LANE_STEPS)} if is_corrected else {})
+        needed |= dict.fromkeys(("array COMBINE", "lane NUMERATOR" if is_corrected else "lane ADD"), results)
+    if not found & {"array MAXIMUM", "array SUM"}:
+        # Nothing of other scores is needed: they leave as they are, or weighted by a sigmoid.
+        return needed if "array OUT" in found else needed | {"array EXPONENTIAL": numbers.sigmoid_slots}
+    needed |= {"array MAXIMUM": one, "lane MAXIMUM": one, "array EXPONENTIAL": numbers.exponential_slots}
+    needed |= {"array SUM": one, "lane DENOMINATOR" if is_corrected else "lane ADD_DENOMINATOR": one}
+    return needed | ({"lane CORRECTION": range(len(LANE_STEPS))} if is_corrected else {})
 
 
 def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
@@ -231,8 +233,9 @@ def _wrong_passes(program: Program) -> Iterator[str]:
     """Yield a sentence for every operation that is in a pass over the keys in which it must not be, or not in one."""
     every, last = (1 << program.passes) - 1, 1 << (program.passes - 1)
     is_corrected = any(row.vector.op in _CORRECTED for row in program.kernel)
-    # Without corrections, nothing may be weighted before the maximum of all keys is there.
-    weighted = every if is_corrected else every & ~1
+    # Without corrections, nothing may be weighted before the maximum of all keys is there, if one is needed.
+    needs_all = not is_corrected and any(row.matrix.op == MatrixOp.MAXIMUM for row in program.kernel)
+    weighted = every & ~1 if needs_all else every
     allowed = {
         MatrixOp.PRODUCT: (every, every),
         MatrixOp.MAXIMUM: (every, every),
@@ -260,6 +263,7 @@ def _wrong_passes(program: Program) -> Iterator[str]:
 def _orders(stages: int, down: int) -> Iterator[tuple[str, str, int]]:
     yield "array PRODUCT", "array MAXIMUM", stages
     yield "array PRODUCT", "array OUT", stages
+    yield "array PRODUCT", "array EXPONENTIAL", stages
     yield "array MAXIMUM", "array EXPONENTIAL", down + RETURN_CYCLES
     yield "array EXPONENTIAL", "array SUM", stages
     yield "array EXPONENTIAL", "array COMBINE", stages

@@ -3,6 +3,7 @@
 Nothing else tells the cycle model or the sequencer what to do. Loops are loops, so a program does not grow with them.
 """
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,6 +79,11 @@ class Tile:
     ends_result: bool
 
 
+def _single_bits(value: float) -> int:
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    return bits
+
+
 @dataclass(frozen=True)
 class Program:
     """A program, checked by `program.checker.check_program`.
@@ -106,6 +112,8 @@ class Program:
         Whether results are divided by the captured sums.
     has_tile_results
         Whether results leave after every key tile of the last pass.
+    scale, bias
+        Numbers of fp32: the sigmoid is of score * scale + bias.
     diagonal_high, diagonal_low
         Keys m > p + high, and m < p + low, are masked; None where there is no such mask.
     watchdog_cycles
@@ -131,6 +139,8 @@ class Program:
     is_resident: bool = True
     is_divided: bool = False
     has_tile_results: bool = False
+    scale: float = 1.0
+    bias: float = 0.0
     diagonal_high: int | None = None
     diagonal_low: int | None = None
     watchdog_cycles: int = 100_000
@@ -276,6 +286,8 @@ class Program:
             "key_heads": self.key_heads,
             "group": self.group,
             "flags": self.flags,
+            "scale": _single_bits(self.scale),
+            "bias": _single_bits(self.bias),
             "diagonal_high": self.diagonal_high or 0,
             "diagonal_low": self.diagonal_low or 0,
             "first_tile": self.first_tile,

@@ -73,7 +73,7 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
         E, and F.
 
     """
-    stages, exponential = shape.stages, len(shape.numbers.steps)
+    stages, exponential = shape.stages, len(shape.numbers.exponential_slots)
     product = Slots("product", MatrixOp.PRODUCT, VectorOp.NONE, steps, stages)
     maximum = Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM)
 
@@ -94,6 +94,13 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
                 Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
                 Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
                 Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, len(LANE_STEPS), stages),
+            )
+        case "sigmoid attention":
+            slots = shape.numbers.sigmoid_slots
+            return (
+                product,
+                Slots("sigmoid", MatrixOp.EXPONENTIAL, VectorOp.NONE, len(slots), stages, first=slots.start),
+                Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs),
             )
         case "two-pass attention":
             return (
@@ -135,6 +142,8 @@ def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None
     if "maximum" in names:
         contexts.append(Context("queue", shape.queue, "maximum", last if "correction" in names else ("subtract",)))
         contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))
+    if "sigmoid" in names:
+        contexts.append(Context("PE temporaries", 1, "sigmoid", ("sigmoid",)))
     if "correction" in names:
         contexts.append(Context("lane temporaries", 1, "correction", ("correction",)))
     return OperationGraph(
@@ -148,6 +157,8 @@ def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
     for producer, consumer in (
         ("product", "maximum"),
         ("product", "out"),
+        ("product", "sigmoid"),
+        ("sigmoid", "combine"),
         ("subtract", "exponential"),
         ("exponential", "sum"),
         ("exponential", "combine"),

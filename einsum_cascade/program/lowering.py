@@ -12,6 +12,7 @@ from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band, band_of
 from einsum_cascade.program.recognition import ArrayWork
+from einsum_cascade.program.scaling import scaling_of
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.schedule.bounds import recurrence_bound
 from einsum_cascade.schedule.ir import Schedule
@@ -37,6 +38,8 @@ class Extents:
         Heads of keys, and query heads for each.
     band
         What of the scores is kept.
+    scale, bias
+        What a score is multiplied by and what is added then, before a sigmoid.
 
     """
 
@@ -47,6 +50,8 @@ class Extents:
     key_heads: int
     group: int
     band: Band
+    scale: float = 1.0
+    bias: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
         heads,
         math.prod(sizes[name] for name in work.group),
         band,
+        *(scaling_of(work.tasks["sigmoid"], extents) if "sigmoid" in work.tasks else ()),
     )
 
 
@@ -177,6 +183,8 @@ def _lowered(
         passes=work.kernel.passes,
         is_divided=work.kernel.is_divided,
         has_tile_results=work.value is None,
+        scale=extents.scale,
+        bias=extents.bias,
         diagonal_high=extents.band.high,
         diagonal_low=extents.band.low,
     )

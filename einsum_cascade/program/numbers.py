@@ -1,15 +1,27 @@
-"""The number formats of an array, and the slots of its exponential.
+"""The number formats of an array, and the slots of its exponential and of its sigmoid.
 
 What each unit does with these values is written down in docs/decisions/0006-the-array-and-its-program.md. The
-polynomials are ours: least squares on [-1/2, 1/2], the constant term 1, so that the exponential of 0 is exactly 1.
+polynomials are ours: least squares on [-1/2, 1/2]. That of the exponential has the constant term 1, so that the
+exponential of 0 is exactly 1; that of the reciprocal is exactly 1 and 1/2 at its ends, so that a sigmoid is within 0
+and 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from einsum_cascade.cascade.formats import Format, parse_format
 
-__all__ = ["BFLOAT16", "LANE_STEPS", "LOG2E_BITS", "SINGLE", "Multiplier", "Numbers", "Step", "exponential_steps"]
+__all__ = [
+    "BFLOAT16",
+    "LANE_STEPS",
+    "LOG2E_BITS",
+    "SINGLE",
+    "Multiplier",
+    "Numbers",
+    "Step",
+    "exponential_steps",
+    "sigmoid_steps",
+]
 
 SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
 """What sums, running state and contexts are held in; and operands, if nothing else is said."""
@@ -28,15 +40,31 @@ _POLYNOMIALS = {
 """Coefficients of 2^f by multiplier, fp32 bits, highest degree first."""
 
 
+_RECIPROCAL = (
+    0xBD47624C,
+    0x3D99BEDF,
+    0xBDB11D5A,
+    0x3E03D5E8,
+    0xBE4A4AB0,
+    0x3E97C9B3,
+    0xBEE38E83,
+    0x3F2AAA93,
+)
+"""Coefficients of 1 / (3/2 + u), fp32 bits, highest degree first; within 2.4e-6."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One slot of an exponential.
+    """One slot of an exponential or of a sigmoid.
 
     Parameters
     ----------
     kind
         `subtract`: x = value - maximum, clamped. `scale`: a part of x log2(e) is added to the sum of such parts; the
         last one splits it. `horner`: one multiply-add of the polynomial; the last one adds the exponent.
+        A sigmoid of s has `multiply`: s scale; `add`: x = s scale + bias, clamped, and from here on -|x|; then the
+        slots of the exponential e = exp(-|x|); `complement`: u = e - 1/2; those of the polynomial 1 / (1 + e); and
+        `finish`, which multiplies it by e where x is negative.
     value_part, constant_part
         Of a scale: which part of x, and of log2(e), the multiplier sees: `whole`, or the `high` or `low` piece of as
         many significand bits as it has.
@@ -46,15 +74,18 @@ class Step:
         Of the first Horner step: the coefficient that is multiplied, fp32 bits; 0 on later ones.
     is_last
         Whether it is the last one of its kind.
+    is_result
+        Whether what it leaves is the result, rounded to the score format in a PE.
 
     """
 
-    kind: Literal["subtract", "scale", "horner"]
+    kind: Literal["subtract", "multiply", "add", "scale", "horner", "complement", "finish"]
     value_part: Literal["whole", "high", "low"] = "whole"
     constant_part: Literal["whole", "high", "low"] = "whole"
     coefficient_bits: int = 0
     leading_bits: int = 0
     is_last: bool = False
+    is_result: bool = False
 
 
 def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
@@ -77,12 +108,36 @@ def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
                 Step("scale", "high", "low"),
                 Step("scale", "high", "high", is_last=True),
             ]
-    leading, *others = _POLYNOMIALS[multiplier]
-    horner = [
-        Step("horner", coefficient_bits=bits, leading_bits=leading if at == 0 else 0, is_last=at == len(others) - 1)
-        for at, bits in enumerate(others)
+    *horner, last = _horner(_POLYNOMIALS[multiplier])
+    return (Step("subtract", is_last=True), *scales, *horner, replace(last, is_last=True, is_result=True))
+
+
+def _horner(coefficients: tuple[int, ...]) -> list[Step]:
+    leading, *others = coefficients
+    return [
+        Step("horner", coefficient_bits=bits, leading_bits=leading if at == 0 else 0) for at, bits in enumerate(others)
     ]
-    return (Step("subtract", is_last=True), *scales, *horner)
+
+
+def sigmoid_steps() -> tuple[Step, ...]:
+    """Return the slots of a sigmoid on the wide multiplier.
+
+    Examples
+    --------
+    >>> len(sigmoid_steps())
+    17
+
+    """
+    _, *exponential, last = exponential_steps("wide")
+    return (
+        Step("multiply"),
+        Step("add"),
+        *exponential,
+        replace(last, is_result=False),
+        Step("complement"),
+        *_horner(_RECIPROCAL),
+        Step("finish", is_last=True, is_result=True),
+    )
 
 
 LANE_STEPS = exponential_steps("wide")
@@ -101,6 +156,8 @@ class Numbers:
         Of the exponentials that are multiplied by values; what the column sums add up is rounded to it.
     multiplier
         Of every PE. The vector row always multiplies 24 x 24 bits.
+    has_sigmoid
+        Whether PEs have the slots of a sigmoid as well, which only the wide multiplier does.
 
     Raises
     ------
@@ -112,6 +169,7 @@ class Numbers:
     operand: Format = BFLOAT16
     score: Format = BFLOAT16
     multiplier: Multiplier = "narrow"
+    has_sigmoid: bool = False
 
     def __post_init__(self) -> None:
         """Check that the multiplier takes what it is given."""
@@ -122,6 +180,8 @@ class Numbers:
                 )
         if self.operand.mantissa_bits > 22 and self.multiplier != "wide":
             raise ValueError(f"operands of {self.operand.name} need the wide multiplier, not {self.multiplier!r}")
+        if self.has_sigmoid and self.multiplier != "wide":
+            raise ValueError(f"a sigmoid needs the wide multiplier, of 24 x 24 bits, not {self.multiplier!r}")
         if self.score.mantissa_bits + 1 > self.score_bits:
             raise ValueError(
                 f"scores of {self.score.name} must have at most {self.score_bits} significand bits on the "
@@ -140,5 +200,15 @@ class Numbers:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The slots of an exponential in a PE."""
-        return exponential_steps(self.multiplier)
+        """The slots of a PE: those of its exponential, then those of its sigmoid."""
+        return exponential_steps(self.multiplier) + (sigmoid_steps() if self.has_sigmoid else ())
+
+    @property
+    def exponential_slots(self) -> range:
+        """The slots of an exponential, by their numbers."""
+        return range(len(exponential_steps(self.multiplier)))
+
+    @property
+    def sigmoid_slots(self) -> range:
+        """The slots of a sigmoid, by their numbers; none if PEs do not have them."""
+        return range(len(self.exponential_slots), len(self.steps))

@@ -17,6 +17,7 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.restrictions import unmet_restrictions
+from einsum_cascade.program.scaling import is_scaled
 
 __all__ = ["KERNELS", "ArrayWork", "Kernel", "Operand", "Role", "recognise"]
 
@@ -32,6 +33,7 @@ type Role = Literal[
     "running combine",
     "quotient",
     "weights",
+    "sigmoid",
 ]
 
 
@@ -99,8 +101,8 @@ class ArrayWork:
 
 
 _REMEDY = (
-    "write it as attention with running maxima or with its division deferred, as a softmax, or as a product of two "
-    "inputs, or compute it elsewhere"
+    "write it as attention with running maxima, with its division deferred or with a sigmoid, as a softmax, or as a "
+    "product of two inputs, or compute it elsewhere"
 )
 
 
@@ -282,7 +284,8 @@ def _is_sum(scene: _Scene) -> bool:
 
 def _is_combine(scene: _Scene) -> bool:
     is_plain = scene.is_reduced_by("+") and not scene.einsum.where
-    return is_plain and scene.either("*", lambda e: scene.reads(e, "exponential"), scene.is_given)
+    weights: Role = "sigmoid" if "sigmoid" in scene.kernel.roles else "exponential"
+    return is_plain and scene.either("*", lambda e: scene.reads(e, weights), scene.is_given)
 
 
 def _is_correction(scene: _Scene) -> bool:
@@ -327,6 +330,14 @@ def _are_weights(scene: _Scene) -> bool:
     match scene.applies("/"):
         case (above, below):
             return _is_plain(scene) and scene.reads(above, "exponential") and scene.reads(below, "sum")
+        case _:
+            return False
+
+
+def _is_sigmoid(scene: _Scene) -> bool:
+    match scene.applies("sigmoid"):
+        case (argument,):
+            return _is_plain(scene) and is_scaled(argument, lambda e: scene.reads(e, "product"))
         case _:
             return False
 
@@ -408,6 +419,13 @@ KERNELS = (
         is_tiled=False,
         is_divided=True,
     ),
+    Kernel(
+        "sigmoid attention",
+        {"product": _is_product, "sigmoid": _is_sigmoid, "combine": _is_combine},
+        passes=1,
+        is_tiled=False,
+        is_divided=False,
+    ),
     Kernel("product", _some("product"), passes=1, is_tiled=False, is_divided=False),
 )
 """What the array can run. Where there is no product, the scores are an input."""
@@ -422,7 +440,9 @@ def _work(workload: Workload, kernel: Kernel, roles: Mapping[Role, Task]) -> Arr
     # What a filter reads comes after the operands.
     left, ranges = _ranges(workload, product.write), [_ranges(workload, read) for read in product.reads[:2]]
     own = [[name for name in left if name in a and name not in b] for a, b in (ranges, ranges[::-1])]
-    tiled = workload.parts[roles["maximum"].variables[-1]].range if "maximum" in roles else None
+    # The keys are what a maximum, or a product of weights and values, is over.
+    over = next((roles[role] for role in ("maximum", "combine") if role in roles), None)
+    tiled = None if over is None else workload.parts[over.variables[-1]].range
     at = _keys(own, left, tiled)
     if at is None:
         raise _shapeless(tasks["product"])

@@ -103,6 +103,8 @@ REGISTERS: tuple[Register, ...] = (
     Register("key_heads", "write", "Heads of keys and values."),
     Register("group", "write", "Query heads that share a head of keys and values."),
     Register("flags", "write", "Bits of `Flag`."),
+    Register("scale", "write", "Of a sigmoid: what scores are multiplied by, fp32."),
+    Register("bias", "write", "Of a sigmoid: what is added then, fp32."),
     Register("diagonal_high", "write", "Signed: keys m > p + diagonal_high are masked, if flagged."),
     Register("diagonal_low", "write", "Signed: keys m < p + diagonal_low are masked, if flagged."),
     Register("first_tile", "write", "Signed: query tile t starts at key tile max(0, t + first_tile), if flagged."),

@@ -48,7 +48,7 @@ def _other_keys(workload: Workload, roles: Mapping[str, Task]) -> Iterator[str]:
     """Yield what goes over other ranks than what made the scores does."""
     over = {role: workload.parts[roles[role].variables[-1]].range for role in _TILED if role in roles}
     for role, own in over.items():
-        if own != over["maximum"]:
+        if own != over.get("maximum", own):
             einsum = workload.cascade.einsums[roles[role].number]
             yield f"{einsum} must be over {over['maximum']}, as the maximum of the scores is, not over {own}"
     written = {task.write.tensor: task.write for task in roles.values()}

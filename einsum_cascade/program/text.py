@@ -11,7 +11,9 @@ program is a question to its checker.
 """
 
 import difflib
+import math
 import re
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args
@@ -47,10 +49,11 @@ _SIZES = (
     "kernel_rows",
     "dividers",
 )
-_NUMBERS = "operand", "score", "multiplier"
+_NUMBERS = "operand", "score", "multiplier", "has_sigmoid"
 _LOOPS = "keys", "queries", "key_heads", "group", "passes", "product_steps", "output_steps", "contexts", "queue"
 _LAYOUTS = "query", "key", "value", "output"
 _FLAGS = "is_resident", "is_divided", "has_tile_results"
+_CONSTANTS = "scale", "bias"
 _OPTIONAL = "value", "diagonal_high", "diagonal_low"
 _MULTIPLIERS: tuple[str, ...] = get_args(Multiplier.__value__)
 _FORMATS = "bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"
@@ -77,12 +80,14 @@ def _lines(program: Program) -> Iterator[str]:
     yield from (f"array.{name} {getattr(shape, name)}" for name in _SIZES)
     yield from (f"array.{name} {_name_of(getattr(shape.numbers, name))}" for name in ("operand", "score"))
     yield f"array.multiplier {shape.numbers.multiplier}"
+    yield f"array.has_sigmoid {'yes' if shape.numbers.has_sigmoid else 'no'}"
     yield from (f"{name} {getattr(program, name)}" for name in _LOOPS)
     for name in _LAYOUTS:
         layout: Layout | None = getattr(program, name)
         if layout is not None:
             yield f"{name} {layout.address} {layout.stride_bytes} {layout.head_stride_bytes}"
     yield from (f"{name} {'yes' if getattr(program, name) else 'no'}" for name in _FLAGS)
+    yield from (f"{name} {getattr(program, name)!r}" for name in _CONSTANTS)
     for name in ("diagonal_high", "diagonal_low", "watchdog_cycles"):
         if getattr(program, name) is not None:
             yield f"{name} {getattr(program, name)}"
@@ -281,6 +286,13 @@ def _flag(text: str) -> bool:
     return text == "yes"
 
 
+def _constant(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or struct.unpack("<f", struct.pack("<f", value))[0] != value:
+        raise ValueError(text)
+    return value
+
+
 def _multiplier(text: str) -> Multiplier:
     if text not in _MULTIPLIERS:
         raise ValueError(text)
@@ -300,6 +312,8 @@ _ENTRIES: dict[str, _Entry] = {
     **dict.fromkeys(_LOOPS, _COUNT),
     **dict.fromkeys(_LAYOUTS, (_layout, "an address, a stride and a stride of heads, whole numbers")),
     **dict.fromkeys(_FLAGS, (_flag, "yes or no")),
+    "array.has_sigmoid": (_flag, "yes or no"),
+    **dict.fromkeys(_CONSTANTS, (_constant, "a number of fp32")),
     "diagonal_high": _WHOLE,
     "diagonal_low": _WHOLE,
     "watchdog_cycles": _COUNT,

@@ -15,6 +15,8 @@ bank_enable, bank_row, bank_address, bank_data : in
     A beat for the bank of a row.
 query_enable, query_column, query_address, query_data : in
     A beat for the query file of a column.
+scale, bias : in
+    Of a sigmoid, if PEs have one; constant during a run.
 drain_address, drain_parity, drain_group : in
     Which word the drain reads (parity below, word above), which captured sum, and which columns: `dividers` of them
     from `drain_group * dividers` on.
@@ -108,6 +110,7 @@ def port_widths(shape: ArrayShape) -> dict[str, int]:
         "query_column": address_bits(shape.columns),
         "query_address": address_bits(2 * shape.key_beats),
         "query_data": shape.beat_bits,
+        **({"scale": 32, "bias": 32} if shape.numbers.has_sigmoid else {}),
         "drain_address": accumulator_bits(shape),
         "drain_parity": 1,
         "drain_group": address_bits(shape.columns // shape.dividers),
@@ -142,7 +145,9 @@ def _array_text(shape: ArrayShape) -> str:
     )
     constants = "\n".join(f"    localparam {name} = {value};" for name, value in parameters.items())
     group = f"    reg {_range(widths['drain_group'])}group;\n"
-    return f"module array(\n{ports}\n);\n{constants}\n{group}{_BODY}endmodule\n"
+    sigmoid = " .scale(scale), .bias(bias)," if shape.numbers.has_sigmoid else ""
+    body = _BODY.replace(_SIGMOID, sigmoid)
+    return f"module array(\n{ports}\n);\n{constants}\n{group}{body}endmodule\n"
 
 
 def array_files(shape: ArrayShape) -> dict[str, str]:
@@ -164,6 +169,9 @@ def array_files(shape: ArrayShape) -> dict[str, str]:
 def _range(bits: int) -> str:
     return f"[{bits - 1}:0] " if bits > 1 else ""
 
+
+_SIGMOID = "@sigmoid@"
+"""Where the constants of a sigmoid come in, if there is one."""
 
 _BODY = """
     // The corner's word, from the lowest bits on: row part (its operation first), query address, entry of
@@ -231,7 +239,7 @@ _BODY = """
             end
             column_top top(
                 .clk(clk), .rst(rst), .left(left), .right(right), .down(fed),
-                .maximum_queue(maximum_queue), .maximum(maximum),
+                .maximum_queue(maximum_queue), .maximum(maximum),@sigmoid@
                 .write_enable(query_enable && query_column == j[COLUMN_INDEX_BITS-1:0]),
                 .write_address(query_address), .write_data(query_data)
             );

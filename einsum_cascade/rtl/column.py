@@ -1,6 +1,7 @@
 """The top of a column: its query file, and what the first PE of the column gets from above."""
 
 from amaranth import Module, Signal, Value
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -19,7 +20,8 @@ class ColumnTop(Component):
     """What a column gets from above.
 
     PRODUCT: an operand of the query file, as fp32. MAXIMUM: the lowest finite number. The subtract slot of EXPONENTIAL:
-    the maximum that the lane has for the tile, which no later tile replaces. Otherwise +0.
+    the maximum that the lane has for the tile, which no later tile replaces. The first two slots of a sigmoid: its
+    scale and its bias. Otherwise +0.
 
     Members
     -------
@@ -31,6 +33,8 @@ class ColumnTop(Component):
         Entry of the lane below, in its correction queue, whose maximum is wanted.
     maximum : In(SINGLE_LAYOUT)
         That maximum.
+    scale, bias : In(SINGLE_LAYOUT)
+        Of a sigmoid, if PEs have one; constant during a run.
     down : Out(SINGLE_LAYOUT)
         What the first PE of the column gets. Registered.
     write_enable : In(1)
@@ -57,6 +61,7 @@ class ColumnTop(Component):
                 "right": Out(column_layout(shape)),
                 "maximum_queue": Out(address_bits(shape.queue)),
                 "maximum": In(SINGLE_LAYOUT),
+                **({"scale": In(SINGLE_LAYOUT), "bias": In(SINGLE_LAYOUT)} if shape.numbers.has_sigmoid else {}),
                 "down": Out(SINGLE_LAYOUT),
                 "write_enable": In(1),
                 "write_address": In(address_bits(2 * shape.key_beats)),
@@ -79,9 +84,18 @@ class ColumnTop(Component):
                 m.d.comb += down.eq(decoder.number.as_value() << (MANTISSA_BITS - form.mantissa_bits))
             with m.Case(MatrixOp.MAXIMUM):
                 m.d.comb += down.eq(LOWEST_BITS)
-            with m.Case(MatrixOp.EXPONENTIAL), m.If(read.slot == 0):
-                m.d.comb += down.eq(self.maximum)
+            with m.Case(MatrixOp.EXPONENTIAL):
+                self._constants(m, read, down)
         return m
+
+    def _constants(self, m: Module, read: data.View, down: Signal) -> None:
+        """Feed what the slots of an exponential or a sigmoid take from above."""
+        members = {"subtract": "maximum", "multiply": "scale", "add": "bias"}
+        with m.Switch(read.slot):
+            for number, step in enumerate(self._shape.numbers.steps):
+                if step.kind in members:
+                    with m.Case(number):
+                        m.d.comb += down.eq(getattr(self, members[step.kind]))
 
     def _file(self, m: Module) -> Value:
         shape = self._shape

@@ -1,4 +1,4 @@
-"""The slots of the exponential around a multiply-add: what goes into it, and what becomes of its result.
+"""The slots of exponential and sigmoid around a multiply-add: what goes into it, and what becomes of its result.
 
 The slots are those of `Numbers.steps` and docs/decisions/0006-the-array-and-its-program.md, "The exponential". Where
 the state is kept, and for how long, is decided by who uses these two components: PEs and the lanes of the vector row.
@@ -28,12 +28,16 @@ from einsum_cascade.rtl.floats import (
     upper_bits,
 )
 
-__all__ = ["INTEGER_BITS", "LAST_SLOT", "SLOT_BITS", "ExponentialOperands", "ExponentialResult"]
+__all__ = ["INTEGER_BITS", "ExponentialOperands", "ExponentialResult", "slot_bits"]
 
-SLOT_BITS, LAST_SLOT = 3, 6
 INTEGER_BITS = 9
 """Of the integer part of x log2(e), signed: x is within 127 of 0."""
 _LIMIT_BITS = single_bits(127.0)
+
+
+def slot_bits(steps: Sequence[Step]) -> int:
+    """Return the bits of the number of a slot."""
+    return (len(steps) - 1).bit_length()
 
 
 def _piece_of(bits: int, part: str, significand_bits: int) -> int:
@@ -58,14 +62,16 @@ class ExponentialOperands(Component):
     -------
     is_active : In(1)
         Whether a slot is executed. If not, `score` is the high piece of `state`, and nothing else has a meaning.
-    slot : In(SLOT_BITS)
+    slot : In(slot_bits(steps))
         Which slot.
     state : In(SINGLE_LAYOUT)
-        Value in the subtract slot, x in scale slots, p in Horner slots.
-    maximum : In(SINGLE_LAYOUT)
-        What is subtracted.
+        Value in the first slot, x in scale slots, p in Horner slots, e in the complement.
+    up : In(SINGLE_LAYOUT)
+        What is subtracted, multiplied by or added: the maximum, the scale, the bias.
     fraction : In(SINGLE_LAYOUT)
-        The sum of scaled parts in scale slots, f in Horner slots.
+        The sum of scaled parts in scale slots, f or u in Horner slots.
+    kept : In(SINGLE_LAYOUT)
+        e with the sign of x, when a sigmoid finishes.
     operand, score, addend, augend, is_sum : Out
         What the multiply-add gets.
 
@@ -80,10 +86,11 @@ class ExponentialOperands(Component):
         super().__init__(
             {
                 "is_active": In(1),
-                "slot": In(SLOT_BITS),
+                "slot": In(slot_bits(steps)),
                 "state": In(SINGLE_LAYOUT),
-                "maximum": In(SINGLE_LAYOUT),
+                "up": In(SINGLE_LAYOUT),
                 "fraction": In(SINGLE_LAYOUT),
+                "kept": In(SINGLE_LAYOUT),
                 "operand": Out(number_layout(operand_bits)),
                 "score": Out(number_layout(score_bits)),
                 "addend": Out(SINGLE_LAYOUT),
@@ -100,7 +107,7 @@ class ExponentialOperands(Component):
         with m.If(self.is_active), m.Switch(self.slot):
             for slot, step in enumerate(self._steps):
                 with m.Case(slot):
-                    self._step(m, step, is_first_scale=slot == 1)
+                    self._step(m, step, is_first_scale=self._steps[slot - 1].kind != "scale")
         return m
 
     def _cut(self, m: Module) -> None:
@@ -117,7 +124,16 @@ class ExponentialOperands(Component):
     def _step(self, m: Module, step: Step, is_first_scale: bool) -> None:
         match step.kind:
             case "subtract":
-                m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.maximum.as_value() ^ (1 << 31))]
+                m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.up.as_value() ^ (1 << 31))]
+            case "multiply":
+                m.d.comb += [self.operand.eq(upper_bits(self.up.as_value(), self._operand_bits)), self.addend.eq(0)]
+            case "add":
+                m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.up)]
+            case "complement":
+                m.d.comb += [self.is_sum.eq(1), self.addend.eq(single_bits(-0.5))]
+            case "finish":
+                factor = Mux(self.kept.sign, self.kept.as_value()[:31], single_bits(1.0))
+                m.d.comb += [self.operand.eq(upper_bits(factor, self._operand_bits)), self.addend.eq(0)]
             case "scale":
                 constant = _piece_of(LOG2E_BITS, step.constant_part, self._operand_bits)
                 m.d.comb += self.operand.eq(upper_bits(Const(constant, 32), self._operand_bits))
@@ -141,20 +157,25 @@ class ExponentialResult(Component):
 
     Members
     -------
-    slot : In(SLOT_BITS)
+    slot : In(slot_bits(steps))
         Which slot.
     result : In(SINGLE_LAYOUT)
         Of the multiply-add.
     integer : In(signed(INTEGER_BITS))
         n, as it was when the slot began.
     state : Out(SINGLE_LAYOUT)
-        x after the subtract slot, p after Horner slots, the exponential after the last one.
+        x after the subtract slot, -|x| after the add slot, p after Horner slots, the exponential after the last one,
+        the sigmoid as it finishes.
     fraction : Out(SINGLE_LAYOUT)
-        The sum of scaled parts after scale slots, f after the last of them.
+        The sum of scaled parts after scale slots, f after the last of them, u after the complement.
     next_integer : Out(signed(INTEGER_BITS))
         n after the last scale slot.
     has_state, has_fraction, has_integer : Out(1)
         Whether these are to be kept.
+    has_sign : Out(1)
+        Whether the sign of the result is that of x.
+    is_result : Out(1)
+        Whether the state is the result of all slots.
 
     Timing
     ------
@@ -166,7 +187,7 @@ class ExponentialResult(Component):
         self._steps = steps
         super().__init__(
             {
-                "slot": In(SLOT_BITS),
+                "slot": In(slot_bits(steps)),
                 "result": In(SINGLE_LAYOUT),
                 "integer": In(signed(INTEGER_BITS)),
                 "state": Out(SINGLE_LAYOUT),
@@ -175,6 +196,8 @@ class ExponentialResult(Component):
                 "has_state": Out(1),
                 "has_fraction": Out(1),
                 "has_integer": Out(1),
+                "has_sign": Out(1),
+                "is_result": Out(1),
             }
         )
 
@@ -186,10 +209,14 @@ class ExponentialResult(Component):
         with m.Switch(self.slot):
             for slot, step in enumerate(self._steps):
                 with m.Case(slot):
-                    m.d.comb += (self.has_fraction if step.kind == "scale" else self.has_state).eq(1)
+                    keeps = self.has_fraction if step.kind in ("scale", "complement") else self.has_state
+                    m.d.comb += [keeps.eq(1), self.is_result.eq(step.is_result)]
                     match step.kind:
                         case "subtract":
                             m.d.comb += self.state.eq(clamped)
+                        case "add":
+                            m.d.comb += [self.has_sign.eq(1), self.state.eq(clamped)]
+                            m.d.comb += self.state.sign.eq(~is_nan(self.result))
                         case "scale" if step.is_last:
                             m.d.comb += [self.fraction.eq(split), self.has_integer.eq(1)]
                         case "horner" if step.is_last:

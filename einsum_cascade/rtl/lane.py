@@ -9,7 +9,7 @@ from einsum_cascade.program.instruction import VectorOp
 from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.column import LOWEST_BITS
-from einsum_cascade.rtl.exponential import INTEGER_BITS, SLOT_BITS, ExponentialOperands, ExponentialResult
+from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
 from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT
 from einsum_cascade.rtl.links import address_bits, vector_layout
 from einsum_cascade.rtl.maximum import Maximum
@@ -24,7 +24,7 @@ DRAIN_READ_LATENCY = 1
 """Cycles from an address of the drain to the word and the sum."""
 
 _ENTRY = data.StructLayout({"old": SINGLE_LAYOUT, "new": SINGLE_LAYOUT})
-_WIDE = MANTISSA_BITS + 1
+_WIDE, _SLOT_BITS = MANTISSA_BITS + 1, slot_bits(LANE_STEPS)
 
 
 def accumulator_bits(shape: ArrayShape) -> int:
@@ -161,9 +161,9 @@ class VectorLane(Component):
         m.d.comb += [
             state.eq(Mux(is_sum, self._sum.as_value(), self._accumulator.as_value())),
             slot.is_active.eq(op.op == VectorOp.CORRECTION),
-            slot.slot.eq(op.index[:SLOT_BITS]),
-            slot.state.eq(Mux(op.index[:SLOT_BITS] == 0, self._entry.old.as_value(), self._correction.as_value())),
-            slot.maximum.eq(self._entry.new),
+            slot.slot.eq(op.index[:_SLOT_BITS]),
+            slot.state.eq(Mux(op.index[:_SLOT_BITS] == 0, self._entry.old.as_value(), self._correction.as_value())),
+            slot.up.eq(self._entry.new),
             slot.fraction.eq(self._fraction),
         ]
         with m.If(slot.is_active):
@@ -209,7 +209,7 @@ class VectorLane(Component):
         m.submodules.after = after = ExponentialResult(self._steps)
         correction = self._new_correction
         m.d.comb += [
-            after.slot.eq(going.op.index[:SLOT_BITS]),
+            after.slot.eq(going.op.index[:_SLOT_BITS]),
             after.result.eq(self._result),
             after.integer.eq(going.integer),
             correction.addr.eq(going.op.queue),

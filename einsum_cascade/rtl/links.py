@@ -6,8 +6,9 @@ Every word is a packed struct, the first field in the lowest bits, and all field
 from amaranth import Shape, signed
 from amaranth.lib import data
 
+from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.exponential import SLOT_BITS
+from einsum_cascade.rtl.exponential import slot_bits
 from einsum_cascade.rtl.floats import number_layout
 
 __all__ = [
@@ -50,7 +51,7 @@ def query_address_bits(shape: ArrayShape) -> int:
 
 def word_bits(shape: ArrayShape) -> int:
     """Return the bits of the index of a word of a lane, or of a slot."""
-    return max(SLOT_BITS, address_bits(shape.output_steps))
+    return max(slot_bits(LANE_STEPS), address_bits(shape.output_steps))
 
 
 def link_layout(shape: ArrayShape) -> data.StructLayout:
@@ -64,7 +65,7 @@ def link_layout(shape: ArrayShape) -> data.StructLayout:
         Which context.
     flag : 1
         PRODUCT: index 0. OUT: this row.
-    slot : SLOT_BITS
+    slot : slot_bits(steps)
         Of EXPONENTIAL.
     low, high : counter_bits(columns)
         A PE is masked if `low` > 0 or `high` is 0; both go on one less.
@@ -77,7 +78,7 @@ def link_layout(shape: ArrayShape) -> data.StructLayout:
             "op": OP_BITS,
             "context": address_bits(shape.contexts),
             "flag": 1,
-            "slot": SLOT_BITS,
+            "slot": slot_bits(shape.numbers.steps),
             "low": counter_bits(shape.columns),
             "high": counter_bits(shape.columns),
             "operand": number_layout(shape.numbers.operand.mantissa_bits + 1),
@@ -101,7 +102,7 @@ def row_layout(shape: ArrayShape) -> data.StructLayout:
         Which context.
     is_first : 1
         PRODUCT: index 0.
-    slot : SLOT_BITS
+    slot : slot_bits(steps)
         Of EXPONENTIAL.
     row : address_bits(rows)
         Of OUT: which row, counted from this one.
@@ -118,7 +119,7 @@ def row_layout(shape: ArrayShape) -> data.StructLayout:
             "op": OP_BITS,
             "context": address_bits(shape.contexts),
             "is_first": 1,
-            "slot": SLOT_BITS,
+            "slot": slot_bits(shape.numbers.steps),
             "row": address_bits(shape.rows),
             "address": bank_address_bits(shape),
             "low": bound_shape(shape),
@@ -144,7 +145,7 @@ def column_layout(shape: ArrayShape) -> data.StructLayout:
     return data.StructLayout(
         {
             "op": OP_BITS,
-            "slot": SLOT_BITS,
+            "slot": slot_bits(shape.numbers.steps),
             "address": query_address_bits(shape),
             "queue": address_bits(shape.queue),
         }

@@ -57,7 +57,7 @@ def manifest_of(files: Mapping[str, str], program: Program, architecture: str) -
     """
     shape = asdict(program.shape)
     numbers = program.shape.numbers
-    shape["numbers"] = {"operand": str(numbers.operand), "score": str(numbers.score), "multiplier": numbers.multiplier}
+    shape["numbers"] |= {"operand": str(numbers.operand), "score": str(numbers.score)}
     kernel = [[encode(row.matrix), encode(row.vector)] for row in program.kernel]
     return {
         "generator": f"einsum-cascade {__version__}",

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.exponential import INTEGER_BITS, LAST_SLOT, SLOT_BITS, ExponentialOperands, ExponentialResult
+from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout
 from einsum_cascade.rtl.links import OP_BITS, address_bits, link_layout
 from einsum_cascade.rtl.maximum import Maximum
@@ -71,6 +71,7 @@ class ProcessingElement(Component):
         read, self._write = memory.read_port(domain="comb"), memory.write_port()
         self._context = Signal(_CONTEXT)
         self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        self._kept = Signal(SINGLE_LAYOUT)
         m.d.comb += [read.addr.eq(self.left.context), self._context.eq(read.data)]
 
     def _pass_on(self, m: Module) -> None:
@@ -91,8 +92,9 @@ class ProcessingElement(Component):
             slot.is_active.eq(is_exponential),
             slot.slot.eq(left.slot),
             slot.state.eq(Mux(left.op == MatrixOp.PRODUCT, self.up, score)),
-            slot.maximum.eq(self.up),
+            slot.up.eq(self.up),
             slot.fraction.eq(self._fraction),
+            slot.kept.eq(self._kept),
             unit.operand.eq(_widen(left.operand, numbers.operand_bits)),
             unit.score.eq(slot.score),
             unit.addend.eq(self.up),
@@ -104,6 +106,11 @@ class ProcessingElement(Component):
         with m.If(left.op == MatrixOp.PRODUCT):
             m.d.comb += unit.addend.eq(Mux(left.flag, 0, score.as_value()))
         self._result = unit.result
+        for number, step in enumerate(numbers.steps):
+            if step.kind == "complement":
+                # What is complemented is kept; its sign was, as x was made.
+                with m.If(is_exponential & (left.slot == number)):
+                    m.d.sync += self._kept.as_value()[:31].eq(score.as_value())
 
     def _begin(self, m: Module) -> None:
         """Choose what goes down if the multiply-add does not say it, and what the write-back needs to know."""
@@ -155,13 +162,15 @@ class ProcessingElement(Component):
                 m.d.sync += self._fraction.eq(after.fraction)
             with m.If(after.has_integer):
                 m.d.sync += self._integer.eq(after.next_integer)
+            with m.If(after.has_sign):
+                m.d.sync += self._kept.sign.eq(self._result.sign)
 
     def _state(self, m: Module, after: ExponentialResult) -> Value:
         """Round the exponential to the score format, and give 0 where it is masked."""
         m.submodules.rounder = rounder = Rounder(self._shape.numbers.score)
         m.d.comb += rounder.value.eq(after.state)
         rounded = Mux(self._going.is_masked, 0, rounder.rounded.as_value())
-        return Mux(self._going.slot == LAST_SLOT, rounded, after.state.as_value())
+        return Mux(after.is_result, rounded, after.state.as_value())
 
 
 def _going_layout(shape: ArrayShape) -> data.StructLayout:
@@ -170,7 +179,7 @@ def _going_layout(shape: ArrayShape) -> data.StructLayout:
         {
             "op": OP_BITS,
             "context": address_bits(shape.contexts),
-            "slot": SLOT_BITS,
+            "slot": slot_bits(shape.numbers.steps),
             "is_masked": 1,
             "is_computed": 1,
             "integer": signed(INTEGER_BITS),

@@ -9,7 +9,6 @@ from einsum_cascade.program.instruction import INDEX_BITS, OP_BITS, PASSES, STAG
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
-from einsum_cascade.rtl.exponential import SLOT_BITS
 from einsum_cascade.rtl.links import address_bits, corner_layout
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_loops import LoopBounds
@@ -224,7 +223,7 @@ class Sequencer(wiring.Component):
             array.op.eq(Mux(sends_matrix, matrix.op, MatrixOp.NONE)),
             array.context.eq(matrix_tile.context),
             array.is_first.eq(matrix.index == 0),
-            array.slot.eq(matrix.index[:SLOT_BITS]),
+            array.slot.eq(matrix.index),
             array.row.eq(matrix.index),
             array.address.eq(Cat(place, first + beat)),
             array.low.eq(matrix_tile.low),

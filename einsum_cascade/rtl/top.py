@@ -70,7 +70,7 @@ class Top(Component):
         self._parameters(m, control, (sequencer, keys, queries, drain))
         self._table(m, control, sequencer)
         self._memory(m, reader, drain)
-        results_done = self._array(m, sequencer, reader, drain)
+        results_done = self._array(m, control, sequencer, reader, drain)
         self._results(m, sequencer, drain, results_done, stop)
         for part in (sequencer, keys, queries, reader, drain):
             m.d.comb += part.start.eq(start)
@@ -132,7 +132,7 @@ class Top(Component):
             ours, theirs = getattr(self, f"m_axi_{name}"), getattr(part.memory, name)
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
 
-    def _array(self, m: Module, sequencer: Sequencer, reader: Reader, drain: Drain) -> Value:
+    def _array(self, m: Module, control: ControlPort, sequencer: Sequencer, reader: Reader, drain: Drain) -> Value:
         fill, results_done = reader.fill, Signal()
         inputs: dict[str, Value] = {
             "clk": ClockSignal(),
@@ -146,6 +146,7 @@ class Top(Component):
             "query_column": fill.line,
             "query_address": fill.place,
             "query_data": fill.data,
+            **({"scale": control.scale, "bias": control.bias} if self._shape.numbers.has_sigmoid else {}),
             "drain_address": drain.address,
             "drain_parity": drain.parity,
             "drain_group": drain.group,

@@ -4,7 +4,7 @@ What is computed is written down in docs/decisions/0006-the-array-and-its-progra
 float64 holds every product of two fp32 numbers exactly, and rounding to odd before rounding to fp32 makes one of two.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from einsum_cascade.cascade.formats import Format, round_to
 from einsum_cascade.program.numbers import LOG2E_BITS, Numbers, Step
 
-__all__ = ["LOWEST", "NAN", "Exponential", "add", "greater", "high", "low", "multiply_add", "quotient"]
+__all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high", "low", "multiply_add", "quotient"]
 
 type Single = NDArray[np.float32]
 
@@ -93,8 +93,34 @@ def _single(value: NDArray[np.float64]) -> Single:
     return np.where(np.isnan(value), NAN, found)
 
 
+class SlotState(NamedTuple):
+    """What a PE or a lane works on: the value, and the temporaries of its slots, arrays of one shape.
+
+    Parameters
+    ----------
+    value
+        x, then the value of the polynomial, then the result.
+    fraction, exponent
+        The sum of scaled parts, then its fraction and its integer.
+    kept
+        Of a sigmoid: exp(-|x|) with the sign of x.
+
+    """
+
+    value: Single
+    fraction: Single
+    exponent: NDArray[np.int32]
+    kept: Single
+
+    @classmethod
+    def of(cls, value: Single) -> "SlotState":
+        """Return the state before the first slot."""
+        zero = np.zeros_like(value)
+        return cls(value, zero, np.zeros(value.shape, np.int32), zero)
+
+
 class Exponential:
-    """The slots of an exponential, for any number of PEs or lanes at once.
+    """The slots of exponentials and sigmoids, for any number of PEs or lanes at once.
 
     Parameters
     ----------
@@ -113,44 +139,68 @@ class Exponential:
         self.form: Format | None = None if numbers is None else numbers.score
 
     def __call__(self, value: Single, maximum: Single) -> Single:
-        """Return exp(value - maximum)."""
-        working, fraction, exponent = value, np.zeros_like(value), np.zeros(value.shape, np.int32)
-        for index in range(len(self.steps)):
-            working, fraction, exponent = self.slot(index, working, maximum, fraction, exponent)
-        return working
+        """Return exp(value - maximum), by the first slots, until one leaves the result."""
+        state = SlotState.of(value)
+        for index, step in enumerate(self.steps):
+            state = self.slot(index, state, maximum)
+            if step.is_result:
+                break
+        return state.value
 
-    def slot(
-        self, index: int, working: Single, maximum: Single, fraction: Single, exponent: NDArray[np.int32]
-    ) -> tuple[Single, Single, NDArray[np.int32]]:
-        """Return the working value and the temporaries after a slot."""
-        step = self.steps[index]
+    def sigmoid(self, value: Single, scale: float, bias: float, slots: range) -> Single:
+        """Return the sigmoid of value * scale + bias."""
+        state = SlotState.of(value)
+        for index in slots:
+            up = np.float32(scale if self.steps[index].kind == "multiply" else bias)
+            state = self.slot(index, state, np.broadcast_to(up, value.shape))
+        return state.value
+
+    def slot(self, index: int, state: SlotState, up: Single) -> SlotState:
+        """Return the state after a slot; `up` is what comes from above: the maximum, the scale, the bias."""
+        step, (value, fraction, exponent, kept) = self.steps[index], state
         match step.kind:
             case "subtract":
-                return _clamped(add(working, -maximum)), fraction, exponent
+                return state._replace(value=_clamped(add(value, -up)))
+            case "multiply":
+                return state._replace(value=multiply_add(up, value, np.zeros_like(value)))
+            case "add":
+                x = _clamped(add(up, value))
+                return state._replace(value=np.where(np.isnan(x), NAN, -np.abs(x)), kept=np.copysign(np.float32(0), x))
             case "scale":
-                is_first = self.steps[index - 1].kind == "subtract"
-                total = self._scaled(step, working, np.zeros_like(fraction) if is_first else fraction)
-                return (working, *_split(total)) if step.is_last else (working, total, exponent)
+                is_first = self.steps[index - 1].kind != "scale"
+                total = self._scaled(step, value, np.zeros_like(fraction) if is_first else fraction)
+                split = _split(total) if step.is_last else (total, exponent)
+                return state._replace(fraction=split[0], exponent=split[1])
             case "horner":
-                leading = np.broadcast_to(_constant(step.leading_bits), working.shape)
-                value = leading if step.leading_bits else working
-                factors = high(fraction, self.operand_bits), high(value, self.score_bits)
-                value = multiply_add(*factors, np.broadcast_to(_constant(step.coefficient_bits), working.shape))
-                return (self._finished(value, exponent) if step.is_last else value), fraction, exponent
+                leading = np.broadcast_to(_constant(step.leading_bits), value.shape)
+                factor = leading if step.leading_bits else value
+                factors = high(fraction, self.operand_bits), high(factor, self.score_bits)
+                found = multiply_add(*factors, np.broadcast_to(_constant(step.coefficient_bits), value.shape))
+                return state._replace(value=self._finished(found, exponent, step) if step.is_last else found)
+            case "complement":
+                half = np.full_like(value, -0.5)
+                return state._replace(fraction=add(half, value), kept=np.copysign(value, kept))
+            case "finish":
+                factor = np.where(np.signbit(kept), np.abs(kept), np.float32(1))
+                return state._replace(value=self._rounded(multiply_add(factor, value, np.zeros_like(value))))
 
     def _scaled(self, step: Step, value: Single, total: Single) -> Single:
         constant = np.broadcast_to(_constant(LOG2E_BITS), value.shape)
         bits = self.operand_bits
         return multiply_add(_part(constant, step.constant_part, bits), _part(value, step.value_part, bits), total)
 
-    def _finished(self, value: Single, exponent: NDArray[np.int32]) -> Single:
+    def _finished(self, value: Single, exponent: NDArray[np.int32], step: Step) -> Single:
         with np.errstate(all="ignore"):
             exact = np.ldexp(value.astype(np.float64), exponent)
             found = np.where(exact < _LEAST, np.float32(0), exact.astype(np.float32))
-            found = np.where(np.isnan(exact), NAN, found).astype(np.float32)
-            if self.form is None:
-                return found
-            return np.where(np.isnan(found), NAN, round_to(found, self.form)).astype(np.float32)
+        found = np.where(np.isnan(exact), NAN, found).astype(np.float32)
+        return self._rounded(found) if step.is_result else found
+
+    def _rounded(self, value: Single) -> Single:
+        if self.form is None:
+            return value
+        with np.errstate(all="ignore"):
+            return np.where(np.isnan(value), NAN, round_to(value, self.form)).astype(np.float32)
 
 
 def _part(value: Single, part: str, bits: int) -> Single:

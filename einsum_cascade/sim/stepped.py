@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from einsum_cascade.program.instruction import RETURN_CYCLES, Field, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program, Tile
 from einsum_cascade.program.numbers import LANE_STEPS
-from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
+from einsum_cascade.sim.arithmetic import LOWEST, Exponential, SlotState, add, greater, multiply_add, quotient
 from einsum_cascade.sim.values import Results, mask_of, operands_of
 
 __all__ = ["Stepped", "step_program"]
@@ -129,6 +129,7 @@ class _Machine:
         self.scores = np.zeros((program.contexts, *grid), np.float32)
         self.masked = np.zeros((program.contexts, *grid), np.bool_)
         self.fraction, self.exponent = np.zeros(grid, np.float32), np.zeros(grid, np.int32)
+        self.kept = np.zeros(grid, np.float32)
         # What a PE sends down in a cycle is at its neighbour `stages` cycles later.
         self.down = [np.zeros(grid, np.float32) for _ in range(self.stages)]
         self.due: dict[int, list[tuple[Any, Any, Any]]] = {}
@@ -163,8 +164,12 @@ class _Machine:
                 return self.operands["query"][tile.head, tile.query_tile * self.columns + column, index]
             case MatrixOp.MAXIMUM:
                 return LOWEST
-            case MatrixOp.EXPONENTIAL if index == 0:
-                return self.lanes.returned[0][tile.number % self.program.queue, column]
+            case MatrixOp.EXPONENTIAL:
+                constants = {"multiply": self.program.scale, "add": self.program.bias}
+                kind = self.exponential.steps[index].kind
+                if kind == "subtract":
+                    return self.lanes.returned[0][tile.number % self.program.queue, column]
+                return np.float32(constants.get(kind, 0))
             case _:
                 return np.float32(0)
 
@@ -200,15 +205,15 @@ class _Machine:
             self.masks = {tile.number: mask_of(self.program, tile), **dict([*self.masks.items()][:64])}
         return self.masks[tile.number]
 
-    def _exponential(self, then: int, at: tuple[int, int, int], index: int, maximum: np.float32) -> None:
+    def _exponential(self, then: int, at: tuple[int, int, int], index: int, up: np.float32) -> None:
         place = at[1:]
-        state: list[Any] = [self.scores[at], maximum, self.fraction[place], self.exponent[place]]
-        working, fraction, exponent = self.exponential.slot(index, *map(np.asarray, state))
-        if index == len(self.exponential.steps) - 1 and self.masked[at]:
-            working = np.float32(0)
-        self.write(then, self.scores, at, working)
-        self.write(then, self.fraction, place, fraction)
-        self.write(then, self.exponent, place, exponent)
+        parts: list[Any] = [self.scores[at], self.fraction[place], self.exponent[place], self.kept[place]]
+        found = self.exponential.slot(index, SlotState(*map(np.asarray, parts)), np.asarray(up))
+        is_nothing = self.exponential.steps[index].is_result and self.masked[at]
+        self.write(then, self.scores, at, np.float32(0) if is_nothing else found.value)
+        self.write(then, self.fraction, place, found.fraction)
+        self.write(then, self.exponent, place, found.exponent)
+        self.write(then, self.kept, place, found.kept)
 
     def results(self) -> Results:
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
@@ -257,11 +262,12 @@ class _Lanes:
                 write(cycle + 1, self.new, entry, new)
                 write(cycle + 1, self.maximum, column, new)
             case VectorOp.CORRECTION:
-                state: list[Any] = [self.old[entry], self.new[entry], self.fraction[column], self.exponent[column]]
-                working, fraction, exponent = self.exponential.slot(field.index, *map(np.asarray, state))
-                write(then, self.old, entry, working)
-                write(then, self.fraction, column, fraction)
-                write(then, self.exponent, column, exponent)
+                parts: list[Any] = [self.old[entry], self.fraction[column], self.exponent[column], np.float32(0)]
+                state, maximum = SlotState(*map(np.asarray, parts)), np.asarray(self.new[entry], np.float32)
+                found = self.exponential.slot(field.index, state, maximum)
+                write(then, self.old, entry, found.value)
+                write(then, self.fraction, column, found.fraction)
+                write(then, self.exponent, column, found.exponent)
             case VectorOp.DENOMINATOR | VectorOp.ADD_DENOMINATOR:
                 factor = self.old[entry] if field.op == VectorOp.DENOMINATOR else np.float32(1)
                 found = _updated(self.total[column], factor, arriving, is_first=tile.starts_pass)

@@ -107,7 +107,7 @@ class _Evaluation:
             if tile.starts_query or lanes is None:
                 lanes = self._fresh()
             scores, masked = self._scores(tile)
-            if MatrixOp.MAXIMUM in self.passes:
+            if MatrixOp.EXPONENTIAL in self.passes:
                 scores = self._weigh(tile, scores, masked, lanes)
             if self._does(MatrixOp.OUT, tile):
                 lanes.accumulators = add(np.zeros_like(scores), np.where(masked, np.float32(0), scores))
@@ -140,14 +140,18 @@ class _Evaluation:
         return self.operands[name][head, tile * count : (tile + 1) * count]
 
     def _weigh(self, tile: Tile, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
-        """Take a tile of scores into the running state, and return their exponentials."""
+        """Take a tile of scores into the running state, and return their exponentials or sigmoids."""
         columns = scores.shape[1]
         old = lanes.maximum
-        arriving = np.full(columns, LOWEST)
-        for row, own in enumerate(scores):
-            arriving = np.where(masked[row], arriving, greater(arriving, own))
-        lanes.maximum = greater(old, arriving)
-        weights = self.in_pe(scores, np.broadcast_to(lanes.maximum, scores.shape))
+        if MatrixOp.MAXIMUM in self.passes:
+            arriving = np.full(columns, LOWEST)
+            for row, own in enumerate(scores):
+                arriving = np.where(masked[row], arriving, greater(arriving, own))
+            lanes.maximum = greater(old, arriving)
+            weights = self.in_pe(scores, np.broadcast_to(lanes.maximum, scores.shape))
+        else:
+            slots = self.program.shape.numbers.sigmoid_slots
+            weights = self.in_pe.sigmoid(scores, self.program.scale, self.program.bias, slots)
         weights = np.where(masked, np.float32(0), weights)
         correction = self.in_lane(old, lanes.maximum) if self.is_corrected else None
         if self._does(MatrixOp.SUM, tile):

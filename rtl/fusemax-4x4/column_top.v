@@ -4,10 +4,9 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire [6:0] \$1 ;
   wire [46:0] \$2 ;
-  wire \$3 ;
-  reg [13:0] \$4 ;
-  reg [31:0] \$5 ;
-  wire [6:0] \$7 ;
+  reg [13:0] \$3 ;
+  reg [31:0] \$4 ;
+  wire [6:0] \$6 ;
   wire [4:0] \$signature__addr ;
   wire [63:0] \$signature__data ;
   input clk;
@@ -100,13 +99,12 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
     _0_ <= queries[\$1 [4:0]];
   end
   assign \$signature__data  = _0_;
-  assign \$3  = ! right[5:3];
   always @(posedge clk)
-    right <= \$4 ;
+    right <= \$3 ;
   always @(posedge clk)
-    down <= \$5 ;
-  assign \$7  = right[7:6] * 5'h10;
-  assign operand = \$signature__data  >> \$7 ;
+    down <= \$4 ;
+  assign \$6  = right[7:6] * 5'h10;
+  assign operand = \$signature__data  >> \$6 ;
   \column_top.decoder  decoder (
     .number(number),
     .operand(operand)
@@ -120,23 +118,24 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
       3'h2:
           \down$16  = 32'd4286578687;
       3'h3:
-          if (\$3 ) begin
-            \down$16  = maximum;
-          end
+          casez (right[5:3])
+            3'h0:
+                \down$16  = maximum;
+          endcase
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$4  = left;
+    \$3  = left;
     if (rst) begin
-      \$4  = 14'h0000;
+      \$3  = 14'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$5  = \down$16 ;
+    \$4  = \down$16 ;
     if (rst) begin
-      \$5  = 32'd0;
+      \$4  = 32'd0;
     end
   end
   assign \$signature__addr  = \$1 [4:0];

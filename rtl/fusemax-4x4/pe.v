@@ -8,22 +8,22 @@ module pe(up, clk, rst, right, down, left);
   wire [31:0] \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
+  wire [31:0] \$15 ;
   wire [31:0] \$16 ;
-  wire [31:0] \$17 ;
-  wire \$18 ;
+  wire \$17 ;
+  wire [3:0] \$18 ;
   wire [3:0] \$19 ;
   wire \$2 ;
-  wire [3:0] \$20 ;
-  wire \$21 ;
+  wire \$20 ;
+  wire [3:0] \$21 ;
   wire [3:0] \$22 ;
-  wire [3:0] \$23 ;
-  wire [31:0] \$24 ;
-  wire \$25 ;
-  reg [29:0] \$26 ;
+  wire [31:0] \$23 ;
+  wire \$24 ;
+  reg [29:0] \$25 ;
+  reg [31:0] \$26 ;
   reg [31:0] \$27 ;
-  reg [31:0] \$28 ;
-  reg [8:0] \$29 ;
+  reg [8:0] \$28 ;
+  reg [31:0] \$29 ;
   wire \$3 ;
   wire \$4 ;
   wire [31:0] \$5 ;
@@ -33,19 +33,19 @@ module pe(up, clk, rst, right, down, left);
   wire \$9 ;
   (* init = 32'd0 *)
   wire [31:0] \$signal ;
-  reg [8:0] \$signal$27  = 9'h000;
+  reg [8:0] \$signal$29  = 9'h000;
   wire [7:0] \$signal.exponent ;
   wire [22:0] \$signal.mantissa ;
   wire \$signal.sign ;
   wire \$signature__addr ;
-  wire \$signature__addr$33 ;
+  wire \$signature__addr$35 ;
   wire [32:0] \$signature__data ;
-  reg [32:0] \$signature__data$34 ;
-  wire \$signature__data$34.is_masked ;
-  wire [31:0] \$signature__data$34.score ;
-  wire [7:0] \$signature__data$34.score.exponent ;
-  wire [22:0] \$signature__data$34.score.mantissa ;
-  wire \$signature__data$34.score.sign ;
+  reg [32:0] \$signature__data$36 ;
+  wire \$signature__data$36.is_masked ;
+  wire [31:0] \$signature__data$36.score ;
+  wire [7:0] \$signature__data$36.score.exponent ;
+  wire [22:0] \$signature__data$36.score.mantissa ;
+  wire \$signature__data$36.score.sign ;
   wire \$signature__data.is_masked ;
   wire [31:0] \$signature__data.score ;
   wire [7:0] \$signature__data.score.exponent ;
@@ -58,11 +58,16 @@ module pe(up, clk, rst, right, down, left);
   wire [7:0] \_context.score.exponent ;
   wire [22:0] \_context.score.mantissa ;
   wire \_context.score.sign ;
+  (* init = 32'd0 *)
+  wire [31:0] _kept;
+  wire [7:0] \_kept.exponent ;
+  wire [22:0] \_kept.mantissa ;
+  wire \_kept.sign ;
   reg [31:0] addend;
-  wire [31:0] \addend$22 ;
-  wire [7:0] \addend$22.exponent ;
-  wire [22:0] \addend$22.mantissa ;
-  wire \addend$22.sign ;
+  wire [31:0] \addend$24 ;
+  wire [7:0] \addend$24.exponent ;
+  wire [22:0] \addend$24.mantissa ;
+  wire \addend$24.sign ;
   wire [7:0] \addend.exponent ;
   wire [22:0] \addend.mantissa ;
   wire \addend.sign ;
@@ -78,10 +83,10 @@ module pe(up, clk, rst, right, down, left);
   wire [22:0] \down.mantissa ;
   wire \down.sign ;
   reg [31:0] fraction = 32'd0;
-  wire [31:0] \fraction$41 ;
-  wire [7:0] \fraction$41.exponent ;
-  wire [22:0] \fraction$41.mantissa ;
-  wire \fraction$41.sign ;
+  wire [31:0] \fraction$44 ;
+  wire [7:0] \fraction$44.exponent ;
+  wire [22:0] \fraction$44.mantissa ;
+  wire \fraction$44.sign ;
   wire [7:0] \fraction.exponent ;
   wire [22:0] \fraction.mantissa ;
   wire \fraction.sign ;
@@ -102,17 +107,23 @@ module pe(up, clk, rst, right, down, left);
   wire \greater.sign ;
   wire has_fraction;
   wire has_integer;
+  wire has_sign;
   wire has_state;
   wire [8:0] \integer ;
   wire is_active;
+  wire is_result;
   reg is_sum;
-  wire \is_sum$23 ;
+  wire \is_sum$25 ;
+  reg [31:0] kept = 32'd0;
+  wire [7:0] \kept.exponent ;
+  wire [22:0] \kept.mantissa ;
+  wire \kept.sign ;
   input [29:0] left;
   wire [29:0] left;
-  wire [31:0] \left$24 ;
-  wire [7:0] \left$24.exponent ;
-  wire [22:0] \left$24.mantissa ;
-  wire \left$24.sign ;
+  wire [31:0] \left$26 ;
+  wire [7:0] \left$26.exponent ;
+  wire [22:0] \left$26.mantissa ;
+  wire \left$26.sign ;
   wire \left.context ;
   wire \left.flag ;
   wire [2:0] \left.high ;
@@ -123,33 +134,29 @@ module pe(up, clk, rst, right, down, left);
   wire [6:0] \left.operand.mantissa ;
   wire \left.operand.sign ;
   wire [2:0] \left.slot ;
-  wire [31:0] maximum;
-  wire [7:0] \maximum.exponent ;
-  wire [22:0] \maximum.mantissa ;
-  wire \maximum.sign ;
   wire [8:0] next_integer;
   reg [15:0] operand;
-  wire [15:0] \operand$21 ;
-  wire [7:0] \operand$21.exponent ;
-  wire [6:0] \operand$21.mantissa ;
-  wire \operand$21.sign ;
+  wire [15:0] \operand$23 ;
+  wire [7:0] \operand$23.exponent ;
+  wire [6:0] \operand$23.mantissa ;
+  wire \operand$23.sign ;
   wire [7:0] \operand.exponent ;
   wire [6:0] \operand.mantissa ;
   wire \operand.sign ;
   wire [31:0] result;
-  wire [31:0] \result$31 ;
-  wire [7:0] \result$31.exponent ;
-  wire [22:0] \result$31.mantissa ;
-  wire \result$31.sign ;
+  wire [31:0] \result$33 ;
+  wire [7:0] \result$33.exponent ;
+  wire [22:0] \result$33.mantissa ;
+  wire \result$33.sign ;
   wire [7:0] \result.exponent ;
   wire [22:0] \result.mantissa ;
   wire \result.sign ;
   output [29:0] right;
   reg [29:0] right = 30'h00000000;
-  wire [31:0] \right$25 ;
-  wire [7:0] \right$25.exponent ;
-  wire [22:0] \right$25.mantissa ;
-  wire \right$25.sign ;
+  wire [31:0] \right$27 ;
+  wire [7:0] \right$27.exponent ;
+  wire [22:0] \right$27.mantissa ;
+  wire \right$27.sign ;
   wire \right.context ;
   wire \right.flag ;
   wire [2:0] \right.high ;
@@ -167,25 +174,29 @@ module pe(up, clk, rst, right, down, left);
   input rst;
   wire rst;
   wire [15:0] score;
-  wire [15:0] \score$17 ;
-  wire [7:0] \score$17.exponent ;
-  wire [6:0] \score$17.mantissa ;
-  wire \score$17.sign ;
+  wire [15:0] \score$19 ;
+  wire [7:0] \score$19.exponent ;
+  wire [6:0] \score$19.mantissa ;
+  wire \score$19.sign ;
   wire [7:0] \score.exponent ;
   wire [6:0] \score.mantissa ;
   wire \score.sign ;
   wire [2:0] slot;
-  wire [2:0] \slot$29 ;
+  wire [2:0] \slot$31 ;
   wire [31:0] state;
-  wire [31:0] \state$37 ;
-  wire [7:0] \state$37.exponent ;
-  wire [22:0] \state$37.mantissa ;
-  wire \state$37.sign ;
+  wire [31:0] \state$39 ;
+  wire [7:0] \state$39.exponent ;
+  wire [22:0] \state$39.mantissa ;
+  wire \state$39.sign ;
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
   input [31:0] up;
   wire [31:0] up;
+  wire [31:0] \up$12 ;
+  wire [7:0] \up$12.exponent ;
+  wire [22:0] \up$12.mantissa ;
+  wire \up$12.sign ;
   wire [7:0] \up.exponent ;
   wire [22:0] \up.mantissa ;
   wire \up.sign ;
@@ -200,7 +211,7 @@ module pe(up, clk, rst, right, down, left);
   end
   always @(posedge clk) begin
     if (\$signature__en )
-      contexts[going[3]] <= \$signature__data$34 ;
+      contexts[going[3]] <= \$signature__data$36 ;
   end
   assign _context = contexts[left[3]];
   assign is_active = left[2:0] == 2'h3;
@@ -219,37 +230,39 @@ module pe(up, clk, rst, right, down, left);
   assign \$12  = _context[32] ? 32'd0 : _context[31:0];
   assign \$13  = going[2:0] == 1'h1;
   assign \$14  = going[2:0] == 2'h3;
-  assign \$15  = going[6:4] == 3'h6;
-  assign \$16  = going[7] ? 32'd0 : rounded;
-  assign \$17  = \$15  ? \$16  : \state$37 ;
-  assign \$18  = ! left[10:8];
-  assign \$19  = left[10:8] - 1'h1;
-  assign \$20  = \$18  ? 4'h0 : \$19 ;
-  assign \$21  = ! left[13:11];
-  assign \$22  = left[13:11] - 1'h1;
-  assign \$23  = \$21  ? 4'h0 : \$22 ;
-  assign \$24  = going[8] ? result : going[49:18];
-  assign \$25  = going[2:0] == 2'h3;
+  assign \$15  = going[7] ? 32'd0 : rounded;
+  assign \$16  = is_result ? \$15  : \state$39 ;
+  assign \$17  = ! left[10:8];
+  assign \$18  = left[10:8] - 1'h1;
+  assign \$19  = \$17  ? 4'h0 : \$18 ;
+  assign \$20  = ! left[13:11];
+  assign \$21  = left[13:11] - 1'h1;
+  assign \$22  = \$20  ? 4'h0 : \$21 ;
+  assign \$23  = going[8] ? result : going[49:18];
+  assign \$24  = going[2:0] == 2'h3;
   always @(posedge clk)
-    right <= \$26 ;
+    right <= \$25 ;
   always @(posedge clk)
-    down <= \$27 ;
+    down <= \$26 ;
   always @(posedge clk)
-    fraction <= \$28 ;
+    fraction <= \$27 ;
   always @(posedge clk)
-    \$signal$27  <= \$29 ;
+    \$signal$29  <= \$28 ;
+  always @(posedge clk)
+    kept <= \$29 ;
   \pe.after  after (
-    .fraction(\fraction$41 ),
+    .fraction(\fraction$44 ),
     .has_fraction(has_fraction),
     .has_integer(has_integer),
     .has_state(has_state),
     .\integer (going[17:9]),
+    .is_result(is_result),
     .next_integer(next_integer),
     .result(result),
     .slot(going[6:4]),
-    .state(\state$37 )
+    .state(\state$39 )
   );
-  \pe.maximum$47  \maximum$47  (
+  \pe.maximum  maximum (
     .greater(greater),
     .left(up),
     .right(_context[31:0])
@@ -266,14 +279,14 @@ module pe(up, clk, rst, right, down, left);
     .rounded(rounded),
     .value(value)
   );
-  \pe.slot$46  \slot$46  (
-    .addend(\addend$22 ),
+  \pe.slot$50  \slot$50  (
+    .addend(\addend$24 ),
     .is_active(is_active),
-    .is_sum(\is_sum$23 ),
-    .maximum(up),
-    .operand(\operand$21 ),
+    .is_sum(\is_sum$25 ),
+    .operand(\operand$23 ),
     .score(score),
     .slot(left[7:5]),
+    .up(up),
     .value(state),
     .\value$4 (fraction)
   );
@@ -281,14 +294,14 @@ module pe(up, clk, rst, right, down, left);
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     operand = left[29:14];
     if (\$3 ) begin
-      operand = \operand$21 ;
+      operand = \operand$23 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     addend = up;
     if (\$3 ) begin
-      addend = \addend$22 ;
+      addend = \addend$24 ;
     end
     if (\$4 ) begin
       addend = \$5 ;
@@ -298,7 +311,7 @@ module pe(up, clk, rst, right, down, left);
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     is_sum = \$2 ;
     if (\$3 ) begin
-      is_sum = \is_sum$23 ;
+      is_sum = \is_sum$25 ;
     end
   end
   always @* begin
@@ -325,9 +338,9 @@ module pe(up, clk, rst, right, down, left);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signature__data$34 [31:0] = result;
+    \$signature__data$36 [31:0] = result;
     if (\$14 ) begin
-      \$signature__data$34 [31:0] = \$17 ;
+      \$signature__data$36 [31:0] = \$16 ;
     end
   end
   always @* begin
@@ -344,62 +357,71 @@ module pe(up, clk, rst, right, down, left);
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     value = 32'd0;
     if (\$14 ) begin
-      value = \state$37 ;
+      value = \state$39 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    { \$26 [29:14], \$26 [7:0] } = { left[29:14], left[7:0] };
-    \$26 [10:8] = \$20 [2:0];
-    \$26 [13:11] = \$23 [2:0];
+    { \$25 [29:14], \$25 [7:0] } = { left[29:14], left[7:0] };
+    \$25 [10:8] = \$19 [2:0];
+    \$25 [13:11] = \$22 [2:0];
     if (rst) begin
-      \$26  = 30'h00000000;
+      \$25  = 30'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$27  = \$24 ;
+    \$26  = \$23 ;
+    if (rst) begin
+      \$26  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$27  = fraction;
+    if (\$24 ) begin
+      if (has_fraction) begin
+        \$27  = \fraction$44 ;
+      end
+    end
     if (rst) begin
       \$27  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$28  = fraction;
-    if (\$25 ) begin
-      if (has_fraction) begin
-        \$28  = \fraction$41 ;
+    \$28  = \$signal$29 ;
+    if (\$24 ) begin
+      if (has_integer) begin
+        \$28  = next_integer;
       end
     end
     if (rst) begin
-      \$28  = 32'd0;
+      \$28  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$29  = \$signal$27 ;
-    if (\$25 ) begin
-      if (has_integer) begin
-        \$29  = next_integer;
-      end
-    end
+    \$29  = kept;
     if (rst) begin
-      \$29  = 9'h000;
+      \$29  = 32'd0;
     end
   end
   assign \$signature__addr  = left[3];
   assign \$signature__data  = _context;
   assign slot = left[7:5];
-  assign maximum = up;
+  assign \up$12  = up;
   assign \$signal  = fraction;
-  assign \score$17  = score;
+  assign _kept = kept;
+  assign \score$19  = score;
   assign augend = _context[31:0];
-  assign \left$24  = up;
-  assign \right$25  = _context[31:0];
-  assign \slot$29  = going[6:4];
-  assign \result$31  = result;
+  assign \left$26  = up;
+  assign \right$27  = _context[31:0];
+  assign \slot$31  = going[6:4];
+  assign \result$33  = result;
   assign \integer  = going[17:9];
-  assign \$signature__addr$33  = going[3];
+  assign \$signature__addr$35  = going[3];
+  assign has_sign = 1'h0;
   assign \left.op  = left[2:0];
   assign \left.context  = left[3];
   assign \left.flag  = left[4];
@@ -439,42 +461,48 @@ module pe(up, clk, rst, right, down, left);
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
-  assign \maximum.mantissa  = up[22:0];
-  assign \maximum.exponent  = up[30:23];
-  assign \maximum.sign  = up[31];
+  assign \up$12.mantissa  = up[22:0];
+  assign \up$12.exponent  = up[30:23];
+  assign \up$12.sign  = up[31];
   assign \fraction.mantissa  = fraction[22:0];
   assign \fraction.exponent  = fraction[30:23];
   assign \fraction.sign  = fraction[31];
   assign \$signal.mantissa  = fraction[22:0];
   assign \$signal.exponent  = fraction[30:23];
   assign \$signal.sign  = fraction[31];
+  assign \kept.mantissa  = kept[22:0];
+  assign \kept.exponent  = kept[30:23];
+  assign \kept.sign  = kept[31];
+  assign \_kept.mantissa  = kept[22:0];
+  assign \_kept.exponent  = kept[30:23];
+  assign \_kept.sign  = kept[31];
   assign \operand.mantissa  = operand[6:0];
   assign \operand.exponent  = operand[14:7];
   assign \operand.sign  = operand[15];
   assign \score.mantissa  = score[6:0];
   assign \score.exponent  = score[14:7];
   assign \score.sign  = score[15];
-  assign \score$17.mantissa  = score[6:0];
-  assign \score$17.exponent  = score[14:7];
-  assign \score$17.sign  = score[15];
+  assign \score$19.mantissa  = score[6:0];
+  assign \score$19.exponent  = score[14:7];
+  assign \score$19.sign  = score[15];
   assign \addend.mantissa  = addend[22:0];
   assign \addend.exponent  = addend[30:23];
   assign \addend.sign  = addend[31];
   assign \augend.mantissa  = _context[22:0];
   assign \augend.exponent  = _context[30:23];
   assign \augend.sign  = _context[31];
-  assign \operand$21.mantissa  = \operand$21 [6:0];
-  assign \operand$21.exponent  = \operand$21 [14:7];
-  assign \operand$21.sign  = \operand$21 [15];
-  assign \addend$22.mantissa  = \addend$22 [22:0];
-  assign \addend$22.exponent  = \addend$22 [30:23];
-  assign \addend$22.sign  = \addend$22 [31];
-  assign \left$24.mantissa  = up[22:0];
-  assign \left$24.exponent  = up[30:23];
-  assign \left$24.sign  = up[31];
-  assign \right$25.mantissa  = _context[22:0];
-  assign \right$25.exponent  = _context[30:23];
-  assign \right$25.sign  = _context[31];
+  assign \operand$23.mantissa  = \operand$23 [6:0];
+  assign \operand$23.exponent  = \operand$23 [14:7];
+  assign \operand$23.sign  = \operand$23 [15];
+  assign \addend$24.mantissa  = \addend$24 [22:0];
+  assign \addend$24.exponent  = \addend$24 [30:23];
+  assign \addend$24.sign  = \addend$24 [31];
+  assign \left$26.mantissa  = up[22:0];
+  assign \left$26.exponent  = up[30:23];
+  assign \left$26.sign  = up[31];
+  assign \right$27.mantissa  = _context[22:0];
+  assign \right$27.exponent  = _context[30:23];
+  assign \right$27.sign  = _context[31];
   assign \going.op  = going[2:0];
   assign \going.context  = going[3];
   assign \going.slot  = going[6:4];
@@ -491,30 +519,30 @@ module pe(up, clk, rst, right, down, left);
   assign \result.mantissa  = result[22:0];
   assign \result.exponent  = result[30:23];
   assign \result.sign  = result[31];
-  assign \result$31.mantissa  = result[22:0];
-  assign \result$31.exponent  = result[30:23];
-  assign \result$31.sign  = result[31];
-  assign \$signature__data$34.score  = \$signature__data$34 [31:0];
-  assign \$signature__data$34.score.mantissa  = \$signature__data$34 [22:0];
-  assign \$signature__data$34.score.exponent  = \$signature__data$34 [30:23];
-  assign \$signature__data$34.score.sign  = \$signature__data$34 [31];
-  assign \$signature__data$34.is_masked  = \$signature__data$34 [32];
+  assign \result$33.mantissa  = result[22:0];
+  assign \result$33.exponent  = result[30:23];
+  assign \result$33.sign  = result[31];
+  assign \$signature__data$36.score  = \$signature__data$36 [31:0];
+  assign \$signature__data$36.score.mantissa  = \$signature__data$36 [22:0];
+  assign \$signature__data$36.score.exponent  = \$signature__data$36 [30:23];
+  assign \$signature__data$36.score.sign  = \$signature__data$36 [31];
+  assign \$signature__data$36.is_masked  = \$signature__data$36 [32];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
   assign \value.sign  = value[31];
-  assign \state$37.mantissa  = \state$37 [22:0];
-  assign \state$37.exponent  = \state$37 [30:23];
-  assign \state$37.sign  = \state$37 [31];
+  assign \state$39.mantissa  = \state$39 [22:0];
+  assign \state$39.exponent  = \state$39 [30:23];
+  assign \state$39.sign  = \state$39 [31];
   assign \rounded.mantissa  = rounded[22:0];
   assign \rounded.exponent  = rounded[30:23];
   assign \rounded.sign  = rounded[31];
-  assign \fraction$41.mantissa  = \fraction$41 [22:0];
-  assign \fraction$41.exponent  = \fraction$41 [30:23];
-  assign \fraction$41.sign  = \fraction$41 [31];
+  assign \fraction$44.mantissa  = \fraction$44 [22:0];
+  assign \fraction$44.exponent  = \fraction$44 [30:23];
+  assign \fraction$44.sign  = \fraction$44 [31];
   always @*
-    \$signature__data$34 [32] = going[7];
+    \$signature__data$36 [32] = going[7];
   always @*
-    going[17:9] = \$signal$27 ;
+    going[17:9] = \$signal$29 ;
   always @*
     going[6:4] = left[7:5];
   always @*
@@ -523,7 +551,7 @@ module pe(up, clk, rst, right, down, left);
     going[2:0] = left[2:0];
 endmodule
 
-module \pe.after (\integer , result, next_integer, state, fraction, has_state, has_fraction, has_integer, slot);
+module \pe.after (\integer , result, next_integer, state, fraction, has_state, is_result, has_fraction, has_integer, slot);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -599,6 +627,8 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, h
   wire \is_empty$12 ;
   wire \is_empty$14 ;
   wire \is_empty$8 ;
+  output is_result;
+  reg is_result;
   wire is_up;
   wire [23:0] left;
   output [8:0] next_integer;
@@ -739,6 +769,26 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, h
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    is_result = 1'h0;
+    casez (slot)
+      3'h0:
+          is_result = 1'h0;
+      3'h1:
+          is_result = 1'h0;
+      3'h2:
+          is_result = 1'h0;
+      3'h3:
+          is_result = 1'h0;
+      3'h4:
+          is_result = 1'h0;
+      3'h5:
+          is_result = 1'h0;
+      3'h6:
+          is_result = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     has_fraction = 1'h0;
     casez (slot)
       3'h0:
@@ -829,7 +879,7 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, h
   assign \$22  = { \$21 [23:0], 1'h0 };
 endmodule
 
-module \pe.maximum$47 (right, greater, left);
+module \pe.maximum (right, greater, left);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -1454,7 +1504,7 @@ module \pe.rounder (rounded, value);
   assign \$10 [30:16] = \$8 [30:16];
 endmodule
 
-module \pe.slot$46 (maximum, is_active, value, \value$4 , score, operand, is_sum, addend, slot);
+module \pe.slot$50 (up, is_active, value, \value$4 , score, operand, is_sum, addend, slot);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [31:0] \$1 ;
   wire \$auto$rtlil.cc:2739:Not$2 ;
@@ -1479,11 +1529,6 @@ module \pe.slot$46 (maximum, is_active, value, \value$4 , score, operand, is_sum
   wire is_active;
   output is_sum;
   reg is_sum;
-  input [31:0] maximum;
-  wire [31:0] maximum;
-  wire [7:0] \maximum.exponent ;
-  wire [22:0] \maximum.mantissa ;
-  wire \maximum.sign ;
   output [15:0] operand;
   reg [15:0] operand;
   wire [7:0] \operand.exponent ;
@@ -1512,6 +1557,11 @@ module \pe.slot$46 (maximum, is_active, value, \value$4 , score, operand, is_sum
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
+  input [31:0] up;
+  wire [31:0] up;
+  wire [7:0] \up.exponent ;
+  wire [22:0] \up.mantissa ;
+  wire \up.sign ;
   input [31:0] value;
   wire [31:0] value;
   input [31:0] \value$4 ;
@@ -1526,16 +1576,16 @@ module \pe.slot$46 (maximum, is_active, value, \value$4 , score, operand, is_sum
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  assign \$auto$rtlil.cc:2739:Not$2  = ~ maximum[31];
-  \pe.slot$46.high_fraction  high_fraction (
+  assign \$auto$rtlil.cc:2739:Not$2  = ~ up[31];
+  \pe.slot$50.high_fraction  high_fraction (
     .piece(\piece$7 ),
     .value(\value$4 )
   );
-  \pe.slot$46.high_state  high_state (
+  \pe.slot$50.high_state  high_state (
     .piece(piece),
     .value(value)
   );
-  \pe.slot$46.low_state  low_state (
+  \pe.slot$50.low_state  low_state (
     .piece(_low),
     .value(value)
   );
@@ -1649,14 +1699,14 @@ module \pe.slot$46 (maximum, is_active, value, \value$4 , score, operand, is_sum
   assign \addend.mantissa  = addend[22:0];
   assign \addend.exponent  = addend[30:23];
   assign \addend.sign  = addend[31];
-  assign \maximum.mantissa  = maximum[22:0];
-  assign \maximum.exponent  = maximum[30:23];
-  assign \maximum.sign  = maximum[31];
-  assign \$1 [30:0] = maximum[30:0];
+  assign \up.mantissa  = up[22:0];
+  assign \up.exponent  = up[30:23];
+  assign \up.sign  = up[31];
+  assign \$1 [30:0] = up[30:0];
   assign \$1 [31] = \$auto$rtlil.cc:2739:Not$2 ;
 endmodule
 
-module \pe.slot$46.high_fraction (piece, value);
+module \pe.slot$50.high_fraction (piece, value);
   output [15:0] piece;
   wire [15:0] piece;
   wire [7:0] \piece.exponent ;
@@ -1675,7 +1725,7 @@ module \pe.slot$46.high_fraction (piece, value);
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  \pe.slot$46.high_fraction.rounder  rounder (
+  \pe.slot$50.high_fraction.rounder  rounder (
     .rounded(rounded),
     .value(value)
   );
@@ -1695,7 +1745,7 @@ module \pe.slot$46.high_fraction (piece, value);
   assign \rounded.sign  = rounded[31];
 endmodule
 
-module \pe.slot$46.high_fraction.rounder (rounded, value);
+module \pe.slot$50.high_fraction.rounder (rounded, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [24:0] \$1 ;
   wire [32:0] \$10 ;
@@ -1771,7 +1821,7 @@ module \pe.slot$46.high_fraction.rounder (rounded, value);
   assign \$10 [30:16] = \$8 [30:16];
 endmodule
 
-module \pe.slot$46.high_state (piece, value);
+module \pe.slot$50.high_state (piece, value);
   output [15:0] piece;
   wire [15:0] piece;
   wire [7:0] \piece.exponent ;
@@ -1790,7 +1840,7 @@ module \pe.slot$46.high_state (piece, value);
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  \pe.slot$46.high_state.rounder  rounder (
+  \pe.slot$50.high_state.rounder  rounder (
     .rounded(rounded),
     .value(value)
   );
@@ -1810,7 +1860,7 @@ module \pe.slot$46.high_state (piece, value);
   assign \rounded.sign  = rounded[31];
 endmodule
 
-module \pe.slot$46.high_state.rounder (rounded, value);
+module \pe.slot$50.high_state.rounder (rounded, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [24:0] \$1 ;
   wire [32:0] \$10 ;
@@ -1886,7 +1936,7 @@ module \pe.slot$46.high_state.rounder (rounded, value);
   assign \$10 [30:16] = \$8 [30:16];
 endmodule
 
-module \pe.slot$46.low_state (piece, value);
+module \pe.slot$50.low_state (piece, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire [18:0] \$10 ;
@@ -1964,7 +2014,7 @@ module \pe.slot$46.low_state (piece, value);
   assign \$21  = value[30:23] == 8'hff;
   assign \$22  = | value[22:0];
   assign \$23  = \$21  & \$22 ;
-  \pe.slot$46.low_state.high  high (
+  \pe.slot$50.low_state.high  high (
     .piece(\piece$14 ),
     .value(\value$12 )
   );
@@ -2010,7 +2060,7 @@ module \pe.slot$46.low_state (piece, value);
   assign \$20  = { 7'h00, \$12 [14:0], 8'h00 };
 endmodule
 
-module \pe.slot$46.low_state.high (piece, value);
+module \pe.slot$50.low_state.high (piece, value);
   output [15:0] piece;
   wire [15:0] piece;
   wire [7:0] \piece.exponent ;
@@ -2029,7 +2079,7 @@ module \pe.slot$46.low_state.high (piece, value);
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  \pe.slot$46.low_state.high.rounder  rounder (
+  \pe.slot$50.low_state.high.rounder  rounder (
     .rounded(rounded),
     .value(value)
   );
@@ -2049,7 +2099,7 @@ module \pe.slot$46.low_state.high (piece, value);
   assign \rounded.sign  = rounded[31];
 endmodule
 
-module \pe.slot$46.low_state.high.rounder (rounded, value);
+module \pe.slot$50.low_state.high.rounder (rounded, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [24:0] \$1 ;
   wire [32:0] \$10 ;

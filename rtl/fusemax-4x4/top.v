@@ -994,7 +994,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_stride(output__stride),
     .passes(passes),
     .\port$182$0 (\$167 ),
-    .\port$1854$0 (\waiting$256 ),
+    .\port$1862$0 (\waiting$256 ),
     .\port$293$3 (\$272 ),
     .product_steps(product_steps),
     .queries(queries),
@@ -1043,8 +1043,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2086$0 (\$275 ),
-    .\port$2090$0 (\$276 ),
+    .\port$2098$0 (\$275 ),
+    .\port$2102$0 (\$276 ),
     .queries(queries),
     .r_data(\$274 ),
     .\r_data$48 (\$273 ),
@@ -1625,7 +1625,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$48  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$182$0 , bus__awready, bus__wready, table_write, \port$293$3 , bus__arready, \port$1854$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$182$0 , bus__awready, bus__wready, table_write, \port$293$3 , bus__arready, \port$1862$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile
 , end_tile, query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
 , empty_columns, bus__awvalid);
@@ -1675,16 +1675,16 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
-  reg [31:0] \$50 ;
-  wire [31:0] \$51 ;
-  reg [15:0] \$52 ;
-  reg \$53 ;
-  reg [31:0] \$54 ;
+  wire \$50 ;
+  wire \$51 ;
+  reg [31:0] \$52 ;
+  wire [31:0] \$53 ;
+  reg [15:0] \$54 ;
   reg \$55 ;
-  reg \$56 ;
+  reg [31:0] \$56 ;
   reg \$57 ;
-  reg [31:0] \$58 ;
-  reg [31:0] \$59 ;
+  reg \$58 ;
+  reg \$59 ;
   wire [16:0] \$6 ;
   reg [31:0] \$60 ;
   reg [31:0] \$61 ;
@@ -1721,10 +1721,15 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$9 ;
   reg [31:0] \$90 ;
   reg [31:0] \$91 ;
-  reg \$92 ;
+  reg [31:0] \$92 ;
   reg [31:0] \$93 ;
+  reg [31:0] \$94 ;
+  reg [31:0] \$95 ;
+  reg \$96 ;
+  reg [31:0] \$97 ;
   reg \$signal  = 1'h0;
   reg [15:0] \$signal$7  = 16'h0000;
+  reg [31:0] bias = 32'd0;
   input [15:0] bus__araddr;
   wire [15:0] bus__araddr;
   output bus__arready;
@@ -1807,8 +1812,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] passes = 32'd0;
   input [22:0] \port$182$0 ;
   wire [22:0] \port$182$0 ;
-  input [5:0] \port$1854$0 ;
-  wire [5:0] \port$1854$0 ;
+  input [5:0] \port$1862$0 ;
+  wire [5:0] \port$1862$0 ;
   output [13:0] \port$293$3 ;
   wire [13:0] \port$293$3 ;
   output [31:0] product_steps;
@@ -1827,6 +1832,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] queue = 32'd0;
   input rst;
   wire rst;
+  reg [31:0] scale = 32'd0;
   output [31:0] slots;
   reg [31:0] slots = 32'd0;
   output [31:0] stages;
@@ -1862,6 +1868,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] waiting;
   output [31:0] watchdog;
   reg [31:0] watchdog = 32'd0;
+  assign bus__awready = \$1  & \$2 ;
+  assign \$3  = ~ has_data;
+  assign \$4  = ~ bus__bvalid;
+  assign bus__wready = \$3  & \$4 ;
   assign is_complete = \$signal  & has_data;
   assign \$5  = \$signal$7  >= 15'h4000;
   assign table_write = is_complete & \$5 ;
@@ -1907,233 +1917,216 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign \$44  = \$signal$7  == 8'ha8;
   assign \$45  = \$signal$7  == 8'hac;
   assign \$46  = \$signal$7  == 8'hb0;
-  assign \$47  = bus__bvalid & bus__bready;
-  assign \$48  = bus__arvalid & bus__arready;
-  assign \$49  = bus__araddr[15:2] < 6'h2d;
-  assign \$51  = \$49  ? \$50  : 32'd0;
+  assign \$47  = \$signal$7  == 8'hb4;
+  assign \$48  = \$signal$7  == 8'hb8;
+  assign \$49  = bus__bvalid & bus__bready;
+  assign \$50  = bus__arvalid & bus__arready;
+  assign \$51  = bus__araddr[15:2] < 6'h2f;
+  assign \$53  = \$51  ? \$52  : 32'd0;
   always @(posedge clk)
-    \$signal$7  <= \$52 ;
+    \$signal$7  <= \$54 ;
   always @(posedge clk)
-    \$signal  <= \$53 ;
+    \$signal  <= \$55 ;
   always @(posedge clk)
-    table_data <= \$54 ;
+    table_data <= \$56 ;
   always @(posedge clk)
-    has_data <= \$55 ;
+    has_data <= \$57 ;
   always @(posedge clk)
-    start <= \$56 ;
+    start <= \$58 ;
   always @(posedge clk)
-    bus__bvalid <= \$57 ;
+    bus__bvalid <= \$59 ;
   always @(posedge clk)
-    watchdog <= \$58 ;
+    watchdog <= \$60 ;
   always @(posedge clk)
-    interval <= \$59 ;
+    interval <= \$61 ;
   always @(posedge clk)
-    stages <= \$60 ;
+    stages <= \$62 ;
   always @(posedge clk)
-    contexts <= \$61 ;
+    contexts <= \$63 ;
   always @(posedge clk)
-    queue <= \$62 ;
+    queue <= \$64 ;
   always @(posedge clk)
-    slots <= \$63 ;
+    slots <= \$65 ;
   always @(posedge clk)
-    product_steps <= \$64 ;
+    product_steps <= \$66 ;
   always @(posedge clk)
-    output_steps <= \$65 ;
+    output_steps <= \$67 ;
   always @(posedge clk)
-    key_beats <= \$66 ;
+    key_beats <= \$68 ;
   always @(posedge clk)
-    value_beats <= \$67 ;
+    value_beats <= \$69 ;
   always @(posedge clk)
-    keys <= \$68 ;
+    keys <= \$70 ;
   always @(posedge clk)
-    key_tiles <= \$69 ;
+    key_tiles <= \$71 ;
   always @(posedge clk)
-    queries <= \$70 ;
+    queries <= \$72 ;
   always @(posedge clk)
-    query_tiles <= \$71 ;
+    query_tiles <= \$73 ;
   always @(posedge clk)
-    passes <= \$72 ;
+    passes <= \$74 ;
   always @(posedge clk)
-    key_heads <= \$73 ;
+    key_heads <= \$75 ;
   always @(posedge clk)
-    group <= \$74 ;
+    group <= \$76 ;
   always @(posedge clk)
-    flags <= \$75 ;
+    flags <= \$77 ;
   always @(posedge clk)
-    diagonal_high <= \$76 ;
+    scale <= \$78 ;
   always @(posedge clk)
-    diagonal_low <= \$77 ;
+    bias <= \$79 ;
   always @(posedge clk)
-    first_tile <= \$78 ;
+    diagonal_high <= \$80 ;
   always @(posedge clk)
-    end_tile <= \$79 ;
+    diagonal_low <= \$81 ;
   always @(posedge clk)
-    query_address <= \$80 ;
+    first_tile <= \$82 ;
   always @(posedge clk)
-    key_address <= \$81 ;
+    end_tile <= \$83 ;
   always @(posedge clk)
-    value_address <= \$82 ;
+    query_address <= \$84 ;
   always @(posedge clk)
-    output_address <= \$83 ;
+    key_address <= \$85 ;
   always @(posedge clk)
-    query_stride <= \$84 ;
+    value_address <= \$86 ;
   always @(posedge clk)
-    key_stride <= \$85 ;
+    output_address <= \$87 ;
   always @(posedge clk)
-    value_stride <= \$86 ;
+    query_stride <= \$88 ;
   always @(posedge clk)
-    output_stride <= \$87 ;
+    key_stride <= \$89 ;
   always @(posedge clk)
-    query_head_stride <= \$88 ;
+    value_stride <= \$90 ;
   always @(posedge clk)
-    key_head_stride <= \$89 ;
+    output_stride <= \$91 ;
   always @(posedge clk)
-    value_head_stride <= \$90 ;
+    query_head_stride <= \$92 ;
   always @(posedge clk)
-    output_head_stride <= \$91 ;
+    key_head_stride <= \$93 ;
   always @(posedge clk)
-    bus__rvalid <= \$92 ;
+    value_head_stride <= \$94 ;
   always @(posedge clk)
-    bus__rdata <= \$93 ;
+    output_head_stride <= \$95 ;
+  always @(posedge clk)
+    bus__rvalid <= \$96 ;
+  always @(posedge clk)
+    bus__rdata <= \$97 ;
   assign \$1  = ~ \$signal ;
   assign \$2  = ~ bus__bvalid;
-  assign bus__awready = \$1  & \$2 ;
-  assign \$3  = ~ has_data;
-  assign \$4  = ~ bus__bvalid;
-  assign bus__wready = \$3  & \$4 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$50  = 32'd0;
+    \$52  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$50  = 32'd0;
+          \$52  = 32'd0;
       14'h0001:
-          \$50  = { 9'h000, \port$182$0  };
+          \$52  = { 9'h000, \port$182$0  };
       14'h0002:
-          \$50  = { 26'h0000000, \port$1854$0  };
+          \$52  = { 26'h0000000, \port$1862$0  };
       14'h0003:
-          \$50  = cycles;
+          \$52  = cycles;
       14'h0004:
-          \$50  = total_cycles;
+          \$52  = total_cycles;
       14'h0005:
-          \$50  = stalls_keys;
+          \$52  = stalls_keys;
       14'h0006:
-          \$50  = stalls_queries;
+          \$52  = stalls_queries;
       14'h0007:
-          \$50  = stalls_drain;
+          \$52  = stalls_drain;
       14'h0008:
-          \$50  = matrix_busy;
+          \$52  = matrix_busy;
       14'h0009:
-          \$50  = vector_busy;
+          \$52  = vector_busy;
       14'h000a:
-          \$50  = empty_columns;
+          \$52  = empty_columns;
       14'h000b:
-          \$50  = watchdog;
+          \$52  = watchdog;
       14'h000c:
-          \$50  = interval;
+          \$52  = interval;
       14'h000d:
-          \$50  = stages;
+          \$52  = stages;
       14'h000e:
-          \$50  = contexts;
+          \$52  = contexts;
       14'h000f:
-          \$50  = queue;
+          \$52  = queue;
       14'h0010:
-          \$50  = slots;
+          \$52  = slots;
       14'h0011:
-          \$50  = product_steps;
+          \$52  = product_steps;
       14'h0012:
-          \$50  = output_steps;
+          \$52  = output_steps;
       14'h0013:
-          \$50  = key_beats;
+          \$52  = key_beats;
       14'h0014:
-          \$50  = value_beats;
+          \$52  = value_beats;
       14'h0015:
-          \$50  = keys;
+          \$52  = keys;
       14'h0016:
-          \$50  = key_tiles;
+          \$52  = key_tiles;
       14'h0017:
-          \$50  = queries;
+          \$52  = queries;
       14'h0018:
-          \$50  = query_tiles;
+          \$52  = query_tiles;
       14'h0019:
-          \$50  = passes;
+          \$52  = passes;
       14'h001a:
-          \$50  = key_heads;
+          \$52  = key_heads;
       14'h001b:
-          \$50  = group;
+          \$52  = group;
       14'h001c:
-          \$50  = flags;
+          \$52  = flags;
       14'h001d:
-          \$50  = diagonal_high;
+          \$52  = scale;
       14'h001e:
-          \$50  = diagonal_low;
+          \$52  = bias;
       14'h001f:
-          \$50  = first_tile;
+          \$52  = diagonal_high;
       14'h0020:
-          \$50  = end_tile;
+          \$52  = diagonal_low;
       14'h0021:
-          \$50  = query_address;
+          \$52  = first_tile;
       14'h0022:
-          \$50  = key_address;
+          \$52  = end_tile;
       14'h0023:
-          \$50  = value_address;
+          \$52  = query_address;
       14'h0024:
-          \$50  = output_address;
+          \$52  = key_address;
       14'h0025:
-          \$50  = query_stride;
+          \$52  = value_address;
       14'h0026:
-          \$50  = key_stride;
+          \$52  = output_address;
       14'h0027:
-          \$50  = value_stride;
+          \$52  = query_stride;
       14'h0028:
-          \$50  = output_stride;
+          \$52  = key_stride;
       14'h0029:
-          \$50  = query_head_stride;
+          \$52  = value_stride;
       14'h002a:
-          \$50  = key_head_stride;
+          \$52  = output_stride;
       14'h002b:
-          \$50  = value_head_stride;
+          \$52  = query_head_stride;
       14'h002c:
-          \$50  = output_head_stride;
+          \$52  = key_head_stride;
+      14'h002d:
+          \$52  = value_head_stride;
+      14'h002e:
+          \$52  = output_head_stride;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$52  = \$signal$7 ;
+    \$54  = \$signal$7 ;
     if (\$8 ) begin
-      \$52  = bus__awaddr;
+      \$54  = bus__awaddr;
     end
     if (rst) begin
-      \$52  = 16'h0000;
+      \$54  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$53  = \$signal ;
+    \$55  = \$signal ;
     if (\$8 ) begin
-      \$53  = 1'h1;
-    end
-    if (is_complete) begin
-      \$53  = 1'h0;
-    end
-    if (rst) begin
-      \$53  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$54  = table_data;
-    if (\$9 ) begin
-      \$54  = bus__wdata;
-    end
-    if (rst) begin
-      \$54  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$55  = has_data;
-    if (\$9 ) begin
       \$55  = 1'h1;
     end
     if (is_complete) begin
@@ -2145,18 +2138,21 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$56  = \$12 ;
+    \$56  = table_data;
+    if (\$9 ) begin
+      \$56  = bus__wdata;
+    end
     if (rst) begin
-      \$56  = 1'h0;
+      \$56  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$57  = bus__bvalid;
-    if (is_complete) begin
+    \$57  = has_data;
+    if (\$9 ) begin
       \$57  = 1'h1;
     end
-    if (\$47 ) begin
+    if (is_complete) begin
       \$57  = 1'h0;
     end
     if (rst) begin
@@ -2165,33 +2161,29 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$58  = watchdog;
+    \$58  = \$12 ;
+    if (rst) begin
+      \$58  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$59  = bus__bvalid;
+    if (is_complete) begin
+      \$59  = 1'h1;
+    end
+    if (\$49 ) begin
+      \$59  = 1'h0;
+    end
+    if (rst) begin
+      \$59  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$60  = watchdog;
     if (is_complete) begin
       if (\$13 ) begin
-        \$58  = table_data;
-      end
-    end
-    if (rst) begin
-      \$58  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$59  = interval;
-    if (is_complete) begin
-      if (\$14 ) begin
-        \$59  = table_data;
-      end
-    end
-    if (rst) begin
-      \$59  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$60  = stages;
-    if (is_complete) begin
-      if (\$15 ) begin
         \$60  = table_data;
       end
     end
@@ -2201,9 +2193,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$61  = contexts;
+    \$61  = interval;
     if (is_complete) begin
-      if (\$16 ) begin
+      if (\$14 ) begin
         \$61  = table_data;
       end
     end
@@ -2213,9 +2205,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$62  = queue;
+    \$62  = stages;
     if (is_complete) begin
-      if (\$17 ) begin
+      if (\$15 ) begin
         \$62  = table_data;
       end
     end
@@ -2225,9 +2217,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$63  = slots;
+    \$63  = contexts;
     if (is_complete) begin
-      if (\$18 ) begin
+      if (\$16 ) begin
         \$63  = table_data;
       end
     end
@@ -2237,9 +2229,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$64  = product_steps;
+    \$64  = queue;
     if (is_complete) begin
-      if (\$19 ) begin
+      if (\$17 ) begin
         \$64  = table_data;
       end
     end
@@ -2249,9 +2241,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$65  = output_steps;
+    \$65  = slots;
     if (is_complete) begin
-      if (\$20 ) begin
+      if (\$18 ) begin
         \$65  = table_data;
       end
     end
@@ -2261,9 +2253,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$66  = key_beats;
+    \$66  = product_steps;
     if (is_complete) begin
-      if (\$21 ) begin
+      if (\$19 ) begin
         \$66  = table_data;
       end
     end
@@ -2273,9 +2265,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$67  = value_beats;
+    \$67  = output_steps;
     if (is_complete) begin
-      if (\$22 ) begin
+      if (\$20 ) begin
         \$67  = table_data;
       end
     end
@@ -2285,9 +2277,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$68  = keys;
+    \$68  = key_beats;
     if (is_complete) begin
-      if (\$23 ) begin
+      if (\$21 ) begin
         \$68  = table_data;
       end
     end
@@ -2297,9 +2289,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$69  = key_tiles;
+    \$69  = value_beats;
     if (is_complete) begin
-      if (\$24 ) begin
+      if (\$22 ) begin
         \$69  = table_data;
       end
     end
@@ -2309,9 +2301,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$70  = queries;
+    \$70  = keys;
     if (is_complete) begin
-      if (\$25 ) begin
+      if (\$23 ) begin
         \$70  = table_data;
       end
     end
@@ -2321,9 +2313,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$71  = query_tiles;
+    \$71  = key_tiles;
     if (is_complete) begin
-      if (\$26 ) begin
+      if (\$24 ) begin
         \$71  = table_data;
       end
     end
@@ -2333,9 +2325,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$72  = passes;
+    \$72  = queries;
     if (is_complete) begin
-      if (\$27 ) begin
+      if (\$25 ) begin
         \$72  = table_data;
       end
     end
@@ -2345,9 +2337,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$73  = key_heads;
+    \$73  = query_tiles;
     if (is_complete) begin
-      if (\$28 ) begin
+      if (\$26 ) begin
         \$73  = table_data;
       end
     end
@@ -2357,9 +2349,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = group;
+    \$74  = passes;
     if (is_complete) begin
-      if (\$29 ) begin
+      if (\$27 ) begin
         \$74  = table_data;
       end
     end
@@ -2369,9 +2361,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$75  = flags;
+    \$75  = key_heads;
     if (is_complete) begin
-      if (\$30 ) begin
+      if (\$28 ) begin
         \$75  = table_data;
       end
     end
@@ -2381,9 +2373,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = diagonal_high;
+    \$76  = group;
     if (is_complete) begin
-      if (\$31 ) begin
+      if (\$29 ) begin
         \$76  = table_data;
       end
     end
@@ -2393,9 +2385,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = diagonal_low;
+    \$77  = flags;
     if (is_complete) begin
-      if (\$32 ) begin
+      if (\$30 ) begin
         \$77  = table_data;
       end
     end
@@ -2405,9 +2397,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = first_tile;
+    \$78  = scale;
     if (is_complete) begin
-      if (\$33 ) begin
+      if (\$31 ) begin
         \$78  = table_data;
       end
     end
@@ -2417,9 +2409,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = end_tile;
+    \$79  = bias;
     if (is_complete) begin
-      if (\$34 ) begin
+      if (\$32 ) begin
         \$79  = table_data;
       end
     end
@@ -2429,9 +2421,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = query_address;
+    \$80  = diagonal_high;
     if (is_complete) begin
-      if (\$35 ) begin
+      if (\$33 ) begin
         \$80  = table_data;
       end
     end
@@ -2441,9 +2433,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = key_address;
+    \$81  = diagonal_low;
     if (is_complete) begin
-      if (\$36 ) begin
+      if (\$34 ) begin
         \$81  = table_data;
       end
     end
@@ -2453,9 +2445,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = value_address;
+    \$82  = first_tile;
     if (is_complete) begin
-      if (\$37 ) begin
+      if (\$35 ) begin
         \$82  = table_data;
       end
     end
@@ -2465,9 +2457,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = output_address;
+    \$83  = end_tile;
     if (is_complete) begin
-      if (\$38 ) begin
+      if (\$36 ) begin
         \$83  = table_data;
       end
     end
@@ -2477,9 +2469,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = query_stride;
+    \$84  = query_address;
     if (is_complete) begin
-      if (\$39 ) begin
+      if (\$37 ) begin
         \$84  = table_data;
       end
     end
@@ -2489,9 +2481,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = key_stride;
+    \$85  = key_address;
     if (is_complete) begin
-      if (\$40 ) begin
+      if (\$38 ) begin
         \$85  = table_data;
       end
     end
@@ -2501,9 +2493,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = value_stride;
+    \$86  = value_address;
     if (is_complete) begin
-      if (\$41 ) begin
+      if (\$39 ) begin
         \$86  = table_data;
       end
     end
@@ -2513,9 +2505,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = output_stride;
+    \$87  = output_address;
     if (is_complete) begin
-      if (\$42 ) begin
+      if (\$40 ) begin
         \$87  = table_data;
       end
     end
@@ -2525,9 +2517,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = query_head_stride;
+    \$88  = query_stride;
     if (is_complete) begin
-      if (\$43 ) begin
+      if (\$41 ) begin
         \$88  = table_data;
       end
     end
@@ -2537,9 +2529,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = key_head_stride;
+    \$89  = key_stride;
     if (is_complete) begin
-      if (\$44 ) begin
+      if (\$42 ) begin
         \$89  = table_data;
       end
     end
@@ -2549,9 +2541,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = value_head_stride;
+    \$90  = value_stride;
     if (is_complete) begin
-      if (\$45 ) begin
+      if (\$43 ) begin
         \$90  = table_data;
       end
     end
@@ -2561,9 +2553,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = output_head_stride;
+    \$91  = output_stride;
     if (is_complete) begin
-      if (\$46 ) begin
+      if (\$44 ) begin
         \$91  = table_data;
       end
     end
@@ -2573,36 +2565,84 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$92  = bus__rvalid;
-    if (\$48 ) begin
-      \$92  = 1'h1;
-    end else if (bus__rready) begin
-      \$92  = 1'h0;
+    \$92  = query_head_stride;
+    if (is_complete) begin
+      if (\$45 ) begin
+        \$92  = table_data;
+      end
     end
     if (rst) begin
-      \$92  = 1'h0;
+      \$92  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$93  = bus__rdata;
-    if (\$48 ) begin
-      \$93  = \$51 ;
+    \$93  = key_head_stride;
+    if (is_complete) begin
+      if (\$46 ) begin
+        \$93  = table_data;
+      end
     end
     if (rst) begin
       \$93  = 32'd0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$94  = value_head_stride;
+    if (is_complete) begin
+      if (\$47 ) begin
+        \$94  = table_data;
+      end
+    end
+    if (rst) begin
+      \$94  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$95  = output_head_stride;
+    if (is_complete) begin
+      if (\$48 ) begin
+        \$95  = table_data;
+      end
+    end
+    if (rst) begin
+      \$95  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$96  = bus__rvalid;
+    if (\$50 ) begin
+      \$96  = 1'h1;
+    end else if (bus__rready) begin
+      \$96  = 1'h0;
+    end
+    if (rst) begin
+      \$96  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$97  = bus__rdata;
+    if (\$50 ) begin
+      \$97  = \$53 ;
+    end
+    if (rst) begin
+      \$97  = 32'd0;
+    end
+  end
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
   assign status = { 9'h000, \port$182$0  };
-  assign waiting = { 26'h0000000, \port$1854$0  };
+  assign waiting = { 26'h0000000, \port$1862$0  };
   assign \port$293$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$2086$0 , parity, \port$2090$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+, output__head_stride, takes_result, \port$2098$0 , parity, \port$2102$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2790,10 +2830,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg parity = 1'h0;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$2086$0 ;
-  wire \port$2086$0 ;
-  output [5:0] \port$2090$0 ;
-  wire [5:0] \port$2090$0 ;
+  output \port$2098$0 ;
+  wire \port$2098$0 ;
+  output [5:0] \port$2102$0 ;
+  wire [5:0] \port$2102$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3074,8 +3114,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$signal  = \$1  & w_rdy;
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1212$0 (\$5 [7:0]),
-    .\port$2084$0 (\address$13 ),
+    .\port$1220$0 (\$5 [7:0]),
+    .\port$2096$0 (\address$13 ),
     .r_data(r_data),
     .r_en(\$signal$40 ),
     .r_rdy(memory__awvalid),
@@ -3085,9 +3125,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1244$0 (is_last),
-    .\port$2075$0 (\$signal$22 ),
-    .\port$2076$0 (strobes),
+    .\port$1252$0 (is_last),
+    .\port$2087$0 (\$signal$22 ),
+    .\port$2088$0 (strobes),
     .r_data(\r_data$48 ),
     .r_en(\$signal$49 ),
     .r_rdy(memory__wvalid),
@@ -3382,8 +3422,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \r_en$51  = \$signal$49 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$2086$0  = \$signal$6 ;
-  assign \port$2090$0  = \$signal$7 [5:0];
+  assign \port$2098$0  = \$signal$6 ;
+  assign \port$2102$0  = \$signal$7 [5:0];
   assign \group$14.is_valid  = \group$14 [0];
   assign \group$14.first  = \group$14 [10:1];
   assign \group$14.columns  = \group$14 [26:11];
@@ -3493,7 +3533,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$53  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1212$0 , r_en, w_rdy, r_data, w_en, \port$2084$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \port$2096$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3532,10 +3572,10 @@ module \top.drain.addresses (rst, \port$1212$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1212$0 ;
-  wire [7:0] \port$1212$0 ;
-  input [31:0] \port$2084$0 ;
-  wire [31:0] \port$2084$0 ;
+  input [7:0] \port$1220$0 ;
+  wire [7:0] \port$1220$0 ;
+  input [31:0] \port$2096$0 ;
+  wire [31:0] \port$2096$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3572,7 +3612,7 @@ module \top.drain.addresses (rst, \port$1212$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1212$0 , \port$2084$0  };
+      storage[w_port__addr] <= { \port$1220$0 , \port$2096$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3668,13 +3708,13 @@ module \top.drain.addresses (rst, \port$1212$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1212$0 , \port$2084$0  };
-  assign w_data = { \port$1212$0 , \port$2084$0  };
+  assign w_port__data = { \port$1220$0 , \port$2096$0  };
+  assign w_data = { \port$1220$0 , \port$2096$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1244$0 , w_en, r_en, r_data, \port$2075$0 , \port$2076$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , \port$2088$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3717,12 +3757,12 @@ module \top.drain.beats (rst, \port$1244$0 , w_en, r_en, r_data, \port$2075$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1244$0 ;
-  wire \port$1244$0 ;
-  input [63:0] \port$2075$0 ;
-  wire [63:0] \port$2075$0 ;
-  input [7:0] \port$2076$0 ;
-  wire [7:0] \port$2076$0 ;
+  input \port$1252$0 ;
+  wire \port$1252$0 ;
+  input [63:0] \port$2087$0 ;
+  wire [63:0] \port$2087$0 ;
+  input [7:0] \port$2088$0 ;
+  wire [7:0] \port$2088$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3767,7 +3807,7 @@ module \top.drain.beats (rst, \port$1244$0 , w_en, r_en, r_data, \port$2075$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1244$0 , \port$2076$0 , \port$2075$0  };
+      storage[w_port__addr] <= { \port$1252$0 , \port$2088$0 , \port$2087$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3867,8 +3907,8 @@ module \top.drain.beats (rst, \port$1244$0 , w_en, r_en, r_data, \port$2075$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1244$0 , \port$2076$0 , \port$2075$0  };
-  assign w_data = { \port$1244$0 , \port$2076$0 , \port$2075$0  };
+  assign w_port__data = { \port$1252$0 , \port$2088$0 , \port$2087$0  };
+  assign w_data = { \port$1252$0 , \port$2088$0 , \port$2087$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule

@@ -212,10 +212,6 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, clk, rs
   wire \left.sum_parity ;
   output [31:0] maximum;
   wire [31:0] maximum;
-  wire [31:0] \maximum$49 ;
-  wire [7:0] \maximum$49.exponent ;
-  wire [22:0] \maximum$49.mantissa ;
-  wire \maximum$49.sign ;
   wire [7:0] \maximum.exponent ;
   wire [22:0] \maximum.mantissa ;
   wire \maximum.sign ;
@@ -286,6 +282,10 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, clk, rs
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
+  wire [31:0] up;
+  wire [7:0] \up.exponent ;
+  wire [22:0] \up.mantissa ;
+  wire \up.sign ;
   reg [31:0] accumulators [127:0];
   initial begin
     accumulators[0] = 32'd0;
@@ -525,10 +525,10 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, clk, rs
     .addend(\addend$56 ),
     .is_active(is_active),
     .is_sum(\is_sum$60 ),
-    .maximum(\$signal$40 [63:32]),
     .operand(\operand$52 ),
     .score(\score$54 ),
     .slot(right[5:3]),
+    .up(\$signal$40 [63:32]),
     .value(\state$48 ),
     .\value$4 (\$signal$21 )
   );
@@ -693,7 +693,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, clk, rs
   assign \$signature__data$41  = \$signal$40 ;
   assign \$signature__data$43  = \$signal$42 ;
   assign slot = right[5:3];
-  assign \maximum$49  = \$signal$40 [63:32];
+  assign up = \$signal$40 [63:32];
   assign \fraction$50  = \$signal$21 ;
   assign \augend$58  = \state$48 ;
   assign _write__addr = { going[8:3], going[12] };
@@ -828,9 +828,9 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, clk, rs
   assign \state$48.mantissa  = \state$48 [22:0];
   assign \state$48.exponent  = \state$48 [30:23];
   assign \state$48.sign  = \state$48 [31];
-  assign \maximum$49.mantissa  = \$signal$40 [54:32];
-  assign \maximum$49.exponent  = \$signal$40 [62:55];
-  assign \maximum$49.sign  = \$signal$40 [63];
+  assign \up.mantissa  = \$signal$40 [54:32];
+  assign \up.exponent  = \$signal$40 [62:55];
+  assign \up.sign  = \$signal$40 [63];
   assign \fraction$50.mantissa  = \$signal$21 [22:0];
   assign \fraction$50.exponent  = \$signal$21 [30:23];
   assign \fraction$50.sign  = \$signal$21 [31];
@@ -953,6 +953,7 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire \is_empty$12 ;
   wire \is_empty$14 ;
   wire \is_empty$8 ;
+  reg is_result;
   wire is_up;
   wire [23:0] left;
   output [8:0] next_integer;
@@ -1085,6 +1086,26 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
           has_state = 1'h1;
       3'h6:
           has_state = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    is_result = 1'h0;
+    casez (slot)
+      3'h0:
+          is_result = 1'h0;
+      3'h1:
+          is_result = 1'h0;
+      3'h2:
+          is_result = 1'h0;
+      3'h3:
+          is_result = 1'h0;
+      3'h4:
+          is_result = 1'h0;
+      3'h5:
+          is_result = 1'h0;
+      3'h6:
+          is_result = 1'h1;
     endcase
   end
   always @* begin
@@ -1728,7 +1749,7 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \$114  = { \$113 [52:0], 1'h0 };
 endmodule
 
-module \vector_lane.slot$77 (value, maximum, slot, \value$4 , score, operand, is_sum, addend, is_active);
+module \vector_lane.slot$77 (value, up, slot, \value$4 , score, operand, is_sum, addend, is_active);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire [31:0] \$1 ;
   wire \$auto$rtlil.cc:2739:Not$2 ;
@@ -1749,11 +1770,6 @@ module \vector_lane.slot$77 (value, maximum, slot, \value$4 , score, operand, is
   wire is_active;
   output is_sum;
   reg is_sum;
-  input [31:0] maximum;
-  wire [31:0] maximum;
-  wire [7:0] \maximum.exponent ;
-  wire [22:0] \maximum.mantissa ;
-  wire \maximum.sign ;
   output [31:0] operand;
   reg [31:0] operand;
   wire [7:0] \operand.exponent ;
@@ -1778,6 +1794,11 @@ module \vector_lane.slot$77 (value, maximum, slot, \value$4 , score, operand, is
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
+  input [31:0] up;
+  wire [31:0] up;
+  wire [7:0] \up.exponent ;
+  wire [22:0] \up.mantissa ;
+  wire \up.sign ;
   input [31:0] value;
   wire [31:0] value;
   input [31:0] \value$4 ;
@@ -1788,7 +1809,7 @@ module \vector_lane.slot$77 (value, maximum, slot, \value$4 , score, operand, is
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  assign \$auto$rtlil.cc:2739:Not$2  = ~ maximum[31];
+  assign \$auto$rtlil.cc:2739:Not$2  = ~ up[31];
   \vector_lane.slot$77.high_fraction  high_fraction (
     .piece(\piece$7 ),
     .value(\value$4 )
@@ -1888,10 +1909,10 @@ module \vector_lane.slot$77 (value, maximum, slot, \value$4 , score, operand, is
   assign \addend.mantissa  = addend[22:0];
   assign \addend.exponent  = addend[30:23];
   assign \addend.sign  = addend[31];
-  assign \maximum.mantissa  = maximum[22:0];
-  assign \maximum.exponent  = maximum[30:23];
-  assign \maximum.sign  = maximum[31];
-  assign \$1 [30:0] = maximum[30:0];
+  assign \up.mantissa  = up[22:0];
+  assign \up.exponent  = up[30:23];
+  assign \up.sign  = up[31];
+  assign \$1 [30:0] = up[30:0];
   assign \$1 [31] = \$auto$rtlil.cc:2739:Not$2 ;
 endmodule
 

@@ -50,6 +50,7 @@ def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["attention", *CASE[1:]], 2, "but AV[f, p] needs * and + over m in this place"),
         ([*CASE[:2], "systolic", *CASE[3:]], 1, "must have an engine '2d' with 'mac' and contexts"),
         ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
+        (["attention-sigmoid", *CASE[1:]], 2, "on its wide multiplier, but has the narrow one; use the wide one"),
         ([*CASE, "--operands", "half"], 2, "a number format must be one of"),
         ([*CASE, "--wave", "run.ghw"], 2, "must end in .fst or .vcd, not 'run.ghw'"),
         ([*CASE, "--wave", "no/such/run.fst"], 2, "must be in a folder that exists, not 'no/such/run.fst'"),

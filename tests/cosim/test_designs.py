@@ -41,6 +41,18 @@ def test_other_formats_and_depths_agree(numbers: Numbers, stages: int) -> None:
     )
 
 
+@pytest.mark.parametrize("architecture", ["fusemax-4x4", "fusemax-8x8-4stages"])
+@pytest.mark.parametrize(("form", "bound"), [("bf16", 2e-3), ("fp32", 5e-6)])
+def test_sigmoid_attention_agrees(architecture: str, form: str, bound: float) -> None:
+    """A sigmoid has slots of its own, on the wide multiplier; what else the array does stays as it is."""
+    numbers = Numbers(parse_format(form), parse_format(form), "wide", has_sigmoid=True)
+    for extents in ({"E": 9, "F": 7, "M": 18, "P": 9}, {"E": 3, "F": 5, "M": 2, "P": 19}):
+        result = _check(prepared("attention-sigmoid", extents, architecture, numbers))
+        assert result.max_rel_error is not None and result.max_rel_error < bound
+    side = 8 if "8x8" in architecture else 4
+    _check(prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": side}, architecture, numbers))
+
+
 @pytest.mark.parametrize(("name", "extents"), [*cases(16)])
 def test_sixteen_rows_agree(name: str, extents: dict[str, int]) -> None:
     _check(prepared(name, extents, "fusemax-16x16"))

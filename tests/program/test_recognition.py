@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from array_programs import PRODUCT, SOFTMAX
 from attention_cascades import attention
@@ -9,6 +10,7 @@ from attention_cascades import attention
 from einsum_cascade import parse, zoo
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.recognition import KERNELS, recognise
+from einsum_cascade.program.scaling import scaling_of
 
 RUNNING = ("attention-1pass", "attention-1pass-causal", "attention-1pass-gqa", "attention-1pass-window")
 DEFERRED = (
@@ -17,7 +19,7 @@ DEFERRED = (
     "attention-deferred-gqa",
     "attention-deferred-window",
 )
-RUN = (*RUNNING, *DEFERRED, "softmax")
+RUN = (*RUNNING, *DEFERRED, "softmax", "attention-sigmoid")
 ATTENTION = {*next(kernel.roles for kernel in KERNELS if kernel.name == "attention")}
 TEXT = attention("1-pass")
 VALUES_PER_QUERY = (
@@ -26,8 +28,8 @@ VALUES_PER_QUERY = (
     .replace("V[f, m1*M0 + m0]", "V[f, m1*M0 + m0, p]")
 )
 REMEDY = (
-    "write it as attention with running maxima or with its division deferred, as a softmax, or as a product of two "
-    "inputs, or compute it elsewhere"
+    "write it as attention with running maxima, with its division deferred or with a sigmoid, as a softmax, or as a "
+    "product of two inputs, or compute it elsewhere"
 )
 REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; " + REMEDY
 
@@ -77,6 +79,44 @@ def test_attention_with_its_division_deferred_is_recognised(name: str) -> None:
     tensors = {role: einsum.tensor for role, einsum in work.tasks.items()}
     expected = {"product": "QK", "maximum": "GM", "exponential": "SN", "sum": "SD", "combine": "SNV", "quotient": "AV"}
     assert tensors == expected
+
+
+SIGMOID = str(zoo.load("attention-sigmoid"))
+ARGUMENT = "QK[m, p] / sqrt(E) - log(M)"
+
+
+@pytest.mark.parametrize(
+    ("argument", "scale", "bias"),
+    [
+        (ARGUMENT, 0.5, -3.0),
+        ("QK[m, p]", 1.0, 0.0),
+        ("-QK[m, p]", -1.0, 0.0),
+        ("3 - 2 * QK[m, p] / E", -0.5, 3.0),
+        ("(QK[m, p] + 1) * M", 8.0, 8.0),
+        ("0.1 * QK[m, p]", 0.10000000149011612, 0.0),
+    ],
+)
+def test_sigmoids_of_scaled_scores(argument: str, scale: float, bias: float) -> None:
+    """E = 4, M = 8, in fp32; the bias of the zoo's is -log(8), of which 3 log(2) is taken here."""
+    assert SIGMOID.count(ARGUMENT) == 1
+    work = recognise(parse(SIGMOID.replace(ARGUMENT, argument)))
+    assert (work.kernel.name, work.kernel.passes, work.rows, work.columns) == ("sigmoid attention", 1, "m", "p")
+    found = scaling_of(work.tasks["sigmoid"], {"E": 4, "F": 4, "M": 8, "P": 4})
+    assert found == (scale, bias if argument != ARGUMENT else float(np.float32(bias * np.log(2))))
+
+
+@pytest.mark.parametrize(
+    "argument", ["QK[m, p] * QK[m, p]", "1 / QK[m, p]", "exp(QK[m, p])", "QK[m, p] + m", "2 * (QK[m, p] + QK[m, p])"]
+)
+def test_sigmoids_of_something_else_are_refused(argument: str) -> None:
+    with pytest.raises(IllegalMappingError, match=r"^the array must be able to do every Einsum, but SN\[m, p\] needs "):
+        recognise(parse(SIGMOID.replace(ARGUMENT, argument)))
+
+
+def test_a_scale_must_be_finite() -> None:
+    work = recognise(parse(SIGMOID.replace(ARGUMENT, "QK[m, p] / (E - 4)")))
+    with pytest.raises(IllegalMappingError, match=r"the scale of SN\[m, p\] must be finite for the array, not inf"):
+        scaling_of(work.tasks["sigmoid"], {"E": 4, "F": 4, "M": 8, "P": 4})
 
 
 @pytest.mark.parametrize(

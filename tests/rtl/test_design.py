@@ -7,11 +7,16 @@ import sys
 import pytest
 from verilated import ROOT, verilator_environment
 
+from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.manifest import WAIVERS
 from einsum_cascade.rtl.top import design_files
 
-SHAPES = [ArrayShape(4, 4, contexts=5, queue=5), ArrayShape(8, 8, 4, contexts=5, queue=5, dividers=2)]
+SHAPES = [
+    ArrayShape(4, 4, contexts=5, queue=5),
+    ArrayShape(8, 8, 4, contexts=5, queue=5, dividers=2),
+    ArrayShape(6, 6, 2, numbers=Numbers(multiplier="wide", has_sigmoid=True)),
+]
 
 
 def lint(shape, waivers, folder):

@@ -1,4 +1,4 @@
-"""The exponential's slots, chained, against gmpy2, with the bounds of docs/decisions/0006 and the reference table."""
+"""The slots of exponential and sigmoid, chained, against gmpy2, with the bounds of docs/decisions/0006."""
 
 from functools import cache
 
@@ -20,6 +20,9 @@ BOUNDS = {"wide": 4.2e-6, "mixed": 1.1e-3, "narrow": 4.0e-3}
 # the last place of a number below 128, times ln 2), 1.17e-6 from log2(e) in 24 bits (1.93e-8 * 87.3 * ln 2), and about
 # 0.5e-6 from the polynomial. Mixed, 1.1085e-3 was seen in four million points.
 SINGLE_BOUNDS = {"wide": 4.4e-6, "mixed": 1.12e-3, "narrow": 4.0e-3}
+ZERO = np.zeros(1, np.uint64)
+# Of a sigmoid: that of the wide exponential, that of the reciprocal, and three roundings.
+SIGMOID_BOUND = 6e-6
 BFLOAT16 = np.arange(1 << 16, dtype=np.uint64) << np.uint64(16)
 
 
@@ -30,7 +33,7 @@ def bench() -> Verilated:
 
 @cache
 def of_all_bfloat16() -> Columns:
-    return bench().run({"value": BFLOAT16, "maximum": np.zeros(1, np.uint64)})
+    return bench().run({"value": BFLOAT16, "maximum": ZERO, "scale": ZERO, "bias": ZERO})
 
 
 def as_doubles(bits: np.ndarray) -> np.ndarray:
@@ -55,7 +58,7 @@ def test_error_over_random_arguments(name):
     # Evenly over all arguments whose exponential is normal, the ends included, where the error is greatest.
     random, count = np.random.default_rng(draw_seed()), random_count(1_000_000)
     value = random.uniform(-87.3, 87.3, count).astype(np.float32)
-    found = bench().run({"value": value.view(np.uint32), "maximum": np.zeros(1, np.uint64)})[name]
+    found = bench().run({"value": value.view(np.uint32), "maximum": ZERO, "scale": ZERO, "bias": ZERO})[name]
     assert worst_error(value.astype(np.float64), as_doubles(found)) <= SINGLE_BOUNDS[name]
 
 
@@ -104,7 +107,7 @@ def test_every_bit_is_that_of_the_contract(name):
     value, maximum = np.concatenate([value, near]), np.concatenate([maximum, np.zeros(count, np.uint64)])
     is_number = np.isfinite(as_doubles(value)) & np.isfinite(as_doubles(maximum))
     value, maximum = value[is_number], maximum[is_number]
-    found = bench().run({"value": value, "maximum": maximum})[name].tolist()
+    found = bench().run({"value": value, "maximum": maximum, "scale": ZERO, "bias": ZERO})[name].tolist()
     numbers, pairs = Numbers(multiplier=name), zip(value.tolist(), maximum.tolist(), strict=True)
     assert found == [by_the_contract(*pair, numbers) for pair in pairs]
 
@@ -135,4 +138,81 @@ def test_infinite_differences(name):
     cases = [(0xFF800000, 0x3F800000, 0), (0x3F800000, 0xFF800000, 0x7F800000), (0x7F800000, 0x7F800000, NAN)]
     cases += [(0xFF7FFFFF, 0xFF7FFFFF, 0x3F800000), (0xFF7FFFFF, 0x40000000, 0), (0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000)]
     value, maximum, expected = np.array(cases, np.uint64).T
-    assert bench().run({"value": value, "maximum": maximum})[name].tolist() == expected.tolist()
+    assert (
+        bench().run({"value": value, "maximum": maximum, "scale": ZERO, "bias": ZERO})[name].tolist()
+        == expected.tolist()
+    )
+
+
+def sigmoids(value: np.ndarray, scale: float, bias: float) -> np.ndarray:
+    constants = {
+        "scale": np.array([bits_of(mpfr(scale))], np.uint64),
+        "bias": np.array([bits_of(mpfr(bias))], np.uint64),
+    }
+    return bench().run({"value": value, "maximum": ZERO, **constants})["sigmoid"]
+
+
+def worst_sigmoid_error(arguments: list[mpfr], found: np.ndarray) -> float:
+    """Relative, where the sigmoid is well within the normal numbers."""
+    with gmpy2.context(precision=80):
+        exact = np.array([float(1 / (1 + gmpy2.exp(-x))) for x in arguments])
+    return float(np.max(np.abs(found / exact - 1)))
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(1.0, 0.0), (-2.0, 0.0), (0.125, -6.9375), (1.0, 3.0)])
+def test_error_of_the_sigmoid_over_all_bfloat16(scale, bias):
+    """Relative to the exact one: the argument is rounded twice, and its exponential enlarges that."""
+    values = as_doubles(BFLOAT16)
+    found = as_doubles(sigmoids(BFLOAT16, scale, bias))
+    with np.errstate(all="ignore"):
+        x = values * scale + bias
+    chosen = (np.abs(x) < 87.3) & np.isfinite(values) & (np.abs(values) >= 2.0**-126)
+    arguments = [mpfr(v) * scale + bias for v in values[chosen].tolist()]
+    assert worst_sigmoid_error(arguments, found[chosen]) <= SIGMOID_BOUND
+    assert np.nanmax(found) <= 1 and np.nanmin(found) >= 0
+
+
+def test_ends_of_the_sigmoid():
+    """1/2 at 0 exactly, 1 and 0 far out; NaN stays, also where it arises from infinities."""
+    cases = [(0, 0x3F000000), (0x80000000, 0x3F000000), (0x7F800000, 0x3F800000), (0xFF800000, 0), (0x7FC00000, NAN)]
+    cases += [(0x42C80000, 0x3F800000), (0xC3000000, 0)]
+    value, expected = np.array(cases, np.uint64).T
+    assert sigmoids(value, 1.0, 0.0).tolist() == expected.tolist()
+    assert sigmoids(np.array([0x7F800000], np.uint64), 0.0, 0.0).tolist() == [NAN]
+
+
+def sigmoid_by_the_contract(value: int, scale: float, bias: float) -> int:
+    """The slots as docs/decisions/0006 words them, one rounding of gmpy2 each, on numbers that stay normal."""
+    numbers = Numbers(multiplier="wide", has_sigmoid=True)
+    x, e, u, p, n, is_negative = mpfr(0), mpfr(0), mpfr(0), number_of(value), mpfr(0), False
+    log2e = number_of(LOG2E_BITS)
+    for slot in numbers.sigmoid_slots:
+        step = numbers.steps[slot]
+        with unbounded(precision=24):
+            match step.kind:
+                case "multiply":
+                    x = rounded_once(p, mpfr(scale), mpfr(0))
+                case "add":
+                    x = number_of(bits_of(x + mpfr(bias)))
+                    is_negative, x = bool(gmpy2.is_signed(x)), -min(mpfr(127), abs(x))
+                case "scale":
+                    u = rounded_once(x, log2e, mpfr(0))
+                    n = gmpy2.rint(u)
+                    u -= n
+                case "horner":
+                    p = number_of(step.leading_bits) if step.leading_bits else p
+                    p = rounded_once(p, u, number_of(step.coefficient_bits))
+                    p = number_of(bits_of(p * mpfr(2) ** n)) if step.is_last else p
+                case "complement":
+                    e, u = p, number_of(bits_of(p - mpfr("0.5")))
+                case "finish":
+                    return bits_of(p * e if is_negative else p)
+    raise AssertionError("no slot finishes")
+
+
+def test_every_bit_of_the_sigmoid_is_that_of_the_contract():
+    random, count = np.random.default_rng(draw_seed()), random_count(50_000)
+    value = random.uniform(-80, 80, count).astype(np.float32).view(np.uint32).astype(np.uint64)
+    for scale, bias in ((1.0, 0.0), (0.3535533845424652, -2.397895336151123)):
+        expected = [sigmoid_by_the_contract(each, scale, bias) for each in value.tolist()]
+        assert sigmoids(value, scale, bias).tolist() == expected

@@ -1,5 +1,6 @@
 """Programs of small arrays, drawn at random or told, and operands for them."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -52,6 +53,7 @@ _CASCADES = {
     "attention": zoo.load("attention-1pass"),
     "two-pass attention": zoo.load("attention-deferred"),
     "softmax": parse(SOFTMAX),
+    "sigmoid attention": zoo.load("attention-sigmoid"),
     "product": parse(PRODUCT),
 }
 
@@ -81,7 +83,8 @@ def lowered(
 ) -> Lowered:
     work = work_of(kernel)
     outputs = shape.rows if work.value is None else f
-    extents = Extents(e, outputs, keys, queries, *heads, band or Band())
+    scaling = (0.25, -1.5) if kernel == "sigmoid attention" else ()
+    extents = Extents(e, outputs, keys, queries, *heads, band or Band(), *scaling)
     return lower_program(work, extents, shape)
 
 
@@ -92,7 +95,10 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
     shape = square(n, e=e, f=f, stages=stages, numbers=numbers, slots=int(random.choice([16, 64])))
     keys, queries = (int(x) for x in random.integers(1, 3 * n + 2, 2))
     heads = (int(random.integers(1, 3)), int(random.integers(1, 3)))
-    kernel = str(random.choice([*_CASCADES], p=[0.4, 0.2, 0.2, 0.2]))
+    kernel = str(random.choice([*_CASCADES], p=[0.4, 0.15, 0.15, 0.15, 0.15]))
+    if kernel == "sigmoid attention":
+        own = Numbers(*(_FP32, _FP32) if random.random() < 0.5 else (_BF16, _BF16), "wide", has_sigmoid=True)
+        shape = replace(shape, numbers=own)
     band = _random_band(random, keys, queries)
     return lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
 

@@ -1,6 +1,6 @@
-"""An exponential as one chain of slots: every slot with a multiply-add of its own, nothing registered."""
+"""An exponential and a sigmoid as chains of slots: every slot with a multiply-add of its own, nothing registered."""
 
-from amaranth import Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.numbers import Multiplier, Numbers
@@ -14,27 +14,33 @@ MULTIPLIERS: tuple[Multiplier, ...] = ("narrow", "mixed", "wide")
 
 
 class ExponentialBench(Component):
-    """exp(value - maximum) on each of the multipliers."""
+    """exp(value - maximum) on each of the multipliers, and the sigmoid of value * scale + bias."""
 
     def __init__(self) -> None:
-        super().__init__({"value": In(32), "maximum": In(32), **{name: Out(32) for name in MULTIPLIERS}})
+        inputs = ("value", "maximum", "scale", "bias")
+        super().__init__({name: In(32) for name in inputs} | {name: Out(32) for name in (*MULTIPLIERS, "sigmoid")})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        ups = {"subtract": self.maximum, "multiply": self.scale, "add": self.bias}
         for name in MULTIPLIERS:
-            m.d.comb += getattr(self, name).eq(_chain(m, self.value, self.maximum, Numbers(multiplier=name)))
+            numbers = Numbers(multiplier=name)
+            m.d.comb += getattr(self, name).eq(_chain(m, self.value, ups, numbers, numbers.exponential_slots))
+        numbers = Numbers(multiplier="wide", has_sigmoid=True)
+        m.d.comb += self.sigmoid.eq(_chain(m, self.value, ups, numbers, numbers.sigmoid_slots))
         return m
 
 
-def _chain(m: Module, value, maximum, numbers: Numbers):
-    state, fraction, integer = value, 0, 0
-    for slot in range(len(numbers.steps)):
+def _chain(m: Module, value, ups, numbers: Numbers, slots: range):
+    state, fraction, integer, kept = value, 0, 0, Const(0, 32)
+    for slot in slots:
         m.submodules += (before := ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits))
         m.submodules += (multiply_add := MultiplyAdd(numbers.operand_bits, numbers.score_bits, 1))
         m.submodules += (after := ExponentialResult(numbers.steps))
         m.d.comb += [
             *(before.is_active.eq(1), before.slot.eq(slot), before.state.eq(state)),
-            *(before.maximum.eq(maximum), before.fraction.eq(fraction)),
+            *(before.up.eq(ups.get(numbers.steps[slot].kind, 0)), before.fraction.eq(fraction)),
+            before.kept.eq(kept),
             *(
                 getattr(multiply_add, name).eq(getattr(before, name))
                 for name in ("operand", "score", "addend", "augend")
@@ -45,12 +51,16 @@ def _chain(m: Module, value, maximum, numbers: Numbers):
         new_state, new_fraction = Signal(SINGLE_LAYOUT), Signal(SINGLE_LAYOUT)
         new_integer = Signal(signed(INTEGER_BITS))
         m.d.comb += [new_state.eq(state), new_fraction.eq(fraction), new_integer.eq(integer)]
-        for has, new, kept in (
+        for has, new, found in (
             (after.has_state, new_state, after.state),
             (after.has_fraction, new_fraction, after.fraction),
             (after.has_integer, new_integer, after.next_integer),
         ):
             with m.If(has):
-                m.d.comb += new.eq(kept)
+                m.d.comb += new.eq(found)
+        if numbers.steps[slot].kind == "add":
+            kept = Cat(Const(0, 31), multiply_add.result.sign)
+        if numbers.steps[slot].kind == "complement":
+            kept = Cat(Value.cast(state)[:31], kept[31])
         state, fraction, integer = new_state, new_fraction, new_integer
     return state
