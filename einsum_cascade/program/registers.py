@@ -78,7 +78,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("status", "read", "Bit 0 busy, bit 1 done, bit 2 unsettled, bits 15..8 the error code."),
     Register("waiting", "read", "What the array waited for when it last stood still, bits of `Waiting`."),
     Register("cycles", "read", "From the first instruction leaving the corner to the last lane having done the last."),
-    Register("total_cycles", "read", "From the start to done, loads and results included."),
+    Register("total_cycles", "read", "From the start until memory has all results, loads included."),
     Register("stalls_keys", "read", "Cycles of `cycles` in which the corner waited for keys and values."),
     Register("stalls_queries", "read", "Cycles in which it waited for queries."),
     Register("stalls_drain", "read", "Cycles in which it waited for results to leave."),

@@ -233,7 +233,8 @@ class Top(Component):
                 idle.eq(0),
             ]
         with m.Elif(is_busy):
-            m.d.sync += [total.eq(total + 1), idle.eq(Mux(moves, 0, idle + 1))]
+            # What is still read then, for nobody, does not count.
+            m.d.sync += [total.eq(total + runs), idle.eq(Mux(moves, 0, idle + 1))]
             with m.If(runs & (waits != 0)):
                 m.d.sync += waiting.eq(waits)
             with m.If(runs & ((failure != 0) | is_overdue)):

@@ -862,7 +862,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$205  = \$198  | { 1'h0, \$204  };
   assign \$206  = \$197  | { 1'h0, \$205  };
   assign \$207  = \$196  | { 1'h0, \$206  };
-  assign \$208  = total_cycles + 1'h1;
+  assign \$208  = total_cycles + \$signal$245 ;
   assign \$209  = \$signal$281  + 1'h1;
   assign \$210  = moves ? 33'h000000000 : \$209 ;
   assign \$211  = is_waiting ? 6'h20 : 6'h00;
