@@ -302,13 +302,16 @@ def rtl(
     numbers = numbers_of(operands, scores, multiplier)
     prepared = prepared_case(cascade, architecture, _settings(settings), {}, numbers)
     files = write_design(prepared, architecture, output)
-    shape, schedule = prepared.shape, prepared.lowered.schedule
+    shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
+    intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
     if as_json:
         head = {"rows": shape.rows, "columns": shape.columns, "stages": shape.stages, "contexts": shape.contexts}
-        _print_json(head | {"interval_cycles": float(schedule.interval), "proof": schedule.proof, "files": files})
+        _print_json(head | intervals[0] | {"steps": intervals, "files": files})
         return
     print(f"{shape.rows} x {shape.columns} PEs, {shape.stages} stages, {shape.contexts} contexts")
-    print(f"a tile every {schedule.interval} cycles, proof: {schedule.proof}")
+    for name, each in schedules.items():
+        of = f" of {name}" if len(schedules) > 1 else ""
+        print(f"a tile{of} every {each.interval} cycles, proof: {each.proof}")
     for path in files.values():
         print(f"  {path}")
 
@@ -350,8 +353,7 @@ def simulate(
     tensors = {**random_inputs(prepared.cascade, prepared.extents, start, given), **given}
     timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
-    (name,) = prepared.cascade.outputs
-    files = _write({name: result.output}, output)
+    files = _write(dict(result.outputs), output)
     if as_json:
         _print_json(result.to_json() | {"files": files} | ({"wave": str(wave)} if wave else {}))
     else:

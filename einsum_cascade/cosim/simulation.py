@@ -1,8 +1,11 @@
-"""Simulate a cascade on an array: its RTL in Verilator beside the model, on the user's tensors."""
+"""Simulate a cascade on an array: its RTL in Verilator beside the model, on the user's tensors.
 
-from collections.abc import Mapping
+Programs of a sequence run one after the other on the same design. What one makes, the host reads back, rounds to the
+operands of the array and lays out anew for those that read it; the model of a program gets the same operands.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
-from einsum_cascade.cosim.run import Case, Run, RunResult, run_case
+from einsum_cascade.cosim.run import Run
+from einsum_cascade.cosim.steps import STALLS, Step, StepResult, run_step
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.cost.planning import plan_mapping
@@ -23,16 +27,15 @@ from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.kernel import MATRIX
 from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
-from einsum_cascade.program.memory import pack, rounded, unpack
+from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.operands import from_array, to_array
 from einsum_cascade.program.ordering import keeps_keys
-from einsum_cascade.program.recognition import ArrayWork, recognise
+from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.registers import ErrorCode, Waiting
+from einsum_cascade.program.sequence import recognise_sequence
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_ports
-from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
-from einsum_cascade.sim.values import Results, evaluate_program
+from einsum_cascade.sim.timing import CycleTrace
 
 __all__ = ["HIERARCHICAL", "CosimResult", "Prepared", "build_array", "prepare", "simulate"]
 
@@ -43,9 +46,6 @@ HIERARCHICAL = ("pe", "vector_lane", "row_feeder", "column_top")
 
 _STEP = 64
 
-_COUNTERS = "total_cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"
-"""Registers that the model predicts, beside `cycles`; a trace has them under the same names."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -55,43 +55,41 @@ class Prepared:
     ----------
     cascade
         The cascade.
-    work
-        What of it the array does.
-    lowered
-        The program and its schedule.
+    steps
+        Its programs, in the order in which they run, all for one array.
     extents
         Of all ranks.
 
     """
 
     cascade: Cascade
-    work: ArrayWork
-    lowered: Lowered
+    steps: tuple[Step, ...]
     extents: Mapping[str, int]
 
     @property
     def shape(self) -> ArrayShape:
         """The array."""
-        return self.lowered.program.shape
+        return self.steps[0].lowered.program.shape
 
     @property
-    def queries(self) -> int:
-        """Queries of a head, or columns of the scores that are given."""
-        return sizes_of(self.work, self.extents)[self.work.columns]
+    def lowered(self) -> Lowered:
+        """The program and its schedule, of a cascade that is one program."""
+        (step,) = self.steps
+        return step.lowered
 
     def stored(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Return the inputs of the cascade rounded to the operands of the array."""
+        """Return tensors rounded to the operands of the array."""
         return {name: rounded(np.asarray(values), self.shape.numbers.operand) for name, values in inputs.items()}
 
     def operands(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the operands of the array, `program.operands.to_array`, from the inputs of the cascade."""
-        return to_array(self.work, self.stored(inputs), self.shape.columns)
+        """Return the operands of the array from the inputs of a cascade that is one program."""
+        (step,) = self.steps
+        return step.operands(self.stored(inputs))
 
-    @cached_property
+    @property
     def schedule_cycles(self) -> int:
-        """Cycles of the schedule, from the first instruction to the last lane having done the last."""
-        tiles = sum(1 for _ in self.lowered.program.tiles())
-        return int(self.lowered.schedule.cycles(tiles)) + self.shape.depth_cycles
+        """Cycles of the schedules of all programs."""
+        return sum(step.schedule_cycles for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -104,90 +102,85 @@ class CosimResult:
         What ran.
     build
         The design.
-    memory
-        How memory behaved.
-    run
-        How the run ended.
-    output
-        The RTL's, as the cascade's output.
-    compared, mismatched
-        Results, and how many of them differ from the model's in a bit.
+    steps
+        What came of each program.
+    outputs
+        The RTL's, by name.
     rounded
         Inputs that are no operands of the array and were rounded.
     max_abs_error, max_rel_error
-        Against the float64 interpreter on the rounded inputs; None where that has no value.
-    model
-        The model's results.
-    run_seconds
-        Of the simulator.
+        Of the outputs against the float64 interpreter on the rounded inputs; None where that has no value.
 
     """
 
     prepared: Prepared
     build: Build
-    memory: MemoryTiming
-    run: Run
-    output: NDArray[np.float32]
-    compared: int
-    mismatched: int
+    steps: tuple[StepResult, ...]
+    outputs: Mapping[str, NDArray[np.float32]]
     rounded: int
     max_abs_error: float | None
     max_rel_error: float | None
-    model: Results
-    run_seconds: float
+
+    @property
+    def run(self) -> Run:
+        """How the run of the first program that did not end well ended, else that of the last."""
+        return next((step.run for step in self.steps if not step.run.has_ended or step.run.error), self.steps[-1].run)
+
+    @property
+    def output(self) -> NDArray[np.float32]:
+        """The output of a cascade that has one."""
+        (output,) = self.outputs.values()
+        return output
+
+    @property
+    def compared(self) -> int:
+        """Results of all programs."""
+        return sum(step.output.size for step in self.steps)
+
+    @property
+    def mismatched(self) -> int:
+        """Results of all programs that differ from the model's in a bit."""
+        return sum(step.mismatched for step in self.steps)
 
     @property
     def stalls(self) -> dict[str, int]:
         """Cycles that the array stood still, by what it waited for."""
-        return {name: self.run.registers[f"stalls_{name}"] for name in ("keys", "queries", "drain")}
+        return {name: sum(step.stalls[name] for step in self.steps) for name in STALLS}
 
-    @cached_property
+    @property
     def trace(self) -> CycleTrace:
-        """The model's times, on memory of this latency and bandwidth; random pauses are not in them."""
-        return run_timing(self.prepared.lowered.program, MemoryModel(self.memory.latency_cycles, self.memory.rate))
+        """The model's times, of a cascade that is one program."""
+        (step,) = self.steps
+        return step.trace
 
     @property
     def model_cycles(self) -> int:
-        """Cycles of the model: its own number, which it knows without the array.
-
-        Random pauses of memory are the exception, for a model cannot know them: with these, it stands still as long as
-        the array did.
-        """
-        trace = self.trace
-        if self.memory.backpressure is None:
-            return trace.cycles
-        own = trace.stalls_keys + trace.stalls_queries + trace.stalls_drain
-        return trace.cycles - own + sum(self.stalls.values())
+        """Cycles of the model, `StepResult.model_cycles` of all programs."""
+        return sum(step.model_cycles for step in self.steps)
 
     @property
     def is_agreed(self) -> bool:
-        """Whether RTL and model agree in every bit and every cycle, and the array says that it is done.
-
-        Without random pauses, that is so for each of the counters and for the cycles from start to done.
-        """
-        registers, trace = self.run.registers, self.trace
-        is_timed = registers["cycles"] == self.model_cycles
-        if self.memory.backpressure is None:
-            is_timed = is_timed and all(registers[name] == getattr(trace, name) for name in _COUNTERS)
-        is_counted = registers["empty_columns"] == self.model.empty_columns
-        return self.run.has_ended and not self.run.error and not self.mismatched and is_timed and is_counted
+        """Whether RTL and model agree on every program, `StepResult.is_agreed`."""
+        return all(step.is_agreed for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as plain values."""
-        registers, shape = self.run.registers, self.prepared.shape
-        cycles = max(1, registers["cycles"])
-        waits = [wait.name.lower() for wait in Waiting if registers["waiting"] & wait]
-        program, queries = self.prepared.lowered.program, self.prepared.queries
+        """Return the result as plain values; counts are those of all programs."""
+        run, shape = self.run, self.prepared.shape
+        waits = [wait.name.lower() for wait in Waiting if run.registers["waiting"] & wait]
+        cycles = max(1, self._counted("cycles"))
+        programs = [step.lowered.program for step in self.prepared.steps]
+        queries = [step.queries for step in self.prepared.steps]
+        columns = sum(-(-count // shape.columns) * shape.columns for count in queries)
         return {
             "verilator": self.build.verilator,
             "rows": shape.rows,
             "columns": shape.columns,
-            "status": {"error": ErrorCode(self.run.error).name.lower(), "waiting": waits if self.run.error else []},
+            "status": {"error": ErrorCode(run.error).name.lower(), "waiting": waits if run.error else []},
             "cycles": {
                 "schedule": self.prepared.schedule_cycles,
                 "model": self.model_cycles,
-                "rtl": registers["cycles"],
-                "total": registers["total_cycles"],
+                "rtl": self._counted("cycles"),
+                "total": self._counted("total_cycles"),
             },
             "values": {
                 "compared": self.compared,
@@ -195,16 +188,20 @@ class CosimResult:
                 "rounded": self.rounded,
                 "max_abs_error": self.max_abs_error,
                 "max_rel_error": self.max_rel_error,
-                "empty": registers["empty_columns"],
+                "empty": self._counted("empty_columns"),
             },
-            "util_2d": registers["matrix_busy"] / cycles,
-            "util_1d": registers["vector_busy"] / cycles,
-            "occupied_rows": program.keys / (program.key_tiles * shape.rows),
-            "occupied_columns": queries / (-(-queries // shape.columns) * shape.columns),
+            "util_2d": self._counted("matrix_busy") / cycles,
+            "util_1d": self._counted("vector_busy") / cycles,
+            "occupied_rows": sum(p.keys for p in programs) / sum(p.key_tiles * shape.rows for p in programs),
+            "occupied_columns": sum(queries) / columns,
             "stalls": self.stalls,
+            "steps": [step.to_json() for step in self.steps],
             "build_s": self.build.seconds,
-            "run_s": self.run_seconds,
+            "run_s": sum(step.run_seconds for step in self.steps),
         }
+
+    def _counted(self, register: str) -> int:
+        return sum(step.run.registers[register] for step in self.steps)
 
 
 def prepare(
@@ -214,7 +211,7 @@ def prepare(
     numbers: Numbers | None = None,
     mapping: Tree | None = None,
 ) -> Prepared:
-    """Return the program of a cascade on an architecture's array.
+    """Return the programs of a cascade on an architecture's array.
 
     Parameters
     ----------
@@ -237,26 +234,36 @@ def prepare(
         The work does not fit the array.
 
     """
-    work = recognise(cascade)
-    if "sigmoid" in work.tasks:
-        numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
-    sizes = sizes_of(work, extents)
+    works = recognise_sequence(cascade)
+    shape = _shape(works, architecture, extents, numbers)
+    values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
+    steps: list[Step] = []
+    for work in works:
+        is_resident = None if mapping is None or values is None else keeps_keys(work, mapping, values, shape)
+        lowered = lower_program(work, extents_of(work, extents, shape), shape, is_resident=is_resident)
+        steps.append(Step(work, lowered, extents))
+    return Prepared(cascade, tuple(steps), extents)
+
+
+def _shape(
+    works: Sequence[ArrayWork], architecture: Architecture, extents: Mapping[str, int], numbers: Numbers | None
+) -> ArrayShape:
+    """Return an array that all works fit."""
+    for work in works:
+        if "sigmoid" in work.tasks:
+            numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
     array = architecture.engine(MATRIX)
     # Scores that are given are products with the identity of as many columns as the array has.
-    steps = sizes[work.steps] if work.steps else 1 if array is None else array.columns
-    outputs = sizes[work.outputs] if work.outputs else 1
-    shape = shape_of(
+    given = 1 if array is None else array.columns
+    sizes = [(work, sizes_of(work, extents)) for work in works]
+    steps = max(own[work.steps] if work.steps else given for work, own in sizes)
+    outputs = max(own[work.outputs] if work.outputs else 1 for work, own in sizes)
+    return shape_of(
         architecture,
         numbers,
         product_steps=-(-steps // _STEP) * _STEP,
         output_steps=-(-outputs // _STEP) * _STEP,
     )
-    is_resident = None
-    if mapping is not None:
-        values = plan_mapping(Workload(cascade), architecture, [mapping], extents).values
-        is_resident = keeps_keys(work, mapping, values, shape)
-    lowered = lower_program(work, extents_of(work, extents, shape), shape, is_resident=is_resident)
-    return Prepared(cascade, work, lowered, extents)
 
 
 def _with_sigmoid(einsum: Einsum, numbers: Numbers) -> Numbers:
@@ -283,7 +290,7 @@ def simulate(
     memory: MemoryTiming | None = None,
     wave: Path | None = None,
 ) -> CosimResult:
-    """Run the RTL and the model on the same tensors.
+    """Run the RTL and the model on the same tensors, program by program; what the RTL made is read by those after.
 
     Parameters
     ----------
@@ -294,7 +301,7 @@ def simulate(
     memory
         How memory behaves.
     wave
-        File that gets the waveforms, .fst or .vcd.
+        File that gets the waveforms, .fst or .vcd; each program has its own, numbered, if there are several.
 
     Raises
     ------
@@ -304,47 +311,32 @@ def simulate(
         A tool is missing or fails.
 
     """
-    program, stored = prepared.lowered.program, prepared.stored(inputs)
-    inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
-    operands = prepared.operands(stored)
-    model = evaluate_program(program, operands)
     build = build_array(prepared.shape, trace_of(wave) if wave else None)
-    timing = memory or MemoryTiming()
-    result = run_case(build, Case.of(program, pack(program, operands), timing), wave)
-    sizes = sizes_of(prepared.work, prepared.extents)
-    output, modelled = (from_array(prepared.work, own, sizes) for own in (unpack(program, result.memory), model.output))
-    errors = _errors(prepared, stored, output)
-    is_equal = output.view(np.uint32) == modelled.view(np.uint32)
-    return CosimResult(
-        prepared,
-        build,
-        timing,
-        _only(result),
-        output,
-        output.size,
-        int((~is_equal).sum()),
-        inexact,
-        *errors,
-        model,
-        result.seconds,
-    )
-
-
-def _only(result: RunResult) -> Run:
-    (run,) = result.runs
-    return run
+    stored = prepared.stored(inputs)
+    inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
+    tensors, results, timing = {**stored}, list[StepResult](), memory or MemoryTiming()
+    for number, step in enumerate(prepared.steps, 1):
+        is_only = len(prepared.steps) == 1
+        own_wave = wave if wave is None or is_only else wave.with_stem(f"{wave.stem}-{number}")
+        result = run_step(step, build, tensors, timing, own_wave)
+        results.append(result)
+        tensors |= prepared.stored({step.work.output.tensor: result.output})
+    made = {result.step.work.output.tensor: result.output for result in results}
+    outputs = {name: made[name] for name in prepared.cascade.outputs}
+    return CosimResult(prepared, build, tuple(results), outputs, inexact, *_errors(prepared, stored, outputs))
 
 
 def _errors(
-    prepared: Prepared, inputs: Mapping[str, NDArray[Any]], output: NDArray[np.float32]
+    prepared: Prepared, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[np.float32]]
 ) -> tuple[float | None, float | None]:
-    """Return the largest absolute error, and the largest relative to the largest value."""
+    """Return the largest absolute error of an output, and the largest relative to the largest value of its output."""
     try:
-        (exact,) = evaluate(prepared.cascade, inputs, prepared.extents).values()
+        exact = evaluate(prepared.cascade, inputs, prepared.extents)
     except EvaluationError:  # a row without a key has no value
         return None, None
-    if not np.isfinite(exact).all() or not exact.size:
+    if not all(np.isfinite(values).all() and values.size for values in exact.values()):
         return None, None
-    error = float(np.abs(output - exact).max())
-    largest = float(np.abs(exact).max())
-    return error, error / largest if largest else None
+    errors = {name: float(np.abs(outputs[name] - values).max()) for name, values in exact.items()}
+    largest = {name: float(np.abs(values).max()) for name, values in exact.items()}
+    relative = [errors[name] / largest[name] for name in exact if largest[name]]
+    return max(errors.values()), max(relative, default=None)

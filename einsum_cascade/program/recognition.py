@@ -19,7 +19,7 @@ from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.restrictions import unmet_restrictions
 from einsum_cascade.program.scaling import is_scaled
 
-__all__ = ["KERNELS", "ArrayWork", "Kernel", "Operand", "Role", "recognise"]
+__all__ = ["KERNELS", "ArrayWork", "Kernel", "Operand", "Role", "kernels_in", "recognise"]
 
 type Role = Literal[
     "product",
@@ -132,6 +132,14 @@ def recognise(cascade: Cascade) -> ArrayWork:
     if unmet:
         raise IllegalMappingError(unmet)
     return _work(workload, kernel, roles)
+
+
+def kernels_in(workload: Workload) -> Iterator[tuple["Kernel", Mapping[Role, Task]]]:
+    """Yield every kernel all of whose works are there, and its tasks by their roles; there may be others."""
+    for kernel in KERNELS:
+        _, roles, _ = _tried(workload, kernel)
+        if len(roles) == len(kernel.roles):
+            yield kernel, roles
 
 
 def _tried(workload: Workload, kernel: "Kernel") -> tuple["Kernel", dict[Role, Task], list[str]]:

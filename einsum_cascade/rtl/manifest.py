@@ -1,7 +1,7 @@
 """What is written down beside generated Verilog: what it was made from, and digests that tell whether it still is."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -42,31 +42,36 @@ WAIVERS = "\n".join(
 """A configuration file for `verilator --lint-only -Wall`: what it would say about text that Amaranth has written."""
 
 
-def manifest_of(files: Mapping[str, str], program: Program, architecture: str) -> dict[str, Any]:
+def manifest_of(files: Mapping[str, str], programs: Sequence[Program], architecture: str) -> dict[str, Any]:
     """Return what generated files were made from.
 
     Parameters
     ----------
     files
         By name.
-    program
-        What the array was made for.
+    programs
+        What the array was made for, in the order in which they run; all are for the same one.
     architecture
         Its name.
 
     """
-    shape = asdict(program.shape)
-    numbers = program.shape.numbers
+    first = programs[0].shape
+    shape = asdict(first)
+    numbers = first.numbers
     shape["numbers"] |= {"operand": str(numbers.operand), "score": str(numbers.score)}
-    kernel = [[encode(row.matrix), encode(row.vector)] for row in program.kernel]
     return {
         "generator": f"einsum-cascade {__version__}",
         "architecture": architecture,
         "shape": shape,
-        "interval_cycles": program.interval,
-        "schedule_sha256": _digest(str(kernel)),
+        **_schedule(programs[0]),
+        "steps": [_schedule(program) for program in programs],
         "files": {name: _digest(text) for name, text in sorted(files.items())},
     }
+
+
+def _schedule(program: Program) -> dict[str, Any]:
+    kernel = [[encode(row.matrix), encode(row.vector)] for row in program.kernel]
+    return {"interval_cycles": program.interval, "schedule_sha256": _digest(str(kernel))}
 
 
 def _digest(text: str) -> str:

@@ -11,6 +11,7 @@ from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cosim.build import trace_of
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
+from einsum_cascade.cosim.steps import StepResult
 from einsum_cascade.errors import UsageError
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.program.numbers import Multiplier, Numbers
@@ -82,7 +83,9 @@ def prepared_case(
 
 
 def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:
-    """Write the Verilog of an array, its waivers, its manifest and its program; return the files.
+    """Write the Verilog of an array, its waivers, its manifest and its programs; return the files.
+
+    A program that is the only one is in program.txt, several are numbered in the order in which they run.
 
     Raises
     ------
@@ -91,9 +94,11 @@ def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[st
 
     """
     files = design_files(prepared.shape)
-    program = prepared.lowered.program
-    manifest = json.dumps(manifest_of(files, program, architecture), indent=2) + "\n"
-    everything = {**files, "waivers.vlt": WAIVERS, "program.txt": to_text(program), "manifest.json": manifest}
+    programs = [step.lowered.program for step in prepared.steps]
+    names = ["program.txt"] if len(programs) == 1 else [f"program-{at}.txt" for at in range(1, len(programs) + 1)]
+    texts = dict(zip(names, map(to_text, programs), strict=True))
+    manifest = json.dumps(manifest_of(files, programs, architecture), indent=2) + "\n"
+    everything = {**files, "waivers.vlt": WAIVERS, **texts, "manifest.json": manifest}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in everything.items():
@@ -110,7 +115,7 @@ def simulation_table(result: CosimResult) -> RenderableType:
     table = new_table(f"{result.prepared.cascade.name} in {found['verilator']}", "", "value", right=("value",))
     rows = {
         "array": f"{found['rows']} x {found['columns']}",
-        "cycles: schedule, model, RTL": f"{cycles['schedule']:,}, {cycles['model']:,}, {cycles['rtl']:,}",
+        "cycles: schedule, model, RTL": _cycles(cycles),
         "cycles from start to done": f"{cycles['total']:,}",
         "stalls: keys, queries, drain": ", ".join(f"{count:,}" for count in found["stalls"].values()),
         "values compared, mismatched": f"{values['compared']:,}, {values['mismatched']:,}",
@@ -122,9 +127,19 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "columns in use": f"{100 * found['occupied_columns']:.1f} %",
         "build, run (s)": f"{found['build_s']:.1f}, {found['run_s']:.1f}",
     }
+    if len(result.steps) > 1:
+        rows |= {f"  {_step_name(step)}": _cycles(step.to_json()["cycles"]) for step in result.steps}
     for name, value in rows.items():
         table.add_row(name, value)
     return Group(table, Text(_verdict(result)))
+
+
+def _step_name(step: StepResult) -> str:
+    return f"{step.step.work.kernel.name} {step.step.work.output.tensor}"
+
+
+def _cycles(found: Mapping[str, int]) -> str:
+    return f"{found['schedule']:,}, {found['model']:,}, {found['rtl']:,}"
 
 
 def _number(value: float | None) -> str:

@@ -47,7 +47,7 @@ def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["attention", *CASE[1:]], 2, "but AV[f, p] needs * and + over m in this place"),
+        (["attention-2pass", *CASE[1:]], 2, "but GM[p] needs max over m1 in this place"),
         ([*CASE[:2], "systolic", *CASE[3:]], 1, "must have an engine '2d' with 'mac' and contexts"),
         ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
         (["attention-sigmoid", *CASE[1:]], 2, "on its wide multiplier, but has the narrow one; use the wide one"),

@@ -40,7 +40,8 @@ def _check(case: Prepared, memory: MemoryTiming) -> CosimResult:
 def _read_anew(case: Prepared) -> Prepared:
     """The same, but every query tile reads keys and values anew."""
     program = check_program(replace(case.lowered.program, is_resident=False))
-    return replace(case, lowered=replace(case.lowered, program=program))
+    (step,) = case.steps
+    return replace(case, steps=(replace(step, lowered=replace(step.lowered, program=program)),))
 
 
 def _draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:

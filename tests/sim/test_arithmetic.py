@@ -21,8 +21,8 @@ MULTIPLIERS: tuple[Multiplier, ...] = ("narrow", "mixed", "wide")
 BOUNDS = {"wide": (4.4e-6, 3.85e-6), "mixed": (1.12e-3, 1.1e-3), "narrow": (4.0e-3, 1.7e-3)}
 """Greatest relative errors over single-precision points, and over all of bf16 that is not above 0, as of a softmax.
 
-The first are those of tests/rtl/test_exponential.py, where they are derived: the reference table's, of a million points,
-are exceeded near |x| = 87.
+The first are those of tests/rtl/test_exponential.py, where they are derived: the table of the reference, of a million
+points, is exceeded near |x| = 87.
 """
 BFLOAT16 = (np.arange(1 << 16, dtype=np.uint32) << np.uint32(16)).view(np.float32)
 
