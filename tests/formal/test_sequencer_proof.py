@@ -19,7 +19,10 @@ from einsum_cascade.rtl import sequencer
 
 SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=1, slots=2, contexts=2, kernel_rows=4)
 # Two heads of keys with one query tile each, of two key tiles: tiles 0 to 3, of which 0, 1 and 2, 3 make a result.
-TILES, KEY_TILES, CONTEXTS = 4, 2, 2
+TILES, CONTEXTS = 4, 2
+ORDER = {"key_heads": 2, "group": 1, "query_tiles": 1, "key_tiles": 2, "passes": 1}
+# As many tiles: one key tile, in two passes, the even tiles being in the first.
+SLOT_ORDER = {**ORDER, "key_tiles": 1, "passes": 2}
 KERNEL = (
     Row(Field(MatrixOp.PRODUCT, 0, 0), Field(VectorOp.MAXIMUM, 0, 1)),
     Row(Field(), Field(VectorOp.NUMERATOR, 0, 1)),
@@ -28,7 +31,6 @@ PARAMETERS = {
     **{"interval": len(KERNEL), "contexts": CONTEXTS, "queue": CONTEXTS, "slots": 2, "slot_beats": 2, "key_beats": 1},
     **{"product_steps": 2, "output_steps": 1, "keys": 4, "stages": 2},
 }
-BOUNDS = {"key_heads": 2, "group": 1, "query_tiles": 1, "key_tiles": KEY_TILES}
 # 4 words, the start, two cycles to fetch, 5 iterations of 2 rows until all stages are empty: 17 without a wait.
 BOUND = 26
 # 6 words, the start, two cycles to fetch, 5 iterations of 3 rows: 24 without a wait.
@@ -50,11 +52,13 @@ def expected() -> list[tuple[int, int, int, int]]:
     return found
 
 
-def drive(m: Module, component: Component, words: list[Value], parameters: dict[str, Value | int]) -> None:
+def drive(
+    m: Module, component: Component, words: list[Value], parameters: dict[str, Value | int], order: dict[str, int]
+) -> None:
     """Load a kernel, then start."""
     for name, value in parameters.items():
         m.d.comb += getattr(component.parameters, name).eq(value)
-    for name, value in BOUNDS.items():
+    for name, value in order.items():
         m.d.comb += getattr(component.parameters.bounds, name).eq(value)
     time = Signal(range(len(words) + 2))
     m.d.sync += time.eq(Mux(time == len(words) + 1, time, time + 1))
@@ -75,9 +79,10 @@ class SequencerHarness(Harness):
         self.driven = {"parameters", "table_write", "table_row", "table_half", "table_data", "start", "stop"}
 
     def require(self, m: Module, component: Component) -> None:
-        drive(
-            m, component, [Const(encode(field), 24) for row in KERNEL for field in (row.matrix, row.vector)], PARAMETERS
-        )
+        words: list[Value] = [
+            Const(encode(field), sequencer.FIELD.size) for row in KERNEL for field in (row.matrix, row.vector)
+        ]
+        drive(m, component, words, PARAMETERS, ORDER)
         row, lanes = component.corner.row, component.corner.vector
         sends = Signal()
         m.d.comb += sends.eq((row.op != 0) | (lanes.op != 0))
@@ -123,22 +128,22 @@ class SlotHarness(Harness):
     """Loads any kernel of up to `SLOT_ROWS` rows, starts, and follows the slots; what it waits for is anything.
 
     A slot goes by in a cycle in which nothing is waited for, and in no other one. In the cycle after, and only then,
-    the corner has what the kernel says for it: of each half of the row its operation, if the tile of that exists.
-    After a stop there is nothing, whenever it comes. So there are never two operations in one slot of an engine, of one
-    row twice, of two rows, or of two tiles.
+    the corner has what the kernel says for it: of each half of the row its operation, if the tile of that exists and
+    is in a pass of the operation. After a stop there is nothing, whenever it comes. So there are never two operations
+    in one slot of an engine, of one row twice, of two rows, or of two tiles.
     """
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(module.Sequencer(SHAPE))
         self.driven = {"parameters", "table_write", "table_row", "table_half", "table_data", "start"}
-        self.words = [self.choose(f"word_{place}", 24) for place in range(2 * SLOT_ROWS)]
+        self.words = [self.choose(f"word_{place}", sequencer.FIELD.size) for place in range(2 * SLOT_ROWS)]
         self.interval = self.choose("interval", 2)
 
     def require(self, m: Module, component: Component) -> None:
         fields = [data.View(sequencer.FIELD, word) for word in self.words]
         interval, stages = self.interval, PARAMETERS["stages"]
         m.d.comb += [Assume((interval > 0) & (interval <= SLOT_ROWS)), *(Assume(f.stage < stages) for f in fields)]
-        drive(m, component, self.words, PARAMETERS | {"interval": interval})
+        drive(m, component, self.words, PARAMETERS | {"interval": interval}, SLOT_ORDER)
         row, iteration, is_on, starts = Signal(2), Signal(4), Signal(), Signal(3)
         waits = component.waits_keys | component.waits_queries | component.waits_drain
         passes = is_on & ~waits
@@ -161,7 +166,8 @@ class SlotHarness(Harness):
         for number, (op, index) in enumerate(((corner.op, corner.row), (lanes.op, lanes.index))):
             half = data.View(sequencer.FIELD, Array(self.words[number::2])[row])
             tile, due, place = iteration - half.stage, Signal(len(op)), Signal(len(index))
-            sends = passes & (tile >= 0) & (tile < TILES)
+            in_pass = Mux(tile[0], half.passes[1], half.passes[0])
+            sends = passes & (tile >= 0) & (tile < TILES) & in_pass
             m.d.sync += [due.eq(Mux(sends, half.op, 0)), place.eq(half.index)]
             m.d.comb += Assert((op == due) & ((op == 0) | (index == place)))
 
@@ -203,6 +209,8 @@ def test_a_mistake_is_found(before: str, after: str, tmp_path: Path) -> None:
         ("(self.parameters.stages <= stage)", "(self.parameters.stages <= stage + 1)"),
         # A half of the row is that of another tile.
         ("flight[vector.stage[", "flight[matrix.stage["),
+        # An operation is done in all passes.
+        ("(field.passes & tile.pass_bit).any()", "field.passes.any()"),
         # A stop that comes while the first row is fetched is forgotten.
         ("with m.If(self.stop):", "with m.If(self.stop & is_ready):"),
     ],
