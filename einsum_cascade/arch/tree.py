@@ -112,6 +112,9 @@ def read_tree(text: str, file: str) -> Tree:
         return Tree(text, file, None, {}, (Diagnostic(message, _point(file, lines, line, column)),))
     except YAMLError as error:
         return Tree(text, file, None, {}, (Diagnostic(f"the text must be YAML 1.2: {error}", Span(file, 1, 1, 1)),))
+    except NotImplementedError:  # what ruamel.yaml says of a comment between a name and a value a line below
+        message = "the text must have comments beside or above whole entries, but has one inside an entry; move it"
+        return Tree(text, file, None, {}, (Diagnostic(message, Span(file, 1, 1, 1)),))
     walk = _Walk(file, lines)
     value = walk.value(root, (), None) if root is not None else None
     return Tree(text, file, value, walk.places, tuple(walk.diagnostics))

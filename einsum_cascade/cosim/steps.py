@@ -53,7 +53,8 @@ class Step:
 
     def operands(self, stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the operands of the array, `program.operands.to_array`, from tensors of the operand format."""
-        return to_array(self.work, stored, self.lowered.program.shape.columns)
+        program = self.lowered.program
+        return to_array(self.work, stored, program.shape.columns, program.keys)
 
     def result(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the tensor that the results of the array are."""

@@ -15,7 +15,7 @@ __all__ = ["from_array", "to_array"]
 type Array = NDArray[Any]
 
 
-def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int) -> dict[str, Array]:
+def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: int) -> dict[str, Array]:
     """Return the operands of the array.
 
     Parameters
@@ -24,9 +24,10 @@ def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int) -> dic
         Says which axis is what.
     tensors
         The inputs of the cascade, by name.
-
     columns
         Of the array.
+    keys
+        Of a head that are read; a filter leaves the ones after them out.
 
     Returns
     -------
@@ -42,18 +43,18 @@ def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int) -> dic
     """
     shared, group = work.shared, work.group
     if work.query is None or work.steps is None:
-        return _given(work, tensors, columns)
+        return _given(work, tensors, columns, keys)
     found = {
         "query": _arranged(work.query, tensors, (shared + group, work.columns, work.steps)),
-        "key": _arranged(work.key, tensors, (shared, work.rows, work.steps)),
+        "key": _arranged(work.key, tensors, (shared, work.rows, work.steps))[:, :keys],
     }
     if work.value is not None and work.outputs is not None:
-        found["value"] = _arranged(work.value, tensors, (shared, work.rows, work.outputs))
+        found["value"] = _arranged(work.value, tensors, (shared, work.rows, work.outputs))[:, :keys]
     return found
 
 
-def _given(work: ArrayWork, tensors: Mapping[str, Array], columns: int) -> dict[str, Array]:
-    scores = _arranged(work.key, tensors, (work.shared, work.rows, work.columns))
+def _given(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: int) -> dict[str, Array]:
+    scores = _arranged(work.key, tensors, (work.shared, work.rows, work.columns))[:, :keys]
     if not np.isfinite(scores).all():
         at = tuple(int(index) for index in np.argwhere(~np.isfinite(scores))[0])
         raise EvaluationError(
@@ -63,9 +64,9 @@ def _given(work: ArrayWork, tensors: Mapping[str, Array], columns: int) -> dict[
     heads, rows, queries = scores.shape
     tiles = -(-queries // columns)
     padded = np.pad(scores, ((0, 0), (0, 0), (0, tiles * columns - queries)))
-    keys = padded.reshape(heads, rows, tiles, columns).swapaxes(1, 2).reshape(heads * tiles, rows, columns)
+    key = padded.reshape(heads, rows, tiles, columns).swapaxes(1, 2).reshape(heads * tiles, rows, columns)
     identity = np.eye(columns, dtype=scores.dtype)
-    return {"query": np.broadcast_to(identity, (len(keys), columns, columns)), "key": keys}
+    return {"query": np.broadcast_to(identity, (len(key), columns, columns)), "key": key}
 
 
 def _arranged(operand: Operand, tensors: Mapping[str, Array], wanted: tuple[tuple[str, ...], str, str]) -> Array:

@@ -6,11 +6,12 @@ from random import Random
 import numpy as np
 import pytest
 from array_cases import cases, draw_case, prepared
+from array_programs import PRODUCT, SOFTMAX
 from random_counts import draw_seed, random_count
 
-from einsum_cascade import random_inputs
+from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.run import Case, run_case
-from einsum_cascade.cosim.simulation import build_array, simulate
+from einsum_cascade.cosim.simulation import build_array, prepare, simulate
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.registers import ErrorCode, Waiting
@@ -67,6 +68,21 @@ def test_random_cases_agree(architecture):
         )
         print(name, extents, memory)
         _check(prepared(name, extents, architecture), memory, random.getrandbits(30))
+
+
+@pytest.mark.parametrize(
+    "text", [PRODUCT, SOFTMAX, str(zoo.load("attention-deferred"))], ids=["product", "softmax", "attention"]
+)
+def test_a_filter_may_leave_the_last_keys_out(text):
+    """11 keys, of which 5 count: two tiles, the second ragged, and as much memory."""
+    cascade = parse(text)
+    scores = cascade.einsums[0].span.text
+    assert text.count(scores) == 1
+    cascade = parse(text.replace(scores, scores + " where m < 5"))
+    extents = resolve_extents(cascade, dict.fromkeys([rank.name for rank in cascade.ranks], 7) | {"M": 11})
+    result = _check(prepare(cascade, load_architecture(SMALL), extents))
+    assert result.prepared.steps[0].lowered.program.keys == 5
+    assert result.max_rel_error is not None and result.max_rel_error < 0.02
 
 
 def test_slow_memory_changes_no_value_and_adds_its_stalls_only():
