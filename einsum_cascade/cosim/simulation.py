@@ -122,6 +122,11 @@ class CosimResult:
     max_rel_error: float | None
 
     @property
+    def run_seconds(self) -> float:
+        """Of the simulator, over all programs."""
+        return sum(step.run_seconds for step in self.steps)
+
+    @property
     def run(self) -> Run:
         """How the run of the first program that did not end well ended, else that of the last."""
         return next((step.run for step in self.steps if not step.run.has_ended or step.run.error), self.steps[-1].run)
@@ -197,7 +202,7 @@ class CosimResult:
             "stalls": self.stalls,
             "steps": [step.to_json() for step in self.steps],
             "build_s": self.build.seconds,
-            "run_s": sum(step.run_seconds for step in self.steps),
+            "run_s": self.run_seconds,
         }
 
     def _counted(self, register: str) -> int:
