@@ -140,7 +140,7 @@ class CosimResult:
     @property
     def compared(self) -> int:
         """Results of all programs."""
-        return sum(step.output.size for step in self.steps)
+        return sum(values.size for step in self.steps for values in step.outputs.values())
 
     @property
     def mismatched(self) -> int:
@@ -257,12 +257,14 @@ def _shape(
     for work in works:
         if "sigmoid" in work.tasks:
             numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
+        if "feature" in work.tasks:
+            numbers = replace(numbers or Numbers(), has_feature_map=True)
     array = architecture.engine(MATRIX)
     # Scores that are given are products with the identity of as many columns as the array has.
     given = 1 if array is None else array.columns
     sizes = [(work, sizes_of(work, extents)) for work in works]
     steps = max(own[work.steps] if work.steps else given for work, own in sizes)
-    outputs = max(own[work.outputs] if work.outputs else 1 for work, own in sizes)
+    outputs = max(own[work.outputs] + work.has_more_values if work.outputs else 1 for work, own in sizes)
     return shape_of(
         architecture,
         numbers,
@@ -325,8 +327,8 @@ def simulate(
         own_wave = wave if wave is None or is_only else wave.with_stem(f"{wave.stem}-{number}")
         result = run_step(step, build, tensors, timing, own_wave)
         results.append(result)
-        tensors |= prepared.stored({step.work.output.tensor: result.output})
-    made = {result.step.work.output.tensor: result.output for result in results}
+        tensors |= prepared.stored(result.outputs)
+    made = {name: values for result in results for name, values in result.outputs.items()}
     outputs = {name: made[name] for name in prepared.cascade.outputs}
     return CosimResult(prepared, build, tuple(results), outputs, inexact, *_errors(prepared, stored, outputs))
 

@@ -56,8 +56,8 @@ class Step:
         program = self.lowered.program
         return to_array(self.work, stored, program.shape.columns, program.keys)
 
-    def result(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the tensor that the results of the array are."""
+    def results(self, output: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the tensors that the results of the array are, by name."""
         return from_array(self.work, output, sizes_of(self.work, self.extents))
 
     @cached_property
@@ -80,8 +80,8 @@ class StepResult:
         How memory behaved.
     run
         How the run ended.
-    output
-        The RTL's, as the tensor that the program makes.
+    outputs
+        The RTL's, as the tensors that the program makes, by name.
     mismatched
         How many of its elements differ from the model's in a bit.
     model
@@ -96,7 +96,7 @@ class StepResult:
     step: Step
     memory: MemoryTiming
     run: Run
-    output: NDArray[np.float32]
+    outputs: Mapping[str, NDArray[np.float32]]
     mismatched: int
     model: Results
     run_seconds: float
@@ -139,11 +139,11 @@ class StepResult:
         return self.run.has_ended and not self.run.error and not self.mismatched and is_timed and is_counted
 
     def to_json(self) -> dict[str, Any]:
-        """Return the kernel, the tensor that it makes, and its cycles, as plain values."""
+        """Return the kernel, the tensors that it makes, and its cycles, as plain values."""
         work, registers = self.step.work, self.run.registers
         return {
             "kernel": work.kernel.name,
-            "output": work.output.tensor,
+            "outputs": [operand.tensor for operand in work.results],
             "cycles": {
                 "schedule": self.step.schedule_cycles,
                 "model": self.model_cycles,
@@ -183,6 +183,7 @@ def run_step(
     model = evaluate_program(program, operands)
     found = run_case(build, Case.of(program, pack(program, operands), memory), wave)
     (run,) = found.runs
-    output, modelled = (step.result(own) for own in (unpack(program, found.memory), model.output))
-    is_equal = output.view(np.uint32) == modelled.view(np.uint32)
-    return StepResult(step, memory, run, output, int((~is_equal).sum()), model, found.seconds, wave)
+    outputs, modelled = (step.results(own) for own in (unpack(program, found.memory), model.output))
+    differ = (outputs[name].view(np.uint32) != values.view(np.uint32) for name, values in modelled.items())
+    mismatched = sum(int(each.sum()) for each in differ)
+    return StepResult(step, memory, run, outputs, mismatched, model, found.seconds, wave)

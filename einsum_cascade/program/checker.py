@@ -3,12 +3,12 @@
 It replays the kernel table as it stands and shares no code with the scheduler that made it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice, pairwise
 
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.program.instruction import EVERY_PASS, PASSES, RETURN_CYCLES, MatrixOp, VectorOp
+from einsum_cascade.program.instruction import EVERY_PASS, PASSES, RETURN_CYCLES, MatrixOp, Row, VectorOp
 from einsum_cascade.program.ir import Program
 from einsum_cascade.program.numbers import LANE_STEPS
 
@@ -78,7 +78,7 @@ def _layouts(program: Program) -> Iterator[str]:
     shape = program.shape
     operands = {"query": (program.query, program.product_steps), "key": (program.key, program.product_steps)}
     if program.value is not None:
-        operands["value"] = program.value, program.output_steps
+        operands["value"] = program.value, program.value_steps
     least = {name: (layout, count * shape.operand_bytes) for name, (layout, count) in operands.items()}
     for name, (layout, row_bytes) in {**least, "output": (program.output, 4 * program.queries)}.items():
         numbers = {
@@ -165,17 +165,22 @@ def _starts(program: Program) -> dict[str, list[tuple[int, int]]]:
     """Return when tile 0 has its slots of every operation, with their indices, in order of time."""
     found: dict[str, list[tuple[int, int]]] = {}
     for at, row in enumerate(program.kernel):
-        for unit, field, kind in (("array", row.matrix, MatrixOp), ("lane", row.vector, VectorOp)):
-            if field.op:
-                found.setdefault(f"{unit} {kind(field.op).name}", []).append(
-                    (field.stage * program.interval + at, field.index)
-                )
+        names = ("array", MatrixOp(_makes(row)), row.matrix), ("lane", VectorOp(row.vector.op), row.vector)
+        for unit, op, field in names:
+            if op:
+                found.setdefault(f"{unit} {op.name}", []).append((field.stage * program.interval + at, field.index))
     return {key: sorted(times) for key, times in found.items()}
+
+
+def _makes(row: Row) -> int:
+    """Return the operation of the array in a row; a COMBINE that a lane takes for its sum stands for a SUM."""
+    is_sum = row.matrix.op == MatrixOp.COMBINE and row.vector.op == VectorOp.ADD_DENOMINATOR
+    return MatrixOp.SUM if is_sum else row.matrix.op
 
 
 def _wrong_slots(program: Program, starts: dict[str, list[tuple[int, int]]]) -> Iterator[str]:
     """Yield a sentence for every operation that has not the slots that its kernel needs."""
-    found = _slots_needed(program, {*starts})
+    found = _slots_needed(program, starts)
     for key in {**found, **starts}:
         indices, needed = [index for _, index in starts.get(key, [])], found.get(key, range(0))
         if indices != list(needed):
@@ -185,8 +190,8 @@ def _wrong_slots(program: Program, starts: dict[str, list[tuple[int, int]]]) -> 
     yield from _wrong_passes(program)
 
 
-def _slots_needed(program: Program, found: set[str]) -> dict[str, range]:
-    """Return which slots every operation must have, given which operations there are."""
+def _slots_needed(program: Program, found: Mapping[str, list[tuple[int, int]]]) -> dict[str, range]:
+    """Return which slots every operation must have, given which operations there are, and with which slots."""
     is_corrected = any(f"lane {op.name}" in found for op in _CORRECTED)
     numbers, one, results = program.shape.numbers, range(1), range(program.output_steps)
     needed = {"array PRODUCT": range(program.product_steps)}
@@ -194,12 +199,24 @@ def _slots_needed(program: Program, found: set[str]) -> dict[str, range]:
         needed |= dict.fromkeys(("array OUT", "lane ADD"), range(program.shape.rows))
     else:
         needed |= dict.fromkeys(("array COMBINE", "lane NUMERATOR" if is_corrected else "lane ADD"), results)
-    if not found & {"array MAXIMUM", "array SUM"}:
-        # Nothing of other scores is needed: they leave as they are, or weighted by a sigmoid.
-        return needed if "array OUT" in found else needed | {"array EXPONENTIAL": numbers.sigmoid_slots}
+    if {"array OUT"} == {"array OUT", "array MAXIMUM", "array SUM"} & {*found}:
+        return needed
+    weighs_sums = any(row.matrix.op == MatrixOp.COMBINE and _makes(row) == MatrixOp.SUM for row in program.kernel)
+    summed = range(program.output_steps, program.output_steps + 1) if weighs_sums else one
+    sums = {"array SUM": summed, "lane DENOMINATOR" if is_corrected else "lane ADD_DENOMINATOR": summed}
+    mapped = _mapped(program, found)
+    if mapped:
+        # Nothing of other scores is needed to weight them by a sigmoid or a feature map.
+        return needed | {"array EXPONENTIAL": mapped} | (sums if "array SUM" in found else {})
     needed |= {"array MAXIMUM": one, "lane MAXIMUM": one, "array EXPONENTIAL": numbers.exponential_slots}
-    needed |= {"array SUM": one, "lane DENOMINATOR" if is_corrected else "lane ADD_DENOMINATOR": one}
-    return needed | ({"lane CORRECTION": range(len(LANE_STEPS))} if is_corrected else {})
+    return needed | sums | ({"lane CORRECTION": range(len(LANE_STEPS))} if is_corrected else {})
+
+
+def _mapped(program: Program, found: Mapping[str, list[tuple[int, int]]]) -> range | None:
+    """Return the slots of a sigmoid or of a feature map, if it is one that EXPONENTIAL begins with."""
+    numbers = program.shape.numbers
+    (_, first), *_ = found.get("array EXPONENTIAL", [(0, 0)])
+    return next((slots for slots in (numbers.sigmoid_slots, numbers.feature_slots) if first in slots), None)
 
 
 def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
@@ -212,7 +229,7 @@ def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
         yield f"{named} must {'have' if is_out else 'not have'} the flag of tile results, but has it otherwise"
     if is_out and program.output_steps != rows:
         yield f"{named} must have an output step for each of {rows} rows, not {program.output_steps}"
-    has_sums = any(row.matrix.op == MatrixOp.SUM for row in program.kernel)
+    has_sums = any(_makes(row) == MatrixOp.SUM for row in program.kernel)
     if program.is_divided and not has_sums:
         yield "a program must not have its results divided if its kernel has no sums"
 
@@ -220,7 +237,7 @@ def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
 _TAKERS = {
     MatrixOp.MAXIMUM: (VectorOp.MAXIMUM,),
     MatrixOp.SUM: (VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR),
-    MatrixOp.COMBINE: (VectorOp.NUMERATOR, VectorOp.ADD),
+    MatrixOp.COMBINE: (VectorOp.NUMERATOR, VectorOp.ADD, VectorOp.ADD_DENOMINATOR),
     MatrixOp.OUT: (VectorOp.ADD,),
 }
 """What the lanes do with what an operation of the array sends them."""
@@ -251,7 +268,7 @@ def _wrong_passes(program: Program) -> Iterator[str]:
             names = " or ".join(op.name for op in takers)
             with_it = "with its index, stage and passes"
             yield f"row {number} must have lane {names} {with_it}, for what array {sent.name} sends; correct it"
-        least, most = allowed.get(sent, (0, EVERY_PASS))
+        least, most = allowed.get(MatrixOp(_makes(row)), (0, EVERY_PASS))
         if least & ~row.matrix.passes or row.matrix.passes & every & ~most:
             yield f"array {sent.name} must not be in the passes that row {number} says, of {program.passes}; correct it"
         if taker.op == VectorOp.CORRECTION and every & ~taker.passes:

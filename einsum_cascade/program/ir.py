@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from einsum_cascade.program.instruction import Row
+from einsum_cascade.program.instruction import MatrixOp, Row
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 
@@ -170,10 +170,18 @@ class Program:
         """Beats of a key, and of a query."""
         return self.shape.beats_of(self.product_steps)
 
+    @cached_property
+    def value_steps(self) -> int:
+        """Operands of a value; 0 if there are none. It may have one more than leave, for the sums that divide them."""
+        if self.value is None:
+            return 0
+        read = (row.matrix.index for row in self.kernel if row.matrix.op == MatrixOp.COMBINE)
+        return max(self.output_steps, 1 + max(read, default=0))
+
     @property
     def value_beats(self) -> int:
         """Beats of a value; 0 if there are none."""
-        return 0 if self.value is None else self.shape.beats_of(self.output_steps)
+        return self.shape.beats_of(self.value_steps)
 
     @property
     def slot_beats(self) -> int:

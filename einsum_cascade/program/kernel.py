@@ -102,6 +102,8 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
                 Slots("sigmoid", MatrixOp.EXPONENTIAL, VectorOp.NONE, len(slots), stages, first=slots.start),
                 Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs),
             )
+        case "feature product" | "feature sums" | "feature attention" | "linear attention":
+            return product, *_features(kernel, shape, outputs)
         case "two-pass attention":
             return (
                 product,
@@ -120,6 +122,18 @@ def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple
             )
         case _:
             raise AssertionError(kernel)
+
+
+def _features(kernel: str, shape: ArrayShape, outputs: int) -> Iterator[Slots]:
+    """Yield the slots of a feature map, what divides its results if anything does, and its products with values."""
+    slots = shape.numbers.feature_slots
+    yield Slots("feature", MatrixOp.EXPONENTIAL, VectorOp.NONE, len(slots), shape.stages, first=slots.start)
+    if kernel == "feature attention":
+        yield Slots("sum", MatrixOp.SUM, VectorOp.ADD_DENOMINATOR)
+    if kernel == "linear attention":
+        # Features are weighted by one more operand of the values, for the sums that divide the results.
+        yield Slots("sum", MatrixOp.COMBINE, VectorOp.ADD_DENOMINATOR, first=outputs)
+    yield Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs)
 
 
 def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> OperationGraph:
@@ -142,8 +156,7 @@ def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None
     if "maximum" in names:
         contexts.append(Context("queue", shape.queue, "maximum", last if "correction" in names else ("subtract",)))
         contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))
-    if "sigmoid" in names:
-        contexts.append(Context("PE temporaries", 1, "sigmoid", ("sigmoid",)))
+    contexts += [Context("PE temporaries", 1, name, (name,)) for name in ("sigmoid", "feature") if name in names]
     if "correction" in names:
         contexts.append(Context("lane temporaries", 1, "correction", ("correction",)))
     return OperationGraph(
@@ -159,6 +172,9 @@ def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
         ("product", "out"),
         ("product", "sigmoid"),
         ("sigmoid", "combine"),
+        ("product", "feature"),
+        ("feature", "sum"),
+        ("feature", "combine"),
         ("subtract", "exponential"),
         ("exponential", "sum"),
         ("exponential", "combine"),

@@ -8,6 +8,7 @@ from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place
+from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band, band_of
@@ -114,7 +115,7 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
         queries, heads = shape.columns, heads * -(-queries // shape.columns)
     return Extents(
         queries if work.steps is None else sizes[work.steps],
-        shape.rows if work.outputs is None else sizes[work.outputs],
+        shape.rows if work.outputs is None else sizes[work.outputs] + (work.sums is not None),
         keys,
         queries,
         heads,
@@ -141,10 +142,10 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, is_re
         The work does not fit the array; every demand beyond its bound.
 
     """
-    unmet = [*_unmet(extents, shape)]
+    slots = kernel_of(work.kernel.name, shape, extents.steps, extents.outputs)
+    unmet = [*_unmet(extents, shape, _values(slots))]
     if unmet:
         raise InfeasibleMappingError(unmet)
-    slots = kernel_of(work.kernel.name, shape, extents.steps, extents.outputs)
     found = _lowered(work, extents, shape, slots, _scheduled(slots, shape), is_resident)
     most, schedule = tiles_to_place(found.program), found.schedule
     products = schedule.starts("product")
@@ -164,7 +165,7 @@ def _lowered(
     is_resident: bool | None,
 ) -> Lowered:
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
-    layouts = _layouts(extents, shape, has_values=work.value is not None)
+    layouts = _layouts(extents, shape, _values(slots))
     program = Program(
         shape=shape,
         kernel=rows_of(slots, schedule),
@@ -207,20 +208,25 @@ def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None
     return found
 
 
-def _layouts(extents: Extents, shape: ArrayShape, *, has_values: bool) -> dict[str, Layout]:
+def _values(slots: tuple[Slots, ...]) -> int:
+    """Return how many operands of a value are read; 0 if there are no values."""
+    return max((each.first + each.count for each in slots if each.matrix == MatrixOp.COMBINE), default=0)
+
+
+def _layouts(extents: Extents, shape: ArrayShape, values: int) -> dict[str, Layout]:
     """Lay out tensors one after the other, each from a page on, rows from a beat on."""
     beat, operand = shape.beat_bytes, shape.operand_bytes
     heads, tiles = extents.key_heads * extents.group, -(-extents.queries // shape.columns)
     sizes = {
         "query": (heads, extents.queries, extents.steps * operand),
         "key": (extents.key_heads, extents.keys, extents.steps * operand),
-        "value": (extents.key_heads, extents.keys, extents.outputs * operand),
-        "output": (heads, extents.outputs if has_values else extents.keys, tiles * shape.result_bytes),
+        "value": (extents.key_heads, extents.keys, values * operand),
+        "output": (heads, extents.outputs if values else extents.keys, tiles * shape.result_bytes),
     }
     found: dict[str, Layout] = {}
     address = 0
     for name, (count, rows, row_bytes) in sizes.items():
-        if name == "value" and not has_values:
+        if not row_bytes:
             continue
         stride = -(-row_bytes // beat) * beat
         found[name] = Layout(address, stride, rows * stride)
@@ -228,10 +234,10 @@ def _layouts(extents: Extents, shape: ArrayShape, *, has_values: bool) -> dict[s
     return found
 
 
-def _unmet(extents: Extents, shape: ArrayShape) -> list[Infeasibility]:
+def _unmet(extents: Extents, shape: ArrayShape, values: int) -> list[Infeasibility]:
     demands = (
         ("operands of a key", extents.steps, shape.product_steps),
-        ("operands of a value", extents.outputs, shape.output_steps),
+        ("operands of a value", max(values, extents.outputs), shape.output_steps),
     )
     return [
         Infeasibility(what, demand, bound, "operands", f"generate the array for {demand}")

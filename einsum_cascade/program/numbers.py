@@ -1,4 +1,4 @@
-"""The number formats of an array, and the slots of its exponential and of its sigmoid.
+"""The number formats of an array, and the slots of its exponential, its sigmoid and its feature map.
 
 What each unit does with these values is written down in docs/decisions/0006-the-array-and-its-program.md. The
 polynomials are ours: least squares on [-1/2, 1/2]. That of the exponential has the constant term 1, so that the
@@ -20,6 +20,7 @@ __all__ = [
     "Numbers",
     "Step",
     "exponential_steps",
+    "feature_steps",
     "sigmoid_steps",
 ]
 
@@ -55,7 +56,7 @@ _RECIPROCAL = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One slot of an exponential or of a sigmoid.
+    """One slot of an exponential, of a sigmoid or of a feature map.
 
     Parameters
     ----------
@@ -65,6 +66,8 @@ class Step:
         A sigmoid of s has `multiply`: s scale; `add`: x = s scale + bias, clamped, and from here on -|x|; then the
         slots of the exponential e = exp(-|x|); `complement`: u = e - 1/2; those of the polynomial 1 / (1 + e); and
         `finish`, which multiplies it by e where x is negative.
+        A feature map has `rectify`: x = min(value, 0), clamped, and max(value, 0) is kept; then the slots of the
+        exponential of x; and `restore`, which adds what is kept.
     value_part, constant_part
         Of a scale: which part of x, and of log2(e), the multiplier sees: `whole`, or the `high` or `low` piece of as
         many significand bits as it has.
@@ -79,7 +82,7 @@ class Step:
 
     """
 
-    kind: Literal["subtract", "multiply", "add", "scale", "horner", "complement", "finish"]
+    kind: Literal["subtract", "multiply", "add", "scale", "horner", "complement", "finish", "rectify", "restore"]
     value_part: Literal["whole", "high", "low"] = "whole"
     constant_part: Literal["whole", "high", "low"] = "whole"
     coefficient_bits: int = 0
@@ -140,6 +143,27 @@ def sigmoid_steps() -> tuple[Step, ...]:
     )
 
 
+def feature_steps(multiplier: Multiplier) -> tuple[Step, ...]:
+    """Return the slots of elu(x) + 1, the feature map of linear attention, on a multiplier.
+
+    It is max(x, 0) + exp(min(x, 0)), so that no large number is raised. Source: Katharopoulos et al. (arXiv
+    2006.16236), Equation 7.
+
+    Examples
+    --------
+    >>> [step.kind for step in feature_steps("wide")]
+    ['rectify', 'scale', 'horner', 'horner', 'horner', 'horner', 'horner', 'restore']
+
+    """
+    _, *exponential, last = exponential_steps(multiplier)
+    return (
+        Step("rectify"),
+        *exponential,
+        replace(last, is_result=False),
+        Step("restore", is_last=True, is_result=True),
+    )
+
+
 LANE_STEPS = exponential_steps("wide")
 """The slots of a correction in a lane of the vector row, which multiplies 24 x 24 bits."""
 
@@ -158,6 +182,8 @@ class Numbers:
         Of every PE. The vector row always multiplies 24 x 24 bits.
     has_sigmoid
         Whether PEs have the slots of a sigmoid as well, which only the wide multiplier does.
+    has_feature_map
+        Whether PEs have the slots of elu(x) + 1 as well.
 
     Raises
     ------
@@ -170,6 +196,7 @@ class Numbers:
     score: Format = BFLOAT16
     multiplier: Multiplier = "narrow"
     has_sigmoid: bool = False
+    has_feature_map: bool = False
 
     def __post_init__(self) -> None:
         """Check that the multiplier takes what it is given."""
@@ -200,8 +227,10 @@ class Numbers:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The slots of a PE: those of its exponential, then those of its sigmoid."""
-        return exponential_steps(self.multiplier) + (sigmoid_steps() if self.has_sigmoid else ())
+        """The slots of a PE: those of its exponential, then those of its sigmoid, then those of its feature map."""
+        sigmoid = sigmoid_steps() if self.has_sigmoid else ()
+        feature = feature_steps(self.multiplier) if self.has_feature_map else ()
+        return exponential_steps(self.multiplier) + sigmoid + feature
 
     @property
     def exponential_slots(self) -> range:
@@ -211,4 +240,10 @@ class Numbers:
     @property
     def sigmoid_slots(self) -> range:
         """The slots of a sigmoid, by their numbers; none if PEs do not have them."""
-        return range(len(self.exponential_slots), len(self.steps))
+        first = self.exponential_slots.stop
+        return range(first, first + (len(sigmoid_steps()) if self.has_sigmoid else 0))
+
+    @property
+    def feature_slots(self) -> range:
+        """The slots of a feature map, by their numbers; none if PEs do not have them."""
+        return range(self.sigmoid_slots.stop, len(self.steps))

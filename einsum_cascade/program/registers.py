@@ -92,7 +92,11 @@ REGISTERS: tuple[Register, ...] = (
     Register("queue", "write", "Entries of a lane's correction queue that tiles take in turn."),
     Register("slots", "write", "Tiles of keys and values that the buffer holds."),
     Register("product_steps", "write", "E: operands of a key and of a query."),
-    Register("output_steps", "write", "F: operands of a value; words of a column that leave per query tile."),
+    Register(
+        "output_steps",
+        "write",
+        "F: words of a column that leave per query tile; operands of a value, which may have one more for sums.",
+    ),
     Register("key_beats", "write", "Beats of a key, and of a query, in memory and in a bank."),
     Register("value_beats", "write", "Beats of a value; 0 if there are none."),
     Register("keys", "write", "M: keys of a head."),

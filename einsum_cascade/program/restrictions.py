@@ -1,7 +1,7 @@
 """What the array needs of a cascade beyond its operations: which elements are read, where state starts, what leaves."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE
@@ -11,10 +11,12 @@ from einsum_cascade.mapping.workload import Access, Task, Workload
 __all__ = ["unmet_restrictions"]
 
 _STARTS = {"running maximum": -math.inf, "running sum": 0.0, "running combine": 0.0}
-_TILED = "maximum", "sum", "combine"
+_TILED = "maximum", "sum", "weighted sum", "combine"
 
 
-def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: str, *, is_tiled: bool) -> Iterator[str]:
+def unmet_restrictions(
+    workload: Workload, roles: Mapping[str, Task], results: Sequence[str], *, is_tiled: bool
+) -> Iterator[str]:
     """Yield a sentence for everything that the array does otherwise.
 
     Parameters
@@ -23,8 +25,8 @@ def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: st
         The cascade.
     roles
         Its tasks by what they are to the array, all of a kernel.
-    output
-        The role whose results leave.
+    results
+        The roles whose results leave.
     is_tiled
         Whether the keys are tiled, and its works on scores go over a tile.
 
@@ -39,18 +41,20 @@ def unmet_restrictions(workload: Workload, roles: Mapping[str, Task], output: st
         if is_tiled and role in _TILED and workload.parts[task.variables[-1]].unit != ONE:
             yield f"{einsum} must be over the keys of a tile, its inner rank, not over tiles; change the order of ranks"
     yield from _other_keys(workload, roles)
-    last = roles[output].write.tensor
-    if cascade.outputs != (last,):
-        yield f"the outputs of {cascade.name!r} must be {last} alone for the array, not {', '.join(cascade.outputs)}"
+    leaving = [roles[role].write.tensor for role in results]
+    if {*cascade.outputs} != {*leaving}:
+        names, found = " and ".join(leaving), ", ".join(cascade.outputs)
+        yield f"the outputs of {cascade.name!r} must be {names} alone for the array, not {found}"
 
 
 def _other_keys(workload: Workload, roles: Mapping[str, Task]) -> Iterator[str]:
     """Yield what goes over other ranks than what made the scores does."""
     over = {role: workload.parts[roles[role].variables[-1]].range for role in _TILED if role in roles}
     for role, own in over.items():
-        if own != over.get("maximum", own):
+        first, wanted = next(iter(over.items()))
+        if own != wanted:
             einsum = workload.cascade.einsums[roles[role].number]
-            yield f"{einsum} must be over {over['maximum']}, as the maximum of the scores is, not over {own}"
+            yield f"{einsum} must be over {wanted}, as the {first} of the scores is, not over {own}"
     written = {task.write.tensor: task.write for task in roles.values()}
     for task in roles.values():
         for read in task.reads:

@@ -1,8 +1,8 @@
 """A cascade as programs of the array, one after the other: which Einsums are one, and in what order they run.
 
-A program is a kernel: its works, from the scores on, whose last makes the one tensor that leaves. What it reads are
-inputs, or results of programs before it, which are inputs to it. Only whole kernels are cut off; an Einsum that is in
-none is refused, with what the nearest kernel says of it.
+A program is a kernel: its works, from the scores on, whose last makes what leaves, beside sums if they leave as well.
+What it reads are inputs, or results of programs before it, which are inputs to it. Only whole kernels are cut off; an
+Einsum that is in none is refused, with what the nearest kernel says of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def _kernels(workload: Workload) -> Iterator[_Part]:
         below = Workload(_cut(workload, _following(workload, first)))
         for kernel, roles in kernels_in(below):
             part = frozenset(task.write.tensor for task in roles.values())
-            if _leaving(workload, part) == (roles[kernel.output].write.tensor,):
+            if {*_leaving(workload, part)} == {roles[role].write.tensor for role in kernel.results}:
                 yield part
 
 
@@ -161,4 +161,4 @@ def _absent_scores(works: Sequence[ArrayWork]) -> Iterator[str]:
                 )
         has_absent = work.scores.where is not None and work.value is None
         if has_absent or not absent.isdisjoint(operands):
-            absent.add(work.output.tensor)
+            absent |= {operand.tensor for operand in work.results}

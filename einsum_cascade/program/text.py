@@ -49,7 +49,8 @@ _SIZES = (
     "kernel_rows",
     "dividers",
 )
-_NUMBERS = "operand", "score", "multiplier", "has_sigmoid"
+_UNIT_FLAGS = "has_sigmoid", "has_feature_map"
+_NUMBERS = "operand", "score", "multiplier", *_UNIT_FLAGS
 _LOOPS = "keys", "queries", "key_heads", "group", "passes", "product_steps", "output_steps", "contexts", "queue"
 _LAYOUTS = "query", "key", "value", "output"
 _FLAGS = "is_resident", "is_divided", "has_tile_results"
@@ -80,7 +81,7 @@ def _lines(program: Program) -> Iterator[str]:
     yield from (f"array.{name} {getattr(shape, name)}" for name in _SIZES)
     yield from (f"array.{name} {_name_of(getattr(shape.numbers, name))}" for name in ("operand", "score"))
     yield f"array.multiplier {shape.numbers.multiplier}"
-    yield f"array.has_sigmoid {'yes' if shape.numbers.has_sigmoid else 'no'}"
+    yield from (f"array.{name} {'yes' if getattr(shape.numbers, name) else 'no'}" for name in _UNIT_FLAGS)
     yield from (f"{name} {getattr(program, name)}" for name in _LOOPS)
     for name in _LAYOUTS:
         layout: Layout | None = getattr(program, name)
@@ -312,7 +313,7 @@ _ENTRIES: dict[str, _Entry] = {
     **dict.fromkeys(_LOOPS, _COUNT),
     **dict.fromkeys(_LAYOUTS, (_layout, "an address, a stride and a stride of heads, whole numbers")),
     **dict.fromkeys(_FLAGS, (_flag, "yes or no")),
-    "array.has_sigmoid": (_flag, "yes or no"),
+    **{f"array.{name}": (_flag, "yes or no") for name in _UNIT_FLAGS},
     **dict.fromkeys(_CONSTANTS, (_constant, "a number of fp32")),
     "diagonal_high": _WHOLE,
     "diagonal_low": _WHOLE,

@@ -1,7 +1,8 @@
-"""The slots of exponential and sigmoid around a multiply-add: what goes into it, and what becomes of its result.
+"""The slots of exponential, sigmoid and feature map around a multiply-add: what goes in, what becomes of its result.
 
-The slots are those of `Numbers.steps` and docs/decisions/0006-the-array-and-its-program.md, "The exponential". Where
-the state is kept, and for how long, is decided by who uses these two components: PEs and the lanes of the vector row.
+The slots are those of `Numbers.steps` and docs/decisions/0006-the-array-and-its-program.md, from "The exponential" on.
+Where the state is kept, and for how long, is decided by who uses these two components: PEs and the lanes of the vector
+row.
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class ExponentialOperands(Component):
     fraction : In(SINGLE_LAYOUT)
         The sum of scaled parts in scale slots, f or u in Horner slots.
     kept : In(SINGLE_LAYOUT)
-        e with the sign of x, when a sigmoid finishes.
+        e with the sign of x, when a sigmoid finishes; what a feature map restores.
     operand, score, addend, augend, is_sum : Out
         What the multiply-add gets.
 
@@ -134,6 +135,10 @@ class ExponentialOperands(Component):
             case "finish":
                 factor = Mux(self.kept.sign, self.kept.as_value()[:31], single_bits(1.0))
                 m.d.comb += [self.operand.eq(upper_bits(factor, self._operand_bits)), self.addend.eq(0)]
+            case "rectify":
+                m.d.comb += [self.is_sum.eq(1), self.addend.eq(0)]
+            case "restore":
+                m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.kept)]
             case "scale":
                 constant = _piece_of(LOG2E_BITS, step.constant_part, self._operand_bits)
                 m.d.comb += self.operand.eq(upper_bits(Const(constant, 32), self._operand_bits))
@@ -164,8 +169,8 @@ class ExponentialResult(Component):
     integer : In(signed(INTEGER_BITS))
         n, as it was when the slot began.
     state : Out(SINGLE_LAYOUT)
-        x after the subtract slot, -|x| after the add slot, p after Horner slots, the exponential after the last one,
-        the sigmoid as it finishes.
+        x after the subtract and rectify slots, -|x| after the add slot, p after Horner slots, the exponential after
+        the last one, the sigmoid as it finishes, the feature as it is restored.
     fraction : Out(SINGLE_LAYOUT)
         The sum of scaled parts after scale slots, f after the last of them, u after the complement.
     next_integer : Out(signed(INTEGER_BITS))
@@ -174,6 +179,8 @@ class ExponentialResult(Component):
         Whether these are to be kept.
     has_sign : Out(1)
         Whether the sign of the result is that of x.
+    has_positive : Out(1)
+        Whether the result is kept if it is above 0, else 0.
     is_result : Out(1)
         Whether the state is the result of all slots.
 
@@ -197,6 +204,7 @@ class ExponentialResult(Component):
                 "has_fraction": Out(1),
                 "has_integer": Out(1),
                 "has_sign": Out(1),
+                "has_positive": Out(1),
                 "is_result": Out(1),
             }
         )
@@ -217,6 +225,9 @@ class ExponentialResult(Component):
                         case "add":
                             m.d.comb += [self.has_sign.eq(1), self.state.eq(clamped)]
                             m.d.comb += self.state.sign.eq(~is_nan(self.result))
+                        case "rectify":
+                            is_kept = self.result.sign | is_nan(self.result)
+                            m.d.comb += [self.has_positive.eq(1), self.state.eq(Mux(is_kept, clamped.as_value(), 0))]
                         case "scale" if step.is_last:
                             m.d.comb += [self.fraction.eq(split), self.has_integer.eq(1)]
                         case "horner" if step.is_last:

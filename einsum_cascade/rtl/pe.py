@@ -164,6 +164,8 @@ class ProcessingElement(Component):
                 m.d.sync += self._integer.eq(after.next_integer)
             with m.If(after.has_sign):
                 m.d.sync += self._kept.sign.eq(self._result.sign)
+            with m.If(after.has_positive):
+                m.d.sync += self._kept.eq(Mux(self._result.sign, 0, self._result.as_value()))
 
     def _state(self, m: Module, after: ExponentialResult) -> Value:
         """Round the exponential to the score format, and give 0 where it is masked."""

@@ -103,7 +103,7 @@ class SlotState(NamedTuple):
     fraction, exponent
         The sum of scaled parts, then its fraction and its integer.
     kept
-        Of a sigmoid: exp(-|x|) with the sign of x.
+        Of a sigmoid: exp(-|x|) with the sign of x. Of a feature map: the value, or 0 where it is negative.
 
     """
 
@@ -120,7 +120,7 @@ class SlotState(NamedTuple):
 
 
 class Exponential:
-    """The slots of exponentials and sigmoids, for any number of PEs or lanes at once.
+    """The slots of exponentials, sigmoids and feature maps, for any number of PEs or lanes at once.
 
     Parameters
     ----------
@@ -155,6 +155,13 @@ class Exponential:
             state = self.slot(index, state, np.broadcast_to(up, value.shape))
         return state.value
 
+    def feature(self, value: Single, slots: range) -> Single:
+        """Return elu(value) + 1."""
+        state = SlotState.of(value)
+        for index in slots:
+            state = self.slot(index, state, np.zeros_like(value))
+        return state.value
+
     def slot(self, index: int, state: SlotState, up: Single) -> SlotState:
         """Return the state after a slot; `up` is what comes from above: the maximum, the scale, the bias."""
         step, (value, fraction, exponent, kept) = self.steps[index], state
@@ -183,6 +190,14 @@ class Exponential:
             case "finish":
                 factor = np.where(np.signbit(kept), np.abs(kept), np.float32(1))
                 return state._replace(value=self._rounded(multiply_add(factor, value, np.zeros_like(value))))
+            case "rectify":
+                x = add(up, value)
+                with np.errstate(invalid="ignore"):
+                    is_positive = x > 0
+                kept = np.where(is_positive, x, np.float32(0))
+                return state._replace(value=np.where(is_positive, np.float32(0), _clamped(x)), kept=kept)
+            case "restore":
+                return state._replace(value=self._rounded(add(kept, value)))
 
     def _scaled(self, step: Step, value: Single, total: Single) -> Single:
         constant = np.broadcast_to(_constant(LOG2E_BITS), value.shape)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
+from einsum_cascade.program.instruction import Field, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program, Tile
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import LANE_STEPS
@@ -20,6 +20,8 @@ from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, mul
 __all__ = ["Results", "evaluate_program", "mask_of", "operands_of"]
 
 type Single = NDArray[np.float32]
+
+_SUMS = VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ class _Evaluation:
         shape = program.shape
         self.in_pe = Exponential(shape.numbers, shape.numbers.steps)
         self.in_lane = Exponential(None, LANE_STEPS)
-        self.passes = {field.op: field.passes for row in program.kernel for field in (row.matrix,)}
+        self.passes = {row.matrix.op: row.matrix.passes for row in program.kernel}
+        self.sums = next((row.matrix for row in program.kernel if row.vector.op in _SUMS), None)
+        self.slots = {row.matrix.index for row in program.kernel if row.matrix.op == MatrixOp.EXPONENTIAL}
         self.is_corrected = any(row.vector.op == VectorOp.CORRECTION for row in program.kernel)
         heads = program.key_heads * program.group
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
@@ -140,35 +144,47 @@ class _Evaluation:
         return self.operands[name][head, tile * count : (tile + 1) * count]
 
     def _weigh(self, tile: Tile, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
-        """Take a tile of scores into the running state, and return their exponentials or sigmoids."""
-        columns = scores.shape[1]
+        """Take a tile of scores into the running state, and return what weights values."""
         old = lanes.maximum
-        if MatrixOp.MAXIMUM in self.passes:
-            arriving = np.full(columns, LOWEST)
-            for row, own in enumerate(scores):
-                arriving = np.where(masked[row], arriving, greater(arriving, own))
-            lanes.maximum = greater(old, arriving)
-            weights = self.in_pe(scores, np.broadcast_to(lanes.maximum, scores.shape))
-        else:
-            slots = self.program.shape.numbers.sigmoid_slots
-            weights = self.in_pe.sigmoid(scores, self.program.scale, self.program.bias, slots)
-        weights = np.where(masked, np.float32(0), weights)
+        weights = np.where(masked, np.float32(0), self._weights(scores, masked, lanes))
         correction = self.in_lane(old, lanes.maximum) if self.is_corrected else None
-        if self._does(MatrixOp.SUM, tile):
-            total = np.zeros(columns, np.float32)
-            for row in weights:
-                total = add(total, row)
+        if self.sums is not None and self.sums.passes >> tile.pass_number & 1:
+            total = self._summed(tile, self.sums, weights, masked)
             lanes.total = _updated(lanes.total, correction, total, is_first=tile.starts_pass)
             lanes.captured = lanes.total if tile.captures else lanes.captured
         if self._does(MatrixOp.COMBINE, tile):
-            found = self._combined(tile, weights, masked)
+            found = self._combined(tile, weights, masked, slice(self.program.output_steps))
             factor = None if correction is None else correction[None, :]
             lanes.accumulators = _updated(lanes.accumulators, factor, found, is_first=tile.starts_result)
         return weights
 
-    def _combined(self, tile: Tile, weights: Single, masked: NDArray[np.bool_]) -> Single:
-        values = self._rows("value", tile.key_head, tile.key_tile, len(weights))
-        sums = np.zeros((self.program.output_steps, weights.shape[1]), np.float32)
+    def _weights(self, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
+        """Return exponentials less the maxima, which are updated; or sigmoids, or features."""
+        numbers = self.program.shape.numbers
+        if self.slots & {*numbers.sigmoid_slots}:
+            return self.in_pe.sigmoid(scores, self.program.scale, self.program.bias, numbers.sigmoid_slots)
+        if self.slots & {*numbers.feature_slots}:
+            return self.in_pe.feature(scores, numbers.feature_slots)
+        arriving = np.full(scores.shape[1], LOWEST)
+        for row, own in enumerate(scores):
+            arriving = np.where(masked[row], arriving, greater(arriving, own))
+        lanes.maximum = greater(lanes.maximum, arriving)
+        return self.in_pe(scores, np.broadcast_to(lanes.maximum, scores.shape))
+
+    def _summed(self, tile: Tile, sums: Field, weights: Single, masked: NDArray[np.bool_]) -> Single:
+        """Return the sums of the columns: of weights as they are, or as an operand of the values weights them."""
+        if sums.op == MatrixOp.COMBINE:
+            (weighted,) = self._combined(tile, weights, masked, slice(sums.index, sums.index + 1))
+            return weighted
+        total = np.zeros(weights.shape[1], np.float32)
+        for row in weights:
+            total = add(total, row)
+        return total
+
+    def _combined(self, tile: Tile, weights: Single, masked: NDArray[np.bool_], which: slice) -> Single:
+        """Return the sums down the columns of products of weights with some operands of the values."""
+        values = self._rows("value", tile.key_head, tile.key_tile, len(weights))[:, which]
+        sums = np.zeros((values.shape[1], weights.shape[1]), np.float32)
         for row, own in enumerate(weights):
             sums = np.where(masked[row], sums, multiply_add(values[row, :, None], own[None, :], sums))
         return sums

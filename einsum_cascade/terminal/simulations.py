@@ -135,7 +135,8 @@ def simulation_table(result: CosimResult) -> RenderableType:
 
 
 def _step_name(step: StepResult) -> str:
-    return f"{step.step.work.kernel.name} {step.step.work.output.tensor}"
+    work = step.step.work
+    return f"{work.kernel.name} {', '.join(operand.tensor for operand in work.results)}"
 
 
 def _cycles(found: Mapping[str, int]) -> str:

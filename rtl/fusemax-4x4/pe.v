@@ -19,12 +19,13 @@ module pe(up, clk, rst, right, down, left);
   wire [3:0] \$22 ;
   wire [31:0] \$23 ;
   wire \$24 ;
-  reg [29:0] \$25 ;
-  reg [31:0] \$26 ;
+  wire [31:0] \$25 ;
+  reg [29:0] \$26 ;
   reg [31:0] \$27 ;
-  reg [8:0] \$28 ;
-  reg [31:0] \$29 ;
+  reg [31:0] \$28 ;
+  reg [8:0] \$29 ;
   wire \$3 ;
+  reg [31:0] \$30 ;
   wire \$4 ;
   wire [31:0] \$5 ;
   wire \$6 ;
@@ -107,6 +108,7 @@ module pe(up, clk, rst, right, down, left);
   wire \greater.sign ;
   wire has_fraction;
   wire has_integer;
+  wire has_positive;
   wire has_sign;
   wire has_state;
   wire [8:0] \integer ;
@@ -240,16 +242,17 @@ module pe(up, clk, rst, right, down, left);
   assign \$22  = \$20  ? 4'h0 : \$21 ;
   assign \$23  = going[8] ? result : going[49:18];
   assign \$24  = going[2:0] == 2'h3;
+  assign \$25  = result[31] ? 32'd0 : result;
   always @(posedge clk)
-    right <= \$25 ;
+    right <= \$26 ;
   always @(posedge clk)
-    down <= \$26 ;
+    down <= \$27 ;
   always @(posedge clk)
-    fraction <= \$27 ;
+    fraction <= \$28 ;
   always @(posedge clk)
-    \$signal$29  <= \$28 ;
+    \$signal$29  <= \$29 ;
   always @(posedge clk)
-    kept <= \$29 ;
+    kept <= \$30 ;
   \pe.after  after (
     .fraction(\fraction$44 ),
     .has_fraction(has_fraction),
@@ -279,7 +282,7 @@ module pe(up, clk, rst, right, down, left);
     .rounded(rounded),
     .value(value)
   );
-  \pe.slot$50  \slot$50  (
+  \pe.slot$51  \slot$51  (
     .addend(\addend$24 ),
     .is_active(is_active),
     .is_sum(\is_sum$25 ),
@@ -362,49 +365,49 @@ module pe(up, clk, rst, right, down, left);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    { \$25 [29:14], \$25 [7:0] } = { left[29:14], left[7:0] };
-    \$25 [10:8] = \$19 [2:0];
-    \$25 [13:11] = \$22 [2:0];
+    { \$26 [29:14], \$26 [7:0] } = { left[29:14], left[7:0] };
+    \$26 [10:8] = \$19 [2:0];
+    \$26 [13:11] = \$22 [2:0];
     if (rst) begin
-      \$25  = 30'h00000000;
+      \$26  = 30'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$26  = \$23 ;
-    if (rst) begin
-      \$26  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$27  = fraction;
-    if (\$24 ) begin
-      if (has_fraction) begin
-        \$27  = \fraction$44 ;
-      end
-    end
+    \$27  = \$23 ;
     if (rst) begin
       \$27  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$28  = \$signal$29 ;
+    \$28  = fraction;
     if (\$24 ) begin
-      if (has_integer) begin
-        \$28  = next_integer;
+      if (has_fraction) begin
+        \$28  = \fraction$44 ;
       end
     end
     if (rst) begin
-      \$28  = 9'h000;
+      \$28  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$29  = kept;
+    \$29  = \$signal$29 ;
+    if (\$24 ) begin
+      if (has_integer) begin
+        \$29  = next_integer;
+      end
+    end
     if (rst) begin
-      \$29  = 32'd0;
+      \$29  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$30  = kept;
+    if (rst) begin
+      \$30  = 32'd0;
     end
   end
   assign \$signature__addr  = left[3];
@@ -422,6 +425,7 @@ module pe(up, clk, rst, right, down, left);
   assign \integer  = going[17:9];
   assign \$signature__addr$35  = going[3];
   assign has_sign = 1'h0;
+  assign has_positive = 1'h0;
   assign \left.op  = left[2:0];
   assign \left.context  = left[3];
   assign \left.flag  = left[4];
@@ -1504,7 +1508,7 @@ module \pe.rounder (rounded, value);
   assign \$10 [30:16] = \$8 [30:16];
 endmodule
 
-module \pe.slot$50 (up, is_active, value, \value$4 , score, operand, is_sum, addend, slot);
+module \pe.slot$51 (up, is_active, value, \value$4 , score, operand, is_sum, addend, slot);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [31:0] \$1 ;
   wire \$auto$rtlil.cc:2739:Not$2 ;
@@ -1577,15 +1581,15 @@ module \pe.slot$50 (up, is_active, value, \value$4 , score, operand, is_sum, add
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
   assign \$auto$rtlil.cc:2739:Not$2  = ~ up[31];
-  \pe.slot$50.high_fraction  high_fraction (
+  \pe.slot$51.high_fraction  high_fraction (
     .piece(\piece$7 ),
     .value(\value$4 )
   );
-  \pe.slot$50.high_state  high_state (
+  \pe.slot$51.high_state  high_state (
     .piece(piece),
     .value(value)
   );
-  \pe.slot$50.low_state  low_state (
+  \pe.slot$51.low_state  low_state (
     .piece(_low),
     .value(value)
   );
@@ -1706,7 +1710,7 @@ module \pe.slot$50 (up, is_active, value, \value$4 , score, operand, is_sum, add
   assign \$1 [31] = \$auto$rtlil.cc:2739:Not$2 ;
 endmodule
 
-module \pe.slot$50.high_fraction (piece, value);
+module \pe.slot$51.high_fraction (piece, value);
   output [15:0] piece;
   wire [15:0] piece;
   wire [7:0] \piece.exponent ;
@@ -1725,7 +1729,7 @@ module \pe.slot$50.high_fraction (piece, value);
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  \pe.slot$50.high_fraction.rounder  rounder (
+  \pe.slot$51.high_fraction.rounder  rounder (
     .rounded(rounded),
     .value(value)
   );
@@ -1745,7 +1749,7 @@ module \pe.slot$50.high_fraction (piece, value);
   assign \rounded.sign  = rounded[31];
 endmodule
 
-module \pe.slot$50.high_fraction.rounder (rounded, value);
+module \pe.slot$51.high_fraction.rounder (rounded, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [24:0] \$1 ;
   wire [32:0] \$10 ;
@@ -1821,7 +1825,7 @@ module \pe.slot$50.high_fraction.rounder (rounded, value);
   assign \$10 [30:16] = \$8 [30:16];
 endmodule
 
-module \pe.slot$50.high_state (piece, value);
+module \pe.slot$51.high_state (piece, value);
   output [15:0] piece;
   wire [15:0] piece;
   wire [7:0] \piece.exponent ;
@@ -1840,7 +1844,7 @@ module \pe.slot$50.high_state (piece, value);
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  \pe.slot$50.high_state.rounder  rounder (
+  \pe.slot$51.high_state.rounder  rounder (
     .rounded(rounded),
     .value(value)
   );
@@ -1860,7 +1864,7 @@ module \pe.slot$50.high_state (piece, value);
   assign \rounded.sign  = rounded[31];
 endmodule
 
-module \pe.slot$50.high_state.rounder (rounded, value);
+module \pe.slot$51.high_state.rounder (rounded, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [24:0] \$1 ;
   wire [32:0] \$10 ;
@@ -1936,7 +1940,7 @@ module \pe.slot$50.high_state.rounder (rounded, value);
   assign \$10 [30:16] = \$8 [30:16];
 endmodule
 
-module \pe.slot$50.low_state (piece, value);
+module \pe.slot$51.low_state (piece, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire [18:0] \$10 ;
@@ -2014,7 +2018,7 @@ module \pe.slot$50.low_state (piece, value);
   assign \$21  = value[30:23] == 8'hff;
   assign \$22  = | value[22:0];
   assign \$23  = \$21  & \$22 ;
-  \pe.slot$50.low_state.high  high (
+  \pe.slot$51.low_state.high  high (
     .piece(\piece$14 ),
     .value(\value$12 )
   );
@@ -2060,7 +2064,7 @@ module \pe.slot$50.low_state (piece, value);
   assign \$20  = { 7'h00, \$12 [14:0], 8'h00 };
 endmodule
 
-module \pe.slot$50.low_state.high (piece, value);
+module \pe.slot$51.low_state.high (piece, value);
   output [15:0] piece;
   wire [15:0] piece;
   wire [7:0] \piece.exponent ;
@@ -2079,7 +2083,7 @@ module \pe.slot$50.low_state.high (piece, value);
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
-  \pe.slot$50.low_state.high.rounder  rounder (
+  \pe.slot$51.low_state.high.rounder  rounder (
     .rounded(rounded),
     .value(value)
   );
@@ -2099,7 +2103,7 @@ module \pe.slot$50.low_state.high (piece, value);
   assign \rounded.sign  = rounded[31];
 endmodule
 
-module \pe.slot$50.low_state.high.rounder (rounded, value);
+module \pe.slot$51.low_state.high.rounder (rounded, value);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [24:0] \$1 ;
   wire [32:0] \$10 ;

@@ -35,6 +35,15 @@ def test_simulate_prints_what_the_issue_says(tmp_path: Path, capsys: pytest.Capt
     assert np.load(tmp_path / "out" / "AV.npy").shape == (8, 6)
 
 
+def test_linear_attention_is_two_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--arch", "fusemax-4x4", "--set", "E=8,F=5,M=12,P=6"]
+    assert _run("simulate", "attention-linear", *sizes, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [step["outputs"] for step in found["steps"]] == [["KV", "KS"], ["AV"]]
+    assert found["values"]["mismatched"] == 0 and found["cycles"]["model"] == found["cycles"]["rtl"]
+    assert 0 < found["values"]["max_rel_error"] < 0.01
+
+
 def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("rtl", *CASE, "--output", str(tmp_path), "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -1,5 +1,6 @@
 """Other formats, depths and sizes: each is a design of its own, so `make test` leaves them out (see conftest)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def test_sigmoid_attention_agrees(architecture: str, form: str, bound: float) ->
         assert result.max_rel_error is not None and result.max_rel_error < bound
     side = 8 if "8x8" in architecture else 4
     _check(prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": side}, architecture, numbers))
+
+
+@pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: f"{n.operand}-{n.score}-{n.multiplier}")
+@pytest.mark.parametrize("array", ["fusemax-4x4-3stages", "fusemax-8x8"])
+def test_linear_attention_agrees(numbers: Numbers, array: str) -> None:
+    """Features have slots of their own on any multiplier, and may stand beside those of a sigmoid."""
+    numbers = replace(numbers, has_sigmoid=numbers.multiplier == "wide")
+    _check(prepared("attention-linear", {"E": 9, "F": 7, "M": 18, "P": 9}, array, numbers))
 
 
 @pytest.mark.parametrize(("name", "extents"), [*cases(16)])

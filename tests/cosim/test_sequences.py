@@ -35,6 +35,21 @@ W[h, j, m] = Z[h, m, l] * D[l, j]
 output W, Y, Z
 """
 BOTH = str(zoo.load("attention-causal")).replace("output AV", "output AV, A")
+LINEAR = str(zoo.load("attention-linear"))
+# Heads of queries share keys and values, and sums leave as well.
+HEADS = """
+cascade heads
+rank B, H, E, F, M, P
+input Q[b:B, h:H, e:E, p:P], K[b:B, e:E, m:M], V[b:B, f:F, m:M]
+PK[b, e, m] = exp(min(0, K[b, e, m])) + max(0, K[b, e, m])
+KS[b, e] = sum[m](PK[b, e, m])
+KV[b, e, f] = V[b, f, m] * PK[b, e, m]
+PQ[b, h, e, p] = relu(Q[b, h, e, p]) + exp(min(Q[b, h, e, p], 0))
+NV[b, h, f, p] = PQ[b, h, e, p] * KV[b, e, f]
+ND[b, h, p] = PQ[b, h, e, p] * KS[b, e]
+AV[b, h, f, p] = NV[b, h, f, p] / ND[b, h, p]
+output AV, KS
+"""
 CASES = [
     (CHAIN, {"M": 6, "K": 5, "N": 9, "L": 7}, ["product", "product"]),
     (BATCHED, {"H": 2, "M": 6, "K": 3, "N": 5, "L": 4, "J": 10}, ["product"] * 3),
@@ -61,8 +76,18 @@ def _simulated(text: str, extents: dict[str, int], name: str, memory: MemoryTimi
     return simulate(prepared, random_inputs(cascade, prepared.extents, 3), memory)
 
 
-@pytest.mark.parametrize("name", [SMALL, MEDIUM])
-@pytest.mark.parametrize(("text", "extents", "kernels"), CASES, ids=lambda each: str(each)[:24].split("\n")[0])
+# PEs with a feature map are another design: `make test` has the small one.
+FEATURES = [
+    (LINEAR, {"E": 5, "F": 6, "M": 11, "P": 9}, ["feature sums", "linear attention"], SMALL),
+    (HEADS, {"B": 2, "H": 3, "E": 6, "F": 3, "M": 9, "P": 5}, ["feature sums", "linear attention"], SMALL),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "extents", "kernels", "name"),
+    [*((*case, name) for case in CASES for name in (SMALL, MEDIUM)), *FEATURES],
+    ids=lambda each: str(each)[:24].split("\n")[0],
+)
 def test_every_program_agrees(text: str, extents: dict[str, int], kernels: list[str], name: str) -> None:
     result = _simulated(text, extents, name)
     assert result.run.error == ErrorCode.NONE
@@ -72,7 +97,7 @@ def test_every_program_agrees(text: str, extents: dict[str, int], kernels: list[
     assert result.max_rel_error is not None and result.max_rel_error < 0.02
     assert [*result.outputs] == [*result.prepared.cascade.outputs]
     found = result.to_json()
-    assert found["values"]["compared"] == sum(step.output.size for step in result.steps)
+    assert found["values"]["compared"] == sum(each.size for step in result.steps for each in step.outputs.values())
     for count in ("schedule", "model", "rtl", "total"):
         assert found["cycles"][count] == sum(step["cycles"][count] for step in found["steps"])
     assert found["cycles"]["rtl"] - sum(found["stalls"].values()) == found["cycles"]["schedule"]
@@ -86,12 +111,12 @@ def test_results_are_rounded_for_those_that_read_them() -> None:
     result = simulate(prepared, inputs)
     first, second = result.steps
     form = prepared.shape.numbers.operand
-    read, weights = rounded(first.output, form).astype(np.float64), rounded(inputs["C"], form).astype(np.float64)
+    read, weights = rounded(first.outputs["Y"], form).astype(np.float64), rounded(inputs["C"], form).astype(np.float64)
     total = np.zeros((6, 7), np.float32)
     for n in range(3):
         # Products of two bf16 and their sum with a float32 are exact in float64, or nearly so: rounded once.
         total = (read[:, n, None] * weights[n] + total).astype(np.float32)
-    assert np.array_equal(second.output, total)
+    assert np.array_equal(second.outputs["Z"], total)
 
 
 def test_stalls_of_all_programs_are_counted() -> None:
@@ -124,7 +149,7 @@ def test_the_command_line_simulates_a_sequence(tmp_path: Path, capsys: pytest.Ca
     file.write_text(CHAIN.replace("output Z", "output Z, Y"))
     assert _main("simulate", str(file), *ARGUMENTS, "--output", str(tmp_path / "out"), "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert [(step["kernel"], step["output"]) for step in found["steps"]] == [("product", "Y"), ("product", "Z")]
+    assert [(step["kernel"], step["outputs"]) for step in found["steps"]] == [("product", ["Y"]), ("product", ["Z"])]
     assert np.load(tmp_path / "out" / "Y.npy").shape == (6, 9) and np.load(tmp_path / "out" / "Z.npy").shape == (6, 7)
     assert _main("simulate", str(file), *ARGUMENTS) == 0
     text = capsys.readouterr().out

@@ -28,8 +28,8 @@ VALUES_PER_QUERY = (
     .replace("V[f, m1*M0 + m0]", "V[f, m1*M0 + m0, p]")
 )
 REMEDY = (
-    "write it as attention with running maxima, with its division deferred or with a sigmoid, as a softmax, or as a "
-    "product of two inputs, or compute it elsewhere"
+    "write it as attention with running maxima, with its division deferred, with a sigmoid or with a feature map, as a "
+    "softmax, or as a product of two inputs, or compute it elsewhere"
 )
 REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; " + REMEDY
 
@@ -111,6 +111,73 @@ def test_sigmoids_of_scaled_scores(argument: str, scale: float, bias: float) -> 
 def test_sigmoids_of_something_else_are_refused(argument: str) -> None:
     with pytest.raises(IllegalMappingError, match=r"^the array must be able to do every Einsum, but SN\[m, p\] needs "):
         recognise(parse(SIGMOID.replace(ARGUMENT, argument)))
+
+
+FEATURES = """
+rank H, F, M, P
+input W[h:H, m:M, p:P], X[h:H, m:M, p:P], V[f:F, m:M], Z[h:H, m:M]
+S[h, m, p] = relu(X[h, m, p]) + exp(min(X[h, m, p], 0))
+N[h, p, f] = S[h, m, p] * V[f, m]
+D[h, p] = S[h, m, p] * Z[h, m]
+A[h, p, f] = N[h, p, f] / D[h, p]
+output A
+"""
+FEATURE, SUMS, QUOTIENT = (
+    "relu(X[h, m, p]) + exp(min(X[h, m, p], 0))",
+    "S[h, m, p] * Z[h, m]",
+    "A[h, p, f] = N[h, p, f] / D[h, p]\noutput A",
+)
+
+
+@pytest.mark.parametrize(
+    ("edits", "kernel", "operands"),
+    [
+        ({}, "linear attention", "X V Z A"),
+        ({FEATURE: "exp(min(0, X[h, m, p])) + max(0, X[h, m, p])"}, "linear attention", "X V Z A"),
+        ({SUMS: "sum[m](S[h, m, p])"}, "feature attention", "X V - A"),
+        ({SUMS: "sum[m](S[h, m, p])", QUOTIENT: "output D, N"}, "feature sums", "X V - N D"),
+        ({f"D[h, p] = {SUMS}\n{QUOTIENT}": "output N"}, "feature product", "X V - N"),
+    ],
+)
+def test_features(edits: dict[str, str], kernel: str, operands: str) -> None:
+    """Values may be the same for all heads, and columns are of the rank that they do not have."""
+    work = recognise(parse(_edited_features(edits)))
+    read = ["-" if each is None else each.tensor for each in (work.key, work.value, work.weight)]
+    assert (work.kernel.name, [*read, *(each.tensor for each in work.results)]) == (kernel, operands.split())
+    assert (work.query, work.shared, work.rows, work.columns, work.outputs) == (None, ("h",), "m", "p", "f")
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        # No elu(x) + 1 of one place.
+        ({"relu(X": "exp(X"}, r"S\[h, m, p\] needs \+ and exp and min in this place"),
+        ({"relu(X[h, m, p])": "relu(X[h, m, p] + 1)"}, r"S\[h, m, p\] needs \+ and exp and min and relu in this place"),
+        ({"p], 0)": "p], 1)"}, r"S\[h, m, p\] needs \+ and exp and min and relu in this place"),
+        ({"min(X": "min(W"}, r"S\[h, m, p\] needs \+ and exp and min and relu in this place"),
+        ({"min(X[h, m, p], 0))": "min(X[h, m, p], 0)) where m <= p"}, r"S\[h, m, p\] needs .* in this place"),
+        # The quotient the wrong way round.
+        ({"N[h, p, f] / D[h, p]": "D[h, p] / N[h, p, f]"}, r"A\[h, p, f\] needs / in this place"),
+        # A weight for every column, which leaves none that is the same for all, and values likewise.
+        (
+            {"Z[h:H, m:M]": "Z[h:H, m:M, p:P]", "Z[h, m]": "Z[h, m, p]"},
+            r"D\[h, p\] needs a second combine",
+        ),
+        ({"V[f:F, m:M]": "V[p:P, f:F, m:M]", "V[f, m]": "V[p, f, m]"}, r"must have one rank of keys, for the rows"),
+        ({"output A": "output A, D"}, r"the outputs of 'text' must be A alone for the array, not A, D"),
+    ],
+)
+def test_other_features_are_refused(edits: dict[str, str], message: str) -> None:
+    with pytest.raises(IllegalMappingError, match=message):
+        recognise(parse(_edited_features(edits)))
+
+
+def _edited_features(edits: dict[str, str]) -> str:
+    text = FEATURES
+    for old, new in edits.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
 
 
 def test_a_scale_must_be_finite() -> None:

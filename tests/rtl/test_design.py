@@ -15,7 +15,7 @@ from einsum_cascade.rtl.top import design_files
 SHAPES = [
     ArrayShape(4, 4, contexts=5, queue=5),
     ArrayShape(8, 8, 4, contexts=5, queue=5, dividers=2),
-    ArrayShape(6, 6, 2, numbers=Numbers(multiplier="wide", has_sigmoid=True)),
+    ArrayShape(6, 6, 2, numbers=Numbers(multiplier="wide", has_sigmoid=True, has_feature_map=True)),
 ]
 
 

@@ -216,3 +216,21 @@ def test_every_bit_of_the_sigmoid_is_that_of_the_contract():
     for scale, bias in ((1.0, 0.0), (0.3535533845424652, -2.397895336151123)):
         expected = [sigmoid_by_the_contract(each, scale, bias) for each in value.tolist()]
         assert sigmoids(value, scale, bias).tolist() == expected
+
+
+@pytest.mark.parametrize("name", MULTIPLIERS)
+def test_every_bit_of_the_feature_map(name):
+    """elu(x) + 1 is x + 1, rounded once, where x is positive, and the exponential of x elsewhere, bit for bit."""
+    random, count = np.random.default_rng(draw_seed()), random_count(50_000)
+    near = random.uniform(-95, 95, count).astype(np.float32).view(np.uint32)
+    value = np.concatenate([BFLOAT16, random_bits(random, count), near])
+    found = bench().run({"value": value, "maximum": ZERO, "scale": ZERO, "bias": ZERO})
+    numbers = as_doubles(value)
+    is_positive = numbers >= 2.0**-126
+    # Above 0, the sum of two fp32 numbers is rounded once by NumPy, too.
+    sums = (numbers[is_positive].astype(np.float32) + np.float32(1)).view(np.uint32)
+    assert np.array_equal(found[f"feature_{name}"][is_positive], sums)
+    assert np.array_equal(found[f"feature_{name}"][numbers <= 0], found[name][numbers <= 0])
+    is_subnormal = np.abs(numbers) < 2.0**-126
+    assert set(found[f"feature_{name}"][is_subnormal].tolist()) == {0x3F800000}
+    assert set(found[f"feature_{name}"][np.isnan(numbers)].tolist()) == {NAN}

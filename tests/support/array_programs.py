@@ -49,12 +49,27 @@ NUMBERS = (
 """Every format, and every multiplier, at least once."""
 
 
+_FEATURES = """
+rank E, F, M, P
+input Q[e:E, p:P], K[e:E, m:M], V[f:F, m:M], Z[m:M]
+QK[m, p] = sum[e](Q[e, p] * K[e, m])
+S[m, p] = relu(QK[m, p]) + exp(min(QK[m, p], 0))
+N[f, p] = S[m, p] * V[f, m]
+"""
+_FEATURE_KERNELS = {
+    "feature product": "output N",
+    "feature sums": "D[p] = sum[m](S[m, p])\noutput N, D",
+    "feature attention": "D[p] = sum[m](S[m, p])\nA[f, p] = N[f, p] / D[p]\noutput A",
+    "linear attention": "D[p] = S[m, p] * Z[m]\nA[f, p] = N[f, p] / D[p]\noutput A",
+}
+
 _CASCADES = {
     "attention": zoo.load("attention-1pass"),
     "two-pass attention": zoo.load("attention-deferred"),
     "softmax": parse(SOFTMAX),
     "sigmoid attention": zoo.load("attention-sigmoid"),
     "product": parse(PRODUCT),
+    **{name: parse(_FEATURES + rest) for name, rest in _FEATURE_KERNELS.items()},
 }
 
 
@@ -82,7 +97,7 @@ def lowered(
     band: Band | None = None,
 ) -> Lowered:
     work = work_of(kernel)
-    outputs = shape.rows if work.value is None else f
+    outputs = shape.rows if work.value is None else f + (work.sums is not None)
     scaling = (0.25, -1.5) if kernel == "sigmoid attention" else ()
     extents = Extents(e, outputs, keys, queries, *heads, band or Band(), *scaling)
     return lower_program(work, extents, shape)
@@ -95,7 +110,9 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
     shape = square(n, e=e, f=f, stages=stages, numbers=numbers, slots=int(random.choice([16, 64])))
     keys, queries = (int(x) for x in random.integers(1, 3 * n + 2, 2))
     heads = (int(random.integers(1, 3)), int(random.integers(1, 3)))
-    kernel = str(random.choice([*_CASCADES], p=[0.4, 0.15, 0.15, 0.15, 0.15]))
+    kernel = str(random.choice([*_CASCADES], p=[0.32, *4 * [0.12], *4 * [0.05]]))
+    if kernel in _FEATURE_KERNELS:
+        shape = replace(shape, numbers=replace(numbers, has_feature_map=True), output_steps=max(f + 1, n))
     if kernel == "sigmoid attention":
         own = Numbers(*(_FP32, _FP32) if random.random() < 0.5 else (_BF16, _BF16), "wide", has_sigmoid=True)
         shape = replace(shape, numbers=own)
@@ -115,6 +132,6 @@ def random_tensors(random: np.random.Generator, program: Program, scale: float =
     heads, steps = program.key_heads * program.group, program.product_steps
     shapes = {"query": (heads, program.queries, steps), "key": (program.key_heads, program.keys, steps)}
     if program.value is not None:
-        shapes["value"] = (program.key_heads, program.keys, program.output_steps)
+        shapes["value"] = (program.key_heads, program.keys, program.value_steps)
     form = program.shape.numbers.operand
     return {name: rounded(scale * random.standard_normal(shape), form) for name, shape in shapes.items()}

@@ -1,6 +1,6 @@
-"""An exponential and a sigmoid as chains of slots: every slot with a multiply-add of its own, nothing registered."""
+"""Exponential, sigmoid and feature map as chains of slots: each with a multiply-add of its own, nothing registered."""
 
-from amaranth import Cat, Const, Module, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.numbers import Multiplier, Numbers
@@ -14,18 +14,21 @@ MULTIPLIERS: tuple[Multiplier, ...] = ("narrow", "mixed", "wide")
 
 
 class ExponentialBench(Component):
-    """exp(value - maximum) on each of the multipliers, and the sigmoid of value * scale + bias."""
+    """exp(value - maximum) and elu(value) + 1 on each multiplier, and the sigmoid of value * scale + bias."""
 
     def __init__(self) -> None:
         inputs = ("value", "maximum", "scale", "bias")
-        super().__init__({name: In(32) for name in inputs} | {name: Out(32) for name in (*MULTIPLIERS, "sigmoid")})
+        outputs = (*MULTIPLIERS, *(f"feature_{name}" for name in MULTIPLIERS), "sigmoid")
+        super().__init__({name: In(32) for name in inputs} | {name: Out(32) for name in outputs})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         ups = {"subtract": self.maximum, "multiply": self.scale, "add": self.bias}
         for name in MULTIPLIERS:
-            numbers = Numbers(multiplier=name)
+            numbers = Numbers(multiplier=name, has_feature_map=True)
             m.d.comb += getattr(self, name).eq(_chain(m, self.value, ups, numbers, numbers.exponential_slots))
+            feature = _chain(m, self.value, ups, numbers, numbers.feature_slots)
+            m.d.comb += getattr(self, f"feature_{name}").eq(feature)
         numbers = Numbers(multiplier="wide", has_sigmoid=True)
         m.d.comb += self.sigmoid.eq(_chain(m, self.value, ups, numbers, numbers.sigmoid_slots))
         return m
@@ -60,6 +63,8 @@ def _chain(m: Module, value, ups, numbers: Numbers, slots: range):
                 m.d.comb += new.eq(found)
         if numbers.steps[slot].kind == "add":
             kept = Cat(Const(0, 31), multiply_add.result.sign)
+        if numbers.steps[slot].kind == "rectify":
+            kept = Mux(multiply_add.result.sign, 0, multiply_add.result.as_value())
         if numbers.steps[slot].kind == "complement":
             kept = Cat(Value.cast(state)[:31], kept[31])
         state, fraction, integer = new_state, new_fraction, new_integer
