@@ -103,9 +103,9 @@ class CosimResult:
     build
         The design.
     steps
-        What came of each program.
+        What came of each program, up to the first that did not end well.
     outputs
-        The RTL's, by name.
+        The RTL's, by name; those that were made.
     rounded
         Inputs that are no operands of the array and were rounded.
     max_abs_error, max_rel_error
@@ -128,8 +128,8 @@ class CosimResult:
 
     @property
     def run(self) -> Run:
-        """How the run of the first program that did not end well ended, else that of the last."""
-        return next((step.run for step in self.steps if not step.run.has_ended or step.run.error), self.steps[-1].run)
+        """How the last run ended: of the first program that did not end well, else of the last program."""
+        return self.steps[-1].run
 
     @property
     def output(self) -> NDArray[np.float32]:
@@ -165,8 +165,8 @@ class CosimResult:
 
     @property
     def is_agreed(self) -> bool:
-        """Whether RTL and model agree on every program, `StepResult.is_agreed`."""
-        return all(step.is_agreed for step in self.steps)
+        """Whether all programs ran, and RTL and model agree on every one, `StepResult.is_agreed`."""
+        return len(self.steps) == len(self.prepared.steps) and all(step.is_agreed for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; counts are those of all programs."""
@@ -299,6 +299,8 @@ def simulate(
 ) -> CosimResult:
     """Run the RTL and the model on the same tensors, program by program; what the RTL made is read by those after.
 
+    None runs after one that did not end well.
+
     Parameters
     ----------
     prepared
@@ -327,9 +329,11 @@ def simulate(
         own_wave = wave if wave is None or is_only else wave.with_stem(f"{wave.stem}-{number}")
         result = run_step(step, build, tensors, timing, own_wave)
         results.append(result)
+        if not result.has_ended_well:
+            break
         tensors |= prepared.stored(result.outputs)
     made = {name: values for result in results for name, values in result.outputs.items()}
-    outputs = {name: made[name] for name in prepared.cascade.outputs}
+    outputs = {name: made[name] for name in prepared.cascade.outputs if name in made}
     return CosimResult(prepared, build, tuple(results), outputs, inexact, *_errors(prepared, stored, outputs))
 
 
@@ -337,6 +341,8 @@ def _errors(
     prepared: Prepared, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[np.float32]]
 ) -> tuple[float | None, float | None]:
     """Return the largest absolute error of an output, and the largest relative to the largest value of its output."""
+    if outputs.keys() != {*prepared.cascade.outputs}:
+        return None, None
     try:
         exact = evaluate(prepared.cascade, inputs, prepared.extents)
     except EvaluationError:  # a row without a key has no value

@@ -126,6 +126,11 @@ class StepResult:
         return trace.cycles - own + sum(self.stalls.values())
 
     @property
+    def has_ended_well(self) -> bool:
+        """Whether the array says that it is done, and reports no error."""
+        return self.run.has_ended and not self.run.error
+
+    @property
     def is_agreed(self) -> bool:
         """Whether RTL and model agree in every bit and every cycle, and the array says that it is done.
 
@@ -136,7 +141,7 @@ class StepResult:
         if self.memory.backpressure is None:
             is_timed = is_timed and all(registers[name] == getattr(trace, name) for name in _COUNTERS)
         is_counted = registers["empty_columns"] == self.model.empty_columns
-        return self.run.has_ended and not self.run.error and not self.mismatched and is_timed and is_counted
+        return self.has_ended_well and not self.mismatched and is_timed and is_counted
 
     def to_json(self) -> dict[str, Any]:
         """Return the kernel, the tensors that it makes, and its cycles, as plain values."""

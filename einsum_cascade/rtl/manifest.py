@@ -63,7 +63,6 @@ def manifest_of(files: Mapping[str, str], programs: Sequence[Program], architect
         "generator": f"einsum-cascade {__version__}",
         "architecture": architecture,
         "shape": shape,
-        **_schedule(programs[0]),
         "steps": [_schedule(program) for program in programs],
         "files": {name: _digest(text) for name, text in sorted(files.items())},
     }

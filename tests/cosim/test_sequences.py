@@ -129,10 +129,21 @@ def test_stalls_of_all_programs_are_counted() -> None:
     assert slow.model_cycles == slow.prepared.schedule_cycles + sum(slow.stalls.values())
 
 
-def test_a_failing_program_is_what_the_status_says() -> None:
+def test_nothing_runs_after_a_program_that_failed() -> None:
     result = _simulated(*CASES[0][:2], SMALL, MemoryTiming(failing_read=8))
     assert not result.is_agreed
-    assert result.to_json()["status"]["error"] == "read_error"
+    assert len(result.steps) == 1 and not result.outputs
+    found = result.to_json()
+    assert found["status"]["error"] == "read_error" and found["values"]["max_abs_error"] is None
+
+
+def test_every_program_has_waveforms_of_its_own(tmp_path: Path) -> None:
+    cascade, machine = parse(CHAIN), load_architecture(SMALL)
+    prepared = prepare(cascade, machine, resolve_extents(cascade, {"M": 4, "K": 2, "N": 3, "L": 2}))
+    result = simulate(prepared, random_inputs(cascade, prepared.extents, 3), wave=tmp_path / "run.vcd")
+    assert result.is_agreed
+    assert [step["wave"] for step in result.to_json()["steps"]] == [str(tmp_path / f"run-{at}.vcd") for at in (1, 2)]
+    assert all("$enddefinitions" in path.read_text() for path in tmp_path.iterdir())
 
 
 def _main(*arguments: str) -> int:
