@@ -291,16 +291,18 @@ def rtl(
     architecture: ArchitectureName,
     output: Annotated[Path, Parameter(help="Folder that gets the Verilog, its manifest and the program.")],
     settings: Settings | None = None,
+    inputs: Inputs | None = None,
     operands: Operands = "bf16",
     scores: Scores = None,
     multiplier: Width = None,
     as_json: AsJson = False,
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.simulations import numbers_of, prepared_case, write_design
 
     numbers = numbers_of(operands, scores, multiplier)
-    prepared = prepared_case(cascade, architecture, _settings(settings), {}, numbers)
+    prepared, _ = prepared_case(cascade, architecture, _settings(settings), load_inputs(inputs or ()), numbers)
     files = write_design(prepared, architecture, output)
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
     intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
@@ -336,7 +338,6 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
-    from einsum_cascade.cascade.interpreter import random_inputs
     from einsum_cascade.cosim.simulation import simulate as run_simulation
     from einsum_cascade.cosim.timing import MemoryTiming
     from einsum_cascade.terminal.arguments import load_inputs
@@ -346,11 +347,8 @@ def simulate(
     if memory_latency < 0 or (memory_bandwidth is not None and memory_bandwidth <= 0):
         raise UsageError("--memory-latency must be at least 0, and --memory-bandwidth above 0")
     start = _seed(seed)
-    given = load_inputs(inputs or ())
-    shapes = {name: array.shape for name, array in given.items()}
-    numbers = numbers_of(operands, scores, multiplier)
-    prepared = prepared_case(cascade, architecture, _settings(settings), shapes, numbers, mapping)
-    tensors = {**random_inputs(prepared.cascade, prepared.extents, start, given), **given}
+    given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier)
+    prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, mapping, start)
     timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
     files = _write(dict(result.outputs), output)

@@ -24,6 +24,7 @@ from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import EvaluationError, IllegalMappingError
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.program.heads import heads_of
 from einsum_cascade.program.kernel import MATRIX
 from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
@@ -79,7 +80,18 @@ class Prepared:
 
     def stored(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Return tensors rounded to the operands of the array."""
-        return {name: rounded(np.asarray(values), self.shape.numbers.operand) for name, values in inputs.items()}
+        form, exact = self.shape.numbers.operand, self._filtering
+        return {
+            name: np.asarray(values, np.float32) if name in exact else rounded(np.asarray(values), form)
+            for name, values in inputs.items()
+        }
+
+    @property
+    def _filtering(self) -> set[str]:
+        """What only filters read: numbers of the host, which the array does not see."""
+        einsums = self.cascade.einsums
+        read = {read.tensor for einsum in einsums for read in einsum.reads}
+        return {read.tensor for einsum in einsums for read in einsum.all_reads} - read
 
     def operands(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the operands of the array from the inputs of a cascade that is one program."""
@@ -140,7 +152,7 @@ class CosimResult:
     @property
     def compared(self) -> int:
         """Results of all programs."""
-        return sum(values.size for step in self.steps for values in step.outputs.values())
+        return sum(step.step.compared for step in self.steps)
 
     @property
     def mismatched(self) -> int:
@@ -215,6 +227,7 @@ def prepare(
     extents: Mapping[str, int],
     numbers: Numbers | None = None,
     mapping: Tree | None = None,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> Prepared:
     """Return the programs of a cascade on an architecture's array.
 
@@ -230,6 +243,8 @@ def prepare(
         The number formats of the array.
     mapping
         Says whether keys and values stay in the buffer; if not given, they do where they fit.
+    inputs
+        What filters read, by name. Heads whose masks differ are programs of their own.
 
     Raises
     ------
@@ -245,8 +260,10 @@ def prepare(
     steps: list[Step] = []
     for work in works:
         is_resident = None if mapping is None or values is None else keeps_keys(work, mapping, values, shape)
-        lowered = lower_program(work, extents_of(work, extents, shape), shape, is_resident=is_resident)
-        steps.append(Step(work, lowered, extents))
+        for heads in heads_of(work, sizes_of(work, extents), extents, inputs):
+            own = extents_of(work, extents, shape, heads)
+            lowered = lower_program(work, own, shape, is_resident=is_resident)
+            steps.append(Step(work, lowered, extents, heads.numbers))
     return Prepared(cascade, tuple(steps), extents)
 
 
@@ -323,25 +340,34 @@ def simulate(
     build = build_array(prepared.shape, trace_of(wave) if wave else None)
     stored = prepared.stored(inputs)
     inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
-    tensors, results, timing = {**stored}, list[StepResult](), memory or MemoryTiming()
-    for number, step in enumerate(prepared.steps, 1):
-        is_only = len(prepared.steps) == 1
-        own_wave = wave if wave is None or is_only else wave.with_stem(f"{wave.stem}-{number}")
-        result = run_step(step, build, tensors, timing, own_wave)
+    tensors, made, results = {**stored}, dict[str, NDArray[np.float32]](), list[StepResult]()
+    works = [step.work for step in prepared.steps]
+    room = prepared.steps[0].empty_results()
+    for number, step in enumerate(prepared.steps):
+        result = run_step(step, build, tensors, memory or MemoryTiming(), _wave_of(wave, number, len(works)))
         results.append(result)
         if not result.has_ended_well:
             break
-        tensors |= prepared.stored(result.outputs)
-    made = {name: values for result in results for name, values in result.outputs.items()}
+        if number and works[number - 1] is not step.work:
+            room = step.empty_results()
+        step.place(room, result.output)
+        if works[number + 1 : number + 2] != [step.work]:
+            made |= step.tensors(room)
+            tensors |= prepared.stored(made)
     outputs = {name: made[name] for name in prepared.cascade.outputs if name in made}
     return CosimResult(prepared, build, tuple(results), outputs, inexact, *_errors(prepared, stored, outputs))
+
+
+def _wave_of(wave: Path | None, number: int, count: int) -> Path | None:
+    """Return the file of the waveforms of a program; its number is in the name if there are several."""
+    return wave if wave is None or count == 1 else wave.with_stem(f"{wave.stem}-{number + 1}")
 
 
 def _errors(
     prepared: Prepared, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[np.float32]]
 ) -> tuple[float | None, float | None]:
     """Return the largest absolute error of an output, and the largest relative to the largest value of its output."""
-    if outputs.keys() != {*prepared.cascade.outputs}:
+    if {*outputs} != {*prepared.cascade.outputs}:
         return None, None
     try:
         exact = evaluate(prepared.cascade, inputs, prepared.extents)

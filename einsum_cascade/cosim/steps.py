@@ -1,5 +1,6 @@
 """One program on an array: its RTL in Verilator beside the model, on the same operands."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,12 +40,15 @@ class Step:
         The program and its schedule.
     extents
         Of all ranks.
+    heads
+        Of keys: those that the program does.
 
     """
 
     work: ArrayWork
     lowered: Lowered
     extents: Mapping[str, int]
+    heads: range
 
     @property
     def queries(self) -> int:
@@ -54,11 +58,51 @@ class Step:
     def operands(self, stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the operands of the array, `program.operands.to_array`, from tensors of the operand format."""
         program = self.lowered.program
-        return to_array(self.work, stored, program.shape.columns, program.keys)
+        found = to_array(self.work, stored, program.shape.columns, program.keys)
+        (first, last), members = self._bounds, {"query": program.group, "key": 1, "value": 1}
+        return {name: values[first * members[name] : last * members[name]] for name, values in found.items()}
 
-    def results(self, output: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return the tensors that the results of the array are, by name."""
-        return from_array(self.work, output, sizes_of(self.work, self.extents))
+    @property
+    def compared(self) -> int:
+        """Results that are elements of a tensor; scores that are given may leave columns of the array idle."""
+        program = self.lowered.program
+        rows = program.keys if program.has_tile_results else program.output_steps
+        return len(self.heads) * program.group * rows * self.queries
+
+    def place(self, results: NDArray[np.float32], output: NDArray[np.float32]) -> None:
+        """Put the results of the program where they are among those of all heads, `empty_results`."""
+        (first, last), group = self._bounds, self.lowered.program.group
+        results[first * group : last * group, : output.shape[1], : output.shape[2]] = output
+
+    def empty_results(self) -> NDArray[np.float32]:
+        """Return room for the results of all heads of the work, zeros; what a mask leaves out stays 0."""
+        program, sizes = self.lowered.program, sizes_of(self.work, self.extents)
+        rows = sizes[self.work.rows] if program.has_tile_results else program.output_steps
+        return np.zeros((self._all_heads * self._copies * program.group, rows, program.queries), np.float32)
+
+    def tensors(self, results: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the tensors that the results of all heads of the work are, by name."""
+        return from_array(self.work, results, sizes_of(self.work, self.extents))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the program does all heads of its work."""
+        return len(self.heads) == self._all_heads
+
+    @property
+    def _all_heads(self) -> int:
+        sizes = sizes_of(self.work, self.extents)
+        return math.prod(sizes[name] for name in self.work.shared)
+
+    @property
+    def _copies(self) -> int:
+        """How many heads of the program each head is: of scores that are given, each tile of columns is one."""
+        return self.lowered.program.key_heads // len(self.heads)
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The first head of the program, and the one after its last, among those of all programs of the work."""
+        return self.heads.start * self._copies, self.heads.stop * self._copies
 
     @cached_property
     def schedule_cycles(self) -> int:
@@ -80,10 +124,10 @@ class StepResult:
         How memory behaved.
     run
         How the run ended.
-    outputs
-        The RTL's, as the tensors that the program makes, by name.
+    output
+        The RTL's results, (H, F, P) as `sim.values.Results` has them.
     mismatched
-        How many of its elements differ from the model's in a bit.
+        How many of them differ from the model's in a bit.
     model
         The model's results.
     run_seconds
@@ -96,7 +140,7 @@ class StepResult:
     step: Step
     memory: MemoryTiming
     run: Run
-    outputs: Mapping[str, NDArray[np.float32]]
+    output: NDArray[np.float32]
     mismatched: int
     model: Results
     run_seconds: float
@@ -144,11 +188,12 @@ class StepResult:
         return self.has_ended_well and not self.mismatched and is_timed and is_counted
 
     def to_json(self) -> dict[str, Any]:
-        """Return the kernel, the tensors that it makes, and its cycles, as plain values."""
+        """Return the kernel, what heads of which tensors it makes, and its cycles, as plain values."""
         work, registers = self.step.work, self.run.registers
         return {
             "kernel": work.kernel.name,
             "outputs": [operand.tensor for operand in work.results],
+            "heads": [self.step.heads.start, self.step.heads.stop],
             "cycles": {
                 "schedule": self.step.schedule_cycles,
                 "model": self.model_cycles,
@@ -188,7 +233,6 @@ def run_step(
     model = evaluate_program(program, operands)
     found = run_case(build, Case.of(program, pack(program, operands), memory), wave)
     (run,) = found.runs
-    outputs, modelled = (step.results(own) for own in (unpack(program, found.memory), model.output))
-    differ = (outputs[name].view(np.uint32) != values.view(np.uint32) for name, values in modelled.items())
-    mismatched = sum(int(each.sum()) for each in differ)
-    return StepResult(step, memory, run, outputs, mismatched, model, found.seconds, wave)
+    output = unpack(program, found.memory)
+    mismatched = int((output.view(np.uint32) != model.output.view(np.uint32)).sum())
+    return StepResult(step, memory, run, output, mismatched, model, found.seconds, wave)

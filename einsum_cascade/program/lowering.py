@@ -8,10 +8,11 @@ from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place
+from einsum_cascade.program.heads import Heads
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.ir import Layout, Program
 from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
-from einsum_cascade.program.masks import Band, band_of
+from einsum_cascade.program.masks import Band
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.scaling import scaling_of
 from einsum_cascade.program.shape import ArrayShape
@@ -77,8 +78,8 @@ def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
     return {part.range: part.extent.evaluate(extents) for part in work.workload.parts.values()}
 
 
-def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -> Extents:
-    """Return the sizes of the work of an array.
+def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, heads: Heads) -> Extents:
+    """Return the sizes of the work of an array on some heads.
 
     Parameters
     ----------
@@ -88,11 +89,11 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
         Of all ranks.
     shape
         The array.
+    heads
+        Of keys; which of them, and their mask.
 
     Raises
     ------
-    IllegalMappingError
-        The filter is no mask of the array.
     InfeasibleMappingError
         The partition of the cascade is not that of the array's rows.
 
@@ -104,21 +105,21 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape) -
         raise InfeasibleMappingError(
             [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
         )
-    band = band_of(work.scores, parts, work.rows, work.columns, extents)
+    band = heads.band
     keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], band.keys)
     if keys < 1:
         # A head has a key at the least, which is then masked for every query.
         keys, band = 1, band.within(Band(high=-sizes[work.columns]))
-    queries, heads = sizes[work.columns], math.prod(sizes[name] for name in work.shared)
+    queries, count = sizes[work.columns], len(heads.numbers)
     if work.steps is None:
         # Scores that are given are products with the identity: a head has as many queries as the array has columns.
-        queries, heads = shape.columns, heads * -(-queries // shape.columns)
+        queries, count = shape.columns, count * -(-queries // shape.columns)
     return Extents(
         queries if work.steps is None else sizes[work.steps],
         shape.rows if work.outputs is None else sizes[work.outputs] + (work.sums is not None),
         keys,
         queries,
-        heads,
+        count,
         math.prod(sizes[name] for name in work.group),
         band,
         *(scaling_of(work.tasks["sigmoid"], extents) if "sigmoid" in work.tasks else ()),

@@ -1,13 +1,27 @@
 """The mask of an array from the filter of a cascade: a band of diagonals, and a number of keys."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from einsum_cascade.cascade.ir import Apply, Comparison, Constant, Coordinate, Einsum, Expression, RankExtent, conjuncts
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.cascade.ir import (
+    Apply,
+    Comparison,
+    Constant,
+    Coordinate,
+    Einsum,
+    Expression,
+    RankExtent,
+    Read,
+    conjuncts,
+)
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.workload import Part
 
-__all__ = ["Band", "band_of"]
+__all__ = ["Band", "Filter"]
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 
@@ -29,8 +43,9 @@ class Band:
         return Band(max(lows, default=None), min(highs, default=None), min(keys, default=None))
 
 
-def band_of(einsum: Einsum, parts: Mapping[str, Part], rows: str, columns: str, extents: Mapping[str, int]) -> Band:
-    """Return the band that the filter of an Einsum keeps.
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The filter of an Einsum that makes scores, for one head of keys.
 
     Parameters
     ----------
@@ -42,87 +57,122 @@ def band_of(einsum: Einsum, parts: Mapping[str, Part], rows: str, columns: str, 
         The ranges of keys and of queries.
     extents
         Of all ranks.
-
-    Raises
-    ------
-    IllegalMappingError
-        The filter is not a band of diagonals of keys and queries.
+    head
+        The coordinates of the head, by variable.
+    inputs
+        What the filter may read, by name.
 
     """
-    band = Band()
-    for predicate in conjuncts(einsum.where):
-        if not isinstance(predicate, Comparison) or predicate.operator not in _FLIPPED:
-            raise _refused(einsum)
-        band = band.within(_one(einsum, predicate, parts, (rows, columns), extents))
-    return band
+
+    einsum: Einsum
+    parts: Mapping[str, Part]
+    rows: str
+    columns: str
+    extents: Mapping[str, int]
+    head: Mapping[str, int] = field(default_factory=dict[str, int])
+    inputs: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+
+    @property
+    def band(self) -> Band:
+        """The band that the filter keeps.
+
+        Raises
+        ------
+        IllegalMappingError
+            The filter is not a band of diagonals of keys and queries, or reads what is not given or no whole number.
+
+        """
+        band = Band()
+        for predicate in conjuncts(self.einsum.where):
+            if not isinstance(predicate, Comparison) or predicate.operator not in _FLIPPED:
+                raise self._refused()
+            band = band.within(self._one(predicate))
+        return band
+
+    def _one(self, predicate: Comparison) -> Band:
+        """Return the band of one comparison, `a m + b p + c` against 0."""
+        constant, slopes = self._affine(predicate)
+        m, p = (slopes.get(name, 0) for name in (self.rows, self.columns))
+        operator = predicate.operator
+        if m < 0:
+            m, p, constant, operator = -m, -p, -constant, _FLIPPED[operator]
+        if m != 1 or p not in (0, -1) or slopes.keys() - {self.rows, self.columns}:
+            raise self._refused()
+        # m < p - constant, and so on.
+        high = {"<": -constant - 1, "<=": -constant, "==": -constant}.get(operator)
+        low = {">": -constant + 1, ">=": -constant, "==": -constant}.get(operator)
+        if p == -1:
+            return Band(low, high)
+        if low is not None and low > 0:
+            raise self._refused()
+        return Band(keys=None if high is None else high + 1)
+
+    def _affine(self, predicate: Comparison) -> tuple[int, dict[str, int]]:
+        """Return the constant of left - right, and its slope along every range that it has one along."""
+
+        def at(coordinates: Mapping[str, int]) -> int:
+            left, right = (self._number(side, coordinates) for side in (predicate.left, predicate.right))
+            return left - right
+
+        constant = at(self.head)
+        slopes: dict[str, int] = {}
+        for name in self.einsum.variables:
+            if name in self.head:
+                continue
+            part = self.parts[name]
+            slope = at({**self.head, name: 1}) - constant
+            unit = part.unit.evaluate(self.extents) if part.range in (self.rows, self.columns) else 1
+            if slope % unit or slopes.setdefault(part.range, slope // unit) != slope // unit:
+                raise self._refused()
+        return constant, {name: slope for name, slope in slopes.items() if slope}
+
+    def _number(self, expression: Expression, coordinates: Mapping[str, int]) -> int:
+        match expression:
+            case Constant(value) if value == int(value):
+                return int(value)
+            case RankExtent(rank):
+                return self.extents[rank]
+            case Coordinate(variable):
+                return coordinates.get(variable, 0)
+            case Apply(operator, arguments):
+                values = [self._number(argument, coordinates) for argument in arguments]
+                found = _applied(operator.name, values)
+                if found is None:
+                    raise self._refused()
+                return found
+            case Read():
+                return self._read(expression)
+            case _:
+                raise self._refused()
+
+    def _read(self, read: Read) -> int:
+        """Return the element of an input that belongs to the head."""
+        if any(not {*index.variables} <= self.head.keys() for index in read.indices):
+            raise self._refused()
+        if read.tensor not in self.inputs:
+            what = f"{read.tensor} must be given, for the array masks {self.einsum} by it, but is not"
+            raise IllegalMappingError([f"{what}; give it as an input"])
+        values = np.asarray(self.inputs[read.tensor])
+        at = tuple(index.evaluate(self.head, self.extents) for index in read.indices)
+        if values[at] != np.floor(values[at]):
+            raise IllegalMappingError(
+                [
+                    f"{read.tensor} must hold whole numbers for the array to mask {self.einsum}, not {values[at]} at "
+                    f"{at}; round them"
+                ]
+            )
+        return int(values[at])
+
+    def _refused(self) -> IllegalMappingError:
+        return IllegalMappingError(
+            [
+                f"the filter of {self.einsum} must be a band of diagonals for the array to mask it (comparisons of "
+                "keys with queries, constants and numbers of a head, joined by `and`), but is not; compute it elsewhere"
+            ]
+        )
 
 
-def _one(
-    einsum: Einsum,
-    predicate: Comparison,
-    parts: Mapping[str, Part],
-    ranges: tuple[str, str],
-    extents: Mapping[str, int],
-) -> Band:
-    """Return the band of one comparison, `a m + b p + c` against 0."""
-    sides = predicate.left, predicate.right
-    constant, slopes = _affine(einsum, sides, parts, ranges, extents)
-    m, p = (slopes.get(name, 0) for name in ranges)
-    operator = predicate.operator
-    if m < 0:
-        m, p, constant, operator = -m, -p, -constant, _FLIPPED[operator]
-    if m != 1 or p not in (0, -1) or set(slopes) - set(ranges):
-        raise _refused(einsum)
-    # m < p - constant, and so on.
-    high = {"<": -constant - 1, "<=": -constant, "==": -constant}.get(operator)
-    low = {">": -constant + 1, ">=": -constant, "==": -constant}.get(operator)
-    if p == -1:
-        return Band(low, high)
-    if low is not None and low > 0:
-        raise _refused(einsum)
-    return Band(keys=None if high is None else high + 1)
-
-
-def _affine(
-    einsum: Einsum,
-    sides: tuple[Expression, Expression],
-    parts: Mapping[str, Part],
-    ranges: tuple[str, str],
-    extents: Mapping[str, int],
-) -> tuple[int, dict[str, int]]:
-    """Return the constant of left - right, and its slope along every range that it has one along."""
-
-    def at(coordinates: Mapping[str, int]) -> int:
-        left, right = (_number(einsum, side, coordinates, extents) for side in sides)
-        return left - right
-
-    constant = at({})
-    slopes: dict[str, int] = {}
-    for name in einsum.variables:
-        part = parts[name]
-        slope = at({name: 1}) - constant
-        unit = part.unit.evaluate(extents) if part.range in ranges else 1
-        if slope % unit or slopes.setdefault(part.range, slope // unit) != slope // unit:
-            raise _refused(einsum)
-    return constant, {name: slope for name, slope in slopes.items() if slope}
-
-
-def _number(einsum: Einsum, expression: Expression, coordinates: Mapping[str, int], extents: Mapping[str, int]) -> int:
-    match expression:
-        case Constant(value) if value == int(value):
-            return int(value)
-        case RankExtent(rank):
-            return extents[rank]
-        case Coordinate(variable):
-            return coordinates.get(variable, 0)
-        case Apply(operator, arguments):
-            values = [_number(einsum, argument, coordinates, extents) for argument in arguments]
-            return _applied(einsum, operator.name, values)
-        case _:
-            raise _refused(einsum)
-
-
-def _applied(einsum: Einsum, name: str, values: list[int]) -> int:
+def _applied(name: str, values: list[int]) -> int | None:
     match name, values:
         case "+", [a, b]:
             return a + b
@@ -133,13 +183,4 @@ def _applied(einsum: Einsum, name: str, values: list[int]) -> int:
         case "neg", [a]:
             return -a
         case _:
-            raise _refused(einsum)
-
-
-def _refused(einsum: Einsum) -> IllegalMappingError:
-    return IllegalMappingError(
-        [
-            f"the filter of {einsum} must be a band of diagonals for the array to mask it (comparisons of keys with "
-            "queries and constants, joined by `and`), but is not; compute it elsewhere"
-        ]
-    )
+            return None

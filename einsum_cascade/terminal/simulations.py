@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cascade.interpreter import random_inputs
 from einsum_cascade.cosim.build import trace_of
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.cosim.steps import StepResult
@@ -71,15 +74,21 @@ def prepared_case(
     cascade: str,
     architecture: str,
     settings: Mapping[str, int],
-    shapes: Mapping[str, tuple[int, ...]],
+    given: Mapping[str, NDArray[Any]],
     numbers: Numbers,
     mapping: str | None = None,
-) -> Prepared:
-    """Return the cascade that arguments name, ready to run on the array that they name."""
+    seed: int | None = None,
+) -> tuple[Prepared, Mapping[str, NDArray[Any]]]:
+    """Return the cascade that arguments name, ready to run on the array that they name, and its inputs.
+
+    Inputs that are not given are drawn if there is a seed.
+    """
     machine = load_architecture(architecture)
     found = load_cascade(cascade)
     tree = None if mapping is None else load_mapping(mapping)
-    return prepare(found, machine, sized(found, machine, settings, shapes), numbers, tree)
+    extents = sized(found, machine, settings, {name: array.shape for name, array in given.items()})
+    inputs = {**given} if seed is None else {**random_inputs(found, extents, seed, given), **given}
+    return prepare(found, machine, extents, numbers, tree, inputs), inputs
 
 
 def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:
@@ -135,8 +144,9 @@ def simulation_table(result: CosimResult) -> RenderableType:
 
 
 def _step_name(step: StepResult) -> str:
-    work = step.step.work
-    return f"{work.kernel.name} {', '.join(operand.tensor for operand in work.results)}"
+    work, heads = step.step.work, step.step.heads
+    name = f"{work.kernel.name} {', '.join(operand.tensor for operand in work.results)}"
+    return name if step.step.is_whole else f"{name}, heads {heads.start} to {heads.stop - 1}"
 
 
 def _cycles(found: Mapping[str, int]) -> str:

@@ -8,8 +8,9 @@ from random_counts import random_count
 from einsum_cascade import parse
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.lowering import extents_of
-from einsum_cascade.program.masks import Band, band_of
+from einsum_cascade.program.heads import heads_of
+from einsum_cascade.program.lowering import extents_of, sizes_of
+from einsum_cascade.program.masks import Band, Filter
 from einsum_cascade.program.recognition import recognise
 from einsum_cascade.program.shape import ArrayShape
 
@@ -18,7 +19,7 @@ EXTENTS = {"E": 4, "F": 4, "M0": 4, "M": 12, "M1": 3, "P": 10}
 
 def band(filter_: str, extents: dict[str, int] = EXTENTS) -> Band:
     work = recognise(parse(attention("1-pass", filter_)))
-    return band_of(work.tasks["product"], Workload(work.cascade).parts, work.rows, work.columns, extents)
+    return Filter(work.tasks["product"], Workload(work.cascade).parts, work.rows, work.columns, extents).band
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_what_is_no_band_is_refused(filter_: str) -> None:
     with pytest.raises(
         IllegalMappingError,
         match=r"^the filter of BQK\[m1, m0, p\] must be a band of diagonals for the array to mask it \(comparisons of "
-        r"keys with queries and constants, joined by `and`\), but is not; compute it elsewhere$",
+        r"keys with queries, constants and numbers of a head, joined by `and`\), but is not; compute it elsewhere$",
     ):
         band(filter_)
 
@@ -107,5 +108,6 @@ def test_random_bands_keep_what_their_predicates_keep(seed: int) -> None:
 def test_a_bound_on_keys_shortens_them(bound: int, keys: int, high: int | None) -> None:
     """A head has one key at the least; where none is kept, it is masked for all 10 queries: m > p - 10."""
     work = recognise(parse(attention("1-pass", f"{{m}} < {bound}")))
-    found = extents_of(work, EXTENTS, ArrayShape(4, 4, product_steps=4, output_steps=4))
+    (heads,) = heads_of(work, sizes_of(work, EXTENTS), EXTENTS)
+    found = extents_of(work, EXTENTS, ArrayShape(4, 4, product_steps=4, output_steps=4), heads)
     assert (found.keys, found.band.high) == (keys, high)

@@ -12,7 +12,7 @@ EXTENTS = {"E": 64, "F": 64, "M": 64, "P": 16}
 
 
 def test_the_design_in_the_repository_is_generated_today(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    prepared = prepared_case("attention-1pass", "fusemax-4x4", EXTENTS, {}, Numbers())
+    prepared, _ = prepared_case("attention-1pass", "fusemax-4x4", EXTENTS, {}, Numbers())
     place = FOLDER if request.config.getoption("--update-golden") else tmp_path
     names = write_design(prepared, "fusemax-4x4", place)
     assert {path.name for path in FOLDER.iterdir()} == set(names)
