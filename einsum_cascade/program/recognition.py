@@ -9,7 +9,7 @@ refused, and named.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression
+from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
@@ -220,10 +220,14 @@ def _product(workload: Workload, roles: Mapping[Role, Task]) -> _Scores:
     own = [[name for name in left if name in a and name not in b] for a, b in (ranges, ranges[::-1])]
     # The keys are what a maximum, or a product of weights and values, is over.
     over = next((roles[role] for role in ("maximum", "combine") if role in roles), None)
-    at = _keys(own, left, None if over is None else _over(workload, over))
+    compared = [*_compared(workload, product)]
+    at = _keys(own, left, None if over is None else _over(workload, over), compared)
     if at is None:
         raise _shapeless(workload, product)
-    (rows,), (*group, columns) = own[at], own[1 - at]
+    (rows,), queries = own[at], own[1 - at]
+    # A mask needs its queries along the columns.
+    columns = next((name for name in reversed(queries) if any(name in names for names in compared)), queries[-1])
+    group = (name for name in queries if name != columns)
     shared = tuple(name for name in left if all(name in found for found in ranges))
     (steps,) = (name for name in ranges[at] if name not in left)
     query, key = (_operand(workload, product.reads[number]) for number in (1 - at, at))
@@ -260,10 +264,23 @@ def _shapeless(workload: Workload, task: Task) -> IllegalMappingError:
     )
 
 
-def _keys(own: list[list[str]], left: tuple[str, ...], tiled: str | None) -> int | None:
-    """Return which of two operands is the keys: it has one rank of its own, the one that is tiled if any is."""
+def _compared(workload: Workload, task: Task) -> Iterator[set[str]]:
+    """Yield the ranges that each comparison of the filter names."""
+    for predicate in conjuncts(workload.cascade.einsums[task.number].where):
+        yield {workload.parts[name].range for name in predicate_variables(predicate)}
+
+
+def _keys(own: list[list[str]], left: tuple[str, ...], tiled: str | None, compared: list[set[str]]) -> int | None:
+    """Return which of two operands is the keys: it has one rank of its own, the one that is tiled if any is.
+
+    If both may be, it is the one that the filter bounds, for bounds of queries are no mask, or the first in the result.
+    """
     possible = [at for at, names in enumerate(own) if len(names) == 1 and own[1 - at] and tiled in (None, *names)]
-    return min(possible, key=lambda at: left.index(own[at][0]), default=None)
+
+    def bounded_queries(at: int) -> int:
+        return sum(not names.isdisjoint(own[1 - at]) and own[at][0] not in names for names in compared)
+
+    return min(possible, key=lambda at: (bounded_queries(at), left.index(own[at][0])), default=None)
 
 
 def _outputs(workload: Workload, task: Task, value: Access, keys: set[str]) -> str:

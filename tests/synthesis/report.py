@@ -37,9 +37,9 @@ class Row:
     area_um2: float | None
 
 
-def shape_of(stages: int, multiplier: str) -> ArrayShape:
+def shape_of(stages: int, multiplier: str, **more: bool) -> ArrayShape:
     """Return a small array: banks are flip-flops here, and would hide the rest."""
-    numbers = Numbers(multiplier=multiplier)
+    numbers = Numbers(multiplier=multiplier, **more)
     return ArrayShape(4, 4, stages, product_steps=16, output_steps=16, slots=2, kernel_rows=64, numbers=numbers)
 
 
@@ -47,8 +47,13 @@ def parts() -> list[tuple[str, str, ArrayShape]]:
     """Name what is synthesised: a name, its module, the array that it is of."""
     elements = [("PE", "pe", shape_of(stages, name)) for name in MULTIPLIERS for stages in STAGES]
     lanes = [("vector lane", "vector_lane", shape_of(stages, "narrow")) for stages in STAGES]
+    mapped = [
+        ("PE with a feature map", "pe", shape_of(1, "narrow", has_feature_map=True)),
+        ("PE with a sigmoid", "pe", shape_of(1, "wide", has_sigmoid=True)),
+    ]
     return [
         *elements,
+        *mapped,
         *lanes,
         ("array", "array", shape_of(1, "narrow")),
         ("whole design", "top", shape_of(1, "narrow")),
