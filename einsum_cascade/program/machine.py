@@ -37,7 +37,7 @@ def shape_of(
     Raises
     ------
     InfeasibleMappingError
-        The architecture is no such array, or its buffer holds no tile.
+        The architecture is no such array, the array would be too large or too small, or its buffer holds no tile.
 
     """
     array = architecture.engine(MATRIX)
@@ -46,18 +46,21 @@ def shape_of(
         raise InfeasibleMappingError(
             [f"architecture {architecture.name!r} must have an engine '2d' with 'mac' and contexts; use fusemax-NxN"]
         )
-    one = ArrayShape(
-        array.rows,
-        array.columns,
-        mac.latency_cycles,
-        contexts=array.contexts,
-        queue=array.contexts,
-        product_steps=product_steps,
-        output_steps=max(output_steps, array.rows),
-        slots=1,
-        dividers=_dividers(array.columns),
-        numbers=Numbers() if numbers is None else numbers,
-    )
+    try:
+        one = ArrayShape(
+            array.rows,
+            array.columns,
+            mac.latency_cycles,
+            contexts=array.contexts,
+            queue=array.contexts,
+            product_steps=product_steps,
+            output_steps=max(output_steps, array.rows),
+            slots=1,
+            dividers=_dividers(array.columns),
+            numbers=Numbers() if numbers is None else numbers,
+        )
+    except ValueError as error:
+        raise InfeasibleMappingError([f"{error}; change {architecture.name!r} or make the extents smaller"]) from None
     capacity = architecture.memories[-1].capacity_bytes or 0
     fitting = capacity // (one.bank_beats * one.beat_bytes * one.rows) if slots is None else slots
     if fitting < 1:

@@ -64,6 +64,7 @@ def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ([*CASE, "--wave", "run.ghw"], 2, "must end in .fst or .vcd, not 'run.ghw'"),
         ([*CASE, "--wave", "no/such/run.fst"], 2, "must be in a folder that exists, not 'no/such/run.fst'"),
         ([*CASE, "--memory-bandwidth", "0"], 2, "--memory-bandwidth above 0"),
+        ([*CASE[:3], "--set", "E=5000,F=8,M=12,P=6"], 1, "product_steps of an array must be from 1 to 4096, not 5056"),
         ([*CASE, "--mapping", "binding"], 2, "the loops around 'BQK' must be p by 4"),
         (
             [*CASE[:3], "--set", "E=8,F=8,M=12,P=6,M0=3"],

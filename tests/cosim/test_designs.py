@@ -8,10 +8,10 @@ from array_cases import cases, prepared
 from pywellen import Waveform
 from random_counts import mode
 
-from einsum_cascade import random_inputs
+from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cosim.memory import PERIOD_STEPS
-from einsum_cascade.cosim.simulation import CosimResult, Prepared, simulate
+from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare, simulate
 from einsum_cascade.program.numbers import Numbers
 
 pytestmark = pytest.mark.xdist_group("designs")
@@ -69,6 +69,20 @@ def test_sixteen_rows_agree(name: str, extents: dict[str, int]) -> None:
 
 def test_rows_that_are_no_power_of_two_agree() -> None:
     _check(prepared("attention-1pass-causal", {"E": 10, "F": 6, "M": 15, "P": 14, "M0": 6}, "fusemax-6x6"))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 5), (7, 4), (2, 32)])
+def test_arrays_that_are_not_square_agree(rows: int, columns: int) -> None:
+    machine = load_architecture("fusemax-4x4-2stages")
+    sides = {"2d": {"rows": rows, "columns": columns, "contexts": 4}, "1d": {"columns": columns}}
+    machine = replace(machine, engines=tuple(replace(each, **sides[each.name]) for each in machine.engines))
+    for name, sizes in (
+        ("attention-1pass-causal", {"E": 5, "F": 6, "M": 23, "P": 19, "M0": rows}),
+        ("attention-linear", {"E": 5, "F": 6, "M": 11, "P": 9}),
+        ("attention", {"E": 3, "F": 2, "M": 10, "P": 11}),
+    ):
+        cascade = zoo.load(name)
+        _check(prepare(cascade, machine, resolve_extents(cascade, sizes)))
 
 
 @pytest.mark.parametrize("suffix", ["", "-4stages"])
