@@ -180,6 +180,11 @@ class Numbers:
         Of the exponentials that are multiplied by values; what the column sums add up is rounded to it.
     multiplier
         Of every PE. The vector row always multiplies 24 x 24 bits.
+    accumulation
+        What the multiply-adds of PRODUCT, SUM and COMBINE are rounded to, once: scores, and sums down a column. Any
+        with the bias and the infinities of IEEE 754 that fits into fp32. Slots of functions are rounded to fp32 all the
+        same, for x log2(e) has up to 8 bits before the point, and what is behind it would be lost; so is the vector
+        row, which adds up as many tiles as there are.
     has_sigmoid
         Whether PEs have the slots of a sigmoid as well, which only the wide multiplier does.
     has_feature_map
@@ -188,23 +193,30 @@ class Numbers:
     Raises
     ------
     ValueError
-        A format does not fit the multiplier, or a single-precision number.
+        A format does not fit the multiplier, or a single-precision number; or sums of it have no infinity.
 
     """
 
     operand: Format = BFLOAT16
     score: Format = BFLOAT16
     multiplier: Multiplier = "narrow"
+    accumulation: Format = SINGLE
     has_sigmoid: bool = False
     has_feature_map: bool = False
 
     def __post_init__(self) -> None:
         """Check that the multiplier takes what it is given."""
-        for what, form in (("operand", self.operand), ("score", self.score)):
+        for what in ("operand", "score", "accumulation"):
+            form: Format = getattr(self, what)
             if form.exponent_bits > 8 or form.mantissa_bits > 23:
                 raise ValueError(
                     f"the {what} format must fit into fp32, not {form.name}; choose bf16, fp16, fp8 or fp32"
                 )
+        if self.accumulation.specials != "ieee" or not self.accumulation.has_standard_bias:
+            raise ValueError(
+                "the accumulation format must have the bias and the infinities of IEEE 754, not be "
+                f"{self.accumulation!r}; choose fp32, bf16, fp16, or widths such as e8m10"
+            )
         if self.operand.mantissa_bits > 22 and self.multiplier != "wide":
             raise ValueError(f"operands of {self.operand.name} need the wide multiplier, not {self.multiplier!r}")
         if self.has_sigmoid and self.multiplier != "wide":
