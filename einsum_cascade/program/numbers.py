@@ -206,16 +206,17 @@ class Numbers:
 
     def __post_init__(self) -> None:
         """Check that the multiplier takes what it is given."""
-        for what in ("operand", "score", "accumulation"):
-            form: Format = getattr(self, what)
+        for what, form in (("operand", self.operand), ("score", self.score)):
             if form.exponent_bits > 8 or form.mantissa_bits > 23:
                 raise ValueError(
                     f"the {what} format must fit into fp32, not {form.name}; choose bf16, fp16, fp8 or fp32"
                 )
-        if self.accumulation.specials != "ieee" or not self.accumulation.has_standard_bias:
+        sums = self.accumulation
+        fits = sums.exponent_bits <= SINGLE.exponent_bits and sums.mantissa_bits <= SINGLE.mantissa_bits
+        if not fits or sums.specials != "ieee" or not sums.has_standard_bias:
             raise ValueError(
-                "the accumulation format must have the bias and the infinities of IEEE 754, not be "
-                f"{self.accumulation!r}; choose fp32, bf16, fp16, or widths such as e8m10"
+                "the accumulation format must fit into fp32, with the bias and the infinities of IEEE 754, not be "
+                f"{sums!r}; choose fp32, bf16, fp16, or widths such as e8m10"
             )
         if self.operand.mantissa_bits > 22 and self.multiplier != "wide":
             raise ValueError(f"operands of {self.operand.name} need the wide multiplier, not {self.multiplier!r}")

@@ -36,7 +36,7 @@ _DISTANCE_BITS = 6
 """Of alignment shifts: none of the significands has 64 bits."""
 type _Limits = tuple[Value | int, Value | int]
 """The greatest exponent, biased, of what becomes zero, and the least of what becomes an infinity."""
-_LIMITS = 0, INFINITE_EXPONENT
+_SINGLE_LIMITS: _Limits = 0, INFINITE_EXPONENT
 _SPECIALS = {"is_nan": 1, "is_infinite": 1, "infinite_sign": 1, "zero_sign": 1}
 
 
@@ -246,53 +246,54 @@ class MultiplyAdd(Component):
         return total
 
     def _round(self, m: Module, total: data.View) -> None:
-        shifted, distance = normalise(m, total.magnitude, self._widths.term + 1)
-        # The top bit of three before the point.
-        exponent = Signal(signed(12))
-        m.d.comb += exponent.eq(total.exponent + 2 - distance)
-        if self._narrow is None:
-            self._round_to_single(m, total, shifted, exponent)
-        else:
-            self._round_to_either(m, total, shifted, exponent, self._narrow)
-
-    def _round_to_single(self, m: Module, total: data.View, shifted: Value, exponent: Value) -> None:
-        width, bits = self._widths.term + 1, MANTISSA_BITS
+        width, bits, narrow = self._widths.term + 1, MANTISSA_BITS, self._narrow
+        shifted, distance = normalise(m, total.magnitude, width)
         kept, rest = shifted[width - 1 - bits : -1], shifted[: width - 1 - bits]
         is_up, rounded = Signal(), Signal(signed(bits + 12))
-        # A carry out of the mantissa moves the exponent.
-        m.d.comb += [
-            is_up.eq(rest[-1] & (rest[:-1].any() | kept[0])),
-            rounded.eq(Cat(kept, exponent).as_signed() + is_up),
-        ]
-        self._pack(m, total, rounded[:bits], rounded[bits:].as_signed(), _LIMITS)
+        # The top bit of three before the point; a carry out of the mantissa moves the exponent.
+        exponent = Signal(signed(12))
+        m.d.comb += exponent.eq(total.exponent + 2 - distance)
+        if narrow is None:
+            m.d.comb += is_up.eq(rest[-1] & (rest[:-1].any() | kept[0]))
+            m.d.comb += rounded.eq(Cat(kept, exponent).as_signed() + is_up)
+            self._pack(m, total, rounded[:bits], rounded[bits:].as_signed(), _SINGLE_LIMITS)
+            return
+        below = self._below(m, total, distance, narrow)
+        half, left_out = below & ~(below >> 1), below[width - 1 - bits : -1]
+        # The first place that is left out decides, with those after it and the one before it.
+        m.d.comb += is_up.eq((shifted & half).any() & (shifted & ((below >> 1) | (half << 1))).any())
+        m.d.comb += rounded.eq(Cat(kept | left_out, exponent).as_signed() + is_up)
+        limits = _limits(narrow, total.specials.is_narrow)
+        self._pack(m, total, rounded[:bits] & ~left_out, rounded[bits:].as_signed(), limits)
 
-    def _round_to_either(self, m: Module, total: data.View, shifted: Value, exponent: Value, narrow: Format) -> None:
-        """Add just less than half of the last place of the format, and clear what is below it."""
-        width, is_narrow = self._widths.term + 1, total.specials.is_narrow
-        more, limits = self._gradual(m, exponent, is_narrow, narrow) if narrow.exponent_bits < 8 else (0, _LIMITS)
-        places = [Const(1 << (width - 1 - bits), width + 1) for bits in (narrow.mantissa_bits, MANTISSA_BITS)]
-        # The hidden bit may be below the last place; it is not in the sum, which the exponent goes on after.
-        last, below, rounded = Signal(width + 1), Signal(width), Signal(signed(width - 1 + 12))
+    def _below(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
+        """Return ones in all places of the normalised sum that are left out; the hidden bit may be one of them."""
+        width = self._widths.term + 1
+        below, of_narrow = Signal(width), Signal(width)
+        least = self._below_least(m, total, distance, narrow) if narrow.exponent_bits < 8 else 0
         m.d.comb += [
-            last.eq(Mux(is_narrow, places[0] << more, places[1])),
-            below.eq(last - 1),
-            rounded.eq(Cat(shifted[:-1], exponent).as_signed() + (below >> 1) + (shifted & last).any()),
+            of_narrow.eq(_ones(width - 1 - narrow.mantissa_bits) | least),
+            below.eq(Mux(total.specials.is_narrow, of_narrow, _ones(width - 1 - MANTISSA_BITS))),
         ]
-        mantissa = (rounded[: width - 1] & ~below[:-1])[-MANTISSA_BITS:]
-        self._pack(m, total, mantissa, rounded[width - 1 :].as_signed(), limits)
+        return below
 
-    def _gradual(self, m: Module, exponent: Value, is_narrow: Value, narrow: Format) -> tuple[Value, _Limits]:
-        """Return how many bits fewer than those of a normal number are kept, and the limits of the exponent."""
-        kept, least = narrow.mantissa_bits, narrow.least_exponent + BIAS
-        more = Signal(range(kept + 2))
-        with m.If(exponent < least - kept):
-            # Below the least number: more than half of it becomes that by a carry, anything else stays below it.
-            m.d.comb += more.eq(kept + 1)
-        with m.Elif(exponent < least):
-            m.d.comb += more.eq(least - exponent)
-        own = least - kept - 1, narrow.greatest_exponent + 1 + BIAS
-        of_zero, of_infinity = (Mux(is_narrow, *both) for both in zip(own, _LIMITS, strict=True))
-        return more, (of_zero, of_infinity)
+    def _below_least(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
+        """Return the same for the place of the format's least number: that of the sum, shifted as it is."""
+        width, least = self._widths.term + 1, narrow.least_exponent - narrow.mantissa_bits + BIAS
+        places, count, ones = Signal(signed(13)), Signal(range(width + 1)), Signal(width)
+        # If there are more places than the sum has, it is below half of the least number, and zero whatever they are.
+        m.d.comb += [
+            places.eq(least - total.exponent + width - 3),
+            count.eq(Mux(places < 0, 0, places)),
+            ones.eq(~(_ones(width) << count)),
+        ]
+        # The farthest step first, as its bit of the distance is known first.
+        for power in reversed(range(len(distance))):
+            step = 1 << power
+            shifted = Signal(width)
+            m.d.comb += shifted.eq(Mux(distance[power], Cat(_ones(step), ones), ones))
+            ones = shifted
+        return ones
 
     def _pack(self, m: Module, total: data.View, mantissa: Value, exponent: Value, limits: _Limits) -> None:
         specials, (of_zero, of_infinity) = total.specials, limits
@@ -308,3 +309,18 @@ class MultiplyAdd(Component):
                 m.d.comb += self.result.exponent.eq(INFINITE_EXPONENT)
             with m.Elif(exponent > of_zero):
                 m.d.comb += [self.result.exponent.eq(exponent), self.result.mantissa.eq(mantissa)]
+
+
+def _ones(count: int) -> Const:
+    """Return so many ones."""
+    return Const((1 << count) - 1, count)
+
+
+def _limits(narrow: Format, is_narrow: Value) -> _Limits:
+    """Return the limits of the exponent of a rounded number, fp32 or narrow."""
+    if narrow.exponent_bits == 8:
+        return _SINGLE_LIMITS
+    below_least = narrow.least_exponent - narrow.mantissa_bits + BIAS - 1
+    own = below_least, narrow.greatest_exponent + 1 + BIAS
+    of_zero, of_infinity = (Mux(is_narrow, *both) for both in zip(own, _SINGLE_LIMITS, strict=True))
+    return of_zero, of_infinity
