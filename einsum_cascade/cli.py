@@ -282,6 +282,9 @@ Width = Annotated[
     Literal["narrow", "mixed", "wide"] | None,
     Parameter(name="--multiplier", help="Multiplier of a PE: operands, operands x 24 bits, 24 x 24 bits."),
 ]
+Accumulation = Annotated[
+    str, Parameter(help="Format that scores and sums down a column are rounded to: fp32, bf16, fp16, or as e8m10.")
+]
 
 
 @app.command
@@ -295,13 +298,14 @@ def rtl(
     operands: Operands = "bf16",
     scores: Scores = None,
     multiplier: Width = None,
+    accumulation: Accumulation = "fp32",
     as_json: AsJson = False,
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
     from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.simulations import numbers_of, prepared_case, write_design
 
-    numbers = numbers_of(operands, scores, multiplier)
+    numbers = numbers_of(operands, scores, multiplier, accumulation)
     prepared, _ = prepared_case(cascade, architecture, _settings(settings), load_inputs(inputs or ()), numbers)
     files = write_design(prepared, architecture, output)
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
@@ -331,6 +335,7 @@ def simulate(
     operands: Operands = "bf16",
     scores: Scores = None,
     multiplier: Width = None,
+    accumulation: Accumulation = "fp32",
     memory_latency: Annotated[int, Parameter(help="Cycles from an address to data, beyond the least.")] = 0,
     memory_bandwidth: Annotated[float | None, Parameter(help="Bytes a cycle; a beat if not given.")] = None,
     backpressure: Annotated[int | None, Parameter(help="Seed of random pauses on the memory port.")] = None,
@@ -347,7 +352,7 @@ def simulate(
     if memory_latency < 0 or (memory_bandwidth is not None and memory_bandwidth <= 0):
         raise UsageError("--memory-latency must be at least 0, and --memory-bandwidth above 0")
     start = _seed(seed)
-    given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier)
+    given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier, accumulation)
     prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, mapping, start)
     timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)

@@ -92,6 +92,11 @@ class Format:
         return np.dtype(np.float32) if fits else np.dtype(np.float64)
 
     @property
+    def has_standard_bias(self) -> bool:
+        """Whether the bias is that of IEEE 754."""
+        return self._bias == 2 ** (self.exponent_bits - 1) - 1
+
+    @property
     def _bias(self) -> int:
         return 2 ** (self.exponent_bits - 1) - 1 if self.bias is None else self.bias
 

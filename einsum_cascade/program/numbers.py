@@ -180,6 +180,11 @@ class Numbers:
         Of the exponentials that are multiplied by values; what the column sums add up is rounded to it.
     multiplier
         Of every PE. The vector row always multiplies 24 x 24 bits.
+    accumulation
+        What the multiply-adds of PRODUCT, SUM and COMBINE are rounded to, once: scores, and sums down a column. Any
+        with the bias and the infinities of IEEE 754 that fits into fp32. Slots of functions are rounded to fp32 all the
+        same, for x log2(e) has up to 8 bits before the point, and what is behind it would be lost; so is the vector
+        row, which adds up as many tiles as there are.
     has_sigmoid
         Whether PEs have the slots of a sigmoid as well, which only the wide multiplier does.
     has_feature_map
@@ -188,13 +193,14 @@ class Numbers:
     Raises
     ------
     ValueError
-        A format does not fit the multiplier, or a single-precision number.
+        A format does not fit the multiplier, or a single-precision number; or sums of it have no infinity.
 
     """
 
     operand: Format = BFLOAT16
     score: Format = BFLOAT16
     multiplier: Multiplier = "narrow"
+    accumulation: Format = SINGLE
     has_sigmoid: bool = False
     has_feature_map: bool = False
 
@@ -205,6 +211,13 @@ class Numbers:
                 raise ValueError(
                     f"the {what} format must fit into fp32, not {form.name}; choose bf16, fp16, fp8 or fp32"
                 )
+        sums = self.accumulation
+        fits = sums.exponent_bits <= SINGLE.exponent_bits and sums.mantissa_bits <= SINGLE.mantissa_bits
+        if not fits or sums.specials != "ieee" or not sums.has_standard_bias:
+            raise ValueError(
+                "the accumulation format must fit into fp32, with the bias and the infinities of IEEE 754, not be "
+                f"{sums!r}; choose fp32, bf16, fp16, or widths such as e8m10"
+            )
         if self.operand.mantissa_bits > 22 and self.multiplier != "wide":
             raise ValueError(f"operands of {self.operand.name} need the wide multiplier, not {self.multiplier!r}")
         if self.has_sigmoid and self.multiplier != "wide":

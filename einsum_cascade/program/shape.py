@@ -147,8 +147,8 @@ class ArrayShape:
 
 
 def _check_format(what: str, form: Format) -> None:
-    is_standard = form.bias is None or form.bias == (1 << (form.exponent_bits - 1)) - 1
-    if form.specials not in ("ieee", "nan") or not is_standard or (form.exponent_bits == 8 and form.specials != "ieee"):
+    is_known = form.specials == "ieee" or (form.specials == "nan" and form.exponent_bits < 8)
+    if not is_known or not form.has_standard_bias:
         raise ValueError(
             f"the {what} format must have the bias and the infinities of IEEE 754, or be fp8_e4m3, not {form!r}"
         )

@@ -49,8 +49,9 @@ _SIZES = (
     "kernel_rows",
     "dividers",
 )
+_UNIT_FORMATS = "operand", "score", "accumulation"
 _UNIT_FLAGS = "has_sigmoid", "has_feature_map"
-_NUMBERS = "operand", "score", "multiplier", *_UNIT_FLAGS
+_NUMBERS = *_UNIT_FORMATS, "multiplier", *_UNIT_FLAGS
 _LOOPS = "keys", "queries", "key_heads", "group", "passes", "product_steps", "output_steps", "contexts", "queue"
 _LAYOUTS = "query", "key", "value", "output"
 _FLAGS = "is_resident", "is_divided", "has_tile_results"
@@ -79,7 +80,7 @@ def to_text(program: Program) -> str:
 def _lines(program: Program) -> Iterator[str]:
     shape = program.shape
     yield from (f"array.{name} {getattr(shape, name)}" for name in _SIZES)
-    yield from (f"array.{name} {_name_of(getattr(shape.numbers, name))}" for name in ("operand", "score"))
+    yield from (f"array.{name} {_name_of(getattr(shape.numbers, name))}" for name in _UNIT_FORMATS)
     yield f"array.multiplier {shape.numbers.multiplier}"
     yield from (f"array.{name} {'yes' if getattr(shape.numbers, name) else 'no'}" for name in _UNIT_FLAGS)
     yield from (f"{name} {getattr(program, name)}" for name in _LOOPS)
@@ -246,7 +247,7 @@ class _Reader:
     def _shape(self) -> ArrayShape | None:
         own = {name: self.values[f"array.{name}"] for name in (*_SIZES, *_NUMBERS)}
         try:
-            numbers = Numbers(*(own.pop(name) for name in _NUMBERS))
+            numbers = Numbers(**{name: own.pop(name) for name in _NUMBERS})
             return ArrayShape(numbers=numbers, **own)
         except ValueError as error:
             message = str(error)
@@ -307,8 +308,7 @@ _WHOLE: _Entry = _whole, "a whole number"
 _FORMAT: _Entry = parse_format, f"a number format ({', '.join(_FORMATS)}, or as e5m10)"
 _ENTRIES: dict[str, _Entry] = {
     **{f"array.{name}": _COUNT for name in _SIZES},
-    "array.operand": _FORMAT,
-    "array.score": _FORMAT,
+    **{f"array.{name}": _FORMAT for name in _UNIT_FORMATS},
     "array.multiplier": (_multiplier, f"one of {', '.join(_MULTIPLIERS)}"),
     **dict.fromkeys(_LOOPS, _COUNT),
     **dict.fromkeys(_LAYOUTS, (_layout, "an address, a stride and a stride of heads, whole numbers")),

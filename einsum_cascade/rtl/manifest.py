@@ -57,8 +57,8 @@ def manifest_of(files: Mapping[str, str], programs: Sequence[Program], architect
     """
     first = programs[0].shape
     shape = asdict(first)
-    numbers = first.numbers
-    shape["numbers"] |= {"operand": str(numbers.operand), "score": str(numbers.score)}
+    names = "operand", "score", "accumulation"
+    shape["numbers"] |= {name: str(getattr(first.numbers, name)) for name in names}
     return {
         "generator": f"einsum-cascade {__version__}",
         "architecture": architecture,

@@ -3,6 +3,7 @@
 The product is never rounded. Product and addend are aligned to the one with the greater exponent, the other keeping
 three bits and a sticky bit below the last place of the product. That is enough to round exactly: a bit is lost only if
 the exponents differ by more than four, and then the sum keeps the leading bit of the greater one or the bit below it.
+Fewer bits are as exact: what decides is still there, whole or in the sticky bit.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
+from einsum_cascade.cascade.formats import Format
 from einsum_cascade.rtl.floats import (
     BIAS,
     INFINITE_EXPONENT,
@@ -32,7 +34,10 @@ _NO_EXPONENT = -256
 """Of a zero: less than that of any product."""
 _DISTANCE_BITS = 6
 """Of alignment shifts: none of the significands has 64 bits."""
-_SPECIALS = data.StructLayout({"is_nan": 1, "is_infinite": 1, "infinite_sign": 1, "zero_sign": 1})
+type _Limits = tuple[Value | int, Value | int]
+"""The greatest exponent, biased, of what becomes zero, and the least of what becomes an infinity."""
+_SINGLE_LIMITS: _Limits = 0, INFINITE_EXPONENT
+_SPECIALS = {"is_nan": 1, "is_infinite": 1, "infinite_sign": 1, "zero_sign": 1}
 
 
 def rank(m: Module, value: data.View, is_registered: bool) -> data.View:
@@ -50,6 +55,7 @@ class _Widths:
 
     operand_bits: int
     score_bits: int
+    has_narrow: bool
 
     @property
     def fraction(self) -> int:
@@ -60,9 +66,14 @@ class _Widths:
     def term(self) -> int:
         return 2 + self.fraction
 
+    @property
+    def specials(self) -> data.StructLayout:
+        """What is known of the result from the start, and taken along."""
+        return data.StructLayout({**_SPECIALS, **({"is_narrow": 1} if self.has_narrow else {})})
+
     def terms_layout(self) -> data.StructLayout:
         term = data.StructLayout({"significand": self.term, "exponent": signed(11), "sign": 1})
-        return data.StructLayout({"product": term, "addend": term, "specials": _SPECIALS})
+        return data.StructLayout({"product": term, "addend": term, "specials": self.specials})
 
     def aligned_layout(self) -> data.StructLayout:
         return data.StructLayout(
@@ -72,19 +83,23 @@ class _Widths:
                 "is_difference": 1,
                 "exponent": signed(11),
                 "sign": 1,
-                "specials": _SPECIALS,
+                "specials": self.specials,
             }
         )
 
     def sum_layout(self) -> data.StructLayout:
-        return data.StructLayout({"magnitude": self.term + 1, "exponent": signed(11), "sign": 1, "specials": _SPECIALS})
+        return data.StructLayout(
+            {"magnitude": self.term + 1, "exponent": signed(11), "sign": 1, "specials": self.specials}
+        )
 
 
 class MultiplyAdd(Component):
     """result = operand * score + addend, or augend + addend, with one rounding to nearest, ties to even.
 
     Subnormals are read as zero of their sign, and a result below the smallest normal number, after rounding as if the
-    exponent had no bound, is zero of its sign. Every NaN result is 0x7FC00000.
+    exponent had no bound, is zero of its sign. Every NaN result is 0x7FC00000. The result is an fp32 number, or one of
+    a narrower format as fp32, rounded to that and nothing else; if it has fewer than 8 exponent bits, it underflows
+    gradually.
 
     Parameters
     ----------
@@ -92,8 +107,8 @@ class MultiplyAdd(Component):
         Significand bits of the factors.
     stages
         1 to 4: how many cycles the computation takes, the register of the consumer included.
-    mantissa_bits
-        Of the result, which is an fp32 number all the same.
+    narrow
+        The narrower format that results can have, with the infinities of IEEE 754; None if all are of fp32.
 
     Members
     -------
@@ -107,6 +122,8 @@ class MultiplyAdd(Component):
         What takes the place of the product, if `is_sum`.
     is_sum : In(1)
         Whether two numbers are added, and the factors are ignored.
+    is_narrow : In(1)
+        Whether the result is rounded to `narrow`; not there if that is None.
     result : Out(SINGLE_LAYOUT)
         The result.
 
@@ -117,12 +134,11 @@ class MultiplyAdd(Component):
 
     """
 
-    def __init__(self, operand_bits: int, score_bits: int, stages: int, mantissa_bits: int = MANTISSA_BITS) -> None:
+    def __init__(self, operand_bits: int, score_bits: int, stages: int, narrow: Format | None = None) -> None:
         if not 1 <= stages <= 4:
             raise ValueError(f"a multiply-add must have 1 to 4 stages, not {stages!r}")
-        if not 1 <= mantissa_bits <= MANTISSA_BITS:
-            raise ValueError(f"a result must have 1 to {MANTISSA_BITS} mantissa bits, not {mantissa_bits!r}")
-        self._widths, self._stages, self._mantissa_bits = _Widths(operand_bits, score_bits), stages, mantissa_bits
+        self._widths = _Widths(operand_bits, score_bits, has_narrow=narrow is not None)
+        self._stages, self._narrow = stages, narrow
         super().__init__(
             {
                 "operand": In(number_layout(operand_bits)),
@@ -130,6 +146,7 @@ class MultiplyAdd(Component):
                 "addend": In(SINGLE_LAYOUT),
                 "augend": In(SINGLE_LAYOUT),
                 "is_sum": In(1),
+                **({} if narrow is None else {"is_narrow": In(1)}),
                 "result": Out(SINGLE_LAYOUT),
             }
         )
@@ -195,6 +212,8 @@ class MultiplyAdd(Component):
             terms.specials.infinite_sign.eq(Mux(has_infinite, *signs)),
             terms.specials.zero_sign.eq(signs[0] & signs[1]),
         ]
+        if self._narrow is not None:
+            m.d.comb += terms.specials.is_narrow.eq(self.is_narrow)
 
     def _align(self, m: Module, terms: data.View) -> data.View:
         widths, aligned = self._widths, Signal(self._widths.aligned_layout())
@@ -227,21 +246,57 @@ class MultiplyAdd(Component):
         return total
 
     def _round(self, m: Module, total: data.View) -> None:
-        width, bits = self._widths.term + 1, self._mantissa_bits
+        width, bits, narrow = self._widths.term + 1, MANTISSA_BITS, self._narrow
         shifted, distance = normalise(m, total.magnitude, width)
         kept, rest = shifted[width - 1 - bits : -1], shifted[: width - 1 - bits]
         is_up, rounded = Signal(), Signal(signed(bits + 12))
         # The top bit of three before the point; a carry out of the mantissa moves the exponent.
         exponent = Signal(signed(12))
-        m.d.comb += [
-            exponent.eq(total.exponent + 2 - distance),
-            is_up.eq(rest[-1] & (rest[:-1].any() | kept[0])),
-            rounded.eq(Cat(kept, exponent).as_signed() + is_up),
-        ]
-        self._pack(m, total, rounded[:bits], rounded[bits:].as_signed())
+        m.d.comb += exponent.eq(total.exponent + 2 - distance)
+        if narrow is None:
+            m.d.comb += is_up.eq(rest[-1] & (rest[:-1].any() | kept[0]))
+            m.d.comb += rounded.eq(Cat(kept, exponent).as_signed() + is_up)
+            self._pack(m, total, rounded[:bits], rounded[bits:].as_signed(), _SINGLE_LIMITS)
+            return
+        below = self._below(m, total, distance, narrow)
+        half, left_out = below & ~(below >> 1), below[width - 1 - bits : -1]
+        # The first place that is left out decides, with those after it and the one before it.
+        m.d.comb += is_up.eq((shifted & half).any() & (shifted & ((below >> 1) | (half << 1))).any())
+        m.d.comb += rounded.eq(Cat(kept | left_out, exponent).as_signed() + is_up)
+        limits = _limits(narrow, total.specials.is_narrow)
+        self._pack(m, total, rounded[:bits] & ~left_out, rounded[bits:].as_signed(), limits)
 
-    def _pack(self, m: Module, total: data.View, mantissa: Value, exponent: Value) -> None:
-        specials = total.specials
+    def _below(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
+        """Return ones in all places of the normalised sum that are left out; the hidden bit may be one of them."""
+        width = self._widths.term + 1
+        below, of_narrow = Signal(width), Signal(width)
+        least = self._below_least(m, total, distance, narrow) if narrow.exponent_bits < 8 else 0
+        m.d.comb += [
+            of_narrow.eq(_ones(width - 1 - narrow.mantissa_bits) | least),
+            below.eq(Mux(total.specials.is_narrow, of_narrow, _ones(width - 1 - MANTISSA_BITS))),
+        ]
+        return below
+
+    def _below_least(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
+        """Return the same for the place of the format's least number: that of the sum, shifted as it is."""
+        width, least = self._widths.term + 1, narrow.least_exponent - narrow.mantissa_bits + BIAS
+        places, count, ones = Signal(signed(13)), Signal(range(width + 1)), Signal(width)
+        # If there are more places than the sum has, it is below half of the least number, and zero whatever they are.
+        m.d.comb += [
+            places.eq(least - total.exponent + width - 3),
+            count.eq(Mux(places < 0, 0, places)),
+            ones.eq(~(_ones(width) << count)),
+        ]
+        # The farthest step first, as its bit of the distance is known first.
+        for power in reversed(range(len(distance))):
+            step = 1 << power
+            shifted = Signal(width)
+            m.d.comb += shifted.eq(Mux(distance[power], Cat(_ones(step), ones), ones))
+            ones = shifted
+        return ones
+
+    def _pack(self, m: Module, total: data.View, mantissa: Value, exponent: Value, limits: _Limits) -> None:
+        specials, (of_zero, of_infinity) = total.specials, limits
         with m.If(specials.is_nan):
             m.d.comb += self.result.eq(NAN_BITS)
         with m.Elif(specials.is_infinite):
@@ -250,8 +305,22 @@ class MultiplyAdd(Component):
             m.d.comb += self.result.sign.eq(specials.zero_sign)
         with m.Else():
             m.d.comb += self.result.sign.eq(total.sign)
-            with m.If(exponent >= INFINITE_EXPONENT):
+            with m.If(exponent >= of_infinity):
                 m.d.comb += self.result.exponent.eq(INFINITE_EXPONENT)
-            with m.Elif(exponent > 0):
-                m.d.comb += self.result.exponent.eq(exponent)
-                m.d.comb += self.result.mantissa.eq(Cat(Const(0, MANTISSA_BITS - self._mantissa_bits), mantissa))
+            with m.Elif(exponent > of_zero):
+                m.d.comb += [self.result.exponent.eq(exponent), self.result.mantissa.eq(mantissa)]
+
+
+def _ones(count: int) -> Const:
+    """Return so many ones."""
+    return Const((1 << count) - 1, count)
+
+
+def _limits(narrow: Format, is_narrow: Value) -> _Limits:
+    """Return the limits of the exponent of a rounded number, fp32 or narrow."""
+    if narrow.exponent_bits == 8:
+        return _SINGLE_LIMITS
+    below_least = narrow.least_exponent - narrow.mantissa_bits + BIAS - 1
+    own = below_least, narrow.greatest_exponent + 1 + BIAS
+    of_zero, of_infinity = (Mux(is_narrow, *both) for both in zip(own, _SINGLE_LIMITS, strict=True))
+    return of_zero, of_infinity

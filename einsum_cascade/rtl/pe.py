@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.instruction import MatrixOp
+from einsum_cascade.program.numbers import SINGLE
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout
@@ -22,7 +23,8 @@ class ProcessingElement(Component):
     """One element of the array, as docs/decisions/0006-the-array-and-its-program.md says under "A PE".
 
     The score side of the multiplier takes the high piece of a score, which is the score itself where an exponential
-    has rounded it to the score format.
+    has rounded it to the score format. Scores and sums are rounded to the accumulation format by the multiply-add,
+    slots of functions are not; links and contexts are of fp32 whatever it is.
 
     Members
     -------
@@ -46,6 +48,8 @@ class ProcessingElement(Component):
 
     def __init__(self, shape: ArrayShape) -> None:
         self._shape = shape
+        form = shape.numbers.accumulation
+        self._narrow = None if form == SINGLE else form
         super().__init__(
             {
                 "left": In(link_layout(shape)),
@@ -85,7 +89,9 @@ class ProcessingElement(Component):
     def _feed(self, m: Module) -> None:
         """Give the multiply-add what the operation says."""
         numbers, left, score = self._shape.numbers, self.left, self._context.score
-        m.submodules.multiply_add = unit = MultiplyAdd(numbers.operand_bits, numbers.score_bits, self._shape.stages)
+        m.submodules.multiply_add = unit = MultiplyAdd(
+            numbers.operand_bits, numbers.score_bits, self._shape.stages, self._narrow
+        )
         m.submodules.slot = slot = ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits)
         is_exponential = left.op == MatrixOp.EXPONENTIAL
         m.d.comb += [
@@ -105,6 +111,8 @@ class ProcessingElement(Component):
             m.d.comb += [unit.operand.eq(slot.operand), unit.addend.eq(slot.addend), unit.is_sum.eq(slot.is_sum)]
         with m.If(left.op == MatrixOp.PRODUCT):
             m.d.comb += unit.addend.eq(Mux(left.flag, 0, score.as_value()))
+        if self._narrow is not None:
+            m.d.comb += unit.is_narrow.eq(~is_exponential)
         self._result = unit.result
         for number, step in enumerate(numbers.steps):
             if step.kind == "complement":

@@ -1,7 +1,8 @@
 """The arithmetic of the array on NumPy arrays of fp32, to the bit.
 
 What is computed is written down in docs/decisions/0006-the-array-and-its-program.md. The way is not that of the RTL:
-float64 holds every product of two fp32 numbers exactly, and rounding to odd before rounding to fp32 makes one of two.
+float64 holds every product of two fp32 numbers exactly, and rounding to odd before rounding to a format that has at
+least two bits less makes one of two.
 """
 
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.formats import Format, round_to
-from einsum_cascade.program.numbers import LOG2E_BITS, Numbers, Step
+from einsum_cascade.program.numbers import LOG2E_BITS, SINGLE, Numbers, Step
 
 __all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high", "low", "multiply_add", "quotient"]
 
@@ -21,29 +22,27 @@ LOWEST = np.array(0xFF7FFFFF, np.uint32).view(np.float32)[()]
 """What running maxima start with."""
 
 _LEAST = 2.0**-126
-# What rounds up to the least normal number with 24 bits and no bound on the exponent.
-_ROUNDS_UP = 2.0**-126 - 2.0**-151
 _LIMIT = np.float32(127)
 
 
-def multiply_add(a: Single, b: Single, c: Single) -> Single:
-    """Return a * b + c, rounded once; parameters are not subnormal."""
+def multiply_add(a: Single, b: Single, c: Single, form: Format = SINGLE) -> Single:
+    """Return a * b + c, rounded once, to a format that fits into fp32; parameters are not subnormal fp32 numbers."""
     with np.errstate(all="ignore"):
         product = a.astype(np.float64) * b
-        return _single(_odd_sum(product, c.astype(np.float64)))
+        return _nearest(_odd_sum(product, c.astype(np.float64)), form)
 
 
-def add(a: Single, b: Single) -> Single:
-    """Return a + b, rounded once; parameters are not subnormal."""
+def add(a: Single, b: Single, form: Format = SINGLE) -> Single:
+    """Return a + b, likewise."""
     with np.errstate(all="ignore"):
-        return _single(a.astype(np.float64) + b)
+        return _nearest(_odd_sum(a.astype(np.float64), b.astype(np.float64)), form)
 
 
 def quotient(a: Single, b: Single) -> tuple[Single, NDArray[np.bool_]]:
     """Return a / b rounded correctly, +0 where b is 0, and where that is."""
     with np.errstate(all="ignore"):
         is_empty = b == 0
-        return np.where(is_empty, np.float32(0), _single(a.astype(np.float64) / b)), is_empty
+        return np.where(is_empty, np.float32(0), _nearest(a.astype(np.float64) / b)), is_empty
 
 
 def greater(a: Single, b: Single) -> Single:
@@ -70,7 +69,7 @@ def high(a: Single, bits: int) -> Single:
 def low(a: Single, bits: int) -> Single:
     """Return what rounding to a number of significand bits leaves, rounded to as many."""
     with np.errstate(all="ignore"):
-        return high(_single(a.astype(np.float64) - high(a, bits)), bits)
+        return high(_nearest(a.astype(np.float64) - high(a, bits)), bits)
 
 
 def _odd_sum(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,10 +85,12 @@ def _odd_sum(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
     return np.where(is_inexact, (bits + step).view(np.float64), total)
 
 
-def _single(value: NDArray[np.float64]) -> Single:
-    found = value.astype(np.float32)
-    size = np.abs(value)
-    found = np.where(size < _ROUNDS_UP, np.copysign(np.float32(0), found), found)
+def _nearest(value: NDArray[np.float64], form: Format = SINGLE) -> Single:
+    found = round_to(value, form).astype(np.float32)
+    if form.exponent_bits == SINGLE.exponent_bits:
+        # What rounds up to the least normal number with the bits of the format and no bound on the exponent.
+        rounds_up = _LEAST * (1 - 2.0 ** (-2 - form.mantissa_bits))
+        found = np.where(np.abs(value) < rounds_up, np.copysign(np.float32(0), found), found)
     return np.where(np.isnan(value), NAN, found)
 
 

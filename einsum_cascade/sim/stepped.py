@@ -8,6 +8,7 @@ would write over results that are not whole yet.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,7 @@ class _Machine:
         # What a PE sends down in a cycle is at its neighbour `stages` cycles later.
         self.down = [np.zeros(grid, np.float32) for _ in range(self.stages)]
         self.due: dict[int, list[tuple[Any, Any, Any]]] = {}
+        self.accumulation = shape.numbers.accumulation
         self.exponential = Exponential(shape.numbers, shape.numbers.steps)
         self.lanes = _Lanes(self, program)
         self.masks: dict[int, NDArray[np.bool_]] = {}
@@ -183,7 +185,7 @@ class _Machine:
                 before = score if field.index else np.float32(0)
                 if not field.index:
                     self.write(then, self.masked, at, self._mask(tile)[row, column])
-                self.write(then, self.scores, at, _scalar(multiply_add, key, up, before))
+                self.write(then, self.scores, at, self._accumulated(key, up, before))
                 return up
             case MatrixOp.MAXIMUM:
                 return up if is_masked else _scalar(greater, up, score)
@@ -191,14 +193,17 @@ class _Machine:
                 self._exponential(then, at, field.index, up)
                 return up
             case MatrixOp.SUM:
-                return _scalar(add, up, score)
+                return self._accumulated(np.float32(1), up, score)
             case MatrixOp.COMBINE:
                 value = self.operands["value"][tile.key_head, tile.key_tile * self.rows + row, field.index]
-                return up if is_masked else _scalar(multiply_add, value, score, up)
+                return up if is_masked else self._accumulated(value, score, up)
             case MatrixOp.OUT:
                 return up if field.index != row else np.float32(0) if is_masked else score
             case _:
                 raise AssertionError(field)
+
+    def _accumulated(self, factor: np.float32, other: np.float32, before: np.float32) -> Any:
+        return _scalar(partial(multiply_add, form=self.accumulation), factor, other, before)
 
     def _mask(self, tile: Tile) -> NDArray[np.bool_]:
         if tile.number not in self.masks:

@@ -94,6 +94,7 @@ class _Evaluation:
     def __init__(self, program: Program, operands: dict[str, Single]) -> None:
         self.program, self.operands = program, operands
         shape = program.shape
+        self.accumulation = shape.numbers.accumulation
         self.in_pe = Exponential(shape.numbers, shape.numbers.steps)
         self.in_lane = Exponential(None, LANE_STEPS)
         self.passes = {row.matrix.op: row.matrix.passes for row in program.kernel}
@@ -137,7 +138,7 @@ class _Evaluation:
         queries = self._rows("query", tile.head, tile.query_tile, shape.columns)
         scores = np.zeros((shape.rows, shape.columns), np.float32)
         for step in range(self.program.product_steps):
-            scores = multiply_add(keys[:, step, None], queries[None, :, step], scores)
+            scores = multiply_add(keys[:, step, None], queries[None, :, step], scores, self.accumulation)
         return scores, mask_of(self.program, tile)
 
     def _rows(self, name: str, head: int, tile: int, count: int) -> Single:
@@ -178,7 +179,7 @@ class _Evaluation:
             return weighted
         total = np.zeros(weights.shape[1], np.float32)
         for row in weights:
-            total = add(total, row)
+            total = add(total, row, self.accumulation)
         return total
 
     def _combined(self, tile: Tile, weights: Single, masked: NDArray[np.bool_], which: slice) -> Single:
@@ -186,7 +187,8 @@ class _Evaluation:
         values = self._rows("value", tile.key_head, tile.key_tile, len(weights))[:, which]
         sums = np.zeros((values.shape[1], weights.shape[1]), np.float32)
         for row, own in enumerate(weights):
-            sums = np.where(masked[row], sums, multiply_add(values[row, :, None], own[None, :], sums))
+            found = multiply_add(values[row, :, None], own[None, :], sums, self.accumulation)
+            sums = np.where(masked[row], sums, found)
         return sums
 
     def _drain(self, tile: Tile, lanes: _Lanes) -> None:

@@ -47,27 +47,28 @@ def check_wave(wave: Path | None) -> None:
         raise UsageError(f"a file of waveforms must be in a folder that exists, not {str(wave)!r}")
 
 
-def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None) -> Numbers:
+def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None, accumulation: str) -> Numbers:
     """Return the number formats that arguments name: scores like operands, the narrowest multiplier that takes both.
 
     Raises
     ------
     UsageError
-        A format is unknown, or does not fit the multiplier.
+        A format is unknown, or does not fit the multiplier, or fp32.
 
     """
     try:
         operand = parse_format(operands)
         score = operand if scores is None else parse_format(scores)
+        sums = parse_format(accumulation)
         widths: tuple[Multiplier, ...] = ("narrow", "mixed", "wide") if multiplier is None else (multiplier,)
         for width in widths[:-1]:
             try:
-                return Numbers(operand, score, width)
+                return Numbers(operand, score, width, sums)
             except ValueError:
                 continue
-        return Numbers(operand, score, widths[-1])
+        return Numbers(operand, score, widths[-1], sums)
     except ValueError as error:
-        raise UsageError(f"--operands, --scores, --multiplier: {error}") from None
+        raise UsageError(f"--operands, --scores, --multiplier, --accumulation: {error}") from None
 
 
 def prepared_case(

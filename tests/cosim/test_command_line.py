@@ -51,6 +51,21 @@ def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert {Path(path).name for path in found["files"].values()} == {path.name for path in tmp_path.iterdir()}
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["architecture"] == "fusemax-4x4"
+    assert manifest["shape"]["numbers"]["accumulation"] == "e8m23"
+
+
+def test_sums_are_narrower_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Told in manifest and program; the PE is another one, and nothing else is."""
+    folders = {name: tmp_path / name for name in ("fp32", "bf16")}
+    for name, folder in folders.items():
+        assert _run("rtl", *CASE, "--output", str(folder), "--accumulation", name) == 0
+        assert f"array.accumulation {name}\n" in (folder / "program.txt").read_text()
+    capsys.readouterr()
+    manifest = json.loads((folders["bf16"] / "manifest.json").read_text())
+    assert manifest["shape"]["numbers"]["accumulation"] == "e8m7"
+    names = [path.name for path in folders["fp32"].glob("*.v")]
+    changed = [name for name in names if (folders["fp32"] / name).read_text() != (folders["bf16"] / name).read_text()]
+    assert changed == ["pe.v"]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +76,9 @@ def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
         (["attention-sigmoid", *CASE[1:]], 2, "on its wide multiplier, but has the narrow one; use the wide one"),
         ([*CASE, "--operands", "half"], 2, "a number format must be one of"),
+        ([*CASE, "--accumulation", "half"], 2, "a number format must be one of"),
+        ([*CASE, "--accumulation", "fp64"], 2, "the accumulation format must fit into fp32, with the bias and"),
+        ([*CASE, "--accumulation", "fp8_e4m3"], 2, "choose fp32, bf16, fp16, or widths such as e8m10"),
         ([*CASE, "--wave", "run.ghw"], 2, "must end in .fst or .vcd, not 'run.ghw'"),
         ([*CASE, "--wave", "no/such/run.fst"], 2, "must be in a folder that exists, not 'no/such/run.fst'"),
         ([*CASE, "--memory-bandwidth", "0"], 2, "--memory-bandwidth above 0"),

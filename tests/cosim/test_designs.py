@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 from array_cases import cases, prepared
 from pywellen import Waveform
-from random_counts import mode
+from random_counts import draw_seed, mode
 
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
-from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.cascade.formats import parse_format, round_to
 from einsum_cascade.cosim.memory import PERIOD_STEPS
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare, simulate
+from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.numbers import Numbers
 
 pytestmark = pytest.mark.xdist_group("designs")
@@ -28,8 +31,8 @@ LONG = mode() == "nightly"
 _RESET_CYCLES = 8
 
 
-def _check(case: Prepared) -> CosimResult:
-    result = simulate(case, random_inputs(case.cascade, case.extents, 7))
+def _check(case: Prepared, memory: MemoryTiming | None = None) -> CosimResult:
+    result = simulate(case, random_inputs(case.cascade, case.extents, 7), memory)
     assert result.is_agreed, result.to_json()
     return result
 
@@ -40,6 +43,23 @@ def test_other_formats_and_depths_agree(numbers: Numbers, stages: int) -> None:
     _check(
         prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": 4}, f"fusemax-4x4-{stages}stages", numbers)
     )
+
+
+@pytest.mark.parametrize("accumulation", ["bf16", "e8m10", "fp16"])
+@pytest.mark.parametrize("suffix", ["", "-4stages"])
+def test_narrower_accumulation_agrees(suffix: str, accumulation: str) -> None:
+    """Attention and a product; the sums are what the format says, and cycles are as ever, whatever memory does."""
+    form, random = parse_format(accumulation), Random(draw_seed())
+    for name, extents in (
+        ("attention-1pass-causal", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": 4}),
+        ("product", {"M": 13, "N": 11, "K": 33}),
+        ("softmax", {"M": 11, "P": 9}),
+    ):
+        case = prepared(name, extents, f"fusemax-4x4{suffix}", Numbers(accumulation=form))
+        usual = prepared(name, extents, f"fusemax-4x4{suffix}")
+        assert case.lowered.program.kernel == usual.lowered.program.kernel
+        result = _check(case, MemoryTiming(random.choice([0, 20]), random.choice([0.0, 3.0])))
+        assert name != "product" or np.array_equal(result.output, round_to(result.output, form))
 
 
 @pytest.mark.parametrize("architecture", ["fusemax-4x4", "fusemax-8x8-4stages"])

@@ -65,6 +65,13 @@ def test_order_comments_and_space_do_not_matter() -> None:
             "write it so",
         ),
         (
+            "array.accumulation fp32",
+            "array.accumulation fp8_e4m3",
+            "the accumulation format must fit into fp32, with the bias and the infinities of IEEE 754, not be "
+            "Format(exponent_bits=4, mantissa_bits=3, bias=None, specials='nan'); choose fp32, bf16, fp16, or widths "
+            "such as e8m10",
+        ),
+        (
             "array.multiplier narrow",
             "array.multiplier slim",
             "array.multiplier must be one of narrow, mixed, wide, not 'slim'; write it so",

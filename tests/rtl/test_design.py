@@ -7,6 +7,7 @@ import sys
 import pytest
 from verilated import ROOT, verilator_environment
 
+from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.manifest import WAIVERS
@@ -15,6 +16,7 @@ from einsum_cascade.rtl.top import design_files
 SHAPES = [
     ArrayShape(4, 4, contexts=5, queue=5),
     ArrayShape(8, 8, 4, contexts=5, queue=5, dividers=2),
+    ArrayShape(5, 5, 3, numbers=Numbers(accumulation=parse_format("fp16"))),
     ArrayShape(6, 6, 2, numbers=Numbers(multiplier="wide", has_sigmoid=True, has_feature_map=True)),
 ]
 

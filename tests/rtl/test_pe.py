@@ -1,12 +1,15 @@
 """A PE plays a sequence; what goes down and to the right is compared in every cycle with a table made by hand."""
 
 import struct
+from typing import Any
 
 import gmpy2
 import pytest
 from played import play
 
+from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.instruction import MatrixOp
+from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.pe import ProcessingElement
 
@@ -34,12 +37,11 @@ def exponential(maximum: float, context: int = 1) -> list[dict]:
     return [step(MatrixOp.EXPONENTIAL, maximum if slot == 0 else 77.0, context, slot=slot) for slot in range(7)]
 
 
-def down_after(steps: list[dict], stages: int) -> list[int]:
+def down_after(steps: list[dict], stages: int, **numbers: Any) -> list[int]:
     """What goes down L cycles after each step."""
     rows = spaced(steps, stages) + [{}] * stages
-    down = [
-        values[0] for values in play(ProcessingElement(ArrayShape(4, 4, stages=stages, contexts=4)), rows, ["down"])
-    ]
+    shape = ArrayShape(4, 4, stages=stages, contexts=4, numbers=Numbers(**numbers))
+    down = [values[0] for values in play(ProcessingElement(shape), rows, ["down"])]
     return [down[stages * (at + 1)] for at in range(len(steps))]
 
 
@@ -86,6 +88,49 @@ def test_exponential(stages):
     assert down[17] & 0xFFFF == 0
     assert abs(value / float(gmpy2.exp(gmpy2.mpfr(-1))) - 1) < 6.4e-3
     assert down[25] == single(5.0)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 4])
+@pytest.mark.parametrize("form", ["bf16", "e6m7"])
+def test_accumulation_in_8_significand_bits(stages, form):
+    # Last places are 2^-7 from 1 on, and 2 from 256 on. Slots of an exponential keep all bits, before and after.
+    steps = [
+        # 1 + 2^-7 and half a last place: to the even 1 + 2^-6.
+        (step(MatrixOp.PRODUCT, 1 + 2**-7, flag=1, high=1, operand=operand(1.0)), 1 + 2**-7),
+        (step(MatrixOp.PRODUCT, 1.0, high=1, operand=operand(2**-8)), 1.0),
+        (step(MatrixOp.OUT, 0.0, flag=1), 1 + 2**-6),
+        (step(MatrixOp.SUM, 256.0), 258.0),
+        # 256 + 5 (1 + 2^-6) is 261 + 5/64, nearer to 262; 256 + 3 is a tie, to the even 260.
+        (step(MatrixOp.COMBINE, 256.0, operand=operand(5.0)), 262.0),
+        (step(MatrixOp.PRODUCT, 1.0, 2, flag=1, high=1, operand=operand(3.0)), 1.0),
+        (step(MatrixOp.COMBINE, 256.0, 2, operand=operand(1.0)), 260.0),
+        # A tie but for 2^-28, which fp32 does not hold: rounded to that first, it would become 256.
+        (step(MatrixOp.PRODUCT, 2**-14, 2, flag=1, high=1, operand=operand(2**-14)), 2**-14),
+        (step(MatrixOp.SUM, 257.0, 2), 258.0),
+        (step(MatrixOp.COMBINE, 257.0, 2, operand=operand(-1.0)), 256.0),
+        # The maximum is no sum, and what is subtracted from is not rounded.
+        (step(MatrixOp.MAXIMUM, 2 + 2**-20), 2 + 2**-20),
+        (step(MatrixOp.EXPONENTIAL, 2 + 2**-20, slot=0), 2 + 2**-20),
+        (step(MatrixOp.OUT, 0.0, flag=1), 2**-6 - 1 - 2**-20),
+    ]
+    found = down_after([one for one, _ in steps], stages, accumulation=parse_format(form))
+    assert found == [single(value) for _, value in steps]
+
+
+def test_accumulation_in_fp16_ends_where_fp16_does():
+    # Its least number is 2^-24, its greatest 65504; half of a last place more is an infinity, and nothing is below.
+    steps = [
+        (step(MatrixOp.PRODUCT, 2**-12, flag=1, high=1, operand=operand(2**-12)), 2**-12),
+        (step(MatrixOp.SUM, 2**-25), 2**-23),  # 1.5 least numbers: to the even one
+        (step(MatrixOp.SUM, -(2**-25)), 0.0),  # 0.5 of them: likewise
+        (step(MatrixOp.COMBINE, 65504.0, operand=operand(2.0**127)), float("inf")),
+        (step(MatrixOp.PRODUCT, 1.0, flag=1, high=1, operand=operand(16.0)), 1.0),
+        (step(MatrixOp.SUM, 65488.0), 65504.0),
+        (step(MatrixOp.SUM, 65504.0), float("inf")),
+        (step(MatrixOp.SUM, 65503.0), 65504.0),
+    ]
+    found = down_after([one for one, _ in steps], 1, accumulation=parse_format("fp16"))
+    assert found == [single(value) for _, value in steps]
 
 
 @pytest.mark.parametrize("stages", [1, 4])

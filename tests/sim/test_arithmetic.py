@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 import softfloatpy
 from random_counts import random_count
-from single_oracle import NAN, bits_of, divide, fused, interesting_bits, number_of, random_bits
+from single_oracle import (
+    NAN,
+    bits_of,
+    divide,
+    fused,
+    interesting_bits,
+    number_of,
+    random_bits,
+    rounding_bits,
+)
 
+from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.numbers import Multiplier, Numbers, exponential_steps
 from einsum_cascade.sim.arithmetic import Exponential, add, greater, high, low, multiply_add, quotient
 
@@ -65,6 +75,39 @@ def test_multiply_add(seed: int, first: int, second: int) -> None:
     c = np.where(np.arange(len(a)) % 3 == 0, near, c)
     expected = fused(a.tolist(), b.tolist(), c.tolist())
     assert_same(multiply_add(*map(singles, (a, b, c))), expected, a, b, c)
+
+
+@pytest.mark.parametrize("name", ["bf16", "e8m1", "e8m10", "e8m22", "fp16", "e6m9", "e5m23", "e2m1"])
+def test_accumulation_in_narrower_formats(seed: int, name: str) -> None:
+    """A product, or a number, added to any number and rounded to the format, once; ties, its ends and underflow too."""
+    form, number = parse_format(name), 468 + sum(map(ord, name))
+    a, b, c = drawn(seed, number, random_count(600_000) // 8, 3)
+    # What decides a tie may be further below than any number of bits keeps.
+    targets, decisive = rounding_bits(form), [0, 0x0D000000, 0x8D000000, 0x2E800000, 0xAE800000, 0x00800000, 0x80800000]
+    near, first, second = np.array([*itertools.product(targets, decisive, (ONE, 0x0D000000))], np.uint64).T
+    ones = np.full_like(near, ONE)
+    columns = (a, first, near), (b, second, ones), (c, near, first)
+    a, b, c = (normal(np.concatenate(parts)) for parts in columns)
+    found = multiply_add(*map(singles, (a, b, c)), form)
+    assert_same(found, fused(a.tolist(), b.tolist(), c.tolist(), form), a, b, c)
+    assert_same(add(singles(a), singles(c), form), fused(a.tolist(), [ONE] * len(a), c.tolist(), form), a, c)
+    below = found.view(np.uint32) & np.uint32((1 << (23 - form.mantissa_bits)) - 1)
+    assert not below.any(), "the bits that the format does not have are 0"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [*itertools.combinations_with_replacement(("float8_e4m3fn", "float8_e5m2"), 2)]
+)
+@pytest.mark.parametrize("name", ["bf16", "fp16"])
+def test_accumulation_of_all_pairs_of_8_bit_operands(seed: int, first: str, second: str, name: str) -> None:
+    """Each product by itself, and added to a number of the format."""
+    form, bits = parse_format(name), np.arange(256, dtype=np.uint8)
+    columns = (bits.view(getattr(ml_dtypes, kind)).astype(np.float32) for kind in (first, second))
+    a, b = (each.ravel().view(np.uint32).astype(np.uint64) for each in np.meshgrid(*columns))
+    near = np.random.default_rng([seed, 469]).permutation(rounding_bits(form))
+    near = normal(fused(near.tolist(), [ONE] * near.size, [0] * near.size, form))
+    for c in (np.zeros_like(a), np.resize(near, a.size)):
+        assert_same(multiply_add(*map(singles, (a, b, c)), form), fused(a.tolist(), b.tolist(), c.tolist(), form), a, b)
 
 
 def test_multiply_add_agrees_with_softfloat_where_nothing_is_small(seed: int) -> None:

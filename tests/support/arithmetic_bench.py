@@ -15,17 +15,30 @@ from einsum_cascade.rtl.multiply_add import MultiplyAdd
 __all__ = ["FORMATS", "MULTIPLY_ADDS", "PIECES", "run"]
 
 MULTIPLY_ADDS = {
-    f"fma_{operand}x{score}_{stages}_m{mantissa}": (operand, score, stages, mantissa)
-    for operand, score, stages, mantissa in [
-        (8, 8, 1, 23),
-        (8, 24, 2, 23),
-        (11, 11, 3, 23),
-        (24, 24, 4, 23),
-        (8, 8, 4, 23),
-        (24, 24, 1, 23),
-        (24, 24, 2, 15),
+    f"fma_{operand}x{score}_{stages}" + (f"_{narrow}" if narrow else ""): (
+        *(operand, score, stages),
+        parse_format(narrow) if narrow else None,
+    )
+    for operand, score, stages, narrow in [
+        (8, 8, 1, ""),
+        (8, 24, 2, ""),
+        (11, 11, 3, ""),
+        (24, 24, 4, ""),
+        (8, 8, 4, ""),
+        (24, 24, 1, ""),
+        (8, 8, 2, "bf16"),
+        (8, 24, 3, "e8m10"),
+        (24, 24, 2, "e8m15"),
+        (8, 8, 1, "e8m22"),
+        (8, 8, 4, "e8m1"),
+        (8, 8, 1, "fp16"),
+        (11, 11, 4, "fp16"),
+        (24, 24, 3, "e6m9"),
+        (8, 8, 2, "e5m23"),
+        (8, 8, 1, "e2m1"),
     ]
 }
+"""Significand bits of both factors, stages, and the narrower format that results can have."""
 FORMATS: dict[str, Format] = {
     name: parse_format(name) for name in ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32", "e8m10")
 }
@@ -39,7 +52,8 @@ class _Bench(Component):
         outputs = [*MULTIPLY_ADDS, *(f"round_{name}" for name in FORMATS), *(f"decode_{name}" for name in FORMATS)]
         outputs += [f"{part}_{bits}" for part in ("high", "low") for bits in PIECES]
         outputs += ["maximum", "quotient", "is_undivided"]
-        super().__init__({**dict.fromkeys("abcd", In(32)), "is_sum": In(1), **dict.fromkeys(outputs, Out(32))})
+        flags = dict.fromkeys(("is_sum", "is_narrow"), In(1))
+        super().__init__({**dict.fromkeys("abcd", In(32)), **flags, **dict.fromkeys(outputs, Out(32))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -50,6 +64,8 @@ class _Bench(Component):
                 *(unit.addend.eq(self.c), unit.augend.eq(self.d), unit.is_sum.eq(self.is_sum)),
                 getattr(self, name).eq(unit.result),
             ]
+            if parameters[3] is not None:
+                m.d.comb += unit.is_narrow.eq(self.is_narrow)
         for name, form in FORMATS.items():
             m.submodules += (rounder := Rounder(form))
             m.submodules += (decoder := Decoder(form))
@@ -87,5 +103,5 @@ def _bench() -> Verilated:
 
 
 def run(**columns: object) -> Columns:
-    """Give columns of a, b, c, d, is_sum, 0 where none; return those of all units, each with its latency."""
-    return _bench().run({**dict.fromkeys([*"abcd", "is_sum"], 0), **columns}, _LATENCY)
+    """Give columns of a, b, c, d, is_sum, is_narrow, 0 where none; return those of all units, each with its latency."""
+    return _bench().run({**dict.fromkeys([*"abcd", "is_sum", "is_narrow"], 0), **columns}, _LATENCY)

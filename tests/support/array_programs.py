@@ -32,7 +32,7 @@ A[m, p] = SN[m, p] / SD[p]
 output A
 """
 
-_BF16, _FP16, _E4M3, _E5M2, _FP32 = map(parse_format, ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"))
+_BF16, _FP16, _E4M3, _E5M2, _FP32, _TF32 = map(parse_format, ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32", "e8m10"))
 NUMBERS = (
     Numbers(),
     Numbers(multiplier="mixed"),
@@ -45,8 +45,12 @@ NUMBERS = (
     Numbers(_E4M3, _BF16),
     Numbers(_E4M3, _E4M3, "mixed"),
     Numbers(_E5M2, _E5M2),
+    Numbers(accumulation=_BF16),
+    Numbers(score=_FP32, multiplier="wide", accumulation=_TF32),
+    Numbers(_FP16, _FP16, accumulation=_FP16),
+    Numbers(_E4M3, _BF16, "mixed", _FP16),
 )
-"""Every format, and every multiplier, at least once."""
+"""Every format, every multiplier, and every way to accumulate, at least once."""
 
 
 _FEATURES = """
@@ -114,7 +118,8 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
     if kernel in _FEATURE_KERNELS:
         shape = replace(shape, numbers=replace(numbers, has_feature_map=True), output_steps=max(f + 1, n))
     if kernel == "sigmoid attention":
-        own = Numbers(*(_FP32, _FP32) if random.random() < 0.5 else (_BF16, _BF16), "wide", has_sigmoid=True)
+        formats = (_FP32, _FP32) if random.random() < 0.5 else (_BF16, _BF16)
+        own = Numbers(*formats, "wide", numbers.accumulation, has_sigmoid=True)
         shape = replace(shape, numbers=own)
     band = _random_band(random, keys, queries)
     return lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
