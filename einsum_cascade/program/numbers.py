@@ -182,9 +182,9 @@ class Numbers:
         Of every PE. The vector row always multiplies 24 x 24 bits.
     accumulation
         What the multiply-adds of PRODUCT, SUM and COMBINE are rounded to, once: scores, and sums down a column. Any
-        with the bias and the infinities of IEEE 754 that fits into fp32. Slots of functions are rounded to fp32 all the
-        same, for x log2(e) has up to 8 bits before the point, and what is behind it would be lost; so is the vector
-        row, which adds up as many tiles as there are.
+        that fits into fp32 and has the bias and the infinities of IEEE 754, also with fewer bits than `score`. Slots of
+        exponential, sigmoid and feature map are rounded to fp32 all the same, for x log2(e) has up to 8 bits before the
+        point, and those behind it would be lost; so is the vector row, which adds up as many tiles as there are.
     has_sigmoid
         Whether PEs have the slots of a sigmoid as well, which only the wide multiplier does.
     has_feature_map
@@ -193,7 +193,7 @@ class Numbers:
     Raises
     ------
     ValueError
-        A format does not fit the multiplier, or a single-precision number; or sums of it have no infinity.
+        A format does not fit the multiplier, or a single-precision number; or sums would have no infinity.
 
     """
 
@@ -205,7 +205,7 @@ class Numbers:
     has_feature_map: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the multiplier takes what it is given."""
+        """Check that single precision holds all formats, and that the multiplier takes what it is given."""
         for what, form in (("operand", self.operand), ("score", self.score)):
             if form.exponent_bits > 8 or form.mantissa_bits > 23:
                 raise ValueError(
