@@ -22,9 +22,9 @@ from einsum_cascade.sim.values import Results, evaluate_program
 
 __all__ = ["STALLS", "Step", "StepResult", "run_step"]
 
-STALLS = "keys", "queries", "drain"
+STALLS = "keys", "queries", "drain", "state"
 
-_COUNTERS = "total_cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"
+_COUNTERS = "total_cycles", *(f"stalls_{what}" for what in STALLS), "matrix_busy", "vector_busy"
 """Registers that the model predicts, beside `cycles`; a trace has them under the same names."""
 
 
@@ -166,8 +166,7 @@ class StepResult:
         trace = self.trace
         if self.memory.backpressure is None:
             return trace.cycles
-        own = trace.stalls_keys + trace.stalls_queries + trace.stalls_drain
-        return trace.cycles - own + sum(self.stalls.values())
+        return trace.cycles - sum(trace.stalls.values()) + sum(self.stalls.values())
 
     @property
     def has_ended_well(self) -> bool:

@@ -11,6 +11,7 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.instruction import EVERY_PASS, PASSES, RETURN_CYCLES, MatrixOp, Row, VectorOp
 from einsum_cascade.program.ir import Program
 from einsum_cascade.program.numbers import LANE_STEPS
+from einsum_cascade.program.visits import Block
 
 __all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place"]
 
@@ -24,7 +25,8 @@ def check_program(program: Program) -> Program:
         A sentence for everything that must hold and does not.
 
     """
-    mistakes = [*_sizes(program)] or [*_buffer(program), *_layouts(program), *hazards(program)]
+    mistakes = [*_sizes(program)] or [*_blocks(program)]
+    mistakes = mistakes or [*_buffer(program), *_layouts(program), *hazards(program)]
     if mistakes:
         raise IllegalMappingError(mistakes)
     return program
@@ -48,9 +50,28 @@ def _sizes(program: Program) -> Iterator[str]:
         ("queries", program.queries),
         ("heads", program.key_heads),
         ("the group", program.group),
+        ("tiles of a block", program.key_tiles if program.block_tiles is None else program.block_tiles),
     ):
         if value < 1:
             yield f"{what} of a program must be at least 1, not {value}; set the extent"
+
+
+def _blocks(program: Program) -> Iterator[str]:
+    """Yield a sentence for everything that keeps the keys of a head from being several blocks."""
+    if not program.has_blocks:
+        return
+    if not program.is_resident:
+        yield "the keys of a block must stay in the buffer for all queries; say so, or have no blocks"
+    if program.passes > 1:
+        yield f"a program with blocks of keys must go over them once, not {program.passes} times; read keys anew"
+    if program.has_state and program.state is None:
+        yield "a program with running state between blocks must have a place for it in memory; give it a layout"
+    for block in program.blocks:
+        if not block.queries:
+            yield (
+                f"a block must have keys for a tile of queries, but all keys of its tiles {block.keys.start} to "
+                f"{block.keys.stop - 1} are masked; leave them out, or read keys anew"
+            )
 
 
 def _buffer(program: Program) -> Iterator[str]:
@@ -60,11 +81,12 @@ def _buffer(program: Program) -> Iterator[str]:
             f"{program.slot_beats}; use a larger array or a smaller tile"
         )
         return
-    needed = program.key_tiles if program.is_resident else program.stages + 1
+    needed = len(program.blocks[0].keys) if program.is_resident else program.stages + 1
     if program.slots >= needed and _has_first_product(program) and has_stuck_heads(program):
+        own = "block" if program.has_blocks else "head"
         yield (
-            f"the buffer must have a place for the keys of the next head beside those of a head that stay, but has "
-            f"{program.slots} for {program.key_tiles}; make it larger, or read keys anew"
+            f"the buffer must have a place for the keys of the next {own} beside those of a {own} that stay, but has "
+            f"{program.slots} for {needed}; make it larger, or read keys anew"
         )
     if program.slots < needed:
         yield f"the buffer must hold {needed} tiles of keys and values, not {program.slots}; make it larger"
@@ -80,7 +102,10 @@ def _layouts(program: Program) -> Iterator[str]:
     if program.value is not None:
         operands["value"] = program.value, program.value_steps
     least = {name: (layout, count * shape.operand_bytes) for name, (layout, count) in operands.items()}
-    for name, (layout, row_bytes) in {**least, "output": (program.output, 4 * program.queries)}.items():
+    least["output"] = program.output, 4 * program.queries
+    if program.has_state and program.state is not None:
+        least["state"] = program.state, 4 * program.queries
+    for name, (layout, row_bytes) in least.items():
         numbers = {
             "address": layout.address,
             "stride": layout.stride_bytes,
@@ -122,22 +147,26 @@ def hazards(program: Program) -> Iterator[str]:
 def tiles_to_place(program: Program) -> int | None:
     """Return after how many tiles a tile of queries needs the place of the one two before; None if none does.
 
-    From the last tile of that one on: those of the tile of queries between them, and one.
+    From the last tile of that one on: those of the tile of queries between them, and one. With blocks, it is visits of
+    tiles of queries that take places.
     """
-    if program.key_heads * program.group * program.query_tiles < 3:
+    if len(program.visits) < 3:
         return None
-    if not program.is_skipping:
-        return program.passes * program.key_tiles + 1
-    return min(len(program.key_sequence(tile)) for tile in range(program.query_tiles)) + 1
+    return program.passes * min(_shortest(program, block) for block in program.blocks) + 1
+
+
+def _shortest(program: Program, block: Block) -> int:
+    """Return the fewest key tiles that a tile of queries has in a block: they grow, then stay, then become fewer."""
+    return min(len(block.part_of(program.key_range(at))) for at in (block.queries[0], block.queries[-1]))
 
 
 def has_stuck_heads(program: Program) -> bool:
-    """Tell whether the keys of a head wait for places that tiles of the head before free only once they go on.
+    """Tell whether keys wait for places that tiles of the block before free only once they go on.
 
-    Keys that stay in the buffer are freed by the last tile of queries of their head, a few tiles after it began; where
-    the buffer has no place beyond them, the next head begins too early.
+    Keys that stay in the buffer are freed by the last visit of their block, a few tiles after it began; where the
+    buffer has no place beyond them, the next block begins too early. A head is a block if it has no smaller ones.
     """
-    if not program.is_resident or program.key_heads < 2:
+    if not program.is_resident:
         return False
     times = [
         (row.matrix.op == MatrixOp.PRODUCT and row.matrix.index == 0, row.matrix.stage * program.interval + at)
@@ -145,20 +174,32 @@ def has_stuck_heads(program: Program) -> bool:
         if row.matrix.op in (MatrixOp.PRODUCT, MatrixOp.COMBINE)
     ]
     begin, read = next(time for is_first, time in times if is_first), max(time for _, time in times)
-    own, after = program.key_range(program.query_tiles - 1), _first_keys(program)
-    for number, key in enumerate(after):
-        # All up to this one must be free, counted from the first key of the head before.
-        needed = program.key_tiles + key - program.slots + 1
-        freed = next((at for at, each in enumerate(own[:-1]) if each + 1 >= needed), len(own) - 1)
-        if needed > 0 and (len(own) - freed + number) * program.interval + begin <= read:
-            return True
+    for number, block in _last_visits(program):
+        own = program.visits[number].keys
+        for ahead, key in enumerate(_keys_from(program, number + 1)):
+            # All up to this one must be free; what is not of this block is a matter of another one.
+            needed = key - program.slots + 1
+            freed = next((at for at, each in enumerate(own[:-1]) if each + 1 >= needed), len(own) - 1)
+            is_late = (len(own) - freed + ahead) * program.interval + begin <= read
+            if block.start < needed <= block.stop and is_late:
+                return True
     return False
 
 
-def _first_keys(program: Program) -> Iterator[int]:
-    """Yield the key tiles that a head begins with, as many as the kernel works on at a time."""
-    tiles = (key for query in range(program.query_tiles) for key in program.key_sequence(query))
-    yield from islice(tiles, program.stages)
+def _last_visits(program: Program) -> Iterator[tuple[int, range]]:
+    """Yield the number of the last visit of each block of the first head that another one follows, and its keys."""
+    number = -1
+    for block in program.blocks:
+        number += program.group * len(block.queries)
+        if number + 1 < len(program.visits):
+            yield number, block.keys
+
+
+def _keys_from(program: Program, first: int) -> Iterator[int]:
+    """Yield the key tiles, counted over all heads, from a visit on, as many as the kernel works on at a time."""
+    visits = program.visits[first : first + program.stages]
+    keys = (visit.key_head * program.key_tiles + key for visit in visits for key in program.passes * (*visit.keys,))
+    yield from islice(keys, program.stages)
 
 
 def _starts(program: Program) -> dict[str, list[tuple[int, int]]]:
@@ -295,6 +336,10 @@ def _standstills(program: Program, slots: dict[str, list[int]], interval: int) -
     tiles = tiles_to_place(program)
     results = _results(slots)
     writes = [*results, *slots.get("array SUM", [])]
+    resumes = min([*writes, *slots.get("array MAXIMUM", [])])
+    if program.has_state:
+        # The place of results is filled with running state before the first of these.
+        writes.append(resumes)
     waits = [("array PRODUCT", tiles, slots["array PRODUCT"][-1] - slots["array PRODUCT"][0])]
     waits.append(("the results of a tile", 2 if program.has_tile_results else tiles, results[-1] - min(writes)))
     for what, distance, cycles in waits:
@@ -303,6 +348,24 @@ def _standstills(program: Program, slots: dict[str, list[int]], interval: int) -
                 f"{what} must take at most {distance * interval} cycles, for then its place is taken, "
                 f"not {cycles + 1}; use a schedule with shorter products, or longer tiles of queries"
             )
+    distance = _tiles_to_resume(program)
+    if distance is not None and results[-1] - resumes >= distance * interval:
+        yield (
+            f"from taking a maximum to the last result a tile must take at most {distance * interval} cycles, for then "
+            f"its running state is needed in the next block, not {results[-1] - resumes + 1}; use other blocks, or "
+            "read keys anew"
+        )
+
+
+def _tiles_to_resume(program: Program) -> int | None:
+    """Return after how many tiles a query tile goes on in the next block, at least; None if none does."""
+    found: list[int] = []
+    for one, two in pairwise(program.blocks if program.has_state else ()):
+        common = one.queries.stop - two.queries.start
+        others = common - 1 + (program.group - 1) * min(len(one.queries), len(two.queries))
+        if common > 0:
+            found.append(1 + others * min(_shortest(program, one), _shortest(program, two)))
+    return min(found, default=None)
 
 
 def _results(slots: dict[str, list[int]]) -> list[int]:

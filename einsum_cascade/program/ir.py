@@ -12,8 +12,12 @@ from itertools import product
 from einsum_cascade.program.instruction import MatrixOp, Row
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.program.visits import Block, Visits
 
-__all__ = ["Layout", "Program", "Tile"]
+__all__ = ["STATE_WORDS", "Layout", "Program", "Tile"]
+
+STATE_WORDS = 2
+"""Words of a column's running state after its accumulators: its sum, then its maximum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,11 @@ class Tile:
     pass_number
         Which pass over the keys, from 0.
     query_number, result_number
-        Query tiles, and tiles of results, before this one, over all heads.
+        Visits of query tiles (`program.visits`), and tiles of results, before this one, over all heads.
     starts_query, ends_query
-        Whether it is the first or the last of its query tile.
+        Whether it is the first or the last of its query tile's visit.
+    restores, spills
+        Whether running state is read back before the visit, or written to memory after it.
     starts_pass
         Whether it is the first of its pass.
     captures
@@ -73,6 +79,8 @@ class Tile:
     result_number: int
     starts_query: bool
     ends_query: bool
+    restores: bool
+    spills: bool
     starts_pass: bool
     captures: bool
     starts_result: bool
@@ -106,8 +114,14 @@ class Program:
         Over the keys, for a tile of queries.
     query, key, value, output
         Where they lie; `value` is None if there are none.
+    state
+        Where running state lies between the blocks of a head, `STATE_WORDS` rows more than results; None if there is
+        none.
     is_resident
-        Whether the keys and values of a head stay in the buffer for all its queries.
+        Whether the keys and values of a block stay in the buffer for all queries of a head.
+    block_tiles
+        Key tiles of a block, of which each query tile takes its part before the next block; None where all of a head
+        are one.
     is_divided
         Whether results are divided by the captured sums.
     has_tile_results
@@ -133,10 +147,12 @@ class Program:
     key: Layout
     output: Layout
     value: Layout | None = None
+    state: Layout | None = None
     key_heads: int = 1
     group: int = 1
     passes: int = 1
     is_resident: bool = True
+    block_tiles: int | None = None
     is_divided: bool = False
     has_tile_results: bool = False
     scale: float = 1.0
@@ -218,6 +234,36 @@ class Program:
         first = min(max(0, query_tile + self.first_tile), self.key_tiles - 1)
         return range(first, max(first + 1, min(self.key_tiles, query_tile + self.end_tile)))
 
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the keys of a head are more than one block."""
+        return self.block_tiles is not None and self.block_tiles < self.key_tiles
+
+    @property
+    def has_state(self) -> bool:
+        """Whether running state leaves the array between blocks; results that leave all through a block have none."""
+        return self.has_blocks and not self.has_tile_results
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of a head of keys."""
+        tiles = self.block_tiles or self.key_tiles
+        keys = (range(first, min(first + tiles, self.key_tiles)) for first in range(0, self.key_tiles, tiles))
+        return tuple(Block(own, self._query_range(own)) for own in keys)
+
+    def _query_range(self, keys: range) -> range:
+        """Return the query tiles that have one of some key tiles: first and last key tile grow with the query tile."""
+        if not self.is_skipping:
+            return range(self.query_tiles)
+        first = max(0, keys.start - max(self.first_tile, self.end_tile - 1)) if keys.start else 0
+        end = self.query_tiles if keys.stop == self.key_tiles else keys.stop - self.first_tile
+        return range(first, max(first, min(self.query_tiles, end)))
+
+    @cached_property
+    def visits(self) -> Visits:
+        """The visits of query tiles to blocks, in order."""
+        return Visits(self.blocks, self.key_range, self.key_heads, self.group)
+
     def key_sequence(self, query_tile: int) -> tuple[int, ...]:
         """Return the key tiles of a query tile in order, over all passes."""
         return self.passes * (*self.key_range(query_tile),)
@@ -230,23 +276,23 @@ class Program:
     def tiles(self) -> Iterator[Tile]:
         """Yield all tiles in order of execution."""
         number = result = 0
-        for query_number, (key_head, member, query_tile) in enumerate(
-            product(range(self.key_heads), range(self.group), range(self.query_tiles))
-        ):
-            keys = self.key_range(query_tile)
+        for query_number, visit in enumerate(self.visits):
+            keys = visit.keys
             for pass_number, key_tile in product(range(self.passes), keys):
                 starts, ends, is_last = key_tile == keys[0], key_tile == keys[-1], pass_number == self.passes - 1
                 tile = Tile(
                     number=number,
-                    key_head=key_head,
-                    head=key_head * self.group + member,
-                    query_tile=query_tile,
+                    key_head=visit.key_head,
+                    head=visit.head,
+                    query_tile=visit.query_tile,
                     key_tile=key_tile,
                     pass_number=pass_number,
                     query_number=query_number,
                     result_number=result,
                     starts_query=starts and pass_number == 0,
                     ends_query=ends and is_last,
+                    restores=self.has_state and visit.is_resumed,
+                    spills=self.has_state and visit.is_continued,
                     starts_pass=starts,
                     captures=ends and pass_number == self.captured_pass,
                     starts_result=is_last and (starts or self.has_tile_results),
@@ -273,8 +319,8 @@ class Program:
     @property
     def registers(self) -> dict[str, int]:
         """The value of every register that the host writes, by name; negative ones as they are."""
-        value = Layout(0, 0, 0) if self.value is None else self.value
-        layouts = {"query": self.query, "key": self.key, "value": value, "output": self.output}
+        names = "query", "key", "value", "output", "state"
+        layouts: dict[str, Layout] = {name: getattr(self, name) or Layout(0, 0, 0) for name in names}
         return {
             "watchdog": self.watchdog_cycles,
             "interval": self.interval,
@@ -288,6 +334,7 @@ class Program:
             "value_beats": self.value_beats,
             "keys": self.keys,
             "key_tiles": self.key_tiles,
+            "block_tiles": self.block_tiles or self.key_tiles,
             "queries": self.queries,
             "query_tiles": self.query_tiles,
             "passes": self.passes,

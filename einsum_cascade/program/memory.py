@@ -46,6 +46,8 @@ def memory_bytes(program: Program) -> int:
     parts = [(program.query, heads), (program.key, program.key_heads), (program.output, heads)]
     if program.value is not None:
         parts.append((program.value, program.key_heads))
+    if program.state is not None:
+        parts.append((program.state, heads))
     end = max(layout.address + count * layout.head_stride_bytes for layout, count in parts)
     return -(-end // 4096) * 4096
 

@@ -71,6 +71,8 @@ class Waiting(IntEnum):
     """A loader, for memory to send data."""
     WRITE = 32
     """The drain, for memory to take an address or data, or to acknowledge."""
+    STATE = 64
+    """The sequencer, for the running state of a query tile to come back from memory."""
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -82,6 +84,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("stalls_keys", "read", "Cycles of `cycles` in which the corner waited for keys and values."),
     Register("stalls_queries", "read", "Cycles in which it waited for queries."),
     Register("stalls_drain", "read", "Cycles in which it waited for results to leave."),
+    Register("stalls_state", "read", "Cycles in which it waited for running state to come back."),
     Register("matrix_busy", "read", "Matrix instructions that left the corner."),
     Register("vector_busy", "read", "Vector instructions that left the corner."),
     Register("empty_columns", "read", "Results whose denominator was 0."),
@@ -101,6 +104,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("value_beats", "write", "Beats of a value; 0 if there are none."),
     Register("keys", "write", "M: keys of a head."),
     Register("key_tiles", "write", "ceil(M / rows)."),
+    Register("block_tiles", "write", "Key tiles of a block, after which running state leaves; key_tiles if it stays."),
     Register("queries", "write", "P: queries of a head."),
     Register("query_tiles", "write", "ceil(P / columns)."),
     Register("passes", "write", "Passes over the keys for a tile of queries, at most 3."),
@@ -117,6 +121,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("key_address", "write", "Byte address of the keys."),
     Register("value_address", "write", "Byte address of the values."),
     Register("output_address", "write", "Byte address of the results, whole query tiles."),
+    Register("state_address", "write", "Byte address of the running state between blocks, whole query tiles."),
     Register("query_stride", "write", "Bytes from one query to the next, whole beats."),
     Register("key_stride", "write", "Bytes from one key to the next, whole beats."),
     Register("value_stride", "write", "Bytes from one value to the next, whole beats."),
@@ -125,10 +130,12 @@ REGISTERS: tuple[Register, ...] = (
         "write",
         "Bytes from word f of all queries to word f + 1; each query tile in its own power of two.",
     ),
+    Register("state_stride", "write", "Bytes from word f of the running state of all queries to word f + 1."),
     Register("query_head_stride", "write", "Bytes from one query head to the next."),
     Register("key_head_stride", "write", "Bytes from one head of keys to the next."),
     Register("value_head_stride", "write", "Bytes from one head of values to the next."),
     Register("output_head_stride", "write", "Bytes from one query head of results to the next."),
+    Register("state_head_stride", "write", "Bytes from one query head of running state to the next."),
 )
 
 
@@ -138,7 +145,7 @@ class Flag(IntEnum):
     DIVIDE = 1
     """Results are divided by the captured sums."""
     RESIDENT = 2
-    """All tiles of a head of keys stay in the buffer for all its queries; otherwise each query tile reads them anew."""
+    """A block's tiles of keys stay in the buffer for all queries; otherwise each query tile reads them anew."""
     MASK_HIGH = 4
     """`diagonal_high` holds."""
     MASK_LOW = 8

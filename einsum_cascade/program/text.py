@@ -53,10 +53,10 @@ _UNIT_FORMATS = "operand", "score", "accumulation"
 _UNIT_FLAGS = "has_sigmoid", "has_feature_map"
 _NUMBERS = *_UNIT_FORMATS, "multiplier", *_UNIT_FLAGS
 _LOOPS = "keys", "queries", "key_heads", "group", "passes", "product_steps", "output_steps", "contexts", "queue"
-_LAYOUTS = "query", "key", "value", "output"
+_LAYOUTS = "query", "key", "value", "output", "state"
 _FLAGS = "is_resident", "is_divided", "has_tile_results"
 _CONSTANTS = "scale", "bias"
-_OPTIONAL = "value", "diagonal_high", "diagonal_low"
+_OPTIONAL = "value", "state", "block_tiles", "diagonal_high", "diagonal_low"
 _MULTIPLIERS: tuple[str, ...] = get_args(Multiplier.__value__)
 _FORMATS = "bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"
 _UNITS = {"array": MatrixOp, "lane": VectorOp}
@@ -90,7 +90,7 @@ def _lines(program: Program) -> Iterator[str]:
             yield f"{name} {layout.address} {layout.stride_bytes} {layout.head_stride_bytes}"
     yield from (f"{name} {'yes' if getattr(program, name) else 'no'}" for name in _FLAGS)
     yield from (f"{name} {getattr(program, name)!r}" for name in _CONSTANTS)
-    for name in ("diagonal_high", "diagonal_low", "watchdog_cycles"):
+    for name in ("block_tiles", "diagonal_high", "diagonal_low", "watchdog_cycles"):
         if getattr(program, name) is not None:
             yield f"{name} {getattr(program, name)}"
     yield f"interval {program.interval}"
@@ -315,6 +315,7 @@ _ENTRIES: dict[str, _Entry] = {
     **dict.fromkeys(_FLAGS, (_flag, "yes or no")),
     **{f"array.{name}": (_flag, "yes or no") for name in _UNIT_FLAGS},
     **dict.fromkeys(_CONSTANTS, (_constant, "a number of fp32")),
+    "block_tiles": _COUNT,
     "diagonal_high": _WHOLE,
     "diagonal_low": _WHOLE,
     "watchdog_cycles": _COUNT,

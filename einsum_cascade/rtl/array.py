@@ -17,9 +17,12 @@ query_enable, query_column, query_address, query_data : in
     A beat for the query file of a column.
 scale, bias : in
     Of a sigmoid, if PEs have one; constant during a run.
-drain_address, drain_parity, drain_group : in
-    Which word the drain reads (parity below, word above), which captured sum, and which columns: `dividers` of them
-    from `drain_group * dividers` on.
+drain_address, drain_parity, drain_kind, drain_group : in
+    Which accumulator the drain reads (parity below, word above), which captured sum and maximum, which of the three it
+    has for a word, and which columns: `dividers` of them from `drain_group * dividers` on.
+fill_enable, fill_kind, fill_address, fill_beat, fill_data : in
+    A beat of a row of running state for the lanes: what its words are, which accumulators (as `drain_address`), which
+    columns: as many as it has words, from `fill_beat` times as many on.
 drain_words, drain_sums : out
     That word and that sum of those columns, the first column in the lowest bits.
 results_done : out
@@ -50,6 +53,7 @@ from einsum_cascade.rtl.links import (
     corner_layout,
     link_layout,
     query_address_bits,
+    row_beat_bits,
     row_layout,
     vector_layout,
 )
@@ -113,7 +117,13 @@ def port_widths(shape: ArrayShape) -> dict[str, int]:
         **({"scale": 32, "bias": 32} if shape.numbers.has_sigmoid else {}),
         "drain_address": accumulator_bits(shape),
         "drain_parity": 1,
+        "drain_kind": 2,
         "drain_group": address_bits(shape.columns // shape.dividers),
+        "fill_enable": 1,
+        "fill_kind": 2,
+        "fill_address": accumulator_bits(shape),
+        "fill_beat": row_beat_bits(shape),
+        "fill_data": shape.beat_bits,
         "drain_words": 32 * shape.dividers,
         "drain_sums": 32 * shape.dividers,
         "results_done": 1,
@@ -138,6 +148,8 @@ def _array_text(shape: ArrayShape) -> str:
         "OP_BITS": OP_BITS,
         "ROW_INDEX_BITS": address_bits(shape.rows),
         "COLUMN_INDEX_BITS": address_bits(shape.columns),
+        "BEAT_WORDS": shape.beat_words,
+        "BEAT_BITS": row_beat_bits(shape),
     }
     widths = port_widths(shape)
     ports = ",\n".join(
@@ -230,6 +242,7 @@ _BODY = """
             wire [QUEUE_BITS-1:0] maximum_queue;
             wire [31:0] maximum;
             wire is_done;
+            localparam [31:0] BEAT = j / BEAT_WORDS;
             if (j == 0) begin : first
                 assign left = corner_top;
                 assign lane_left = delayed;
@@ -247,7 +260,9 @@ _BODY = """
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
                 .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
                 .is_done(is_done),
-                .drain_address(drain_address), .drain_parity(drain_parity),
+                .drain_address(drain_address), .drain_parity(drain_parity), .drain_kind(drain_kind),
+                .fill_enable(fill_enable && fill_beat == BEAT[BEAT_BITS-1:0]), .fill_kind(fill_kind),
+                .fill_address(fill_address), .fill_data(fill_data[32*(j % BEAT_WORDS) +: 32]),
                 .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
             );
         end

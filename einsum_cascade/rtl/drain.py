@@ -1,10 +1,11 @@
-"""The drain: takes results out of the vector row, divides them, and writes them to memory."""
+"""The drain: takes results out of the vector row, divides them, and writes them to memory; running state as it is."""
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out
 
+from einsum_cascade.program.ir import STATE_WORDS
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import DRAIN_LATENCY
@@ -12,7 +13,7 @@ from einsum_cascade.rtl.axi import ADDRESS_BITS, BURST_INCREMENT, OKAY, MemorySi
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.jobs import TensorLayout
 from einsum_cascade.rtl.lane import accumulator_bits
-from einsum_cascade.rtl.links import address_bits
+from einsum_cascade.rtl.links import StateWord, address_bits
 from einsum_cascade.rtl.multiply_add import rank
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS
@@ -22,6 +23,9 @@ __all__ = ["Drain"]
 _ONE = 0x3F800000
 _WAITING_ROWS = 4
 """Rows of results, one word of all columns each, that may wait for memory to take them."""
+
+_ON_THEIR_WAY = 16
+"""Rows that memory may take without having acknowledged them."""
 
 _LATENCY = DRAIN_LATENCY + DIVIDER_LATENCY
 """Cycles from an address to its quotients."""
@@ -34,20 +38,23 @@ class Drain(Component):
     -------
     flags, output_steps, keys, queries
         From the registers.
-    output
-        Where results lie.
+    output, state
+        Where results lie, and where running state does.
     start
         Clears the counts.
     has_result, result, takes_result
         The tile of results that waits, and whether it is taken.
-    address, parity, group
-        For the array: which word of which bank, which captured sum, and which `dividers` columns.
+    address, parity, kind, group
+        For the array: which word of which bank, which captured sum and maximum, which of them, and which `dividers`
+        columns.
     words, sums
         Those words, and the captured sums of their columns, `DRAIN_LATENCY` cycles later.
     memory
         AXI4; only its write channels are used.
     results_drained
         Tiles of results that are out of the lanes.
+    states_stored
+        Tiles of running state that memory has acknowledged.
     is_idle
         Nothing is on its way to memory, and memory has acknowledged all.
     empty_columns
@@ -60,7 +67,8 @@ class Drain(Component):
     Timing
     ------
     A word of `dividers` columns a cycle, and one cycle between the tiles. Where memory does not take what is ready,
-    up to `_WAITING_ROWS` rows wait, and the next one does not begin. After reset it is idle.
+    up to `_WAITING_ROWS` rows wait, and the next one does not begin; nor where memory does not acknowledge what it has
+    taken. After reset it is idle.
 
     """
 
@@ -76,17 +84,20 @@ class Drain(Component):
                 "keys": In(32),
                 "queries": In(32),
                 "output": In(TensorLayout()),
+                "state": In(TensorLayout()),
                 "start": In(1),
                 "has_result": In(1),
                 "result": In(ResultLayout()),
                 "takes_result": Out(1),
                 "address": Out(accumulator_bits(shape)),
                 "parity": Out(1),
+                "kind": Out(2),
                 "group": Out(address_bits(shape.columns // shape.dividers)),
                 "words": In(data.ArrayLayout(32, shape.dividers)),
                 "sums": In(data.ArrayLayout(32, shape.dividers)),
                 "memory": Out(MemorySignature(shape.beat_bytes)),
                 "results_drained": Out(COUNT_BITS),
+                "states_stored": Out(COUNT_BITS),
                 "is_idle": Out(1),
                 "empty_columns": Out(32),
                 "has_error": Out(1),
@@ -108,6 +119,9 @@ class Drain(Component):
         shape = self._shape
         m.submodules.beats = beats = SyncFIFOBuffered(width=9 * shape.beat_bytes + 1, depth=self._rows * self._beats)
         m.submodules.addresses = addresses = SyncFIFOBuffered(width=ADDRESS_BITS + 8, depth=self._rows)
+        # Of every row that is not acknowledged: whether it is the last one of running state.
+        self._acknowledges = SyncFIFOBuffered(width=1, depth=self._rows + _ON_THEIR_WAY)
+        m.submodules.acknowledges = self._acknowledges
         return beats, addresses
 
     def _walk(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> data.View:
@@ -116,13 +130,17 @@ class Drain(Component):
         groups = shape.columns // shape.dividers
         group = Signal(_group_layout())
         bank, word, words, number = Signal(), Signal(16), Signal(16), Signal(range(max(2, groups)))
-        columns, address = Signal(16), Signal(ADDRESS_BITS)
+        columns, address, stride, is_state = Signal(16), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal()
         self._room, self._row_beats, self._begins_row = Signal(range(self._rows * self._beats + 1)), Signal(8), Signal()
         has_room, ends_row = Signal(), number == groups - 1
         m.d.comb += [
-            has_room.eq((self._room >= self._beats) & addresses.w_rdy),
+            has_room.eq((self._room >= self._beats) & addresses.w_rdy & self._acknowledges.w_rdy),
             self._row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
             *(self.address.eq(Cat(bank, word)), self.group.eq(number)),
+            self.kind.eq(StateWord.of(word, self.output_steps)),
+            self._acknowledges.w_en.eq(self._begins_row),
+            self._acknowledges.w_data.eq(is_state & (word + 1 == words)),
+            group.is_state.eq(is_state),
             *(addresses.w_en.eq(self._begins_row), addresses.w_data.eq(Cat(address, (self._row_beats - 1)[:8]))),
             *(group.first.eq(number * shape.dividers), group.columns.eq(columns), group.ends_row.eq(ends_row)),
         ]
@@ -130,7 +148,8 @@ class Drain(Component):
             with m.State("idle"):
                 m.d.comb += self.takes_result.eq(1)
                 with m.If(self.has_result):
-                    self._take(m, words, columns, address)
+                    self._take(m, words, columns, address, stride)
+                    m.d.sync += is_state.eq(self.result.is_state)
                     m.d.sync += [bank.eq(self.result.bank), self.parity.eq(self.result.sum_bank)]
                     m.d.sync += [word.eq(0), number.eq(0)]
                     m.next = "walk"
@@ -143,34 +162,35 @@ class Drain(Component):
                         m.next = "idle"
         self._is_walking = machine.ongoing("walk")
         with m.If(self._begins_row):
-            m.d.sync += address.eq(address + self.output.stride)
+            m.d.sync += address.eq(address + stride)
         with m.If(self.start):
             m.d.sync += self.results_drained.eq(0)
         return group
 
-    def _take(self, m: Module, words: Value, columns: Value, address: Value) -> None:
-        shape, result, output = self._shape, self.result, self.output
-        has_tiles = (self.flags & Flag.TILE_RESULTS) != 0
+    def _take(self, m: Module, words: Value, columns: Value, address: Value, stride: Value) -> None:
+        shape, result = self._shape, self.result
+        has_tiles, is_state = (self.flags & Flag.TILE_RESULTS) != 0, result.is_state
         key = result.key_tile * shape.rows
         left, wide = self.keys - key, self.queries - result.query_tile * shape.columns
-        first = Mux(has_tiles, key, 0)
+        first, more = Mux(has_tiles, key, 0), Mux(is_state, STATE_WORDS, 0)
+        base, head_stride, row_stride = (
+            Mux(is_state, getattr(self.state, part), getattr(self.output, part))
+            for part in ("address", "head_stride", "stride")
+        )
         m.d.sync += [
-            words.eq(Mux(has_tiles, Mux(left < shape.rows, left, shape.rows), self.output_steps)),
+            words.eq(Mux(has_tiles, Mux(left < shape.rows, left, shape.rows), self.output_steps + more)),
             columns.eq(Mux(wide < shape.columns, wide, shape.columns)),
-            address.eq(
-                output.address
-                + result.head * output.head_stride
-                + first * output.stride
-                + result.query_tile * shape.result_bytes
-            ),
+            stride.eq(row_stride),
+            address.eq(base + result.head * head_stride + first * row_stride + result.query_tile * shape.result_bytes),
         ]
 
     def _divide(self, m: Module, group: data.View) -> tuple[list[Value], data.View]:
         quotients: list[Value] = []
-        divides = (self.flags & Flag.DIVIDE) != 0
-        beat_group = group
+        groups = [group]
         for _ in range(_LATENCY):
-            beat_group = rank(m, beat_group, is_registered=True)
+            groups.append(rank(m, groups[-1], is_registered=True))
+        beat_group = groups[-1]
+        divides = ((self.flags & Flag.DIVIDE) != 0) & ~groups[DRAIN_LATENCY].is_state
         empty: list[Value] = []
         for number in range(self._shape.dividers):
             divider = Divider()
@@ -234,6 +254,11 @@ class Drain(Component):
             self.has_error.eq(memory.bvalid & (memory.bresp != OKAY)),
             self.is_waiting.eq(memory.awvalid | memory.wvalid | (outstanding != 0)),
         ]
+        m.d.comb += self._acknowledges.r_en.eq(is_acknowledged)
+        with m.If(self.start):
+            m.d.sync += self.states_stored.eq(0)
+        with m.Elif(is_acknowledged):
+            m.d.sync += self.states_stored.eq(self.states_stored + self._acknowledges.r_data)
         m.d.sync += outstanding.eq(outstanding + self._begins_row - is_acknowledged)
         m.d.comb += self.is_idle.eq(~self._is_walking & (outstanding == 0))
         taken = Mux(self._begins_row, self._row_beats, 0)
@@ -244,4 +269,4 @@ class Drain(Component):
 
 
 def _group_layout() -> data.StructLayout:
-    return data.StructLayout({"is_valid": 1, "first": 10, "columns": 16, "ends_row": 1})
+    return data.StructLayout({"is_valid": 1, "first": 10, "columns": 16, "ends_row": 1, "is_state": 1})

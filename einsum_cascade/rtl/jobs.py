@@ -1,20 +1,36 @@
-"""Which rows of memory a program reads, in which order: a stream of jobs for keys and values, and one for queries."""
+"""Which rows of memory a program reads, in which order: jobs for keys with values, for queries, for running state."""
 
-from amaranth import Module, Mux, Signal
+from enum import IntEnum
+
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from einsum_cascade.program.ir import STATE_WORDS
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.axi import ADDRESS_BITS
-from einsum_cascade.rtl.tile_loops import LoopBounds, TileLoops
+from einsum_cascade.rtl.links import StateWord, row_beat_bits
+from einsum_cascade.rtl.tile_loops import TileLoops
 from einsum_cascade.rtl.tile_state import COUNT_BITS
+from einsum_cascade.rtl.visit_loops import LoopBounds, VisitLoops
 
-__all__ = ["JobLayout", "KeyJobs", "QueryJobs", "TensorLayout"]
+__all__ = ["JobLayout", "KeyJobs", "QueryJobs", "StateJobs", "Target", "TensorLayout"]
+
+
+class Target(IntEnum):
+    """Where a row goes to; the reader takes the greatest first."""
+
+    KEYS = 0
+    """The bank of a row of the array."""
+    STATE = 1
+    """The lanes."""
+    QUERIES = 2
+    """The query file of a column."""
 
 
 class JobLayout(data.StructLayout):
-    """A row of operands to be read.
+    """A row of operands, or a word of all columns, to be read.
 
     Members
     -------
@@ -22,12 +38,13 @@ class JobLayout(data.StructLayout):
         Of its first byte, at a beat.
     beats
         How many.
+    target
+        A `Target`.
     line
-        The row of the array whose bank, or the column whose query file, it goes to.
+        The row of the array whose bank, or the column whose query file, it goes to. Of running state: the bank of
+        results below, the `StateWord` above.
     place
-        The beat there that it begins at.
-    is_query
-        Whether it goes to a query file.
+        The beat there that it begins at. Of running state: the beat of the row below, which word above.
     ends_tile
         Whether it is the last row of its tile.
 
@@ -35,7 +52,7 @@ class JobLayout(data.StructLayout):
 
     def __init__(self) -> None:
         """Name the fields."""
-        super().__init__({"address": ADDRESS_BITS, "beats": 16, "line": 10, "place": 24, "is_query": 1, "ends_tile": 1})
+        super().__init__({"address": ADDRESS_BITS, "beats": 16, "line": 10, "place": 24, "target": 2, "ends_tile": 1})
 
 
 class TensorLayout(wiring.Signature):
@@ -146,12 +163,12 @@ class KeyJobs(wiring.Component):
 
 
 class QueryJobs(wiring.Component):
-    """Reads queries, two query tiles ahead of the array.
+    """Reads queries, two visits of query tiles ahead of the array.
 
     Members
     -------
     bounds
-        Of the loops; those over keys do not matter.
+        Of the loops.
     key_beats, queries
         From the registers.
     query
@@ -159,7 +176,7 @@ class QueryJobs(wiring.Component):
     start
         Begins a run.
     released
-        Query tiles that are no longer needed.
+        Visits whose queries are no longer needed.
     jobs
         Rows to be read.
 
@@ -185,32 +202,33 @@ class QueryJobs(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Walk over the heads and their query tiles, and over the columns of each."""
+        """Walk over the visits, and over the columns of each."""
         m = Module()
-        shape, bounds, job = self.shape, self.bounds, self.jobs.payload
-        heads, head, tile = Signal(48), Signal(COUNT_BITS), Signal(COUNT_BITS)
+        shape, job = self.shape, self.jobs.payload
+        m.submodules.visits = visits = VisitLoops()
+        wiring.connect(m, wiring.flipped(self.bounds), visits.bounds)
         number = Signal(COUNT_BITS)
         columns, column = Signal(range(shape.columns + 1)), Signal(range(shape.columns + 1))
-        head_address, address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        left = self.queries - tile * shape.columns
+        address = Signal(ADDRESS_BITS)
         is_last = column + 1 == columns
         m.d.comb += [
-            heads.eq(bounds.key_heads * bounds.group),
+            visits.restart.eq(self.start),
             job.address.eq(address),
             job.beats.eq(self.key_beats),
             job.line.eq(column),
             job.place.eq(Mux(number[0], shape.beats_of(shape.product_steps), 0)),
-            job.is_query.eq(1),
+            job.target.eq(Target.QUERIES),
             job.ends_tile.eq(is_last),
         ]
         with m.FSM():
             with m.State("idle"), m.If(self.start):
-                m.d.sync += [head.eq(0), tile.eq(0), number.eq(0)]
-                m.d.sync += [address.eq(self.query.address), head_address.eq(self.query.address)]
+                m.d.sync += number.eq(0)
                 m.next = "wait"
             with m.State("wait"):
-                m.d.sync += [columns.eq(Mux(left > shape.columns, shape.columns, left)), column.eq(0)]
-                with m.If(head == heads):
+                before = visits.query_tile * shape.columns * self.query.stride
+                m.d.sync += address.eq(self.query.address + visits.head * self.query.head_stride + before)
+                m.d.sync += [columns.eq(_columns_of(shape, self.queries, visits.query_tile)), column.eq(0)]
+                with m.If(visits.is_done):
                     m.next = "idle"
                 with m.Elif((number - self.released)[:COUNT_BITS] < 2):
                     m.next = "read"
@@ -219,10 +237,110 @@ class QueryJobs(wiring.Component):
                 with m.If(self.jobs.ready):
                     m.d.sync += [column.eq(column + 1), address.eq(address + self.query.stride)]
                     with m.If(is_last):
-                        m.d.sync += [number.eq(number + 1), tile.eq(tile + 1)]
+                        m.d.comb += visits.advance.eq(1)
+                        m.d.sync += number.eq(number + 1)
                         m.next = "wait"
-                        with m.If(tile + 1 == bounds.query_tiles):
-                            following = head_address + self.query.head_stride
-                            m.d.sync += [tile.eq(0), head.eq(head + 1)]
-                            m.d.sync += [head_address.eq(following), address.eq(following)]
         return m
+
+
+class StateJobs(wiring.Component):
+    """Reads running state back, for the visits of query tiles that go on with it.
+
+    Members
+    -------
+    bounds
+        Of the loops.
+    output_steps, queries
+        From the registers.
+    state
+        Where it lies.
+    start
+        Begins a run.
+    drained
+        Visits whose results, or whose running state, are out of the lanes: a visit's state goes where those of the
+        visit two before were.
+    stored
+        Visits whose running state is in memory: states are read back in the order in which they were written.
+    jobs
+        Words of all columns to be read: accumulators, sums, maxima.
+
+    Timing
+    ------
+    A job a cycle, and one cycle between the visits. After reset there is none.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        """Take the array."""
+        self.shape = shape
+        super().__init__(
+            {
+                "bounds": In(LoopBounds()),
+                "output_steps": In(16),
+                "queries": In(32),
+                "state": In(TensorLayout()),
+                "start": In(1),
+                "drained": In(COUNT_BITS),
+                "stored": In(COUNT_BITS),
+                "jobs": Out(stream.Signature(JobLayout())),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Walk over the visits, and over the words of each that has running state."""
+        m = Module()
+        shape, bounds = self.shape, self.bounds
+        m.submodules.visits = visits = VisitLoops()
+        wiring.connect(m, wiring.flipped(bounds), visits.bounds)
+        number, restored = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        word, columns = Signal(16), Signal(range(shape.columns + 1))
+        address, is_last = Signal(ADDRESS_BITS), Signal()
+        m.d.comb += [
+            visits.restart.eq(self.start),
+            is_last.eq(word + 1 == self.output_steps + STATE_WORDS),
+        ]
+        self._job(m, number, word, columns, address, is_last)
+        with m.FSM():
+            with m.State("idle"), m.If(self.start):
+                m.d.sync += [number.eq(0), restored.eq(0)]
+                m.next = "wait"
+            with m.State("wait"):
+                before = visits.query_tile * shape.result_bytes
+                m.d.sync += address.eq(self.state.address + visits.head * self.state.head_stride + before)
+                m.d.sync += [columns.eq(_columns_of(shape, self.queries, visits.query_tile)), word.eq(0)]
+                is_stored = (restored - self.stored)[COUNT_BITS - 1]
+                with m.If(visits.is_done):
+                    m.next = "idle"
+                with m.Elif(~visits.restores):
+                    m.d.comb += visits.advance.eq(1)
+                    m.d.sync += number.eq(number + 1)
+                with m.Elif(is_stored & ((number - self.drained)[:COUNT_BITS] < 2)):
+                    m.next = "read"
+            with m.State("read"):
+                m.d.comb += self.jobs.valid.eq(1)
+                with m.If(self.jobs.ready):
+                    m.d.sync += [word.eq(word + 1), address.eq(address + self.state.stride)]
+                    with m.If(is_last):
+                        m.d.comb += visits.advance.eq(1)
+                        m.d.sync += [number.eq(number + 1), restored.eq(restored + 1)]
+                        m.next = "wait"
+        return m
+
+    def _job(self, m: Module, number: Value, word: Value, columns: Value, address: Value, is_last: Value) -> None:
+        """Say where a word of all columns is, and where it goes to."""
+        shape, job, kind = self.shape, self.jobs.payload, Signal(2)
+        m.d.comb += [
+            kind.eq(StateWord.of(word, self.output_steps)),
+            job.address.eq(address),
+            job.beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
+            job.line.eq(Cat(number[0], kind)),
+            job.place.eq(word << row_beat_bits(shape)),
+            job.target.eq(Target.STATE),
+            job.ends_tile.eq(is_last),
+        ]
+
+
+def _columns_of(shape: ArrayShape, queries: Value, query_tile: Value) -> Value:
+    """Return how many columns of a query tile have a query."""
+    left = queries - query_tile * shape.columns
+    return Mux(left > shape.columns, shape.columns, left)

@@ -1,6 +1,9 @@
 """A lane of the vector row: running maximum and sum of a column, its corrections, and its accumulators."""
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
@@ -11,7 +14,7 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.column import LOWEST_BITS
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
 from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT
-from einsum_cascade.rtl.links import address_bits, vector_layout
+from einsum_cascade.rtl.links import StateWord, address_bits, vector_layout
 from einsum_cascade.rtl.maximum import Maximum
 from einsum_cascade.rtl.multiply_add import MultiplyAdd
 
@@ -52,11 +55,16 @@ class VectorLane(Component):
     is_done : Out(1)
         Whether the results of a query tile are complete.
     drain_address : In(accumulator_bits(shape))
-        Which word the drain reads.
+        Which accumulator the drain reads.
     drain_parity : In(1)
-        Which captured sum it reads.
+        Which captured sum, and captured maximum, it reads.
+    drain_kind : In(2)
+        Which of the three it has for a word, a `StateWord`.
     drain_word, drain_sum : Out(SINGLE_LAYOUT)
-        That word and that sum. Registered.
+        That word, and the captured sum. Registered.
+    fill_enable, fill_kind, fill_address, fill_data
+        A word of running state comes back: whether, a `StateWord`, its accumulator or (the lowest bit) its parity, and
+        what it is.
 
     Timing
     ------
@@ -82,8 +90,13 @@ class VectorLane(Component):
                 "is_done": Out(1),
                 "drain_address": In(accumulator_bits(shape)),
                 "drain_parity": In(1),
+                "drain_kind": In(2),
                 "drain_word": Out(SINGLE_LAYOUT),
                 "drain_sum": Out(SINGLE_LAYOUT),
+                "fill_enable": In(1),
+                "fill_kind": In(2),
+                "fill_address": In(accumulator_bits(shape)),
+                "fill_data": In(SINGLE_LAYOUT),
             }
         )
 
@@ -92,8 +105,11 @@ class VectorLane(Component):
         m = Module()
         m.d.sync += self.right.eq(self.left)
         self._op = self.right
-        self._sum, self._captured = Signal(SINGLE_LAYOUT), [Signal(SINGLE_LAYOUT, name=f"captured_{p}") for p in (0, 1)]
+        self._sum = Signal(SINGLE_LAYOUT)
+        self._captured = [Signal(SINGLE_LAYOUT, name=f"captured_{parity}") for parity in (0, 1)]
+        self._maxima = [Signal(SINGLE_LAYOUT, name=f"maximum_{parity}") for parity in (0, 1)]
         self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        self._written, self._writes, self._result = Signal(vector_layout(self._shape)), Signal(), Signal(SINGLE_LAYOUT)
         self._accumulate(m)
         self._queue(m)
         self._feed(m)
@@ -101,22 +117,41 @@ class VectorLane(Component):
         return m
 
     def _accumulate(self, m: Module) -> None:
-        """Make the accumulators: read a cycle ahead, and by the drain."""
-        depth = 1 << accumulator_bits(self._shape)
-        m.submodules.accumulators = memory = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
-        self._write = memory.write_port()
-        read = memory.read_port(transparent_for=[self._write])
-        drain = memory.read_port(transparent_for=[self._write])
-        parity = Signal()
-        m.d.sync += parity.eq(self.drain_parity)
-        m.d.comb += [
-            read.addr.eq(_address(self.left)),
-            drain.addr.eq(self.drain_address),
-            self.drain_word.eq(drain.data),
-            self.drain_sum.eq(Mux(parity, self._captured[1].as_value(), self._captured[0].as_value())),
-        ]
+        """Make the two banks of accumulators.
+
+        A bank is read and written by instructions, then read by the drain, then filled with running state, if there is
+        some, and never by two of them at a time.
+        """
+        adds = (self.left.op == VectorOp.NUMERATOR) | (self.left.op == VectorOp.ADD)
+        banks = [self._bank(m, parity, adds & (self.left.parity == parity)) for parity in (0, 1)]
+        bank, parity, kind = Signal(), Signal(), Signal(2)
+        m.d.sync += [bank.eq(self.drain_address[0]), parity.eq(self.drain_parity), kind.eq(self.drain_kind)]
         self._accumulator = Signal(SINGLE_LAYOUT)
-        m.d.comb += self._accumulator.eq(read.data)
+        m.d.comb += [
+            self._accumulator.eq(_of_parity(self._op.parity, banks)),
+            self.drain_sum.eq(_of_parity(parity, self._captured)),
+            self.drain_word.eq(_of_parity(bank, banks)),
+        ]
+        with m.If(kind == StateWord.SUM):
+            m.d.comb += self.drain_word.eq(self.drain_sum)
+        with m.Elif(kind == StateWord.MAXIMUM):
+            m.d.comb += self.drain_word.eq(_of_parity(parity, self._maxima))
+
+    def _bank(self, m: Module, parity: int, is_read: Value) -> Value:
+        """Make a bank, and return what is read of it: a cycle ahead for an instruction, else for the drain."""
+        depth = 1 << address_bits(self._shape.output_steps)
+        memory = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
+        m.submodules[f"accumulators_{parity}"] = memory
+        write = memory.write_port()
+        read = memory.read_port(transparent_for=[write])
+        fills = self.fill_enable & (self.fill_kind == StateWord.ACCUMULATOR) & (self.fill_address[0] == parity)
+        m.d.comb += [
+            read.addr.eq(Mux(is_read, self.left.index, self.drain_address[1:])),
+            write.addr.eq(Mux(fills, self.fill_address[1:], self._written.index)),
+            write.data.eq(Mux(fills, self.fill_data.as_value(), self._result.as_value())),
+            write.en.eq(fills | (self._writes & (self._written.parity == parity))),
+        ]
+        return read.data.as_value()
 
     def _queue(self, m: Module) -> None:
         """Make the queue of maxima and corrections, and do MAXIMUM."""
@@ -131,10 +166,11 @@ class VectorLane(Component):
         )
         self._new_correction = corrections.write_port()
         m.submodules.greater = greater = Maximum()
-        old, running = Signal(SINGLE_LAYOUT), Signal(SINGLE_LAYOUT)
+        old, running, before = Signal(SINGLE_LAYOUT), Signal(SINGLE_LAYOUT), Signal(32)
         self._entry, self._correction = Signal(_ENTRY), Signal(SINGLE_LAYOUT)
         m.d.comb += [
-            old.eq(Mux(op.is_first, LOWEST_BITS, running.as_value())),
+            before.eq(Mux(op.restores, _of_parity(op.sum_parity, self._maxima), running.as_value())),
+            old.eq(Mux(op.is_first, LOWEST_BITS, before)),
             greater.left.eq(old),
             greater.right.eq(self.arriving),
             new_entry.addr.eq(op.queue),
@@ -157,9 +193,10 @@ class VectorLane(Component):
         m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, self._shape.stages)
         m.submodules.slot = slot = ExponentialOperands(self._steps, _WIDE, _WIDE)
         is_sum = (op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)
-        state = Signal(SINGLE_LAYOUT)
+        state, total = Signal(SINGLE_LAYOUT), Signal(32)
         m.d.comb += [
-            state.eq(Mux(is_sum, self._sum.as_value(), self._accumulator.as_value())),
+            total.eq(Mux(op.restores, _of_parity(op.sum_parity, self._captured), self._sum.as_value())),
+            state.eq(Mux(is_sum, total, self._accumulator.as_value())),
             slot.is_active.eq(op.op == VectorOp.CORRECTION),
             slot.slot.eq(op.index[:_SLOT_BITS]),
             slot.state.eq(Mux(op.index[:_SLOT_BITS] == 0, self._entry.old.as_value(), self._correction.as_value())),
@@ -176,7 +213,7 @@ class VectorLane(Component):
                 unit.augend.eq(Mux(op.is_first, 0, state.as_value())),
                 unit.is_sum.eq((op.op == VectorOp.ADD) | (op.op == VectorOp.ADD_DENOMINATOR) | op.is_first),
             ]
-        self._result = unit.result
+        m.d.comb += self._result.eq(unit.result)
 
     def _carry(self, m: Module) -> data.View:
         """Take along what the write-back needs."""
@@ -191,19 +228,32 @@ class VectorLane(Component):
 
     def _end(self, m: Module, going: data.View) -> None:
         """Write back."""
-        op, write = going.op, self._write
+        op, is_sum = going.op, Signal()
         m.d.comb += [
-            write.addr.eq(_address(op)),
-            write.data.eq(self._result),
-            write.en.eq((op.op == VectorOp.NUMERATOR) | (op.op == VectorOp.ADD)),
+            is_sum.eq((op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)),
+            self._written.eq(op),
+            self._writes.eq((op.op == VectorOp.NUMERATOR) | (op.op == VectorOp.ADD)),
         ]
-        with m.If((op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)):
+        with m.If(is_sum):
             m.d.sync += self._sum.eq(self._result)
-            for parity, captured in enumerate(self._captured):
-                with m.If(op.captures & (op.sum_parity == parity)):
-                    m.d.sync += captured.eq(self._result)
+        self._capture(m, op, is_sum)
         m.d.sync += self.is_done.eq(op.is_done & (op.op != VectorOp.NONE))
         self._correct(m, going)
+
+    def _capture(self, m: Module, op: data.View, is_sum: Value) -> None:
+        """Keep the sum and the maximum that the drain reads, or that come back, by the parity of the query tile."""
+        took = self._op
+        captures = ((took.op == VectorOp.DENOMINATOR) | (took.op == VectorOp.ADD_DENOMINATOR)) & took.captures
+        for parity, (total, maximum) in enumerate(zip(self._captured, self._maxima, strict=True)):
+            fills = self.fill_enable & (self.fill_address[0] == parity)
+            with m.If(is_sum & op.captures & (op.sum_parity == parity)):
+                m.d.sync += total.eq(self._result)
+            with m.If(captures & (took.sum_parity == parity)):
+                m.d.sync += maximum.eq(self._entry.new)
+            with m.If(fills & (self.fill_kind == StateWord.SUM)):
+                m.d.sync += total.eq(self.fill_data)
+            with m.If(fills & (self.fill_kind == StateWord.MAXIMUM)):
+                m.d.sync += maximum.eq(self.fill_data)
 
     def _correct(self, m: Module, going: data.View) -> None:
         m.submodules.after = after = ExponentialResult(self._steps)
@@ -226,5 +276,7 @@ class VectorLane(Component):
 _OPERANDS = ("operand", "score", "addend", "augend", "is_sum")
 
 
-def _address(op: data.View) -> Value:
-    return Cat(op.parity, op.index)
+def _of_parity(parity: Value, both: Sequence[Any]) -> Value:
+    """Return the one of two numbers that a parity says."""
+    zero, one = (Value.cast(each) for each in both)
+    return Mux(parity, one, zero)

@@ -3,7 +3,9 @@
 Every word is a packed struct, the first field in the lowest bits, and all fields 0 mean that nothing is done.
 """
 
-from amaranth import Shape, signed
+from enum import IntEnum
+
+from amaranth import Mux, Shape, Value, signed
 from amaranth.lib import data
 
 from einsum_cascade.program.numbers import LANE_STEPS
@@ -13,6 +15,7 @@ from einsum_cascade.rtl.floats import number_layout
 
 __all__ = [
     "OP_BITS",
+    "StateWord",
     "address_bits",
     "bank_address_bits",
     "bound_shape",
@@ -21,12 +24,27 @@ __all__ = [
     "counter_bits",
     "link_layout",
     "query_address_bits",
+    "row_beat_bits",
     "row_layout",
     "vector_layout",
     "word_bits",
 ]
 
 OP_BITS = 3
+
+
+class StateWord(IntEnum):
+    """What a word of a lane's running state is; the order is that in memory, with as many accumulators as there are."""
+
+    ACCUMULATOR = 0
+    SUM = 1
+    MAXIMUM = 2
+
+    @staticmethod
+    def of(word: Value, accumulators: Value) -> Value:
+        """Return what a word is."""
+        rest = Mux(word == accumulators, StateWord.SUM, StateWord.MAXIMUM)
+        return Mux(word < accumulators, StateWord.ACCUMULATOR, rest)
 
 
 def address_bits(depth: int) -> int:
@@ -47,6 +65,11 @@ def bank_address_bits(shape: ArrayShape) -> int:
 def query_address_bits(shape: ArrayShape) -> int:
     """Return the bits of an operand's address in a query file: the operand in its beat below, the beat above."""
     return address_bits(shape.beat_operands) + address_bits(2 * shape.key_beats)
+
+
+def row_beat_bits(shape: ArrayShape) -> int:
+    """Return the bits of a beat of a row of results: a word of all columns."""
+    return address_bits(-(-shape.columns // shape.beat_words))
 
 
 def word_bits(shape: ArrayShape) -> int:
@@ -167,8 +190,10 @@ def vector_layout(shape: ArrayShape) -> data.StructLayout:
         Whether the operation begins anew, whatever was before.
     captures : 1
         Whether a sum is one that divides results.
+    restores : 1
+        Whether the operation goes on with running state that was read back.
     parity, sum_parity : 1
-        Which bank of accumulators, and which captured sum.
+        Which bank of accumulators, and which captured sum and maximum.
     is_done : 1
         Whether this completes the results of the query tile.
 
@@ -180,6 +205,7 @@ def vector_layout(shape: ArrayShape) -> data.StructLayout:
             "queue": address_bits(shape.queue),
             "is_first": 1,
             "captures": 1,
+            "restores": 1,
             "parity": 1,
             "sum_parity": 1,
             "is_done": 1,

@@ -1,13 +1,13 @@
-"""The reader: turns rows to be read into bursts of AXI4, and takes what arrives to banks and query files."""
+"""The reader: turns rows to be read into bursts of AXI4, and takes what arrives to banks, query files and lanes."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.axi import BURST_INCREMENT, OKAY, MemorySignature
-from einsum_cascade.rtl.jobs import JobLayout
+from einsum_cascade.rtl.jobs import JobLayout, Target
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 
 __all__ = ["OUTSTANDING", "FillLayout", "Reader"]
@@ -19,25 +19,25 @@ _PAGE, _LONGEST = 4096, 256
 
 
 class FillLayout(data.StructLayout):
-    """A beat for a bank or a query file."""
+    """A beat for a bank, a query file or lanes; fields as of `JobLayout`."""
 
     def __init__(self, beat_bytes: int) -> None:
         """Take the bytes of a beat."""
-        super().__init__({"line": 10, "place": 24, "is_query": 1, "data": 8 * beat_bytes})
+        super().__init__({"line": 10, "place": 24, "target": 2, "data": 8 * beat_bytes})
 
 
 class Reader(wiring.Component):
-    """Reads rows, queries before keys, in bursts that stay within pages.
+    """Reads rows, queries before running state before keys, in bursts that stay within pages.
 
     Members
     -------
-    key_jobs, query_jobs
+    key_jobs, query_jobs, state_jobs
         Rows to be read.
     memory
         AXI4; only its read channels are used.
     fill_write, fill
         A beat that arrived.
-    keys_loaded, queries_loaded
+    keys_loaded, queries_loaded, states_loaded
         Tiles that have arrived as a whole.
     start
         Clears the counts.
@@ -64,11 +64,13 @@ class Reader(wiring.Component):
             {
                 "key_jobs": In(stream.Signature(JobLayout())),
                 "query_jobs": In(stream.Signature(JobLayout())),
+                "state_jobs": In(stream.Signature(JobLayout())),
                 "memory": Out(MemorySignature(shape.beat_bytes)),
                 "fill_write": Out(1),
                 "fill": Out(FillLayout(shape.beat_bytes)),
                 "keys_loaded": Out(COUNT_BITS),
                 "queries_loaded": Out(COUNT_BITS),
+                "states_loaded": Out(COUNT_BITS),
                 "start": In(1),
                 "stop": In(1),
                 "is_idle": Out(1),
@@ -82,7 +84,9 @@ class Reader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the address side and the data side, with a queue of bursts between them."""
         m = Module()
-        burst = data.StructLayout({"line": 10, "place": 24, "beats": 9, "is_query": 1, "ends_tile": 1})
+        # The last one that has a row goes first.
+        self._streams = (self.key_jobs, self.state_jobs, self.query_jobs)
+        burst = data.StructLayout({"line": 10, "place": 24, "beats": 9, "target": 2, "ends_tile": 1})
         m.submodules.bursts = bursts = SyncFIFOBuffered(width=burst.size, depth=OUTSTANDING)
         self._addresses(m, bursts, burst)
         self._arrivals(m, bursts, burst)
@@ -109,19 +113,22 @@ class Reader(wiring.Component):
             entry.line.eq(job.line),
             entry.place.eq(job.place),
             entry.beats.eq(length),
-            entry.is_query.eq(job.is_query),
+            entry.target.eq(job.target),
             entry.ends_tile.eq(job.ends_tile & ends),
             bursts.w_en.eq(fire),
             bursts.w_data.eq(entry.as_value()),
             self.waits_address.eq(memory.arvalid & ~memory.arready),
         ]
         takes = ~has_job | (fire & ends)
-        m.d.comb += [self.query_jobs.ready.eq(takes), self.key_jobs.ready.eq(takes & ~self.query_jobs.valid)]
+        taken: Value = Const(0)
+        for jobs in reversed(self._streams):
+            m.d.comb += jobs.ready.eq(takes & ~taken)
+            taken = taken | jobs.valid
         with m.If(takes):
-            m.d.sync += has_job.eq(self.query_jobs.valid | self.key_jobs.valid)
-            m.d.sync += job.eq(
-                Mux(self.query_jobs.valid, self.query_jobs.payload.as_value(), self.key_jobs.payload.as_value())
-            )
+            m.d.sync += has_job.eq(taken)
+            for jobs in self._streams:
+                with m.If(jobs.valid):
+                    m.d.sync += job.eq(jobs.payload)
         with m.Elif(fire):
             m.d.sync += [
                 job.address.eq(job.address + (length << beat_bits)),
@@ -145,7 +152,7 @@ class Reader(wiring.Component):
             self.fill_write.eq(arrives),
             self.fill.line.eq(entry.line),
             self.fill.place.eq(entry.place + beat),
-            self.fill.is_query.eq(entry.is_query),
+            self.fill.target.eq(entry.target),
             self.fill.data.eq(memory.rdata),
             # A burst ends where memory says so: after one of another length, the next ones are still told apart.
             bursts.r_en.eq(arrives & memory.rlast),
@@ -155,10 +162,12 @@ class Reader(wiring.Component):
         ]
         with m.If(arrives):
             m.d.sync += beat.eq(Mux(memory.rlast, 0, beat + 1))
-        with m.If(self.start):
-            m.d.sync += [self.keys_loaded.eq(0), self.queries_loaded.eq(0)]
-        with m.Elif(arrives & memory.rlast & entry.ends_tile):
-            with m.If(entry.is_query):
-                m.d.sync += self.queries_loaded.eq(self.queries_loaded + 1)
-            with m.Else():
-                m.d.sync += self.keys_loaded.eq(self.keys_loaded + 1)
+        for target, count in (
+            (Target.KEYS, self.keys_loaded),
+            (Target.QUERIES, self.queries_loaded),
+            (Target.STATE, self.states_loaded),
+        ):
+            with m.If(self.start):
+                m.d.sync += count.eq(0)
+            with m.Elif(arrives & memory.rlast & entry.ends_tile & (entry.target == target)):
+                m.d.sync += count.eq(count + 1)

@@ -8,10 +8,13 @@ __all__ = ["ResultLayout"]
 
 
 class ResultLayout(data.StructLayout):
-    """A tile of results that will leave."""
+    """A tile of results, or the running state of a query tile, that will leave."""
 
     def __init__(self) -> None:
         """Name the fields."""
         super().__init__(
-            {"head": COUNT_BITS, "query_tile": COUNT_BITS, "key_tile": COUNT_BITS, "bank": 1, "sum_bank": 1}
+            {
+                **dict.fromkeys(("head", "query_tile", "key_tile"), COUNT_BITS),
+                **dict.fromkeys(("bank", "sum_bank", "is_state"), 1),
+            }
         )

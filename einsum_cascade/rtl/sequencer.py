@@ -1,5 +1,7 @@
 """The sequencer: runs the kernel table for tile after tile, and stands still where something is not there yet."""
 
+from collections.abc import Sequence
+
 from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -11,10 +13,13 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
 from einsum_cascade.rtl.links import address_bits, corner_layout
 from einsum_cascade.rtl.results import ResultLayout
-from einsum_cascade.rtl.tile_loops import LoopBounds
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
+from einsum_cascade.rtl.visit_loops import LoopBounds
 
-__all__ = ["FIELD", "Sequencer", "SequencerParameters", "release_latency"]
+__all__ = ["FIELD", "WAITS", "Sequencer", "SequencerParameters", "release_latency"]
+
+WAITS = "keys", "queries", "drain", "state"
+"""What the sequencer waits for; a cycle in which it does for several is counted for the first."""
 
 FIELD = data.StructLayout({"op": OP_BITS, "stage": STAGE_BITS, "index": INDEX_BITS, "passes": PASSES})
 """A word of the kernel table."""
@@ -57,19 +62,19 @@ class Sequencer(wiring.Component):
         Begins a run.
     stop
         Ends it: nothing is sent any more.
-    keys_loaded, queries_loaded, results_drained
+    keys_loaded, queries_loaded, states_loaded, results_drained
         How many tiles have arrived or left, modulo their width.
     corner
         The instruction.
     keys_released, queries_released
         How many tiles are no longer needed.
     result_push, result
-        Pulses as the last instruction of a tile of results leaves.
-    waits_keys, waits_queries, waits_drain
+        Pulses as the last instruction of a tile of results, or of a visit whose running state leaves, does.
+    waits_keys, waits_queries, waits_drain, waits_state
         Why it stands still in this cycle.
     is_running
         From the start until all has left the corner.
-    cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
+    cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy
         Counters of the run.
 
     Timing
@@ -82,7 +87,7 @@ class Sequencer(wiring.Component):
     def __init__(self, shape: ArrayShape) -> None:
         """Take the array."""
         self.shape = shape
-        counters = ("cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy")
+        counters = ("cycles", *(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy")
         super().__init__(
             {
                 "parameters": In(SequencerParameters()),
@@ -94,15 +99,14 @@ class Sequencer(wiring.Component):
                 "stop": In(1),
                 "keys_loaded": In(COUNT_BITS),
                 "queries_loaded": In(COUNT_BITS),
+                "states_loaded": In(COUNT_BITS),
                 "results_drained": In(COUNT_BITS),
                 "corner": Out(corner_layout(shape)),
                 "keys_released": Out(COUNT_BITS),
                 "queries_released": Out(COUNT_BITS),
                 "result_push": Out(1),
                 "result": Out(ResultLayout()),
-                "waits_keys": Out(1),
-                "waits_queries": Out(1),
-                "waits_drain": Out(1),
+                **{f"waits_{what}": Out(1) for what in WAITS},
                 "is_running": Out(1),
                 **{name: Out(32) for name in counters},
             }
@@ -128,7 +132,7 @@ class Sequencer(wiring.Component):
         for field, tile, has in ((matrix, matrix_tile, has_matrix), (vector, vector_tile, has_vector)):
             m.d.comb += has.eq(is_ready & (field.op != 0) & tile.is_valid & (field.passes & tile.pass_bit).any())
         self._gate(m, matrix, matrix_tile, has_matrix, vector, vector_tile, has_vector)
-        m.d.comb += fire.eq(is_ready & ~self.waits_keys & ~self.waits_queries & ~self.waits_drain)
+        m.d.comb += fire.eq(is_ready & ~self._waits(WAITS))
         self._advance(m, tiles, flight, row, fire, is_ready)
         self._send(m, matrix, matrix_tile, has_matrix & fire, vector, vector_tile, has_vector & fire)
         # A tile passes its last row even in a pass in which nothing is done there.
@@ -136,6 +140,10 @@ class Sequencer(wiring.Component):
         self._results(m, vector, vector_tile, has_vector & fire)
         self._count(m, has_matrix & fire, has_vector & fire)
         return m
+
+    def _waits(self, reasons: Sequence[str]) -> Value:
+        """Return whether it stands still for one of some reasons."""
+        return Cat(getattr(self, f"waits_{what}") for what in reasons).any()
 
     def _table(self, m: Module, row: Signal, fire: Signal, is_ready: Signal) -> tuple[data.View, data.View]:
         """Return both halves of the current row."""
@@ -174,11 +182,18 @@ class Sequencer(wiring.Component):
         adds = (vector.op == VectorOp.NUMERATOR) | (vector.op == VectorOp.ADD)
         writes = ((sums | adds) & vector_tile.starts_result) | (sums & vector_tile.captures)
         in_bank = (vector_tile.result - self.results_drained)[:COUNT_BITS] >= 2
+        resumes = (sums | adds | (vector.op == VectorOp.MAXIMUM)) & self._is_resumed(vector_tile)
+        state_missing = (vector_tile.state - self.states_loaded)[COUNT_BITS - 1] == 0
         m.d.comb += [
             self.waits_keys.eq(begins & keys_missing),
             self.waits_queries.eq(begins & queries_missing),
             self.waits_drain.eq(has_vector & writes & in_bank),
+            self.waits_state.eq(has_vector & resumes & state_missing),
         ]
+
+    def _is_resumed(self, tile: data.View) -> Value:
+        """Return whether a tile is the first of a visit that goes on with running state."""
+        return tile.restores & tile.starts_query
 
     def _advance(
         self, m: Module, tiles: TileStates, flight: Array, row: Signal, fire: Signal, is_ready: Signal
@@ -236,16 +251,20 @@ class Sequencer(wiring.Component):
             lanes.queue.eq(vector_tile.entry),
             lanes.is_first.eq(self._is_first(vector, vector_tile)),
             lanes.captures.eq(vector_tile.captures),
+            lanes.restores.eq(self._is_resumed(vector_tile)),
             lanes.parity.eq(vector_tile.result[0]),
             lanes.sum_parity.eq(vector_tile.query[0]),
             lanes.is_done.eq(self.result_push),
         ]
 
     def _is_first(self, vector: data.View, tile: data.View) -> Value:
-        """Return whether an operation of the lanes begins anew: maxima with a query tile, sums with a pass."""
+        """Return whether an operation of the lanes begins anew: maxima with a query tile, sums with a pass.
+
+        Nothing does where running state has come back.
+        """
         sums = (vector.op == VectorOp.DENOMINATOR) | (vector.op == VectorOp.ADD_DENOMINATOR)
         added = Mux(sums, tile.starts_pass, tile.starts_result)
-        return Mux(vector.op == VectorOp.MAXIMUM, tile.starts_query, added)
+        return Mux(vector.op == VectorOp.MAXIMUM, tile.starts_query, added) & ~self._is_resumed(tile)
 
     def _release(self, m: Module, matrix: data.View, tile: data.View, sends: Signal) -> None:
         """Give places of the buffer and of the query files back once the last row or column has read them."""
@@ -279,6 +298,7 @@ class Sequencer(wiring.Component):
             self.result.key_tile.eq(tile.key_tile),
             self.result.bank.eq(tile.result[0]),
             self.result.sum_bank.eq(tile.query[0]),
+            self.result.is_state.eq(tile.spills),
         ]
 
     def _count(self, m: Module, sends_matrix: Signal, sends_vector: Signal) -> None:
@@ -286,7 +306,7 @@ class Sequencer(wiring.Component):
         sends = sends_matrix | sends_vector
         with m.If(self.start):
             m.d.sync += [elapsed.eq(0), has_begun.eq(0), self.cycles.eq(0)]
-            for name in ("stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"):
+            for name in (*(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy"):
                 m.d.sync += getattr(self, name).eq(0)
         with m.Else():
             with m.If(sends | has_begun):
@@ -297,14 +317,10 @@ class Sequencer(wiring.Component):
                 self.matrix_busy.eq(self.matrix_busy + sends_matrix),
                 self.vector_busy.eq(self.vector_busy + sends_vector),
             ]
-            with m.If(has_begun):
-                m.d.sync += [
-                    self.stalls_keys.eq(self.stalls_keys + self.waits_keys),
-                    self.stalls_queries.eq(self.stalls_queries + (self.waits_queries & ~self.waits_keys)),
-                    self.stalls_drain.eq(
-                        self.stalls_drain + (self.waits_drain & ~self.waits_keys & ~self.waits_queries)
-                    ),
-                ]
+            for at, what in enumerate(WAITS):
+                count = getattr(self, f"stalls_{what}")
+                with m.If(has_begun & self._waits([what]) & ~self._waits(WAITS[:at])):
+                    m.d.sync += count.eq(count + 1)
 
 
 _MARGIN = 8

@@ -8,11 +8,12 @@ from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.links import address_bits, bound_shape, counter_bits
-from einsum_cascade.rtl.tile_loops import LoopBounds, TileLoops
+from einsum_cascade.rtl.tile_loops import TileLoops
+from einsum_cascade.rtl.visit_loops import TILE_BITS, LoopBounds
 
 __all__ = ["COUNT_BITS", "TileLayout", "TileStates"]
 
-COUNT_BITS = 24
+COUNT_BITS = TILE_BITS
 """Of ordinals of tiles, which are compared modulo their range."""
 
 
@@ -37,8 +38,11 @@ class TileLayout(data.StructLayout):
                 "ends_result": 1,
                 "starts_query": 1,
                 "ends_query": 1,
+                "restores": 1,
+                "spills": 1,
                 "result": COUNT_BITS,
                 "query": COUNT_BITS,
+                "state": COUNT_BITS,
                 "key": COUNT_BITS,
                 "releases_keys": 1,
                 "keys_released": COUNT_BITS,
@@ -109,6 +113,8 @@ class TileStates(wiring.Component):
             tile.ends_result.eq(loops.is_last_pass & (loops.ends_pass | has_tile_results)),
             tile.starts_query.eq(loops.starts_query),
             tile.ends_query.eq(loops.ends_query),
+            tile.restores.eq(loops.restores),
+            tile.spills.eq(loops.spills),
             tile.head.eq(loops.head),
             tile.query_tile.eq(loops.query_tile),
             tile.key_tile.eq(loops.key_tile),
@@ -131,34 +137,40 @@ class TileStates(wiring.Component):
                 m.d.sync += turn.eq(Mux(turn + 1 == count, 0, turn + 1))
 
     def _ordinals(self, m: Module, loops: TileLoops) -> None:
-        for name, ends in (("query", self.tile.ends_query), ("result", self.tile.ends_result)):
+        tile = self.tile
+        ends_of = (
+            ("query", tile.ends_query),
+            ("result", tile.ends_result),
+            ("state", tile.ends_query & tile.restores),
+        )
+        for name, ends in ends_of:
             ordinal = Signal(COUNT_BITS, name=f"{name}_ordinal")
-            m.d.comb += getattr(self.tile, name).eq(ordinal)
+            m.d.comb += getattr(tile, name).eq(ordinal)
             with m.If(self.restart):
                 m.d.sync += ordinal.eq(0)
             with m.Elif(self.advance & ends):
                 m.d.sync += ordinal.eq(ordinal + 1)
 
     def _buffer(self, m: Module, loops: TileLoops, is_resident: Signal) -> None:
-        """Tiles of keys take slots of the buffer in order: per head where they stay, else one after another."""
-        tile, key_tiles = self.tile, self.bounds.key_tiles
+        """Tiles of keys take slots of the buffer in order: per block where they stay, else one after another."""
+        tile = self.tile
         base, base_slot = Signal(COUNT_BITS), Signal(COUNT_BITS)
         slot = Signal(COUNT_BITS)
-        step = Mux(is_resident, key_tiles, 1)
+        step = Mux(is_resident, loops.block_count, 1)
         after = base_slot + step
-        ends_head = loops.ends_query & loops.ends_group
-        offset = Mux(is_resident, loops.key_tile, 0)
+        ends_block = loops.ends_query & loops.ends_block
+        offset = Mux(is_resident, loops.key_tile - loops.block_first, 0)[:COUNT_BITS]
         within = base_slot + offset
         m.d.comb += [
             slot.eq(Mux(within >= self.slots, within - self.slots, within)),
             tile.slot_beat.eq(slot * self.slot_beats),
             tile.key.eq(base + offset),
-            tile.releases_keys.eq(~is_resident | (loops.ends_group & loops.is_last_pass)),
-            tile.keys_released.eq(Mux(is_resident & loops.ends_query, base + key_tiles, tile.key + 1)),
+            tile.releases_keys.eq(~is_resident | (loops.ends_block & loops.is_last_pass)),
+            tile.keys_released.eq(Mux(is_resident & loops.ends_query, base + loops.block_count, tile.key + 1)),
         ]
         with m.If(self.restart):
             m.d.sync += [base.eq(0), base_slot.eq(0)]
-        with m.Elif(self.advance & (~is_resident | ends_head)):
+        with m.Elif(self.advance & (~is_resident | ends_block)):
             m.d.sync += [base.eq(base + step), base_slot.eq(Mux(after >= self.slots, after - self.slots, after))]
 
     def _mask(self, m: Module, loops: TileLoops) -> None:

@@ -1,6 +1,6 @@
 """The top: the array with its control port, sequencer, loaders, drain and watchdog."""
 
-from amaranth import ClockSignal, Const, Instance, Module, Mux, ResetInserter, ResetSignal, Signal, Value
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, ResetInserter, ResetSignal, Signal, Value
 from amaranth.back import verilog
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
@@ -12,12 +12,13 @@ from einsum_cascade.rtl.array import OUTPUTS, array_files, done_latency, port_wi
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
-from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs
+from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
+from einsum_cascade.rtl.links import row_beat_bits
 from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
-from einsum_cascade.rtl.sequencer import Sequencer, release_latency
-from einsum_cascade.rtl.tile_loops import LoopBounds
+from einsum_cascade.rtl.sequencer import WAITS, Sequencer, release_latency
 from einsum_cascade.rtl.tile_state import COUNT_BITS
+from einsum_cascade.rtl.visit_loops import LoopBounds
 
 __all__ = ["Top", "design_files", "design_ports"]
 
@@ -58,39 +59,50 @@ class Top(Component):
         shape = self._shape
         m.submodules.control = control = ControlPort()
         m.submodules.sequencer = sequencer = Sequencer(shape)
-        keys, queries = KeyJobs(shape), QueryJobs(shape)
+        jobs = keys, queries, states = KeyJobs(shape), QueryJobs(shape), StateJobs(shape)
         m.submodules.reader, m.submodules.drain = reader, drain = Reader(shape), Drain(shape)
         for name, member in LiteSignature().members.items():
             ours, theirs = getattr(self, f"s_axil_{name}"), getattr(control.bus, name)
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
         connect(m, keys.jobs, reader.key_jobs)
         connect(m, queries.jobs, reader.query_jobs)
+        connect(m, states.jobs, reader.state_jobs)
         start, stop = Signal(), Signal()
-        m.submodules.key_jobs, m.submodules.query_jobs = ResetInserter(stop)(keys), ResetInserter(stop)(queries)
-        self._parameters(m, control, (sequencer, keys, queries, drain))
+        for name, each in zip(("key_jobs", "query_jobs", "state_jobs"), jobs, strict=True):
+            m.submodules[name] = ResetInserter(stop)(each)
+        self._parameters(m, control, sequencer, jobs, drain)
         self._table(m, control, sequencer)
         self._memory(m, reader, drain)
         results_done = self._array(m, control, sequencer, reader, drain)
         self._results(m, sequencer, drain, results_done, stop)
-        for part in (sequencer, keys, queries, reader, drain):
+        for part in (sequencer, *jobs, reader, drain):
             m.d.comb += part.start.eq(start)
         m.d.comb += [
             *(sequencer.stop.eq(stop), reader.stop.eq(stop)),
             sequencer.keys_loaded.eq(reader.keys_loaded),
             sequencer.queries_loaded.eq(reader.queries_loaded),
+            sequencer.states_loaded.eq(reader.states_loaded),
             sequencer.results_drained.eq(drain.results_drained),
             keys.released.eq(sequencer.keys_released),
             queries.released.eq(sequencer.queries_released),
+            *(states.drained.eq(drain.results_drained), states.stored.eq(drain.states_stored)),
         ]
         self._run(m, control, sequencer, reader, drain, start, stop)
         return m
 
-    def _parameters(self, m: Module, control: ControlPort, parts: tuple[Component, ...]) -> None:
+    def _parameters(
+        self,
+        m: Module,
+        control: ControlPort,
+        sequencer: Sequencer,
+        jobs: tuple[KeyJobs, QueryJobs, StateJobs],
+        drain: Drain,
+    ) -> None:
         """Give every part the registers that it has a member for."""
-        sequencer, keys, queries, drain = parts
+        keys, queries, states = jobs
         slot_beats = Signal(16)
         m.d.comb += slot_beats.eq(control.key_beats + control.value_beats)
-        for bounds in (sequencer.parameters.bounds, keys.bounds, queries.bounds):
+        for bounds in (sequencer.parameters.bounds, *(each.bounds for each in jobs)):
             for name in LoopBounds().members:
                 m.d.comb += getattr(bounds, name).eq(getattr(control, name))
         names = (
@@ -115,8 +127,10 @@ class Top(Component):
             keys.slot_beats.eq(slot_beats),
             queries.key_beats.eq(control.key_beats),
             queries.queries.eq(control.queries),
+            *(states.queries.eq(control.queries), states.output_steps.eq(control.output_steps)),
         ]
-        tensors = (("query", queries.query), ("key", keys.key), ("value", keys.value), ("output", drain.output))
+        operands = (("query", queries.query), ("key", keys.key), ("value", keys.value))
+        tensors = (*operands, ("output", drain.output), ("state", drain.state), ("state", states.state))
         for name, layout in tensors:
             for part in ("address", "stride", "head_stride"):
                 m.d.comb += getattr(layout, part).eq(getattr(control, f"{name}_{part}"))
@@ -133,23 +147,29 @@ class Top(Component):
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
 
     def _array(self, m: Module, control: ControlPort, sequencer: Sequencer, reader: Reader, drain: Drain) -> Value:
-        fill, results_done = reader.fill, Signal()
+        fill, results_done, beat_bits = reader.fill, Signal(), row_beat_bits(self._shape)
         inputs: dict[str, Value] = {
             "clk": ClockSignal(),
             "rst": ResetSignal(),
             "corner": sequencer.corner.as_value(),
-            "bank_enable": reader.fill_write & ~fill.is_query,
+            "bank_enable": reader.fill_write & (fill.target == Target.KEYS),
             "bank_row": fill.line,
             "bank_address": fill.place,
             "bank_data": fill.data,
-            "query_enable": reader.fill_write & fill.is_query,
+            "query_enable": reader.fill_write & (fill.target == Target.QUERIES),
             "query_column": fill.line,
             "query_address": fill.place,
             "query_data": fill.data,
             **({"scale": control.scale, "bias": control.bias} if self._shape.numbers.has_sigmoid else {}),
             "drain_address": drain.address,
             "drain_parity": drain.parity,
+            "drain_kind": drain.kind,
             "drain_group": drain.group,
+            "fill_enable": reader.fill_write & (fill.target == Target.STATE),
+            "fill_kind": fill.line[1:],
+            "fill_address": Cat(fill.line[0], fill.place[beat_bits:]),
+            "fill_beat": fill.place,
+            "fill_data": fill.data,
         }
         outputs = {"drain_words": drain.words, "drain_sums": drain.sums, "results_done": results_done}
         widths = port_widths(self._shape)
@@ -193,7 +213,7 @@ class Top(Component):
     ) -> None:
         """Begin, count, give up, stop, and end."""
         is_busy, is_done, error, runs = Signal(), Signal(), Signal(8), Signal()
-        total, idle, waiting = Signal(32), Signal(32), Signal(6)
+        total, idle, waiting = Signal(32), Signal(32), Signal(7)
         sends = sequencer.matrix_busy + sequencer.vector_busy != self._seen(m, sequencer)
         is_still, is_settled = self._stillness(m, sends), Signal()
         problem, failure = self._check(m, control, is_settled), self._failure(m, reader, drain)
@@ -208,7 +228,7 @@ class Top(Component):
             control.total_cycles.eq(total),
             control.empty_columns.eq(drain.empty_columns),
         ]
-        for name in ("cycles", "stalls_keys", "stalls_queries", "stalls_drain", "matrix_busy", "vector_busy"):
+        for name in ("cycles", *(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy"):
             m.d.comb += getattr(control, name).eq(getattr(sequencer, name))
         waits = self._waits(sequencer, reader, drain)
         has_ended = ~sequencer.is_running & ~start & ~self._has_results & drain.is_idle
@@ -272,6 +292,7 @@ class Top(Component):
             Waiting.KEYS: sequencer.waits_keys,
             Waiting.QUERIES: sequencer.waits_queries,
             Waiting.DRAIN: sequencer.waits_drain,
+            Waiting.STATE: sequencer.waits_state,
             Waiting.READ_ADDRESS: reader.waits_address,
             Waiting.READ_DATA: reader.waits_data,
             Waiting.WRITE: drain.is_waiting,
@@ -299,7 +320,7 @@ class Top(Component):
     def _is_empty(self, control: ControlPort) -> Value:
         has_values = (control.flags & Flag.NO_VALUES) == 0
         needed = ("interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "keys")
-        loops = ("key_tiles", "queries", "query_tiles", "passes", "key_heads", "group", "key_beats")
+        loops = ("key_tiles", "block_tiles", "queries", "query_tiles", "passes", "key_heads", "group", "key_beats")
         empty: Value = has_values & (control.value_beats == 0)
         for name in (*needed, *loops):
             empty = (getattr(control, name) == 0) | empty
@@ -320,10 +341,11 @@ class Top(Component):
             "output_steps": shape.output_steps,
             "passes": PASSES,
             "key_beats": shape.key_beats,
-            **dict.fromkeys(("key_tiles", "query_tiles", "key_heads", "group"), longest),
+            **dict.fromkeys(("key_tiles", "block_tiles", "query_tiles", "key_heads", "group"), longest),
         }
         heads = control.key_heads[:COUNT_BITS] * control.group[:COUNT_BITS]
-        large: Value = (control.slots * beats > shape.bank_beats) | (is_resident & (control.key_tiles > control.slots))
+        large: Value = control.slots * beats > shape.bank_beats
+        large = large | (is_resident & (control.block_tiles > control.slots))
         large = large | (~is_resident & (control.slots <= control.stages)) | (heads > longest)
         for name, most in bounds.items():
             large = large | (getattr(control, name) > most)
@@ -344,12 +366,15 @@ class Top(Component):
         """Tell whether a burst would not begin at a beat, or could cross a page."""
         shape = self._shape
         has_values = (control.flags & Flag.NO_VALUES) == 0
+        has_state = ((control.flags & Flag.TILE_RESULTS) == 0) & (control.block_tiles < control.key_tiles)
+        results = max(shape.beat_bytes, shape.result_bytes)
         wrong: Value = Const(0)
         for name, unit, matters in (
             ("query", shape.beat_bytes, 1),
             ("key", shape.beat_bytes, 1),
             ("value", shape.beat_bytes, has_values),
-            ("output", max(shape.beat_bytes, shape.result_bytes), 1),
+            ("output", results, 1),
+            ("state", results, has_state),
         ):
             for part in ("address", "stride", "head_stride"):
                 wrong = wrong | (matters & ((getattr(control, f"{name}_{part}") & (unit - 1)) != 0))

@@ -51,8 +51,8 @@ class Drain:
         self.free = self.last = self.beats = 0
         self.gone: deque[tuple[int, int]] = deque()
 
-    def take(self, result: int, words: int, columns: int, cycle: int) -> None:
-        """Let results leave.
+    def take(self, result: int, words: int, columns: int, cycle: int) -> tuple[int, int]:
+        """Let results leave, and return when they are out of the lanes, and when memory has acknowledged them.
 
         Parameters
         ----------
@@ -72,7 +72,9 @@ class Drain:
             self.free = self._walk(max(self.free, whole + _TAKEN_CYCLES) + 1, words, self.ends[:row_beats])
             self.beats += words * row_beats
             self.last = self.channel.answered + 1
-        self.gone.append((result, whole if self.is_ideal else self.free))
+        left = whole if self.is_ideal else self.free
+        self.gone.append((result, left))
+        return left, self.last
 
     def _walk(self, begin: int, words: int, ends: list[int]) -> int:
         """Return when all rows have been read, of which the first may begin at a cycle."""

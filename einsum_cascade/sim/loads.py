@@ -1,7 +1,8 @@
-"""When tiles arrive in the buffer and in the query files: rows are asked for one by one, in bursts within pages.
+"""When tiles arrive in the buffer, the query files and the lanes: rows are read one by one, in bursts within pages.
 
-Keys with their values, and queries, are two streams of rows, each as far ahead as it has places. The reader takes the
-next row when the last burst of the one before is on its way, queries first. Times are cycles from the start of the run.
+Queries, running state, and keys with their values are three streams of rows, each as far ahead as it has places. The
+reader takes the next row when the last burst of the one before is on its way, streams in this order. Times are cycles
+from the start of the run.
 """
 
 from collections import deque
@@ -10,14 +11,18 @@ from typing import Literal
 
 from einsum_cascade.program.ir import Program
 from einsum_cascade.sim.memory import MemoryModel, ReadChannel, since
+from einsum_cascade.sim.ordinals import Ordinals
 from einsum_cascade.sim.page_split import PageSplit, TileRows
 
 __all__ = ["Loads", "Stream"]
 
-type Stream = Literal["keys", "queries"]
+type Stream = Literal["keys", "queries", "state"]
 
 _OUTSTANDING = 16
 """Bursts that may be on their way at a time."""
+
+_FAR = 64
+"""Visits of query tiles; more than the drain and memory can have of them at a time."""
 
 _MARGIN_CYCLES = 9
 """From the corner until a place is free, beside the rows or columns that read it: the array's own margin."""
@@ -51,8 +56,46 @@ class _Rows:
         return max(self.since, released[0][1]) + 1 if released else None
 
 
+@dataclass
+class _StateRows(_Rows):
+    """The stream of running state, in which a visit waits for the results two before it and for what it goes on with.
+
+    `visit` is the one that is read next; `released` counts results that have left, and `stored` states in memory.
+    """
+
+    visit: int = 0
+    stored: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]])
+
+    def valid(self) -> int | None:
+        """Return as of other streams."""
+        if self.number >= self.total:
+            return None
+        if self.row:
+            return self.since
+        allowed = self.allowed()
+        return None if allowed is None else max(self.since, allowed) + 1
+
+    def allowed(self) -> int | None:
+        """Return when the next visit may be read; None if that is not known yet."""
+        left, stored = _since(self.released, self.visit - 1), _since(self.stored, self.number + 1)
+        return None if left is None or stored is None else max(left, stored)
+
+    def forget(self, now: int) -> None:
+        """Forget what is past, but for the last of it."""
+        for counts in (self.released, self.stored):
+            while len(counts) > 1 and counts[1][1] <= now:
+                counts.popleft()
+
+
+def _since(counts: deque[tuple[int, int]], needed: int) -> int | None:
+    """Return since when there are as many as needed; None if there are not yet."""
+    if needed <= 0:
+        return 0
+    return next((cycle for count, cycle in counts if count >= needed), None)
+
+
 class Loads:
-    """Tiles of keys and values, and tiles of queries, each in its order.
+    """Tiles of keys and values, tiles of queries, and running state, each in its order.
 
     Parameters
     ----------
@@ -70,8 +113,10 @@ class Loads:
         per_head = sum(len(program.key_sequence(tile)) for tile in range(program.query_tiles))
         heads = program.key_heads * program.group
         keys = program.key_heads * program.key_tiles if program.is_resident else heads * per_head
+        self.resumed = _StateRows(program.visits.resumed_count if program.has_state else 0, 0)
         self.streams: dict[Stream, _Rows] = {
-            "queries": _Rows(heads * program.query_tiles, 2),
+            "queries": _Rows(len(program.visits), 2),
+            "state": self.resumed,
             "keys": _Rows(keys, program.slots),
         }
         # When the reader can take the next row, and when the last bursts had arrived.
@@ -94,10 +139,26 @@ class Loads:
         if not self.is_ideal:
             self.streams[stream].released.append((count, cycle + skew + _MARGIN_CYCLES))
 
+    def leave(self, results: int, left: int, stored: tuple[int, int] | None) -> None:
+        """Give the place of the first results to running state: they are out of the lanes in a cycle.
+
+        Parameters
+        ----------
+        results, left
+            How many, and the cycle.
+        stored
+            If the last of them are running state: how many are, up to it, and when memory has acknowledged it.
+
+        """
+        if self.program.has_state:
+            self.resumed.released.append((results, left))
+        if stored is not None:
+            self.resumed.stored.append(stored)
+
     def arrival(self, stream: Stream, number: int) -> int:
         """Return when a tile is there; 0 if somebody has waited for it before."""
         if self.is_ideal:
-            return 0
+            return self._ideal_arrival(number) if stream == "state" else 0
         own = self.streams[stream]
         while own.number <= number:
             self._read_row(self._next(stream))
@@ -106,54 +167,90 @@ class Loads:
             found = own.arrivals.popleft()[1]
         return found
 
+    def _ideal_arrival(self, number: int) -> int:
+        """Return when running state is whole, and its place free."""
+        own, found = self.resumed, 0
+        while own.number <= number:
+            found = own.allowed()
+            assert found is not None, (
+                "running state is waited for that is not whole; the checker should have refused it"
+            )
+            own.number += 1
+            self._begin_tile("state")
+        return found
+
     def catch_up(self, now: int) -> None:
         """Take all rows that can be taken until a cycle."""
         while not self.is_ideal and (first := self._first()) is not None and first[0] <= now:
             self._read_row(first)
 
-    def state(self, now: int, tile: int, query: int) -> tuple[object, ...]:
+    def state(self, now: int, at: Ordinals) -> tuple[object, ...]:
         """Return all that the future depends on, relative to a cycle and to the tiles that start in it.
 
         Parameters
         ----------
         now
             The cycle, caught up with.
-        tile, query
-            Number of the tile, and of the tile of queries.
+        at
+            What was before.
 
         """
+        resumed = self._resumed_state(now, at)
         if self.is_ideal:
-            return ()
-        found: list[object] = [since(now, (self.free, *self.ends)), self.channel.state(now)]
+            return resumed
+        found: list[object] = [since(now, (self.free, *self.ends)), self.channel.state(now), resumed]
         for stream, own in self.streams.items():
-            base = self._base(stream, tile, query)
+            base = self._base(stream, at)
             found.append(tuple((number - base, cycle - now) for number, cycle in own.arrivals if cycle > now))
-            # Keys that stay wait for the end of a head; until then, nothing depends on how far they are.
+            # Keys that stay wait for the end of a block; until then, nothing depends on how far they are.
             if stream == "queries" or not self.program.is_resident or own.valid() is not None:
-                released = tuple((count - base, max(-1, cycle - now)) for count, cycle in own.released)
-                found += [own.number - base, own.row, max(-1, own.since - now), released]
+                found += [own.number - base, own.row, max(-1, own.since - now)]
                 if not self.is_alike:
                     found.append(own.rows.offsets)
+                if stream != "state":
+                    found.append(tuple((count - base, max(-1, cycle - now)) for count, cycle in own.released))
         return tuple(found)
 
-    def shift(self, cycles: int, tiles: int, queries: int) -> None:
-        """Go on as many cycles, tiles and tiles of queries later."""
+    def _resumed_state(self, now: int, at: Ordinals) -> tuple[object, ...]:
+        """Return what the stream of running state depends on.
+
+        What is far ahead is alike: visits go on in the next block at the earliest, and there are more states in memory
+        than the drain is behind.
+        """
+        own = self.resumed
+        if not own.total:
+            return ()
+        own.forget(now)
+        return (
+            own.number - at.resumed,
+            min(own.visit - at.queries, _FAR),
+            min(at.spilt - own.number, _FAR),
+            tuple((count - at.results, max(-1, cycle - now)) for count, cycle in own.released),
+            tuple((count - at.spilt, cycle - now) for count, cycle in own.stored if cycle > now),
+        )
+
+    def shift(self, cycles: int, by: Ordinals) -> None:
+        """Go on later, after so many more tiles."""
         self.free += cycles
         self.ends.extend([each + cycles for each in self.ends])
         self.channel.shift(cycles)
         for stream, own in self.streams.items():
-            by = self._base(stream, tiles, queries)
-            own.number += by
+            more = self._base(stream, by)
+            own.number += more
             own.since += cycles
-            own.arrivals = deque((number + by, cycle + cycles) for number, cycle in own.arrivals)
-            own.released = deque((number + by, cycle + cycles) for number, cycle in own.released)
+            own.arrivals = deque((number + more, cycle + cycles) for number, cycle in own.arrivals)
+            places = by.results if stream == "state" else more
+            own.released = deque((number + places, cycle + cycles) for number, cycle in own.released)
+        self.resumed.stored = deque((count + by.spilt, cycle + cycles) for count, cycle in self.resumed.stored)
         if not self.program.is_resident:
-            self.user += queries
+            self.user += by.queries
         self._begin_tiles()
 
-    def _base(self, stream: Stream, tiles: int, queries: int) -> int:
-        """Return by how much the numbers of a stream grow with tiles and tiles of queries."""
-        return queries if stream == "queries" else 0 if self.program.is_resident else tiles
+    def _base(self, stream: Stream, at: Ordinals) -> int:
+        """Return by how much the numbers of a stream grow with the tiles."""
+        if stream == "state":
+            return at.resumed
+        return at.queries if stream == "queries" else 0 if self.program.is_resident else at.tiles
 
     def _first(self) -> tuple[int, Stream] | None:
         """Return when a row is taken, as far as is known, and of which stream."""
@@ -199,9 +296,18 @@ class Loads:
     def _begin_tile(self, stream: Stream) -> None:
         """Find out which rows the next tile of a stream has."""
         own = self.streams[stream]
-        if own.number < own.total:
-            queries = divmod(own.number, self.program.query_tiles)
-            own.rows = self.split.queries(*queries) if stream == "queries" else self.split.keys(*self._key_tile())
+        if own.number >= own.total:
+            return
+        program = self.program
+        match stream:
+            case "queries":
+                visit = program.visits[own.number]
+                own.rows = self.split.queries(visit.head, visit.query_tile)
+            case "state":
+                self.resumed.visit = program.visits.resumed(own.number)
+                own.rows = self.split.state(program.visits[self.resumed.visit].query_tile)
+            case "keys":
+                own.rows = self.split.keys(*self._key_tile())
 
     def _key_tile(self) -> tuple[int, int]:
         """Return the head of keys and the tile that is loaded next."""
@@ -212,4 +318,4 @@ class Loads:
         return head // program.group, program.key_sequence(tile)[self.place]
 
 
-_STREAMS: tuple[Stream, ...] = ("queries", "keys")
+_STREAMS: tuple[Stream, ...] = ("queries", "state", "keys")

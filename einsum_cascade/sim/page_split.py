@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
 
 __all__ = ["PageSplit", "TileRows"]
 
@@ -62,6 +62,12 @@ class PageSplit:
         program, first = self.program, tile * self.program.shape.rows
         count = min(program.shape.rows, program.keys - first)
         return self._rows("keys", head, first, count)
+
+    def state(self, tile: int) -> TileRows:
+        """Return the rows of the running state of a tile of queries: none crosses a page."""
+        program, shape = self.program, self.program.shape
+        columns = min(shape.columns, program.queries - tile * shape.columns)
+        return TileRows(((-(-columns // shape.beat_words),),) * (program.output_steps + STATE_WORDS))
 
     def _rows(self, what: str, head: int, first: int, count: int) -> TileRows:
         if not self.is_alike:

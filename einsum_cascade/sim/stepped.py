@@ -2,8 +2,9 @@
 
 It is the oracle of the faster models and shares nothing with them but the arithmetic: what a PE computes in a cycle
 depends only on what its registers, its neighbours and its instruction are in that cycle. Memory is ideal: operands are
-there, and results leave as soon as they are whole. Then the corner stands still only where it is told to, and where it
-would write over results that are not whole yet.
+there, and results leave as soon as they are whole, as does running state, which is back then. So the corner stands
+still only where it is told to, where it would write over results that are not whole yet, and where it would go on with
+running state that is not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -83,16 +84,16 @@ def step_program(
 def _issues(program: Program, stalls: frozenset[int]) -> Iterator[_Issue]:
     """Yield what leaves the corner, cycle by cycle."""
     tiles = [*program.tiles()]
-    whole: dict[int, int] = {}
+    whole = _Whole()
     cycle = 0
     for iteration in range(len(tiles) + program.stages - 1):
         for row in program.kernel:
             matrix, vector = (_worked_on(field, iteration, tiles) for field in (row.matrix, row.vector))
-            while cycle in stalls or cycle < _earliest(row.vector, vector, whole):
+            while cycle in stalls or cycle < whole.earliest(row.vector, vector):
                 cycle += 1
                 yield _NOTHING
             if vector is not None and vector.ends_result and _is_last(row.vector, program):
-                whole[vector.result_number] = cycle + program.shape.depth_cycles + program.shape.stages
+                whole.add(vector, cycle + program.shape.depth_cycles + program.shape.stages)
             cycle += 1
             yield _Issue(row.matrix, matrix, row.vector, vector)
 
@@ -105,20 +106,40 @@ def _worked_on(field: Field, iteration: int, tiles: list[Tile]) -> Tile | None:
     return tiles[number]
 
 
-def _earliest(field: Field, tile: Tile | None, whole: Mapping[int, int]) -> int:
-    """Return when a vector instruction may leave: not before the results two before are whole, if it starts a bank.
+_SUMS = VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR
+_ADDS = VectorOp.NUMERATOR, VectorOp.ADD
 
-    So does what captures a sum, which may be in an earlier pass.
-    """
-    sums = field.op in (VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR)
-    writes = sums or field.op in (VectorOp.NUMERATOR, VectorOp.ADD)
-    if tile is None or not ((writes and tile.starts_result) or (sums and tile.captures)):
-        return 0
-    return whole.get(tile.result_number - 2, 0)
+
+class _Whole:
+    """When results are whole: by their number, and the last ones of a query tile."""
+
+    def __init__(self) -> None:
+        self.results: dict[int, int] = {}
+        self.state: dict[tuple[int, int], int] = {}
+
+    def add(self, tile: Tile, cycle: int) -> None:
+        self.results[tile.result_number] = cycle
+        self.state[tile.head, tile.query_tile] = cycle
+
+    def earliest(self, field: Field, tile: Tile | None) -> int:
+        """Return when a vector instruction may leave.
+
+        If it starts a bank, or captures a sum, which may be in an earlier pass: not before the results two before are
+        whole. If it goes on with running state: not before that is whole, nor before its bank may be filled.
+        """
+        if tile is None:
+            return 0
+        is_sum = field.op in _SUMS
+        starts = (is_sum or field.op in _ADDS) and tile.starts_result
+        resumes = tile.restores and tile.starts_query and (is_sum or field.op in (*_ADDS, VectorOp.MAXIMUM))
+        found = self.state[tile.head, tile.query_tile] if resumes else 0
+        if starts or resumes or (is_sum and tile.captures):
+            found = max(found, self.results.get(tile.result_number - 2, 0))
+        return found
 
 
 def _is_last(field: Field, program: Program) -> bool:
-    return field.op in (VectorOp.NUMERATOR, VectorOp.ADD) and field.index == program.output_steps - 1
+    return field.op in _ADDS and field.index == program.output_steps - 1
 
 
 class _Machine:
@@ -225,6 +246,15 @@ class _Machine:
         return Results(self.lanes.output[:, :rows, : self.program.queries], self.lanes.empty)
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The running state of the columns of a query tile between two blocks."""
+
+    maximum: Single
+    total: Single
+    accumulators: Single
+
+
 class _Lanes:
     """The vector row."""
 
@@ -236,7 +266,8 @@ class _Lanes:
         # The maxima of the tiles as the tops of the columns see them, now and in the cycles to come.
         self.returned = [self.new.copy() for _ in range(RETURN_CYCLES)]
         self.fraction, self.exponent = np.zeros(columns, np.float32), np.zeros(columns, np.int32)
-        self.total, self.captured = np.zeros(columns, np.float32), np.zeros((2, columns), np.float32)
+        self.total = np.zeros(columns, np.float32)
+        self.captured, self.maxima = (np.zeros((2, columns), np.float32) for _ in range(2))
         self.accumulators = np.zeros((2, program.output_steps, columns), np.float32)
         self.exponential = Exponential(None, LANE_STEPS)
         heads = program.key_heads * program.group
@@ -244,6 +275,7 @@ class _Lanes:
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
         self.draining: list[tuple[int, Tile]] = []
+        self.spilt: dict[tuple[int, int], _State] = {}
 
     def step(self, cycle: int, arriving: Single) -> None:
         machine = self.machine
@@ -259,9 +291,11 @@ class _Lanes:
     def _execute(self, cycle: int, column: int, field: Field, tile: Tile, arriving: np.float32) -> None:
         write, then = self.machine.write, cycle + self.machine.stages
         entry, bank = (tile.number % self.program.queue, column), tile.result_number % 2
+        resumed = self.spilt[tile.head, tile.query_tile] if tile.restores and tile.starts_query else None
         match field.op:
             case VectorOp.MAXIMUM:
                 old = LOWEST if tile.starts_query else self.maximum[column]
+                old = resumed.maximum[column] if resumed else old
                 new = _scalar(greater, old, arriving)
                 write(cycle + 1, self.old, entry, old)
                 write(cycle + 1, self.new, entry, new)
@@ -275,14 +309,17 @@ class _Lanes:
                 write(then, self.exponent, column, found.exponent)
             case VectorOp.DENOMINATOR | VectorOp.ADD_DENOMINATOR:
                 factor = self.old[entry] if field.op == VectorOp.DENOMINATOR else np.float32(1)
-                found = _updated(self.total[column], factor, arriving, is_first=tile.starts_pass)
+                before = resumed.total[column] if resumed else self.total[column]
+                found = _updated(before, factor, arriving, is_first=tile.starts_pass and resumed is None)
                 write(then, self.total, column, found)
                 if tile.captures:
                     write(then, self.captured, (tile.query_number % 2, column), found)
+                    write(then, self.maxima, (tile.query_number % 2, column), self.new[entry])
             case VectorOp.NUMERATOR | VectorOp.ADD:
                 at = bank, field.index, column
                 factor = self.old[entry] if field.op == VectorOp.NUMERATOR else np.float32(1)
-                found = _updated(self.accumulators[at], factor, arriving, is_first=tile.starts_result)
+                before = resumed.accumulators[at[1:]] if resumed else self.accumulators[at]
+                found = _updated(before, factor, arriving, is_first=tile.starts_result and resumed is None)
                 write(then, self.accumulators, at, found)
                 if tile.ends_result and _is_last(field, self.program) and column == self.machine.columns - 1:
                     self.draining.append((then, tile))
@@ -292,6 +329,10 @@ class _Lanes:
     def _drain(self, tile: Tile) -> None:
         shape, bank = self.program.shape, tile.result_number % 2
         found = self.accumulators[bank]
+        if tile.spills:
+            own = self.maxima[bank].copy(), self.captured[bank].copy(), found.copy()
+            self.spilt[tile.head, tile.query_tile] = _State(*own)
+            return
         if self.program.is_divided:
             found, is_empty = quotient(found, np.broadcast_to(self.captured[tile.query_number % 2], found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)

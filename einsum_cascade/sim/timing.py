@@ -1,9 +1,10 @@
 """How long a program takes on an array with a memory of a given speed: from event to event, without its values.
 
-The corner stands still in two places of a tile only: at its first product, for keys, values and queries, and at its
-first instruction that writes results, or captures a sum for them, for the results of two tiles before. Between them it
-goes on row by row, so that a tile costs a few steps, however many cycles it takes. Once all that is under way is as it
-was at an earlier tile of queries, and the tiles to come are as they were then, whole periods are skipped.
+The corner stands still in three places of a tile only: at its first product, for keys, values and queries; at its first
+instruction that writes results, or captures a sum for them, for the results of two tiles before; and at its first
+instruction for the lanes, for running state that comes back. Between them it goes on row by row, so that a tile costs a
+few steps, however many cycles it takes. Once all that is under way is as it was at an earlier tile of queries, and the
+tiles to come are as they were then, whole periods are skipped.
 """
 
 import math
@@ -41,7 +42,7 @@ def run_timing(program: Program, memory: MemoryModel | None, *, skip: bool = Tru
 _START_CYCLES = 3
 """From the start to the first row of the kernel: the first tile, and the first row, are fetched."""
 
-type _Kind = Literal["begin", "capture", "write", "products", "reads", "whole"]
+type _Kind = Literal["begin", "resume", "capture", "write", "products", "reads", "whole"]
 
 
 def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
@@ -57,6 +58,7 @@ def _events(program: Program) -> list[tuple[int, list[tuple[int, _Kind]]]]:
     is_captured_before = program.captured_pass < program.passes - 1
     kinds: dict[_Kind, int] = {
         "begin": min(products),
+        "resume": min([*results, *sums, *times.get(("lane", VectorOp.MAXIMUM), [])]),
         "write": min(results if is_captured_before else results + sums),
         "products": max(products),
         "reads": max(reads),
@@ -76,6 +78,7 @@ class _Counts:
     keys: int = 0
     queries: int = 0
     drain: int = 0
+    state: int = 0
     reads: int = 0
     writes: int = 0
 
@@ -131,10 +134,11 @@ class _Run:
         if (job := jobs.get("reads")) is not None and job.released is not None:
             self.loads.release("keys", job.released, now)
         if (job := jobs.get("whole")) is not None and job.ends_result:
-            self.drain.take(job.result, job.words, job.queries, now)
+            left, stored = self.drain.take(job.result, job.words, job.queries, now)
+            self.loads.leave(job.result + 1, left, (job.at.spilt + 1, stored) if job.spills else None)
 
     def _stand_still(self, now: int, jobs: dict[_Kind, Job]) -> None:
-        """Wait for all that the instructions of a row need; a cycle counts for the first of keys, queries and drain."""
+        """Wait for all that the instructions of a row need; a cycle counts for the first of what it waits for."""
         keys = queries = drain = now
         if (job := jobs.get("begin")) is not None:
             keys = max(now, self.loads.arrival("keys", job.load))
@@ -144,14 +148,17 @@ class _Run:
         if (job := jobs.get("capture")) is not None and job.captures:
             drain = max(drain, self.drain.departure(job.result - 2))
         keys, queries = max(now, keys), max(now, keys, queries)
-        drain = max(queries, drain)
-        self.late += drain - now
+        drain = state = max(queries, drain)
+        if (job := jobs.get("resume")) is not None and job.restores and job.starts_query:
+            state = max(drain, self.loads.arrival("state", job.at.resumed))
+        self.late += state - now
         if self.begun is None:
             self.begun = drain if "begin" in jobs else None
             return
         self.counts.keys += keys - now
         self.counts.queries += queries - keys
         self.counts.drain += drain - queries
+        self.counts.state += state - drain
 
     def _skip(self, now: int, job: Job, flight: deque[Job | None], seen: dict[object, _Seen]) -> None:
         """Skip whole periods, if everything is as it was at an earlier start of a tile of queries."""
@@ -162,7 +169,7 @@ class _Run:
             return
         self.loads.catch_up(now)
         self.counts.reads, self.counts.writes = self.loads.beats, self.drain.beats
-        state = self.loads.state(now, job.number, job.query), self.drain.state(now, job.result)
+        state = self.loads.state(now, job.at), self.drain.state(now, job.result)
         before = seen.setdefault(state, _Seen(job, now, _copied(self.counts)))
         if before.job is job:
             return
@@ -176,20 +183,19 @@ class _Run:
     def _jump(self, times: int, before: _Seen, now: int, flight: deque[Job | None]) -> None:
         job = flight[0]
         assert job is not None
-        tiles, queries = job.number - before.job.number, job.query - before.job.query
-        results, cycles = job.result - before.job.result, now - before.now
-        loads = 0 if self.program.is_resident else tiles
+        by, cycles = job.at.plus(before.job.at.times(-1)).times(times), times * (now - before.now)
+        loads = 0 if self.program.is_resident else by.tiles
         for each in fields(_Counts):
             own = getattr(self.counts, each.name)
             setattr(self.counts, each.name, own + times * (own - getattr(before.counts, each.name)))
         self.loads.beats, self.drain.beats = self.counts.reads, self.counts.writes
-        self.loads.shift(times * cycles, times * tiles, times * queries)
-        self.drain.shift(times * cycles, times * results)
-        self.late += times * (cycles - tiles * self.program.interval)
+        self.loads.shift(cycles, by)
+        self.drain.shift(cycles, by.results)
+        self.late += cycles - by.tiles * self.program.interval
         for at, each in enumerate(flight):
             if each is not None:
-                flight[at] = each.moved(times * tiles, times * loads, times * queries, times * results)
-        self.position.jump(times * queries, times * tiles, times * results)
+                flight[at] = each.moved(by, loads)
+        self.position.jump(by)
 
     def _trace(self, tiles: int, stopped: int) -> CycleTrace:
         program = self.program
@@ -208,6 +214,7 @@ class _Run:
             stalls_keys=self.counts.keys,
             stalls_queries=self.counts.queries,
             stalls_drain=self.counts.drain,
+            stalls_state=self.counts.state,
             matrix_busy=matrix,
             vector_busy=vector,
             read_cycles=self._occupied(self.loads.beats),

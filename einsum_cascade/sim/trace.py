@@ -35,8 +35,9 @@ class CycleTrace:
         From the first instruction leaving the corner to the last lane having done the last.
     total_cycles
         From the start until all results have left.
-    stalls_keys, stalls_queries, stalls_drain
-        Cycles of `cycles` in which the corner waited for keys and values; else for queries; else for results to leave.
+    stalls_keys, stalls_queries, stalls_drain, stalls_state
+        Cycles of `cycles` in which the corner waited for keys and values; else for queries; else for results to leave;
+        else for running state to come back.
     matrix_busy, vector_busy
         Instructions that left the corner.
     read_cycles, write_cycles
@@ -49,6 +50,7 @@ class CycleTrace:
     stalls_keys: int
     stalls_queries: int
     stalls_drain: int
+    stalls_state: int
     matrix_busy: int
     vector_busy: int
     read_cycles: int
@@ -65,10 +67,20 @@ class CycleTrace:
         return self.vector_busy / self.cycles
 
     @property
+    def stalls(self) -> dict[str, int]:
+        """Cycles of `cycles` in which the corner stood still, by what it waited for."""
+        return {
+            "keys": self.stalls_keys,
+            "queries": self.stalls_queries,
+            "drain": self.stalls_drain,
+            "state": self.stalls_state,
+        }
+
+    @property
     def waits(self) -> tuple[ResourceTime, ...]:
         """What each resource waited for: array and vector row in `cycles`, memory in `total_cycles`."""
-        stalls = ("keys", self.stalls_keys), ("queries", self.stalls_queries), ("drain", self.stalls_drain)
-        stalled = sum(cycles for _, cycles in stalls)
+        stalls = (*self.stalls.items(),)
+        stalled = sum(self.stalls.values())
         on_array = (
             ResourceTime(name, busy, (*stalls, ("schedule", self.cycles - stalled - busy)))
             for name, busy in (("array", self.matrix_busy), ("vector row", self.vector_busy))

@@ -105,18 +105,21 @@ class _Evaluation:
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
+        self.spilt: dict[tuple[int, int], _Lanes] = {}
 
     def run(self) -> Results:
         lanes: _Lanes | None = None
         for tile in self.program.tiles():
             if tile.starts_query or lanes is None:
-                lanes = self._fresh()
+                lanes = self.spilt.pop((tile.head, tile.query_tile)) if tile.restores else self._fresh()
             scores, masked = self._scores(tile)
             if MatrixOp.EXPONENTIAL in self.passes:
                 scores = self._weigh(tile, scores, masked, lanes)
             if self._does(MatrixOp.OUT, tile):
                 lanes.accumulators = add(np.zeros_like(scores), np.where(masked, np.float32(0), scores))
-            if tile.ends_result:
+            if tile.ends_query and tile.spills:
+                self.spilt[tile.head, tile.query_tile] = lanes
+            elif tile.ends_result:
                 self._drain(tile, lanes)
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
         return Results(self.output[:, :rows, : self.program.queries], self.empty)
@@ -151,12 +154,13 @@ class _Evaluation:
         correction = self.in_lane(old, lanes.maximum) if self.is_corrected else None
         if self.sums is not None and self.sums.passes >> tile.pass_number & 1:
             total = self._summed(tile, self.sums, weights, masked)
-            lanes.total = _updated(lanes.total, correction, total, is_first=tile.starts_pass)
+            lanes.total = _updated(lanes.total, correction, total, is_first=tile.starts_pass and not tile.restores)
             lanes.captured = lanes.total if tile.captures else lanes.captured
         if self._does(MatrixOp.COMBINE, tile):
             found = self._combined(tile, weights, masked, slice(self.program.output_steps))
             factor = None if correction is None else correction[None, :]
-            lanes.accumulators = _updated(lanes.accumulators, factor, found, is_first=tile.starts_result)
+            is_first = tile.starts_result and not tile.restores
+            lanes.accumulators = _updated(lanes.accumulators, factor, found, is_first=is_first)
         return weights
 
     def _weights(self, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:

@@ -127,7 +127,7 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "array": f"{found['rows']} x {found['columns']}",
         "cycles: schedule, model, RTL": _cycles(cycles),
         "cycles from start to done": f"{cycles['total']:,}",
-        "stalls: keys, queries, drain": ", ".join(f"{count:,}" for count in found["stalls"].values()),
+        f"stalls: {', '.join(found['stalls'])}": ", ".join(f"{count:,}" for count in found["stalls"].values()),
         "values compared, mismatched": f"{values['compared']:,}, {values['mismatched']:,}",
         "inputs rounded": f"{values['rounded']:,}",
         "largest error against float64": _number(values["max_abs_error"]),

@@ -1,7 +1,7 @@
 module array(
     input clk,
     input rst,
-    input [61:0] corner,
+    input [62:0] corner,
     input bank_enable,
     input [1:0] bank_row,
     input [13:0] bank_address,
@@ -12,7 +12,13 @@ module array(
     input [63:0] query_data,
     input [6:0] drain_address,
     input drain_parity,
+    input [1:0] drain_kind,
     input [1:0] drain_group,
+    input fill_enable,
+    input [1:0] fill_kind,
+    input [6:0] fill_address,
+    input fill_beat,
+    input [63:0] fill_data,
     output [31:0] drain_words,
     output [31:0] drain_sums,
     output results_done
@@ -25,12 +31,14 @@ module array(
     localparam TOP_BITS = 14;
     localparam QUERY_BITS = 7;
     localparam QUEUE_BITS = 1;
-    localparam VECTOR_BITS = 15;
+    localparam VECTOR_BITS = 16;
     localparam SLOT_AT = 5;
     localparam SLOT_BITS = 3;
     localparam OP_BITS = 3;
     localparam ROW_INDEX_BITS = 2;
     localparam COLUMN_INDEX_BITS = 2;
+    localparam BEAT_WORDS = 2;
+    localparam BEAT_BITS = 1;
     reg [1:0] group;
 
     // The corner's word, from the lowest bits on: row part (its operation first), query address, entry of
@@ -89,6 +97,7 @@ module array(
             wire [QUEUE_BITS-1:0] maximum_queue;
             wire [31:0] maximum;
             wire is_done;
+            localparam [31:0] BEAT = j / BEAT_WORDS;
             if (j == 0) begin : first
                 assign left = corner_top;
                 assign lane_left = delayed;
@@ -106,7 +115,9 @@ module array(
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
                 .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
                 .is_done(is_done),
-                .drain_address(drain_address), .drain_parity(drain_parity),
+                .drain_address(drain_address), .drain_parity(drain_parity), .drain_kind(drain_kind),
+                .fill_enable(fill_enable && fill_beat == BEAT[BEAT_BITS-1:0]), .fill_kind(fill_kind),
+                .fill_address(fill_address), .fill_data(fill_data[32*(j % BEAT_WORDS) +: 32]),
                 .drain_word(words[32*j +: 32]), .drain_sum(sums[32*j +: 32])
             );
         end

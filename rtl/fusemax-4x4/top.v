@@ -28,22 +28,22 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire [31:0] \$120 ;
+  wire \$120 ;
   wire \$121 ;
-  wire \$122 ;
+  wire [31:0] \$122 ;
   wire \$123 ;
   wire [31:0] \$124 ;
   wire \$125 ;
-  wire [31:0] \$126 ;
+  wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
+  wire [31:0] \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire [31:0] \$130 ;
   wire \$131 ;
-  wire [31:0] \$132 ;
+  wire \$132 ;
   wire \$133 ;
-  wire \$134 ;
+  wire [31:0] \$134 ;
   wire \$135 ;
   wire [31:0] \$136 ;
   wire \$137 ;
@@ -58,95 +58,95 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire \$148 ;
+  wire [31:0] \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
-  wire \$152 ;
-  wire [32:0] \$153 ;
+  wire [31:0] \$152 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
-  wire \$156 ;
+  wire [31:0] \$156 ;
   wire \$157 ;
   wire \$158 ;
-  wire [1:0] \$159 ;
+  wire \$159 ;
   wire \$16 ;
-  wire [1:0] \$160 ;
+  wire [31:0] \$160 ;
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
-  wire [3:0] \$164 ;
-  wire [3:0] \$165 ;
-  wire [22:0] \$166 ;
-  wire [22:0] \$167 ;
-  wire [32:0] \$168 ;
+  wire [31:0] \$164 ;
+  wire \$165 ;
+  wire \$166 ;
+  wire \$167 ;
+  wire [31:0] \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
   wire \$171 ;
-  wire \$172 ;
+  wire [31:0] \$172 ;
   wire \$173 ;
   wire \$174 ;
-  wire [32:0] \$175 ;
+  wire \$175 ;
   wire \$176 ;
   wire \$177 ;
   wire \$178 ;
   wire \$179 ;
   wire \$18 ;
   wire \$180 ;
-  wire \$181 ;
-  wire [2:0] \$182 ;
+  wire [32:0] \$181 ;
+  wire \$182 ;
   wire \$183 ;
-  wire [3:0] \$184 ;
-  wire [3:0] \$185 ;
-  wire [32:0] \$186 ;
-  wire [32:0] \$187 ;
-  wire \$188 ;
+  wire \$184 ;
+  wire \$185 ;
+  wire \$186 ;
+  wire [1:0] \$187 ;
+  wire [1:0] \$188 ;
   wire \$189 ;
   wire \$19 ;
-  wire [4:0] \$190 ;
-  wire [4:0] \$191 ;
-  wire [4:0] \$192 ;
-  wire \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire [5:0] \$196 ;
-  wire [4:0] \$197 ;
-  wire [3:0] \$198 ;
-  wire [2:0] \$199 ;
+  wire \$190 ;
+  wire \$191 ;
+  wire [3:0] \$192 ;
+  wire [3:0] \$193 ;
+  wire [22:0] \$194 ;
+  wire [22:0] \$195 ;
+  wire [32:0] \$196 ;
+  wire \$197 ;
+  wire \$198 ;
+  wire \$199 ;
   wire \$2 ;
-  wire [31:0] \$20 ;
-  wire [1:0] \$200 ;
+  wire \$20 ;
+  wire \$200 ;
   wire \$201 ;
   wire \$202 ;
-  wire [1:0] \$203 ;
-  wire [2:0] \$204 ;
-  wire [3:0] \$205 ;
-  wire [4:0] \$206 ;
-  wire [5:0] \$207 ;
-  wire [32:0] \$208 ;
-  wire [32:0] \$209 ;
-  wire \$21 ;
-  wire [32:0] \$210 ;
-  wire [5:0] \$211 ;
-  wire [4:0] \$212 ;
+  wire [32:0] \$203 ;
+  wire \$204 ;
+  wire \$205 ;
+  wire \$206 ;
+  wire \$207 ;
+  wire \$208 ;
+  wire \$209 ;
+  wire [31:0] \$21 ;
+  wire [2:0] \$210 ;
+  wire \$211 ;
+  wire [3:0] \$212 ;
   wire [3:0] \$213 ;
-  wire [2:0] \$214 ;
-  wire [1:0] \$215 ;
+  wire [32:0] \$214 ;
+  wire [32:0] \$215 ;
   wire \$216 ;
   wire \$217 ;
-  wire [1:0] \$218 ;
-  wire [2:0] \$219 ;
+  wire [4:0] \$218 ;
+  wire [4:0] \$219 ;
   wire \$22 ;
-  wire [3:0] \$220 ;
-  wire [4:0] \$221 ;
-  wire [5:0] \$222 ;
+  wire [4:0] \$220 ;
+  wire \$221 ;
+  wire \$222 ;
   wire \$223 ;
-  wire \$224 ;
-  wire [5:0] \$225 ;
-  wire [4:0] \$226 ;
-  wire [3:0] \$227 ;
+  wire [5:0] \$224 ;
+  wire [4:0] \$225 ;
+  wire [3:0] \$226 ;
+  wire [6:0] \$227 ;
   wire [2:0] \$228 ;
   wire [1:0] \$229 ;
   wire \$23 ;
@@ -154,58 +154,95 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$231 ;
   wire [1:0] \$232 ;
   wire [2:0] \$233 ;
-  wire [3:0] \$234 ;
-  wire [4:0] \$235 ;
-  wire [5:0] \$236 ;
-  wire \$237 ;
-  wire \$238 ;
-  wire \$239 ;
+  wire [6:0] \$234 ;
+  wire [6:0] \$235 ;
+  wire [6:0] \$236 ;
+  wire [6:0] \$237 ;
+  wire [32:0] \$238 ;
+  wire [32:0] \$239 ;
   wire \$24 ;
-  wire \$240 ;
-  wire \$241 ;
-  wire \$242 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
+  wire [32:0] \$240 ;
+  wire [5:0] \$241 ;
+  wire [4:0] \$242 ;
+  wire [3:0] \$243 ;
+  wire [6:0] \$244 ;
+  wire [2:0] \$245 ;
+  wire [1:0] \$246 ;
   wire \$247 ;
   wire \$248 ;
-  wire \$249 ;
+  wire [1:0] \$249 ;
   wire \$25 ;
-  wire \$250 ;
-  wire \$251 ;
-  wire \$252 ;
-  wire [7:0] \$253 ;
-  wire \$254 ;
+  wire [2:0] \$250 ;
+  wire [6:0] \$251 ;
+  wire [6:0] \$252 ;
+  wire [6:0] \$253 ;
+  wire [6:0] \$254 ;
   wire \$255 ;
   wire \$256 ;
-  wire \$257 ;
-  wire \$258 ;
-  wire \$259 ;
+  wire [5:0] \$257 ;
+  wire [4:0] \$258 ;
+  wire [3:0] \$259 ;
   wire \$26 ;
-  wire \$260 ;
-  reg [1:0] \$261 ;
-  reg [32:0] \$262 ;
-  reg [3:0] \$263 ;
-  reg \$264 ;
-  reg \$265 ;
-  reg \$266 ;
-  reg \$267 ;
-  reg [7:0] \$268 ;
-  reg [5:0] \$269 ;
+  wire [6:0] \$260 ;
+  wire [2:0] \$261 ;
+  wire [1:0] \$262 ;
+  wire \$263 ;
+  wire \$264 ;
+  wire [1:0] \$265 ;
+  wire [2:0] \$266 ;
+  wire [6:0] \$267 ;
+  wire [6:0] \$268 ;
+  wire [6:0] \$269 ;
   wire \$27 ;
-  reg [31:0] \$270 ;
-  reg [31:0] \$271 ;
-  wire [13:0] \$272 ;
-  wire [72:0] \$273 ;
-  wire [39:0] \$274 ;
+  wire [6:0] \$270 ;
+  wire \$271 ;
+  wire \$272 ;
+  wire \$273 ;
+  wire \$274 ;
   wire \$275 ;
-  wire [5:0] \$276 ;
+  wire \$276 ;
+  wire \$277 ;
+  wire \$278 ;
+  wire \$279 ;
   wire \$28 ;
+  wire \$280 ;
+  wire \$281 ;
+  wire \$282 ;
+  wire \$283 ;
+  wire \$284 ;
+  wire \$285 ;
+  wire \$286 ;
+  wire [7:0] \$287 ;
+  wire \$288 ;
+  wire \$289 ;
   wire \$29 ;
+  wire \$290 ;
+  wire \$291 ;
+  wire \$292 ;
+  wire \$293 ;
+  wire \$294 ;
+  wire \$295 ;
+  wire \$296 ;
+  wire \$297 ;
+  reg [1:0] \$298 ;
+  reg [32:0] \$299 ;
   wire \$3 ;
   wire \$30 ;
+  reg [3:0] \$300 ;
+  reg \$301 ;
+  reg \$302 ;
+  reg \$303 ;
+  reg \$304 ;
+  reg [7:0] \$305 ;
+  reg [6:0] \$306 ;
+  reg [31:0] \$307 ;
+  reg [31:0] \$308 ;
+  wire [13:0] \$309 ;
   wire \$31 ;
+  wire [72:0] \$310 ;
+  wire [39:0] \$311 ;
+  wire \$312 ;
+  wire [5:0] \$313 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -213,25 +250,25 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
-  wire [32:0] \$39 ;
+  wire \$39 ;
   wire \$4 ;
-  wire [64:0] \$40 ;
-  wire \$41 ;
-  wire [31:0] \$42 ;
+  wire \$40 ;
+  wire [32:0] \$41 ;
+  wire [64:0] \$42 ;
   wire \$43 ;
-  wire \$44 ;
+  wire [31:0] \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire [31:0] \$47 ;
+  wire \$47 ;
   wire \$48 ;
-  wire \$49 ;
+  wire [31:0] \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  wire [47:0] \$53 ;
+  wire \$53 ;
   wire \$54 ;
-  wire \$55 ;
+  wire [47:0] \$55 ;
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
@@ -259,53 +296,66 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [34:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire [32:0] \$83 ;
+  wire \$83 ;
   wire [34:0] \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [34:0] \$87 ;
-  wire \$88 ;
+  wire [32:0] \$87 ;
+  wire [34:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire [32:0] \$90 ;
+  wire \$90 ;
   wire [34:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [31:0] \$94 ;
-  wire \$95 ;
+  wire [32:0] \$94 ;
+  wire [34:0] \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire [31:0] \$98 ;
   wire \$99 ;
   wire \$signal ;
-  reg \$signal$244  = 1'h0;
-  reg \$signal$245  = 1'h0;
+  reg \$signal$280  = 1'h0;
+  reg \$signal$281  = 1'h0;
   (* init = 1'h0 *)
-  wire \$signal$252 ;
-  reg [7:0] \$signal$254  = 8'h00;
+  wire \$signal$288 ;
+  reg [7:0] \$signal$290  = 8'h00;
   (* init = 32'd0 *)
-  wire [31:0] \$signal$258 ;
-  reg [31:0] \$signal$281  = 32'd0;
+  wire [31:0] \$signal$294 ;
+  wire \$signal$311 ;
+  reg [31:0] \$signal$320  = 32'd0;
   wire [6:0] address;
+  wire [31:0] block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$118 ;
+  wire [23:0] \bounds__block_tiles$127 ;
   wire [23:0] bounds__end_tile;
-  wire [23:0] \bounds__end_tile$111 ;
+  wire [23:0] \bounds__end_tile$121 ;
+  wire [23:0] \bounds__end_tile$130 ;
   wire [23:0] bounds__first_tile;
-  wire [23:0] \bounds__first_tile$110 ;
+  wire [23:0] \bounds__first_tile$120 ;
+  wire [23:0] \bounds__first_tile$129 ;
   wire [7:0] bounds__flags;
-  wire [7:0] \bounds__flags$112 ;
+  wire [7:0] \bounds__flags$122 ;
+  wire [7:0] \bounds__flags$131 ;
   wire [23:0] bounds__group;
-  wire [23:0] \bounds__group$106 ;
+  wire [23:0] \bounds__group$115 ;
+  wire [23:0] \bounds__group$124 ;
   wire [23:0] bounds__key_heads;
-  wire [23:0] \bounds__key_heads$105 ;
+  wire [23:0] \bounds__key_heads$114 ;
+  wire [23:0] \bounds__key_heads$123 ;
   wire [23:0] bounds__key_tiles;
-  wire [23:0] \bounds__key_tiles$108 ;
+  wire [23:0] \bounds__key_tiles$117 ;
+  wire [23:0] \bounds__key_tiles$126 ;
   wire [1:0] bounds__passes;
-  wire [1:0] \bounds__passes$109 ;
+  wire [1:0] \bounds__passes$119 ;
+  wire [1:0] \bounds__passes$128 ;
   wire [23:0] bounds__query_tiles;
-  wire [23:0] \bounds__query_tiles$107 ;
+  wire [23:0] \bounds__query_tiles$116 ;
+  wire [23:0] \bounds__query_tiles$125 ;
   wire [15:0] bus__araddr;
   wire bus__arready;
   wire bus__arvalid;
@@ -327,7 +377,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire clk;
   reg [1:0] complete = 2'h0;
   wire [31:0] contexts;
-  wire [61:0] corner;
+  wire [62:0] corner;
   wire [6:0] \corner.query_address ;
   wire \corner.queue ;
   wire [38:0] \corner.row ;
@@ -340,7 +390,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [1:0] \corner.row.row ;
   wire [2:0] \corner.row.rows ;
   wire [2:0] \corner.row.slot ;
-  wire [14:0] \corner.vector ;
+  wire [15:0] \corner.vector ;
   wire \corner.vector.captures ;
   wire [5:0] \corner.vector.index ;
   wire \corner.vector.is_done ;
@@ -348,83 +398,95 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [2:0] \corner.vector.op ;
   wire \corner.vector.parity ;
   wire \corner.vector.queue ;
+  wire \corner.vector.restores ;
   wire \corner.vector.sum_parity ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$262 ;
+  wire [31:0] \cycles$298 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
+  wire [23:0] drained;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$260 ;
+  wire [31:0] \empty_columns$296 ;
   wire [31:0] end_tile;
   reg [7:0] failure;
-  wire [98:0] fill;
+  wire [99:0] fill;
   wire [63:0] \fill.data ;
-  wire \fill.is_query ;
   wire [9:0] \fill.line ;
   wire [23:0] \fill.place ;
+  wire [1:0] \fill.target ;
   wire fill_write;
   wire [31:0] first_tile;
   wire [31:0] flags;
-  wire [7:0] \flags$138 ;
+  wire [7:0] \flags$157 ;
   wire [31:0] group;
-  wire [1:0] \group$289 ;
+  wire [1:0] \group$329 ;
   wire has_error;
-  wire \has_error$241 ;
+  wire \has_error$277 ;
   wire has_protocol_error;
   wire has_result;
   wire [31:0] interval;
   output irq;
   reg irq = 1'h0;
   wire is_idle;
-  wire \is_idle$251 ;
+  wire \is_idle$287 ;
   wire is_running;
   wire is_settled;
   wire is_waiting;
-  wire [83:0] jobs__payload;
-  wire [83:0] \jobs__payload$73 ;
+  wire [84:0] jobs__payload;
+  wire [84:0] \jobs__payload$73 ;
   wire [31:0] \jobs__payload$73.address ;
   wire [15:0] \jobs__payload$73.beats ;
   wire \jobs__payload$73.ends_tile ;
-  wire \jobs__payload$73.is_query ;
   wire [9:0] \jobs__payload$73.line ;
   wire [23:0] \jobs__payload$73.place ;
+  wire [1:0] \jobs__payload$73.target ;
+  wire [84:0] \jobs__payload$79 ;
+  wire [31:0] \jobs__payload$79.address ;
+  wire [15:0] \jobs__payload$79.beats ;
+  wire \jobs__payload$79.ends_tile ;
+  wire [9:0] \jobs__payload$79.line ;
+  wire [23:0] \jobs__payload$79.place ;
+  wire [1:0] \jobs__payload$79.target ;
   wire [31:0] \jobs__payload.address ;
   wire [15:0] \jobs__payload.beats ;
   wire \jobs__payload.ends_tile ;
-  wire \jobs__payload.is_query ;
   wire [9:0] \jobs__payload.line ;
   wire [23:0] \jobs__payload.place ;
+  wire [1:0] \jobs__payload.target ;
   wire jobs__ready;
   wire \jobs__ready$74 ;
+  wire \jobs__ready$80 ;
   wire jobs__valid;
   wire \jobs__valid$77 ;
+  wire \jobs__valid$83 ;
   reg just_started = 1'h0;
   wire [31:0] key__address;
   wire [31:0] key__head_stride;
   wire [31:0] key__stride;
   wire [31:0] key_address;
   wire [31:0] key_beats;
-  wire [15:0] \key_beats$135 ;
-  wire [15:0] \key_beats$145 ;
+  wire [15:0] \key_beats$154 ;
+  wire [15:0] \key_beats$164 ;
   wire [31:0] key_head_stride;
   wire [31:0] key_heads;
-  wire [83:0] key_jobs__payload;
+  wire [84:0] key_jobs__payload;
   wire [31:0] \key_jobs__payload.address ;
   wire [15:0] \key_jobs__payload.beats ;
   wire \key_jobs__payload.ends_tile ;
-  wire \key_jobs__payload.is_query ;
   wire [9:0] \key_jobs__payload.line ;
   wire [23:0] \key_jobs__payload.place ;
+  wire [1:0] \key_jobs__payload.target ;
   wire key_jobs__ready;
   wire key_jobs__valid;
   wire [31:0] key_stride;
   wire [31:0] key_tiles;
   wire [31:0] keys;
-  wire [31:0] \keys$137 ;
-  wire [31:0] \keys$140 ;
+  wire [31:0] \keys$156 ;
+  wire [31:0] \keys$159 ;
   wire [23:0] keys_loaded;
-  wire [23:0] \keys_loaded$228 ;
+  wire [23:0] \keys_loaded$259 ;
   wire [23:0] keys_released;
+  wire [1:0] kind;
   reg [3:0] left = 4'h0;
   wire [1:0] level;
   output [31:0] m_axi_araddr;
@@ -486,7 +548,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$269 ;
+  wire [31:0] \matrix_busy$307 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -523,8 +585,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] output_address;
   wire [31:0] output_head_stride;
   wire [31:0] output_steps;
-  wire [15:0] \output_steps$139 ;
+  wire [15:0] \output_steps$158 ;
+  wire [15:0] \output_steps$167 ;
   wire [31:0] output_stride;
+  wire [23:0] parameters__bounds__block_tiles;
   wire [23:0] parameters__bounds__end_tile;
   wire [23:0] parameters__bounds__first_tile;
   wire [7:0] parameters__bounds__flags;
@@ -550,48 +614,50 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   reg [7:0] problem;
   wire [31:0] product_steps;
   wire [31:0] queries;
-  wire [31:0] \queries$142 ;
-  wire [31:0] \queries$146 ;
+  wire [31:0] \queries$161 ;
+  wire [31:0] \queries$165 ;
+  wire [31:0] \queries$166 ;
   wire [23:0] queries_loaded;
-  wire [23:0] \queries_loaded$230 ;
+  wire [23:0] \queries_loaded$261 ;
   wire [23:0] queries_released;
   wire [31:0] query__address;
   wire [31:0] query__head_stride;
   wire [31:0] query__stride;
   wire [31:0] query_address;
   wire [31:0] query_head_stride;
-  wire [83:0] query_jobs__payload;
+  wire [84:0] query_jobs__payload;
   wire [31:0] \query_jobs__payload.address ;
   wire [15:0] \query_jobs__payload.beats ;
   wire \query_jobs__payload.ends_tile ;
-  wire \query_jobs__payload.is_query ;
   wire [9:0] \query_jobs__payload.line ;
   wire [23:0] \query_jobs__payload.place ;
+  wire [1:0] \query_jobs__payload.target ;
   wire query_jobs__ready;
   wire query_jobs__valid;
   wire [31:0] query_stride;
   wire [31:0] query_tiles;
   wire [31:0] queue;
-  wire [73:0] r_data;
+  wire [74:0] r_data;
   wire r_en;
   wire [23:0] released;
-  wire [23:0] \released$235 ;
-  wire [73:0] result;
-  wire [73:0] \result$215 ;
-  wire \result$215.bank ;
-  wire [23:0] \result$215.head ;
-  wire [23:0] \result$215.key_tile ;
-  wire [23:0] \result$215.query_tile ;
-  wire \result$215.sum_bank ;
+  wire [23:0] \released$268 ;
+  wire [74:0] result;
+  wire [74:0] \result$245 ;
+  wire \result$245.bank ;
+  wire [23:0] \result$245.head ;
+  wire \result$245.is_state ;
+  wire [23:0] \result$245.key_tile ;
+  wire [23:0] \result$245.query_tile ;
+  wire \result$245.sum_bank ;
   wire \result.bank ;
   wire [23:0] \result.head ;
+  wire \result.is_state ;
   wire [23:0] \result.key_tile ;
   wire [23:0] \result.query_tile ;
   wire \result.sum_bank ;
   wire result_push;
-  wire results_done;
   wire [23:0] results_drained;
-  wire [23:0] \results_drained$232 ;
+  wire [23:0] \results_drained$265 ;
   input rst;
   wire rst;
   input [15:0] s_axil_araddr;
@@ -630,36 +696,61 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire s_axil_wvalid;
   reg [32:0] seen = 33'h000000000;
   wire [15:0] slot_beats;
-  wire [15:0] \slot_beats$144 ;
+  wire [15:0] \slot_beats$163 ;
   wire [31:0] slots;
-  wire [23:0] \slots$134 ;
+  wire [23:0] \slots$153 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$268 ;
+  wire [31:0] \stalls_drain$304 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$264 ;
+  wire [31:0] \stalls_keys$300 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$266 ;
+  wire [31:0] \stalls_queries$302 ;
+  wire [31:0] stalls_state;
+  wire [31:0] \stalls_state$306 ;
   wire start;
-  wire \start$221 ;
-  wire \start$222 ;
-  wire \start$223 ;
-  wire \start$224 ;
-  wire \start$243 ;
+  wire \start$251 ;
+  wire \start$252 ;
+  wire \start$253 ;
+  wire \start$254 ;
+  wire \start$255 ;
+  wire \start$279 ;
+  wire [31:0] state__address;
+  wire [31:0] \state__address$198 ;
+  wire [31:0] state__head_stride;
+  wire [31:0] \state__head_stride$200 ;
+  wire [31:0] state__stride;
+  wire [31:0] \state__stride$199 ;
+  wire [31:0] state_address;
+  wire [31:0] state_head_stride;
+  wire [84:0] state_jobs__payload;
+  wire [31:0] \state_jobs__payload.address ;
+  wire [15:0] \state_jobs__payload.beats ;
+  wire \state_jobs__payload.ends_tile ;
+  wire [9:0] \state_jobs__payload.line ;
+  wire [23:0] \state_jobs__payload.place ;
+  wire [1:0] \state_jobs__payload.target ;
+  wire state_jobs__ready;
+  wire state_jobs__valid;
+  wire [31:0] state_stride;
+  wire [23:0] states_loaded;
+  wire [23:0] \states_loaded$263 ;
+  wire [23:0] states_stored;
   wire [31:0] status;
   wire stop;
-  wire \stop$225 ;
-  wire \stop$226 ;
+  wire \stop$256 ;
+  wire \stop$257 ;
+  wire [23:0] stored;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
   wire [31:0] table_data;
-  wire [31:0] \table_data$178 ;
+  wire [31:0] \table_data$208 ;
   wire table_half;
-  wire \table_half$176 ;
+  wire \table_half$206 ;
   wire [15:0] table_row;
-  wire [15:0] \table_row$174 ;
+  wire [15:0] \table_row$204 ;
   wire table_write;
-  wire \table_write$172 ;
+  wire \table_write$202 ;
   wire takes_result;
   reg [31:0] total_cycles = 32'd0;
   wire [31:0] value__address;
@@ -667,20 +758,21 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value__stride;
   wire [31:0] value_address;
   wire [31:0] value_beats;
-  wire [15:0] \value_beats$136 ;
+  wire [15:0] \value_beats$155 ;
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$270 ;
-  wire [73:0] w_data;
+  wire [31:0] \vector_busy$308 ;
+  wire [74:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [5:0] \waiting$256  = 6'h00;
+  reg [6:0] \waiting$292  = 7'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
   wire waits_keys;
   wire waits_queries;
+  wire waits_state;
   wire [31:0] watchdog;
   wire [31:0] words;
   wire [31:0] \words[0] ;
@@ -696,86 +788,88 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$8  = ! passes;
   assign \$9  = ! query_tiles;
   assign \$10  = ! queries;
-  assign \$11  = ! key_tiles;
-  assign \$12  = ! parameters__keys;
-  assign \$13  = ! output_steps;
-  assign \$14  = ! product_steps;
-  assign \$15  = ! slots;
-  assign \$16  = ! queue;
-  assign \$17  = ! contexts;
-  assign \$18  = ! stages;
-  assign \$19  = ! interval;
-  assign \$21  = ! \$20 ;
-  assign \$22  = ! value_beats;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = \$19  | \$23 ;
-  assign \$25  = \$18  | \$24 ;
-  assign \$26  = \$17  | \$25 ;
-  assign \$27  = \$16  | \$26 ;
-  assign \$28  = \$15  | \$27 ;
-  assign \$29  = \$14  | \$28 ;
-  assign \$30  = \$13  | \$29 ;
-  assign \$31  = \$12  | \$30 ;
-  assign \$32  = \$11  | \$31 ;
-  assign \$33  = \$10  | \$32 ;
-  assign \$34  = \$9  | \$33 ;
-  assign \$35  = \$8  | \$34 ;
-  assign \$36  = \$7  | \$35 ;
-  assign \$37  = \$6  | \$36 ;
-  assign \$38  = \$5  | \$37 ;
-  assign \$39  = key_beats + value_beats;
-  assign \$40  = slots * \$39 ;
-  assign \$41  = \$40  > 15'h4000;
-  assign \$44  = key_tiles > slots;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = \$41  | \$45 ;
-  assign \$49  = ~ \$48 ;
-  assign \$50  = slots <= stages;
-  assign \$51  = \$49  & \$50 ;
-  assign \$52  = \$46  | \$51 ;
-  assign \$53  = key_heads[23:0] * group[23:0];
-  assign \$54  = \$53  > 24'hffffff;
-  assign \$55  = \$52  | \$54 ;
-  assign \$56  = interval > 10'h200;
-  assign \$57  = \$55  | \$56 ;
-  assign \$58  = stages > 2'h3;
+  assign \$11  = ! block_tiles;
+  assign \$12  = ! key_tiles;
+  assign \$13  = ! parameters__keys;
+  assign \$14  = ! output_steps;
+  assign \$15  = ! product_steps;
+  assign \$16  = ! slots;
+  assign \$17  = ! queue;
+  assign \$18  = ! contexts;
+  assign \$19  = ! stages;
+  assign \$20  = ! interval;
+  assign \$22  = ! \$21 ;
+  assign \$23  = ! value_beats;
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = \$20  | \$24 ;
+  assign \$26  = \$19  | \$25 ;
+  assign \$27  = \$18  | \$26 ;
+  assign \$28  = \$17  | \$27 ;
+  assign \$29  = \$16  | \$28 ;
+  assign \$30  = \$15  | \$29 ;
+  assign \$31  = \$14  | \$30 ;
+  assign \$32  = \$13  | \$31 ;
+  assign \$33  = \$12  | \$32 ;
+  assign \$34  = \$11  | \$33 ;
+  assign \$35  = \$10  | \$34 ;
+  assign \$36  = \$9  | \$35 ;
+  assign \$37  = \$8  | \$36 ;
+  assign \$38  = \$7  | \$37 ;
+  assign \$39  = \$6  | \$38 ;
+  assign \$40  = \$5  | \$39 ;
+  assign \$41  = key_beats + value_beats;
+  assign \$42  = slots * \$41 ;
+  assign \$43  = \$42  > 15'h4000;
+  assign \$46  = block_tiles > slots;
+  assign \$47  = \$45  & \$46 ;
+  assign \$48  = \$43  | \$47 ;
+  assign \$51  = ~ \$50 ;
+  assign \$52  = slots <= stages;
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = \$48  | \$53 ;
+  assign \$55  = key_heads[23:0] * group[23:0];
+  assign \$56  = \$55  > 24'hffffff;
+  assign \$57  = \$54  | \$56 ;
+  assign \$58  = interval > 10'h200;
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = contexts > 2'h2;
+  assign \$60  = stages > 2'h3;
   assign \$61  = \$59  | \$60 ;
-  assign \$62  = queue > 2'h2;
+  assign \$62  = contexts > 2'h2;
   assign \$63  = \$61  | \$62 ;
-  assign \$64  = product_steps > 7'h40;
+  assign \$64  = queue > 2'h2;
   assign \$65  = \$63  | \$64 ;
-  assign \$66  = output_steps > 7'h40;
+  assign \$66  = product_steps > 7'h40;
   assign \$67  = \$65  | \$66 ;
-  assign \$68  = passes > 2'h3;
+  assign \$68  = output_steps > 7'h40;
   assign \$69  = \$67  | \$68 ;
-  assign \$70  = key_beats > 5'h10;
+  assign \$70  = passes > 2'h3;
   assign \$71  = \$69  | \$70 ;
-  assign \$72  = key_tiles > 24'hffffff;
+  assign \$72  = key_beats > 5'h10;
   assign \$73  = \$71  | \$72 ;
-  assign \$74  = query_tiles > 24'hffffff;
+  assign \$74  = key_tiles > 24'hffffff;
   assign \$75  = \$73  | \$74 ;
-  assign \$76  = key_heads > 24'hffffff;
+  assign \$76  = block_tiles > 24'hffffff;
   assign \$77  = \$75  | \$76 ;
-  assign \$78  = group > 24'hffffff;
+  assign \$78  = query_tiles > 24'hffffff;
   assign \$79  = \$77  | \$78 ;
-  assign \$80  = key_tiles * 3'h4;
-  assign \$81  = parameters__keys > \$80 ;
-  assign \$83  = parameters__keys + 3'h4;
+  assign \$80  = key_heads > 24'hffffff;
+  assign \$81  = \$79  | \$80 ;
+  assign \$82  = group > 24'hffffff;
+  assign \$83  = \$81  | \$82 ;
   assign \$84  = key_tiles * 3'h4;
-  assign \$85  = \$83  <= \$84 ;
-  assign \$86  = \$82  | \$85 ;
-  assign \$87  = query_tiles * 3'h4;
-  assign \$88  = queries > \$87 ;
-  assign \$89  = \$86  | \$88 ;
-  assign \$90  = queries + 3'h4;
+  assign \$85  = parameters__keys > \$84 ;
+  assign \$87  = parameters__keys + 3'h4;
+  assign \$88  = key_tiles * 3'h4;
+  assign \$89  = \$87  <= \$88 ;
+  assign \$90  = \$86  | \$89 ;
   assign \$91  = query_tiles * 3'h4;
-  assign \$92  = \$90  <= \$91 ;
-  assign \$93  = \$89  | \$92 ;
-  assign \$95  = | \$94 ;
+  assign \$92  = queries > \$91 ;
+  assign \$93  = \$90  | \$92 ;
+  assign \$94  = queries + 3'h4;
+  assign \$95  = query_tiles * 3'h4;
+  assign \$96  = \$94  <= \$95 ;
+  assign \$97  = \$93  | \$96 ;
   assign \$99  = | \$98 ;
-  assign \$101  = \$97  | \$100 ;
   assign \$103  = | \$102 ;
   assign \$105  = \$101  | \$104 ;
   assign \$107  = | \$106 ;
@@ -784,177 +878,213 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$113  = \$109  | \$112 ;
   assign \$115  = | \$114 ;
   assign \$117  = \$113  | \$116 ;
-  assign \$119  = ! \$118 ;
-  assign \$121  = | \$120 ;
-  assign \$122  = \$119  & \$121 ;
-  assign \$123  = \$117  | \$122 ;
-  assign \$125  = ! \$124 ;
-  assign \$127  = | \$126 ;
-  assign \$128  = \$125  & \$127 ;
-  assign \$129  = \$123  | \$128 ;
-  assign \$131  = ! \$130 ;
-  assign \$133  = | \$132 ;
-  assign \$134  = \$131  & \$133 ;
-  assign \$135  = \$129  | \$134 ;
+  assign \$119  = | \$118 ;
+  assign \$121  = \$117  | \$120 ;
+  assign \$123  = ! \$122 ;
+  assign \$125  = | \$124 ;
+  assign \$126  = \$123  & \$125 ;
+  assign \$127  = \$121  | \$126 ;
+  assign \$129  = ! \$128 ;
+  assign \$131  = | \$130 ;
+  assign \$132  = \$129  & \$131 ;
+  assign \$133  = \$127  | \$132 ;
+  assign \$135  = ! \$134 ;
   assign \$137  = | \$136 ;
-  assign \$139  = \$135  | \$138 ;
+  assign \$138  = \$135  & \$137 ;
+  assign \$139  = \$133  | \$138 ;
   assign \$141  = | \$140 ;
   assign \$143  = \$139  | \$142 ;
   assign \$145  = | \$144 ;
   assign \$147  = \$143  | \$146 ;
-  assign \$148  = ~ \$signal$244 ;
-  assign \$149  = \start$243  & \$148 ;
-  assign \$150  = ! problem;
-  assign start = \$149  & \$150 ;
-  assign \$151  = ~ \$signal$245 ;
-  assign \$152  = ~ start;
-  assign stop = \$151  & \$152 ;
-  assign \$153  = matrix_busy + vector_busy;
-  assign \$154  = \$153  != seen;
-  assign \$155  = ~ \$154 ;
-  assign \$156  = ! left;
-  assign \$157  = \$155  & \$156 ;
-  assign \$158  = \$157  & is_idle;
-  assign is_settled = \$158  & \is_idle$251 ;
-  assign \$160  = { 1'h0, \$signal$244  } | \$159 ;
-  assign \$161  = ~ \$signal$244 ;
-  assign \$162  = ~ is_settled;
+  assign \$149  = | \$148 ;
+  assign \$151  = \$147  | \$150 ;
+  assign \$153  = ! \$152 ;
+  assign \$154  = block_tiles < key_tiles;
+  assign \$155  = \$153  & \$154 ;
+  assign \$157  = | \$156 ;
+  assign \$158  = \$155  & \$157 ;
+  assign \$159  = \$151  | \$158 ;
+  assign \$161  = ! \$160 ;
+  assign \$162  = block_tiles < key_tiles;
   assign \$163  = \$161  & \$162 ;
-  assign \$165  = { 2'h0, \$160  } | \$164 ;
-  assign \$167  = { 19'h00000, \$165  } | \$166 ;
-  assign \$168  = matrix_busy + vector_busy;
-  assign \$169  = \$168  != seen;
-  assign \$170  = \$169  | fill_write;
-  assign \$171  = m_axi_wvalid & m_axi_wready;
-  assign \$172  = \$170  | \$171 ;
-  assign \$173  = \$172  | m_axi_bvalid;
-  assign \$174  = ~ \$signal$245 ;
-  assign \$175  = matrix_busy + vector_busy;
-  assign \$176  = \$175  != seen;
-  assign \$177  = ~ \$176 ;
-  assign \$178  = ! left;
-  assign \$179  = \$177  & \$178 ;
-  assign \$180  = ~ \$179 ;
-  assign \$181  = \$174  & \$180 ;
-  assign moves = \$173  | \$181 ;
-  assign \$182  = complete + results_done;
-  assign \$183  = has_result & takes_result;
-  assign \$184  = \$182  - \$183 ;
-  assign \$185  = stop ? 4'h0 : \$184 ;
-  assign \$186  = matrix_busy + vector_busy;
-  assign \$187  = matrix_busy + vector_busy;
-  assign \$188  = \$187  != seen;
-  assign \$189  = ! left;
-  assign \$190  = left - 1'h1;
-  assign \$191  = \$189  ? 5'h00 : \$190 ;
-  assign \$192  = \$188  ? 5'h0e : \$191 ;
-  assign \$193  = ~ \$signal$244 ;
-  assign \$194  = \start$243  & \$193 ;
-  assign \$195  = ~ start;
-  assign \$196  = is_waiting ? 6'h20 : 6'h00;
-  assign \$197  = waits_data ? 5'h10 : 5'h00;
-  assign \$198  = waits_address ? 4'h8 : 4'h0;
-  assign \$199  = waits_drain ? 3'h4 : 3'h0;
-  assign \$200  = waits_queries ? 2'h2 : 2'h0;
-  assign \$201  = waits_keys ? 1'h1 : 1'h0;
-  assign \$203  = \$200  | { 1'h0, \$202  };
-  assign \$204  = \$199  | { 1'h0, \$203  };
-  assign \$205  = \$198  | { 1'h0, \$204  };
-  assign \$206  = \$197  | { 1'h0, \$205  };
-  assign \$207  = \$196  | { 1'h0, \$206  };
-  assign \$208  = total_cycles + \$signal$245 ;
-  assign \$209  = \$signal$281  + 1'h1;
-  assign \$210  = moves ? 33'h000000000 : \$209 ;
-  assign \$211  = is_waiting ? 6'h20 : 6'h00;
-  assign \$212  = waits_data ? 5'h10 : 5'h00;
-  assign \$213  = waits_address ? 4'h8 : 4'h0;
-  assign \$214  = waits_drain ? 3'h4 : 3'h0;
-  assign \$215  = waits_queries ? 2'h2 : 2'h0;
-  assign \$216  = waits_keys ? 1'h1 : 1'h0;
-  assign \$218  = \$215  | { 1'h0, \$217  };
-  assign \$219  = \$214  | { 1'h0, \$218  };
-  assign \$220  = \$213  | { 1'h0, \$219  };
-  assign \$221  = \$212  | { 1'h0, \$220  };
-  assign \$222  = \$211  | { 1'h0, \$221  };
-  assign \$223  = | \$222 ;
-  assign \$224  = \$signal$245  & \$223 ;
-  assign \$225  = is_waiting ? 6'h20 : 6'h00;
-  assign \$226  = waits_data ? 5'h10 : 5'h00;
-  assign \$227  = waits_address ? 4'h8 : 4'h0;
+  assign \$165  = | \$164 ;
+  assign \$166  = \$163  & \$165 ;
+  assign \$167  = \$159  | \$166 ;
+  assign \$169  = ! \$168 ;
+  assign \$170  = block_tiles < key_tiles;
+  assign \$171  = \$169  & \$170 ;
+  assign \$173  = | \$172 ;
+  assign \$174  = \$171  & \$173 ;
+  assign \$175  = \$167  | \$174 ;
+  assign \$176  = ~ \$signal$280 ;
+  assign \$177  = \start$279  & \$176 ;
+  assign \$178  = ! problem;
+  assign start = \$177  & \$178 ;
+  assign \$179  = ~ \$signal$281 ;
+  assign \$180  = ~ start;
+  assign stop = \$179  & \$180 ;
+  assign \$181  = matrix_busy + vector_busy;
+  assign \$182  = \$181  != seen;
+  assign \$183  = ~ \$182 ;
+  assign \$184  = ! left;
+  assign \$185  = \$183  & \$184 ;
+  assign \$186  = \$185  & is_idle;
+  assign is_settled = \$186  & \is_idle$287 ;
+  assign \$188  = { 1'h0, \$signal$280  } | \$187 ;
+  assign \$189  = ~ \$signal$280 ;
+  assign \$190  = ~ is_settled;
+  assign \$191  = \$189  & \$190 ;
+  assign \$193  = { 2'h0, \$188  } | \$192 ;
+  assign \$195  = { 19'h00000, \$193  } | \$194 ;
+  assign \$196  = matrix_busy + vector_busy;
+  assign \$197  = \$196  != seen;
+  assign \$198  = \$197  | fill_write;
+  assign \$199  = m_axi_wvalid & m_axi_wready;
+  assign \$200  = \$198  | \$199 ;
+  assign \$201  = \$200  | m_axi_bvalid;
+  assign \$202  = ~ \$signal$281 ;
+  assign \$203  = matrix_busy + vector_busy;
+  assign \$204  = \$203  != seen;
+  assign \$205  = ~ \$204 ;
+  assign \$206  = ! left;
+  assign \$207  = \$205  & \$206 ;
+  assign \$208  = ~ \$207 ;
+  assign \$209  = \$202  & \$208 ;
+  assign moves = \$201  | \$209 ;
+  assign \$210  = complete + \$signal$311 ;
+  assign \$211  = has_result & takes_result;
+  assign \$212  = \$210  - \$211 ;
+  assign \$213  = stop ? 4'h0 : \$212 ;
+  assign \$214  = matrix_busy + vector_busy;
+  assign \$215  = matrix_busy + vector_busy;
+  assign \$216  = \$215  != seen;
+  assign \$217  = ! left;
+  assign \$218  = left - 1'h1;
+  assign \$219  = \$217  ? 5'h00 : \$218 ;
+  assign \$220  = \$216  ? 5'h0e : \$219 ;
+  assign \$221  = ~ \$signal$280 ;
+  assign \$222  = \start$279  & \$221 ;
+  assign \$223  = ~ start;
+  assign \$224  = is_waiting ? 6'h20 : 6'h00;
+  assign \$225  = waits_data ? 5'h10 : 5'h00;
+  assign \$226  = waits_address ? 4'h8 : 4'h0;
+  assign \$227  = waits_state ? 7'h40 : 7'h00;
   assign \$228  = waits_drain ? 3'h4 : 3'h0;
   assign \$229  = waits_queries ? 2'h2 : 2'h0;
   assign \$230  = waits_keys ? 1'h1 : 1'h0;
   assign \$232  = \$229  | { 1'h0, \$231  };
   assign \$233  = \$228  | { 1'h0, \$232  };
-  assign \$234  = \$227  | { 1'h0, \$233  };
-  assign \$235  = \$226  | { 1'h0, \$234  };
-  assign \$236  = \$225  | { 1'h0, \$235  };
-  assign \$237  = | failure;
-  assign \$238  = \$signal$281  >= watchdog;
-  assign \$239  = \$237  | \$238 ;
-  assign \$240  = \$signal$245  & \$239 ;
-  assign \$241  = ~ \$signal$245 ;
-  assign \$242  = ~ is_running;
-  assign \$243  = ~ start;
-  assign \$244  = \$242  & \$243 ;
-  assign \$245  = | level;
-  assign \$246  = ~ \$245 ;
-  assign \$247  = \$244  & \$246 ;
-  assign \$248  = \$247  & \is_idle$251 ;
-  assign \$249  = ~ just_started;
-  assign \$250  = \$248  & \$249 ;
-  assign \$251  = \$241  | \$250 ;
-  assign \$252  = | failure;
-  assign \$253  = \$252  ? failure : 8'h05;
-  assign \$254  = ~ \$signal$245 ;
-  assign \$255  = \$signal$281  >= watchdog;
-  assign \$256  = \$254  & \$255 ;
-  assign \$257  = is_settled | \$256 ;
-  assign \$258  = ~ fill[34];
-  assign \$259  = fill_write & \$258 ;
-  assign \$260  = fill_write & fill[34];
+  assign \$234  = \$227  | { 4'h0, \$233  };
+  assign \$235  = { 3'h0, \$226  } | \$234 ;
+  assign \$236  = { 2'h0, \$225  } | \$235 ;
+  assign \$237  = { 1'h0, \$224  } | \$236 ;
+  assign \$238  = total_cycles + \$signal$281 ;
+  assign \$239  = \$signal$320  + 1'h1;
+  assign \$240  = moves ? 33'h000000000 : \$239 ;
+  assign \$241  = is_waiting ? 6'h20 : 6'h00;
+  assign \$242  = waits_data ? 5'h10 : 5'h00;
+  assign \$243  = waits_address ? 4'h8 : 4'h0;
+  assign \$244  = waits_state ? 7'h40 : 7'h00;
+  assign \$245  = waits_drain ? 3'h4 : 3'h0;
+  assign \$246  = waits_queries ? 2'h2 : 2'h0;
+  assign \$247  = waits_keys ? 1'h1 : 1'h0;
+  assign \$249  = \$246  | { 1'h0, \$248  };
+  assign \$250  = \$245  | { 1'h0, \$249  };
+  assign \$251  = \$244  | { 4'h0, \$250  };
+  assign \$252  = { 3'h0, \$243  } | \$251 ;
+  assign \$253  = { 2'h0, \$242  } | \$252 ;
+  assign \$254  = { 1'h0, \$241  } | \$253 ;
+  assign \$255  = | \$254 ;
+  assign \$256  = \$signal$281  & \$255 ;
+  assign \$257  = is_waiting ? 6'h20 : 6'h00;
+  assign \$258  = waits_data ? 5'h10 : 5'h00;
+  assign \$259  = waits_address ? 4'h8 : 4'h0;
+  assign \$260  = waits_state ? 7'h40 : 7'h00;
+  assign \$261  = waits_drain ? 3'h4 : 3'h0;
+  assign \$262  = waits_queries ? 2'h2 : 2'h0;
+  assign \$263  = waits_keys ? 1'h1 : 1'h0;
+  assign \$265  = \$262  | { 1'h0, \$264  };
+  assign \$266  = \$261  | { 1'h0, \$265  };
+  assign \$267  = \$260  | { 4'h0, \$266  };
+  assign \$268  = { 3'h0, \$259  } | \$267 ;
+  assign \$269  = { 2'h0, \$258  } | \$268 ;
+  assign \$270  = { 1'h0, \$257  } | \$269 ;
+  assign \$271  = | failure;
+  assign \$272  = \$signal$320  >= watchdog;
+  assign \$273  = \$271  | \$272 ;
+  assign \$274  = \$signal$281  & \$273 ;
+  assign \$275  = ~ \$signal$281 ;
+  assign \$276  = ~ is_running;
+  assign \$277  = ~ start;
+  assign \$278  = \$276  & \$277 ;
+  assign \$279  = | level;
+  assign \$280  = ~ \$279 ;
+  assign \$281  = \$278  & \$280 ;
+  assign \$282  = \$281  & \is_idle$287 ;
+  assign \$283  = ~ just_started;
+  assign \$284  = \$282  & \$283 ;
+  assign \$285  = \$275  | \$284 ;
+  assign \$286  = | failure;
+  assign \$287  = \$286  ? failure : 8'h05;
+  assign \$288  = ~ \$signal$281 ;
+  assign \$289  = \$signal$320  >= watchdog;
+  assign \$290  = \$288  & \$289 ;
+  assign \$291  = is_settled | \$290 ;
+  assign \$292  = ! fill[35:34];
+  assign \$293  = fill_write & \$292 ;
+  assign \$294  = fill[35:34] == 2'h2;
+  assign \$295  = fill_write & \$294 ;
+  assign \$296  = fill[35:34] == 1'h1;
+  assign \$297  = fill_write & \$296 ;
   always @(posedge clk)
-    complete <= \$261 ;
+    complete <= \$298 ;
   always @(posedge clk)
-    seen <= \$262 ;
+    seen <= \$299 ;
   always @(posedge clk)
-    left <= \$263 ;
+    left <= \$300 ;
   always @(posedge clk)
-    just_started <= \$264 ;
+    just_started <= \$301 ;
   always @(posedge clk)
-    \$signal$244  <= \$265 ;
+    \$signal$280  <= \$302 ;
   always @(posedge clk)
-    irq <= \$266 ;
+    irq <= \$303 ;
   always @(posedge clk)
-    \$signal$245  <= \$267 ;
+    \$signal$281  <= \$304 ;
   always @(posedge clk)
-    \$signal$254  <= \$268 ;
+    \$signal$290  <= \$305 ;
   always @(posedge clk)
-    \waiting$256  <= \$269 ;
+    \waiting$292  <= \$306 ;
   always @(posedge clk)
-    total_cycles <= \$270 ;
+    total_cycles <= \$307 ;
   always @(posedge clk)
-    \$signal$281  <= \$271 ;
+    \$signal$320  <= \$308 ;
   array array (
     .bank_address(fill[23:10]),
-    .bank_data(fill[98:35]),
-    .bank_enable(\$259 ),
+    .bank_data(fill[99:36]),
+    .bank_enable(\$293 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$276 , \$275  }),
-    .drain_group(\group$289 ),
+    .drain_address({ \$313 , \$312  }),
+    .drain_group(\group$329 ),
+    .drain_kind(kind),
     .drain_parity(parity),
     .drain_sums(sums),
     .drain_words(words),
+    .fill_address({ fill[16:11], fill[0] }),
+    .fill_beat(fill[10]),
+    .fill_data(fill[99:36]),
+    .fill_enable(\$297 ),
+    .fill_kind(fill[2:1]),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
-    .query_data(fill[98:35]),
-    .query_enable(\$260 ),
-    .results_done(results_done),
+    .query_data(fill[99:36]),
+    .query_enable(\$295 ),
+    .results_done(\$signal$311 ),
     .rst(rst)
   );
   \top.control  control (
+    .block_tiles(block_tiles),
     .bus__araddr(s_axil_araddr),
     .bus__arready(s_axil_arready),
     .bus__arvalid(s_axil_arvalid),
@@ -993,9 +1123,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$182$0 (\$167 ),
-    .\port$1862$0 (\waiting$256 ),
-    .\port$293$3 (\$272 ),
+    .\port$210$0 (\$195 ),
+    .\port$2480$0 (\waiting$292 ),
+    .\port$327$3 (\$309 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -1009,7 +1139,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
-    .start(\start$243 ),
+    .stalls_state(stalls_state),
+    .start(\start$279 ),
+    .state_address(state__address),
+    .state_head_stride(state__head_stride),
+    .state_stride(state__stride),
     .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
@@ -1026,13 +1160,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$289 ),
-    .has_error(\has_error$241 ),
+    .group(\group$329 ),
+    .has_error(\has_error$277 ),
     .has_result(has_result),
     .is_acknowledged(m_axi_bvalid),
-    .is_idle(\is_idle$251 ),
+    .is_idle(\is_idle$287 ),
     .is_waiting(is_waiting),
     .keys(parameters__keys),
+    .kind(kind),
     .memory__awready(m_axi_awready),
     .memory__awvalid(m_axi_awvalid),
     .memory__bresp(m_axi_bresp),
@@ -1043,19 +1178,24 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2098$0 (\$275 ),
-    .\port$2102$0 (\$276 ),
+    .\port$2738$0 (\$312 ),
+    .\port$2742$0 (\$313 ),
     .queries(queries),
-    .r_data(\$274 ),
-    .\r_data$48 (\$273 ),
-    .result(\result$215 ),
+    .r_data(\$311 ),
+    .\r_data$56 (\$310 ),
+    .result(\result$245 ),
     .results_drained(results_drained),
     .rst(rst),
     .start(start),
+    .state__address(state__address),
+    .state__head_stride(state__head_stride),
+    .state__stride(state__stride),
+    .states_stored(stored),
     .sums(sums),
     .takes_result(takes_result)
   );
   \top.key_jobs  key_jobs (
+    .bounds__block_tiles(block_tiles[23:0]),
     .bounds__end_tile(end_tile[23:0]),
     .bounds__first_tile(first_tile[23:0]),
     .bounds__flags(flags[7:0]),
@@ -1085,8 +1225,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .value_beats(value_beats[15:0])
   );
   \top.query_jobs  query_jobs (
+    .bounds__block_tiles(block_tiles[23:0]),
+    .bounds__end_tile(end_tile[23:0]),
+    .bounds__first_tile(first_tile[23:0]),
+    .bounds__flags(flags[7:0]),
     .bounds__group(group[23:0]),
     .bounds__key_heads(key_heads[23:0]),
+    .bounds__key_tiles(key_tiles[23:0]),
+    .bounds__passes(passes[1:0]),
     .bounds__query_tiles(query_tiles[23:0]),
     .clk(clk),
     .jobs__payload(query_jobs__payload),
@@ -1097,9 +1243,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query__address(query__address),
     .query__head_stride(query__head_stride),
     .query__stride(query__stride),
-    .released(\released$235 ),
+    .released(\released$268 ),
+    .restart(start),
     .rst(rst),
-    .start(start),
     .stop(stop)
   );
   \top.reader  reader (
@@ -1128,11 +1274,16 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query_jobs__valid(query_jobs__valid),
     .rst(rst),
     .start(start),
+    .state_jobs__payload(state_jobs__payload),
+    .state_jobs__ready(\jobs__ready$80 ),
+    .state_jobs__valid(state_jobs__valid),
+    .states_loaded(states_loaded),
     .stop(stop),
     .waits_address(waits_address),
     .waits_data(waits_data)
   );
   \top.sequencer  sequencer (
+    .bounds__block_tiles(block_tiles[23:0]),
     .bounds__end_tile(end_tile[23:0]),
     .bounds__first_tile(first_tile[23:0]),
     .bounds__flags(flags[7:0]),
@@ -1157,9 +1308,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$293$3 (\$272 ),
+    .\port$327$3 (\$309 ),
     .queries_loaded(queries_loaded),
-    .queries_released(\released$235 ),
+    .queries_released(\released$268 ),
     .queue(queue[7:0]),
     .restart(start),
     .result(w_data),
@@ -1171,6 +1322,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_drain(stalls_drain),
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
+    .stalls_state(stalls_state),
+    .states_loaded(states_loaded),
     .stop(stop),
     .table_data(table_data),
     .table_half(table_half),
@@ -1178,12 +1331,38 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .vector_busy(vector_busy),
     .waits_drain(waits_drain),
     .waits_keys(waits_keys),
-    .waits_queries(waits_queries)
+    .waits_queries(waits_queries),
+    .waits_state(waits_state)
   );
-  \top.waiting$299  \waiting$299  (
+  \top.state_jobs  state_jobs (
+    .bounds__block_tiles(block_tiles[23:0]),
+    .bounds__end_tile(end_tile[23:0]),
+    .bounds__first_tile(first_tile[23:0]),
+    .bounds__flags(flags[7:0]),
+    .bounds__group(group[23:0]),
+    .bounds__key_heads(key_heads[23:0]),
+    .bounds__key_tiles(key_tiles[23:0]),
+    .bounds__passes(passes[1:0]),
+    .bounds__query_tiles(query_tiles[23:0]),
+    .clk(clk),
+    .drained(results_drained),
+    .jobs__payload(state_jobs__payload),
+    .jobs__ready(\jobs__ready$80 ),
+    .jobs__valid(state_jobs__valid),
+    .output_steps(output_steps[15:0]),
+    .queries(queries),
+    .restart(start),
+    .rst(rst),
+    .state__address(state__address),
+    .state__head_stride(state__head_stride),
+    .state__stride(state__stride),
+    .stop(stop),
+    .stored(stored)
+  );
+  \top.waiting$340  \waiting$340  (
     .clk(clk),
     .level(level),
-    .r_data(\result$215 ),
+    .r_data(\result$245 ),
     .r_en(r_en),
     .rst(rst),
     .stop(stop),
@@ -1195,13 +1374,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     problem = 8'h00;
     if (\$4 ) begin
       problem = 8'h09;
-    end else if (\$38 ) begin
+    end else if (\$40 ) begin
       problem = 8'h01;
-    end else if (\$79 ) begin
+    end else if (\$83 ) begin
       problem = 8'h02;
-    end else if (\$93 ) begin
+    end else if (\$97 ) begin
       problem = 8'h07;
-    end else if (\$147 ) begin
+    end else if (\$175 ) begin
       problem = 8'h08;
     end
   end
@@ -1212,141 +1391,141 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
       failure = 8'h03;
     end else if (has_protocol_error) begin
       failure = 8'h06;
-    end else if (\has_error$241 ) begin
+    end else if (\has_error$277 ) begin
       failure = 8'h04;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$261  = \$185 [1:0];
+    \$298  = \$213 [1:0];
     if (rst) begin
-      \$261  = 2'h0;
+      \$298  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$262  = \$186 ;
+    \$299  = \$214 ;
     if (rst) begin
-      \$262  = 33'h000000000;
+      \$299  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$263  = \$192 [3:0];
+    \$300  = \$220 [3:0];
     if (rst) begin
-      \$263  = 4'h0;
+      \$300  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$264  = start;
+    \$301  = start;
     if (rst) begin
-      \$264  = 1'h0;
+      \$301  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$265  = \$signal$244 ;
-    if (\$194 ) begin
-      \$265  = start;
-    end else if (\$signal$244 ) begin
-      if (\$240 ) begin
-      end else if (\$251 ) begin
-        if (\$257 ) begin
-          \$265  = 1'h0;
+    \$302  = \$signal$280 ;
+    if (\$222 ) begin
+      \$302  = start;
+    end else if (\$signal$280 ) begin
+      if (\$274 ) begin
+      end else if (\$285 ) begin
+        if (\$291 ) begin
+          \$302  = 1'h0;
         end
       end
     end
     if (rst) begin
-      \$265  = 1'h0;
+      \$302  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$266  = irq;
-    if (\$194 ) begin
-      \$266  = \$195 ;
-    end else if (\$signal$244 ) begin
-      if (\$240 ) begin
-      end else if (\$251 ) begin
-        if (\$257 ) begin
-          \$266  = 1'h1;
+    \$303  = irq;
+    if (\$222 ) begin
+      \$303  = \$223 ;
+    end else if (\$signal$280 ) begin
+      if (\$274 ) begin
+      end else if (\$285 ) begin
+        if (\$291 ) begin
+          \$303  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$266  = 1'h0;
+      \$303  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$267  = \$signal$245 ;
-    if (\$194 ) begin
-      \$267  = start;
-    end else if (\$signal$244 ) begin
-      if (\$240 ) begin
-        \$267  = 1'h0;
-      end else if (\$251 ) begin
-        \$267  = 1'h0;
+    \$304  = \$signal$281 ;
+    if (\$222 ) begin
+      \$304  = start;
+    end else if (\$signal$280 ) begin
+      if (\$274 ) begin
+        \$304  = 1'h0;
+      end else if (\$285 ) begin
+        \$304  = 1'h0;
       end
     end
     if (rst) begin
-      \$267  = 1'h0;
+      \$304  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$268  = \$signal$254 ;
-    if (\$194 ) begin
-      \$268  = problem;
-    end else if (\$signal$244 ) begin
-      if (\$240 ) begin
-        \$268  = \$253 ;
+    \$305  = \$signal$290 ;
+    if (\$222 ) begin
+      \$305  = problem;
+    end else if (\$signal$280 ) begin
+      if (\$274 ) begin
+        \$305  = \$287 ;
       end
     end
     if (rst) begin
-      \$268  = 8'h00;
+      \$305  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$269  = \waiting$256 ;
-    if (\$194 ) begin
-      \$269  = \$207 ;
-    end else if (\$signal$244 ) begin
-      if (\$224 ) begin
-        \$269  = \$236 ;
+    \$306  = \waiting$292 ;
+    if (\$222 ) begin
+      \$306  = \$237 ;
+    end else if (\$signal$280 ) begin
+      if (\$256 ) begin
+        \$306  = \$270 ;
       end
     end
     if (rst) begin
-      \$269  = 6'h00;
+      \$306  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$270  = total_cycles;
-    if (\$194 ) begin
-      \$270  = 32'd0;
-    end else if (\$signal$244 ) begin
-      \$270  = \$208 [31:0];
+    \$307  = total_cycles;
+    if (\$222 ) begin
+      \$307  = 32'd0;
+    end else if (\$signal$280 ) begin
+      \$307  = \$238 [31:0];
     end
     if (rst) begin
-      \$270  = 32'd0;
+      \$307  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$271  = \$signal$281 ;
-    if (\$194 ) begin
-      \$271  = 32'd0;
-    end else if (\$signal$244 ) begin
-      \$271  = \$210 [31:0];
-      if (\$240 ) begin
-        \$271  = 32'd0;
+    \$308  = \$signal$320 ;
+    if (\$222 ) begin
+      \$308  = 32'd0;
+    end else if (\$signal$280 ) begin
+      \$308  = \$240 [31:0];
+      if (\$274 ) begin
+        \$308  = 32'd0;
       end
     end
     if (rst) begin
-      \$271  = 32'd0;
+      \$308  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1372,11 +1551,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \jobs__payload$73  = query_jobs__payload;
   assign query_jobs__ready = \jobs__ready$74 ;
   assign \jobs__valid$77  = query_jobs__valid;
+  assign \jobs__payload$79  = state_jobs__payload;
+  assign state_jobs__ready = \jobs__ready$80 ;
+  assign \jobs__valid$83  = state_jobs__valid;
   assign slot_beats = \$1 [15:0];
   assign parameters__bounds__key_heads = key_heads[23:0];
   assign parameters__bounds__group = group[23:0];
   assign parameters__bounds__query_tiles = query_tiles[23:0];
   assign parameters__bounds__key_tiles = key_tiles[23:0];
+  assign parameters__bounds__block_tiles = block_tiles[23:0];
   assign parameters__bounds__passes = passes[1:0];
   assign parameters__bounds__first_tile = first_tile[23:0];
   assign parameters__bounds__end_tile = end_tile[23:0];
@@ -1385,18 +1568,29 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign bounds__group = group[23:0];
   assign bounds__query_tiles = query_tiles[23:0];
   assign bounds__key_tiles = key_tiles[23:0];
+  assign bounds__block_tiles = block_tiles[23:0];
   assign bounds__passes = passes[1:0];
   assign bounds__first_tile = first_tile[23:0];
   assign bounds__end_tile = end_tile[23:0];
   assign bounds__flags = flags[7:0];
-  assign \bounds__key_heads$105  = key_heads[23:0];
-  assign \bounds__group$106  = group[23:0];
-  assign \bounds__query_tiles$107  = query_tiles[23:0];
-  assign \bounds__key_tiles$108  = key_tiles[23:0];
-  assign \bounds__passes$109  = passes[1:0];
-  assign \bounds__first_tile$110  = first_tile[23:0];
-  assign \bounds__end_tile$111  = end_tile[23:0];
-  assign \bounds__flags$112  = flags[7:0];
+  assign \bounds__key_heads$114  = key_heads[23:0];
+  assign \bounds__group$115  = group[23:0];
+  assign \bounds__query_tiles$116  = query_tiles[23:0];
+  assign \bounds__key_tiles$117  = key_tiles[23:0];
+  assign \bounds__block_tiles$118  = block_tiles[23:0];
+  assign \bounds__passes$119  = passes[1:0];
+  assign \bounds__first_tile$120  = first_tile[23:0];
+  assign \bounds__end_tile$121  = end_tile[23:0];
+  assign \bounds__flags$122  = flags[7:0];
+  assign \bounds__key_heads$123  = key_heads[23:0];
+  assign \bounds__group$124  = group[23:0];
+  assign \bounds__query_tiles$125  = query_tiles[23:0];
+  assign \bounds__key_tiles$126  = key_tiles[23:0];
+  assign \bounds__block_tiles$127  = block_tiles[23:0];
+  assign \bounds__passes$128  = passes[1:0];
+  assign \bounds__first_tile$129  = first_tile[23:0];
+  assign \bounds__end_tile$130  = end_tile[23:0];
+  assign \bounds__flags$131  = flags[7:0];
   assign parameters__interval = interval[15:0];
   assign parameters__stages = stages[7:0];
   assign parameters__contexts = contexts[7:0];
@@ -1408,18 +1602,20 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign keys = parameters__keys;
   assign diagonal_high = parameters__diagonal_high;
   assign diagonal_low = parameters__diagonal_low;
-  assign \slots$134  = slots[23:0];
-  assign \key_beats$135  = key_beats[15:0];
-  assign \value_beats$136  = value_beats[15:0];
-  assign \keys$137  = parameters__keys;
-  assign \flags$138  = flags[7:0];
-  assign \output_steps$139  = output_steps[15:0];
-  assign \keys$140  = parameters__keys;
-  assign \queries$142  = queries;
+  assign \slots$153  = slots[23:0];
+  assign \key_beats$154  = key_beats[15:0];
+  assign \value_beats$155  = value_beats[15:0];
+  assign \keys$156  = parameters__keys;
+  assign \flags$157  = flags[7:0];
+  assign \output_steps$158  = output_steps[15:0];
+  assign \keys$159  = parameters__keys;
+  assign \queries$161  = queries;
   assign parameters__slot_beats = \$1 [15:0];
-  assign \slot_beats$144  = \$1 [15:0];
-  assign \key_beats$145  = key_beats[15:0];
-  assign \queries$146  = queries;
+  assign \slot_beats$163  = \$1 [15:0];
+  assign \key_beats$164  = key_beats[15:0];
+  assign \queries$165  = queries;
+  assign \queries$166  = queries;
+  assign \output_steps$167  = output_steps[15:0];
   assign query_address = query__address;
   assign query_stride = query__stride;
   assign query_head_stride = query__head_stride;
@@ -1432,11 +1628,17 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign output_address = output__address;
   assign output_stride = output__stride;
   assign output_head_stride = output__head_stride;
-  assign \table_write$172  = table_write;
-  assign table_row = { 2'h0, \$272  };
-  assign \table_row$174  = { 2'h0, \$272  };
-  assign \table_half$176  = table_half;
-  assign \table_data$178  = table_data;
+  assign state_address = state__address;
+  assign state_stride = state__stride;
+  assign state_head_stride = state__head_stride;
+  assign \state__address$198  = state__address;
+  assign \state__stride$199  = state__stride;
+  assign \state__head_stride$200  = state__head_stride;
+  assign \table_write$202  = table_write;
+  assign table_row = { 2'h0, \$309  };
+  assign \table_row$204  = { 2'h0, \$309  };
+  assign \table_half$206  = table_half;
+  assign \table_data$208  = table_data;
   assign memory__arvalid = m_axi_arvalid;
   assign memory__arready = m_axi_arready;
   assign memory__arid = 4'h0;
@@ -1447,8 +1649,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$274 [31:0];
-  assign memory__awlen = \$274 [39:32];
+  assign memory__awaddr = \$311 [31:0];
+  assign memory__awlen = \$311 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1459,88 +1661,107 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$273 [63:0];
-  assign memory__wstrb = \$273 [71:64];
-  assign memory__wlast = \$273 [72];
+  assign memory__wdata = \$310 [63:0];
+  assign memory__wstrb = \$310 [71:64];
+  assign memory__wlast = \$310 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
   assign memory__bresp = m_axi_bresp;
   assign result_push = w_en;
   assign result = w_data;
-  assign r_data = \result$215 ;
+  assign r_data = \result$245 ;
   assign \$signal  = start;
-  assign \start$221  = start;
-  assign \start$222  = start;
-  assign \start$223  = start;
-  assign \start$224  = start;
-  assign \stop$225  = stop;
-  assign \stop$226  = stop;
-  assign \keys_loaded$228  = keys_loaded;
-  assign \queries_loaded$230  = queries_loaded;
-  assign \results_drained$232  = results_drained;
+  assign \start$251  = start;
+  assign \start$252  = start;
+  assign \start$253  = start;
+  assign \start$254  = start;
+  assign \start$255  = start;
+  assign \stop$256  = stop;
+  assign \stop$257  = stop;
+  assign \keys_loaded$259  = keys_loaded;
+  assign \queries_loaded$261  = queries_loaded;
+  assign \states_loaded$263  = states_loaded;
+  assign \results_drained$265  = results_drained;
   assign keys_released = released;
-  assign queries_released = \released$235 ;
-  assign \$signal$252  = irq;
-  assign status = { 9'h000, \$167  };
-  assign waiting = { 26'h0000000, \waiting$256  };
-  assign \$signal$258  = total_cycles;
-  assign \empty_columns$260  = empty_columns;
-  assign \cycles$262  = cycles;
-  assign \stalls_keys$264  = stalls_keys;
-  assign \stalls_queries$266  = stalls_queries;
-  assign \stalls_drain$268  = stalls_drain;
-  assign \matrix_busy$269  = matrix_busy;
-  assign \vector_busy$270  = vector_busy;
-  assign address = { \$276 , \$275  };
+  assign queries_released = \released$268 ;
+  assign drained = results_drained;
+  assign states_stored = stored;
+  assign \$signal$288  = irq;
+  assign status = { 9'h000, \$195  };
+  assign waiting = { 25'h0000000, \waiting$292  };
+  assign \$signal$294  = total_cycles;
+  assign \empty_columns$296  = empty_columns;
+  assign \cycles$298  = cycles;
+  assign \stalls_keys$300  = stalls_keys;
+  assign \stalls_queries$302  = stalls_queries;
+  assign \stalls_drain$304  = stalls_drain;
+  assign \stalls_state$306  = stalls_state;
+  assign \matrix_busy$307  = matrix_busy;
+  assign \vector_busy$308  = vector_busy;
+  assign address = { \$313 , \$312  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$274 [31:0];
-  assign m_axi_awlen = \$274 [39:32];
+  assign m_axi_awaddr = \$311 [31:0];
+  assign m_axi_awlen = \$311 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$273 [63:0];
-  assign m_axi_wstrb = \$273 [71:64];
-  assign m_axi_wlast = \$273 [72];
+  assign m_axi_wdata = \$310 [63:0];
+  assign m_axi_wstrb = \$310 [71:64];
+  assign m_axi_wlast = \$310 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
   assign \key_jobs__payload.line  = key_jobs__payload[57:48];
   assign \key_jobs__payload.place  = key_jobs__payload[81:58];
-  assign \key_jobs__payload.is_query  = key_jobs__payload[82];
-  assign \key_jobs__payload.ends_tile  = key_jobs__payload[83];
+  assign \key_jobs__payload.target  = key_jobs__payload[83:82];
+  assign \key_jobs__payload.ends_tile  = key_jobs__payload[84];
   assign \jobs__payload.address  = key_jobs__payload[31:0];
   assign \jobs__payload.beats  = key_jobs__payload[47:32];
   assign \jobs__payload.line  = key_jobs__payload[57:48];
   assign \jobs__payload.place  = key_jobs__payload[81:58];
-  assign \jobs__payload.is_query  = key_jobs__payload[82];
-  assign \jobs__payload.ends_tile  = key_jobs__payload[83];
+  assign \jobs__payload.target  = key_jobs__payload[83:82];
+  assign \jobs__payload.ends_tile  = key_jobs__payload[84];
   assign \query_jobs__payload.address  = query_jobs__payload[31:0];
   assign \query_jobs__payload.beats  = query_jobs__payload[47:32];
   assign \query_jobs__payload.line  = query_jobs__payload[57:48];
   assign \query_jobs__payload.place  = query_jobs__payload[81:58];
-  assign \query_jobs__payload.is_query  = query_jobs__payload[82];
-  assign \query_jobs__payload.ends_tile  = query_jobs__payload[83];
+  assign \query_jobs__payload.target  = query_jobs__payload[83:82];
+  assign \query_jobs__payload.ends_tile  = query_jobs__payload[84];
   assign \jobs__payload$73.address  = query_jobs__payload[31:0];
   assign \jobs__payload$73.beats  = query_jobs__payload[47:32];
   assign \jobs__payload$73.line  = query_jobs__payload[57:48];
   assign \jobs__payload$73.place  = query_jobs__payload[81:58];
-  assign \jobs__payload$73.is_query  = query_jobs__payload[82];
-  assign \jobs__payload$73.ends_tile  = query_jobs__payload[83];
+  assign \jobs__payload$73.target  = query_jobs__payload[83:82];
+  assign \jobs__payload$73.ends_tile  = query_jobs__payload[84];
+  assign \state_jobs__payload.address  = state_jobs__payload[31:0];
+  assign \state_jobs__payload.beats  = state_jobs__payload[47:32];
+  assign \state_jobs__payload.line  = state_jobs__payload[57:48];
+  assign \state_jobs__payload.place  = state_jobs__payload[81:58];
+  assign \state_jobs__payload.target  = state_jobs__payload[83:82];
+  assign \state_jobs__payload.ends_tile  = state_jobs__payload[84];
+  assign \jobs__payload$79.address  = state_jobs__payload[31:0];
+  assign \jobs__payload$79.beats  = state_jobs__payload[47:32];
+  assign \jobs__payload$79.line  = state_jobs__payload[57:48];
+  assign \jobs__payload$79.place  = state_jobs__payload[81:58];
+  assign \jobs__payload$79.target  = state_jobs__payload[83:82];
+  assign \jobs__payload$79.ends_tile  = state_jobs__payload[84];
   assign \result.head  = w_data[23:0];
   assign \result.query_tile  = w_data[47:24];
   assign \result.key_tile  = w_data[71:48];
   assign \result.bank  = w_data[72];
   assign \result.sum_bank  = w_data[73];
-  assign \result$215.head  = \result$215 [23:0];
-  assign \result$215.query_tile  = \result$215 [47:24];
-  assign \result$215.key_tile  = \result$215 [71:48];
-  assign \result$215.bank  = \result$215 [72];
-  assign \result$215.sum_bank  = \result$215 [73];
+  assign \result.is_state  = w_data[74];
+  assign \result$245.head  = \result$245 [23:0];
+  assign \result$245.query_tile  = \result$245 [47:24];
+  assign \result$245.key_tile  = \result$245 [71:48];
+  assign \result$245.bank  = \result$245 [72];
+  assign \result$245.sum_bank  = \result$245 [73];
+  assign \result$245.is_state  = \result$245 [74];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1553,85 +1774,104 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \corner.row.rows  = corner[38:36];
   assign \corner.query_address  = corner[45:39];
   assign \corner.queue  = corner[46];
-  assign \corner.vector  = corner[61:47];
+  assign \corner.vector  = corner[62:47];
   assign \corner.vector.op  = corner[49:47];
   assign \corner.vector.index  = corner[55:50];
   assign \corner.vector.queue  = corner[56];
   assign \corner.vector.is_first  = corner[57];
   assign \corner.vector.captures  = corner[58];
-  assign \corner.vector.parity  = corner[59];
-  assign \corner.vector.sum_parity  = corner[60];
-  assign \corner.vector.is_done  = corner[61];
+  assign \corner.vector.restores  = corner[59];
+  assign \corner.vector.parity  = corner[60];
+  assign \corner.vector.sum_parity  = corner[61];
+  assign \corner.vector.is_done  = corner[62];
   assign \fill.line  = fill[9:0];
   assign \fill.place  = fill[33:10];
-  assign \fill.is_query  = fill[34];
-  assign \fill.data  = fill[98:35];
+  assign \fill.target  = fill[35:34];
+  assign \fill.data  = fill[99:36];
   assign \words[0]  = words;
   assign \sums[0]  = sums;
-  assign { \$20 [31:6], \$20 [4:0] } = 31'h00000000;
-  assign \$20 [5] = flags[5];
-  assign { \$42 [31:2], \$42 [0] } = 31'h00000000;
-  assign \$42 [1] = flags[1];
-  assign { \$47 [31:2], \$47 [0] } = 31'h00000000;
-  assign \$47 [1] = flags[1];
-  assign \$82  = \$81 ;
-  assign \$94 [31:3] = 29'h00000000;
-  assign \$94 [2:0] = query__address[2:0];
-  assign \$96  = \$95 ;
-  assign \$97  = \$95 ;
+  assign { \$21 [31:6], \$21 [4:0] } = 31'h00000000;
+  assign \$21 [5] = flags[5];
+  assign { \$44 [31:2], \$44 [0] } = 31'h00000000;
+  assign \$44 [1] = flags[1];
+  assign { \$49 [31:2], \$49 [0] } = 31'h00000000;
+  assign \$49 [1] = flags[1];
+  assign \$86  = \$85 ;
   assign \$98 [31:3] = 29'h00000000;
-  assign \$98 [2:0] = query__stride[2:0];
+  assign \$98 [2:0] = query__address[2:0];
   assign \$100  = \$99 ;
+  assign \$101  = \$99 ;
   assign \$102 [31:3] = 29'h00000000;
-  assign \$102 [2:0] = query__head_stride[2:0];
+  assign \$102 [2:0] = query__stride[2:0];
   assign \$104  = \$103 ;
   assign \$106 [31:3] = 29'h00000000;
-  assign \$106 [2:0] = key__address[2:0];
+  assign \$106 [2:0] = query__head_stride[2:0];
   assign \$108  = \$107 ;
   assign \$110 [31:3] = 29'h00000000;
-  assign \$110 [2:0] = key__stride[2:0];
+  assign \$110 [2:0] = key__address[2:0];
   assign \$112  = \$111 ;
   assign \$114 [31:3] = 29'h00000000;
-  assign \$114 [2:0] = key__head_stride[2:0];
+  assign \$114 [2:0] = key__stride[2:0];
   assign \$116  = \$115 ;
-  assign { \$118 [31:6], \$118 [4:0] } = 31'h00000000;
-  assign \$118 [5] = flags[5];
-  assign \$120 [31:3] = 29'h00000000;
-  assign \$120 [2:0] = value__address[2:0];
-  assign { \$124 [31:6], \$124 [4:0] } = 31'h00000000;
-  assign \$124 [5] = flags[5];
-  assign \$126 [31:3] = 29'h00000000;
-  assign \$126 [2:0] = value__stride[2:0];
-  assign { \$130 [31:6], \$130 [4:0] } = 31'h00000000;
-  assign \$130 [5] = flags[5];
-  assign \$132 [31:3] = 29'h00000000;
-  assign \$132 [2:0] = value__head_stride[2:0];
-  assign \$136 [31:4] = 28'h0000000;
-  assign \$136 [3:0] = output__address[3:0];
-  assign \$138  = \$137 ;
+  assign \$118 [31:3] = 29'h00000000;
+  assign \$118 [2:0] = key__head_stride[2:0];
+  assign \$120  = \$119 ;
+  assign { \$122 [31:6], \$122 [4:0] } = 31'h00000000;
+  assign \$122 [5] = flags[5];
+  assign \$124 [31:3] = 29'h00000000;
+  assign \$124 [2:0] = value__address[2:0];
+  assign { \$128 [31:6], \$128 [4:0] } = 31'h00000000;
+  assign \$128 [5] = flags[5];
+  assign \$130 [31:3] = 29'h00000000;
+  assign \$130 [2:0] = value__stride[2:0];
+  assign { \$134 [31:6], \$134 [4:0] } = 31'h00000000;
+  assign \$134 [5] = flags[5];
+  assign \$136 [31:3] = 29'h00000000;
+  assign \$136 [2:0] = value__head_stride[2:0];
   assign \$140 [31:4] = 28'h0000000;
-  assign \$140 [3:0] = output__stride[3:0];
+  assign \$140 [3:0] = output__address[3:0];
   assign \$142  = \$141 ;
   assign \$144 [31:4] = 28'h0000000;
-  assign \$144 [3:0] = output__head_stride[3:0];
+  assign \$144 [3:0] = output__stride[3:0];
   assign \$146  = \$145 ;
-  assign \$159  = { irq, 1'h0 };
-  assign \$164  = { 1'h0, \$163 , 2'h0 };
-  assign \$166  = { 7'h00, \$signal$254 , 8'h00 };
-  assign \$202  = \$201 ;
-  assign \$217  = \$216 ;
+  assign \$148 [31:4] = 28'h0000000;
+  assign \$148 [3:0] = output__head_stride[3:0];
+  assign \$150  = \$149 ;
+  assign { \$152 [31:7], \$152 [5:0] } = 31'h00000000;
+  assign \$152 [6] = flags[6];
+  assign \$156 [31:4] = 28'h0000000;
+  assign \$156 [3:0] = state__address[3:0];
+  assign { \$160 [31:7], \$160 [5:0] } = 31'h00000000;
+  assign \$160 [6] = flags[6];
+  assign \$164 [31:4] = 28'h0000000;
+  assign \$164 [3:0] = state__stride[3:0];
+  assign { \$168 [31:7], \$168 [5:0] } = 31'h00000000;
+  assign \$168 [6] = flags[6];
+  assign \$172 [31:4] = 28'h0000000;
+  assign \$172 [3:0] = state__head_stride[3:0];
+  assign \$187  = { irq, 1'h0 };
+  assign \$192  = { 1'h0, \$191 , 2'h0 };
+  assign \$194  = { 7'h00, \$signal$290 , 8'h00 };
   assign \$231  = \$230 ;
-  assign \$43  = flags[1];
-  assign \$48  = flags[1];
+  assign \$248  = \$247 ;
+  assign \$264  = \$263 ;
+  assign \$45  = flags[1];
+  assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$182$0 , bus__awready, bus__wready, table_write, \port$293$3 , bus__arready, \port$1862$0 , total_cycles, table_half, table_data, start, bus__bvalid
-, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile
-, end_tile, query_address, key_address, value_address, output_address, query_stride, key_stride, value_stride, output_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
-, empty_columns, bus__awvalid);
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2480$0 , total_cycles, table_half, table_data, start, bus__bvalid
+, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low
+, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, state_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys
+, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire \$1 ;
   wire \$10 ;
+  reg [31:0] \$100 ;
+  reg [31:0] \$101 ;
+  reg [31:0] \$102 ;
+  reg [31:0] \$103 ;
+  reg \$104 ;
+  reg [31:0] \$105 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
@@ -1677,19 +1917,19 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  reg [31:0] \$52 ;
-  wire [31:0] \$53 ;
-  reg [15:0] \$54 ;
-  reg \$55 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
   reg [31:0] \$56 ;
-  reg \$57 ;
-  reg \$58 ;
+  wire [31:0] \$57 ;
+  reg [15:0] \$58 ;
   reg \$59 ;
   wire [16:0] \$6 ;
   reg [31:0] \$60 ;
-  reg [31:0] \$61 ;
-  reg [31:0] \$62 ;
-  reg [31:0] \$63 ;
+  reg \$61 ;
+  reg \$62 ;
+  reg \$63 ;
   reg [31:0] \$64 ;
   reg [31:0] \$65 ;
   reg [31:0] \$66 ;
@@ -1725,11 +1965,15 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$93 ;
   reg [31:0] \$94 ;
   reg [31:0] \$95 ;
-  reg \$96 ;
+  reg [31:0] \$96 ;
   reg [31:0] \$97 ;
+  reg [31:0] \$98 ;
+  reg [31:0] \$99 ;
   reg \$signal  = 1'h0;
   reg [15:0] \$signal$7  = 16'h0000;
   reg [31:0] bias = 32'd0;
+  output [31:0] block_tiles;
+  reg [31:0] block_tiles = 32'd0;
   input [15:0] bus__araddr;
   wire [15:0] bus__araddr;
   output bus__arready;
@@ -1810,12 +2054,12 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  input [22:0] \port$182$0 ;
-  wire [22:0] \port$182$0 ;
-  input [5:0] \port$1862$0 ;
-  wire [5:0] \port$1862$0 ;
-  output [13:0] \port$293$3 ;
-  wire [13:0] \port$293$3 ;
+  input [22:0] \port$210$0 ;
+  wire [22:0] \port$210$0 ;
+  input [6:0] \port$2480$0 ;
+  wire [6:0] \port$2480$0 ;
+  output [13:0] \port$327$3 ;
+  wire [13:0] \port$327$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -1843,8 +2087,16 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] stalls_keys;
   input [31:0] stalls_queries;
   wire [31:0] stalls_queries;
+  input [31:0] stalls_state;
+  wire [31:0] stalls_state;
   output start;
   reg start = 1'h0;
+  output [31:0] state_address;
+  reg [31:0] state_address = 32'd0;
+  output [31:0] state_head_stride;
+  reg [31:0] state_head_stride = 32'd0;
+  output [31:0] state_stride;
+  reg [31:0] state_stride = 32'd0;
   wire [31:0] status;
   output [31:0] table_data;
   reg [31:0] table_data = 32'd0;
@@ -1868,6 +2120,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] waiting;
   output [31:0] watchdog;
   reg [31:0] watchdog = 32'd0;
+  assign \$1  = ~ \$signal ;
+  assign \$2  = ~ bus__bvalid;
   assign bus__awready = \$1  & \$2 ;
   assign \$3  = ~ has_data;
   assign \$4  = ~ bus__bvalid;
@@ -1883,296 +2137,273 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign \$10  = ! \$signal$7 ;
   assign \$11  = is_complete & \$10 ;
   assign \$12  = \$11  & table_data[0];
-  assign \$13  = \$signal$7  == 6'h2c;
-  assign \$14  = \$signal$7  == 6'h30;
-  assign \$15  = \$signal$7  == 6'h34;
-  assign \$16  = \$signal$7  == 6'h38;
-  assign \$17  = \$signal$7  == 6'h3c;
-  assign \$18  = \$signal$7  == 7'h40;
-  assign \$19  = \$signal$7  == 7'h44;
-  assign \$20  = \$signal$7  == 7'h48;
-  assign \$21  = \$signal$7  == 7'h4c;
-  assign \$22  = \$signal$7  == 7'h50;
-  assign \$23  = \$signal$7  == 7'h54;
-  assign \$24  = \$signal$7  == 7'h58;
-  assign \$25  = \$signal$7  == 7'h5c;
-  assign \$26  = \$signal$7  == 7'h60;
-  assign \$27  = \$signal$7  == 7'h64;
-  assign \$28  = \$signal$7  == 7'h68;
-  assign \$29  = \$signal$7  == 7'h6c;
-  assign \$30  = \$signal$7  == 7'h70;
-  assign \$31  = \$signal$7  == 7'h74;
-  assign \$32  = \$signal$7  == 7'h78;
-  assign \$33  = \$signal$7  == 7'h7c;
-  assign \$34  = \$signal$7  == 8'h80;
-  assign \$35  = \$signal$7  == 8'h84;
-  assign \$36  = \$signal$7  == 8'h88;
-  assign \$37  = \$signal$7  == 8'h8c;
-  assign \$38  = \$signal$7  == 8'h90;
-  assign \$39  = \$signal$7  == 8'h94;
-  assign \$40  = \$signal$7  == 8'h98;
-  assign \$41  = \$signal$7  == 8'h9c;
-  assign \$42  = \$signal$7  == 8'ha0;
-  assign \$43  = \$signal$7  == 8'ha4;
-  assign \$44  = \$signal$7  == 8'ha8;
-  assign \$45  = \$signal$7  == 8'hac;
-  assign \$46  = \$signal$7  == 8'hb0;
-  assign \$47  = \$signal$7  == 8'hb4;
-  assign \$48  = \$signal$7  == 8'hb8;
-  assign \$49  = bus__bvalid & bus__bready;
-  assign \$50  = bus__arvalid & bus__arready;
-  assign \$51  = bus__araddr[15:2] < 6'h2f;
-  assign \$53  = \$51  ? \$52  : 32'd0;
+  assign \$13  = \$signal$7  == 6'h30;
+  assign \$14  = \$signal$7  == 6'h34;
+  assign \$15  = \$signal$7  == 6'h38;
+  assign \$16  = \$signal$7  == 6'h3c;
+  assign \$17  = \$signal$7  == 7'h40;
+  assign \$18  = \$signal$7  == 7'h44;
+  assign \$19  = \$signal$7  == 7'h48;
+  assign \$20  = \$signal$7  == 7'h4c;
+  assign \$21  = \$signal$7  == 7'h50;
+  assign \$22  = \$signal$7  == 7'h54;
+  assign \$23  = \$signal$7  == 7'h58;
+  assign \$24  = \$signal$7  == 7'h5c;
+  assign \$25  = \$signal$7  == 7'h60;
+  assign \$26  = \$signal$7  == 7'h64;
+  assign \$27  = \$signal$7  == 7'h68;
+  assign \$28  = \$signal$7  == 7'h6c;
+  assign \$29  = \$signal$7  == 7'h70;
+  assign \$30  = \$signal$7  == 7'h74;
+  assign \$31  = \$signal$7  == 7'h78;
+  assign \$32  = \$signal$7  == 7'h7c;
+  assign \$33  = \$signal$7  == 8'h80;
+  assign \$34  = \$signal$7  == 8'h84;
+  assign \$35  = \$signal$7  == 8'h88;
+  assign \$36  = \$signal$7  == 8'h8c;
+  assign \$37  = \$signal$7  == 8'h90;
+  assign \$38  = \$signal$7  == 8'h94;
+  assign \$39  = \$signal$7  == 8'h98;
+  assign \$40  = \$signal$7  == 8'h9c;
+  assign \$41  = \$signal$7  == 8'ha0;
+  assign \$42  = \$signal$7  == 8'ha4;
+  assign \$43  = \$signal$7  == 8'ha8;
+  assign \$44  = \$signal$7  == 8'hac;
+  assign \$45  = \$signal$7  == 8'hb0;
+  assign \$46  = \$signal$7  == 8'hb4;
+  assign \$47  = \$signal$7  == 8'hb8;
+  assign \$48  = \$signal$7  == 8'hbc;
+  assign \$49  = \$signal$7  == 8'hc0;
+  assign \$50  = \$signal$7  == 8'hc4;
+  assign \$51  = \$signal$7  == 8'hc8;
+  assign \$52  = \$signal$7  == 8'hcc;
+  assign \$53  = bus__bvalid & bus__bready;
+  assign \$54  = bus__arvalid & bus__arready;
+  assign \$55  = bus__araddr[15:2] < 6'h34;
+  assign \$57  = \$55  ? \$56  : 32'd0;
   always @(posedge clk)
-    \$signal$7  <= \$54 ;
+    \$signal$7  <= \$58 ;
   always @(posedge clk)
-    \$signal  <= \$55 ;
+    \$signal  <= \$59 ;
   always @(posedge clk)
-    table_data <= \$56 ;
+    table_data <= \$60 ;
   always @(posedge clk)
-    has_data <= \$57 ;
+    has_data <= \$61 ;
   always @(posedge clk)
-    start <= \$58 ;
+    start <= \$62 ;
   always @(posedge clk)
-    bus__bvalid <= \$59 ;
+    bus__bvalid <= \$63 ;
   always @(posedge clk)
-    watchdog <= \$60 ;
+    watchdog <= \$64 ;
   always @(posedge clk)
-    interval <= \$61 ;
+    interval <= \$65 ;
   always @(posedge clk)
-    stages <= \$62 ;
+    stages <= \$66 ;
   always @(posedge clk)
-    contexts <= \$63 ;
+    contexts <= \$67 ;
   always @(posedge clk)
-    queue <= \$64 ;
+    queue <= \$68 ;
   always @(posedge clk)
-    slots <= \$65 ;
+    slots <= \$69 ;
   always @(posedge clk)
-    product_steps <= \$66 ;
+    product_steps <= \$70 ;
   always @(posedge clk)
-    output_steps <= \$67 ;
+    output_steps <= \$71 ;
   always @(posedge clk)
-    key_beats <= \$68 ;
+    key_beats <= \$72 ;
   always @(posedge clk)
-    value_beats <= \$69 ;
+    value_beats <= \$73 ;
   always @(posedge clk)
-    keys <= \$70 ;
+    keys <= \$74 ;
   always @(posedge clk)
-    key_tiles <= \$71 ;
+    key_tiles <= \$75 ;
   always @(posedge clk)
-    queries <= \$72 ;
+    block_tiles <= \$76 ;
   always @(posedge clk)
-    query_tiles <= \$73 ;
+    queries <= \$77 ;
   always @(posedge clk)
-    passes <= \$74 ;
+    query_tiles <= \$78 ;
   always @(posedge clk)
-    key_heads <= \$75 ;
+    passes <= \$79 ;
   always @(posedge clk)
-    group <= \$76 ;
+    key_heads <= \$80 ;
   always @(posedge clk)
-    flags <= \$77 ;
+    group <= \$81 ;
   always @(posedge clk)
-    scale <= \$78 ;
+    flags <= \$82 ;
   always @(posedge clk)
-    bias <= \$79 ;
+    scale <= \$83 ;
   always @(posedge clk)
-    diagonal_high <= \$80 ;
+    bias <= \$84 ;
   always @(posedge clk)
-    diagonal_low <= \$81 ;
+    diagonal_high <= \$85 ;
   always @(posedge clk)
-    first_tile <= \$82 ;
+    diagonal_low <= \$86 ;
   always @(posedge clk)
-    end_tile <= \$83 ;
+    first_tile <= \$87 ;
   always @(posedge clk)
-    query_address <= \$84 ;
+    end_tile <= \$88 ;
   always @(posedge clk)
-    key_address <= \$85 ;
+    query_address <= \$89 ;
   always @(posedge clk)
-    value_address <= \$86 ;
+    key_address <= \$90 ;
   always @(posedge clk)
-    output_address <= \$87 ;
+    value_address <= \$91 ;
   always @(posedge clk)
-    query_stride <= \$88 ;
+    output_address <= \$92 ;
   always @(posedge clk)
-    key_stride <= \$89 ;
+    state_address <= \$93 ;
   always @(posedge clk)
-    value_stride <= \$90 ;
+    query_stride <= \$94 ;
   always @(posedge clk)
-    output_stride <= \$91 ;
+    key_stride <= \$95 ;
   always @(posedge clk)
-    query_head_stride <= \$92 ;
+    value_stride <= \$96 ;
   always @(posedge clk)
-    key_head_stride <= \$93 ;
+    output_stride <= \$97 ;
   always @(posedge clk)
-    value_head_stride <= \$94 ;
+    state_stride <= \$98 ;
   always @(posedge clk)
-    output_head_stride <= \$95 ;
+    query_head_stride <= \$99 ;
   always @(posedge clk)
-    bus__rvalid <= \$96 ;
+    key_head_stride <= \$100 ;
   always @(posedge clk)
-    bus__rdata <= \$97 ;
-  assign \$1  = ~ \$signal ;
-  assign \$2  = ~ bus__bvalid;
+    value_head_stride <= \$101 ;
+  always @(posedge clk)
+    output_head_stride <= \$102 ;
+  always @(posedge clk)
+    state_head_stride <= \$103 ;
+  always @(posedge clk)
+    bus__rvalid <= \$104 ;
+  always @(posedge clk)
+    bus__rdata <= \$105 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$52  = 32'd0;
+    \$56  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$52  = 32'd0;
+          \$56  = 32'd0;
       14'h0001:
-          \$52  = { 9'h000, \port$182$0  };
+          \$56  = { 9'h000, \port$210$0  };
       14'h0002:
-          \$52  = { 26'h0000000, \port$1862$0  };
+          \$56  = { 25'h0000000, \port$2480$0  };
       14'h0003:
-          \$52  = cycles;
+          \$56  = cycles;
       14'h0004:
-          \$52  = total_cycles;
+          \$56  = total_cycles;
       14'h0005:
-          \$52  = stalls_keys;
+          \$56  = stalls_keys;
       14'h0006:
-          \$52  = stalls_queries;
+          \$56  = stalls_queries;
       14'h0007:
-          \$52  = stalls_drain;
+          \$56  = stalls_drain;
       14'h0008:
-          \$52  = matrix_busy;
+          \$56  = stalls_state;
       14'h0009:
-          \$52  = vector_busy;
+          \$56  = matrix_busy;
       14'h000a:
-          \$52  = empty_columns;
+          \$56  = vector_busy;
       14'h000b:
-          \$52  = watchdog;
+          \$56  = empty_columns;
       14'h000c:
-          \$52  = interval;
+          \$56  = watchdog;
       14'h000d:
-          \$52  = stages;
+          \$56  = interval;
       14'h000e:
-          \$52  = contexts;
+          \$56  = stages;
       14'h000f:
-          \$52  = queue;
+          \$56  = contexts;
       14'h0010:
-          \$52  = slots;
+          \$56  = queue;
       14'h0011:
-          \$52  = product_steps;
+          \$56  = slots;
       14'h0012:
-          \$52  = output_steps;
+          \$56  = product_steps;
       14'h0013:
-          \$52  = key_beats;
+          \$56  = output_steps;
       14'h0014:
-          \$52  = value_beats;
+          \$56  = key_beats;
       14'h0015:
-          \$52  = keys;
+          \$56  = value_beats;
       14'h0016:
-          \$52  = key_tiles;
+          \$56  = keys;
       14'h0017:
-          \$52  = queries;
+          \$56  = key_tiles;
       14'h0018:
-          \$52  = query_tiles;
+          \$56  = block_tiles;
       14'h0019:
-          \$52  = passes;
+          \$56  = queries;
       14'h001a:
-          \$52  = key_heads;
+          \$56  = query_tiles;
       14'h001b:
-          \$52  = group;
+          \$56  = passes;
       14'h001c:
-          \$52  = flags;
+          \$56  = key_heads;
       14'h001d:
-          \$52  = scale;
+          \$56  = group;
       14'h001e:
-          \$52  = bias;
+          \$56  = flags;
       14'h001f:
-          \$52  = diagonal_high;
+          \$56  = scale;
       14'h0020:
-          \$52  = diagonal_low;
+          \$56  = bias;
       14'h0021:
-          \$52  = first_tile;
+          \$56  = diagonal_high;
       14'h0022:
-          \$52  = end_tile;
+          \$56  = diagonal_low;
       14'h0023:
-          \$52  = query_address;
+          \$56  = first_tile;
       14'h0024:
-          \$52  = key_address;
+          \$56  = end_tile;
       14'h0025:
-          \$52  = value_address;
+          \$56  = query_address;
       14'h0026:
-          \$52  = output_address;
+          \$56  = key_address;
       14'h0027:
-          \$52  = query_stride;
+          \$56  = value_address;
       14'h0028:
-          \$52  = key_stride;
+          \$56  = output_address;
       14'h0029:
-          \$52  = value_stride;
+          \$56  = state_address;
       14'h002a:
-          \$52  = output_stride;
+          \$56  = query_stride;
       14'h002b:
-          \$52  = query_head_stride;
+          \$56  = key_stride;
       14'h002c:
-          \$52  = key_head_stride;
+          \$56  = value_stride;
       14'h002d:
-          \$52  = value_head_stride;
+          \$56  = output_stride;
       14'h002e:
-          \$52  = output_head_stride;
+          \$56  = state_stride;
+      14'h002f:
+          \$56  = query_head_stride;
+      14'h0030:
+          \$56  = key_head_stride;
+      14'h0031:
+          \$56  = value_head_stride;
+      14'h0032:
+          \$56  = output_head_stride;
+      14'h0033:
+          \$56  = state_head_stride;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$54  = \$signal$7 ;
+    \$58  = \$signal$7 ;
     if (\$8 ) begin
-      \$54  = bus__awaddr;
+      \$58  = bus__awaddr;
     end
     if (rst) begin
-      \$54  = 16'h0000;
+      \$58  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$55  = \$signal ;
+    \$59  = \$signal ;
     if (\$8 ) begin
-      \$55  = 1'h1;
-    end
-    if (is_complete) begin
-      \$55  = 1'h0;
-    end
-    if (rst) begin
-      \$55  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$56  = table_data;
-    if (\$9 ) begin
-      \$56  = bus__wdata;
-    end
-    if (rst) begin
-      \$56  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$57  = has_data;
-    if (\$9 ) begin
-      \$57  = 1'h1;
-    end
-    if (is_complete) begin
-      \$57  = 1'h0;
-    end
-    if (rst) begin
-      \$57  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$58  = \$12 ;
-    if (rst) begin
-      \$58  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$59  = bus__bvalid;
-    if (is_complete) begin
       \$59  = 1'h1;
     end
-    if (\$49 ) begin
+    if (is_complete) begin
       \$59  = 1'h0;
     end
     if (rst) begin
@@ -2181,11 +2412,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$60  = watchdog;
-    if (is_complete) begin
-      if (\$13 ) begin
-        \$60  = table_data;
-      end
+    \$60  = table_data;
+    if (\$9 ) begin
+      \$60  = bus__wdata;
     end
     if (rst) begin
       \$60  = 32'd0;
@@ -2193,45 +2422,42 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$61  = interval;
+    \$61  = has_data;
+    if (\$9 ) begin
+      \$61  = 1'h1;
+    end
     if (is_complete) begin
-      if (\$14 ) begin
-        \$61  = table_data;
-      end
+      \$61  = 1'h0;
     end
     if (rst) begin
-      \$61  = 32'd0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$62  = stages;
-    if (is_complete) begin
-      if (\$15 ) begin
-        \$62  = table_data;
-      end
-    end
+    \$62  = \$12 ;
     if (rst) begin
-      \$62  = 32'd0;
+      \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$63  = contexts;
+    \$63  = bus__bvalid;
     if (is_complete) begin
-      if (\$16 ) begin
-        \$63  = table_data;
-      end
+      \$63  = 1'h1;
+    end
+    if (\$53 ) begin
+      \$63  = 1'h0;
     end
     if (rst) begin
-      \$63  = 32'd0;
+      \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$64  = queue;
+    \$64  = watchdog;
     if (is_complete) begin
-      if (\$17 ) begin
+      if (\$13 ) begin
         \$64  = table_data;
       end
     end
@@ -2241,9 +2467,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$65  = slots;
+    \$65  = interval;
     if (is_complete) begin
-      if (\$18 ) begin
+      if (\$14 ) begin
         \$65  = table_data;
       end
     end
@@ -2253,9 +2479,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$66  = product_steps;
+    \$66  = stages;
     if (is_complete) begin
-      if (\$19 ) begin
+      if (\$15 ) begin
         \$66  = table_data;
       end
     end
@@ -2265,9 +2491,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$67  = output_steps;
+    \$67  = contexts;
     if (is_complete) begin
-      if (\$20 ) begin
+      if (\$16 ) begin
         \$67  = table_data;
       end
     end
@@ -2277,9 +2503,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$68  = key_beats;
+    \$68  = queue;
     if (is_complete) begin
-      if (\$21 ) begin
+      if (\$17 ) begin
         \$68  = table_data;
       end
     end
@@ -2289,9 +2515,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$69  = value_beats;
+    \$69  = slots;
     if (is_complete) begin
-      if (\$22 ) begin
+      if (\$18 ) begin
         \$69  = table_data;
       end
     end
@@ -2301,9 +2527,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$70  = keys;
+    \$70  = product_steps;
     if (is_complete) begin
-      if (\$23 ) begin
+      if (\$19 ) begin
         \$70  = table_data;
       end
     end
@@ -2313,9 +2539,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$71  = key_tiles;
+    \$71  = output_steps;
     if (is_complete) begin
-      if (\$24 ) begin
+      if (\$20 ) begin
         \$71  = table_data;
       end
     end
@@ -2325,9 +2551,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$72  = queries;
+    \$72  = key_beats;
     if (is_complete) begin
-      if (\$25 ) begin
+      if (\$21 ) begin
         \$72  = table_data;
       end
     end
@@ -2337,9 +2563,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$73  = query_tiles;
+    \$73  = value_beats;
     if (is_complete) begin
-      if (\$26 ) begin
+      if (\$22 ) begin
         \$73  = table_data;
       end
     end
@@ -2349,9 +2575,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = passes;
+    \$74  = keys;
     if (is_complete) begin
-      if (\$27 ) begin
+      if (\$23 ) begin
         \$74  = table_data;
       end
     end
@@ -2361,9 +2587,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$75  = key_heads;
+    \$75  = key_tiles;
     if (is_complete) begin
-      if (\$28 ) begin
+      if (\$24 ) begin
         \$75  = table_data;
       end
     end
@@ -2373,9 +2599,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = group;
+    \$76  = block_tiles;
     if (is_complete) begin
-      if (\$29 ) begin
+      if (\$25 ) begin
         \$76  = table_data;
       end
     end
@@ -2385,9 +2611,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = flags;
+    \$77  = queries;
     if (is_complete) begin
-      if (\$30 ) begin
+      if (\$26 ) begin
         \$77  = table_data;
       end
     end
@@ -2397,9 +2623,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = scale;
+    \$78  = query_tiles;
     if (is_complete) begin
-      if (\$31 ) begin
+      if (\$27 ) begin
         \$78  = table_data;
       end
     end
@@ -2409,9 +2635,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = bias;
+    \$79  = passes;
     if (is_complete) begin
-      if (\$32 ) begin
+      if (\$28 ) begin
         \$79  = table_data;
       end
     end
@@ -2421,9 +2647,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = diagonal_high;
+    \$80  = key_heads;
     if (is_complete) begin
-      if (\$33 ) begin
+      if (\$29 ) begin
         \$80  = table_data;
       end
     end
@@ -2433,9 +2659,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = diagonal_low;
+    \$81  = group;
     if (is_complete) begin
-      if (\$34 ) begin
+      if (\$30 ) begin
         \$81  = table_data;
       end
     end
@@ -2445,9 +2671,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = first_tile;
+    \$82  = flags;
     if (is_complete) begin
-      if (\$35 ) begin
+      if (\$31 ) begin
         \$82  = table_data;
       end
     end
@@ -2457,9 +2683,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = end_tile;
+    \$83  = scale;
     if (is_complete) begin
-      if (\$36 ) begin
+      if (\$32 ) begin
         \$83  = table_data;
       end
     end
@@ -2469,9 +2695,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = query_address;
+    \$84  = bias;
     if (is_complete) begin
-      if (\$37 ) begin
+      if (\$33 ) begin
         \$84  = table_data;
       end
     end
@@ -2481,9 +2707,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = key_address;
+    \$85  = diagonal_high;
     if (is_complete) begin
-      if (\$38 ) begin
+      if (\$34 ) begin
         \$85  = table_data;
       end
     end
@@ -2493,9 +2719,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = value_address;
+    \$86  = diagonal_low;
     if (is_complete) begin
-      if (\$39 ) begin
+      if (\$35 ) begin
         \$86  = table_data;
       end
     end
@@ -2505,9 +2731,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = output_address;
+    \$87  = first_tile;
     if (is_complete) begin
-      if (\$40 ) begin
+      if (\$36 ) begin
         \$87  = table_data;
       end
     end
@@ -2517,9 +2743,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = query_stride;
+    \$88  = end_tile;
     if (is_complete) begin
-      if (\$41 ) begin
+      if (\$37 ) begin
         \$88  = table_data;
       end
     end
@@ -2529,9 +2755,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = key_stride;
+    \$89  = query_address;
     if (is_complete) begin
-      if (\$42 ) begin
+      if (\$38 ) begin
         \$89  = table_data;
       end
     end
@@ -2541,9 +2767,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = value_stride;
+    \$90  = key_address;
     if (is_complete) begin
-      if (\$43 ) begin
+      if (\$39 ) begin
         \$90  = table_data;
       end
     end
@@ -2553,9 +2779,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = output_stride;
+    \$91  = value_address;
     if (is_complete) begin
-      if (\$44 ) begin
+      if (\$40 ) begin
         \$91  = table_data;
       end
     end
@@ -2565,9 +2791,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$92  = query_head_stride;
+    \$92  = output_address;
     if (is_complete) begin
-      if (\$45 ) begin
+      if (\$41 ) begin
         \$92  = table_data;
       end
     end
@@ -2577,9 +2803,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$93  = key_head_stride;
+    \$93  = state_address;
     if (is_complete) begin
-      if (\$46 ) begin
+      if (\$42 ) begin
         \$93  = table_data;
       end
     end
@@ -2589,9 +2815,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$94  = value_head_stride;
+    \$94  = query_stride;
     if (is_complete) begin
-      if (\$47 ) begin
+      if (\$43 ) begin
         \$94  = table_data;
       end
     end
@@ -2601,9 +2827,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$95  = output_head_stride;
+    \$95  = key_stride;
     if (is_complete) begin
-      if (\$48 ) begin
+      if (\$44 ) begin
         \$95  = table_data;
       end
     end
@@ -2613,153 +2839,269 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$96  = bus__rvalid;
-    if (\$50 ) begin
-      \$96  = 1'h1;
-    end else if (bus__rready) begin
-      \$96  = 1'h0;
+    \$96  = value_stride;
+    if (is_complete) begin
+      if (\$45 ) begin
+        \$96  = table_data;
+      end
     end
     if (rst) begin
-      \$96  = 1'h0;
+      \$96  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$97  = bus__rdata;
-    if (\$50 ) begin
-      \$97  = \$53 ;
+    \$97  = output_stride;
+    if (is_complete) begin
+      if (\$46 ) begin
+        \$97  = table_data;
+      end
     end
     if (rst) begin
       \$97  = 32'd0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$98  = state_stride;
+    if (is_complete) begin
+      if (\$47 ) begin
+        \$98  = table_data;
+      end
+    end
+    if (rst) begin
+      \$98  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$99  = query_head_stride;
+    if (is_complete) begin
+      if (\$48 ) begin
+        \$99  = table_data;
+      end
+    end
+    if (rst) begin
+      \$99  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$100  = key_head_stride;
+    if (is_complete) begin
+      if (\$49 ) begin
+        \$100  = table_data;
+      end
+    end
+    if (rst) begin
+      \$100  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$101  = value_head_stride;
+    if (is_complete) begin
+      if (\$50 ) begin
+        \$101  = table_data;
+      end
+    end
+    if (rst) begin
+      \$101  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$102  = output_head_stride;
+    if (is_complete) begin
+      if (\$51 ) begin
+        \$102  = table_data;
+      end
+    end
+    if (rst) begin
+      \$102  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$103  = state_head_stride;
+    if (is_complete) begin
+      if (\$52 ) begin
+        \$103  = table_data;
+      end
+    end
+    if (rst) begin
+      \$103  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$104  = bus__rvalid;
+    if (\$54 ) begin
+      \$104  = 1'h1;
+    end else if (bus__rready) begin
+      \$104  = 1'h0;
+    end
+    if (rst) begin
+      \$104  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$105  = bus__rdata;
+    if (\$54 ) begin
+      \$105  = \$57 ;
+    end
+    if (rst) begin
+      \$105  = 32'd0;
+    end
+  end
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
-  assign status = { 9'h000, \port$182$0  };
-  assign waiting = { 26'h0000000, \port$1862$0  };
-  assign \port$293$3  = \$6 [16:3];
+  assign status = { 9'h000, \port$210$0  };
+  assign waiting = { 25'h0000000, \port$2480$0  };
+  assign \port$327$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
-module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, has_error, is_waiting, is_idle, \r_data$48 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address, output__stride
-, output__head_stride, takes_result, \port$2098$0 , parity, \port$2102$0 , group, results_drained, empty_columns, memory__wvalid, memory__awvalid, memory__awready);
+module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2738$0 , parity, \port$2742$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [17:0] \$102 ;
-  wire \$104 ;
-  wire \$11 ;
-  wire [7:0] \$12 ;
+  reg [31:0] \$100 ;
+  reg [31:0] \$101 ;
+  reg \$102 ;
+  reg \$103 ;
+  reg \$104 ;
+  reg [15:0] \$105 ;
+  reg [1:0] \$106 ;
+  reg \$107 ;
+  reg [23:0] \$108 ;
+  reg [31:0] \$109 ;
+  wire [8:0] \$11 ;
+  reg \$110 ;
+  reg [63:0] \$111 ;
+  reg [7:0] \$112 ;
+  reg [23:0] \$113 ;
+  reg [7:0] \$114 ;
+  reg [4:0] \$115 ;
+  wire [2:0] \$12 ;
+  wire [17:0] \$121 ;
+  wire \$123 ;
   wire \$13 ;
-  wire [10:0] \$14 ;
+  wire \$14 ;
   wire \$15 ;
-  wire [10:0] \$16 ;
+  wire \$16 ;
   wire \$17 ;
-  wire [10:0] \$18 ;
+  wire [7:0] \$18 ;
   wire \$19 ;
-  wire [16:0] \$2 ;
-  wire [10:0] \$20 ;
+  wire \$2 ;
+  wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
+  wire [10:0] \$22 ;
   wire \$23 ;
   wire [10:0] \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire \$28 ;
+  wire [10:0] \$28 ;
   wire \$29 ;
-  wire [17:0] \$3 ;
+  wire [16:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [5:0] \$32 ;
+  wire [10:0] \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire [7:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
-  wire [26:0] \$37 ;
-  wire [32:0] \$38 ;
+  wire \$37 ;
+  wire \$38 ;
   wire \$39 ;
   wire [17:0] \$4 ;
-  wire [26:0] \$40 ;
-  wire [32:0] \$41 ;
-  wire [32:0] \$42 ;
-  wire [32:0] \$43 ;
-  wire [26:0] \$44 ;
-  wire [32:0] \$45 ;
-  wire \$46 ;
-  wire [26:0] \$47 ;
-  wire [32:0] \$48 ;
+  wire [5:0] \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire [7:0] \$43 ;
+  wire \$44 ;
+  wire [26:0] \$45 ;
+  wire [32:0] \$46 ;
+  wire \$47 ;
+  wire [26:0] \$48 ;
   wire [32:0] \$49 ;
-  wire [8:0] \$5 ;
-  wire [55:0] \$50 ;
-  wire [56:0] \$51 ;
-  wire [7:0] \$52 ;
-  wire \$53 ;
+  wire [17:0] \$5 ;
+  wire [32:0] \$50 ;
+  wire [1:0] \$51 ;
+  wire [16:0] \$52 ;
+  wire [32:0] \$53 ;
   wire [26:0] \$54 ;
-  wire [26:0] \$55 ;
-  wire [58:0] \$56 ;
-  wire [59:0] \$57 ;
-  wire [28:0] \$58 ;
-  wire [60:0] \$59 ;
-  wire [2:0] \$6 ;
-  wire \$60 ;
-  wire [2:0] \$61 ;
-  wire [2:0] \$62 ;
-  wire \$63 ;
-  wire [16:0] \$64 ;
-  wire \$65 ;
-  wire [16:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire [24:0] \$69 ;
+  wire [32:0] \$55 ;
+  wire \$56 ;
+  wire [26:0] \$57 ;
+  wire [32:0] \$58 ;
+  wire [32:0] \$59 ;
+  wire \$6 ;
+  wire [31:0] \$60 ;
+  wire [31:0] \$61 ;
+  wire [31:0] \$62 ;
+  wire [55:0] \$63 ;
+  wire [56:0] \$64 ;
+  wire [7:0] \$65 ;
+  wire \$66 ;
+  wire [26:0] \$67 ;
+  wire [26:0] \$68 ;
+  wire [31:0] \$69 ;
   wire \$7 ;
-  wire [32:0] \$70 ;
-  wire [10:0] \$71 ;
-  wire \$72 ;
-  wire \$73 ;
+  wire [58:0] \$70 ;
+  wire [59:0] \$71 ;
+  wire [28:0] \$72 ;
+  wire [60:0] \$73 ;
   wire \$74 ;
-  wire [1:0] \$75 ;
-  wire [32:0] \$76 ;
-  wire [1:0] \$77 ;
-  wire [8:0] \$78 ;
-  wire [9:0] \$79 ;
-  wire \$8 ;
-  wire [7:0] \$80 ;
-  wire [8:0] \$81 ;
-  wire [9:0] \$82 ;
-  reg [15:0] \$83 ;
-  reg [15:0] \$84 ;
-  reg [31:0] \$85 ;
-  reg \$86 ;
-  reg \$87 ;
-  reg [15:0] \$88 ;
-  reg [1:0] \$89 ;
-  wire \$9 ;
-  reg \$90 ;
-  reg [23:0] \$91 ;
-  reg [31:0] \$92 ;
-  reg \$93 ;
-  reg [63:0] \$94 ;
-  reg [7:0] \$95 ;
-  reg [7:0] \$96 ;
-  reg [4:0] \$97 ;
+  wire [2:0] \$75 ;
+  wire [2:0] \$76 ;
+  wire \$77 ;
+  wire [16:0] \$78 ;
+  wire \$79 ;
+  wire [1:0] \$8 ;
+  wire [16:0] \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire [24:0] \$83 ;
+  wire [32:0] \$84 ;
+  wire [10:0] \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire [1:0] \$89 ;
+  wire [16:0] \$9 ;
+  wire [32:0] \$90 ;
+  wire [1:0] \$91 ;
+  wire [24:0] \$92 ;
+  wire [8:0] \$93 ;
+  wire [9:0] \$94 ;
+  wire [7:0] \$95 ;
+  wire [8:0] \$96 ;
+  wire [9:0] \$97 ;
+  reg [15:0] \$98 ;
+  reg [15:0] \$99 ;
   wire \$signal ;
   wire [4:0] \$signal$1 ;
-  wire \$signal$11 ;
-  reg [63:0] \$signal$22 ;
-  reg [63:0] \$signal$23  = 64'h0000000000000000;
-  wire \$signal$29 ;
-  wire [7:0] \$signal$3 ;
-  reg [15:0] \$signal$4  = 16'h0000;
-  wire \$signal$40 ;
-  wire \$signal$49 ;
-  reg \$signal$6  = 1'h0;
-  reg [15:0] \$signal$64  = 16'h0000;
-  reg [15:0] \$signal$7  = 16'h0000;
   (* init = 2'h0 *)
-  wire [1:0] \$signal$9 ;
+  wire [1:0] \$signal$10 ;
+  wire \$signal$14 ;
+  reg \$signal$16  = 1'h0;
+  reg [15:0] \$signal$17  = 16'h0000;
+  reg [31:0] \$signal$21  = 32'd0;
+  reg [63:0] \$signal$30 ;
+  reg [63:0] \$signal$31  = 64'h0000000000000000;
+  wire \$signal$37 ;
+  wire [7:0] \$signal$4 ;
+  wire \$signal$48 ;
+  reg [15:0] \$signal$5  = 16'h0000;
+  wire \$signal$57 ;
+  reg \$signal$7  = 1'h0;
+  reg [31:0] \$signal$76  = 32'd0;
+  reg [15:0] \$signal$8  = 16'h0000;
   wire [6:0] address;
-  reg [31:0] \address$13  = 32'd0;
   input clk;
   wire clk;
   input [31:0] dividend;
@@ -2778,11 +3120,12 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg fsm_state = 1'h0;
   output [1:0] group;
   reg [1:0] group = 2'h0;
-  reg [27:0] \group$14 ;
-  wire [15:0] \group$14.columns ;
-  wire \group$14.ends_row ;
-  wire [9:0] \group$14.first ;
-  wire \group$14.is_valid ;
+  reg [28:0] \group$18 ;
+  wire [15:0] \group$18.columns ;
+  wire \group$18.ends_row ;
+  wire [9:0] \group$18.first ;
+  wire \group$18.is_state ;
+  wire \group$18.is_valid ;
   output has_error;
   wire has_error;
   input has_result;
@@ -2798,6 +3141,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [7:0] kept = 8'h00;
   input [31:0] keys;
   wire [31:0] keys;
+  output [1:0] kind;
+  wire [1:0] kind;
   wire [31:0] memory__awaddr;
   wire [1:0] memory__awburst;
   wire [7:0] memory__awlen;
@@ -2830,10 +3175,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg parity = 1'h0;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$2098$0 ;
-  wire \port$2098$0 ;
-  output [5:0] \port$2102$0 ;
-  wire [5:0] \port$2102$0 ;
+  output \port$2738$0 ;
+  wire \port$2738$0 ;
+  output [5:0] \port$2742$0 ;
+  wire [5:0] \port$2742$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -2842,101 +3187,121 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \quotient.sign ;
   output [39:0] r_data;
   wire [39:0] r_data;
-  output [72:0] \r_data$48 ;
-  wire [72:0] \r_data$48 ;
+  wire \r_data$104 ;
+  output [72:0] \r_data$56 ;
+  wire [72:0] \r_data$56 ;
   wire r_en;
-  wire \r_en$51 ;
+  wire \r_en$59 ;
+  wire \r_en$67 ;
   wire r_rdy;
-  wire \r_rdy$44 ;
-  reg [27:0] register = 28'h0000000;
-  reg [27:0] \register$75  = 28'h0000000;
-  wire [15:0] \register$75.columns ;
-  wire \register$75.ends_row ;
-  wire [9:0] \register$75.first ;
-  wire \register$75.is_valid ;
-  reg [27:0] \register$76  = 28'h0000000;
-  wire [15:0] \register$76.columns ;
-  wire \register$76.ends_row ;
-  wire [9:0] \register$76.first ;
-  wire \register$76.is_valid ;
-  reg [27:0] \register$77  = 28'h0000000;
-  wire [15:0] \register$77.columns ;
-  wire \register$77.ends_row ;
-  wire [9:0] \register$77.first ;
-  wire \register$77.is_valid ;
-  reg [27:0] \register$78  = 28'h0000000;
-  wire [15:0] \register$78.columns ;
-  wire \register$78.ends_row ;
-  wire [9:0] \register$78.first ;
-  wire \register$78.is_valid ;
-  reg [27:0] \register$79  = 28'h0000000;
-  wire [15:0] \register$79.columns ;
-  wire \register$79.ends_row ;
-  wire [9:0] \register$79.first ;
-  wire \register$79.is_valid ;
-  reg [27:0] \register$80  = 28'h0000000;
-  wire [15:0] \register$80.columns ;
-  wire \register$80.ends_row ;
-  wire [9:0] \register$80.first ;
-  wire \register$80.is_valid ;
-  reg [27:0] \register$81  = 28'h0000000;
-  wire [15:0] \register$81.columns ;
-  wire \register$81.ends_row ;
-  wire [9:0] \register$81.first ;
-  wire \register$81.is_valid ;
-  reg [27:0] \register$82  = 28'h0000000;
-  wire [15:0] \register$82.columns ;
-  wire \register$82.ends_row ;
-  wire [9:0] \register$82.first ;
-  wire \register$82.is_valid ;
-  reg [27:0] \register$83  = 28'h0000000;
-  wire [15:0] \register$83.columns ;
-  wire \register$83.ends_row ;
-  wire [9:0] \register$83.first ;
-  wire \register$83.is_valid ;
-  reg [27:0] \register$84  = 28'h0000000;
-  wire [15:0] \register$84.columns ;
-  wire \register$84.ends_row ;
-  wire [9:0] \register$84.first ;
-  wire \register$84.is_valid ;
-  reg [27:0] \register$85  = 28'h0000000;
-  wire [15:0] \register$85.columns ;
-  wire \register$85.ends_row ;
-  wire [9:0] \register$85.first ;
-  wire \register$85.is_valid ;
-  reg [27:0] \register$86  = 28'h0000000;
+  wire \r_rdy$52 ;
+  reg [28:0] register = 29'h00000000;
+  reg [28:0] \register$100  = 29'h00000000;
+  wire [15:0] \register$100.columns ;
+  wire \register$100.ends_row ;
+  wire [9:0] \register$100.first ;
+  wire \register$100.is_state ;
+  wire \register$100.is_valid ;
+  reg [28:0] \register$36  = 29'h00000000;
+  wire [15:0] \register$36.columns ;
+  wire \register$36.ends_row ;
+  wire [9:0] \register$36.first ;
+  wire \register$36.is_state ;
+  wire \register$36.is_valid ;
+  reg [28:0] \register$86  = 29'h00000000;
   wire [15:0] \register$86.columns ;
   wire \register$86.ends_row ;
   wire [9:0] \register$86.first ;
+  wire \register$86.is_state ;
   wire \register$86.is_valid ;
-  reg [27:0] \register$87  = 28'h0000000;
+  reg [28:0] \register$87  = 29'h00000000;
   wire [15:0] \register$87.columns ;
   wire \register$87.ends_row ;
   wire [9:0] \register$87.first ;
+  wire \register$87.is_state ;
   wire \register$87.is_valid ;
-  reg [27:0] \register$88  = 28'h0000000;
+  reg [28:0] \register$88  = 29'h00000000;
   wire [15:0] \register$88.columns ;
   wire \register$88.ends_row ;
   wire [9:0] \register$88.first ;
+  wire \register$88.is_state ;
   wire \register$88.is_valid ;
-  reg [27:0] \register$89  = 28'h0000000;
+  reg [28:0] \register$89  = 29'h00000000;
   wire [15:0] \register$89.columns ;
   wire \register$89.ends_row ;
   wire [9:0] \register$89.first ;
+  wire \register$89.is_state ;
   wire \register$89.is_valid ;
-  reg [27:0] \register$90  = 28'h0000000;
+  reg [28:0] \register$90  = 29'h00000000;
   wire [15:0] \register$90.columns ;
   wire \register$90.ends_row ;
   wire [9:0] \register$90.first ;
+  wire \register$90.is_state ;
   wire \register$90.is_valid ;
+  reg [28:0] \register$91  = 29'h00000000;
+  wire [15:0] \register$91.columns ;
+  wire \register$91.ends_row ;
+  wire [9:0] \register$91.first ;
+  wire \register$91.is_state ;
+  wire \register$91.is_valid ;
+  reg [28:0] \register$92  = 29'h00000000;
+  wire [15:0] \register$92.columns ;
+  wire \register$92.ends_row ;
+  wire [9:0] \register$92.first ;
+  wire \register$92.is_state ;
+  wire \register$92.is_valid ;
+  reg [28:0] \register$93  = 29'h00000000;
+  wire [15:0] \register$93.columns ;
+  wire \register$93.ends_row ;
+  wire [9:0] \register$93.first ;
+  wire \register$93.is_state ;
+  wire \register$93.is_valid ;
+  reg [28:0] \register$94  = 29'h00000000;
+  wire [15:0] \register$94.columns ;
+  wire \register$94.ends_row ;
+  wire [9:0] \register$94.first ;
+  wire \register$94.is_state ;
+  wire \register$94.is_valid ;
+  reg [28:0] \register$95  = 29'h00000000;
+  wire [15:0] \register$95.columns ;
+  wire \register$95.ends_row ;
+  wire [9:0] \register$95.first ;
+  wire \register$95.is_state ;
+  wire \register$95.is_valid ;
+  reg [28:0] \register$96  = 29'h00000000;
+  wire [15:0] \register$96.columns ;
+  wire \register$96.ends_row ;
+  wire [9:0] \register$96.first ;
+  wire \register$96.is_state ;
+  wire \register$96.is_valid ;
+  reg [28:0] \register$97  = 29'h00000000;
+  wire [15:0] \register$97.columns ;
+  wire \register$97.ends_row ;
+  wire [9:0] \register$97.first ;
+  wire \register$97.is_state ;
+  wire \register$97.is_valid ;
+  reg [28:0] \register$98  = 29'h00000000;
+  wire [15:0] \register$98.columns ;
+  wire \register$98.ends_row ;
+  wire [9:0] \register$98.first ;
+  wire \register$98.is_state ;
+  wire \register$98.is_valid ;
+  reg [28:0] \register$99  = 29'h00000000;
+  wire [15:0] \register$99.columns ;
+  wire \register$99.ends_row ;
+  wire [9:0] \register$99.first ;
+  wire \register$99.is_state ;
+  wire \register$99.is_valid ;
   wire [15:0] \register.columns ;
   wire \register.ends_row ;
   wire [9:0] \register.first ;
+  wire \register.is_state ;
   wire \register.is_valid ;
-  input [73:0] result;
-  wire [73:0] result;
+  input [74:0] result;
+  wire [74:0] result;
   wire \result.bank ;
   wire [23:0] \result.head ;
+  wire \result.is_state ;
   wire [23:0] \result.key_tile ;
   wire [23:0] \result.query_tile ;
   wire \result.sum_bank ;
@@ -2946,6 +3311,14 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire rst;
   input start;
   wire start;
+  input [31:0] state__address;
+  wire [31:0] state__address;
+  input [31:0] state__head_stride;
+  wire [31:0] state__head_stride;
+  input [31:0] state__stride;
+  wire [31:0] state__stride;
+  output [23:0] states_stored;
+  reg [23:0] states_stored = 24'h000000;
   reg [7:0] strobes;
   input [31:0] sums;
   wire [31:0] sums;
@@ -2953,143 +3326,149 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   output takes_result;
   reg takes_result;
   reg [4:0] used = 5'h00;
-  wire [39:0] w_data;
-  wire [72:0] \w_data$32 ;
+  wire w_data;
+  wire [39:0] \w_data$20 ;
+  wire [72:0] \w_data$40 ;
   reg w_en;
-  wire \w_en$31 ;
+  wire \w_en$19 ;
+  wire \w_en$39 ;
   wire w_rdy;
+  wire \w_rdy$3 ;
   wire [31:0] words;
   wire [31:0] \words[0] ;
-  assign \$2  = \$signal$4  + 2'h2;
-  assign \$3  = \$2  - 1'h1;
+  assign \$1  = \$40 [4:0] >= 2'h2;
+  assign \$2  = \$1  & w_rdy;
+  assign \$signal  = \$2  & \w_rdy$3 ;
+  assign \$3  = \$signal$5  + 2'h2;
+  assign \$4  = \$3  - 1'h1;
   wire [18:0] _0_, _1_, _2_;
-  assign _0_ = $signed(\$3 );
+  assign _0_ = $signed(\$4 );
   assign _1_ = $signed(3'h2);
-  assign _2_ = (\$3 [17] == 1'h0) || \$3  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$102  = $signed(_2_) / $signed(_1_);
-  assign \$5  = \$4 [7:0] - 1'h1;
-  assign \$6  = group * 1'h1;
-  assign \$7  = group == 2'h3;
-  assign \$8  = ! group;
-  assign \$9  = \$8  & \$signal ;
-  assign \$10  = | group;
-  assign \$11  = \$10  | \$signal ;
-  assign divisor = \$13  ? sums : 32'd1065353216;
-  assign \$14  = register[10:1] + 1'h0;
-  assign \$15  = \$14  < register[26:11];
-  assign \$16  = register[10:1] + 1'h0;
-  assign \$17  = \$16  < register[26:11];
-  assign \$18  = register[10:1] + 1'h0;
-  assign \$19  = \$18  < register[26:11];
-  assign \$20  = register[10:1] + 1'h0;
-  assign \$21  = \$20  < register[26:11];
-  assign \$23  = \$22  | register[27];
-  assign \$signal$29  = register[0] & \$23 ;
-  assign \$24  = register[10:1] + 1'h1;
-  assign \$25  = \$24  >= register[26:11];
-  assign is_last = \$25  | register[27];
-  assign \$26  = | strobes;
-  assign \w_en$31  = \$signal$29  & \$26 ;
-  assign \$signal$40  = memory__awvalid & memory__awready;
-  assign \$signal$49  = memory__wvalid & memory__wready;
-  assign \$27  = | memory__bresp;
-  assign has_error = is_acknowledged & \$27 ;
-  assign \$28  = memory__awvalid | memory__wvalid;
-  assign \$29  = | outstanding;
-  assign is_waiting = \$28  | \$29 ;
-  assign \$30  = ~ \$34 ;
-  assign \$31  = ! outstanding;
-  assign is_idle = \$30  & \$31 ;
-  assign \$32  = 5'h12 - used;
-  assign \$33  = ! fsm_state;
-  assign \$37  = result[71:48] * 3'h4;
-  assign \$38  = keys - \$37 ;
-  assign \$39  = $signed(\$38 ) < $signed(4'h4);
-  assign \$40  = result[71:48] * 3'h4;
-  assign \$41  = keys - \$40 ;
-  assign \$42  = \$39  ? \$41  : 33'h000000004;
-  assign \$43  = \$36  ? \$42  : { 17'h00000, output_steps };
-  assign \$44  = result[47:24] * 3'h4;
-  assign \$45  = queries - \$44 ;
-  assign \$46  = $signed(\$45 ) < $signed(4'h4);
-  assign \$47  = result[47:24] * 3'h4;
-  assign \$48  = queries - \$47 ;
-  assign \$49  = \$46  ? \$48  : 33'h000000004;
-  assign \$50  = result[23:0] * output__head_stride;
-  assign \$51  = output__address + \$50 ;
-  assign \$54  = result[71:48] * 3'h4;
-  assign \$55  = \$53  ? \$54  : 27'h0000000;
-  assign \$56  = \$55  * output__stride;
-  assign \$57  = \$51  + \$56 ;
-  assign \$58  = result[47:24] * 5'h10;
-  assign \$59  = \$57  + \$58 ;
-  assign \$60  = group == 2'h3;
-  assign \$61  = group + 1'h1;
-  assign \$62  = \$60  ? 3'h0 : \$61 ;
-  assign \$63  = group == 2'h3;
-  assign \$64  = \$signal$7  + \$63 ;
-  assign \$65  = group == 2'h3;
-  assign \$66  = \$signal$7  + 1'h1;
-  assign \$67  = \$66  == \$signal$64 ;
-  assign \$68  = \$65  & \$67 ;
-  assign \$69  = results_drained + 1'h1;
-  assign \$70  = \address$13  + output__stride;
-  assign \$71  = register[10:1] + 1'h0;
-  assign \$72  = \$71  < register[26:11];
-  assign \$73  = register[0] & \$72 ;
-  assign \$74  = \$73  & is_undivided;
-  assign \$75  = 1'h0 + \$74 ;
-  assign \$76  = empty_columns + \$75 ;
-  assign \$77  = place + 1'h1;
-  assign \$78  = outstanding + w_en;
-  assign \$79  = \$78  - is_acknowledged;
-  assign \$80  = w_en ? \$4 [7:0] : 8'h00;
-  assign \$81  = used + \$80 ;
-  assign \$82  = \$81  - \$signal$49 ;
+  assign _2_ = (\$4 [17] == 1'h0) || \$4  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
+  assign \$121  = $signed(_2_) / $signed(_1_);
+  assign \$6  = \$signal$8  < output_steps;
+  assign \$7  = \$signal$8  == output_steps;
+  assign \$8  = \$7  ? 2'h1 : 2'h2;
+  assign kind = \$6  ? 2'h0 : \$8 ;
+  assign \$9  = \$signal$8  + 1'h1;
+  assign \$10  = \$9  == \$signal$17 ;
+  assign w_data = \$signal$16  & \$10 ;
+  assign \$11  = \$5 [7:0] - 1'h1;
+  assign \$12  = group * 1'h1;
+  assign \$13  = group == 2'h3;
+  assign \$14  = ! group;
+  assign \$15  = \$14  & \$signal ;
+  assign \$16  = | group;
+  assign \$17  = \$16  | \$signal ;
+  assign \$20  = ~ register[28];
+  assign \$21  = \$19  & \$20 ;
+  assign divisor = \$21  ? sums : 32'd1065353216;
+  assign \$22  = \register$36 [10:1] + 1'h0;
+  assign \$23  = \$22  < \register$36 [26:11];
+  assign \$24  = \register$36 [10:1] + 1'h0;
+  assign \$25  = \$24  < \register$36 [26:11];
+  assign \$26  = \register$36 [10:1] + 1'h0;
+  assign \$27  = \$26  < \register$36 [26:11];
+  assign \$28  = \register$36 [10:1] + 1'h0;
+  assign \$29  = \$28  < \register$36 [26:11];
+  assign \$31  = \$30  | \register$36 [27];
+  assign \$signal$37  = \register$36 [0] & \$31 ;
+  assign \$32  = \register$36 [10:1] + 1'h1;
+  assign \$33  = \$32  >= \register$36 [26:11];
+  assign is_last = \$33  | \register$36 [27];
+  assign \$34  = | strobes;
+  assign \w_en$39  = \$signal$37  & \$34 ;
+  assign \$signal$48  = memory__awvalid & memory__awready;
+  assign \$signal$57  = memory__wvalid & memory__wready;
+  assign \$35  = | memory__bresp;
+  assign has_error = is_acknowledged & \$35 ;
+  assign \$36  = memory__awvalid | memory__wvalid;
+  assign \$37  = | outstanding;
+  assign is_waiting = \$36  | \$37 ;
+  assign \$38  = ~ \$42 ;
+  assign \$39  = ! outstanding;
+  assign is_idle = \$38  & \$39 ;
+  assign \$40  = 5'h12 - used;
+  assign \$41  = ! fsm_state;
+  assign \$45  = result[71:48] * 3'h4;
+  assign \$46  = keys - \$45 ;
+  assign \$47  = $signed(\$46 ) < $signed(4'h4);
+  assign \$48  = result[71:48] * 3'h4;
+  assign \$49  = keys - \$48 ;
+  assign \$50  = \$47  ? \$49  : 33'h000000004;
+  assign \$51  = result[74] ? 2'h2 : 2'h0;
+  assign \$52  = output_steps + \$51 ;
+  assign \$53  = \$44  ? \$50  : { 16'h0000, \$52  };
+  assign \$54  = result[47:24] * 3'h4;
+  assign \$55  = queries - \$54 ;
+  assign \$56  = $signed(\$55 ) < $signed(4'h4);
+  assign \$57  = result[47:24] * 3'h4;
+  assign \$58  = queries - \$57 ;
+  assign \$59  = \$56  ? \$58  : 33'h000000004;
+  assign \$60  = result[74] ? state__stride : output__stride;
+  assign \$61  = result[74] ? state__address : output__address;
+  assign \$62  = result[74] ? state__head_stride : output__head_stride;
+  assign \$63  = result[23:0] * \$62 ;
+  assign \$64  = \$61  + \$63 ;
+  assign \$67  = result[71:48] * 3'h4;
+  assign \$68  = \$66  ? \$67  : 27'h0000000;
+  assign \$69  = result[74] ? state__stride : output__stride;
+  assign \$70  = \$68  * \$69 ;
+  assign \$71  = \$64  + \$70 ;
+  assign \$72  = result[47:24] * 5'h10;
+  assign \$73  = \$71  + \$72 ;
+  assign \$74  = group == 2'h3;
+  assign \$75  = group + 1'h1;
+  assign \$76  = \$74  ? 3'h0 : \$75 ;
+  assign \$77  = group == 2'h3;
+  assign \$78  = \$signal$8  + \$77 ;
+  assign \$79  = group == 2'h3;
+  assign \$80  = \$signal$8  + 1'h1;
+  assign \$81  = \$80  == \$signal$17 ;
+  assign \$82  = \$79  & \$81 ;
+  assign \$83  = results_drained + 1'h1;
+  assign \$84  = \$signal$21  + \$signal$76 ;
+  assign \$85  = \register$36 [10:1] + 1'h0;
+  assign \$86  = \$85  < \register$36 [26:11];
+  assign \$87  = \register$36 [0] & \$86 ;
+  assign \$88  = \$87  & is_undivided;
+  assign \$89  = 1'h0 + \$88 ;
+  assign \$90  = empty_columns + \$89 ;
+  assign \$91  = place + 1'h1;
+  assign \$92  = states_stored + \r_data$104 ;
+  assign \$93  = outstanding + w_en;
+  assign \$94  = \$93  - is_acknowledged;
+  assign \$95  = w_en ? \$5 [7:0] : 8'h00;
+  assign \$96  = used + \$95 ;
+  assign \$97  = \$96  - \$signal$57 ;
   always @(posedge clk)
-    \$signal$64  <= \$83 ;
+    \$signal$17  <= \$98 ;
   always @(posedge clk)
-    \$signal$4  <= \$84 ;
+    \$signal$5  <= \$99 ;
   always @(posedge clk)
-    \address$13  <= \$85 ;
+    \$signal$76  <= \$100 ;
   always @(posedge clk)
-    \$signal$6  <= \$86 ;
+    \$signal$21  <= \$101 ;
   always @(posedge clk)
-    parity <= \$87 ;
+    \$signal$16  <= \$102 ;
   always @(posedge clk)
-    \$signal$7  <= \$88 ;
+    \$signal$7  <= \$103 ;
   always @(posedge clk)
-    group <= \$89 ;
+    parity <= \$104 ;
   always @(posedge clk)
-    fsm_state <= \$90 ;
+    \$signal$8  <= \$105 ;
   always @(posedge clk)
-    results_drained <= \$91 ;
+    group <= \$106 ;
   always @(posedge clk)
-    \register$75  <= \group$14 ;
+    fsm_state <= \$107 ;
   always @(posedge clk)
-    \register$76  <= \register$75 ;
+    results_drained <= \$108 ;
   always @(posedge clk)
-    \register$77  <= \register$76 ;
+    \register$86  <= \group$18 ;
   always @(posedge clk)
-    \register$78  <= \register$77 ;
+    register <= \register$86 ;
   always @(posedge clk)
-    \register$79  <= \register$78 ;
-  always @(posedge clk)
-    \register$80  <= \register$79 ;
-  always @(posedge clk)
-    \register$81  <= \register$80 ;
-  always @(posedge clk)
-    \register$82  <= \register$81 ;
-  always @(posedge clk)
-    \register$83  <= \register$82 ;
-  always @(posedge clk)
-    \register$84  <= \register$83 ;
-  always @(posedge clk)
-    \register$85  <= \register$84 ;
-  always @(posedge clk)
-    \register$86  <= \register$85 ;
-  always @(posedge clk)
-    \register$87  <= \register$86 ;
+    \register$87  <= register;
   always @(posedge clk)
     \register$88  <= \register$87 ;
   always @(posedge clk)
@@ -3097,27 +3476,56 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   always @(posedge clk)
     \register$90  <= \register$89 ;
   always @(posedge clk)
-    register <= \register$90 ;
+    \register$91  <= \register$90 ;
   always @(posedge clk)
-    empty_columns <= \$92 ;
+    \register$92  <= \register$91 ;
   always @(posedge clk)
-    place <= \$93 ;
+    \register$93  <= \register$92 ;
   always @(posedge clk)
-    \$signal$23  <= \$94 ;
+    \register$94  <= \register$93 ;
   always @(posedge clk)
-    kept <= \$95 ;
+    \register$95  <= \register$94 ;
   always @(posedge clk)
-    outstanding <= \$96 ;
+    \register$96  <= \register$95 ;
   always @(posedge clk)
-    used <= \$97 ;
-  assign \$1  = \$32 [4:0] >= 2'h2;
-  assign \$signal  = \$1  & w_rdy;
+    \register$97  <= \register$96 ;
+  always @(posedge clk)
+    \register$98  <= \register$97 ;
+  always @(posedge clk)
+    \register$99  <= \register$98 ;
+  always @(posedge clk)
+    \register$100  <= \register$99 ;
+  always @(posedge clk)
+    \register$36  <= \register$100 ;
+  always @(posedge clk)
+    empty_columns <= \$109 ;
+  always @(posedge clk)
+    place <= \$110 ;
+  always @(posedge clk)
+    \$signal$31  <= \$111 ;
+  always @(posedge clk)
+    kept <= \$112 ;
+  always @(posedge clk)
+    states_stored <= \$113 ;
+  always @(posedge clk)
+    outstanding <= \$114 ;
+  always @(posedge clk)
+    used <= \$115 ;
+  \top.drain.acknowledges  acknowledges (
+    .clk(clk),
+    .r_data(\r_data$104 ),
+    .r_en(is_acknowledged),
+    .rst(rst),
+    .w_en(w_en),
+    .w_port__data(w_data),
+    .w_rdy(\w_rdy$3 )
+  );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1220$0 (\$5 [7:0]),
-    .\port$2096$0 (\address$13 ),
+    .\port$1419$0 (\$11 [7:0]),
+    .\port$2734$0 (\$signal$21 ),
     .r_data(r_data),
-    .r_en(\$signal$40 ),
+    .r_en(\$signal$48 ),
     .r_rdy(memory__awvalid),
     .rst(rst),
     .w_en(w_en),
@@ -3125,14 +3533,14 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1252$0 (is_last),
-    .\port$2087$0 (\$signal$22 ),
-    .\port$2088$0 (strobes),
-    .r_data(\r_data$48 ),
-    .r_en(\$signal$49 ),
+    .\port$1453$0 (is_last),
+    .\port$2723$0 (\$signal$30 ),
+    .\port$2724$0 (strobes),
+    .r_data(\r_data$56 ),
+    .r_en(\$signal$57 ),
     .r_rdy(memory__wvalid),
     .rst(rst),
-    .w_en(\w_en$31 )
+    .w_en(\w_en$39 )
   );
   \top.drain.divider_0  divider_0 (
     .clk(clk),
@@ -3144,13 +3552,13 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \group$14 [0] = 1'h0;
+    \group$18 [0] = 1'h0;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           /* empty */;
       1'h1:
-          \group$14 [0] = \$11 ;
+          \group$18 [0] = \$17 ;
     endcase
   end
   always @* begin
@@ -3169,18 +3577,18 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
       1'h0:
           /* empty */;
       1'h1:
-          w_en = \$9 ;
+          w_en = \$15 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signal$22  = \$signal$23 ;
+    \$signal$30  = \$signal$31 ;
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          \$signal$22 [31:0] = quotient;
+          \$signal$30 [31:0] = quotient;
       1'h1:
-          \$signal$22 [63:32] = quotient;
+          \$signal$30 [63:32] = quotient;
     endcase
   end
   always @* begin
@@ -3189,245 +3597,286 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          strobes[3:0] = { \$21 , \$19 , \$17 , \$15  };
+          strobes[3:0] = { \$29 , \$27 , \$25 , \$23  };
       1'h1:
-          strobes[7:4] = { \$21 , \$19 , \$17 , \$15  };
+          strobes[7:4] = { \$29 , \$27 , \$25 , \$23  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$83  = \$signal$64 ;
+    \$98  = \$signal$17 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$83  = \$43 [15:0];
+            \$98  = \$53 [15:0];
           end
     endcase
     if (rst) begin
-      \$83  = 16'h0000;
+      \$98  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$84  = \$signal$4 ;
+    \$99  = \$signal$5 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$84  = \$49 [15:0];
+            \$99  = \$59 [15:0];
           end
     endcase
     if (rst) begin
-      \$84  = 16'h0000;
+      \$99  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$85  = \address$13 ;
+    \$100  = \$signal$76 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$85  = \$59 [31:0];
+            \$100  = \$60 ;
+          end
+    endcase
+    if (rst) begin
+      \$100  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$101  = \$signal$21 ;
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$101  = \$73 [31:0];
           end
     endcase
     if (w_en) begin
-      \$85  = \$70 [31:0];
+      \$101  = \$84 [31:0];
     end
     if (rst) begin
-      \$85  = 32'd0;
+      \$101  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$86  = \$signal$6 ;
+    \$102  = \$signal$16 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$86  = result[72];
+            \$102  = result[74];
           end
     endcase
     if (rst) begin
-      \$86  = 1'h0;
+      \$102  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$87  = parity;
+    \$103  = \$signal$7 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$87  = result[73];
+            \$103  = result[72];
           end
     endcase
     if (rst) begin
-      \$87  = 1'h0;
+      \$103  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$88  = \$signal$7 ;
+    \$104  = parity;
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$104  = result[73];
+          end
+    endcase
+    if (rst) begin
+      \$104  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$105  = \$signal$8 ;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$88  = 16'h0000;
+            \$105  = 16'h0000;
           end
       1'h1:
-          if (\group$14 [0]) begin
-            \$88  = \$64 [15:0];
+          if (\group$18 [0]) begin
+            \$105  = \$78 [15:0];
           end
     endcase
     if (rst) begin
-      \$88  = 16'h0000;
+      \$105  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$89  = group;
+    \$106  = group;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$89  = 2'h0;
+            \$106  = 2'h0;
           end
       1'h1:
-          if (\group$14 [0]) begin
-            \$89  = \$62 [1:0];
+          if (\group$18 [0]) begin
+            \$106  = \$76 [1:0];
           end
     endcase
     if (rst) begin
-      \$89  = 2'h0;
+      \$106  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$90  = fsm_state;
+    \$107  = fsm_state;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$90  = 1'h1;
+            \$107  = 1'h1;
           end
       1'h1:
-          if (\group$14 [0]) begin
-            if (\$68 ) begin
-              \$90  = 1'h0;
+          if (\group$18 [0]) begin
+            if (\$82 ) begin
+              \$107  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$90  = 1'h0;
+      \$107  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$91  = results_drained;
+    \$108  = results_drained;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           /* empty */;
       1'h1:
-          if (\group$14 [0]) begin
-            if (\$68 ) begin
-              \$91  = \$69 [23:0];
+          if (\group$18 [0]) begin
+            if (\$82 ) begin
+              \$108  = \$83 [23:0];
             end
           end
     endcase
     if (start) begin
-      \$91  = 24'h000000;
+      \$108  = 24'h000000;
     end
     if (rst) begin
-      \$91  = 24'h000000;
+      \$108  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$92  = 32'd0;
+      \$109  = 32'd0;
     end else begin
-      \$92  = \$76 [31:0];
+      \$109  = \$90 [31:0];
     end
     if (rst) begin
-      \$92  = 32'd0;
+      \$109  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$93  = place;
-    if (\$signal$29 ) begin
-      \$93  = 1'h0;
-    end else if (register[0]) begin
-      \$93  = \$77 [0];
+    \$110  = place;
+    if (\$signal$37 ) begin
+      \$110  = 1'h0;
+    end else if (\register$36 [0]) begin
+      \$110  = \$91 [0];
     end
     if (rst) begin
-      \$93  = 1'h0;
+      \$110  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$94  = \$signal$23 ;
-    if (\$signal$29 ) begin
-      \$94  = 64'h0000000000000000;
-    end else if (register[0]) begin
-      \$94  = \$signal$22 ;
+    \$111  = \$signal$31 ;
+    if (\$signal$37 ) begin
+      \$111  = 64'h0000000000000000;
+    end else if (\register$36 [0]) begin
+      \$111  = \$signal$30 ;
     end
     if (rst) begin
-      \$94  = 64'h0000000000000000;
+      \$111  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$95  = kept;
-    if (\$signal$29 ) begin
-      \$95  = 8'h00;
-    end else if (register[0]) begin
-      \$95  = strobes;
+    \$112  = kept;
+    if (\$signal$37 ) begin
+      \$112  = 8'h00;
+    end else if (\register$36 [0]) begin
+      \$112  = strobes;
     end
     if (rst) begin
-      \$95  = 8'h00;
+      \$112  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$96  = \$79 [7:0];
+    \$113  = states_stored;
+    if (start) begin
+      \$113  = 24'h000000;
+    end else if (is_acknowledged) begin
+      \$113  = \$92 [23:0];
+    end
     if (rst) begin
-      \$96  = 8'h00;
+      \$113  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$97  = \$82 [4:0];
+    \$114  = \$94 [7:0];
     if (rst) begin
-      \$97  = 5'h00;
+      \$114  = 8'h00;
     end
   end
-  assign \$signal$1  = \$32 [4:0];
-  assign \$signal$3  = \$4 [7:0];
-  assign address = { \$signal$7 [5:0], \$signal$6  };
-  assign \$signal$9  = group;
-  assign \$signal$11  = w_en;
-  assign w_data = { \$5 [7:0], \address$13  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$115  = \$97 [4:0];
+    if (rst) begin
+      \$115  = 5'h00;
+    end
+  end
+  assign \$signal$1  = \$40 [4:0];
+  assign \$signal$4  = \$5 [7:0];
+  assign address = { \$signal$8 [5:0], \$signal$7  };
+  assign \$signal$10  = group;
+  assign \$signal$14  = w_en;
+  assign \w_en$19  = w_en;
+  assign \w_data$20  = { \$11 [7:0], \$signal$21  };
   assign words = dividend;
-  assign \w_data$32  = { is_last, strobes, \$signal$22  };
+  assign \w_data$40  = { is_last, strobes, \$signal$30  };
   assign r_rdy = memory__awvalid;
   assign memory__awaddr = r_data[31:0];
   assign memory__awlen = r_data[39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
-  assign r_en = \$signal$40 ;
-  assign \r_rdy$44  = memory__wvalid;
-  assign memory__wdata = \r_data$48 [63:0];
-  assign memory__wstrb = \r_data$48 [71:64];
-  assign memory__wlast = \r_data$48 [72];
-  assign \r_en$51  = \$signal$49 ;
+  assign r_en = \$signal$48 ;
+  assign \r_rdy$52  = memory__wvalid;
+  assign memory__wdata = \r_data$56 [63:0];
+  assign memory__wstrb = \r_data$56 [71:64];
+  assign memory__wlast = \r_data$56 [72];
+  assign \r_en$59  = \$signal$57 ;
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
-  assign \port$2098$0  = \$signal$6 ;
-  assign \port$2102$0  = \$signal$7 [5:0];
-  assign \group$14.is_valid  = \group$14 [0];
-  assign \group$14.first  = \group$14 [10:1];
-  assign \group$14.columns  = \group$14 [26:11];
-  assign \group$14.ends_row  = \group$14 [27];
+  assign \r_en$67  = is_acknowledged;
+  assign \port$2738$0  = \$signal$7 ;
+  assign \port$2742$0  = \$signal$8 [5:0];
+  assign \group$18.is_valid  = \group$18 [0];
+  assign \group$18.first  = \group$18 [10:1];
+  assign \group$18.columns  = \group$18 [26:11];
+  assign \group$18.ends_row  = \group$18 [27];
+  assign \group$18.is_state  = \group$18 [28];
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
@@ -3435,106 +3884,326 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \divisor.mantissa  = divisor[22:0];
   assign \divisor.exponent  = divisor[30:23];
   assign \divisor.sign  = divisor[31];
-  assign \sums[0]  = sums;
-  assign \quotient.mantissa  = quotient[22:0];
-  assign \quotient.exponent  = quotient[30:23];
-  assign \quotient.sign  = quotient[31];
   assign \register.is_valid  = register[0];
   assign \register.first  = register[10:1];
   assign \register.columns  = register[26:11];
   assign \register.ends_row  = register[27];
+  assign \register.is_state  = register[28];
+  assign \sums[0]  = sums;
+  assign \quotient.mantissa  = quotient[22:0];
+  assign \quotient.exponent  = quotient[30:23];
+  assign \quotient.sign  = quotient[31];
+  assign \register$36.is_valid  = \register$36 [0];
+  assign \register$36.first  = \register$36 [10:1];
+  assign \register$36.columns  = \register$36 [26:11];
+  assign \register$36.ends_row  = \register$36 [27];
+  assign \register$36.is_state  = \register$36 [28];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
   assign \result.sum_bank  = result[73];
-  assign \register$75.is_valid  = \register$75 [0];
-  assign \register$75.first  = \register$75 [10:1];
-  assign \register$75.columns  = \register$75 [26:11];
-  assign \register$75.ends_row  = \register$75 [27];
-  assign \register$76.is_valid  = \register$76 [0];
-  assign \register$76.first  = \register$76 [10:1];
-  assign \register$76.columns  = \register$76 [26:11];
-  assign \register$76.ends_row  = \register$76 [27];
-  assign \register$77.is_valid  = \register$77 [0];
-  assign \register$77.first  = \register$77 [10:1];
-  assign \register$77.columns  = \register$77 [26:11];
-  assign \register$77.ends_row  = \register$77 [27];
-  assign \register$78.is_valid  = \register$78 [0];
-  assign \register$78.first  = \register$78 [10:1];
-  assign \register$78.columns  = \register$78 [26:11];
-  assign \register$78.ends_row  = \register$78 [27];
-  assign \register$79.is_valid  = \register$79 [0];
-  assign \register$79.first  = \register$79 [10:1];
-  assign \register$79.columns  = \register$79 [26:11];
-  assign \register$79.ends_row  = \register$79 [27];
-  assign \register$80.is_valid  = \register$80 [0];
-  assign \register$80.first  = \register$80 [10:1];
-  assign \register$80.columns  = \register$80 [26:11];
-  assign \register$80.ends_row  = \register$80 [27];
-  assign \register$81.is_valid  = \register$81 [0];
-  assign \register$81.first  = \register$81 [10:1];
-  assign \register$81.columns  = \register$81 [26:11];
-  assign \register$81.ends_row  = \register$81 [27];
-  assign \register$82.is_valid  = \register$82 [0];
-  assign \register$82.first  = \register$82 [10:1];
-  assign \register$82.columns  = \register$82 [26:11];
-  assign \register$82.ends_row  = \register$82 [27];
-  assign \register$83.is_valid  = \register$83 [0];
-  assign \register$83.first  = \register$83 [10:1];
-  assign \register$83.columns  = \register$83 [26:11];
-  assign \register$83.ends_row  = \register$83 [27];
-  assign \register$84.is_valid  = \register$84 [0];
-  assign \register$84.first  = \register$84 [10:1];
-  assign \register$84.columns  = \register$84 [26:11];
-  assign \register$84.ends_row  = \register$84 [27];
-  assign \register$85.is_valid  = \register$85 [0];
-  assign \register$85.first  = \register$85 [10:1];
-  assign \register$85.columns  = \register$85 [26:11];
-  assign \register$85.ends_row  = \register$85 [27];
+  assign \result.is_state  = result[74];
   assign \register$86.is_valid  = \register$86 [0];
   assign \register$86.first  = \register$86 [10:1];
   assign \register$86.columns  = \register$86 [26:11];
   assign \register$86.ends_row  = \register$86 [27];
+  assign \register$86.is_state  = \register$86 [28];
   assign \register$87.is_valid  = \register$87 [0];
   assign \register$87.first  = \register$87 [10:1];
   assign \register$87.columns  = \register$87 [26:11];
   assign \register$87.ends_row  = \register$87 [27];
+  assign \register$87.is_state  = \register$87 [28];
   assign \register$88.is_valid  = \register$88 [0];
   assign \register$88.first  = \register$88 [10:1];
   assign \register$88.columns  = \register$88 [26:11];
   assign \register$88.ends_row  = \register$88 [27];
+  assign \register$88.is_state  = \register$88 [28];
   assign \register$89.is_valid  = \register$89 [0];
   assign \register$89.first  = \register$89 [10:1];
   assign \register$89.columns  = \register$89 [26:11];
   assign \register$89.ends_row  = \register$89 [27];
+  assign \register$89.is_state  = \register$89 [28];
   assign \register$90.is_valid  = \register$90 [0];
   assign \register$90.first  = \register$90 [10:1];
   assign \register$90.columns  = \register$90 [26:11];
   assign \register$90.ends_row  = \register$90 [27];
+  assign \register$90.is_state  = \register$90 [28];
+  assign \register$91.is_valid  = \register$91 [0];
+  assign \register$91.first  = \register$91 [10:1];
+  assign \register$91.columns  = \register$91 [26:11];
+  assign \register$91.ends_row  = \register$91 [27];
+  assign \register$91.is_state  = \register$91 [28];
+  assign \register$92.is_valid  = \register$92 [0];
+  assign \register$92.first  = \register$92 [10:1];
+  assign \register$92.columns  = \register$92 [26:11];
+  assign \register$92.ends_row  = \register$92 [27];
+  assign \register$92.is_state  = \register$92 [28];
+  assign \register$93.is_valid  = \register$93 [0];
+  assign \register$93.first  = \register$93 [10:1];
+  assign \register$93.columns  = \register$93 [26:11];
+  assign \register$93.ends_row  = \register$93 [27];
+  assign \register$93.is_state  = \register$93 [28];
+  assign \register$94.is_valid  = \register$94 [0];
+  assign \register$94.first  = \register$94 [10:1];
+  assign \register$94.columns  = \register$94 [26:11];
+  assign \register$94.ends_row  = \register$94 [27];
+  assign \register$94.is_state  = \register$94 [28];
+  assign \register$95.is_valid  = \register$95 [0];
+  assign \register$95.first  = \register$95 [10:1];
+  assign \register$95.columns  = \register$95 [26:11];
+  assign \register$95.ends_row  = \register$95 [27];
+  assign \register$95.is_state  = \register$95 [28];
+  assign \register$96.is_valid  = \register$96 [0];
+  assign \register$96.first  = \register$96 [10:1];
+  assign \register$96.columns  = \register$96 [26:11];
+  assign \register$96.ends_row  = \register$96 [27];
+  assign \register$96.is_state  = \register$96 [28];
+  assign \register$97.is_valid  = \register$97 [0];
+  assign \register$97.first  = \register$97 [10:1];
+  assign \register$97.columns  = \register$97 [26:11];
+  assign \register$97.ends_row  = \register$97 [27];
+  assign \register$97.is_state  = \register$97 [28];
+  assign \register$98.is_valid  = \register$98 [0];
+  assign \register$98.first  = \register$98 [10:1];
+  assign \register$98.columns  = \register$98 [26:11];
+  assign \register$98.ends_row  = \register$98 [27];
+  assign \register$98.is_state  = \register$98 [28];
+  assign \register$99.is_valid  = \register$99 [0];
+  assign \register$99.first  = \register$99 [10:1];
+  assign \register$99.columns  = \register$99 [26:11];
+  assign \register$99.ends_row  = \register$99 [27];
+  assign \register$99.is_state  = \register$99 [28];
+  assign \register$100.is_valid  = \register$100 [0];
+  assign \register$100.first  = \register$100 [10:1];
+  assign \register$100.columns  = \register$100 [26:11];
+  assign \register$100.ends_row  = \register$100 [27];
+  assign \register$100.is_state  = \register$100 [28];
   always @*
-    \group$14 [27] = \$7 ;
+    \group$18 [27] = \$13 ;
   always @*
-    \group$14 [26:11] = \$signal$4 ;
+    \group$18 [26:11] = \$signal$5 ;
   always @*
-    \group$14 [10:1] = { 7'h00, \$6  };
-  assign \$104  = 1'h1;
-  assign \$4  = \$102 ;
-  assign \$12 [7:1] = 7'h00;
-  assign \$12 [0] = flags[0];
-  assign \$22  = place;
-  assign \$34  = fsm_state;
-  assign { \$35 [7], \$35 [5:0] } = 7'h00;
-  assign \$35 [6] = flags[6];
-  assign { \$52 [7], \$52 [5:0] } = 7'h00;
-  assign \$52 [6] = flags[6];
-  assign \$13  = flags[0];
-  assign \$36  = flags[6];
-  assign \$53  = flags[6];
+    \group$18 [10:1] = { 7'h00, \$12  };
+  always @*
+    \group$18 [28] = \$signal$16 ;
+  assign \$123  = 1'h1;
+  assign \$5  = \$121 ;
+  assign \$18 [7:1] = 7'h00;
+  assign \$18 [0] = flags[0];
+  assign \$30  = place;
+  assign \$42  = fsm_state;
+  assign { \$43 [7], \$43 [5:0] } = 7'h00;
+  assign \$43 [6] = flags[6];
+  assign { \$65 [7], \$65 [5:0] } = 7'h00;
+  assign \$65 [6] = flags[6];
+  assign \$19  = flags[0];
+  assign \$44  = flags[6];
+  assign \$66  = flags[6];
 endmodule
 
-module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \port$2096$0 , r_rdy, clk);
+module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_en);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [5:0] \$12 ;
+  wire [5:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [5:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire [5:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [5:0] \$3 ;
+  wire \$30 ;
+  reg [4:0] \$31 ;
+  reg [4:0] \$32 ;
+  reg [4:0] \$33 ;
+  reg \$34 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire [5:0] \$6 ;
+  wire [5:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  (* init = 5'h00 *)
+  wire [4:0] consume;
+  reg [4:0] inner_level = 5'h00;
+  wire inner_r_rdy;
+  wire [4:0] level;
+  (* init = 5'h00 *)
+  wire [4:0] produce;
+  output r_data;
+  wire r_data;
+  input r_en;
+  wire r_en;
+  wire [4:0] r_level;
+  reg [4:0] r_port__addr = 5'h00;
+  wire r_port__data;
+  wire r_port__en;
+  reg r_rdy = 1'h0;
+  input rst;
+  wire rst;
+  wire w_data;
+  input w_en;
+  wire w_en;
+  wire [4:0] w_level;
+  reg [4:0] w_port__addr = 5'h00;
+  input w_port__data;
+  wire w_port__data;
+  wire w_port__en;
+  output w_rdy;
+  wire w_rdy;
+  reg [0:0] storage [23:0];
+  initial begin
+    storage[0] = 1'h0;
+    storage[1] = 1'h0;
+    storage[2] = 1'h0;
+    storage[3] = 1'h0;
+    storage[4] = 1'h0;
+    storage[5] = 1'h0;
+    storage[6] = 1'h0;
+    storage[7] = 1'h0;
+    storage[8] = 1'h0;
+    storage[9] = 1'h0;
+    storage[10] = 1'h0;
+    storage[11] = 1'h0;
+    storage[12] = 1'h0;
+    storage[13] = 1'h0;
+    storage[14] = 1'h0;
+    storage[15] = 1'h0;
+    storage[16] = 1'h0;
+    storage[17] = 1'h0;
+    storage[18] = 1'h0;
+    storage[19] = 1'h0;
+    storage[20] = 1'h0;
+    storage[21] = 1'h0;
+    storage[22] = 1'h0;
+    storage[23] = 1'h0;
+  end
+  always @(posedge clk) begin
+    if (w_port__en)
+      storage[w_port__addr] <= w_port__data;
+  end
+  reg [0:0] _0_;
+  always @(posedge clk) begin
+    if (r_port__en) begin
+      _0_ <= storage[r_port__addr];
+    end
+  end
+  assign r_data = _0_;
+  assign w_rdy = inner_level != 5'h18;
+  assign inner_r_rdy = | inner_level;
+  assign w_port__en = w_rdy & w_en;
+  assign \$1  = ~ r_rdy;
+  assign \$2  = \$1  | r_en;
+  assign r_port__en = inner_r_rdy & \$2 ;
+  assign \$3  = inner_level + r_rdy;
+  assign \$4  = w_rdy & w_en;
+  assign \$5  = w_port__addr == 5'h17;
+  assign \$6  = w_port__addr + 1'h1;
+  assign \$7  = \$5  ? 6'h00 : \$6 ;
+  assign \$8  = ~ r_rdy;
+  assign \$9  = \$8  | r_en;
+  assign \$10  = inner_r_rdy & \$9 ;
+  assign \$11  = r_port__addr == 5'h17;
+  assign \$12  = r_port__addr + 1'h1;
+  assign \$13  = \$11  ? 6'h00 : \$12 ;
+  assign \$14  = w_rdy & w_en;
+  assign \$15  = ~ r_rdy;
+  assign \$16  = \$15  | r_en;
+  assign \$17  = inner_r_rdy & \$16 ;
+  assign \$18  = ~ \$17 ;
+  assign \$19  = \$14  & \$18 ;
+  assign \$20  = inner_level + 1'h1;
+  assign \$21  = ~ r_rdy;
+  assign \$22  = \$21  | r_en;
+  assign \$23  = inner_r_rdy & \$22 ;
+  assign \$24  = w_rdy & w_en;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$23  & \$25 ;
+  assign \$27  = inner_level - 1'h1;
+  assign \$28  = ~ r_rdy;
+  assign \$29  = \$28  | r_en;
+  assign \$30  = inner_r_rdy & \$29 ;
+  always @(posedge clk)
+    w_port__addr <= \$31 ;
+  always @(posedge clk)
+    r_port__addr <= \$32 ;
+  always @(posedge clk)
+    inner_level <= \$33 ;
+  always @(posedge clk)
+    r_rdy <= \$34 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$31  = w_port__addr;
+    if (\$4 ) begin
+      \$31  = \$7 [4:0];
+    end
+    if (rst) begin
+      \$31  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$32  = r_port__addr;
+    if (\$10 ) begin
+      \$32  = \$13 [4:0];
+    end
+    if (rst) begin
+      \$32  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$33  = inner_level;
+    if (\$19 ) begin
+      \$33  = \$20 [4:0];
+    end
+    if (\$26 ) begin
+      \$33  = \$27 [4:0];
+    end
+    if (rst) begin
+      \$33  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$34  = r_rdy;
+    if (\$30 ) begin
+      \$34  = 1'h1;
+    end else if (r_en) begin
+      \$34  = 1'h0;
+    end
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  assign w_level = \$3 [4:0];
+  assign level = \$3 [4:0];
+  assign r_level = \$3 [4:0];
+  assign produce = w_port__addr;
+  assign w_data = w_port__data;
+  assign consume = r_port__addr;
+  assign r_port__data = r_data;
+endmodule
+
+module \top.drain.addresses (rst, \port$1419$0 , r_en, w_rdy, r_data, w_en, \port$2734$0 , r_rdy, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -3572,10 +4241,10 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1220$0 ;
-  wire [7:0] \port$1220$0 ;
-  input [31:0] \port$2096$0 ;
-  wire [31:0] \port$2096$0 ;
+  input [7:0] \port$1419$0 ;
+  wire [7:0] \port$1419$0 ;
+  input [31:0] \port$2734$0 ;
+  wire [31:0] \port$2734$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -3612,7 +4281,7 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1220$0 , \port$2096$0  };
+      storage[w_port__addr] <= { \port$1419$0 , \port$2734$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -3660,7 +4329,7 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
   always @(posedge clk)
     r_rdy <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$27  = w_port__addr;
     if (\$4 ) begin
       \$27  = \$5 [2:0];
@@ -3670,7 +4339,7 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$28  = r_port__addr;
     if (\$8 ) begin
       \$28  = \$9 [2:0];
@@ -3680,7 +4349,7 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$29  = inner_level;
     if (\$15 ) begin
       \$29  = \$16 [3:0];
@@ -3693,7 +4362,7 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$30  = r_rdy;
     if (\$26 ) begin
       \$30  = 1'h1;
@@ -3708,14 +4377,14 @@ module \top.drain.addresses (rst, \port$1220$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1220$0 , \port$2096$0  };
-  assign w_data = { \port$1220$0 , \port$2096$0  };
+  assign w_port__data = { \port$1419$0 , \port$2734$0  };
+  assign w_data = { \port$1419$0 , \port$2734$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , \port$2088$0 , r_rdy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
+module \top.drain.beats (rst, \port$1453$0 , w_en, r_en, r_data, \port$2723$0 , \port$2724$0 , r_rdy, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -3757,12 +4426,12 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1252$0 ;
-  wire \port$1252$0 ;
-  input [63:0] \port$2087$0 ;
-  wire [63:0] \port$2087$0 ;
-  input [7:0] \port$2088$0 ;
-  wire [7:0] \port$2088$0 ;
+  input \port$1453$0 ;
+  wire \port$1453$0 ;
+  input [63:0] \port$2723$0 ;
+  wire [63:0] \port$2723$0 ;
+  input [7:0] \port$2724$0 ;
+  wire [7:0] \port$2724$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -3807,7 +4476,7 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1252$0 , \port$2088$0 , \port$2087$0  };
+      storage[w_port__addr] <= { \port$1453$0 , \port$2724$0 , \port$2723$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -3859,7 +4528,7 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
   always @(posedge clk)
     r_rdy <= \$34 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$31  = w_port__addr;
     if (\$4 ) begin
       \$31  = \$7 [4:0];
@@ -3869,7 +4538,7 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$32  = r_port__addr;
     if (\$10 ) begin
       \$32  = \$13 [4:0];
@@ -3879,7 +4548,7 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$33  = inner_level;
     if (\$19 ) begin
       \$33  = \$20 [4:0];
@@ -3892,7 +4561,7 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$34  = r_rdy;
     if (\$30 ) begin
       \$34  = 1'h1;
@@ -3907,14 +4576,14 @@ module \top.drain.beats (rst, \port$1252$0 , w_en, r_en, r_data, \port$2087$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1252$0 , \port$2088$0 , \port$2087$0  };
-  assign w_data = { \port$1252$0 , \port$2088$0 , \port$2087$0  };
+  assign w_port__data = { \port$1453$0 , \port$2724$0 , \port$2723$0  };
+  assign w_data = { \port$1453$0 , \port$2724$0 , \port$2723$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
 module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undivided, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -4725,7 +5394,7 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   always @(posedge clk)
     is_undivided <= \$137 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     quotient[31] = \register$69 [88];
     (* full_case = 32'd1 *)
     if (\register$69 [85]) begin
@@ -4742,14 +5411,14 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     \$136  = quotient;
     if (rst) begin
       \$136  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     \$137  = \register$69 [89];
     if (rst) begin
       \$137  = 1'h0;
@@ -5295,9 +5964,9 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$122  = { \register$69 [74:49], 1'h0 };
 endmodule
 
-module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride, value__stride
-, key__head_stride, value__head_stride, released, jobs__payload, jobs__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
+module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
+, value__stride, key__head_stride, value__head_stride, released, jobs__payload, jobs__valid, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -5349,48 +6018,51 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \$8 ;
   wire \$9 ;
   reg [2:0] \$signal  = 3'h0;
-  reg \$signal$23  = 1'h0;
-  reg [31:0] \$signal$24  = 32'd0;
-  reg [23:0] \$signal$35  = 24'h000000;
+  reg \$signal$25  = 1'h0;
+  reg [31:0] \$signal$26  = 32'd0;
+  reg [23:0] \$signal$37  = 24'h000000;
   reg advance;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$1 ;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
-  wire [23:0] \bounds__end_tile$1 ;
+  wire [23:0] \bounds__end_tile$3 ;
   input [23:0] bounds__first_tile;
   wire [23:0] bounds__first_tile;
-  wire [23:0] \bounds__first_tile$3 ;
+  wire [23:0] \bounds__first_tile$5 ;
   input [7:0] bounds__flags;
   wire [7:0] bounds__flags;
-  wire [7:0] \bounds__flags$5 ;
+  wire [7:0] \bounds__flags$7 ;
   input [23:0] bounds__group;
   wire [23:0] bounds__group;
-  wire [23:0] \bounds__group$7 ;
+  wire [23:0] \bounds__group$9 ;
   input [23:0] bounds__key_heads;
   wire [23:0] bounds__key_heads;
-  wire [23:0] \bounds__key_heads$9 ;
+  wire [23:0] \bounds__key_heads$11 ;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
-  wire [23:0] \bounds__key_tiles$11 ;
+  wire [23:0] \bounds__key_tiles$13 ;
   input [1:0] bounds__passes;
   wire [1:0] bounds__passes;
-  wire [1:0] \bounds__passes$13 ;
+  wire [1:0] \bounds__passes$15 ;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
-  wire [23:0] \bounds__query_tiles$15 ;
+  wire [23:0] \bounds__query_tiles$17 ;
   input clk;
   wire clk;
   reg [1:0] fsm_state = 2'h0;
   wire is_done;
   wire is_keys_only;
   wire is_last;
-  output [83:0] jobs__payload;
-  wire [83:0] jobs__payload;
+  output [84:0] jobs__payload;
+  wire [84:0] jobs__payload;
   wire [31:0] \jobs__payload.address ;
   wire [15:0] \jobs__payload.beats ;
   wire \jobs__payload.ends_tile ;
-  wire \jobs__payload.is_query ;
   wire [9:0] \jobs__payload.line ;
   wire [23:0] \jobs__payload.place ;
+  wire [1:0] \jobs__payload.target ;
   input jobs__ready;
   wire jobs__ready;
   output jobs__valid;
@@ -5440,20 +6112,20 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   always @(posedge clk)
     row <= \$47 ;
   always @(posedge clk)
-    \$signal$23  <= \$48 ;
+    \$signal$25  <= \$48 ;
   always @(posedge clk)
-    \$signal$24  <= \$49 ;
+    \$signal$26  <= \$49 ;
   always @(posedge clk)
     value_address <= \$50 ;
   assign \$2  = row + 1'h1;
   assign is_last = \$2  == \$signal ;
-  assign \$3  = \$signal$23  ? value_address : \$signal$24 ;
-  assign \$4  = \$signal$23  ? value_beats : key_beats;
-  assign \$5  = \$signal$23  ? key_beats : 16'h0000;
+  assign \$3  = \$signal$25  ? value_address : \$signal$26 ;
+  assign \$4  = \$signal$25  ? value_beats : key_beats;
+  assign \$5  = \$signal$25  ? key_beats : 16'h0000;
   assign \$6  = slot_beat + \$5 ;
   assign \$8  = ! \$7 ;
   assign \$9  = ~ \$8 ;
-  assign \$10  = \$signal$23  | \$9 ;
+  assign \$10  = \$signal$25  | \$9 ;
   assign \$11  = is_last & \$10 ;
   assign \$12  = ! fsm_state;
   assign \$13  = fsm_state == 1'h1;
@@ -5474,22 +6146,23 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \$28  = key_tile * 3'h4;
   assign \$29  = \$28  * value__stride;
   assign \$30  = \$27  + \$29 ;
-  assign \$31  = \$signal$35  - released;
+  assign \$31  = \$signal$37  - released;
   assign \$32  = \$31 [23:0] < slots;
   assign \$33  = row + 1'h1;
   assign \$34  = is_last ? 4'h0 : \$33 ;
   assign \$35  = value_address + value__stride;
-  assign \$36  = \$signal$24  + key__stride;
-  assign \$37  = \$signal$35  + 1'h1;
+  assign \$36  = \$signal$26  + key__stride;
+  assign \$37  = \$signal$37  + 1'h1;
   assign \$38  = slot_beat + slot_beats;
   assign \$39  = slots * slot_beats;
   assign \$40  = \$38  == \$39 ;
   assign \$41  = slot_beat + slot_beats;
   assign \$42  = \$40  ? 25'h0000000 : \$41 ;
   always @(posedge clk)
-    \$signal$35  <= \$43 ;
+    \$signal$37  <= \$43 ;
   \top.key_jobs.loops  loops (
-    .advance(advance),
+    .\advance$41 (advance),
+    .bounds__block_tiles(bounds__block_tiles),
     .bounds__end_tile(bounds__end_tile),
     .bounds__first_tile(bounds__first_tile),
     .bounds__flags(bounds__flags),
@@ -5508,7 +6181,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     .stop(stop)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$44  = slot_beat;
     casez (fsm_state)
       2'h0:
@@ -5519,7 +6192,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           /* empty */;
       2'h2:
           if (jobs__ready) begin
-            if (jobs__payload[83]) begin
+            if (jobs__payload[84]) begin
               \$44  = \$42 [23:0];
             end
           end
@@ -5532,7 +6205,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$45  = fsm_state;
     casez (fsm_state)
       2'h0:
@@ -5547,7 +6220,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           end
       2'h2:
           if (jobs__ready) begin
-            if (jobs__payload[83]) begin
+            if (jobs__payload[84]) begin
               \$45  = 2'h1;
             end
           end
@@ -5560,7 +6233,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$46  = \$signal ;
     casez (fsm_state)
       2'h0:
@@ -5576,7 +6249,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$47  = row;
     casez (fsm_state)
       2'h0:
@@ -5596,8 +6269,8 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$48  = \$signal$23 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$48  = \$signal$25 ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -5605,7 +6278,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           \$48  = 1'h0;
       2'h2:
           if (jobs__ready) begin
-            if (jobs__payload[83]) begin
+            if (jobs__payload[84]) begin
             end else if (is_last) begin
               \$48  = 1'h1;
             end
@@ -5619,8 +6292,8 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$49  = \$signal$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$49  = \$signal$26 ;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -5629,7 +6302,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h2:
           if (jobs__ready) begin
             (* full_case = 32'd1 *)
-            if (\$signal$23 ) begin
+            if (\$signal$25 ) begin
             end else begin
               \$49  = \$36 [31:0];
             end
@@ -5643,7 +6316,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     \$50  = value_address;
     casez (fsm_state)
       2'h0:
@@ -5652,7 +6325,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           \$50  = \$30 [31:0];
       2'h2:
           if (jobs__ready) begin
-            if (\$signal$23 ) begin
+            if (\$signal$25 ) begin
               \$50  = \$35 [31:0];
             end
           end
@@ -5665,7 +6338,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -5677,7 +6350,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     advance = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -5686,15 +6359,15 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           /* empty */;
       2'h2:
           if (jobs__ready) begin
-            if (jobs__payload[83]) begin
+            if (jobs__payload[84]) begin
               advance = 1'h1;
             end
           end
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$43  = \$signal$35 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$43  = \$signal$37 ;
     casez (fsm_state)
       2'h0:
           if (restart) begin
@@ -5704,7 +6377,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           /* empty */;
       2'h2:
           if (jobs__ready) begin
-            if (jobs__payload[83]) begin
+            if (jobs__payload[84]) begin
               \$43  = \$37 [23:0];
             end
           end
@@ -5716,27 +6389,28 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       \$43  = 24'h000000;
     end
   end
-  assign \bounds__end_tile$1  = bounds__end_tile;
-  assign \bounds__first_tile$3  = bounds__first_tile;
-  assign \bounds__flags$5  = bounds__flags;
-  assign \bounds__group$7  = bounds__group;
-  assign \bounds__key_heads$9  = bounds__key_heads;
-  assign \bounds__key_tiles$11  = bounds__key_tiles;
-  assign \bounds__passes$13  = bounds__passes;
-  assign \bounds__query_tiles$15  = bounds__query_tiles;
+  assign \bounds__block_tiles$1  = bounds__block_tiles;
+  assign \bounds__end_tile$3  = bounds__end_tile;
+  assign \bounds__first_tile$5  = bounds__first_tile;
+  assign \bounds__flags$7  = bounds__flags;
+  assign \bounds__group$9  = bounds__group;
+  assign \bounds__key_heads$11  = bounds__key_heads;
+  assign \bounds__key_tiles$13  = bounds__key_tiles;
+  assign \bounds__passes$15  = bounds__passes;
+  assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign start = restart;
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
   assign \jobs__payload.place  = jobs__payload[81:58];
-  assign \jobs__payload.is_query  = jobs__payload[82];
-  assign \jobs__payload.ends_tile  = jobs__payload[83];
-  assign jobs__payload[83] = \$11 ;
+  assign \jobs__payload.target  = jobs__payload[83:82];
+  assign \jobs__payload.ends_tile  = jobs__payload[84];
+  assign jobs__payload[84] = \$11 ;
   assign jobs__payload[81:58] = \$6 [23:0];
   assign jobs__payload[57:48] = { 7'h00, row };
   assign jobs__payload[47:32] = \$4 ;
   assign jobs__payload[31:0] = \$3 ;
-  assign jobs__payload[82] = 1'h0;
+  assign jobs__payload[83:82] = 2'h0;
   assign { \$1 [7:2], \$1 [0] } = 7'h00;
   assign \$1 [1] = bounds__flags[1];
   assign { \$7 [7:6], \$7 [4:0] } = 7'h00;
@@ -5744,78 +6418,307 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign is_keys_only = bounds__flags[1];
 endmodule
 
-module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, key_head, key_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
-  wire [24:0] \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire [25:0] \$12 ;
-  wire [25:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire [24:0] \$16 ;
+module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, \advance$41 , key_tile, is_done, key_head, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  wire [2:0] \$1 ;
+  wire [2:0] \$10 ;
+  reg [1:0] \$11 ;
+  reg [23:0] \$12 ;
+  wire \$2 ;
+  wire [24:0] \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [24:0] \$9 ;
+  wire advance;
+  input \advance$41 ;
+  wire \advance$41 ;
+  wire [23:0] block_count;
+  wire [23:0] \block_count$27 ;
+  wire [23:0] block_first;
+  wire [23:0] \block_first$25 ;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$1 ;
+  input [23:0] bounds__end_tile;
+  wire [23:0] bounds__end_tile;
+  wire [23:0] \bounds__end_tile$3 ;
+  input [23:0] bounds__first_tile;
+  wire [23:0] bounds__first_tile;
+  wire [23:0] \bounds__first_tile$5 ;
+  input [7:0] bounds__flags;
+  wire [7:0] bounds__flags;
+  wire [7:0] \bounds__flags$7 ;
+  input [23:0] bounds__group;
+  wire [23:0] bounds__group;
+  wire [23:0] \bounds__group$9 ;
+  input [23:0] bounds__key_heads;
+  wire [23:0] bounds__key_heads;
+  wire [23:0] \bounds__key_heads$11 ;
+  input [23:0] bounds__key_tiles;
+  wire [23:0] bounds__key_tiles;
+  wire [23:0] \bounds__key_tiles$13 ;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$15 ;
+  input [23:0] bounds__query_tiles;
+  wire [23:0] bounds__query_tiles;
+  wire [23:0] \bounds__query_tiles$17 ;
+  input clk;
+  wire clk;
+  wire [23:0] \end ;
+  wire ends_block;
+  wire \ends_block$33 ;
+  wire ends_pass;
+  wire ends_query;
+  wire [23:0] first;
+  wire [23:0] head;
+  wire [23:0] \head$21 ;
+  output is_done;
+  wire is_done;
+  wire \is_done$35 ;
+  input is_keys_only;
+  wire is_keys_only;
+  wire \is_keys_only$37 ;
+  wire is_last_pass;
+  output [23:0] key_head;
+  wire [23:0] key_head;
+  wire [23:0] \key_head$19 ;
+  output [23:0] key_tile;
+  reg [23:0] key_tile = 24'h000000;
+  wire [23:0] next_first;
+  reg [1:0] pass_number = 2'h0;
+  wire [23:0] query_tile;
+  wire [23:0] \query_tile$23 ;
+  input restart;
+  wire restart;
+  wire \restart$39 ;
+  wire restores;
+  wire \restores$29 ;
+  input rst;
+  wire rst;
+  wire spills;
+  wire \spills$31 ;
+  wire starts_pass;
+  wire starts_query;
+  input stop;
+  wire stop;
+  assign advance = \advance$41  & ends_query;
+  assign \$1  = pass_number + 1'h1;
+  assign \$2  = \$1  == bounds__passes;
+  assign is_last_pass = is_keys_only | \$2 ;
+  assign starts_pass = key_tile == first;
+  assign \$3  = key_tile + 1'h1;
+  assign ends_pass = \$3  >= \end ;
+  assign \$4  = ! pass_number;
+  assign starts_query = starts_pass & \$4 ;
+  assign ends_query = ends_pass & is_last_pass;
+  assign \$5  = ~ ends_pass;
+  assign \$6  = \advance$41  & \$5 ;
+  assign \$7  = ~ is_last_pass;
+  assign \$8  = \advance$41  & \$7 ;
+  assign \$9  = key_tile + 1'h1;
+  assign \$10  = pass_number + 1'h1;
+  always @(posedge clk)
+    pass_number <= \$11 ;
+  always @(posedge clk)
+    key_tile <= \$12 ;
+  \top.key_jobs.loops.visits  visits (
+    .advance(advance),
+    .block_count(block_count),
+    .block_first(block_first),
+    .bounds__block_tiles(bounds__block_tiles),
+    .bounds__end_tile(bounds__end_tile),
+    .bounds__first_tile(bounds__first_tile),
+    .bounds__flags(bounds__flags),
+    .bounds__group(bounds__group),
+    .bounds__key_heads(bounds__key_heads),
+    .bounds__key_tiles(bounds__key_tiles),
+    .bounds__query_tiles(bounds__query_tiles),
+    .clk(clk),
+    .\end$34 (\end ),
+    .ends_block(ends_block),
+    .\first$33 (first),
+    .head(head),
+    .is_done(is_done),
+    .is_keys_only(is_keys_only),
+    .key_head(key_head),
+    .\next_first$35 (next_first),
+    .query_tile(query_tile),
+    .restart(restart),
+    .restores(restores),
+    .rst(rst),
+    .spills(spills),
+    .stop(stop)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$11  = pass_number;
+    if (restart) begin
+      \$11  = 2'h0;
+    end else if (\$6 ) begin
+    end else if (\$8 ) begin
+      \$11  = \$10 [1:0];
+    end else if (\advance$41 ) begin
+      \$11  = 2'h0;
+    end
+    if (stop) begin
+      \$11  = 2'h0;
+    end
+    if (rst) begin
+      \$11  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$12  = key_tile;
+    if (restart) begin
+      \$12  = next_first;
+    end else if (\$6 ) begin
+      \$12  = \$9 [23:0];
+    end else if (\$8 ) begin
+      \$12  = first;
+    end else if (\advance$41 ) begin
+      \$12  = next_first;
+    end
+    if (stop) begin
+      \$12  = 24'h000000;
+    end
+    if (rst) begin
+      \$12  = 24'h000000;
+    end
+  end
+  assign \bounds__block_tiles$1  = bounds__block_tiles;
+  assign \bounds__end_tile$3  = bounds__end_tile;
+  assign \bounds__first_tile$5  = bounds__first_tile;
+  assign \bounds__flags$7  = bounds__flags;
+  assign \bounds__group$9  = bounds__group;
+  assign \bounds__key_heads$11  = bounds__key_heads;
+  assign \bounds__key_tiles$13  = bounds__key_tiles;
+  assign \bounds__passes$15  = bounds__passes;
+  assign \bounds__query_tiles$17  = bounds__query_tiles;
+  assign \key_head$19  = key_head;
+  assign \head$21  = head;
+  assign \query_tile$23  = query_tile;
+  assign \block_first$25  = block_first;
+  assign \block_count$27  = block_count;
+  assign \restores$29  = restores;
+  assign \spills$31  = spills;
+  assign \ends_block$33  = ends_block;
+  assign \is_done$35  = is_done;
+  assign \is_keys_only$37  = is_keys_only;
+  assign \restart$39  = restart;
+endmodule
+
+module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, head, block_count, ends_block, \first$33 , \end$34 , \next_first$35 , restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile
+, is_done, key_head, block_first, query_tile, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  wire [25:0] \$11 ;
+  wire [24:0] \$12 ;
+  wire [24:0] \$13 ;
+  wire [24:0] \$14 ;
+  wire [7:0] \$15 ;
+  wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [24:0] \$19 ;
-  wire \$2 ;
-  wire [7:0] \$20 ;
+  wire \$19 ;
+  wire [24:0] \$2 ;
+  wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [25:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire \$25 ;
+  wire \$23 ;
+  wire [23:0] \$24 ;
+  wire [23:0] \$25 ;
   wire \$26 ;
   wire [24:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [24:0] \$3 ;
+  wire \$3 ;
   wire [24:0] \$30 ;
-  wire [24:0] \$31 ;
-  wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
+  wire \$31 ;
+  wire [24:0] \$32 ;
+  wire [24:0] \$33 ;
+  wire [25:0] \$34 ;
+  wire [23:0] \$35 ;
+  wire [23:0] \$36 ;
   wire [7:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire [25:0] \$41 ;
-  wire [25:0] \$42 ;
+  wire \$41 ;
+  wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire [24:0] \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire [24:0] \$48 ;
-  wire \$49 ;
-  wire [2:0] \$5 ;
-  wire \$50 ;
+  wire [23:0] \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  wire [25:0] \$48 ;
+  wire [25:0] \$49 ;
+  wire [24:0] \$5 ;
+  wire [7:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
-  wire [24:0] \$53 ;
-  wire [2:0] \$54 ;
-  wire [24:0] \$55 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
   wire [24:0] \$56 ;
-  wire [24:0] \$57 ;
-  wire [24:0] \$58 ;
+  wire \$57 ;
+  wire \$58 ;
   wire [24:0] \$59 ;
   wire \$6 ;
-  wire \$60 ;
-  reg \$61 ;
-  reg [23:0] \$62 ;
-  reg [23:0] \$63 ;
-  reg [23:0] \$64 ;
-  reg [23:0] \$65 ;
-  reg [1:0] \$66 ;
-  reg [23:0] \$67 ;
+  wire [25:0] \$60 ;
+  wire [25:0] \$61 ;
+  wire [7:0] \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire [24:0] \$68 ;
+  wire \$69 ;
   wire [24:0] \$7 ;
-  wire [24:0] \$8 ;
-  wire [7:0] \$9 ;
-  wire \$signal ;
+  wire \$70 ;
+  wire [24:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire [7:0] \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire [7:0] \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire [24:0] \$81 ;
+  wire [24:0] \$82 ;
+  wire \$83 ;
+  wire [24:0] \$84 ;
+  wire [24:0] \$85 ;
+  wire [24:0] \$86 ;
+  wire \$87 ;
+  reg \$88 ;
+  reg [23:0] \$89 ;
+  wire \$9 ;
+  reg [23:0] \$90 ;
+  reg [23:0] \$91 ;
+  reg [23:0] \$92 ;
+  reg [23:0] \$93 ;
+  reg [23:0] \$signal  = 24'h000000;
+  wire \$signal$13 ;
+  wire \$signal$17 ;
   input advance;
   wire advance;
+  output [23:0] block_count;
+  wire [23:0] block_count;
+  output [23:0] block_first;
+  reg [23:0] block_first = 24'h000000;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
   input [23:0] bounds__first_tile;
@@ -5828,433 +6731,434 @@ module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles,
   wire [23:0] bounds__key_heads;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
-  input [1:0] bounds__passes;
-  wire [1:0] bounds__passes;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
   input clk;
   wire clk;
-  wire ends_group;
-  wire ends_pass;
-  wire ends_query;
-  reg [23:0] head = 24'h000000;
+  wire [24:0] \end ;
+  output [23:0] \end$34 ;
+  wire [23:0] \end$34 ;
+  output ends_block;
+  wire ends_block;
+  reg [24:0] first;
+  output [23:0] \first$33 ;
+  wire [23:0] \first$33 ;
+  output [23:0] head;
+  wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   input is_keys_only;
   wire is_keys_only;
-  wire is_last_member;
-  wire is_last_pass;
+  wire is_last_block;
   output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
-  output [23:0] key_tile;
-  reg [23:0] key_tile = 24'h000000;
   reg [23:0] member = 24'h000000;
+  reg [23:0] next_block;
+  reg [23:0] next_block_end;
   reg [23:0] next_end;
   reg [23:0] next_first;
+  output [23:0] \next_first$35 ;
+  wire [23:0] \next_first$35 ;
   wire [24:0] next_high;
-  wire next_is_skipping;
   wire [24:0] next_low;
-  wire [23:0] next_query;
+  reg [23:0] next_query;
+  reg [23:0] now_block_end;
   reg [23:0] now_end;
   reg [23:0] now_first;
   wire [24:0] now_high;
-  wire now_is_skipping;
   wire [24:0] now_low;
-  reg [1:0] pass_number = 2'h0;
+  output [23:0] query_tile;
   reg [23:0] query_tile = 24'h000000;
   input restart;
   wire restart;
+  output restores;
+  wire restores;
   input rst;
   wire rst;
-  wire starts_pass;
-  wire starts_query;
+  output spills;
+  wire spills;
   input stop;
   wire stop;
-  wire [23:0] zero;
-  reg [23:0] zero_end;
-  reg [23:0] zero_first;
-  reg [24:0] zero_high;
-  reg zero_is_skipping;
-  reg [24:0] zero_low;
-  assign \$27  = bounds__key_tiles - 1'h1;
-  assign \$28  = $signed(\$24 [24:0]) <= $signed({ 1'h0, next_first });
-  assign \$29  = $signed(\$24 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$30  = next_first + 1'h1;
-  assign starts_pass = key_tile == now_first;
-  assign \$31  = key_tile + 1'h1;
-  assign ends_pass = \$31  == now_end;
-  assign \$32  = ! pass_number;
-  assign starts_query = starts_pass & \$32 ;
-  assign ends_query = ends_pass & is_last_pass;
-  assign \$33  = ~ ends_pass;
-  assign \$34  = advance & \$33 ;
-  assign \$35  = ~ is_last_pass;
-  assign \$36  = advance & \$35 ;
+  assign \$7  = bounds__key_tiles - next_block;
+  assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
+  assign \$9  = \$6  & \$8 ;
+  assign \$10  = next_block + bounds__block_tiles;
+  assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
+  assign \$12  = \$signal  + member;
+  assign \$13  = now_block_end - block_first;
+  assign \$14  = query_tile + 1'h1;
+  assign \$17  = ~ is_keys_only;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = now_block_end != bounds__key_tiles;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = $signed(\$11 [24:0]) < $signed({ 1'h0, bounds__query_tiles });
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = $signed(\$11 [24:0]) < $signed(1'h0);
+  assign \$24  = \$23  ? 24'h000000 : \$11 [23:0];
+  assign \$25  = \$22  ? \$24  : bounds__query_tiles;
+  assign \$26  = \$14  >= \$25 ;
+  assign \$signal$13  = is_keys_only | \$26 ;
+  assign \$27  = member + 1'h1;
+  assign \$28  = \$27  == bounds__group;
+  assign \$signal$17  = is_keys_only | \$28 ;
+  assign is_last_block = now_block_end == bounds__key_tiles;
+  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign \$29  = ~ restart;
+  assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
+  assign \$32  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$33  = \$31  ? \$32  : { bounds__first_tile[23], bounds__first_tile };
+  assign \$34  = $signed({ 1'h0, next_block }) - $signed(\$33 );
+  assign \$35  = is_last_block ? 24'h000000 : now_block_end;
+  assign \$36  = ends_block ? \$35  : block_first;
   assign \$39  = ~ is_keys_only;
   assign \$40  = \$38  & \$39 ;
-  assign \$41  = $signed(1'h0) + $signed(bounds__first_tile);
-  assign \$42  = $signed(1'h0) + $signed(bounds__end_tile);
-  assign \$43  = $signed(zero_low) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$44  = $signed(zero_low) > $signed(1'h0);
-  assign \$45  = bounds__key_tiles - 1'h1;
-  assign \$46  = $signed(zero_high) <= $signed({ 1'h0, zero_first });
-  assign \$47  = $signed(zero_high) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$48  = zero_first + 1'h1;
-  assign \$49  = ~ ends_pass;
-  assign \$50  = advance & \$49 ;
-  assign \$51  = ~ is_last_pass;
-  assign \$52  = advance & \$51 ;
-  assign \$53  = key_tile + 1'h1;
-  assign \$54  = pass_number + 1'h1;
-  assign \$55  = head + 1'h1;
-  assign \$56  = member + 1'h1;
-  assign \$57  = is_last_member ? 25'h0000000 : \$56 ;
-  assign \$58  = key_head + 1'h1;
-  assign \$59  = key_head + 1'h1;
-  assign \$60  = \$59  == bounds__key_heads;
+  assign \$41  = | next_block;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = $signed(first) > $signed(1'h0);
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = \$44  ? first[23:0] : 24'h000000;
+  assign \$46  = query_tile + 1'h1;
+  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
+  assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
+  assign \$52  = ~ is_keys_only;
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$55  = $signed(\$48 [24:0]) > $signed(1'h0);
+  assign \$56  = bounds__key_tiles - 1'h1;
+  assign \$57  = $signed(\$49 [24:0]) <= $signed({ 1'h0, now_first });
+  assign \$58  = $signed(\$49 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$59  = now_first + 1'h1;
+  assign \$60  = $signed({ 1'h0, next_query }) + $signed(bounds__first_tile);
+  assign \$61  = $signed({ 1'h0, next_query }) + $signed(bounds__end_tile);
+  assign \$64  = ~ is_keys_only;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = $signed(\$60 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$67  = $signed(\$60 [24:0]) > $signed(1'h0);
+  assign \$68  = bounds__key_tiles - 1'h1;
+  assign \$69  = $signed(\$61 [24:0]) <= $signed({ 1'h0, next_first });
+  assign \$70  = $signed(\$61 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$71  = next_first + 1'h1;
+  assign \$72  = now_first < block_first;
+  assign \first$33  = \$72  ? block_first : now_first;
+  assign \$73  = now_end > now_block_end;
+  assign \end$34  = \$73  ? now_block_end : now_end;
+  assign \$74  = next_first < next_block;
+  assign \next_first$35  = \$74  ? next_block : next_first;
+  assign \$76  = ! \$75 ;
+  assign \$77  = now_first < block_first;
+  assign restores = \$76  & \$77 ;
+  assign \$79  = ! \$78 ;
+  assign \$80  = now_end > now_block_end;
+  assign spills = \$79  & \$80 ;
+  assign \$81  = member + 1'h1;
+  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$83  = ends_block & is_last_block;
+  assign \$84  = key_head + 1'h1;
+  assign \$85  = \$signal  + bounds__group;
+  assign \$86  = key_head + 1'h1;
+  assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
-    is_done <= \$61 ;
+    is_done <= \$88 ;
   always @(posedge clk)
-    key_head <= \$62 ;
+    key_head <= \$89 ;
   always @(posedge clk)
-    head <= \$63 ;
+    \$signal  <= \$90 ;
   always @(posedge clk)
-    member <= \$64 ;
+    member <= \$91 ;
   always @(posedge clk)
-    query_tile <= \$65 ;
+    block_first <= \$92 ;
   always @(posedge clk)
-    pass_number <= \$66 ;
-  always @(posedge clk)
-    key_tile <= \$67 ;
-  assign \$1  = query_tile + 1'h1;
-  assign \$2  = \$1  == bounds__query_tiles;
-  assign \$signal  = is_keys_only | \$2 ;
-  assign \$3  = member + 1'h1;
-  assign \$4  = \$3  == bounds__group;
-  assign is_last_member = is_keys_only | \$4 ;
-  assign \$5  = pass_number + 1'h1;
-  assign \$6  = \$5  == bounds__passes;
-  assign is_last_pass = is_keys_only | \$6 ;
-  assign ends_group = \$signal  & is_last_member;
-  assign \$7  = query_tile + 1'h1;
-  assign \$8  = \$signal  ? 25'h0000000 : \$7 ;
-  assign \$11  = ~ is_keys_only;
-  assign now_is_skipping = \$10  & \$11 ;
-  assign \$12  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
-  assign \$13  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
-  assign \$14  = $signed(\$12 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$15  = $signed(\$12 [24:0]) > $signed(1'h0);
-  assign \$16  = bounds__key_tiles - 1'h1;
-  assign \$17  = $signed(\$13 [24:0]) <= $signed({ 1'h0, now_first });
-  assign \$18  = $signed(\$13 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$19  = now_first + 1'h1;
-  assign \$22  = ~ is_keys_only;
-  assign next_is_skipping = \$21  & \$22 ;
-  assign \$23  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__first_tile);
-  assign \$24  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__end_tile);
-  assign \$25  = $signed(\$23 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$26  = $signed(\$23 [24:0]) > $signed(1'h0);
+    query_tile <= \$93 ;
+  assign \$1  = ~ is_keys_only;
+  assign \$2  = bounds__key_tiles - block_first;
+  assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
+  assign \$4  = \$1  & \$3 ;
+  assign \$5  = block_first + bounds__block_tiles;
+  assign \$6  = ~ is_keys_only;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    now_block_end = bounds__key_tiles;
+    if (\$4 ) begin
+      now_block_end = \$5 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    next_block_end = bounds__key_tiles;
+    if (\$9 ) begin
+      next_block_end = \$10 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    first = 25'h0000000;
+    if (\$29 ) begin
+      first = \$34 [24:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    next_block = 24'h000000;
+    if (\$29 ) begin
+      next_block = \$36 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    next_query = 24'h000000;
+    if (\$29 ) begin
+      next_query = \$47 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     now_first = 24'h000000;
-    if (now_is_skipping) begin
-      if (\$14 ) begin
-        now_first = \$16 [23:0];
-      end else if (\$15 ) begin
-        now_first = \$12 [23:0];
+    if (\$53 ) begin
+      if (\$54 ) begin
+        now_first = \$56 [23:0];
+      end else if (\$55 ) begin
+        now_first = \$48 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     now_end = bounds__key_tiles;
-    if (now_is_skipping) begin
-      if (\$17 ) begin
-        now_end = \$19 [23:0];
-      end else if (\$18 ) begin
-        now_end = \$13 [23:0];
+    if (\$53 ) begin
+      if (\$57 ) begin
+        now_end = \$59 [23:0];
+      end else if (\$58 ) begin
+        now_end = \$49 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     next_first = 24'h000000;
-    if (next_is_skipping) begin
-      if (\$25 ) begin
-        next_first = \$27 [23:0];
-      end else if (\$26 ) begin
-        next_first = \$23 [23:0];
+    if (\$65 ) begin
+      if (\$66 ) begin
+        next_first = \$68 [23:0];
+      end else if (\$67 ) begin
+        next_first = \$60 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     next_end = bounds__key_tiles;
-    if (next_is_skipping) begin
-      if (\$28 ) begin
-        next_end = \$30 [23:0];
-      end else if (\$29 ) begin
-        next_end = \$24 [23:0];
+    if (\$65 ) begin
+      if (\$69 ) begin
+        next_end = \$71 [23:0];
+      end else if (\$70 ) begin
+        next_end = \$61 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    zero_is_skipping = 1'h0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$88  = is_done;
     if (restart) begin
-      zero_is_skipping = \$40 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    zero_low = 25'h0000000;
-    if (restart) begin
-      zero_low = \$41 [24:0];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    zero_high = 25'h0000000;
-    if (restart) begin
-      zero_high = \$42 [24:0];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    zero_first = 24'h000000;
-    if (restart) begin
-      zero_first = 24'h000000;
-      if (zero_is_skipping) begin
-        if (\$43 ) begin
-          zero_first = \$45 [23:0];
-        end else if (\$44 ) begin
-          zero_first = zero_low[23:0];
-        end
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    zero_end = 24'h000000;
-    if (restart) begin
-      zero_end = bounds__key_tiles;
-      if (zero_is_skipping) begin
-        if (\$46 ) begin
-          zero_end = \$48 [23:0];
-        end else if (\$47 ) begin
-          zero_end = zero_high[23:0];
-        end
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$61  = is_done;
-    if (restart) begin
-      \$61  = 1'h0;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$88  = 1'h0;
     end else if (advance) begin
-      if (ends_group) begin
-        if (\$60 ) begin
-          \$61  = 1'h1;
+      if (\$83 ) begin
+        if (\$87 ) begin
+          \$88  = 1'h1;
         end
       end
     end
     if (stop) begin
-      \$61  = 1'h1;
+      \$88  = 1'h1;
     end
     if (rst) begin
-      \$61  = 1'h1;
+      \$88  = 1'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$62  = key_head;
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$89  = key_head;
     if (restart) begin
-      \$62  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$89  = 24'h000000;
     end else if (advance) begin
-      if (ends_group) begin
-        \$62  = \$58 [23:0];
+      if (\$83 ) begin
+        \$89  = \$84 [23:0];
       end
     end
     if (stop) begin
-      \$62  = 24'h000000;
+      \$89  = 24'h000000;
     end
     if (rst) begin
-      \$62  = 24'h000000;
+      \$89  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$63  = head;
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$90  = \$signal ;
     if (restart) begin
-      \$63  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$90  = 24'h000000;
     end else if (advance) begin
-      if (\$signal ) begin
-        \$63  = \$55 [23:0];
+      if (\$83 ) begin
+        \$90  = \$85 [23:0];
       end
     end
     if (stop) begin
-      \$63  = 24'h000000;
+      \$90  = 24'h000000;
     end
     if (rst) begin
-      \$63  = 24'h000000;
+      \$90  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$64  = member;
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$91  = member;
     if (restart) begin
-      \$64  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal ) begin
-        \$64  = \$57 [23:0];
+      if (\$signal$13 ) begin
+        \$91  = \$82 [23:0];
       end
     end
     if (stop) begin
-      \$64  = 24'h000000;
+      \$91  = 24'h000000;
     end
     if (rst) begin
-      \$64  = 24'h000000;
+      \$91  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$65  = query_tile;
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$92  = block_first;
     if (restart) begin
-      \$65  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$92  = 24'h000000;
     end else if (advance) begin
-      \$65  = \$8 [23:0];
+      \$92  = next_block;
     end
     if (stop) begin
-      \$65  = 24'h000000;
+      \$92  = 24'h000000;
     end
     if (rst) begin
-      \$65  = 24'h000000;
+      \$92  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$66  = pass_number;
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$93  = query_tile;
     if (restart) begin
-      \$66  = 2'h0;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
-      \$66  = \$54 [1:0];
+      \$93  = 24'h000000;
     end else if (advance) begin
-      \$66  = 2'h0;
+      \$93  = next_query;
     end
     if (stop) begin
-      \$66  = 2'h0;
+      \$93  = 24'h000000;
     end
     if (rst) begin
-      \$66  = 2'h0;
+      \$93  = 24'h000000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$67  = key_tile;
-    if (restart) begin
-      \$67  = zero_first;
-    end else if (\$50 ) begin
-      \$67  = \$53 [23:0];
-    end else if (\$52 ) begin
-      \$67  = now_first;
-    end else if (advance) begin
-      \$67  = next_first;
-    end
-    if (stop) begin
-      \$67  = 24'h000000;
-    end
-    if (rst) begin
-      \$67  = 24'h000000;
-    end
-  end
-  assign next_query = \$8 [23:0];
-  assign now_low = \$12 [24:0];
-  assign now_high = \$13 [24:0];
-  assign next_low = \$23 [24:0];
-  assign next_high = \$24 [24:0];
-  assign zero = 24'h000000;
-  assign { \$9 [7:5], \$9 [3:0] } = 7'h00;
-  assign \$9 [4] = bounds__flags[4];
-  assign { \$20 [7:5], \$20 [3:0] } = 7'h00;
-  assign \$20 [4] = bounds__flags[4];
+  assign \end  = \$11 [24:0];
+  assign now_low = \$48 [24:0];
+  assign now_high = \$49 [24:0];
+  assign next_low = \$60 [24:0];
+  assign next_high = \$61 [24:0];
+  assign head = \$12 [23:0];
+  assign block_count = \$13 [23:0];
+  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign \$15 [4] = bounds__flags[4];
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
-  assign \$10  = bounds__flags[4];
-  assign \$21  = bounds__flags[4];
+  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign \$50 [4] = bounds__flags[4];
+  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign \$62 [4] = bounds__flags[4];
+  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign \$75 [6] = bounds__flags[6];
+  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign \$78 [6] = bounds__flags[6];
+  assign \$16  = bounds__flags[4];
   assign \$38  = bounds__flags[4];
+  assign \$51  = bounds__flags[4];
+  assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.query_jobs (rst, start, stop, jobs__ready, key_beats, queries, bounds__query_tiles, bounds__key_heads, bounds__group, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_tiles, bounds__block_tiles, queries, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid
+, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [4:0] \$1 ;
-  wire [26:0] \$10 ;
-  wire [32:0] \$11 ;
-  wire [32:0] \$12 ;
-  wire \$13 ;
-  wire [24:0] \$14 ;
-  wire \$15 ;
-  wire [3:0] \$16 ;
-  wire [32:0] \$17 ;
-  wire [3:0] \$18 ;
-  wire \$19 ;
+  wire [56:0] \$10 ;
+  wire [26:0] \$11 ;
+  wire [58:0] \$12 ;
+  wire [59:0] \$13 ;
+  wire [26:0] \$14 ;
+  wire [32:0] \$15 ;
+  wire \$16 ;
+  wire [26:0] \$17 ;
+  wire [32:0] \$18 ;
+  wire [32:0] \$19 ;
   wire [3:0] \$2 ;
   wire [24:0] \$20 ;
-  wire [24:0] \$21 ;
-  wire [24:0] \$22 ;
-  wire \$23 ;
-  wire [24:0] \$24 ;
-  wire [32:0] \$25 ;
-  wire [32:0] \$26 ;
+  wire \$21 ;
+  wire [3:0] \$22 ;
+  wire [32:0] \$23 ;
+  wire [3:0] \$24 ;
+  wire \$25 ;
+  wire [24:0] \$26 ;
   reg [23:0] \$27 ;
-  reg [23:0] \$28 ;
-  reg [23:0] \$29 ;
+  reg [1:0] \$28 ;
+  reg [31:0] \$29 ;
   wire \$3 ;
-  reg [31:0] \$30 ;
-  reg [31:0] \$31 ;
-  reg [1:0] \$32 ;
-  reg [2:0] \$33 ;
-  reg [2:0] \$34 ;
-  wire \$4 ;
+  reg [2:0] \$30 ;
+  reg [2:0] \$31 ;
+  wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [26:0] \$7 ;
-  wire [32:0] \$8 ;
-  wire \$9 ;
-  wire [47:0] \$signal ;
-  reg [23:0] \$signal$14  = 24'h000000;
-  reg [31:0] \$signal$17  = 32'd0;
-  reg [2:0] \$signal$8  = 3'h0;
+  wire \$7 ;
+  wire \$8 ;
+  wire [55:0] \$9 ;
+  reg [2:0] \$signal  = 3'h0;
   reg [31:0] address = 32'd0;
+  reg advance;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$1 ;
+  input [23:0] bounds__end_tile;
+  wire [23:0] bounds__end_tile;
+  wire [23:0] \bounds__end_tile$3 ;
+  input [23:0] bounds__first_tile;
+  wire [23:0] bounds__first_tile;
+  wire [23:0] \bounds__first_tile$5 ;
+  input [7:0] bounds__flags;
+  wire [7:0] bounds__flags;
+  wire [7:0] \bounds__flags$7 ;
   input [23:0] bounds__group;
   wire [23:0] bounds__group;
+  wire [23:0] \bounds__group$9 ;
   input [23:0] bounds__key_heads;
   wire [23:0] bounds__key_heads;
+  wire [23:0] \bounds__key_heads$11 ;
+  input [23:0] bounds__key_tiles;
+  wire [23:0] bounds__key_tiles;
+  wire [23:0] \bounds__key_tiles$13 ;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$15 ;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
+  wire [23:0] \bounds__query_tiles$17 ;
   input clk;
   wire clk;
   reg [2:0] column = 3'h0;
   reg [1:0] fsm_state = 2'h0;
-  output [83:0] jobs__payload;
-  wire [83:0] jobs__payload;
+  wire [23:0] head;
+  wire is_done;
+  output [84:0] jobs__payload;
+  wire [84:0] jobs__payload;
   wire [31:0] \jobs__payload.address ;
   wire [15:0] \jobs__payload.beats ;
   wire \jobs__payload.ends_tile ;
-  wire \jobs__payload.is_query ;
   wire [9:0] \jobs__payload.line ;
   wire [23:0] \jobs__payload.place ;
+  wire [1:0] \jobs__payload.target ;
   input jobs__ready;
   wire jobs__ready;
   output jobs__valid;
@@ -6270,60 +7174,72 @@ module \top.query_jobs (rst, start, stop, jobs__ready, key_beats, queries, bound
   wire [31:0] query__head_stride;
   input [31:0] query__stride;
   wire [31:0] query__stride;
+  wire [23:0] query_tile;
   input [23:0] released;
   wire [23:0] released;
+  input restart;
+  wire restart;
   input rst;
   wire rst;
-  input start;
   wire start;
   input stop;
   wire stop;
-  reg [23:0] tile = 24'h000000;
-  assign \$signal  = bounds__key_heads * bounds__group;
   assign \$1  = number[0] ? 5'h10 : 5'h00;
   assign \$2  = column + 1'h1;
-  assign \$3  = \$2  == \$signal$8 ;
-  assign \$4  = ! fsm_state;
-  assign \$5  = fsm_state == 1'h1;
-  assign \$6  = fsm_state == 2'h2;
-  assign \$7  = tile * 3'h4;
-  assign \$8  = queries - \$7 ;
-  assign \$9  = $signed(\$8 ) > $signed(4'h4);
-  assign \$10  = tile * 3'h4;
-  assign \$11  = queries - \$10 ;
-  assign \$12  = \$9  ? 33'h000000004 : \$11 ;
-  assign \$13  = \$signal$14  == \$signal ;
-  assign \$14  = number - released;
-  assign \$15  = \$14 [23:0] < 2'h2;
-  assign \$16  = column + 1'h1;
-  assign \$17  = address + query__stride;
-  assign \$18  = column + 1'h1;
-  assign \$19  = \$18  == \$signal$8 ;
-  assign \$20  = number + 1'h1;
-  assign \$21  = tile + 1'h1;
-  assign \$22  = tile + 1'h1;
-  assign \$23  = \$22  == bounds__query_tiles;
-  assign \$24  = \$signal$14  + 1'h1;
-  assign \$25  = \$signal$17  + query__head_stride;
-  assign \$26  = \$signal$17  + query__head_stride;
+  assign \$3  = \$2  == \$signal ;
+  assign \$4  = column + 1'h1;
+  assign \$5  = \$4  == \$signal ;
+  assign \$6  = ! fsm_state;
+  assign \$7  = fsm_state == 1'h1;
+  assign \$8  = fsm_state == 2'h2;
+  assign \$9  = head * query__head_stride;
+  assign \$10  = query__address + \$9 ;
+  assign \$11  = query_tile * 3'h4;
+  assign \$12  = \$11  * query__stride;
+  assign \$13  = \$10  + \$12 ;
+  assign \$14  = query_tile * 3'h4;
+  assign \$15  = queries - \$14 ;
+  assign \$16  = $signed(\$15 ) > $signed(4'h4);
+  assign \$17  = query_tile * 3'h4;
+  assign \$18  = queries - \$17 ;
+  assign \$19  = \$16  ? 33'h000000004 : \$18 ;
+  assign \$20  = number - released;
+  assign \$21  = \$20 [23:0] < 2'h2;
+  assign \$22  = column + 1'h1;
+  assign \$23  = address + query__stride;
+  assign \$24  = column + 1'h1;
+  assign \$25  = \$24  == \$signal ;
+  assign \$26  = number + 1'h1;
   always @(posedge clk)
-    \$signal$14  <= \$27 ;
+    number <= \$27 ;
   always @(posedge clk)
-    tile <= \$28 ;
+    fsm_state <= \$28 ;
   always @(posedge clk)
-    number <= \$29 ;
+    address <= \$29 ;
   always @(posedge clk)
-    address <= \$30 ;
+    \$signal  <= \$30 ;
   always @(posedge clk)
-    \$signal$17  <= \$31 ;
-  always @(posedge clk)
-    fsm_state <= \$32 ;
-  always @(posedge clk)
-    \$signal$8  <= \$33 ;
-  always @(posedge clk)
-    column <= \$34 ;
+    column <= \$31 ;
+  \top.query_jobs.visits  visits (
+    .advance(advance),
+    .bounds__block_tiles(bounds__block_tiles),
+    .bounds__end_tile(bounds__end_tile),
+    .bounds__first_tile(bounds__first_tile),
+    .bounds__flags(bounds__flags),
+    .bounds__group(bounds__group),
+    .bounds__key_heads(bounds__key_heads),
+    .bounds__key_tiles(bounds__key_tiles),
+    .bounds__query_tiles(bounds__query_tiles),
+    .clk(clk),
+    .head(head),
+    .is_done(is_done),
+    .query_tile(query_tile),
+    .restart(restart),
+    .rst(rst),
+    .stop(stop)
+  );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -6335,21 +7251,35 @@ module \top.query_jobs (rst, start, stop, jobs__ready, key_beats, queries, bound
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$27  = \$signal$14 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    advance = 1'h0;
     casez (fsm_state)
       2'h0:
-          if (start) begin
+          /* empty */;
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (jobs__ready) begin
+            if (\$5 ) begin
+              advance = 1'h1;
+            end
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$27  = number;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
             \$27  = 24'h000000;
           end
       2'h1:
           /* empty */;
       2'h2:
           if (jobs__ready) begin
-            if (\$19 ) begin
-              if (\$23 ) begin
-                \$27  = \$24 [23:0];
-              end
+            if (\$25 ) begin
+              \$27  = \$26 [23:0];
             end
           end
     endcase
@@ -6361,190 +7291,575 @@ module \top.query_jobs (rst, start, stop, jobs__ready, key_beats, queries, bound
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$28  = tile;
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$28  = fsm_state;
     casez (fsm_state)
       2'h0:
-          if (start) begin
-            \$28  = 24'h000000;
+          if (restart) begin
+            \$28  = 2'h1;
           end
       2'h1:
-          /* empty */;
+          if (is_done) begin
+            \$28  = 2'h0;
+          end else if (\$21 ) begin
+            \$28  = 2'h2;
+          end
       2'h2:
           if (jobs__ready) begin
-            if (\$19 ) begin
-              \$28  = \$21 [23:0];
-              if (\$23 ) begin
-                \$28  = 24'h000000;
-              end
+            if (\$25 ) begin
+              \$28  = 2'h1;
             end
           end
     endcase
     if (stop) begin
-      \$28  = 24'h000000;
+      \$28  = 2'h0;
     end
     if (rst) begin
-      \$28  = 24'h000000;
+      \$28  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$29  = number;
-    casez (fsm_state)
-      2'h0:
-          if (start) begin
-            \$29  = 24'h000000;
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          if (jobs__ready) begin
-            if (\$19 ) begin
-              \$29  = \$20 [23:0];
-            end
-          end
-    endcase
-    if (stop) begin
-      \$29  = 24'h000000;
-    end
-    if (rst) begin
-      \$29  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$30  = address;
-    casez (fsm_state)
-      2'h0:
-          if (start) begin
-            \$30  = query__address;
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          if (jobs__ready) begin
-            \$30  = \$17 [31:0];
-            if (\$19 ) begin
-              if (\$23 ) begin
-                \$30  = \$26 [31:0];
-              end
-            end
-          end
-    endcase
-    if (stop) begin
-      \$30  = 32'd0;
-    end
-    if (rst) begin
-      \$30  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$31  = \$signal$17 ;
-    casez (fsm_state)
-      2'h0:
-          if (start) begin
-            \$31  = query__address;
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          if (jobs__ready) begin
-            if (\$19 ) begin
-              if (\$23 ) begin
-                \$31  = \$25 [31:0];
-              end
-            end
-          end
-    endcase
-    if (stop) begin
-      \$31  = 32'd0;
-    end
-    if (rst) begin
-      \$31  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$32  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (start) begin
-            \$32  = 2'h1;
-          end
-      2'h1:
-          if (\$13 ) begin
-            \$32  = 2'h0;
-          end else if (\$15 ) begin
-            \$32  = 2'h2;
-          end
-      2'h2:
-          if (jobs__ready) begin
-            if (\$19 ) begin
-              \$32  = 2'h1;
-            end
-          end
-    endcase
-    if (stop) begin
-      \$32  = 2'h0;
-    end
-    if (rst) begin
-      \$32  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$33  = \$signal$8 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$29  = address;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$33  = \$12 [2:0];
+          \$29  = \$13 [31:0];
+      2'h2:
+          if (jobs__ready) begin
+            \$29  = \$23 [31:0];
+          end
     endcase
     if (stop) begin
-      \$33  = 3'h0;
+      \$29  = 32'd0;
     end
     if (rst) begin
-      \$33  = 3'h0;
+      \$29  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$34  = column;
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$30  = \$signal ;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$34  = 3'h0;
+          \$30  = \$19 [2:0];
+    endcase
+    if (stop) begin
+      \$30  = 3'h0;
+    end
+    if (rst) begin
+      \$30  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$31  = column;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$31  = 3'h0;
       2'h2:
           if (jobs__ready) begin
-            \$34  = \$16 [2:0];
+            \$31  = \$22 [2:0];
           end
     endcase
     if (stop) begin
-      \$34  = 3'h0;
+      \$31  = 3'h0;
     end
     if (rst) begin
-      \$34  = 3'h0;
+      \$31  = 3'h0;
     end
   end
+  assign \bounds__block_tiles$1  = bounds__block_tiles;
+  assign \bounds__end_tile$3  = bounds__end_tile;
+  assign \bounds__first_tile$5  = bounds__first_tile;
+  assign \bounds__flags$7  = bounds__flags;
+  assign \bounds__group$9  = bounds__group;
+  assign \bounds__key_heads$11  = bounds__key_heads;
+  assign \bounds__key_tiles$13  = bounds__key_tiles;
+  assign \bounds__passes$15  = bounds__passes;
+  assign \bounds__query_tiles$17  = bounds__query_tiles;
+  assign start = restart;
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
   assign \jobs__payload.place  = jobs__payload[81:58];
-  assign \jobs__payload.is_query  = jobs__payload[82];
-  assign \jobs__payload.ends_tile  = jobs__payload[83];
-  assign jobs__payload[83] = \$3 ;
-  assign jobs__payload[82] = 1'h1;
+  assign \jobs__payload.target  = jobs__payload[83:82];
+  assign \jobs__payload.ends_tile  = jobs__payload[84];
+  assign jobs__payload[84] = \$3 ;
+  assign jobs__payload[83:82] = 2'h2;
   assign jobs__payload[81:58] = { 19'h00000, \$1  };
   assign jobs__payload[57:48] = { 7'h00, column };
   assign jobs__payload[47:32] = key_beats;
   assign jobs__payload[31:0] = address;
 endmodule
 
-module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, key_jobs__ready, is_idle, memory__rready, arrives, has_error, has_protocol_error, waits_data, fill, memory__araddr
-, keys_loaded, queries_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, memory__arready);
-  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  wire [25:0] \$11 ;
+  wire [24:0] \$12 ;
+  wire [24:0] \$13 ;
+  wire [24:0] \$14 ;
+  wire [7:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [24:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [23:0] \$24 ;
+  wire [23:0] \$25 ;
+  wire \$26 ;
+  wire [24:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire \$3 ;
+  wire [24:0] \$30 ;
+  wire \$31 ;
+  wire [24:0] \$32 ;
+  wire [24:0] \$33 ;
+  wire [25:0] \$34 ;
+  wire [23:0] \$35 ;
+  wire [23:0] \$36 ;
+  wire [7:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [23:0] \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  wire [25:0] \$48 ;
+  wire [25:0] \$49 ;
+  wire [24:0] \$5 ;
+  wire [7:0] \$50 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [24:0] \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire [24:0] \$59 ;
+  wire \$6 ;
+  wire [25:0] \$60 ;
+  wire [25:0] \$61 ;
+  wire [7:0] \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire [24:0] \$68 ;
+  wire \$69 ;
+  wire [24:0] \$7 ;
+  wire \$70 ;
+  wire [24:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire [7:0] \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire [7:0] \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire [24:0] \$81 ;
+  wire [24:0] \$82 ;
+  wire \$83 ;
+  wire [24:0] \$84 ;
+  wire [24:0] \$85 ;
+  wire [24:0] \$86 ;
+  wire \$87 ;
+  reg \$88 ;
+  reg [23:0] \$89 ;
+  wire \$9 ;
+  reg [23:0] \$90 ;
+  reg [23:0] \$91 ;
+  reg [23:0] \$92 ;
+  reg [23:0] \$93 ;
+  reg [23:0] \$signal  = 24'h000000;
+  wire \$signal$13 ;
+  wire \$signal$17 ;
+  input advance;
+  wire advance;
+  wire [23:0] block_count;
+  reg [23:0] block_first = 24'h000000;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  input [23:0] bounds__end_tile;
+  wire [23:0] bounds__end_tile;
+  input [23:0] bounds__first_tile;
+  wire [23:0] bounds__first_tile;
+  input [7:0] bounds__flags;
+  wire [7:0] bounds__flags;
+  input [23:0] bounds__group;
+  wire [23:0] bounds__group;
+  input [23:0] bounds__key_heads;
+  wire [23:0] bounds__key_heads;
+  input [23:0] bounds__key_tiles;
+  wire [23:0] bounds__key_tiles;
+  input [23:0] bounds__query_tiles;
+  wire [23:0] bounds__query_tiles;
+  input clk;
+  wire clk;
+  wire [24:0] \end ;
+  wire [23:0] \end$34 ;
+  wire ends_block;
+  reg [24:0] first;
+  wire [23:0] \first$33 ;
+  output [23:0] head;
+  wire [23:0] head;
+  output is_done;
+  reg is_done = 1'h1;
+  wire is_keys_only;
+  wire is_last_block;
+  reg [23:0] key_head = 24'h000000;
+  reg [23:0] member = 24'h000000;
+  reg [23:0] next_block;
+  reg [23:0] next_block_end;
+  reg [23:0] next_end;
+  reg [23:0] next_first;
+  wire [23:0] \next_first$35 ;
+  wire [24:0] next_high;
+  wire [24:0] next_low;
+  reg [23:0] next_query;
+  reg [23:0] now_block_end;
+  reg [23:0] now_end;
+  reg [23:0] now_first;
+  wire [24:0] now_high;
+  wire [24:0] now_low;
+  output [23:0] query_tile;
+  reg [23:0] query_tile = 24'h000000;
+  input restart;
+  wire restart;
+  wire restores;
+  input rst;
+  wire rst;
+  wire spills;
+  input stop;
+  wire stop;
+  assign \$7  = bounds__key_tiles - next_block;
+  assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
+  assign \$10  = next_block + bounds__block_tiles;
+  assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
+  assign \$12  = \$signal  + member;
+  assign \$13  = now_block_end - block_first;
+  assign \$14  = query_tile + 1'h1;
+  assign \$19  = now_block_end != bounds__key_tiles;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = $signed(\$11 [24:0]) < $signed({ 1'h0, bounds__query_tiles });
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = $signed(\$11 [24:0]) < $signed(1'h0);
+  assign \$24  = \$23  ? 24'h000000 : \$11 [23:0];
+  assign \$25  = \$22  ? \$24  : bounds__query_tiles;
+  assign \$26  = \$14  >= \$25 ;
+  assign \$27  = member + 1'h1;
+  assign \$28  = \$27  == bounds__group;
+  assign is_last_block = now_block_end == bounds__key_tiles;
+  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign \$29  = ~ restart;
+  assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
+  assign \$32  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$33  = \$31  ? \$32  : { bounds__first_tile[23], bounds__first_tile };
+  assign \$34  = $signed({ 1'h0, next_block }) - $signed(\$33 );
+  assign \$35  = is_last_block ? 24'h000000 : now_block_end;
+  assign \$36  = ends_block ? \$35  : block_first;
+  assign \$41  = | next_block;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = $signed(first) > $signed(1'h0);
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = \$44  ? first[23:0] : 24'h000000;
+  assign \$46  = query_tile + 1'h1;
+  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
+  assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
+  assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$55  = $signed(\$48 [24:0]) > $signed(1'h0);
+  assign \$56  = bounds__key_tiles - 1'h1;
+  assign \$57  = $signed(\$49 [24:0]) <= $signed({ 1'h0, now_first });
+  assign \$58  = $signed(\$49 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$59  = now_first + 1'h1;
+  assign \$60  = $signed({ 1'h0, next_query }) + $signed(bounds__first_tile);
+  assign \$61  = $signed({ 1'h0, next_query }) + $signed(bounds__end_tile);
+  assign \$66  = $signed(\$60 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$67  = $signed(\$60 [24:0]) > $signed(1'h0);
+  assign \$68  = bounds__key_tiles - 1'h1;
+  assign \$69  = $signed(\$61 [24:0]) <= $signed({ 1'h0, next_first });
+  assign \$70  = $signed(\$61 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$71  = next_first + 1'h1;
+  assign \$72  = now_first < block_first;
+  assign \first$33  = \$72  ? block_first : now_first;
+  assign \$73  = now_end > now_block_end;
+  assign \end$34  = \$73  ? now_block_end : now_end;
+  assign \$74  = next_first < next_block;
+  assign \next_first$35  = \$74  ? next_block : next_first;
+  assign \$76  = ! \$75 ;
+  assign \$77  = now_first < block_first;
+  assign restores = \$76  & \$77 ;
+  assign \$79  = ! \$78 ;
+  assign \$80  = now_end > now_block_end;
+  assign spills = \$79  & \$80 ;
+  assign \$81  = member + 1'h1;
+  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$83  = ends_block & is_last_block;
+  assign \$84  = key_head + 1'h1;
+  assign \$85  = \$signal  + bounds__group;
+  assign \$86  = key_head + 1'h1;
+  assign \$87  = \$86  == bounds__key_heads;
+  always @(posedge clk)
+    is_done <= \$88 ;
+  always @(posedge clk)
+    key_head <= \$89 ;
+  always @(posedge clk)
+    \$signal  <= \$90 ;
+  always @(posedge clk)
+    member <= \$91 ;
+  always @(posedge clk)
+    block_first <= \$92 ;
+  always @(posedge clk)
+    query_tile <= \$93 ;
+  assign \$2  = bounds__key_tiles - block_first;
+  assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
+  assign \$5  = block_first + bounds__block_tiles;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    now_block_end = bounds__key_tiles;
+    if (\$4 ) begin
+      now_block_end = \$5 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    next_block_end = bounds__key_tiles;
+    if (\$9 ) begin
+      next_block_end = \$10 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    first = 25'h0000000;
+    if (\$29 ) begin
+      first = \$34 [24:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    next_block = 24'h000000;
+    if (\$29 ) begin
+      next_block = \$36 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    next_query = 24'h000000;
+    if (\$29 ) begin
+      next_query = \$47 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    now_first = 24'h000000;
+    if (\$53 ) begin
+      if (\$54 ) begin
+        now_first = \$56 [23:0];
+      end else if (\$55 ) begin
+        now_first = \$48 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    now_end = bounds__key_tiles;
+    if (\$53 ) begin
+      if (\$57 ) begin
+        now_end = \$59 [23:0];
+      end else if (\$58 ) begin
+        now_end = \$49 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    next_first = 24'h000000;
+    if (\$65 ) begin
+      if (\$66 ) begin
+        next_first = \$68 [23:0];
+      end else if (\$67 ) begin
+        next_first = \$60 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    next_end = bounds__key_tiles;
+    if (\$65 ) begin
+      if (\$69 ) begin
+        next_end = \$71 [23:0];
+      end else if (\$70 ) begin
+        next_end = \$61 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$88  = is_done;
+    if (restart) begin
+      \$88  = 1'h0;
+    end else if (advance) begin
+      if (\$83 ) begin
+        if (\$87 ) begin
+          \$88  = 1'h1;
+        end
+      end
+    end
+    if (stop) begin
+      \$88  = 1'h1;
+    end
+    if (rst) begin
+      \$88  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$89  = key_head;
+    if (restart) begin
+      \$89  = 24'h000000;
+    end else if (advance) begin
+      if (\$83 ) begin
+        \$89  = \$84 [23:0];
+      end
+    end
+    if (stop) begin
+      \$89  = 24'h000000;
+    end
+    if (rst) begin
+      \$89  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$90  = \$signal ;
+    if (restart) begin
+      \$90  = 24'h000000;
+    end else if (advance) begin
+      if (\$83 ) begin
+        \$90  = \$85 [23:0];
+      end
+    end
+    if (stop) begin
+      \$90  = 24'h000000;
+    end
+    if (rst) begin
+      \$90  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$91  = member;
+    if (restart) begin
+      \$91  = 24'h000000;
+    end else if (advance) begin
+      if (\$signal$13 ) begin
+        \$91  = \$82 [23:0];
+      end
+    end
+    if (stop) begin
+      \$91  = 24'h000000;
+    end
+    if (rst) begin
+      \$91  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$92  = block_first;
+    if (restart) begin
+      \$92  = 24'h000000;
+    end else if (advance) begin
+      \$92  = next_block;
+    end
+    if (stop) begin
+      \$92  = 24'h000000;
+    end
+    if (rst) begin
+      \$92  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$93  = query_tile;
+    if (restart) begin
+      \$93  = 24'h000000;
+    end else if (advance) begin
+      \$93  = next_query;
+    end
+    if (stop) begin
+      \$93  = 24'h000000;
+    end
+    if (rst) begin
+      \$93  = 24'h000000;
+    end
+  end
+  assign is_keys_only = 1'h0;
+  assign \end  = \$11 [24:0];
+  assign block_count = \$13 [23:0];
+  assign now_low = \$48 [24:0];
+  assign now_high = \$49 [24:0];
+  assign next_low = \$60 [24:0];
+  assign next_high = \$61 [24:0];
+  assign head = \$12 [23:0];
+  assign \$1  = 1'h1;
+  assign \$4  = \$3 ;
+  assign \$6  = 1'h1;
+  assign \$9  = \$8 ;
+  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign \$15 [4] = bounds__flags[4];
+  assign \$17  = 1'h1;
+  assign \$18  = \$16 ;
+  assign \$signal$13  = \$26 ;
+  assign \$signal$17  = \$28 ;
+  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign \$37 [4] = bounds__flags[4];
+  assign \$39  = 1'h1;
+  assign \$40  = \$38 ;
+  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign \$50 [4] = bounds__flags[4];
+  assign \$52  = 1'h1;
+  assign \$53  = \$51 ;
+  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign \$62 [4] = bounds__flags[4];
+  assign \$64  = 1'h1;
+  assign \$65  = \$63 ;
+  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign \$75 [6] = bounds__flags[6];
+  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign \$78 [6] = bounds__flags[6];
+  assign \$16  = bounds__flags[4];
+  assign \$38  = bounds__flags[4];
+  assign \$51  = bounds__flags[4];
+  assign \$63  = bounds__flags[4];
+endmodule
+
+module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, state_jobs__ready, key_jobs__ready, is_idle, memory__rready, arrives, has_error, has_protocol_error, waits_data, fill
+, memory__araddr, keys_loaded, queries_loaded, states_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, state_jobs__payload, state_jobs__valid, memory__arready);
+  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [13:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -6561,9 +7876,9 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire [24:0] \$24 ;
+  wire \$24 ;
   wire \$25 ;
-  wire [9:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -6571,59 +7886,81 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire \$33 ;
-  wire [83:0] \$34 ;
-  wire [12:0] \$35 ;
-  wire [32:0] \$36 ;
-  wire [24:0] \$37 ;
-  wire [16:0] \$38 ;
+  wire [24:0] \$33 ;
+  wire \$34 ;
+  wire [9:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
   wire \$39 ;
   wire [13:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [9:0] \$42 ;
-  wire [9:0] \$43 ;
+  wire \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  wire [24:0] \$46 ;
+  wire [12:0] \$45 ;
+  wire [32:0] \$46 ;
   wire [24:0] \$47 ;
-  reg \$48 ;
-  reg [83:0] \$49 ;
+  wire [16:0] \$48 ;
+  wire \$49 ;
   wire [13:0] \$5 ;
-  reg [8:0] \$50 ;
-  reg [23:0] \$51 ;
-  reg [23:0] \$52 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire [24:0] \$58 ;
+  wire \$59 ;
   wire [13:0] \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire [24:0] \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire [24:0] \$68 ;
+  reg \$69 ;
   wire \$7 ;
+  reg [84:0] \$70 ;
+  reg [8:0] \$71 ;
+  reg [23:0] \$72 ;
+  reg [23:0] \$73 ;
+  reg [23:0] \$74 ;
   wire [15:0] \$8 ;
   wire [10:0] \$9 ;
-  reg [83:0] \$signal  = 84'h000000000000000000000;
+  reg [84:0] \$signal  = 85'h0000000000000000000000;
   wire \$signal$11 ;
   wire [9:0] \$signal$2 ;
   wire [31:0] \$signal.address ;
   wire [15:0] \$signal.beats ;
   wire \$signal.ends_tile ;
-  wire \$signal.is_query ;
   wire [9:0] \$signal.line ;
   wire [23:0] \$signal.place ;
+  wire [1:0] \$signal.target ;
   output arrives;
   wire arrives;
   reg [8:0] beat = 9'h000;
   input clk;
   wire clk;
   wire ends;
-  wire [44:0] entry;
+  wire [45:0] entry;
   wire [8:0] \entry.beats ;
   wire \entry.ends_tile ;
-  wire \entry.is_query ;
   wire [9:0] \entry.line ;
   wire [23:0] \entry.place ;
-  output [98:0] fill;
-  wire [98:0] fill;
+  wire [1:0] \entry.target ;
+  output [99:0] fill;
+  wire [99:0] fill;
   wire [63:0] \fill.data ;
-  wire \fill.is_query ;
   wire [9:0] \fill.line ;
   wire [23:0] \fill.place ;
+  wire [1:0] \fill.target ;
   wire fill_write;
   output has_error;
   wire has_error;
@@ -6632,14 +7969,14 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire has_protocol_error;
   output is_idle;
   wire is_idle;
-  input [83:0] key_jobs__payload;
-  wire [83:0] key_jobs__payload;
+  input [84:0] key_jobs__payload;
+  wire [84:0] key_jobs__payload;
   wire [31:0] \key_jobs__payload.address ;
   wire [15:0] \key_jobs__payload.beats ;
   wire \key_jobs__payload.ends_tile ;
-  wire \key_jobs__payload.is_query ;
   wire [9:0] \key_jobs__payload.line ;
   wire [23:0] \key_jobs__payload.place ;
+  wire [1:0] \key_jobs__payload.target ;
   output key_jobs__ready;
   wire key_jobs__ready;
   input key_jobs__valid;
@@ -6669,28 +8006,42 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire memory__rvalid;
   output [23:0] queries_loaded;
   reg [23:0] queries_loaded = 24'h000000;
-  input [83:0] query_jobs__payload;
-  wire [83:0] query_jobs__payload;
+  input [84:0] query_jobs__payload;
+  wire [84:0] query_jobs__payload;
   wire [31:0] \query_jobs__payload.address ;
   wire [15:0] \query_jobs__payload.beats ;
   wire \query_jobs__payload.ends_tile ;
-  wire \query_jobs__payload.is_query ;
   wire [9:0] \query_jobs__payload.line ;
   wire [23:0] \query_jobs__payload.place ;
+  wire [1:0] \query_jobs__payload.target ;
   output query_jobs__ready;
   wire query_jobs__ready;
   input query_jobs__valid;
   wire query_jobs__valid;
-  wire [44:0] r_data;
+  wire [45:0] r_data;
   wire r_en;
   wire r_rdy;
   input rst;
   wire rst;
   input start;
   wire start;
+  input [84:0] state_jobs__payload;
+  wire [84:0] state_jobs__payload;
+  wire [31:0] \state_jobs__payload.address ;
+  wire [15:0] \state_jobs__payload.beats ;
+  wire \state_jobs__payload.ends_tile ;
+  wire [9:0] \state_jobs__payload.line ;
+  wire [23:0] \state_jobs__payload.place ;
+  wire [1:0] \state_jobs__payload.target ;
+  output state_jobs__ready;
+  wire state_jobs__ready;
+  input state_jobs__valid;
+  wire state_jobs__valid;
+  output [23:0] states_loaded;
+  reg [23:0] states_loaded = 24'h000000;
   input stop;
   wire stop;
-  wire [44:0] w_data;
+  wire [45:0] w_data;
   wire w_en;
   wire w_rdy;
   output waits_address;
@@ -6698,28 +8049,72 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   output waits_data;
   wire waits_data;
   wire [9:0] \within ;
-  assign \$36  = \$signal [31:0] + \$35 ;
-  assign \$37  = \$signal [81:58] + \$8 [9:0];
-  assign \$38  = \$signal [47:32] - \$8 [9:0];
-  assign \$39  = ~ memory__arvalid;
-  assign \$40  = \$39  | \$signal$11 ;
-  assign \$41  = stop & \$40 ;
-  assign \$42  = beat + 1'h1;
-  assign \$43  = memory__rlast ? 10'h000 : \$42 ;
-  assign \$44  = arrives & memory__rlast;
-  assign \$45  = \$44  & r_data[44];
-  assign \$46  = queries_loaded + 1'h1;
-  assign \$47  = keys_loaded + 1'h1;
+  assign state_jobs__ready = \$18  & \$20 ;
+  assign \$21  = ~ has_job;
+  assign \$22  = \$signal$11  & ends;
+  assign \$23  = \$21  | \$22 ;
+  assign \$25  = \$24  | state_jobs__valid;
+  assign \$26  = ~ \$25 ;
+  assign key_jobs__ready = \$23  & \$26 ;
+  assign \$27  = ~ has_job;
+  assign \$28  = ! level;
+  assign \$29  = \$27  & \$28 ;
+  assign \$30  = ~ memory__rvalid;
+  assign is_idle = \$29  & \$30 ;
+  assign \$31  = ! level;
+  assign \$32  = stop & \$31 ;
+  assign memory__rready = r_rdy | \$32 ;
+  assign arrives = memory__rvalid & memory__rready;
+  assign \$33  = r_data[33:10] + beat;
+  assign r_en = arrives & memory__rlast;
+  assign \$34  = | memory__rresp;
+  assign has_error = arrives & \$34 ;
+  assign \$35  = beat + 1'h1;
+  assign \$36  = \$35  == r_data[42:34];
+  assign \$37  = memory__rlast != \$36 ;
+  assign has_protocol_error = arrives & \$37 ;
+  assign \$38  = ~ memory__rvalid;
+  assign waits_data = r_rdy & \$38 ;
+  assign \$39  = ~ has_job;
+  assign \$40  = \$signal$11  & ends;
+  assign \$41  = \$39  | \$40 ;
+  assign \$43  = \$42  | state_jobs__valid;
+  assign \$44  = \$43  | key_jobs__valid;
+  assign \$46  = \$signal [31:0] + \$45 ;
+  assign \$47  = \$signal [81:58] + \$8 [9:0];
+  assign \$48  = \$signal [47:32] - \$8 [9:0];
+  assign \$49  = ~ memory__arvalid;
+  assign \$50  = \$49  | \$signal$11 ;
+  assign \$51  = stop & \$50 ;
+  assign \$52  = beat + 1'h1;
+  assign \$53  = memory__rlast ? 10'h000 : \$52 ;
+  assign \$54  = arrives & memory__rlast;
+  assign \$55  = \$54  & r_data[45];
+  assign \$56  = ! r_data[44:43];
+  assign \$57  = \$55  & \$56 ;
+  assign \$58  = keys_loaded + 1'h1;
+  assign \$59  = arrives & memory__rlast;
+  assign \$60  = \$59  & r_data[45];
+  assign \$61  = r_data[44:43] == 2'h2;
+  assign \$62  = \$60  & \$61 ;
+  assign \$63  = queries_loaded + 1'h1;
+  assign \$64  = arrives & memory__rlast;
+  assign \$65  = \$64  & r_data[45];
+  assign \$66  = r_data[44:43] == 1'h1;
+  assign \$67  = \$65  & \$66 ;
+  assign \$68  = states_loaded + 1'h1;
   always @(posedge clk)
-    has_job <= \$48 ;
+    has_job <= \$69 ;
   always @(posedge clk)
-    \$signal  <= \$49 ;
+    \$signal  <= \$70 ;
   always @(posedge clk)
-    beat <= \$50 ;
+    beat <= \$71 ;
   always @(posedge clk)
-    keys_loaded <= \$51 ;
+    keys_loaded <= \$72 ;
   always @(posedge clk)
-    queries_loaded <= \$52 ;
+    queries_loaded <= \$73 ;
+  always @(posedge clk)
+    states_loaded <= \$74 ;
   assign \$1  = 13'h1000 - \$signal [11:0];
   assign \$3  = $signed(\$2 ) > $signed(10'h100);
   assign \$4  = 13'h1000 - \$signal [11:0];
@@ -6730,41 +8125,16 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign memory__arvalid = has_job & w_rdy;
   assign \$9  = \$8 [9:0] - 1'h1;
   assign \$signal$11  = memory__arvalid & memory__arready;
-  assign \$10  = \$signal [83] & ends;
+  assign \$10  = \$signal [84] & ends;
   assign \$11  = ~ memory__arready;
   assign waits_address = memory__arvalid & \$11 ;
   assign \$12  = ~ has_job;
   assign \$13  = \$signal$11  & ends;
-  assign query_jobs__ready = \$12  | \$13 ;
-  assign \$14  = ~ has_job;
-  assign \$15  = \$signal$11  & ends;
-  assign \$16  = \$14  | \$15 ;
-  assign \$17  = ~ query_jobs__valid;
-  assign key_jobs__ready = \$16  & \$17 ;
-  assign \$18  = ~ has_job;
-  assign \$19  = ! level;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = ~ memory__rvalid;
-  assign is_idle = \$20  & \$21 ;
-  assign \$22  = ! level;
-  assign \$23  = stop & \$22 ;
-  assign memory__rready = r_rdy | \$23 ;
-  assign arrives = memory__rvalid & memory__rready;
-  assign \$24  = r_data[33:10] + beat;
-  assign r_en = arrives & memory__rlast;
-  assign \$25  = | memory__rresp;
-  assign has_error = arrives & \$25 ;
-  assign \$26  = beat + 1'h1;
-  assign \$27  = \$26  == r_data[42:34];
-  assign \$28  = memory__rlast != \$27 ;
-  assign has_protocol_error = arrives & \$28 ;
-  assign \$29  = ~ memory__rvalid;
-  assign waits_data = r_rdy & \$29 ;
-  assign \$30  = ~ has_job;
-  assign \$31  = \$signal$11  & ends;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = query_jobs__valid | key_jobs__valid;
-  assign \$34  = query_jobs__valid ? query_jobs__payload : key_jobs__payload;
+  assign \$14  = \$12  | \$13 ;
+  assign \$16  = ~ has_job;
+  assign \$17  = \$signal$11  & ends;
+  assign \$18  = \$16  | \$17 ;
+  assign \$20  = ~ \$19 ;
   \top.reader.bursts  bursts (
     .clk(clk),
     .r_data(r_data),
@@ -6777,70 +8147,84 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     .w_rdy(w_rdy)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$48  = has_job;
-    if (\$32 ) begin
-      \$48  = \$33 ;
-    end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$69  = has_job;
     if (\$41 ) begin
-      \$48  = 1'h0;
+      \$69  = \$44 ;
+    end
+    if (\$51 ) begin
+      \$69  = 1'h0;
     end
     if (rst) begin
-      \$48  = 1'h0;
+      \$69  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$49  = \$signal ;
-    if (\$32 ) begin
-      \$49  = \$34 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$70  = \$signal ;
+    if (\$41 ) begin
+      if (key_jobs__valid) begin
+        \$70  = key_jobs__payload;
+      end
+      if (state_jobs__valid) begin
+        \$70  = state_jobs__payload;
+      end
+      if (query_jobs__valid) begin
+        \$70  = query_jobs__payload;
+      end
     end else if (\$signal$11 ) begin
-      \$49 [31:0] = \$36 [31:0];
-      \$49 [81:58] = \$37 [23:0];
-      \$49 [47:32] = \$38 [15:0];
+      \$70 [31:0] = \$46 [31:0];
+      \$70 [81:58] = \$47 [23:0];
+      \$70 [47:32] = \$48 [15:0];
     end
     if (rst) begin
-      \$49  = 84'h000000000000000000000;
+      \$70  = 85'h0000000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$50  = beat;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$71  = beat;
     if (arrives) begin
-      \$50  = \$43 [8:0];
+      \$71  = \$53 [8:0];
     end
     if (rst) begin
-      \$50  = 9'h000;
+      \$71  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$51  = keys_loaded;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$72  = keys_loaded;
     if (start) begin
-      \$51  = 24'h000000;
-    end else if (\$45 ) begin
-      (* full_case = 32'd1 *)
-      if (r_data[43]) begin
-      end else begin
-        \$51  = \$47 [23:0];
-      end
+      \$72  = 24'h000000;
+    end else if (\$57 ) begin
+      \$72  = \$58 [23:0];
     end
     if (rst) begin
-      \$51  = 24'h000000;
+      \$72  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$52  = queries_loaded;
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$73  = queries_loaded;
     if (start) begin
-      \$52  = 24'h000000;
-    end else if (\$45 ) begin
-      if (r_data[43]) begin
-        \$52  = \$46 [23:0];
-      end
+      \$73  = 24'h000000;
+    end else if (\$62 ) begin
+      \$73  = \$63 [23:0];
     end
     if (rst) begin
-      \$52  = 24'h000000;
+      \$73  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    \$74  = states_loaded;
+    if (start) begin
+      \$74  = 24'h000000;
+    end else if (\$67 ) begin
+      \$74  = \$68 [23:0];
+    end
+    if (rst) begin
+      \$74  = 24'h000000;
     end
   end
   assign \within  = \$6 [9:0];
@@ -6856,45 +8240,56 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$signal.beats  = \$signal [47:32];
   assign \$signal.line  = \$signal [57:48];
   assign \$signal.place  = \$signal [81:58];
-  assign \$signal.is_query  = \$signal [82];
-  assign \$signal.ends_tile  = \$signal [83];
+  assign \$signal.target  = \$signal [83:82];
+  assign \$signal.ends_tile  = \$signal [84];
   assign \entry.line  = entry[9:0];
   assign \entry.place  = entry[33:10];
   assign \entry.beats  = entry[42:34];
-  assign \entry.is_query  = entry[43];
-  assign \entry.ends_tile  = entry[44];
+  assign \entry.target  = entry[44:43];
+  assign \entry.ends_tile  = entry[45];
   assign \fill.line  = fill[9:0];
   assign \fill.place  = fill[33:10];
-  assign \fill.is_query  = fill[34];
-  assign \fill.data  = fill[98:35];
+  assign \fill.target  = fill[35:34];
+  assign \fill.data  = fill[99:36];
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
   assign \key_jobs__payload.line  = key_jobs__payload[57:48];
   assign \key_jobs__payload.place  = key_jobs__payload[81:58];
-  assign \key_jobs__payload.is_query  = key_jobs__payload[82];
-  assign \key_jobs__payload.ends_tile  = key_jobs__payload[83];
+  assign \key_jobs__payload.target  = key_jobs__payload[83:82];
+  assign \key_jobs__payload.ends_tile  = key_jobs__payload[84];
+  assign \state_jobs__payload.address  = state_jobs__payload[31:0];
+  assign \state_jobs__payload.beats  = state_jobs__payload[47:32];
+  assign \state_jobs__payload.line  = state_jobs__payload[57:48];
+  assign \state_jobs__payload.place  = state_jobs__payload[81:58];
+  assign \state_jobs__payload.target  = state_jobs__payload[83:82];
+  assign \state_jobs__payload.ends_tile  = state_jobs__payload[84];
   assign \query_jobs__payload.address  = query_jobs__payload[31:0];
   assign \query_jobs__payload.beats  = query_jobs__payload[47:32];
   assign \query_jobs__payload.line  = query_jobs__payload[57:48];
   assign \query_jobs__payload.place  = query_jobs__payload[81:58];
-  assign \query_jobs__payload.is_query  = query_jobs__payload[82];
-  assign \query_jobs__payload.ends_tile  = query_jobs__payload[83];
-  assign fill[98:35] = memory__rdata;
-  assign fill[34] = r_data[43];
-  assign fill[33:10] = \$24 [23:0];
+  assign \query_jobs__payload.target  = query_jobs__payload[83:82];
+  assign \query_jobs__payload.ends_tile  = query_jobs__payload[84];
+  assign fill[99:36] = memory__rdata;
+  assign fill[35:34] = r_data[44:43];
+  assign fill[33:10] = \$33 [23:0];
   assign fill[9:0] = r_data[9:0];
-  assign entry[44] = \$10 ;
-  assign entry[43] = \$signal [82];
+  assign entry[45] = \$10 ;
+  assign entry[44:43] = \$signal [83:82];
   assign entry[42:34] = \$8 [8:0];
   assign entry[33:10] = \$signal [81:58];
   assign entry[9:0] = \$signal [57:48];
   assign \$2  = { \$1 [13], \$1 [13], \$1 [13], \$1 [13:3] };
   assign \$5  = { \$4 [13], \$4 [13], \$4 [13], \$4 [13:3] };
-  assign \$35  = { \$8 [9:0], 3'h0 };
+  assign \$15  = 1'h1;
+  assign query_jobs__ready = \$14 ;
+  assign \$19  = query_jobs__valid;
+  assign \$24  = query_jobs__valid;
+  assign \$42  = query_jobs__valid;
+  assign \$45  = { \$8 [9:0], 3'h0 };
 endmodule
 
 module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data, r_rdy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire \$1 ;
   wire \$10 ;
   wire [4:0] \$11 ;
@@ -6937,52 +8332,52 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   wire [4:0] level;
   (* init = 4'h0 *)
   wire [3:0] produce;
-  output [44:0] r_data;
-  wire [44:0] r_data;
+  output [45:0] r_data;
+  wire [45:0] r_data;
   input r_en;
   wire r_en;
   wire [4:0] r_level;
   reg [3:0] r_port__addr = 4'h0;
-  wire [44:0] r_port__data;
+  wire [45:0] r_port__data;
   wire r_port__en;
   output r_rdy;
   reg r_rdy = 1'h0;
   input rst;
   wire rst;
-  wire [44:0] w_data;
+  wire [45:0] w_data;
   input w_en;
   wire w_en;
   output [4:0] w_level;
   wire [4:0] w_level;
   reg [3:0] w_port__addr = 4'h0;
-  input [44:0] w_port__data;
-  wire [44:0] w_port__data;
+  input [45:0] w_port__data;
+  wire [45:0] w_port__data;
   wire w_port__en;
   output w_rdy;
   wire w_rdy;
-  reg [44:0] storage [14:0];
+  reg [45:0] storage [14:0];
   initial begin
-    storage[0] = 45'h000000000000;
-    storage[1] = 45'h000000000000;
-    storage[2] = 45'h000000000000;
-    storage[3] = 45'h000000000000;
-    storage[4] = 45'h000000000000;
-    storage[5] = 45'h000000000000;
-    storage[6] = 45'h000000000000;
-    storage[7] = 45'h000000000000;
-    storage[8] = 45'h000000000000;
-    storage[9] = 45'h000000000000;
-    storage[10] = 45'h000000000000;
-    storage[11] = 45'h000000000000;
-    storage[12] = 45'h000000000000;
-    storage[13] = 45'h000000000000;
-    storage[14] = 45'h000000000000;
+    storage[0] = 46'h000000000000;
+    storage[1] = 46'h000000000000;
+    storage[2] = 46'h000000000000;
+    storage[3] = 46'h000000000000;
+    storage[4] = 46'h000000000000;
+    storage[5] = 46'h000000000000;
+    storage[6] = 46'h000000000000;
+    storage[7] = 46'h000000000000;
+    storage[8] = 46'h000000000000;
+    storage[9] = 46'h000000000000;
+    storage[10] = 46'h000000000000;
+    storage[11] = 46'h000000000000;
+    storage[12] = 46'h000000000000;
+    storage[13] = 46'h000000000000;
+    storage[14] = 46'h000000000000;
   end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
-  reg [44:0] _0_;
+  reg [45:0] _0_;
   always @(posedge clk) begin
     if (r_port__en) begin
       _0_ <= storage[r_port__addr];
@@ -7032,7 +8427,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   always @(posedge clk)
     r_rdy <= \$33 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$30  = w_port__addr;
     if (\$3 ) begin
       \$30  = \$6 [3:0];
@@ -7042,7 +8437,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$31  = r_port__addr;
     if (\$9 ) begin
       \$31  = \$12 [3:0];
@@ -7052,7 +8447,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$32  = inner_level;
     if (\$18 ) begin
       \$32  = \$19 [3:0];
@@ -7065,7 +8460,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$33  = r_rdy;
     if (\$29 ) begin
       \$33  = 1'h1;
@@ -7084,127 +8479,166 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 , waits_keys, waits_queries, waits_drain, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats, keys
-, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain, matrix_busy, vector_busy
-, keys_loaded, queries_loaded, results_drained, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
+, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain
+, stalls_state, matrix_busy, vector_busy, keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
-  wire [14:0] \$100 ;
-  wire \$101 ;
-  reg [23:0] \$102 ;
-  reg [23:0] \$103 ;
-  reg [23:0] \$104 ;
-  reg \$105 ;
-  reg \$106 ;
-  wire [16:0] \$107 ;
+  wire \$100 ;
+  wire [14:0] \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  reg \$104 ;
+  reg [23:0] \$105 ;
+  wire [24:0] \$106 ;
+  wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire [16:0] \$111 ;
-  wire \$112 ;
+  wire \$111 ;
+  reg \$112 ;
   wire \$113 ;
-  wire \$114 ;
+  wire [14:0] \$114 ;
   wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
+  reg [23:0] \$116 ;
+  reg [23:0] \$117 ;
+  reg [23:0] \$118 ;
+  reg \$119 ;
   reg [2:0] \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
+  reg \$120 ;
+  reg \$121 ;
+  wire [16:0] \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [16:0] \$126 ;
   wire \$127 ;
-  wire [3:0] \$128 ;
-  reg \$129 ;
+  wire \$128 ;
+  wire \$129 ;
   wire [2:0] \$13 ;
   wire \$130 ;
-  reg [13:0] \$131 ;
+  wire \$131 ;
   wire \$132 ;
-  wire [15:0] \$133 ;
-  wire [16:0] \$134 ;
-  wire [17:0] \$135 ;
-  reg [4:0] \$136 ;
-  reg [4:0] \$137 ;
-  reg [2:0] \$138 ;
-  reg \$139 ;
+  wire \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [4:0] \$140 ;
-  wire [12:0] \$141 ;
-  reg \$142 ;
-  wire \$143 ;
-  wire [3:0] \$144 ;
-  reg \$145 ;
-  wire \$146 ;
-  reg \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire [3:0] \$143 ;
+  reg \$144 ;
+  wire \$145 ;
+  reg [13:0] \$146 ;
+  wire \$147 ;
+  wire [15:0] \$148 ;
+  wire [16:0] \$149 ;
   wire \$15 ;
-  wire \$150 ;
-  reg \$151 ;
-  reg \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  reg \$155 ;
-  reg \$156 ;
+  wire [17:0] \$150 ;
+  reg [4:0] \$151 ;
+  reg [4:0] \$152 ;
+  reg [2:0] \$153 ;
+  reg \$154 ;
+  wire [4:0] \$155 ;
+  wire [12:0] \$156 ;
   reg \$157 ;
   wire \$158 ;
-  wire \$159 ;
+  wire [3:0] \$159 ;
   wire \$16 ;
-  wire \$160 ;
+  reg \$160 ;
   wire \$161 ;
-  wire [32:0] \$162 ;
+  reg \$162 ;
   wire \$163 ;
   wire \$164 ;
   wire \$165 ;
-  wire [32:0] \$166 ;
-  wire [33:0] \$167 ;
+  reg \$166 ;
+  reg \$167 ;
   wire \$168 ;
-  wire [32:0] \$169 ;
+  wire \$169 ;
   reg \$17 ;
-  wire \$170 ;
-  wire [32:0] \$171 ;
-  wire [32:0] \$172 ;
+  reg \$170 ;
+  reg \$171 ;
+  wire \$172 ;
   wire \$173 ;
   wire \$174 ;
-  wire [32:0] \$175 ;
-  wire \$176 ;
-  wire \$177 ;
+  reg \$175 ;
+  reg \$176 ;
+  reg \$177 ;
   wire \$178 ;
-  wire \$179 ;
+  reg \$179 ;
   wire \$18 ;
-  wire [32:0] \$180 ;
-  reg [15:0] \$181 ;
-  reg \$182 ;
-  reg \$183 ;
-  reg \$184 ;
-  reg \$185 ;
-  reg [207:0] \$186 ;
-  reg [207:0] \$187 ;
-  reg [207:0] \$188 ;
-  reg [207:0] \$189 ;
+  reg \$180 ;
+  wire \$181 ;
+  wire \$182 ;
+  wire \$183 ;
+  wire \$184 ;
+  wire [32:0] \$185 ;
+  wire \$186 ;
+  wire \$187 ;
+  wire \$188 ;
+  wire [32:0] \$189 ;
   reg [2:0] \$19 ;
-  reg [61:0] \$190 ;
-  reg [23:0] \$191 ;
-  reg [23:0] \$192 ;
-  reg [31:0] \$193 ;
-  reg \$194 ;
-  reg [31:0] \$195 ;
-  reg [31:0] \$196 ;
-  reg [31:0] \$197 ;
-  reg [31:0] \$198 ;
-  reg [31:0] \$199 ;
+  wire [33:0] \$190 ;
+  wire \$191 ;
+  wire [32:0] \$192 ;
+  wire \$193 ;
+  wire [32:0] \$194 ;
+  wire \$195 ;
+  wire \$196 ;
+  wire \$197 ;
+  wire \$198 ;
+  wire \$199 ;
   wire \$2 ;
   wire [2:0] \$20 ;
-  reg [31:0] \$200 ;
+  wire [32:0] \$200 ;
+  wire \$201 ;
+  wire \$202 ;
+  wire \$203 ;
+  wire \$204 ;
+  wire \$205 ;
+  wire [32:0] \$206 ;
+  wire \$207 ;
+  wire \$208 ;
+  wire \$209 ;
   wire \$21 ;
+  wire \$210 ;
+  wire \$211 ;
+  wire [32:0] \$212 ;
+  wire \$213 ;
+  wire \$214 ;
+  wire \$215 ;
+  wire \$216 ;
+  wire \$217 ;
+  wire [32:0] \$218 ;
+  reg [15:0] \$219 ;
   wire \$22 ;
+  reg \$220 ;
+  reg \$221 ;
+  reg \$222 ;
+  reg \$223 ;
+  reg [233:0] \$224 ;
+  reg [233:0] \$225 ;
+  reg [233:0] \$226 ;
+  reg [233:0] \$227 ;
+  reg [62:0] \$228 ;
+  reg [23:0] \$229 ;
   wire \$23 ;
+  reg [23:0] \$230 ;
+  reg [31:0] \$231 ;
+  reg \$232 ;
+  reg [31:0] \$233 ;
+  reg [31:0] \$234 ;
+  reg [31:0] \$235 ;
+  reg [31:0] \$236 ;
+  reg [31:0] \$237 ;
+  reg [31:0] \$238 ;
+  reg [31:0] \$239 ;
   wire \$24 ;
   wire \$25 ;
   reg [23:0] \$26 ;
@@ -7245,61 +8679,63 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [16:0] \$60 ;
+  wire \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  wire \$64 ;
-  wire [7:0] \$65 ;
+  reg \$64 ;
+  reg \$65 ;
   wire \$66 ;
-  reg \$67 ;
+  wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  reg [23:0] \$69 ;
   wire \$7 ;
-  wire \$70 ;
-  wire [14:0] \$71 ;
+  wire [24:0] \$70 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
-  reg \$74 ;
+  wire [16:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [14:0] \$78 ;
-  wire \$79 ;
+  wire \$78 ;
+  wire [7:0] \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
-  reg \$82 ;
-  reg \$83 ;
+  reg \$81 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
-  wire \$85 ;
+  wire [14:0] \$85 ;
   wire \$86 ;
-  wire [14:0] \$87 ;
-  wire \$88 ;
+  wire \$87 ;
+  reg \$88 ;
   wire \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [23:0] \$91 ;
-  wire [24:0] \$92 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire [14:0] \$92 ;
   wire \$93 ;
   wire \$94 ;
   wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  reg \$98 ;
+  reg \$96 ;
+  reg \$97 ;
+  wire \$98 ;
   wire \$99 ;
   wire \$signal ;
-  reg [15:0] \$signal$32  = 16'h0000;
-  wire \$signal$46 ;
-  reg \$signal$64  = 1'h0;
-  reg [31:0] \$signal$89  = 32'd0;
+  reg [15:0] \$signal$34  = 16'h0000;
+  wire \$signal$48 ;
+  reg \$signal$68  = 1'h0;
+  reg [31:0] \$signal$93  = 32'd0;
   wire [8:0] \$signature__addr ;
-  wire [8:0] \$signature__addr$43 ;
+  wire [8:0] \$signature__addr$45 ;
   wire [26:0] \$signature__data ;
-  wire [26:0] \$signature__data$44 ;
+  wire [26:0] \$signature__data$46 ;
   wire \$signature__en ;
-  wire \$signature__en$42 ;
+  wire \$signature__en$44 ;
   wire advance;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
   input [23:0] bounds__first_tile;
@@ -7320,8 +8756,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire clk;
   input [7:0] contexts;
   wire [7:0] contexts;
-  output [61:0] corner;
-  reg [61:0] corner = 62'h0000000000000000;
+  output [62:0] corner;
+  reg [62:0] corner = 63'h0000000000000000;
   wire [6:0] \corner.query_address ;
   wire \corner.queue ;
   wire [38:0] \corner.row ;
@@ -7334,7 +8770,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [1:0] \corner.row.row ;
   wire [2:0] \corner.row.rows ;
   wire [2:0] \corner.row.slot ;
-  wire [14:0] \corner.vector ;
+  wire [15:0] \corner.vector ;
   wire \corner.vector.captures ;
   wire [5:0] \corner.vector.index ;
   wire \corner.vector.is_done ;
@@ -7342,6 +8778,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [2:0] \corner.vector.op ;
   wire \corner.vector.parity ;
   wire \corner.vector.queue ;
+  wire \corner.vector.restores ;
   wire \corner.vector.sum_parity ;
   output [31:0] cycles;
   reg [31:0] cycles = 32'd0;
@@ -7350,7 +8787,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
   wire [23:0] due;
-  wire [23:0] \due$88 ;
+  wire [23:0] \due$92 ;
   reg fetching = 1'h0;
   wire [15:0] following;
   reg has_begun = 1'h0;
@@ -7367,6 +8804,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   reg [23:0] keys_released = 24'h000000;
   output [31:0] matrix_busy;
   reg [31:0] matrix_busy = 32'd0;
+  wire [23:0] parameters__bounds__block_tiles;
   wire [23:0] parameters__bounds__end_tile;
   wire [23:0] parameters__bounds__first_tile;
   wire [7:0] parameters__bounds__flags;
@@ -7393,11 +8831,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   input [7:0] parameters__stages;
   wire [7:0] parameters__stages;
   wire pop;
-  wire \pop$86 ;
-  input [13:0] \port$293$3 ;
-  wire [13:0] \port$293$3 ;
+  wire \pop$90 ;
+  input [13:0] \port$327$3 ;
+  wire [13:0] \port$327$3 ;
   wire push;
-  wire \push$70 ;
+  wire \push$74 ;
   input [23:0] queries_loaded;
   wire [23:0] queries_loaded;
   output [23:0] queries_released;
@@ -7405,15 +8843,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   input [7:0] queue;
   wire [7:0] queue;
   wire [8:0] read__addr;
-  wire [8:0] \read__addr$45 ;
+  wire [8:0] \read__addr$47 ;
   wire [26:0] read__data;
-  wire [26:0] \read__data$54 ;
+  wire [26:0] \read__data$56 ;
   input restart;
   wire restart;
-  output [73:0] result;
-  wire [73:0] result;
+  output [74:0] result;
+  wire [74:0] result;
   wire \result.bank ;
   wire [23:0] \result.head ;
+  wire \result.is_state ;
   wire [23:0] \result.key_tile ;
   wire [23:0] \result.query_tile ;
   wire \result.sum_bank ;
@@ -7433,7 +8872,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   reg [31:0] stalls_keys = 32'd0;
   output [31:0] stalls_queries;
   reg [31:0] stalls_queries = 32'd0;
+  output [31:0] stalls_state;
+  reg [31:0] stalls_state = 32'd0;
   wire start;
+  input [23:0] states_loaded;
+  wire [23:0] states_loaded;
   input stop;
   wire stop;
   input [31:0] table_data;
@@ -7443,7 +8886,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [15:0] table_row;
   input table_write;
   wire table_write;
-  wire [207:0] tile;
+  wire [233:0] tile;
   wire \tile.captures ;
   wire \tile.context ;
   wire \tile.ends_query ;
@@ -7460,13 +8903,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [23:0] \tile.query ;
   wire [23:0] \tile.query_tile ;
   wire \tile.releases_keys ;
+  wire \tile.restores ;
   wire [23:0] \tile.result ;
   wire [2:0] \tile.rows ;
   wire [13:0] \tile.slot_beat ;
+  wire \tile.spills ;
   wire \tile.starts_pass ;
   wire \tile.starts_query ;
   wire \tile.starts_result ;
-  reg [207:0] tile_0 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire [23:0] \tile.state ;
+  reg [233:0] tile_0 = 234'h00000000000000000000000000000000000000000000000000000000000;
   wire \tile_0.captures ;
   wire \tile_0.context ;
   wire \tile_0.ends_query ;
@@ -7483,13 +8929,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [23:0] \tile_0.query ;
   wire [23:0] \tile_0.query_tile ;
   wire \tile_0.releases_keys ;
+  wire \tile_0.restores ;
   wire [23:0] \tile_0.result ;
   wire [2:0] \tile_0.rows ;
   wire [13:0] \tile_0.slot_beat ;
+  wire \tile_0.spills ;
   wire \tile_0.starts_pass ;
   wire \tile_0.starts_query ;
   wire \tile_0.starts_result ;
-  reg [207:0] tile_1 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire [23:0] \tile_0.state ;
+  reg [233:0] tile_1 = 234'h00000000000000000000000000000000000000000000000000000000000;
   wire \tile_1.captures ;
   wire \tile_1.context ;
   wire \tile_1.ends_query ;
@@ -7506,13 +8955,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [23:0] \tile_1.query ;
   wire [23:0] \tile_1.query_tile ;
   wire \tile_1.releases_keys ;
+  wire \tile_1.restores ;
   wire [23:0] \tile_1.result ;
   wire [2:0] \tile_1.rows ;
   wire [13:0] \tile_1.slot_beat ;
+  wire \tile_1.spills ;
   wire \tile_1.starts_pass ;
   wire \tile_1.starts_query ;
   wire \tile_1.starts_result ;
-  reg [207:0] tile_2 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire [23:0] \tile_1.state ;
+  reg [233:0] tile_2 = 234'h00000000000000000000000000000000000000000000000000000000000;
   wire \tile_2.captures ;
   wire \tile_2.context ;
   wire \tile_2.ends_query ;
@@ -7529,13 +8981,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [23:0] \tile_2.query ;
   wire [23:0] \tile_2.query_tile ;
   wire \tile_2.releases_keys ;
+  wire \tile_2.restores ;
   wire [23:0] \tile_2.result ;
   wire [2:0] \tile_2.rows ;
   wire [13:0] \tile_2.slot_beat ;
+  wire \tile_2.spills ;
   wire \tile_2.starts_pass ;
   wire \tile_2.starts_query ;
   wire \tile_2.starts_result ;
-  reg [207:0] tile_3 = 208'h0000000000000000000000000000000000000000000000000000;
+  wire [23:0] \tile_2.state ;
+  reg [233:0] tile_3 = 234'h00000000000000000000000000000000000000000000000000000000000;
   wire \tile_3.captures ;
   wire \tile_3.context ;
   wire \tile_3.ends_query ;
@@ -7552,14 +9007,17 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire [23:0] \tile_3.query ;
   wire [23:0] \tile_3.query_tile ;
   wire \tile_3.releases_keys ;
+  wire \tile_3.restores ;
   wire [23:0] \tile_3.result ;
   wire [2:0] \tile_3.rows ;
   wire [13:0] \tile_3.slot_beat ;
+  wire \tile_3.spills ;
   wire \tile_3.starts_pass ;
   wire \tile_3.starts_query ;
   wire \tile_3.starts_result ;
+  wire [23:0] \tile_3.state ;
   reg [23:0] value;
-  wire [23:0] \value$71 ;
+  wire [23:0] \value$75 ;
   output [31:0] vector_busy;
   reg [31:0] vector_busy = 32'd0;
   output waits_drain;
@@ -7568,6 +9026,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   wire waits_keys;
   output waits_queries;
   wire waits_queries;
+  output waits_state;
+  wire waits_state;
   reg [26:0] matrix_table [511:0];
   initial begin
     matrix_table[0] = 27'h0000000;
@@ -8085,7 +9545,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   end
   always @(posedge clk) begin
     if (\$signature__en )
-      matrix_table[\port$293$3 [8:0]] <= table_data[26:0];
+      matrix_table[\port$327$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -8608,58 +10068,58 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     vector_table[511] = 27'h0000000;
   end
   always @(posedge clk) begin
-    if (\$signature__en$42 )
-      vector_table[\port$293$3 [8:0]] <= table_data[26:0];
+    if (\$signature__en$44 )
+      vector_table[\port$327$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
     _1_ <= vector_table[\$5 [8:0]];
   end
-  assign \read__data$54  = _1_;
-  assign \$1  = \$signal$32  + 1'h1;
+  assign \read__data$56  = _1_;
+  assign \$1  = \$signal$34  + 1'h1;
   assign \$2  = \$1  == parameters__interval;
-  assign \$3  = \$signal$32  + 1'h1;
+  assign \$3  = \$signal$34  + 1'h1;
   assign \$4  = \$2  ? 17'h00000 : \$3 ;
-  assign \$5  = \$signal  ? \$4  : { 1'h0, \$signal$32  };
+  assign \$5  = \$signal  ? \$4  : { 1'h0, \$signal$34  };
   assign \$6  = ! table_half;
   assign \$signature__en  = table_write & \$6 ;
-  assign \$signature__en$42  = table_write & \$7 ;
+  assign \$signature__en$44  = table_write & \$7 ;
   assign \$8  = | read__data[3:0];
   assign \$9  = is_ready & \$8 ;
   assign \$11  = \$9  & \$10 ;
   assign \$13  = read__data[26:24] & \$12 ;
   assign \$14  = | \$13 ;
-  assign \$signal$46  = \$11  & \$14 ;
-  assign \$15  = | \read__data$54 [3:0];
+  assign \$signal$48  = \$11  & \$14 ;
+  assign \$15  = | \read__data$56 [3:0];
   assign \$16  = is_ready & \$15 ;
   assign \$18  = \$16  & \$17 ;
-  assign \$20  = \read__data$54 [26:24] & \$19 ;
+  assign \$20  = \read__data$56 [26:24] & \$19 ;
   assign \$21  = | \$20 ;
   assign has_vector = \$18  & \$21 ;
   assign \$22  = read__data[3:0] == 1'h1;
-  assign \$23  = \$signal$46  & \$22 ;
+  assign \$23  = \$signal$48  & \$22 ;
   assign \$24  = ! read__data[23:10];
   assign \$25  = \$23  & \$24 ;
   assign \$27  = \$26  - keys_loaded;
   assign \$28  = ! \$27 [23];
   assign waits_keys = \$25  & \$28 ;
   assign \$29  = read__data[3:0] == 1'h1;
-  assign \$30  = \$signal$46  & \$29 ;
+  assign \$30  = \$signal$48  & \$29 ;
   assign \$31  = ! read__data[23:10];
   assign \$32  = \$30  & \$31 ;
   assign \$34  = \$33  - queries_loaded;
   assign \$35  = ! \$34 [23];
   assign waits_queries = \$32  & \$35 ;
-  assign \$36  = \read__data$54 [3:0] == 2'h3;
-  assign \$37  = \read__data$54 [3:0] == 3'h6;
+  assign \$36  = \read__data$56 [3:0] == 2'h3;
+  assign \$37  = \read__data$56 [3:0] == 3'h6;
   assign \$38  = \$36  | \$37 ;
-  assign \$39  = \read__data$54 [3:0] == 3'h4;
-  assign \$40  = \read__data$54 [3:0] == 3'h5;
+  assign \$39  = \read__data$56 [3:0] == 3'h4;
+  assign \$40  = \read__data$56 [3:0] == 3'h5;
   assign \$41  = \$39  | \$40 ;
   assign \$42  = \$38  | \$41 ;
   assign \$44  = \$42  & \$43 ;
-  assign \$45  = \read__data$54 [3:0] == 2'h3;
-  assign \$46  = \read__data$54 [3:0] == 3'h6;
+  assign \$45  = \read__data$56 [3:0] == 2'h3;
+  assign \$46  = \read__data$56 [3:0] == 3'h6;
   assign \$47  = \$45  | \$46 ;
   assign \$49  = \$47  & \$48 ;
   assign \$50  = \$44  | \$49 ;
@@ -8667,149 +10127,174 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \$53  = \$52  - results_drained;
   assign \$54  = \$53 [23:0] >= 2'h2;
   assign waits_drain = \$51  & \$54 ;
-  assign \$55  = ~ waits_keys;
-  assign \$56  = is_ready & \$55 ;
-  assign \$57  = ~ waits_queries;
-  assign \$58  = \$56  & \$57 ;
-  assign \$59  = ~ waits_drain;
-  assign \$signal  = \$58  & \$59 ;
-  assign \$60  = \$signal$32  + 1'h1;
-  assign \$61  = \$60  == parameters__interval;
-  assign \$62  = \$signal  & \$61 ;
-  assign \$63  = \$signal$64  | \$62 ;
-  assign \$64  = ~ is_done;
-  assign advance = \$63  & \$64 ;
-  assign \$68  = \$signal  & \$67 ;
-  assign \$69  = read__data[3:0] == 1'h1;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = read__data[23:10] + 1'h1;
-  assign \$72  = \$71  == parameters__product_steps;
-  assign \$73  = \$70  & \$72 ;
-  assign \$75  = \$signal  & \$74 ;
-  assign \$76  = read__data[3:0] == 3'h5;
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = read__data[23:10] + 1'h1;
-  assign \$79  = \$78  == parameters__output_steps;
-  assign \$80  = \$77  & \$79 ;
-  assign \$81  = \$66  ? \$73  : \$80 ;
-  assign push = \$81  & \$82 ;
-  assign \$84  = \$signal  & \$83 ;
-  assign \$85  = read__data[3:0] == 1'h1;
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = read__data[23:10] + 1'h1;
-  assign \$88  = \$87  == parameters__product_steps;
-  assign \$89  = \$86  & \$88 ;
-  assign \push$70  = \$89  & \$90 ;
-  assign \$92  = \$91  + 1'h1;
-  assign \$93  = has_vector & \$signal ;
-  assign \$94  = \read__data$54 [3:0] == 3'h4;
-  assign \$95  = \read__data$54 [3:0] == 3'h5;
-  assign \$96  = \$94  | \$95 ;
-  assign \$97  = \$93  & \$96 ;
-  assign \$99  = \$97  & \$98 ;
-  assign \$100  = \read__data$54 [23:10] + 1'h1;
-  assign \$101  = \$100  == parameters__output_steps;
-  assign result_push = \$99  & \$101 ;
-  assign \$107  = \$signal$32  + 1'h1;
-  assign \$108  = \$107  == parameters__interval;
-  assign \$109  = \$signal  & \$108 ;
-  assign \$110  = \$signal$64  | \$109 ;
-  assign \$111  = \$signal$32  + 1'h1;
-  assign \$112  = \$111  == parameters__interval;
-  assign \$113  = \$signal  & \$112 ;
-  assign \$114  = ~ tile_0[0];
-  assign \$115  = parameters__stages <= 1'h1;
-  assign \$116  = \$114  | \$115 ;
-  assign \$117  = is_done & \$116 ;
-  assign \$118  = ~ tile_1[0];
-  assign \$119  = parameters__stages <= 2'h2;
-  assign \$120  = \$118  | \$119 ;
-  assign \$121  = \$117  & \$120 ;
-  assign \$122  = ~ tile_2[0];
-  assign \$123  = parameters__stages <= 2'h3;
-  assign \$124  = \$122  | \$123 ;
-  assign \$125  = \$121  & \$124 ;
-  assign \$126  = \$113  & \$125 ;
-  assign \$127  = \$signal$46  & \$signal ;
-  assign \$128  = \$127  ? read__data[3:0] : 4'h0;
-  assign \$130  = ! read__data[23:10];
-  assign \$132  = read__data[3:0] == 3'h5;
-  assign \$133  = \$132  ? parameters__key_beats : 16'h0000;
-  assign \$134  = \$131  + \$133 ;
-  assign \$135  = \$134  + read__data[23:12];
-  assign \$140  = \$139  ? 5'h10 : 5'h00;
-  assign \$141  = \$140  + read__data[23:12];
-  assign \$143  = has_vector & \$signal ;
-  assign \$144  = \$143  ? \read__data$54 [3:0] : 4'h0;
-  assign \$146  = \read__data$54 [3:0] == 1'h1;
-  assign \$148  = \read__data$54 [3:0] == 2'h3;
-  assign \$149  = \read__data$54 [3:0] == 3'h6;
-  assign \$150  = \$148  | \$149 ;
-  assign \$153  = \$150  ? \$151  : \$152 ;
-  assign \$154  = \$146  ? \$147  : \$153 ;
-  assign \$158  = \$signal$46  & \$signal ;
-  assign \$159  = has_vector & \$signal ;
-  assign \$160  = \$158  | \$159 ;
-  assign \$161  = \$160  | has_begun;
-  assign \$162  = \$signal$89  + 1'h1;
-  assign \$163  = \$signal$46  & \$signal ;
-  assign \$164  = has_vector & \$signal ;
+  assign \$55  = \read__data$56 [3:0] == 2'h3;
+  assign \$56  = \read__data$56 [3:0] == 3'h6;
+  assign \$57  = \$55  | \$56 ;
+  assign \$58  = \read__data$56 [3:0] == 3'h4;
+  assign \$59  = \read__data$56 [3:0] == 3'h5;
+  assign \$60  = \$58  | \$59 ;
+  assign \$61  = \$57  | \$60 ;
+  assign \$62  = \read__data$56 [3:0] == 1'h1;
+  assign \$63  = \$61  | \$62 ;
+  assign \$66  = \$64  & \$65 ;
+  assign \$67  = \$63  & \$66 ;
+  assign \$68  = has_vector & \$67 ;
+  assign \$70  = \$69  - states_loaded;
+  assign \$71  = ! \$70 [23];
+  assign waits_state = \$68  & \$71 ;
+  assign \$72  = | { waits_state, waits_drain, waits_queries, waits_keys };
+  assign \$73  = ~ \$72 ;
+  assign \$signal  = is_ready & \$73 ;
+  assign \$74  = \$signal$34  + 1'h1;
+  assign \$75  = \$74  == parameters__interval;
+  assign \$76  = \$signal  & \$75 ;
+  assign \$77  = \$signal$68  | \$76 ;
+  assign \$78  = ~ is_done;
+  assign advance = \$77  & \$78 ;
+  assign \$82  = \$signal  & \$81 ;
+  assign \$83  = read__data[3:0] == 1'h1;
+  assign \$84  = \$82  & \$83 ;
+  assign \$85  = read__data[23:10] + 1'h1;
+  assign \$86  = \$85  == parameters__product_steps;
+  assign \$87  = \$84  & \$86 ;
+  assign \$89  = \$signal  & \$88 ;
+  assign \$90  = read__data[3:0] == 3'h5;
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = read__data[23:10] + 1'h1;
+  assign \$93  = \$92  == parameters__output_steps;
+  assign \$94  = \$91  & \$93 ;
+  assign \$95  = \$80  ? \$87  : \$94 ;
+  assign push = \$95  & \$96 ;
+  assign \$98  = \$signal  & \$97 ;
+  assign \$99  = read__data[3:0] == 1'h1;
+  assign \$100  = \$98  & \$99 ;
+  assign \$101  = read__data[23:10] + 1'h1;
+  assign \$102  = \$101  == parameters__product_steps;
+  assign \$103  = \$100  & \$102 ;
+  assign \push$74  = \$103  & \$104 ;
+  assign \$106  = \$105  + 1'h1;
+  assign \$107  = has_vector & \$signal ;
+  assign \$108  = \read__data$56 [3:0] == 3'h4;
+  assign \$109  = \read__data$56 [3:0] == 3'h5;
+  assign \$110  = \$108  | \$109 ;
+  assign \$111  = \$107  & \$110 ;
+  assign \$113  = \$111  & \$112 ;
+  assign \$114  = \read__data$56 [23:10] + 1'h1;
+  assign \$115  = \$114  == parameters__output_steps;
+  assign result_push = \$113  & \$115 ;
+  assign \$122  = \$signal$34  + 1'h1;
+  assign \$123  = \$122  == parameters__interval;
+  assign \$124  = \$signal  & \$123 ;
+  assign \$125  = \$signal$68  | \$124 ;
+  assign \$126  = \$signal$34  + 1'h1;
+  assign \$127  = \$126  == parameters__interval;
+  assign \$128  = \$signal  & \$127 ;
+  assign \$129  = ~ tile_0[0];
+  assign \$130  = parameters__stages <= 1'h1;
+  assign \$131  = \$129  | \$130 ;
+  assign \$132  = is_done & \$131 ;
+  assign \$133  = ~ tile_1[0];
+  assign \$134  = parameters__stages <= 2'h2;
+  assign \$135  = \$133  | \$134 ;
+  assign \$136  = \$132  & \$135 ;
+  assign \$137  = ~ tile_2[0];
+  assign \$138  = parameters__stages <= 2'h3;
+  assign \$139  = \$137  | \$138 ;
+  assign \$140  = \$136  & \$139 ;
+  assign \$141  = \$128  & \$140 ;
+  assign \$142  = \$signal$48  & \$signal ;
+  assign \$143  = \$142  ? read__data[3:0] : 4'h0;
+  assign \$145  = ! read__data[23:10];
+  assign \$147  = read__data[3:0] == 3'h5;
+  assign \$148  = \$147  ? parameters__key_beats : 16'h0000;
+  assign \$149  = \$146  + \$148 ;
+  assign \$150  = \$149  + read__data[23:12];
+  assign \$155  = \$154  ? 5'h10 : 5'h00;
+  assign \$156  = \$155  + read__data[23:12];
+  assign \$158  = has_vector & \$signal ;
+  assign \$159  = \$158  ? \read__data$56 [3:0] : 4'h0;
+  assign \$161  = \read__data$56 [3:0] == 1'h1;
+  assign \$163  = \read__data$56 [3:0] == 2'h3;
+  assign \$164  = \read__data$56 [3:0] == 3'h6;
   assign \$165  = \$163  | \$164 ;
-  assign \$166  = \$signal$89  + 1'h1;
-  assign \$167  = \$166  + 3'h7;
-  assign \$168  = \$signal$46  & \$signal ;
-  assign \$169  = matrix_busy + \$168 ;
-  assign \$170  = has_vector & \$signal ;
-  assign \$171  = vector_busy + \$170 ;
-  assign \$172  = stalls_keys + waits_keys;
-  assign \$173  = ~ waits_keys;
-  assign \$174  = waits_queries & \$173 ;
-  assign \$175  = stalls_queries + \$174 ;
-  assign \$176  = ~ waits_keys;
-  assign \$177  = waits_drain & \$176 ;
-  assign \$178  = ~ waits_queries;
-  assign \$179  = \$177  & \$178 ;
-  assign \$180  = stalls_drain + \$179 ;
+  assign \$168  = \$165  ? \$166  : \$167 ;
+  assign \$169  = \$161  ? \$162  : \$168 ;
+  assign \$172  = \$170  & \$171 ;
+  assign \$173  = ~ \$172 ;
+  assign \$174  = \$169  & \$173 ;
+  assign \$178  = \$176  & \$177 ;
+  assign \$181  = \$signal$48  & \$signal ;
+  assign \$182  = has_vector & \$signal ;
+  assign \$183  = \$181  | \$182 ;
+  assign \$184  = \$183  | has_begun;
+  assign \$185  = \$signal$93  + 1'h1;
+  assign \$186  = \$signal$48  & \$signal ;
+  assign \$187  = has_vector & \$signal ;
+  assign \$188  = \$186  | \$187 ;
+  assign \$189  = \$signal$93  + 1'h1;
+  assign \$190  = \$189  + 3'h7;
+  assign \$191  = \$signal$48  & \$signal ;
+  assign \$192  = matrix_busy + \$191 ;
+  assign \$193  = has_vector & \$signal ;
+  assign \$194  = vector_busy + \$193 ;
+  assign \$196  = has_begun & \$195 ;
+  assign \$200  = stalls_keys + 1'h1;
+  assign \$202  = has_begun & \$201 ;
+  assign \$204  = ~ \$203 ;
+  assign \$205  = \$202  & \$204 ;
+  assign \$206  = stalls_queries + 1'h1;
+  assign \$208  = has_begun & \$207 ;
+  assign \$209  = | { waits_queries, waits_keys };
+  assign \$210  = ~ \$209 ;
+  assign \$211  = \$208  & \$210 ;
+  assign \$212  = stalls_drain + 1'h1;
+  assign \$214  = has_begun & \$213 ;
+  assign \$215  = | { waits_drain, waits_queries, waits_keys };
+  assign \$216  = ~ \$215 ;
+  assign \$217  = \$214  & \$216 ;
+  assign \$218  = stalls_state + 1'h1;
   always @(posedge clk)
-    \$signal$32  <= \$181 ;
+    \$signal$34  <= \$219 ;
   always @(posedge clk)
-    \$signal$64  <= \$182 ;
+    \$signal$68  <= \$220 ;
   always @(posedge clk)
-    fetching <= \$183 ;
+    fetching <= \$221 ;
   always @(posedge clk)
-    is_ready <= \$184 ;
+    is_ready <= \$222 ;
   always @(posedge clk)
-    is_running <= \$185 ;
+    is_running <= \$223 ;
   always @(posedge clk)
-    tile_0 <= \$186 ;
+    tile_0 <= \$224 ;
   always @(posedge clk)
-    tile_1 <= \$187 ;
+    tile_1 <= \$225 ;
   always @(posedge clk)
-    tile_2 <= \$188 ;
+    tile_2 <= \$226 ;
   always @(posedge clk)
-    tile_3 <= \$189 ;
+    tile_3 <= \$227 ;
   always @(posedge clk)
-    corner <= \$190 ;
+    corner <= \$228 ;
   always @(posedge clk)
-    keys_released <= \$191 ;
+    keys_released <= \$229 ;
   always @(posedge clk)
-    queries_released <= \$192 ;
+    queries_released <= \$230 ;
   always @(posedge clk)
-    \$signal$89  <= \$193 ;
+    \$signal$93  <= \$231 ;
   always @(posedge clk)
-    has_begun <= \$194 ;
+    has_begun <= \$232 ;
   always @(posedge clk)
-    cycles <= \$195 ;
+    cycles <= \$233 ;
   always @(posedge clk)
-    stalls_keys <= \$196 ;
+    stalls_keys <= \$234 ;
   always @(posedge clk)
-    stalls_queries <= \$197 ;
+    stalls_queries <= \$235 ;
   always @(posedge clk)
-    stalls_drain <= \$198 ;
+    stalls_drain <= \$236 ;
   always @(posedge clk)
-    matrix_busy <= \$199 ;
+    stalls_state <= \$237 ;
   always @(posedge clk)
-    vector_busy <= \$200 ;
+    matrix_busy <= \$238 ;
+  always @(posedge clk)
+    vector_busy <= \$239 ;
   \top.sequencer.key_release  key_release (
     .clk(clk),
     .due(due),
@@ -8820,14 +10305,15 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   );
   \top.sequencer.query_release  query_release (
     .clk(clk),
-    .due(\due$88 ),
-    .pop(\pop$86 ),
-    .push(\push$70 ),
+    .due(\due$92 ),
+    .pop(\pop$90 ),
+    .push(\push$74 ),
     .rst(rst),
-    .value(\$92 [23:0])
+    .value(\$106 [23:0])
   );
   \top.sequencer.tiles  tiles (
     .advance(advance),
+    .bounds__block_tiles(bounds__block_tiles),
     .bounds__end_tile(bounds__end_tile),
     .bounds__first_tile(bounds__first_tile),
     .bounds__flags(bounds__flags),
@@ -8850,7 +10336,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     .tile(tile)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -8864,7 +10350,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -8878,9 +10364,9 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
           \$17  = tile_0[0];
       2'h1:
@@ -8892,9 +10378,9 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
           \$19  = tile_0[32:30];
       2'h1:
@@ -8906,37 +10392,37 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$26  = tile_0[110:87];
+          \$26  = tile_0[136:113];
       2'h1:
-          \$26  = tile_1[110:87];
+          \$26  = tile_1[136:113];
       2'h2:
-          \$26  = tile_2[110:87];
+          \$26  = tile_2[136:113];
       2'h3:
-          \$26  = tile_3[110:87];
+          \$26  = tile_3[136:113];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$33  = tile_0[86:63];
+          \$33  = tile_0[88:65];
       2'h1:
-          \$33  = tile_1[86:63];
+          \$33  = tile_1[88:65];
       2'h2:
-          \$33  = tile_2[86:63];
+          \$33  = tile_2[88:65];
       2'h3:
-          \$33  = tile_3[86:63];
+          \$33  = tile_3[88:65];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
           \$43  = tile_0[35];
       2'h1:
@@ -8948,9 +10434,9 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
           \$48  = tile_0[34];
       2'h1:
@@ -8962,674 +10448,803 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$52  = tile_0[62:39];
+          \$52  = tile_0[64:41];
       2'h1:
-          \$52  = tile_1[62:39];
+          \$52  = tile_1[64:41];
       2'h2:
-          \$52  = tile_2[62:39];
+          \$52  = tile_2[64:41];
       2'h3:
-          \$52  = tile_3[62:39];
+          \$52  = tile_3[64:41];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (read__data[5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$67  = tile_0[0];
+          \$64  = tile_0[39];
       2'h1:
-          \$67  = tile_1[0];
+          \$64  = tile_1[39];
       2'h2:
-          \$67  = tile_2[0];
+          \$64  = tile_2[39];
       2'h3:
-          \$67  = tile_3[0];
+          \$64  = tile_3[39];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (read__data[5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$74  = tile_0[0];
+          \$65  = tile_0[37];
       2'h1:
-          \$74  = tile_1[0];
+          \$65  = tile_1[37];
       2'h2:
-          \$74  = tile_2[0];
+          \$65  = tile_2[37];
       2'h3:
-          \$74  = tile_3[0];
+          \$65  = tile_3[37];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (read__data[5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$82  = tile_0[111];
+          \$69  = tile_0[112:89];
       2'h1:
-          \$82  = tile_1[111];
+          \$69  = tile_1[112:89];
       2'h2:
-          \$82  = tile_2[111];
+          \$69  = tile_2[112:89];
       2'h3:
-          \$82  = tile_3[111];
+          \$69  = tile_3[112:89];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (read__data[5:4])
-      2'h0:
-          value = tile_0[135:112];
-      2'h1:
-          value = tile_1[135:112];
-      2'h2:
-          value = tile_2[135:112];
-      2'h3:
-          value = tile_3[135:112];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$83  = tile_0[0];
+          \$81  = tile_0[0];
       2'h1:
-          \$83  = tile_1[0];
+          \$81  = tile_1[0];
       2'h2:
-          \$83  = tile_2[0];
+          \$81  = tile_2[0];
       2'h3:
-          \$83  = tile_3[0];
+          \$81  = tile_3[0];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$90  = tile_0[38];
+          \$88  = tile_0[0];
       2'h1:
-          \$90  = tile_1[38];
+          \$88  = tile_1[0];
       2'h2:
-          \$90  = tile_2[38];
+          \$88  = tile_2[0];
       2'h3:
-          \$90  = tile_3[38];
+          \$88  = tile_3[0];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$91  = tile_0[86:63];
+          \$96  = tile_0[137];
       2'h1:
-          \$91  = tile_1[86:63];
+          \$96  = tile_1[137];
       2'h2:
-          \$91  = tile_2[86:63];
+          \$96  = tile_2[137];
       2'h3:
-          \$91  = tile_3[86:63];
+          \$96  = tile_3[137];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
-      2'h0:
-          \$98  = tile_0[36];
-      2'h1:
-          \$98  = tile_1[36];
-      2'h2:
-          \$98  = tile_2[36];
-      2'h3:
-          \$98  = tile_3[36];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
-      2'h0:
-          \$102  = tile_0[159:136];
-      2'h1:
-          \$102  = tile_1[159:136];
-      2'h2:
-          \$102  = tile_2[159:136];
-      2'h3:
-          \$102  = tile_3[159:136];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
-      2'h0:
-          \$103  = tile_0[183:160];
-      2'h1:
-          \$103  = tile_1[183:160];
-      2'h2:
-          \$103  = tile_2[183:160];
-      2'h3:
-          \$103  = tile_3[183:160];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
-      2'h0:
-          \$104  = tile_0[207:184];
-      2'h1:
-          \$104  = tile_1[207:184];
-      2'h2:
-          \$104  = tile_2[207:184];
-      2'h3:
-          \$104  = tile_3[207:184];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
-      2'h0:
-          \$105  = tile_0[39];
-      2'h1:
-          \$105  = tile_1[39];
-      2'h2:
-          \$105  = tile_2[39];
-      2'h3:
-          \$105  = tile_3[39];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
-      2'h0:
-          \$106  = tile_0[63];
-      2'h1:
-          \$106  = tile_1[63];
-      2'h2:
-          \$106  = tile_2[63];
-      2'h3:
-          \$106  = tile_3[63];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$129  = tile_0[1];
+          value = tile_0[161:138];
       2'h1:
-          \$129  = tile_1[1];
+          value = tile_1[161:138];
       2'h2:
-          \$129  = tile_2[1];
+          value = tile_2[161:138];
       2'h3:
-          \$129  = tile_3[1];
+          value = tile_3[161:138];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$131  = tile_0[16:3];
+          \$97  = tile_0[0];
       2'h1:
-          \$131  = tile_1[16:3];
+          \$97  = tile_1[0];
       2'h2:
-          \$131  = tile_2[16:3];
+          \$97  = tile_2[0];
       2'h3:
-          \$131  = tile_3[16:3];
+          \$97  = tile_3[0];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$136  = tile_0[21:17];
+          \$104  = tile_0[38];
       2'h1:
-          \$136  = tile_1[21:17];
+          \$104  = tile_1[38];
       2'h2:
-          \$136  = tile_2[21:17];
+          \$104  = tile_2[38];
       2'h3:
-          \$136  = tile_3[21:17];
+          \$104  = tile_3[38];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$137  = tile_0[26:22];
+          \$105  = tile_0[88:65];
       2'h1:
-          \$137  = tile_1[26:22];
+          \$105  = tile_1[88:65];
       2'h2:
-          \$137  = tile_2[26:22];
+          \$105  = tile_2[88:65];
       2'h3:
-          \$137  = tile_3[26:22];
+          \$105  = tile_3[88:65];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$112  = tile_0[36];
+      2'h1:
+          \$112  = tile_1[36];
+      2'h2:
+          \$112  = tile_2[36];
+      2'h3:
+          \$112  = tile_3[36];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$116  = tile_0[185:162];
+      2'h1:
+          \$116  = tile_1[185:162];
+      2'h2:
+          \$116  = tile_2[185:162];
+      2'h3:
+          \$116  = tile_3[185:162];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$117  = tile_0[209:186];
+      2'h1:
+          \$117  = tile_1[209:186];
+      2'h2:
+          \$117  = tile_2[209:186];
+      2'h3:
+          \$117  = tile_3[209:186];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$118  = tile_0[233:210];
+      2'h1:
+          \$118  = tile_1[233:210];
+      2'h2:
+          \$118  = tile_2[233:210];
+      2'h3:
+          \$118  = tile_3[233:210];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$119  = tile_0[41];
+      2'h1:
+          \$119  = tile_1[41];
+      2'h2:
+          \$119  = tile_2[41];
+      2'h3:
+          \$119  = tile_3[41];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$120  = tile_0[65];
+      2'h1:
+          \$120  = tile_1[65];
+      2'h2:
+          \$120  = tile_2[65];
+      2'h3:
+          \$120  = tile_3[65];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$121  = tile_0[40];
+      2'h1:
+          \$121  = tile_1[40];
+      2'h2:
+          \$121  = tile_2[40];
+      2'h3:
+          \$121  = tile_3[40];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$138  = tile_0[29:27];
+          \$144  = tile_0[1];
       2'h1:
-          \$138  = tile_1[29:27];
+          \$144  = tile_1[1];
       2'h2:
-          \$138  = tile_2[29:27];
+          \$144  = tile_2[1];
       2'h3:
-          \$138  = tile_3[29:27];
+          \$144  = tile_3[1];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$139  = tile_0[63];
+          \$146  = tile_0[16:3];
       2'h1:
-          \$139  = tile_1[63];
+          \$146  = tile_1[16:3];
       2'h2:
-          \$139  = tile_2[63];
+          \$146  = tile_2[16:3];
       2'h3:
-          \$139  = tile_3[63];
+          \$146  = tile_3[16:3];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          \$142  = tile_0[2];
+          \$151  = tile_0[21:17];
       2'h1:
-          \$142  = tile_1[2];
+          \$151  = tile_1[21:17];
       2'h2:
-          \$142  = tile_2[2];
+          \$151  = tile_2[21:17];
       2'h3:
-          \$142  = tile_3[2];
+          \$151  = tile_3[21:17];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$145  = tile_0[2];
+          \$152  = tile_0[26:22];
       2'h1:
-          \$145  = tile_1[2];
+          \$152  = tile_1[26:22];
       2'h2:
-          \$145  = tile_2[2];
+          \$152  = tile_2[26:22];
       2'h3:
-          \$145  = tile_3[2];
+          \$152  = tile_3[26:22];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$147  = tile_0[37];
+          \$153  = tile_0[29:27];
       2'h1:
-          \$147  = tile_1[37];
+          \$153  = tile_1[29:27];
       2'h2:
-          \$147  = tile_2[37];
+          \$153  = tile_2[29:27];
       2'h3:
-          \$147  = tile_3[37];
+          \$153  = tile_3[29:27];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$151  = tile_0[33];
+          \$154  = tile_0[65];
       2'h1:
-          \$151  = tile_1[33];
+          \$154  = tile_1[65];
       2'h2:
-          \$151  = tile_2[33];
+          \$154  = tile_2[65];
       2'h3:
-          \$151  = tile_3[33];
+          \$154  = tile_3[65];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (read__data[5:4])
       2'h0:
-          \$152  = tile_0[35];
+          \$157  = tile_0[2];
       2'h1:
-          \$152  = tile_1[35];
+          \$157  = tile_1[2];
       2'h2:
-          \$152  = tile_2[35];
+          \$157  = tile_2[2];
       2'h3:
-          \$152  = tile_3[35];
+          \$157  = tile_3[2];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$155  = tile_0[34];
+          \$160  = tile_0[2];
       2'h1:
-          \$155  = tile_1[34];
+          \$160  = tile_1[2];
       2'h2:
-          \$155  = tile_2[34];
+          \$160  = tile_2[2];
       2'h3:
-          \$155  = tile_3[34];
+          \$160  = tile_3[2];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$156  = tile_0[39];
+          \$162  = tile_0[37];
       2'h1:
-          \$156  = tile_1[39];
+          \$162  = tile_1[37];
       2'h2:
-          \$156  = tile_2[39];
+          \$162  = tile_2[37];
       2'h3:
-          \$156  = tile_3[39];
+          \$162  = tile_3[37];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
-    casez (\read__data$54 [5:4])
+    casez (\read__data$56 [5:4])
       2'h0:
-          \$157  = tile_0[63];
+          \$166  = tile_0[33];
       2'h1:
-          \$157  = tile_1[63];
+          \$166  = tile_1[33];
       2'h2:
-          \$157  = tile_2[63];
+          \$166  = tile_2[33];
       2'h3:
-          \$157  = tile_3[63];
+          \$166  = tile_3[33];
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$181  = \$5 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$167  = tile_0[35];
+      2'h1:
+          \$167  = tile_1[35];
+      2'h2:
+          \$167  = tile_2[35];
+      2'h3:
+          \$167  = tile_3[35];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$170  = tile_0[39];
+      2'h1:
+          \$170  = tile_1[39];
+      2'h2:
+          \$170  = tile_2[39];
+      2'h3:
+          \$170  = tile_3[39];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$171  = tile_0[37];
+      2'h1:
+          \$171  = tile_1[37];
+      2'h2:
+          \$171  = tile_2[37];
+      2'h3:
+          \$171  = tile_3[37];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$175  = tile_0[34];
+      2'h1:
+          \$175  = tile_1[34];
+      2'h2:
+          \$175  = tile_2[34];
+      2'h3:
+          \$175  = tile_3[34];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$176  = tile_0[39];
+      2'h1:
+          \$176  = tile_1[39];
+      2'h2:
+          \$176  = tile_2[39];
+      2'h3:
+          \$176  = tile_3[39];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$177  = tile_0[37];
+      2'h1:
+          \$177  = tile_1[37];
+      2'h2:
+          \$177  = tile_2[37];
+      2'h3:
+          \$177  = tile_3[37];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$179  = tile_0[41];
+      2'h1:
+          \$179  = tile_1[41];
+      2'h2:
+          \$179  = tile_2[41];
+      2'h3:
+          \$179  = tile_3[41];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    casez (\read__data$56 [5:4])
+      2'h0:
+          \$180  = tile_0[65];
+      2'h1:
+          \$180  = tile_1[65];
+      2'h2:
+          \$180  = tile_2[65];
+      2'h3:
+          \$180  = tile_3[65];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$219  = \$5 [15:0];
     if (restart) begin
-      \$181  = 16'h0000;
+      \$219  = 16'h0000;
     end
     if (rst) begin
-      \$181  = 16'h0000;
+      \$219  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$182  = restart;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$220  = restart;
     if (rst) begin
-      \$182  = 1'h0;
+      \$220  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$183  = \$signal$64 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$221  = \$signal$68 ;
     if (rst) begin
-      \$183  = 1'h0;
+      \$221  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$184  = is_ready;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$222  = is_ready;
     if (restart) begin
-      \$184  = 1'h0;
+      \$222  = 1'h0;
     end else if (fetching) begin
-      \$184  = 1'h1;
+      \$222  = 1'h1;
     end
-    if (\$110 ) begin
-      if (\$126 ) begin
-        \$184  = 1'h0;
+    if (\$125 ) begin
+      if (\$141 ) begin
+        \$222  = 1'h0;
       end
     end
     if (stop) begin
-      \$184  = 1'h0;
+      \$222  = 1'h0;
     end
     if (rst) begin
-      \$184  = 1'h0;
+      \$222  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$185  = is_running;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$223  = is_running;
     if (restart) begin
-      \$185  = 1'h1;
+      \$223  = 1'h1;
     end
-    if (\$110 ) begin
-      if (\$126 ) begin
-        \$185  = 1'h0;
+    if (\$125 ) begin
+      if (\$141 ) begin
+        \$223  = 1'h0;
       end
     end
     if (stop) begin
-      \$185  = 1'h0;
+      \$223  = 1'h0;
     end
     if (rst) begin
-      \$185  = 1'h0;
+      \$223  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$186  = tile_0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$224  = tile_0;
     if (restart) begin
-      \$186 [0] = 1'h0;
+      \$224 [0] = 1'h0;
     end
-    if (\$110 ) begin
-      \$186  = tile;
+    if (\$125 ) begin
+      \$224  = tile;
     end
     if (rst) begin
-      \$186  = 208'h0000000000000000000000000000000000000000000000000000;
+      \$224  = 234'h00000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$187  = tile_1;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$225  = tile_1;
     if (restart) begin
-      \$187 [0] = 1'h0;
+      \$225 [0] = 1'h0;
     end
-    if (\$110 ) begin
-      \$187  = tile_0;
+    if (\$125 ) begin
+      \$225  = tile_0;
     end
     if (rst) begin
-      \$187  = 208'h0000000000000000000000000000000000000000000000000000;
+      \$225  = 234'h00000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$188  = tile_2;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$226  = tile_2;
     if (restart) begin
-      \$188 [0] = 1'h0;
+      \$226 [0] = 1'h0;
     end
-    if (\$110 ) begin
-      \$188  = tile_1;
+    if (\$125 ) begin
+      \$226  = tile_1;
     end
     if (rst) begin
-      \$188  = 208'h0000000000000000000000000000000000000000000000000000;
+      \$226  = 234'h00000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$189  = tile_3;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$227  = tile_3;
     if (restart) begin
-      \$189 [0] = 1'h0;
+      \$227 [0] = 1'h0;
     end
-    if (\$110 ) begin
-      \$189  = tile_2;
+    if (\$125 ) begin
+      \$227  = tile_2;
     end
     if (rst) begin
-      \$189  = 208'h0000000000000000000000000000000000000000000000000000;
+      \$227  = 234'h00000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$190 [2:0] = \$128 [2:0];
-    \$190 [3] = \$129 ;
-    \$190 [4] = \$130 ;
-    \$190 [7:5] = read__data[12:10];
-    \$190 [9:8] = read__data[11:10];
-    \$190 [25:10] = { \$135 [13:0], read__data[11:10] };
-    \$190 [30:26] = \$136 ;
-    \$190 [35:31] = \$137 ;
-    \$190 [38:36] = \$138 ;
-    \$190 [45:39] = { \$141 [4:0], read__data[11:10] };
-    \$190 [46] = \$142 ;
-    \$190 [49:47] = \$144 [2:0];
-    \$190 [55:50] = \read__data$54 [15:10];
-    \$190 [56] = \$145 ;
-    \$190 [57] = \$154 ;
-    \$190 [58] = \$155 ;
-    \$190 [59] = \$156 ;
-    \$190 [60] = \$157 ;
-    \$190 [61] = result_push;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$228 [2:0] = \$143 [2:0];
+    \$228 [3] = \$144 ;
+    \$228 [4] = \$145 ;
+    \$228 [7:5] = read__data[12:10];
+    \$228 [9:8] = read__data[11:10];
+    \$228 [25:10] = { \$150 [13:0], read__data[11:10] };
+    \$228 [30:26] = \$151 ;
+    \$228 [35:31] = \$152 ;
+    \$228 [38:36] = \$153 ;
+    \$228 [45:39] = { \$156 [4:0], read__data[11:10] };
+    \$228 [46] = \$157 ;
+    \$228 [49:47] = \$159 [2:0];
+    \$228 [55:50] = \read__data$56 [15:10];
+    \$228 [56] = \$160 ;
+    \$228 [57] = \$174 ;
+    \$228 [58] = \$175 ;
+    \$228 [59] = \$178 ;
+    \$228 [60] = \$179 ;
+    \$228 [61] = \$180 ;
+    \$228 [62] = result_push;
     if (rst) begin
-      \$190  = 62'h0000000000000000;
+      \$228  = 63'h0000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$191  = keys_released;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$229  = keys_released;
     if (restart) begin
-      \$191  = 24'h000000;
+      \$229  = 24'h000000;
     end else if (pop) begin
-      \$191  = due;
+      \$229  = due;
     end
     if (rst) begin
-      \$191  = 24'h000000;
+      \$229  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$192  = queries_released;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$230  = queries_released;
     if (restart) begin
-      \$192  = 24'h000000;
-    end else if (\pop$86 ) begin
-      \$192  = \due$88 ;
+      \$230  = 24'h000000;
+    end else if (\pop$90 ) begin
+      \$230  = \due$92 ;
     end
     if (rst) begin
-      \$192  = 24'h000000;
+      \$230  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$193  = \$signal$89 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$231  = \$signal$93 ;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$193  = 32'd0;
+      \$231  = 32'd0;
     end else begin
-      if (\$161 ) begin
-        \$193  = \$162 [31:0];
+      if (\$184 ) begin
+        \$231  = \$185 [31:0];
       end
     end
     if (rst) begin
-      \$193  = 32'd0;
+      \$231  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$194  = has_begun;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$232  = has_begun;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$194  = 1'h0;
+      \$232  = 1'h0;
     end else begin
-      if (\$161 ) begin
-        \$194  = 1'h1;
+      if (\$184 ) begin
+        \$232  = 1'h1;
       end
     end
     if (rst) begin
-      \$194  = 1'h0;
+      \$232  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$195  = cycles;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$233  = cycles;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$195  = 32'd0;
+      \$233  = 32'd0;
     end else begin
-      if (\$165 ) begin
-        \$195  = \$167 [31:0];
+      if (\$188 ) begin
+        \$233  = \$190 [31:0];
       end
     end
     if (rst) begin
-      \$195  = 32'd0;
+      \$233  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$196  = stalls_keys;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$234  = stalls_keys;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$196  = 32'd0;
+      \$234  = 32'd0;
     end else begin
-      if (has_begun) begin
-        \$196  = \$172 [31:0];
+      if (\$199 ) begin
+        \$234  = \$200 [31:0];
       end
     end
     if (rst) begin
-      \$196  = 32'd0;
+      \$234  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$197  = stalls_queries;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$235  = stalls_queries;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$197  = 32'd0;
+      \$235  = 32'd0;
     end else begin
-      if (has_begun) begin
-        \$197  = \$175 [31:0];
+      if (\$205 ) begin
+        \$235  = \$206 [31:0];
       end
     end
     if (rst) begin
-      \$197  = 32'd0;
+      \$235  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$198  = stalls_drain;
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$236  = stalls_drain;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$198  = 32'd0;
+      \$236  = 32'd0;
     end else begin
-      if (has_begun) begin
-        \$198  = \$180 [31:0];
+      if (\$211 ) begin
+        \$236  = \$212 [31:0];
       end
     end
     if (rst) begin
-      \$198  = 32'd0;
+      \$236  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$237  = stalls_state;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$199  = 32'd0;
+      \$237  = 32'd0;
     end else begin
-      \$199  = \$169 [31:0];
+      if (\$217 ) begin
+        \$237  = \$218 [31:0];
+      end
     end
     if (rst) begin
-      \$199  = 32'd0;
+      \$237  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$200  = 32'd0;
+      \$238  = 32'd0;
     end else begin
-      \$200  = \$171 [31:0];
+      \$238  = \$192 [31:0];
     end
     if (rst) begin
-      \$200  = 32'd0;
+      \$238  = 32'd0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$239  = 32'd0;
+    end else begin
+      \$239  = \$194 [31:0];
+    end
+    if (rst) begin
+      \$239  = 32'd0;
+    end
+  end
+  assign parameters__bounds__block_tiles = bounds__block_tiles;
   assign parameters__bounds__end_tile = bounds__end_tile;
   assign parameters__bounds__first_tile = bounds__first_tile;
   assign parameters__bounds__flags = bounds__flags;
@@ -9646,15 +11261,15 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$293$3 [8:0];
-  assign table_row = { 2'h0, \port$293$3  };
+  assign \$signature__addr  = \port$327$3 [8:0];
+  assign table_row = { 2'h0, \port$327$3  };
   assign \$signature__data  = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$43  = \port$293$3 [8:0];
-  assign \$signature__data$44  = table_data[26:0];
-  assign \read__addr$45  = \$5 [8:0];
+  assign \$signature__addr$45  = \port$327$3 [8:0];
+  assign \$signature__data$46  = table_data[26:0];
+  assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
-  assign \value$71  = \$92 [23:0];
+  assign \value$75  = \$106 [23:0];
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -9669,14 +11284,17 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \tile_0.ends_result  = tile_0[36];
   assign \tile_0.starts_query  = tile_0[37];
   assign \tile_0.ends_query  = tile_0[38];
-  assign \tile_0.result  = tile_0[62:39];
-  assign \tile_0.query  = tile_0[86:63];
-  assign \tile_0.key  = tile_0[110:87];
-  assign \tile_0.releases_keys  = tile_0[111];
-  assign \tile_0.keys_released  = tile_0[135:112];
-  assign \tile_0.head  = tile_0[159:136];
-  assign \tile_0.query_tile  = tile_0[183:160];
-  assign \tile_0.key_tile  = tile_0[207:184];
+  assign \tile_0.restores  = tile_0[39];
+  assign \tile_0.spills  = tile_0[40];
+  assign \tile_0.result  = tile_0[64:41];
+  assign \tile_0.query  = tile_0[88:65];
+  assign \tile_0.state  = tile_0[112:89];
+  assign \tile_0.key  = tile_0[136:113];
+  assign \tile_0.releases_keys  = tile_0[137];
+  assign \tile_0.keys_released  = tile_0[161:138];
+  assign \tile_0.head  = tile_0[185:162];
+  assign \tile_0.query_tile  = tile_0[209:186];
+  assign \tile_0.key_tile  = tile_0[233:210];
   assign \tile_1.is_valid  = tile_1[0];
   assign \tile_1.context  = tile_1[1];
   assign \tile_1.entry  = tile_1[2];
@@ -9691,14 +11309,17 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \tile_1.ends_result  = tile_1[36];
   assign \tile_1.starts_query  = tile_1[37];
   assign \tile_1.ends_query  = tile_1[38];
-  assign \tile_1.result  = tile_1[62:39];
-  assign \tile_1.query  = tile_1[86:63];
-  assign \tile_1.key  = tile_1[110:87];
-  assign \tile_1.releases_keys  = tile_1[111];
-  assign \tile_1.keys_released  = tile_1[135:112];
-  assign \tile_1.head  = tile_1[159:136];
-  assign \tile_1.query_tile  = tile_1[183:160];
-  assign \tile_1.key_tile  = tile_1[207:184];
+  assign \tile_1.restores  = tile_1[39];
+  assign \tile_1.spills  = tile_1[40];
+  assign \tile_1.result  = tile_1[64:41];
+  assign \tile_1.query  = tile_1[88:65];
+  assign \tile_1.state  = tile_1[112:89];
+  assign \tile_1.key  = tile_1[136:113];
+  assign \tile_1.releases_keys  = tile_1[137];
+  assign \tile_1.keys_released  = tile_1[161:138];
+  assign \tile_1.head  = tile_1[185:162];
+  assign \tile_1.query_tile  = tile_1[209:186];
+  assign \tile_1.key_tile  = tile_1[233:210];
   assign \tile_2.is_valid  = tile_2[0];
   assign \tile_2.context  = tile_2[1];
   assign \tile_2.entry  = tile_2[2];
@@ -9713,14 +11334,17 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \tile_2.ends_result  = tile_2[36];
   assign \tile_2.starts_query  = tile_2[37];
   assign \tile_2.ends_query  = tile_2[38];
-  assign \tile_2.result  = tile_2[62:39];
-  assign \tile_2.query  = tile_2[86:63];
-  assign \tile_2.key  = tile_2[110:87];
-  assign \tile_2.releases_keys  = tile_2[111];
-  assign \tile_2.keys_released  = tile_2[135:112];
-  assign \tile_2.head  = tile_2[159:136];
-  assign \tile_2.query_tile  = tile_2[183:160];
-  assign \tile_2.key_tile  = tile_2[207:184];
+  assign \tile_2.restores  = tile_2[39];
+  assign \tile_2.spills  = tile_2[40];
+  assign \tile_2.result  = tile_2[64:41];
+  assign \tile_2.query  = tile_2[88:65];
+  assign \tile_2.state  = tile_2[112:89];
+  assign \tile_2.key  = tile_2[136:113];
+  assign \tile_2.releases_keys  = tile_2[137];
+  assign \tile_2.keys_released  = tile_2[161:138];
+  assign \tile_2.head  = tile_2[185:162];
+  assign \tile_2.query_tile  = tile_2[209:186];
+  assign \tile_2.key_tile  = tile_2[233:210];
   assign \tile_3.is_valid  = tile_3[0];
   assign \tile_3.context  = tile_3[1];
   assign \tile_3.entry  = tile_3[2];
@@ -9735,19 +11359,23 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \tile_3.ends_result  = tile_3[36];
   assign \tile_3.starts_query  = tile_3[37];
   assign \tile_3.ends_query  = tile_3[38];
-  assign \tile_3.result  = tile_3[62:39];
-  assign \tile_3.query  = tile_3[86:63];
-  assign \tile_3.key  = tile_3[110:87];
-  assign \tile_3.releases_keys  = tile_3[111];
-  assign \tile_3.keys_released  = tile_3[135:112];
-  assign \tile_3.head  = tile_3[159:136];
-  assign \tile_3.query_tile  = tile_3[183:160];
-  assign \tile_3.key_tile  = tile_3[207:184];
+  assign \tile_3.restores  = tile_3[39];
+  assign \tile_3.spills  = tile_3[40];
+  assign \tile_3.result  = tile_3[64:41];
+  assign \tile_3.query  = tile_3[88:65];
+  assign \tile_3.state  = tile_3[112:89];
+  assign \tile_3.key  = tile_3[136:113];
+  assign \tile_3.releases_keys  = tile_3[137];
+  assign \tile_3.keys_released  = tile_3[161:138];
+  assign \tile_3.head  = tile_3[185:162];
+  assign \tile_3.query_tile  = tile_3[209:186];
+  assign \tile_3.key_tile  = tile_3[233:210];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
   assign \result.sum_bank  = result[73];
+  assign \result.is_state  = result[74];
   assign \tile.is_valid  = tile[0];
   assign \tile.context  = tile[1];
   assign \tile.entry  = tile[2];
@@ -9762,14 +11390,17 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \tile.ends_result  = tile[36];
   assign \tile.starts_query  = tile[37];
   assign \tile.ends_query  = tile[38];
-  assign \tile.result  = tile[62:39];
-  assign \tile.query  = tile[86:63];
-  assign \tile.key  = tile[110:87];
-  assign \tile.releases_keys  = tile[111];
-  assign \tile.keys_released  = tile[135:112];
-  assign \tile.head  = tile[159:136];
-  assign \tile.query_tile  = tile[183:160];
-  assign \tile.key_tile  = tile[207:184];
+  assign \tile.restores  = tile[39];
+  assign \tile.spills  = tile[40];
+  assign \tile.result  = tile[64:41];
+  assign \tile.query  = tile[88:65];
+  assign \tile.state  = tile[112:89];
+  assign \tile.key  = tile[136:113];
+  assign \tile.releases_keys  = tile[137];
+  assign \tile.keys_released  = tile[161:138];
+  assign \tile.head  = tile[185:162];
+  assign \tile.query_tile  = tile[209:186];
+  assign \tile.key_tile  = tile[233:210];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -9782,28 +11413,38 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$293$3 
   assign \corner.row.rows  = corner[38:36];
   assign \corner.query_address  = corner[45:39];
   assign \corner.queue  = corner[46];
-  assign \corner.vector  = corner[61:47];
+  assign \corner.vector  = corner[62:47];
   assign \corner.vector.op  = corner[49:47];
   assign \corner.vector.index  = corner[55:50];
   assign \corner.vector.queue  = corner[56];
   assign \corner.vector.is_first  = corner[57];
   assign \corner.vector.captures  = corner[58];
-  assign \corner.vector.parity  = corner[59];
-  assign \corner.vector.sum_parity  = corner[60];
-  assign \corner.vector.is_done  = corner[61];
-  assign result[73] = \$106 ;
-  assign result[72] = \$105 ;
-  assign result[71:48] = \$104 ;
-  assign result[47:24] = \$103 ;
-  assign result[23:0] = \$102 ;
+  assign \corner.vector.restores  = corner[59];
+  assign \corner.vector.parity  = corner[60];
+  assign \corner.vector.sum_parity  = corner[61];
+  assign \corner.vector.is_done  = corner[62];
+  assign result[74] = \$121 ;
+  assign result[73] = \$120 ;
+  assign result[72] = \$119 ;
+  assign result[71:48] = \$118 ;
+  assign result[47:24] = \$117 ;
+  assign result[23:0] = \$116 ;
   assign \$7  = table_half;
-  assign { \$65 [7:6], \$65 [4:0] } = 7'h00;
-  assign \$65 [5] = bounds__flags[5];
-  assign \$66  = bounds__flags[5];
+  assign { \$79 [7:6], \$79 [4:0] } = 7'h00;
+  assign \$79 [5] = bounds__flags[5];
+  assign \$195  = waits_keys;
+  assign \$197  = 1'h0;
+  assign \$198  = 1'h1;
+  assign \$199  = \$196 ;
+  assign \$201  = waits_queries;
+  assign \$203  = waits_keys;
+  assign \$207  = waits_drain;
+  assign \$213  = waits_state;
+  assign \$80  = bounds__flags[5];
 endmodule
 
 module \top.sequencer.key_release (rst, push, value, due, pop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
   wire [3:0] \$11 ;
@@ -9886,28 +11527,28 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
   always @(posedge clk)
     tail <= \$18 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$15  = \$1 [4:0];
     if (rst) begin
       \$15  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$16  = \$3 [2:0];
     if (rst) begin
       \$16  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$17  = \$6 ;
     if (rst) begin
       \$17  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$18  = tail;
     if (push) begin
       \$18  = \$7 [2:0];
@@ -9926,7 +11567,7 @@ module \top.sequencer.key_release (rst, push, value, due, pop, clk);
 endmodule
 
 module \top.sequencer.query_release (rst, push, value, due, pop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
   wire [3:0] \$11 ;
@@ -10009,28 +11650,28 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   always @(posedge clk)
     tail <= \$18 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$15  = \$1 [4:0];
     if (rst) begin
       \$15  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$16  = \$3 [2:0];
     if (rst) begin
       \$16  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$17  = \$6 ;
     if (rst) begin
       \$17  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$18  = tail;
     if (push) begin
       \$18  = \$7 [2:0];
@@ -10048,126 +11689,139 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue, slots, keys, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, tile, is_done, clk
-);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue, slots, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, tile, is_done
+, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [23:0] \$15 ;
+  wire [24:0] \$15 ;
   wire [24:0] \$16 ;
-  wire \$17 ;
-  wire [23:0] \$18 ;
+  wire [24:0] \$17 ;
+  wire \$18 ;
   wire [24:0] \$19 ;
   wire [7:0] \$2 ;
-  wire [25:0] \$20 ;
-  wire [23:0] \$21 ;
-  wire [24:0] \$22 ;
-  wire [25:0] \$23 ;
-  wire [39:0] \$24 ;
-  wire [23:0] \$25 ;
-  wire [24:0] \$26 ;
-  wire \$27 ;
-  wire \$28 ;
-  wire \$29 ;
+  wire [24:0] \$20 ;
+  wire [24:0] \$21 ;
+  wire [25:0] \$22 ;
+  wire [24:0] \$23 ;
+  wire [24:0] \$24 ;
+  wire [24:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [39:0] \$27 ;
+  wire [24:0] \$28 ;
+  wire [24:0] \$29 ;
   wire \$3 ;
-  wire \$30 ;
-  wire [24:0] \$31 ;
-  wire [24:0] \$32 ;
-  wire [24:0] \$33 ;
-  wire [26:0] \$34 ;
-  wire [26:0] \$35 ;
-  wire [34:0] \$36 ;
-  wire [34:0] \$37 ;
-  wire [35:0] \$38 ;
-  wire [36:0] \$39 ;
+  wire [24:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire [24:0] \$35 ;
+  wire [24:0] \$36 ;
+  wire [24:0] \$37 ;
+  wire [26:0] \$38 ;
+  wire [26:0] \$39 ;
   wire [3:0] \$4 ;
   wire [34:0] \$40 ;
-  wire [7:0] \$41 ;
-  wire \$42 ;
-  wire \$43 ;
-  wire \$44 ;
+  wire [34:0] \$41 ;
+  wire [35:0] \$42 ;
+  wire [36:0] \$43 ;
+  wire [34:0] \$44 ;
   wire [7:0] \$45 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
-  wire \$49 ;
+  wire [7:0] \$49 ;
   wire [2:0] \$5 ;
-  wire [35:0] \$50 ;
-  wire [1:0] \$51 ;
+  wire \$50 ;
+  wire \$51 ;
   wire \$52 ;
-  wire [1:0] \$53 ;
-  wire [1:0] \$54 ;
+  wire \$53 ;
+  wire [35:0] \$54 ;
   wire [1:0] \$55 ;
   wire \$56 ;
   wire [1:0] \$57 ;
   wire [1:0] \$58 ;
-  wire \$59 ;
+  wire [1:0] \$59 ;
   wire \$6 ;
-  wire [24:0] \$60 ;
-  wire \$61 ;
-  wire [24:0] \$62 ;
+  wire \$60 ;
+  wire [1:0] \$61 ;
+  wire [1:0] \$62 ;
   wire \$63 ;
-  wire \$64 ;
+  wire [24:0] \$64 ;
   wire \$65 ;
-  wire \$66 ;
-  wire [23:0] \$67 ;
-  wire [24:0] \$68 ;
-  wire [23:0] \$69 ;
+  wire [24:0] \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire [24:0] \$69 ;
   wire \$7 ;
-  wire [24:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
-  wire [23:0] \$72 ;
-  wire [24:0] \$73 ;
-  wire [25:0] \$74 ;
-  wire [23:0] \$75 ;
-  wire [24:0] \$76 ;
-  wire [25:0] \$77 ;
-  reg \$78 ;
-  reg \$79 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire [23:0] \$74 ;
+  wire [24:0] \$75 ;
+  wire [23:0] \$76 ;
+  wire [24:0] \$77 ;
+  wire \$78 ;
+  wire [23:0] \$79 ;
   wire [3:0] \$8 ;
-  reg [23:0] \$80 ;
-  reg [23:0] \$81 ;
-  reg [23:0] \$82 ;
-  reg [23:0] \$83 ;
+  wire [24:0] \$80 ;
+  wire [25:0] \$81 ;
+  wire [23:0] \$82 ;
+  wire [24:0] \$83 ;
+  wire [25:0] \$84 ;
+  reg \$85 ;
+  reg \$86 ;
+  reg [23:0] \$87 ;
+  reg [23:0] \$88 ;
+  reg [23:0] \$89 ;
   wire \$9 ;
+  reg [23:0] \$90 ;
+  reg [23:0] \$91 ;
   wire \$signal ;
-  wire \$signal$17 ;
-  reg [23:0] \$signal$43  = 24'h000000;
-  wire [33:0] \$signal$45 ;
-  wire [35:0] \$signal$47 ;
-  wire [35:0] \$signal$49 ;
+  wire \$signal$19 ;
+  reg [23:0] \$signal$49  = 24'h000000;
+  wire [33:0] \$signal$52 ;
+  wire [35:0] \$signal$54 ;
+  wire [35:0] \$signal$56 ;
   input advance;
   wire advance;
-  wire \advance$21 ;
+  wire \advance$23 ;
   reg [23:0] base_slot = 24'h000000;
+  wire [23:0] block_count;
+  wire [23:0] block_first;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$1 ;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
-  wire [23:0] \bounds__end_tile$1 ;
+  wire [23:0] \bounds__end_tile$3 ;
   input [23:0] bounds__first_tile;
   wire [23:0] bounds__first_tile;
-  wire [23:0] \bounds__first_tile$3 ;
+  wire [23:0] \bounds__first_tile$5 ;
   input [7:0] bounds__flags;
   wire [7:0] bounds__flags;
-  wire [7:0] \bounds__flags$5 ;
+  wire [7:0] \bounds__flags$7 ;
   input [23:0] bounds__group;
   wire [23:0] bounds__group;
-  wire [23:0] \bounds__group$7 ;
+  wire [23:0] \bounds__group$9 ;
   input [23:0] bounds__key_heads;
   wire [23:0] bounds__key_heads;
-  wire [23:0] \bounds__key_heads$9 ;
+  wire [23:0] \bounds__key_heads$11 ;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
-  wire [23:0] \bounds__key_tiles$11 ;
+  wire [23:0] \bounds__key_tiles$13 ;
   input [1:0] bounds__passes;
   wire [1:0] bounds__passes;
-  wire [1:0] \bounds__passes$13 ;
+  wire [1:0] \bounds__passes$15 ;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
-  wire [23:0] \bounds__query_tiles$15 ;
+  wire [23:0] \bounds__query_tiles$17 ;
   wire [1:0] captured_pass;
   input clk;
   wire clk;
@@ -10178,14 +11832,14 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [31:0] diagonal_high;
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
-  wire ends_group;
+  wire ends_block;
   wire ends_pass;
   wire ends_query;
   reg entry_turn = 1'h0;
   wire [23:0] head;
   output is_done;
   wire is_done;
-  wire \is_done$23 ;
+  wire \is_done$25 ;
   wire is_last_pass;
   wire [23:0] key_tile;
   input [31:0] keys;
@@ -10198,7 +11852,8 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [7:0] queue;
   input restart;
   wire restart;
-  wire \restart$19 ;
+  wire \restart$21 ;
+  wire restores;
   reg [23:0] result_ordinal = 24'h000000;
   wire [35:0] rows;
   input rst;
@@ -10208,10 +11863,12 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [15:0] slot_beats;
   input [23:0] slots;
   wire [23:0] slots;
+  wire spills;
   wire starts_pass;
   wire starts_query;
-  output [207:0] tile;
-  reg [207:0] tile;
+  reg [23:0] state_ordinal = 24'h000000;
+  output [233:0] tile;
+  reg [233:0] tile;
   wire \tile.captures ;
   wire \tile.context ;
   wire \tile.ends_query ;
@@ -10228,100 +11885,115 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [23:0] \tile.query ;
   wire [23:0] \tile.query_tile ;
   wire \tile.releases_keys ;
+  wire \tile.restores ;
   wire [23:0] \tile.result ;
   wire [2:0] \tile.rows ;
   wire [13:0] \tile.slot_beat ;
+  wire \tile.spills ;
   wire \tile.starts_pass ;
   wire \tile.starts_query ;
   wire \tile.starts_result ;
-  assign \$15  = \$signal  ? key_tile : 24'h000000;
-  assign \$16  = base_slot + \$15 ;
-  assign \$17  = \$16  >= slots;
-  assign \$18  = \$signal  ? key_tile : 24'h000000;
-  assign \$19  = base_slot + \$18 ;
-  assign \$20  = \$19  - slots;
-  assign \$21  = \$signal  ? key_tile : 24'h000000;
-  assign \$22  = base_slot + \$21 ;
-  assign \$23  = \$17  ? \$20  : { 1'h0, \$22  };
-  assign \$24  = \$23 [23:0] * slot_beats;
-  assign \$25  = \$signal  ? key_tile : 24'h000000;
-  assign \$26  = \$signal$43  + \$25 ;
-  assign \$27  = ~ \$signal ;
-  assign \$28  = ends_group & is_last_pass;
-  assign \$29  = \$27  | \$28 ;
-  assign \$30  = \$signal  & ends_query;
-  assign \$31  = \$signal$43  + bounds__key_tiles;
-  assign \$32  = tile[110:87] + 1'h1;
-  assign \$33  = \$30  ? \$31  : \$32 ;
-  assign \$34  = key_tile * 3'h4;
-  assign \$35  = query_tile * 3'h4;
-  assign \$36  = \$34  - \$35 ;
-  assign \$signal$47  = $signed(\$36 ) - $signed(diagonal_high);
-  assign \$37  = \$34  - \$35 ;
-  assign \$38  = $signed(\$37 ) - $signed(diagonal_low);
-  assign \$39  = $signed(\$38 ) + $signed(2'h1);
-  assign \$40  = $signed(keys) - $signed({ 1'h0, \$34  });
-  assign \$42  = ! \$41 ;
-  assign \$43  = $signed(\$signal$47 ) > $signed(4'h4);
-  assign \$44  = $signed(\$signal$47 ) < $signed(3'h4);
+  wire [23:0] \tile.state ;
+  assign \$7  = \$signal$19  & \$6 ;
+  assign \$8  = $signed(\$5 ) - $signed({ 1'h0, \$7  });
+  assign \$9  = pass_number == \$8 [1:0];
+  assign \$10  = ends_pass & \$9 ;
+  assign \$11  = starts_pass | \$signal$19 ;
+  assign \$12  = is_last_pass & \$11 ;
+  assign \$13  = ends_pass | \$signal$19 ;
+  assign \$14  = is_last_pass & \$13 ;
+  assign \$15  = key_tile - block_first;
+  assign \$16  = \$signal  ? \$15  : 25'h0000000;
+  assign \$17  = base_slot + \$16 [23:0];
+  assign \$18  = \$17  >= slots;
+  assign \$19  = key_tile - block_first;
+  assign \$20  = \$signal  ? \$19  : 25'h0000000;
+  assign \$21  = base_slot + \$20 [23:0];
+  assign \$22  = \$21  - slots;
+  assign \$23  = key_tile - block_first;
+  assign \$24  = \$signal  ? \$23  : 25'h0000000;
+  assign \$25  = base_slot + \$24 [23:0];
+  assign \$26  = \$18  ? \$22  : { 1'h0, \$25  };
+  assign \$27  = \$26 [23:0] * slot_beats;
+  assign \$28  = key_tile - block_first;
+  assign \$29  = \$signal  ? \$28  : 25'h0000000;
+  assign \$30  = \$signal$49  + \$29 [23:0];
+  assign \$31  = ~ \$signal ;
+  assign \$32  = ends_block & is_last_pass;
+  assign \$33  = \$31  | \$32 ;
+  assign \$34  = \$signal  & ends_query;
+  assign \$35  = \$signal$49  + block_count;
+  assign \$36  = tile[136:113] + 1'h1;
+  assign \$37  = \$34  ? \$35  : \$36 ;
+  assign \$38  = key_tile * 3'h4;
+  assign \$39  = query_tile * 3'h4;
+  assign \$40  = \$38  - \$39 ;
+  assign \$signal$54  = $signed(\$40 ) - $signed(diagonal_high);
+  assign \$41  = \$38  - \$39 ;
+  assign \$42  = $signed(\$41 ) - $signed(diagonal_low);
+  assign \$43  = $signed(\$42 ) + $signed(2'h1);
+  assign \$44  = $signed(keys) - $signed({ 1'h0, \$38  });
   assign \$46  = ! \$45 ;
-  assign \$47  = $signed(\$39 [35:0]) > $signed(4'h4);
-  assign \$48  = $signed(\$39 [35:0]) < $signed(3'h4);
-  assign \$49  = $signed(\$40 ) > $signed(4'h4);
-  assign \$50  = \$49  ? 36'h000000004 : { \$40 [34], \$40  };
-  assign \$51  = context_turn + 1'h1;
-  assign \$52  = \$51  == contexts;
-  assign \$53  = context_turn + 1'h1;
-  assign \$54  = \$52  ? 2'h0 : \$53 ;
-  assign \$55  = entry_turn + 1'h1;
-  assign \$56  = \$55  == queue;
-  assign \$57  = entry_turn + 1'h1;
+  assign \$47  = $signed(\$signal$54 ) > $signed(4'h4);
+  assign \$48  = $signed(\$signal$54 ) < $signed(3'h4);
+  assign \$50  = ! \$49 ;
+  assign \$51  = $signed(\$43 [35:0]) > $signed(4'h4);
+  assign \$52  = $signed(\$43 [35:0]) < $signed(3'h4);
+  assign \$53  = $signed(\$44 ) > $signed(4'h4);
+  assign \$54  = \$53  ? 36'h000000004 : { \$44 [34], \$44  };
+  assign \$55  = context_turn + 1'h1;
+  assign \$56  = \$55  == contexts;
+  assign \$57  = context_turn + 1'h1;
   assign \$58  = \$56  ? 2'h0 : \$57 ;
-  assign \$59  = advance & tile[38];
-  assign \$60  = query_ordinal + 1'h1;
-  assign \$61  = advance & tile[36];
-  assign \$62  = result_ordinal + 1'h1;
-  assign \$63  = ~ \$signal ;
-  assign \$64  = ends_query & ends_group;
-  assign \$65  = \$63  | \$64 ;
-  assign \$66  = advance & \$65 ;
-  assign \$67  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$68  = \$signal$43  + \$67 ;
-  assign \$69  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$70  = base_slot + \$69 ;
-  assign \$71  = \$70  >= slots;
-  assign \$72  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$73  = base_slot + \$72 ;
-  assign \$74  = \$73  - slots;
-  assign \$75  = \$signal  ? bounds__key_tiles : 24'h000001;
-  assign \$76  = base_slot + \$75 ;
-  assign \$77  = \$71  ? \$74  : { 1'h0, \$76  };
+  assign \$59  = entry_turn + 1'h1;
+  assign \$60  = \$59  == queue;
+  assign \$61  = entry_turn + 1'h1;
+  assign \$62  = \$60  ? 2'h0 : \$61 ;
+  assign \$63  = advance & tile[38];
+  assign \$64  = query_ordinal + 1'h1;
+  assign \$65  = advance & tile[36];
+  assign \$66  = result_ordinal + 1'h1;
+  assign \$67  = tile[38] & tile[39];
+  assign \$68  = advance & \$67 ;
+  assign \$69  = state_ordinal + 1'h1;
+  assign \$70  = ~ \$signal ;
+  assign \$71  = ends_query & ends_block;
+  assign \$72  = \$70  | \$71 ;
+  assign \$73  = advance & \$72 ;
+  assign \$74  = \$signal  ? block_count : 24'h000001;
+  assign \$75  = \$signal$49  + \$74 ;
+  assign \$76  = \$signal  ? block_count : 24'h000001;
+  assign \$77  = base_slot + \$76 ;
+  assign \$78  = \$77  >= slots;
+  assign \$79  = \$signal  ? block_count : 24'h000001;
+  assign \$80  = base_slot + \$79 ;
+  assign \$81  = \$80  - slots;
+  assign \$82  = \$signal  ? block_count : 24'h000001;
+  assign \$83  = base_slot + \$82 ;
+  assign \$84  = \$78  ? \$81  : { 1'h0, \$83  };
   always @(posedge clk)
-    context_turn <= \$78 ;
+    context_turn <= \$85 ;
   always @(posedge clk)
-    entry_turn <= \$79 ;
+    entry_turn <= \$86 ;
   always @(posedge clk)
-    query_ordinal <= \$80 ;
+    query_ordinal <= \$87 ;
   always @(posedge clk)
-    result_ordinal <= \$81 ;
+    result_ordinal <= \$88 ;
   always @(posedge clk)
-    \$signal$43  <= \$82 ;
+    state_ordinal <= \$89 ;
   always @(posedge clk)
-    base_slot <= \$83 ;
+    \$signal$49  <= \$90 ;
+  always @(posedge clk)
+    base_slot <= \$91 ;
   assign \$3  = ~ is_done;
   assign \$4  = 1'h1 << pass_number;
   assign \$5  = bounds__passes - 1'h1;
   assign \$6  = bounds__passes > 1'h1;
-  assign \$7  = \$signal$17  & \$6 ;
-  assign \$8  = $signed(\$5 ) - $signed({ 1'h0, \$7  });
-  assign \$9  = pass_number == \$8 [1:0];
-  assign \$10  = ends_pass & \$9 ;
-  assign \$11  = starts_pass | \$signal$17 ;
-  assign \$12  = is_last_pass & \$11 ;
-  assign \$13  = ends_pass | \$signal$17 ;
-  assign \$14  = is_last_pass & \$13 ;
   \top.sequencer.tiles.loops  loops (
-    .advance(advance),
+    .\advance$41 (advance),
+    .block_count(block_count),
+    .block_first(block_first),
+    .bounds__block_tiles(bounds__block_tiles),
     .bounds__end_tile(bounds__end_tile),
     .bounds__first_tile(bounds__first_tile),
     .bounds__flags(bounds__flags),
@@ -10331,7 +12003,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     .bounds__passes(bounds__passes),
     .bounds__query_tiles(bounds__query_tiles),
     .clk(clk),
-    .ends_group(ends_group),
+    .ends_block(ends_block),
     .ends_pass(ends_pass),
     .ends_query(ends_query),
     .head(head),
@@ -10341,125 +12013,140 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     .pass_number(pass_number),
     .query_tile(query_tile),
     .restart(restart),
+    .restores(restores),
     .rst(rst),
+    .spills(spills),
     .starts_pass(starts_pass),
     .starts_query(starts_query)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    (* full_case = 32'd1 *)
-    if (\$42 ) begin
-      tile[21:17] = 5'h1c;
-    end else if (\$43 ) begin
-      tile[21:17] = 5'h04;
-    end else if (\$44 ) begin
-      tile[21:17] = 5'h1c;
-    end else begin
-      tile[21:17] = \$signal$47 [4:0];
-    end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     (* full_case = 32'd1 *)
     if (\$46 ) begin
-      tile[26:22] = 5'h04;
+      tile[21:17] = 5'h1c;
     end else if (\$47 ) begin
-      tile[26:22] = 5'h04;
+      tile[21:17] = 5'h04;
     end else if (\$48 ) begin
+      tile[21:17] = 5'h1c;
+    end else begin
+      tile[21:17] = \$signal$54 [4:0];
+    end
+    (* full_case = 32'd1 *)
+    if (\$50 ) begin
+      tile[26:22] = 5'h04;
+    end else if (\$51 ) begin
+      tile[26:22] = 5'h04;
+    end else if (\$52 ) begin
       tile[26:22] = 5'h1c;
     end else begin
-      tile[26:22] = \$39 [4:0];
+      tile[26:22] = \$43 [4:0];
     end
     begin
-        tile[29:27] = \$50 [2:0];
+        tile[29:27] = \$54 [2:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$78  = context_turn;
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$85  = context_turn;
     if (restart) begin
-      \$78  = 1'h0;
+      \$85  = 1'h0;
     end else if (advance) begin
-      \$78  = \$54 [0];
+      \$85  = \$58 [0];
     end
     if (rst) begin
-      \$78  = 1'h0;
+      \$85  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$79  = entry_turn;
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$86  = entry_turn;
     if (restart) begin
-      \$79  = 1'h0;
+      \$86  = 1'h0;
     end else if (advance) begin
-      \$79  = \$58 [0];
+      \$86  = \$62 [0];
     end
     if (rst) begin
-      \$79  = 1'h0;
+      \$86  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$80  = query_ordinal;
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$87  = query_ordinal;
     if (restart) begin
-      \$80  = 24'h000000;
-    end else if (\$59 ) begin
-      \$80  = \$60 [23:0];
+      \$87  = 24'h000000;
+    end else if (\$63 ) begin
+      \$87  = \$64 [23:0];
     end
     if (rst) begin
-      \$80  = 24'h000000;
+      \$87  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$81  = result_ordinal;
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$88  = result_ordinal;
     if (restart) begin
-      \$81  = 24'h000000;
-    end else if (\$61 ) begin
-      \$81  = \$62 [23:0];
+      \$88  = 24'h000000;
+    end else if (\$65 ) begin
+      \$88  = \$66 [23:0];
     end
     if (rst) begin
-      \$81  = 24'h000000;
+      \$88  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$82  = \$signal$43 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$89  = state_ordinal;
     if (restart) begin
-      \$82  = 24'h000000;
-    end else if (\$66 ) begin
-      \$82  = \$68 [23:0];
+      \$89  = 24'h000000;
+    end else if (\$68 ) begin
+      \$89  = \$69 [23:0];
     end
     if (rst) begin
-      \$82  = 24'h000000;
+      \$89  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$83  = base_slot;
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$90  = \$signal$49 ;
     if (restart) begin
-      \$83  = 24'h000000;
-    end else if (\$66 ) begin
-      \$83  = \$77 [23:0];
+      \$90  = 24'h000000;
+    end else if (\$73 ) begin
+      \$90  = \$75 [23:0];
     end
     if (rst) begin
-      \$83  = 24'h000000;
+      \$90  = 24'h000000;
     end
   end
-  assign \bounds__end_tile$1  = bounds__end_tile;
-  assign \bounds__first_tile$3  = bounds__first_tile;
-  assign \bounds__flags$5  = bounds__flags;
-  assign \bounds__group$7  = bounds__group;
-  assign \bounds__key_heads$9  = bounds__key_heads;
-  assign \bounds__key_tiles$11  = bounds__key_tiles;
-  assign \bounds__passes$13  = bounds__passes;
-  assign \bounds__query_tiles$15  = bounds__query_tiles;
-  assign \restart$19  = restart;
-  assign \advance$21  = advance;
-  assign \is_done$23  = is_done;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$91  = base_slot;
+    if (restart) begin
+      \$91  = 24'h000000;
+    end else if (\$73 ) begin
+      \$91  = \$84 [23:0];
+    end
+    if (rst) begin
+      \$91  = 24'h000000;
+    end
+  end
+  assign \bounds__block_tiles$1  = bounds__block_tiles;
+  assign \bounds__end_tile$3  = bounds__end_tile;
+  assign \bounds__first_tile$5  = bounds__first_tile;
+  assign \bounds__flags$7  = bounds__flags;
+  assign \bounds__group$9  = bounds__group;
+  assign \bounds__key_heads$11  = bounds__key_heads;
+  assign \bounds__key_tiles$13  = bounds__key_tiles;
+  assign \bounds__passes$15  = bounds__passes;
+  assign \bounds__query_tiles$17  = bounds__query_tiles;
+  assign \restart$21  = restart;
+  assign \advance$23  = advance;
+  assign \is_done$25  = is_done;
   assign captured_pass = \$8 [1:0];
-  assign slot = \$23 [23:0];
-  assign \$signal$45  = { 7'h00, \$34  };
-  assign p_base = { 7'h00, \$35  };
-  assign \$signal$49  = \$39 [35:0];
-  assign rows = { \$40 [34], \$40  };
+  assign slot = \$26 [23:0];
+  assign \$signal$52  = { 7'h00, \$38  };
+  assign p_base = { 7'h00, \$39  };
+  assign \$signal$56  = \$43 [35:0];
+  assign rows = { \$44 [34], \$44  };
   assign \tile.is_valid  = tile[0];
   assign \tile.context  = tile[1];
   assign \tile.entry  = tile[2];
@@ -10474,36 +12161,45 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \tile.ends_result  = tile[36];
   assign \tile.starts_query  = tile[37];
   assign \tile.ends_query  = tile[38];
-  assign \tile.result  = tile[62:39];
-  assign \tile.query  = tile[86:63];
-  assign \tile.key  = tile[110:87];
-  assign \tile.releases_keys  = tile[111];
-  assign \tile.keys_released  = tile[135:112];
-  assign \tile.head  = tile[159:136];
-  assign \tile.query_tile  = tile[183:160];
-  assign \tile.key_tile  = tile[207:184];
+  assign \tile.restores  = tile[39];
+  assign \tile.spills  = tile[40];
+  assign \tile.result  = tile[64:41];
+  assign \tile.query  = tile[88:65];
+  assign \tile.state  = tile[112:89];
+  assign \tile.key  = tile[136:113];
+  assign \tile.releases_keys  = tile[137];
+  assign \tile.keys_released  = tile[161:138];
+  assign \tile.head  = tile[185:162];
+  assign \tile.query_tile  = tile[209:186];
+  assign \tile.key_tile  = tile[233:210];
   always @*
-    tile[135:112] = \$33 [23:0];
+    tile[161:138] = \$37 [23:0];
   always @*
-    tile[111] = \$29 ;
+    tile[137] = \$33 ;
   always @*
-    tile[110:87] = \$26 [23:0];
+    tile[136:113] = \$30 [23:0];
   always @*
-    tile[16:3] = \$24 [13:0];
+    tile[16:3] = \$27 [13:0];
   always @*
-    tile[62:39] = result_ordinal;
+    tile[112:89] = state_ordinal;
   always @*
-    tile[86:63] = query_ordinal;
+    tile[64:41] = result_ordinal;
+  always @*
+    tile[88:65] = query_ordinal;
   always @*
     tile[2] = entry_turn;
   always @*
     tile[1] = context_turn;
   always @*
-    tile[207:184] = key_tile;
+    tile[233:210] = key_tile;
   always @*
-    tile[183:160] = query_tile;
+    tile[209:186] = query_tile;
   always @*
-    tile[159:136] = head;
+    tile[185:162] = head;
+  always @*
+    tile[40] = spills;
+  always @*
+    tile[39] = restores;
   always @*
     tile[38] = ends_query;
   always @*
@@ -10524,87 +12220,318 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \$1 [1] = bounds__flags[1];
   assign { \$2 [7], \$2 [5:0] } = 7'h00;
   assign \$2 [6] = bounds__flags[6];
-  assign { \$41 [7:3], \$41 [1:0] } = 7'h00;
-  assign \$41 [2] = bounds__flags[2];
-  assign { \$45 [7:4], \$45 [2:0] } = 7'h00;
-  assign \$45 [3] = bounds__flags[3];
+  assign { \$45 [7:3], \$45 [1:0] } = 7'h00;
+  assign \$45 [2] = bounds__flags[2];
+  assign { \$49 [7:4], \$49 [2:0] } = 7'h00;
+  assign \$49 [3] = bounds__flags[3];
   assign \$signal  = bounds__flags[1];
-  assign \$signal$17  = bounds__flags[6];
+  assign \$signal$19  = bounds__flags[6];
 endmodule
 
-module \top.sequencer.tiles.loops (rst, restart, advance, is_last_pass, ends_group, starts_pass, ends_pass, starts_query, ends_query, bounds__key_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, is_done, head, query_tile, pass_number
-, key_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
-  wire [24:0] \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire [25:0] \$12 ;
-  wire [25:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire [24:0] \$16 ;
+module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, starts_pass, ends_pass, starts_query, ends_query, head, block_count, ends_block, restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile
+, bounds__end_tile, pass_number, key_tile, is_done, block_first, query_tile, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
+  wire [2:0] \$1 ;
+  wire [2:0] \$10 ;
+  reg [1:0] \$11 ;
+  reg [23:0] \$12 ;
+  wire \$2 ;
+  wire [24:0] \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [24:0] \$9 ;
+  wire advance;
+  input \advance$41 ;
+  wire \advance$41 ;
+  output [23:0] block_count;
+  wire [23:0] block_count;
+  wire [23:0] \block_count$27 ;
+  output [23:0] block_first;
+  wire [23:0] block_first;
+  wire [23:0] \block_first$25 ;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$1 ;
+  input [23:0] bounds__end_tile;
+  wire [23:0] bounds__end_tile;
+  wire [23:0] \bounds__end_tile$3 ;
+  input [23:0] bounds__first_tile;
+  wire [23:0] bounds__first_tile;
+  wire [23:0] \bounds__first_tile$5 ;
+  input [7:0] bounds__flags;
+  wire [7:0] bounds__flags;
+  wire [7:0] \bounds__flags$7 ;
+  input [23:0] bounds__group;
+  wire [23:0] bounds__group;
+  wire [23:0] \bounds__group$9 ;
+  input [23:0] bounds__key_heads;
+  wire [23:0] bounds__key_heads;
+  wire [23:0] \bounds__key_heads$11 ;
+  input [23:0] bounds__key_tiles;
+  wire [23:0] bounds__key_tiles;
+  wire [23:0] \bounds__key_tiles$13 ;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$15 ;
+  input [23:0] bounds__query_tiles;
+  wire [23:0] bounds__query_tiles;
+  wire [23:0] \bounds__query_tiles$17 ;
+  input clk;
+  wire clk;
+  wire [23:0] \end ;
+  output ends_block;
+  wire ends_block;
+  wire \ends_block$33 ;
+  output ends_pass;
+  wire ends_pass;
+  output ends_query;
+  wire ends_query;
+  wire [23:0] first;
+  output [23:0] head;
+  wire [23:0] head;
+  wire [23:0] \head$21 ;
+  output is_done;
+  wire is_done;
+  wire \is_done$35 ;
+  wire is_keys_only;
+  wire \is_keys_only$37 ;
+  output is_last_pass;
+  wire is_last_pass;
+  wire [23:0] key_head;
+  wire [23:0] \key_head$19 ;
+  output [23:0] key_tile;
+  reg [23:0] key_tile = 24'h000000;
+  wire [23:0] next_first;
+  output [1:0] pass_number;
+  reg [1:0] pass_number = 2'h0;
+  output [23:0] query_tile;
+  wire [23:0] query_tile;
+  wire [23:0] \query_tile$23 ;
+  input restart;
+  wire restart;
+  wire \restart$39 ;
+  output restores;
+  wire restores;
+  wire \restores$29 ;
+  input rst;
+  wire rst;
+  output spills;
+  wire spills;
+  wire \spills$31 ;
+  output starts_pass;
+  wire starts_pass;
+  output starts_query;
+  wire starts_query;
+  assign advance = \advance$41  & ends_query;
+  assign \$1  = pass_number + 1'h1;
+  assign \$2  = \$1  == bounds__passes;
+  assign starts_pass = key_tile == first;
+  assign \$3  = key_tile + 1'h1;
+  assign ends_pass = \$3  >= \end ;
+  assign \$4  = ! pass_number;
+  assign starts_query = starts_pass & \$4 ;
+  assign ends_query = ends_pass & is_last_pass;
+  assign \$5  = ~ ends_pass;
+  assign \$6  = \advance$41  & \$5 ;
+  assign \$7  = ~ is_last_pass;
+  assign \$8  = \advance$41  & \$7 ;
+  assign \$9  = key_tile + 1'h1;
+  assign \$10  = pass_number + 1'h1;
+  always @(posedge clk)
+    pass_number <= \$11 ;
+  always @(posedge clk)
+    key_tile <= \$12 ;
+  \top.sequencer.tiles.loops.visits  visits (
+    .advance(advance),
+    .block_count(block_count),
+    .block_first(block_first),
+    .bounds__block_tiles(bounds__block_tiles),
+    .bounds__end_tile(bounds__end_tile),
+    .bounds__first_tile(bounds__first_tile),
+    .bounds__flags(bounds__flags),
+    .bounds__group(bounds__group),
+    .bounds__key_heads(bounds__key_heads),
+    .bounds__key_tiles(bounds__key_tiles),
+    .bounds__query_tiles(bounds__query_tiles),
+    .clk(clk),
+    .\end$34 (\end ),
+    .ends_block(ends_block),
+    .\first$33 (first),
+    .head(head),
+    .is_done(is_done),
+    .key_head(key_head),
+    .\next_first$35 (next_first),
+    .query_tile(query_tile),
+    .restart(restart),
+    .restores(restores),
+    .rst(rst),
+    .spills(spills)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    \$11  = pass_number;
+    if (restart) begin
+      \$11  = 2'h0;
+    end else if (\$6 ) begin
+    end else if (\$8 ) begin
+      \$11  = \$10 [1:0];
+    end else if (\advance$41 ) begin
+      \$11  = 2'h0;
+    end
+    if (rst) begin
+      \$11  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    \$12  = key_tile;
+    if (restart) begin
+      \$12  = next_first;
+    end else if (\$6 ) begin
+      \$12  = \$9 [23:0];
+    end else if (\$8 ) begin
+      \$12  = first;
+    end else if (\advance$41 ) begin
+      \$12  = next_first;
+    end
+    if (rst) begin
+      \$12  = 24'h000000;
+    end
+  end
+  assign \bounds__block_tiles$1  = bounds__block_tiles;
+  assign \bounds__end_tile$3  = bounds__end_tile;
+  assign \bounds__first_tile$5  = bounds__first_tile;
+  assign \bounds__flags$7  = bounds__flags;
+  assign \bounds__group$9  = bounds__group;
+  assign \bounds__key_heads$11  = bounds__key_heads;
+  assign \bounds__key_tiles$13  = bounds__key_tiles;
+  assign \bounds__passes$15  = bounds__passes;
+  assign \bounds__query_tiles$17  = bounds__query_tiles;
+  assign \key_head$19  = key_head;
+  assign \head$21  = head;
+  assign \query_tile$23  = query_tile;
+  assign \block_first$25  = block_first;
+  assign \block_count$27  = block_count;
+  assign \restores$29  = restores;
+  assign \spills$31  = spills;
+  assign \ends_block$33  = ends_block;
+  assign \is_done$35  = is_done;
+  assign is_keys_only = 1'h0;
+  assign \is_keys_only$37  = 1'h0;
+  assign \restart$39  = restart;
+  assign is_last_pass = \$2 ;
+endmodule
+
+module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_count, ends_block, \first$33 , \end$34 , \next_first$35 , restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, is_done, key_head
+, block_first, query_tile, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  wire [25:0] \$11 ;
+  wire [24:0] \$12 ;
+  wire [24:0] \$13 ;
+  wire [24:0] \$14 ;
+  wire [7:0] \$15 ;
+  wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [24:0] \$19 ;
-  wire \$2 ;
-  wire [7:0] \$20 ;
+  wire \$19 ;
+  wire [24:0] \$2 ;
+  wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [25:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire \$25 ;
+  wire \$23 ;
+  wire [23:0] \$24 ;
+  wire [23:0] \$25 ;
   wire \$26 ;
   wire [24:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [24:0] \$3 ;
+  wire \$3 ;
   wire [24:0] \$30 ;
-  wire [24:0] \$31 ;
-  wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
+  wire \$31 ;
+  wire [24:0] \$32 ;
+  wire [24:0] \$33 ;
+  wire [25:0] \$34 ;
+  wire [23:0] \$35 ;
+  wire [23:0] \$36 ;
   wire [7:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire [25:0] \$41 ;
-  wire [25:0] \$42 ;
+  wire \$41 ;
+  wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire [24:0] \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire [24:0] \$48 ;
-  wire \$49 ;
-  wire [2:0] \$5 ;
-  wire \$50 ;
+  wire [23:0] \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  wire [25:0] \$48 ;
+  wire [25:0] \$49 ;
+  wire [24:0] \$5 ;
+  wire [7:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
-  wire [24:0] \$53 ;
-  wire [2:0] \$54 ;
-  wire [24:0] \$55 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
   wire [24:0] \$56 ;
-  wire [24:0] \$57 ;
-  wire [24:0] \$58 ;
+  wire \$57 ;
+  wire \$58 ;
   wire [24:0] \$59 ;
   wire \$6 ;
-  wire \$60 ;
-  reg \$61 ;
-  reg [23:0] \$62 ;
-  reg [23:0] \$63 ;
-  reg [23:0] \$64 ;
-  reg [23:0] \$65 ;
-  reg [1:0] \$66 ;
-  reg [23:0] \$67 ;
+  wire [25:0] \$60 ;
+  wire [25:0] \$61 ;
+  wire [7:0] \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire [24:0] \$68 ;
+  wire \$69 ;
   wire [24:0] \$7 ;
-  wire [24:0] \$8 ;
-  wire [7:0] \$9 ;
-  wire \$signal ;
+  wire \$70 ;
+  wire [24:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire [7:0] \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire [7:0] \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire [24:0] \$81 ;
+  wire [24:0] \$82 ;
+  wire \$83 ;
+  wire [24:0] \$84 ;
+  wire [24:0] \$85 ;
+  wire [24:0] \$86 ;
+  wire \$87 ;
+  reg \$88 ;
+  reg [23:0] \$89 ;
+  wire \$9 ;
+  reg [23:0] \$90 ;
+  reg [23:0] \$91 ;
+  reg [23:0] \$92 ;
+  reg [23:0] \$93 ;
+  reg [23:0] \$signal  = 24'h000000;
+  wire \$signal$13 ;
+  wire \$signal$17 ;
   input advance;
   wire advance;
+  output [23:0] block_count;
+  wire [23:0] block_count;
+  output [23:0] block_first;
+  reg [23:0] block_first = 24'h000000;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
   input [23:0] bounds__end_tile;
   wire [23:0] bounds__end_tile;
   input [23:0] bounds__first_tile;
@@ -10617,361 +12544,1188 @@ module \top.sequencer.tiles.loops (rst, restart, advance, is_last_pass, ends_gro
   wire [23:0] bounds__key_heads;
   input [23:0] bounds__key_tiles;
   wire [23:0] bounds__key_tiles;
-  input [1:0] bounds__passes;
-  wire [1:0] bounds__passes;
   input [23:0] bounds__query_tiles;
   wire [23:0] bounds__query_tiles;
   input clk;
   wire clk;
-  output ends_group;
-  wire ends_group;
-  output ends_pass;
-  wire ends_pass;
-  output ends_query;
-  wire ends_query;
+  wire [24:0] \end ;
+  output [23:0] \end$34 ;
+  wire [23:0] \end$34 ;
+  output ends_block;
+  wire ends_block;
+  reg [24:0] first;
+  output [23:0] \first$33 ;
+  wire [23:0] \first$33 ;
   output [23:0] head;
-  reg [23:0] head = 24'h000000;
+  wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
-  wire is_last_member;
-  output is_last_pass;
-  wire is_last_pass;
+  wire is_last_block;
+  output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
-  output [23:0] key_tile;
-  reg [23:0] key_tile = 24'h000000;
   reg [23:0] member = 24'h000000;
+  reg [23:0] next_block;
+  reg [23:0] next_block_end;
   reg [23:0] next_end;
   reg [23:0] next_first;
+  output [23:0] \next_first$35 ;
+  wire [23:0] \next_first$35 ;
   wire [24:0] next_high;
-  wire next_is_skipping;
   wire [24:0] next_low;
-  wire [23:0] next_query;
+  reg [23:0] next_query;
+  reg [23:0] now_block_end;
   reg [23:0] now_end;
   reg [23:0] now_first;
   wire [24:0] now_high;
-  wire now_is_skipping;
   wire [24:0] now_low;
-  output [1:0] pass_number;
-  reg [1:0] pass_number = 2'h0;
   output [23:0] query_tile;
   reg [23:0] query_tile = 24'h000000;
   input restart;
   wire restart;
+  output restores;
+  wire restores;
   input rst;
   wire rst;
-  output starts_pass;
-  wire starts_pass;
-  output starts_query;
-  wire starts_query;
-  wire [23:0] zero;
-  reg [23:0] zero_end;
-  reg [23:0] zero_first;
-  reg [24:0] zero_high;
-  reg zero_is_skipping;
-  reg [24:0] zero_low;
-  assign \$27  = bounds__key_tiles - 1'h1;
-  assign \$28  = $signed(\$24 [24:0]) <= $signed({ 1'h0, next_first });
-  assign \$29  = $signed(\$24 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$30  = next_first + 1'h1;
-  assign starts_pass = key_tile == now_first;
-  assign \$31  = key_tile + 1'h1;
-  assign ends_pass = \$31  == now_end;
-  assign \$32  = ! pass_number;
-  assign starts_query = starts_pass & \$32 ;
-  assign ends_query = ends_pass & is_last_pass;
-  assign \$33  = ~ ends_pass;
-  assign \$34  = advance & \$33 ;
-  assign \$35  = ~ is_last_pass;
-  assign \$36  = advance & \$35 ;
-  assign \$41  = $signed(1'h0) + $signed(bounds__first_tile);
-  assign \$42  = $signed(1'h0) + $signed(bounds__end_tile);
-  assign \$43  = $signed(zero_low) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$44  = $signed(zero_low) > $signed(1'h0);
-  assign \$45  = bounds__key_tiles - 1'h1;
-  assign \$46  = $signed(zero_high) <= $signed({ 1'h0, zero_first });
-  assign \$47  = $signed(zero_high) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$48  = zero_first + 1'h1;
-  assign \$49  = ~ ends_pass;
-  assign \$50  = advance & \$49 ;
-  assign \$51  = ~ is_last_pass;
-  assign \$52  = advance & \$51 ;
-  assign \$53  = key_tile + 1'h1;
-  assign \$54  = pass_number + 1'h1;
-  assign \$55  = head + 1'h1;
-  assign \$56  = member + 1'h1;
-  assign \$57  = is_last_member ? 25'h0000000 : \$56 ;
-  assign \$58  = key_head + 1'h1;
-  assign \$59  = key_head + 1'h1;
-  assign \$60  = \$59  == bounds__key_heads;
+  output spills;
+  wire spills;
+  assign \$7  = bounds__key_tiles - next_block;
+  assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
+  assign \$10  = next_block + bounds__block_tiles;
+  assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
+  assign \$12  = \$signal  + member;
+  assign \$13  = now_block_end - block_first;
+  assign \$14  = query_tile + 1'h1;
+  assign \$19  = now_block_end != bounds__key_tiles;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = $signed(\$11 [24:0]) < $signed({ 1'h0, bounds__query_tiles });
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = $signed(\$11 [24:0]) < $signed(1'h0);
+  assign \$24  = \$23  ? 24'h000000 : \$11 [23:0];
+  assign \$25  = \$22  ? \$24  : bounds__query_tiles;
+  assign \$26  = \$14  >= \$25 ;
+  assign \$27  = member + 1'h1;
+  assign \$28  = \$27  == bounds__group;
+  assign is_last_block = now_block_end == bounds__key_tiles;
+  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign \$29  = ~ restart;
+  assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
+  assign \$32  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$33  = \$31  ? \$32  : { bounds__first_tile[23], bounds__first_tile };
+  assign \$34  = $signed({ 1'h0, next_block }) - $signed(\$33 );
+  assign \$35  = is_last_block ? 24'h000000 : now_block_end;
+  assign \$36  = ends_block ? \$35  : block_first;
+  assign \$41  = | next_block;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = $signed(first) > $signed(1'h0);
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = \$44  ? first[23:0] : 24'h000000;
+  assign \$46  = query_tile + 1'h1;
+  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
+  assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
+  assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$55  = $signed(\$48 [24:0]) > $signed(1'h0);
+  assign \$56  = bounds__key_tiles - 1'h1;
+  assign \$57  = $signed(\$49 [24:0]) <= $signed({ 1'h0, now_first });
+  assign \$58  = $signed(\$49 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$59  = now_first + 1'h1;
+  assign \$60  = $signed({ 1'h0, next_query }) + $signed(bounds__first_tile);
+  assign \$61  = $signed({ 1'h0, next_query }) + $signed(bounds__end_tile);
+  assign \$66  = $signed(\$60 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$67  = $signed(\$60 [24:0]) > $signed(1'h0);
+  assign \$68  = bounds__key_tiles - 1'h1;
+  assign \$69  = $signed(\$61 [24:0]) <= $signed({ 1'h0, next_first });
+  assign \$70  = $signed(\$61 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$71  = next_first + 1'h1;
+  assign \$72  = now_first < block_first;
+  assign \first$33  = \$72  ? block_first : now_first;
+  assign \$73  = now_end > now_block_end;
+  assign \end$34  = \$73  ? now_block_end : now_end;
+  assign \$74  = next_first < next_block;
+  assign \next_first$35  = \$74  ? next_block : next_first;
+  assign \$76  = ! \$75 ;
+  assign \$77  = now_first < block_first;
+  assign restores = \$76  & \$77 ;
+  assign \$79  = ! \$78 ;
+  assign \$80  = now_end > now_block_end;
+  assign spills = \$79  & \$80 ;
+  assign \$81  = member + 1'h1;
+  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$83  = ends_block & is_last_block;
+  assign \$84  = key_head + 1'h1;
+  assign \$85  = \$signal  + bounds__group;
+  assign \$86  = key_head + 1'h1;
+  assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
-    is_done <= \$61 ;
+    is_done <= \$88 ;
   always @(posedge clk)
-    key_head <= \$62 ;
+    key_head <= \$89 ;
   always @(posedge clk)
-    head <= \$63 ;
+    \$signal  <= \$90 ;
   always @(posedge clk)
-    member <= \$64 ;
+    member <= \$91 ;
   always @(posedge clk)
-    query_tile <= \$65 ;
+    block_first <= \$92 ;
   always @(posedge clk)
-    pass_number <= \$66 ;
-  always @(posedge clk)
-    key_tile <= \$67 ;
-  assign \$1  = query_tile + 1'h1;
-  assign \$2  = \$1  == bounds__query_tiles;
-  assign \$3  = member + 1'h1;
-  assign \$4  = \$3  == bounds__group;
-  assign \$5  = pass_number + 1'h1;
-  assign \$6  = \$5  == bounds__passes;
-  assign ends_group = \$signal  & is_last_member;
-  assign \$7  = query_tile + 1'h1;
-  assign \$8  = \$signal  ? 25'h0000000 : \$7 ;
-  assign \$12  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
-  assign \$13  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
-  assign \$14  = $signed(\$12 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$15  = $signed(\$12 [24:0]) > $signed(1'h0);
-  assign \$16  = bounds__key_tiles - 1'h1;
-  assign \$17  = $signed(\$13 [24:0]) <= $signed({ 1'h0, now_first });
-  assign \$18  = $signed(\$13 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
-  assign \$19  = now_first + 1'h1;
-  assign \$23  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__first_tile);
-  assign \$24  = $signed({ 1'h0, \$8 [23:0] }) + $signed(bounds__end_tile);
-  assign \$25  = $signed(\$23 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
-  assign \$26  = $signed(\$23 [24:0]) > $signed(1'h0);
+    query_tile <= \$93 ;
+  assign \$2  = bounds__key_tiles - block_first;
+  assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
+  assign \$5  = block_first + bounds__block_tiles;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    now_block_end = bounds__key_tiles;
+    if (\$4 ) begin
+      now_block_end = \$5 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    next_block_end = bounds__key_tiles;
+    if (\$9 ) begin
+      next_block_end = \$10 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    first = 25'h0000000;
+    if (\$29 ) begin
+      first = \$34 [24:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    next_block = 24'h000000;
+    if (\$29 ) begin
+      next_block = \$36 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    next_query = 24'h000000;
+    if (\$29 ) begin
+      next_query = \$47 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     now_first = 24'h000000;
-    if (now_is_skipping) begin
-      if (\$14 ) begin
-        now_first = \$16 [23:0];
-      end else if (\$15 ) begin
-        now_first = \$12 [23:0];
+    if (\$53 ) begin
+      if (\$54 ) begin
+        now_first = \$56 [23:0];
+      end else if (\$55 ) begin
+        now_first = \$48 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     now_end = bounds__key_tiles;
-    if (now_is_skipping) begin
-      if (\$17 ) begin
-        now_end = \$19 [23:0];
-      end else if (\$18 ) begin
-        now_end = \$13 [23:0];
+    if (\$53 ) begin
+      if (\$57 ) begin
+        now_end = \$59 [23:0];
+      end else if (\$58 ) begin
+        now_end = \$49 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     next_first = 24'h000000;
-    if (next_is_skipping) begin
-      if (\$25 ) begin
-        next_first = \$27 [23:0];
-      end else if (\$26 ) begin
-        next_first = \$23 [23:0];
+    if (\$65 ) begin
+      if (\$66 ) begin
+        next_first = \$68 [23:0];
+      end else if (\$67 ) begin
+        next_first = \$60 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     next_end = bounds__key_tiles;
-    if (next_is_skipping) begin
-      if (\$28 ) begin
-        next_end = \$30 [23:0];
-      end else if (\$29 ) begin
-        next_end = \$24 [23:0];
+    if (\$65 ) begin
+      if (\$69 ) begin
+        next_end = \$71 [23:0];
+      end else if (\$70 ) begin
+        next_end = \$61 [23:0];
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    zero_is_skipping = 1'h0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    \$88  = is_done;
     if (restart) begin
-      zero_is_skipping = \$40 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    zero_low = 25'h0000000;
-    if (restart) begin
-      zero_low = \$41 [24:0];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    zero_high = 25'h0000000;
-    if (restart) begin
-      zero_high = \$42 [24:0];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    zero_first = 24'h000000;
-    if (restart) begin
-      zero_first = 24'h000000;
-      if (zero_is_skipping) begin
-        if (\$43 ) begin
-          zero_first = \$45 [23:0];
-        end else if (\$44 ) begin
-          zero_first = zero_low[23:0];
-        end
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    zero_end = 24'h000000;
-    if (restart) begin
-      zero_end = bounds__key_tiles;
-      if (zero_is_skipping) begin
-        if (\$46 ) begin
-          zero_end = \$48 [23:0];
-        end else if (\$47 ) begin
-          zero_end = zero_high[23:0];
-        end
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$61  = is_done;
-    if (restart) begin
-      \$61  = 1'h0;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$88  = 1'h0;
     end else if (advance) begin
-      if (ends_group) begin
-        if (\$60 ) begin
-          \$61  = 1'h1;
+      if (\$83 ) begin
+        if (\$87 ) begin
+          \$88  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$61  = 1'h1;
+      \$88  = 1'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$62  = key_head;
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    \$89  = key_head;
     if (restart) begin
-      \$62  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$89  = 24'h000000;
     end else if (advance) begin
-      if (ends_group) begin
-        \$62  = \$58 [23:0];
+      if (\$83 ) begin
+        \$89  = \$84 [23:0];
       end
     end
     if (rst) begin
-      \$62  = 24'h000000;
+      \$89  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$63  = head;
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    \$90  = \$signal ;
     if (restart) begin
-      \$63  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$90  = 24'h000000;
     end else if (advance) begin
-      if (\$signal ) begin
-        \$63  = \$55 [23:0];
+      if (\$83 ) begin
+        \$90  = \$85 [23:0];
       end
     end
     if (rst) begin
-      \$63  = 24'h000000;
+      \$90  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$64  = member;
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    \$91  = member;
     if (restart) begin
-      \$64  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal ) begin
-        \$64  = \$57 [23:0];
+      if (\$signal$13 ) begin
+        \$91  = \$82 [23:0];
       end
     end
     if (rst) begin
-      \$64  = 24'h000000;
+      \$91  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$65  = query_tile;
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    \$92  = block_first;
     if (restart) begin
-      \$65  = 24'h000000;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
+      \$92  = 24'h000000;
     end else if (advance) begin
-      \$65  = \$8 [23:0];
+      \$92  = next_block;
     end
     if (rst) begin
-      \$65  = 24'h000000;
+      \$92  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$66  = pass_number;
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    \$93  = query_tile;
     if (restart) begin
-      \$66  = 2'h0;
-    end else if (\$50 ) begin
-    end else if (\$52 ) begin
-      \$66  = \$54 [1:0];
+      \$93  = 24'h000000;
     end else if (advance) begin
-      \$66  = 2'h0;
+      \$93  = next_query;
     end
     if (rst) begin
-      \$66  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$67  = key_tile;
-    if (restart) begin
-      \$67  = zero_first;
-    end else if (\$50 ) begin
-      \$67  = \$53 [23:0];
-    end else if (\$52 ) begin
-      \$67  = now_first;
-    end else if (advance) begin
-      \$67  = next_first;
-    end
-    if (rst) begin
-      \$67  = 24'h000000;
+      \$93  = 24'h000000;
     end
   end
   assign is_keys_only = 1'h0;
-  assign next_query = \$8 [23:0];
-  assign now_low = \$12 [24:0];
-  assign now_high = \$13 [24:0];
-  assign next_low = \$23 [24:0];
-  assign next_high = \$24 [24:0];
-  assign zero = 24'h000000;
-  assign \$signal  = \$2 ;
-  assign is_last_member = \$4 ;
-  assign is_last_pass = \$6 ;
-  assign { \$9 [7:5], \$9 [3:0] } = 7'h00;
-  assign \$9 [4] = bounds__flags[4];
-  assign \$11  = 1'h1;
-  assign now_is_skipping = \$10 ;
-  assign { \$20 [7:5], \$20 [3:0] } = 7'h00;
-  assign \$20 [4] = bounds__flags[4];
-  assign \$22  = 1'h1;
-  assign next_is_skipping = \$21 ;
+  assign \end  = \$11 [24:0];
+  assign now_low = \$48 [24:0];
+  assign now_high = \$49 [24:0];
+  assign next_low = \$60 [24:0];
+  assign next_high = \$61 [24:0];
+  assign head = \$12 [23:0];
+  assign block_count = \$13 [23:0];
+  assign \$1  = 1'h1;
+  assign \$4  = \$3 ;
+  assign \$6  = 1'h1;
+  assign \$9  = \$8 ;
+  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign \$15 [4] = bounds__flags[4];
+  assign \$17  = 1'h1;
+  assign \$18  = \$16 ;
+  assign \$signal$13  = \$26 ;
+  assign \$signal$17  = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
   assign \$40  = \$38 ;
-  assign \$10  = bounds__flags[4];
-  assign \$21  = bounds__flags[4];
+  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign \$50 [4] = bounds__flags[4];
+  assign \$52  = 1'h1;
+  assign \$53  = \$51 ;
+  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign \$62 [4] = bounds__flags[4];
+  assign \$64  = 1'h1;
+  assign \$65  = \$63 ;
+  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign \$75 [6] = bounds__flags[6];
+  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign \$78 [6] = bounds__flags[6];
+  assign \$16  = bounds__flags[4];
   assign \$38  = bounds__flags[4];
+  assign \$51  = bounds__flags[4];
+  assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.waiting$299 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
+module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__key_tiles, bounds__block_tiles, queries, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, state__address, state__stride, state__head_stride, drained, stored, jobs__payload
+, jobs__valid, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
+  wire [16:0] \$1 ;
+  wire \$10 ;
+  wire [24:0] \$11 ;
+  wire [24:0] \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [55:0] \$18 ;
+  wire [56:0] \$19 ;
+  wire [16:0] \$2 ;
+  wire [28:0] \$20 ;
+  wire [57:0] \$21 ;
+  wire [26:0] \$22 ;
+  wire [32:0] \$23 ;
+  wire \$24 ;
+  wire [26:0] \$25 ;
+  wire [32:0] \$26 ;
+  wire [32:0] \$27 ;
+  wire \$28 ;
+  wire [24:0] \$29 ;
+  wire \$3 ;
+  wire [24:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire [24:0] \$33 ;
+  wire [16:0] \$34 ;
+  wire [32:0] \$35 ;
+  wire [24:0] \$36 ;
+  wire [24:0] \$37 ;
+  reg [23:0] \$38 ;
+  reg [23:0] \$39 ;
+  wire \$4 ;
+  reg [1:0] \$40 ;
+  reg [31:0] \$41 ;
+  reg [2:0] \$42 ;
+  reg [15:0] \$43 ;
+  wire [1:0] \$5 ;
+  wire [4:0] \$53 ;
+  wire \$55 ;
+  wire [3:0] \$6 ;
+  wire [4:0] \$7 ;
+  wire [4:0] \$8 ;
+  wire [16:0] \$9 ;
+  reg [15:0] \$signal  = 16'h0000;
+  reg [31:0] \$signal$25  = 32'd0;
+  reg [23:0] \$signal$27  = 24'h000000;
+  reg advance;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  wire [23:0] \bounds__block_tiles$1 ;
+  input [23:0] bounds__end_tile;
+  wire [23:0] bounds__end_tile;
+  wire [23:0] \bounds__end_tile$3 ;
+  input [23:0] bounds__first_tile;
+  wire [23:0] bounds__first_tile;
+  wire [23:0] \bounds__first_tile$5 ;
+  input [7:0] bounds__flags;
+  wire [7:0] bounds__flags;
+  wire [7:0] \bounds__flags$7 ;
+  input [23:0] bounds__group;
+  wire [23:0] bounds__group;
+  wire [23:0] \bounds__group$9 ;
+  input [23:0] bounds__key_heads;
+  wire [23:0] bounds__key_heads;
+  wire [23:0] \bounds__key_heads$11 ;
+  input [23:0] bounds__key_tiles;
+  wire [23:0] bounds__key_tiles;
+  wire [23:0] \bounds__key_tiles$13 ;
+  input [1:0] bounds__passes;
+  wire [1:0] bounds__passes;
+  wire [1:0] \bounds__passes$15 ;
+  input [23:0] bounds__query_tiles;
+  wire [23:0] bounds__query_tiles;
+  wire [23:0] \bounds__query_tiles$17 ;
+  input clk;
+  wire clk;
+  reg [2:0] columns = 3'h0;
+  input [23:0] drained;
+  wire [23:0] drained;
+  reg [1:0] fsm_state = 2'h0;
+  wire [23:0] head;
+  wire is_done;
+  wire is_last;
+  output [84:0] jobs__payload;
+  wire [84:0] jobs__payload;
+  wire [31:0] \jobs__payload.address ;
+  wire [15:0] \jobs__payload.beats ;
+  wire \jobs__payload.ends_tile ;
+  wire [9:0] \jobs__payload.line ;
+  wire [23:0] \jobs__payload.place ;
+  wire [1:0] \jobs__payload.target ;
+  input jobs__ready;
+  wire jobs__ready;
+  output jobs__valid;
+  reg jobs__valid;
+  wire [1:0] kind;
+  input [15:0] output_steps;
+  wire [15:0] output_steps;
+  input [31:0] queries;
+  wire [31:0] queries;
+  wire [23:0] query_tile;
+  input restart;
+  wire restart;
+  reg [23:0] restored = 24'h000000;
+  wire restores;
+  input rst;
+  wire rst;
+  wire start;
+  input [31:0] state__address;
+  wire [31:0] state__address;
+  input [31:0] state__head_stride;
+  wire [31:0] state__head_stride;
+  input [31:0] state__stride;
+  wire [31:0] state__stride;
+  input stop;
+  wire stop;
+  input [23:0] stored;
+  wire [23:0] stored;
+  always @(posedge clk)
+    \$signal  <= \$43 ;
+  assign \$1  = \$signal  + 1'h1;
+  assign \$2  = output_steps + 2'h2;
+  assign is_last = \$1  == \$2 ;
+  assign \$3  = \$signal  < output_steps;
+  assign \$4  = \$signal  == output_steps;
+  assign \$5  = \$4  ? 2'h1 : 2'h2;
+  assign kind = \$3  ? 2'h0 : \$5 ;
+  assign \$6  = columns + 2'h2;
+  assign \$7  = \$6  - 1'h1;
+  wire [5:0] _0_, _1_, _2_;
+  assign _0_ = $signed(\$7 );
+  assign _1_ = $signed(3'h2);
+  assign _2_ = (\$7 [4] == 1'h0) || \$7  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
+  assign \$53  = $signed(_2_) / $signed(_1_);
+  assign \$10  = ~ restores;
+  assign \$11  = restored - stored;
+  assign \$12  = \$signal$27  - drained;
+  assign \$13  = \$12 [23:0] < 2'h2;
+  assign \$14  = \$11 [23] & \$13 ;
+  assign \$15  = ! fsm_state;
+  assign \$16  = fsm_state == 1'h1;
+  assign \$17  = fsm_state == 2'h2;
+  assign \$18  = head * state__head_stride;
+  assign \$19  = state__address + \$18 ;
+  assign \$20  = query_tile * 5'h10;
+  assign \$21  = \$19  + \$20 ;
+  assign \$22  = query_tile * 3'h4;
+  assign \$23  = queries - \$22 ;
+  assign \$24  = $signed(\$23 ) > $signed(4'h4);
+  assign \$25  = query_tile * 3'h4;
+  assign \$26  = queries - \$25 ;
+  assign \$27  = \$24  ? 33'h000000004 : \$26 ;
+  assign \$28  = ~ restores;
+  assign \$29  = restored - stored;
+  assign \$30  = \$signal$27  - drained;
+  assign \$31  = \$30 [23:0] < 2'h2;
+  assign \$32  = \$29 [23] & \$31 ;
+  assign \$33  = \$signal$27  + 1'h1;
+  assign \$34  = \$signal  + 1'h1;
+  assign \$35  = \$signal$25  + state__stride;
+  assign \$36  = \$signal$27  + 1'h1;
+  assign \$37  = restored + 1'h1;
+  always @(posedge clk)
+    \$signal$27  <= \$38 ;
+  always @(posedge clk)
+    restored <= \$39 ;
+  always @(posedge clk)
+    fsm_state <= \$40 ;
+  always @(posedge clk)
+    \$signal$25  <= \$41 ;
+  always @(posedge clk)
+    columns <= \$42 ;
+  \top.state_jobs.visits  visits (
+    .advance(advance),
+    .bounds__block_tiles(bounds__block_tiles),
+    .bounds__end_tile(bounds__end_tile),
+    .bounds__first_tile(bounds__first_tile),
+    .bounds__flags(bounds__flags),
+    .bounds__group(bounds__group),
+    .bounds__key_heads(bounds__key_heads),
+    .bounds__key_tiles(bounds__key_tiles),
+    .bounds__query_tiles(bounds__query_tiles),
+    .clk(clk),
+    .head(head),
+    .is_done(is_done),
+    .query_tile(query_tile),
+    .restart(restart),
+    .restores(restores),
+    .rst(rst),
+    .stop(stop)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    \$43  = \$signal ;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$43  = 16'h0000;
+      2'h2:
+          if (jobs__ready) begin
+            \$43  = \$34 [15:0];
+          end
+    endcase
+    if (stop) begin
+      \$43  = 16'h0000;
+    end
+    if (rst) begin
+      \$43  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    advance = 1'h0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          if (is_done) begin
+          end else if (\$10 ) begin
+            advance = 1'h1;
+          end
+      2'h2:
+          if (jobs__ready) begin
+            if (is_last) begin
+              advance = 1'h1;
+            end
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    jobs__valid = 1'h0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          /* empty */;
+      2'h2:
+          jobs__valid = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    \$38  = \$signal$27 ;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$38  = 24'h000000;
+          end
+      2'h1:
+          if (is_done) begin
+          end else if (\$28 ) begin
+            \$38  = \$33 [23:0];
+          end
+      2'h2:
+          if (jobs__ready) begin
+            if (is_last) begin
+              \$38  = \$36 [23:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$38  = 24'h000000;
+    end
+    if (rst) begin
+      \$38  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    \$39  = restored;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$39  = 24'h000000;
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (jobs__ready) begin
+            if (is_last) begin
+              \$39  = \$37 [23:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$39  = 24'h000000;
+    end
+    if (rst) begin
+      \$39  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    \$40  = fsm_state;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$40  = 2'h1;
+          end
+      2'h1:
+          if (is_done) begin
+            \$40  = 2'h0;
+          end else if (\$28 ) begin
+          end else if (\$32 ) begin
+            \$40  = 2'h2;
+          end
+      2'h2:
+          if (jobs__ready) begin
+            if (is_last) begin
+              \$40  = 2'h1;
+            end
+          end
+    endcase
+    if (stop) begin
+      \$40  = 2'h0;
+    end
+    if (rst) begin
+      \$40  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    \$41  = \$signal$25 ;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$41  = \$21 [31:0];
+      2'h2:
+          if (jobs__ready) begin
+            \$41  = \$35 [31:0];
+          end
+    endcase
+    if (stop) begin
+      \$41  = 32'd0;
+    end
+    if (rst) begin
+      \$41  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    \$42  = columns;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$42  = \$27 [2:0];
+    endcase
+    if (stop) begin
+      \$42  = 3'h0;
+    end
+    if (rst) begin
+      \$42  = 3'h0;
+    end
+  end
+  assign \bounds__block_tiles$1  = bounds__block_tiles;
+  assign \bounds__end_tile$3  = bounds__end_tile;
+  assign \bounds__first_tile$5  = bounds__first_tile;
+  assign \bounds__flags$7  = bounds__flags;
+  assign \bounds__group$9  = bounds__group;
+  assign \bounds__key_heads$11  = bounds__key_heads;
+  assign \bounds__key_tiles$13  = bounds__key_tiles;
+  assign \bounds__passes$15  = bounds__passes;
+  assign \bounds__query_tiles$17  = bounds__query_tiles;
+  assign start = restart;
+  assign \jobs__payload.address  = jobs__payload[31:0];
+  assign \jobs__payload.beats  = jobs__payload[47:32];
+  assign \jobs__payload.line  = jobs__payload[57:48];
+  assign \jobs__payload.place  = jobs__payload[81:58];
+  assign \jobs__payload.target  = jobs__payload[83:82];
+  assign \jobs__payload.ends_tile  = jobs__payload[84];
+  assign jobs__payload[84] = is_last;
+  assign jobs__payload[83:82] = 2'h1;
+  assign jobs__payload[81:58] = { 7'h00, \$9  };
+  assign jobs__payload[57:48] = { 7'h00, kind, \$signal$27 [0] };
+  assign jobs__payload[47:32] = { \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8  };
+  assign jobs__payload[31:0] = \$signal$25 ;
+  assign \$55  = 1'h1;
+  assign \$8  = \$53 ;
+  assign \$9  = { \$signal , 1'h0 };
+endmodule
+
+module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  wire [25:0] \$11 ;
+  wire [24:0] \$12 ;
+  wire [24:0] \$13 ;
+  wire [24:0] \$14 ;
+  wire [7:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [24:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [23:0] \$24 ;
+  wire [23:0] \$25 ;
+  wire \$26 ;
+  wire [24:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire \$3 ;
+  wire [24:0] \$30 ;
+  wire \$31 ;
+  wire [24:0] \$32 ;
+  wire [24:0] \$33 ;
+  wire [25:0] \$34 ;
+  wire [23:0] \$35 ;
+  wire [23:0] \$36 ;
+  wire [7:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [23:0] \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  wire [25:0] \$48 ;
+  wire [25:0] \$49 ;
+  wire [24:0] \$5 ;
+  wire [7:0] \$50 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [24:0] \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire [24:0] \$59 ;
+  wire \$6 ;
+  wire [25:0] \$60 ;
+  wire [25:0] \$61 ;
+  wire [7:0] \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire [24:0] \$68 ;
+  wire \$69 ;
+  wire [24:0] \$7 ;
+  wire \$70 ;
+  wire [24:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire [7:0] \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire [7:0] \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire [24:0] \$81 ;
+  wire [24:0] \$82 ;
+  wire \$83 ;
+  wire [24:0] \$84 ;
+  wire [24:0] \$85 ;
+  wire [24:0] \$86 ;
+  wire \$87 ;
+  reg \$88 ;
+  reg [23:0] \$89 ;
+  wire \$9 ;
+  reg [23:0] \$90 ;
+  reg [23:0] \$91 ;
+  reg [23:0] \$92 ;
+  reg [23:0] \$93 ;
+  reg [23:0] \$signal  = 24'h000000;
+  wire \$signal$13 ;
+  wire \$signal$17 ;
+  input advance;
+  wire advance;
+  wire [23:0] block_count;
+  reg [23:0] block_first = 24'h000000;
+  input [23:0] bounds__block_tiles;
+  wire [23:0] bounds__block_tiles;
+  input [23:0] bounds__end_tile;
+  wire [23:0] bounds__end_tile;
+  input [23:0] bounds__first_tile;
+  wire [23:0] bounds__first_tile;
+  input [7:0] bounds__flags;
+  wire [7:0] bounds__flags;
+  input [23:0] bounds__group;
+  wire [23:0] bounds__group;
+  input [23:0] bounds__key_heads;
+  wire [23:0] bounds__key_heads;
+  input [23:0] bounds__key_tiles;
+  wire [23:0] bounds__key_tiles;
+  input [23:0] bounds__query_tiles;
+  wire [23:0] bounds__query_tiles;
+  input clk;
+  wire clk;
+  wire [24:0] \end ;
+  wire [23:0] \end$34 ;
+  wire ends_block;
+  reg [24:0] first;
+  wire [23:0] \first$33 ;
+  output [23:0] head;
+  wire [23:0] head;
+  output is_done;
+  reg is_done = 1'h1;
+  wire is_keys_only;
+  wire is_last_block;
+  reg [23:0] key_head = 24'h000000;
+  reg [23:0] member = 24'h000000;
+  reg [23:0] next_block;
+  reg [23:0] next_block_end;
+  reg [23:0] next_end;
+  reg [23:0] next_first;
+  wire [23:0] \next_first$35 ;
+  wire [24:0] next_high;
+  wire [24:0] next_low;
+  reg [23:0] next_query;
+  reg [23:0] now_block_end;
+  reg [23:0] now_end;
+  reg [23:0] now_first;
+  wire [24:0] now_high;
+  wire [24:0] now_low;
+  output [23:0] query_tile;
+  reg [23:0] query_tile = 24'h000000;
+  input restart;
+  wire restart;
+  output restores;
+  wire restores;
+  input rst;
+  wire rst;
+  wire spills;
+  input stop;
+  wire stop;
+  assign \$7  = bounds__key_tiles - next_block;
+  assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
+  assign \$10  = next_block + bounds__block_tiles;
+  assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
+  assign \$12  = \$signal  + member;
+  assign \$13  = now_block_end - block_first;
+  assign \$14  = query_tile + 1'h1;
+  assign \$19  = now_block_end != bounds__key_tiles;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = $signed(\$11 [24:0]) < $signed({ 1'h0, bounds__query_tiles });
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = $signed(\$11 [24:0]) < $signed(1'h0);
+  assign \$24  = \$23  ? 24'h000000 : \$11 [23:0];
+  assign \$25  = \$22  ? \$24  : bounds__query_tiles;
+  assign \$26  = \$14  >= \$25 ;
+  assign \$27  = member + 1'h1;
+  assign \$28  = \$27  == bounds__group;
+  assign is_last_block = now_block_end == bounds__key_tiles;
+  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign \$29  = ~ restart;
+  assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
+  assign \$32  = $signed(bounds__end_tile) - $signed(2'h1);
+  assign \$33  = \$31  ? \$32  : { bounds__first_tile[23], bounds__first_tile };
+  assign \$34  = $signed({ 1'h0, next_block }) - $signed(\$33 );
+  assign \$35  = is_last_block ? 24'h000000 : now_block_end;
+  assign \$36  = ends_block ? \$35  : block_first;
+  assign \$41  = | next_block;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = $signed(first) > $signed(1'h0);
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = \$44  ? first[23:0] : 24'h000000;
+  assign \$46  = query_tile + 1'h1;
+  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
+  assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
+  assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$55  = $signed(\$48 [24:0]) > $signed(1'h0);
+  assign \$56  = bounds__key_tiles - 1'h1;
+  assign \$57  = $signed(\$49 [24:0]) <= $signed({ 1'h0, now_first });
+  assign \$58  = $signed(\$49 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$59  = now_first + 1'h1;
+  assign \$60  = $signed({ 1'h0, next_query }) + $signed(bounds__first_tile);
+  assign \$61  = $signed({ 1'h0, next_query }) + $signed(bounds__end_tile);
+  assign \$66  = $signed(\$60 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
+  assign \$67  = $signed(\$60 [24:0]) > $signed(1'h0);
+  assign \$68  = bounds__key_tiles - 1'h1;
+  assign \$69  = $signed(\$61 [24:0]) <= $signed({ 1'h0, next_first });
+  assign \$70  = $signed(\$61 [24:0]) < $signed({ 1'h0, bounds__key_tiles });
+  assign \$71  = next_first + 1'h1;
+  assign \$72  = now_first < block_first;
+  assign \first$33  = \$72  ? block_first : now_first;
+  assign \$73  = now_end > now_block_end;
+  assign \end$34  = \$73  ? now_block_end : now_end;
+  assign \$74  = next_first < next_block;
+  assign \next_first$35  = \$74  ? next_block : next_first;
+  assign \$76  = ! \$75 ;
+  assign \$77  = now_first < block_first;
+  assign restores = \$76  & \$77 ;
+  assign \$79  = ! \$78 ;
+  assign \$80  = now_end > now_block_end;
+  assign spills = \$79  & \$80 ;
+  assign \$81  = member + 1'h1;
+  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$83  = ends_block & is_last_block;
+  assign \$84  = key_head + 1'h1;
+  assign \$85  = \$signal  + bounds__group;
+  assign \$86  = key_head + 1'h1;
+  assign \$87  = \$86  == bounds__key_heads;
+  always @(posedge clk)
+    is_done <= \$88 ;
+  always @(posedge clk)
+    key_head <= \$89 ;
+  always @(posedge clk)
+    \$signal  <= \$90 ;
+  always @(posedge clk)
+    member <= \$91 ;
+  always @(posedge clk)
+    block_first <= \$92 ;
+  always @(posedge clk)
+    query_tile <= \$93 ;
+  assign \$2  = bounds__key_tiles - block_first;
+  assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
+  assign \$5  = block_first + bounds__block_tiles;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    now_block_end = bounds__key_tiles;
+    if (\$4 ) begin
+      now_block_end = \$5 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    next_block_end = bounds__key_tiles;
+    if (\$9 ) begin
+      next_block_end = \$10 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    first = 25'h0000000;
+    if (\$29 ) begin
+      first = \$34 [24:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    next_block = 24'h000000;
+    if (\$29 ) begin
+      next_block = \$36 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    next_query = 24'h000000;
+    if (\$29 ) begin
+      next_query = \$47 [23:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    now_first = 24'h000000;
+    if (\$53 ) begin
+      if (\$54 ) begin
+        now_first = \$56 [23:0];
+      end else if (\$55 ) begin
+        now_first = \$48 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    now_end = bounds__key_tiles;
+    if (\$53 ) begin
+      if (\$57 ) begin
+        now_end = \$59 [23:0];
+      end else if (\$58 ) begin
+        now_end = \$49 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    next_first = 24'h000000;
+    if (\$65 ) begin
+      if (\$66 ) begin
+        next_first = \$68 [23:0];
+      end else if (\$67 ) begin
+        next_first = \$60 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    next_end = bounds__key_tiles;
+    if (\$65 ) begin
+      if (\$69 ) begin
+        next_end = \$71 [23:0];
+      end else if (\$70 ) begin
+        next_end = \$61 [23:0];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    \$88  = is_done;
+    if (restart) begin
+      \$88  = 1'h0;
+    end else if (advance) begin
+      if (\$83 ) begin
+        if (\$87 ) begin
+          \$88  = 1'h1;
+        end
+      end
+    end
+    if (stop) begin
+      \$88  = 1'h1;
+    end
+    if (rst) begin
+      \$88  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    \$89  = key_head;
+    if (restart) begin
+      \$89  = 24'h000000;
+    end else if (advance) begin
+      if (\$83 ) begin
+        \$89  = \$84 [23:0];
+      end
+    end
+    if (stop) begin
+      \$89  = 24'h000000;
+    end
+    if (rst) begin
+      \$89  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    \$90  = \$signal ;
+    if (restart) begin
+      \$90  = 24'h000000;
+    end else if (advance) begin
+      if (\$83 ) begin
+        \$90  = \$85 [23:0];
+      end
+    end
+    if (stop) begin
+      \$90  = 24'h000000;
+    end
+    if (rst) begin
+      \$90  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    \$91  = member;
+    if (restart) begin
+      \$91  = 24'h000000;
+    end else if (advance) begin
+      if (\$signal$13 ) begin
+        \$91  = \$82 [23:0];
+      end
+    end
+    if (stop) begin
+      \$91  = 24'h000000;
+    end
+    if (rst) begin
+      \$91  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    \$92  = block_first;
+    if (restart) begin
+      \$92  = 24'h000000;
+    end else if (advance) begin
+      \$92  = next_block;
+    end
+    if (stop) begin
+      \$92  = 24'h000000;
+    end
+    if (rst) begin
+      \$92  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    \$93  = query_tile;
+    if (restart) begin
+      \$93  = 24'h000000;
+    end else if (advance) begin
+      \$93  = next_query;
+    end
+    if (stop) begin
+      \$93  = 24'h000000;
+    end
+    if (rst) begin
+      \$93  = 24'h000000;
+    end
+  end
+  assign is_keys_only = 1'h0;
+  assign \end  = \$11 [24:0];
+  assign block_count = \$13 [23:0];
+  assign now_low = \$48 [24:0];
+  assign now_high = \$49 [24:0];
+  assign next_low = \$60 [24:0];
+  assign next_high = \$61 [24:0];
+  assign head = \$12 [23:0];
+  assign \$1  = 1'h1;
+  assign \$4  = \$3 ;
+  assign \$6  = 1'h1;
+  assign \$9  = \$8 ;
+  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign \$15 [4] = bounds__flags[4];
+  assign \$17  = 1'h1;
+  assign \$18  = \$16 ;
+  assign \$signal$13  = \$26 ;
+  assign \$signal$17  = \$28 ;
+  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign \$37 [4] = bounds__flags[4];
+  assign \$39  = 1'h1;
+  assign \$40  = \$38 ;
+  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign \$50 [4] = bounds__flags[4];
+  assign \$52  = 1'h1;
+  assign \$53  = \$51 ;
+  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign \$62 [4] = bounds__flags[4];
+  assign \$64  = 1'h1;
+  assign \$65  = \$63 ;
+  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign \$75 [6] = bounds__flags[6];
+  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign \$78 [6] = bounds__flags[6];
+  assign \$16  = bounds__flags[4];
+  assign \$38  = bounds__flags[4];
+  assign \$51  = bounds__flags[4];
+  assign \$63  = bounds__flags[4];
+endmodule
+
+module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -10997,33 +13751,33 @@ module \top.waiting$299 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
   reg [1:0] level = 2'h0;
   (* init = 1'h0 *)
   wire produce;
-  output [73:0] r_data;
-  wire [73:0] r_data;
+  output [74:0] r_data;
+  wire [74:0] r_data;
   input r_en;
   wire r_en;
   (* init = 2'h0 *)
   wire [1:0] r_level;
   reg r_port__addr = 1'h0;
-  wire [73:0] r_port__data;
+  wire [74:0] r_port__data;
   wire r_rdy;
   input rst;
   wire rst;
   input stop;
   wire stop;
-  wire [73:0] w_data;
+  wire [74:0] w_data;
   input w_en;
   wire w_en;
   (* init = 2'h0 *)
   wire [1:0] w_level;
   reg w_port__addr = 1'h0;
-  input [73:0] w_port__data;
-  wire [73:0] w_port__data;
+  input [74:0] w_port__data;
+  wire [74:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [73:0] storage [1:0];
+  reg [74:0] storage [1:0];
   initial begin
-    storage[0] = 74'h0000000000000000000;
-    storage[1] = 74'h0000000000000000000;
+    storage[0] = 75'h0000000000000000000;
+    storage[1] = 75'h0000000000000000000;
   end
   always @(posedge clk) begin
     if (w_port__en)
@@ -11054,7 +13808,7 @@ module \top.waiting$299 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -11067,7 +13821,7 @@ module \top.waiting$299 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -11080,7 +13834,7 @@ module \top.waiting$299 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];

@@ -2,23 +2,23 @@
 
 module vector_delay(clk, rst, delayed, given);
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
-  reg [14:0] \$1 ;
-  reg [14:0] \$2 ;
-  reg [14:0] \$3 ;
-  reg [14:0] \$4 ;
-  reg [14:0] \$5 ;
+  reg [15:0] \$1 ;
+  reg [15:0] \$2 ;
+  reg [15:0] \$3 ;
+  reg [15:0] \$4 ;
+  reg [15:0] \$5 ;
   input clk;
   wire clk;
-  output [14:0] delayed;
-  reg [14:0] delayed = 15'h0000;
-  input [14:0] given;
-  wire [14:0] given;
-  reg [14:0] register = 15'h0000;
-  reg [14:0] \register$5  = 15'h0000;
-  reg [14:0] \register$6  = 15'h0000;
-  reg [14:0] \register$7  = 15'h0000;
-  (* init = 15'h0000 *)
-  wire [14:0] \register$8 ;
+  output [15:0] delayed;
+  reg [15:0] delayed = 16'h0000;
+  input [15:0] given;
+  wire [15:0] given;
+  reg [15:0] register = 16'h0000;
+  reg [15:0] \register$5  = 16'h0000;
+  reg [15:0] \register$6  = 16'h0000;
+  reg [15:0] \register$7  = 16'h0000;
+  (* init = 16'h0000 *)
+  wire [15:0] \register$8 ;
   input rst;
   wire rst;
   always @(posedge clk)
@@ -35,35 +35,35 @@ module vector_delay(clk, rst, delayed, given);
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$3  = \register$5 ;
     if (rst) begin
-      \$3  = 15'h0000;
+      \$3  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$4  = \register$6 ;
     if (rst) begin
-      \$4  = 15'h0000;
+      \$4  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$5  = \register$7 ;
     if (rst) begin
-      \$5  = 15'h0000;
+      \$5  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$1  = given;
     if (rst) begin
-      \$1  = 15'h0000;
+      \$1  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$2  = register;
     if (rst) begin
-      \$2  = 15'h0000;
+      \$2  = 16'h0000;
     end
   end
   assign \register$8  = delayed;

@@ -25,6 +25,7 @@ from einsum_cascade import random_inputs
 from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array
+from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
@@ -71,9 +72,7 @@ def clean(name):
     assert run.has_ended
     assert run.error == ErrorCode.NONE
     assert np.array_equal(unpack(program, result.memory), evaluate_program(program, operands).output)
-    assert run.registers["cycles"] == ready.schedule_cycles + sum(
-        run.registers[f"stalls_{what}"] for what in ("keys", "queries", "drain")
-    )
+    assert run.registers["cycles"] == ready.schedule_cycles + sum(run.registers[f"stalls_{what}"] for what in STALLS)
     tiles = program.key_heads * program.keys * program.slot_beats
     queries = program.key_heads * program.group * program.queries * program.key_beats
     return Clean(program.shape, case, result.memory, _cycles(run), tiles + queries)

@@ -12,6 +12,7 @@ from random_counts import draw_seed, random_count
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array, prepare, simulate
+from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.registers import ErrorCode, Waiting
@@ -53,7 +54,7 @@ def test_values_and_cycles_agree_with_four_stages(name, extents):
 def test_no_cycle_is_lost_between_query_tiles_when_memory_keeps_up():
     # Three tiles of keys, five of queries: a result leaves in less than the three intervals that the next one takes.
     result = _check(prepared("attention-1pass", {"E": 16, "F": 16, "M": 12, "P": 20, "M0": 4}, SMALL))
-    assert result.stalls == {"keys": 0, "queries": 0, "drain": 0}
+    assert result.stalls == dict.fromkeys(STALLS, 0)
     registers = result.run.registers
     assert registers["matrix_busy"] == 15 * (16 + 16 + 9)
     assert registers["cycles"] == result.prepared.schedule_cycles
@@ -217,7 +218,7 @@ def test_a_run_after_an_error_is_good_whatever_memory_does(seed):
     bad, *good = result.runs
     assert (bad.has_ended, bad.error != ErrorCode.NONE, bad.is_settled) == (True, True, True)
     for run in good:
-        stalls = sum(run.registers[f"stalls_{what}"] for what in ("keys", "queries", "drain"))
+        stalls = sum(run.registers[f"stalls_{what}"] for what in STALLS)
         assert (run.error, run.registers["cycles"]) == (ErrorCode.NONE, case.schedule_cycles + stalls)
     expected = evaluate_program(case.lowered.program, operands)
     assert np.array_equal(unpack(case.lowered.program, result.memory), expected.output)

@@ -8,12 +8,14 @@ from random import Random
 
 import pytest
 from array_cases import prepared
+from array_programs import in_blocks, mistakes
 from random_counts import draw_seed, random_count
 
 from einsum_cascade import random_inputs
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, simulate
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.checker import check_program
+from einsum_cascade.program.ir import Program
 
 pytestmark = pytest.mark.xdist_group("cosim")
 
@@ -24,6 +26,7 @@ COUNTERS = (
     "stalls_keys",
     "stalls_queries",
     "stalls_drain",
+    "stalls_state",
     "matrix_busy",
     "vector_busy",
 )
@@ -37,11 +40,24 @@ def _check(case: Prepared, memory: MemoryTiming) -> CosimResult:
     return result
 
 
-def _read_anew(case: Prepared) -> Prepared:
-    """The same, but every query tile reads keys and values anew."""
-    program = check_program(replace(case.lowered.program, is_resident=False))
+def _with(case: Prepared, program: Program) -> Prepared:
     (step,) = case.steps
-    return replace(case, steps=(replace(step, lowered=replace(step.lowered, program=program)),))
+    return replace(case, steps=(replace(step, lowered=replace(step.lowered, program=check_program(program))),))
+
+
+def _in_another_order(case: Prepared, random: Random) -> Prepared:
+    """The same, or every query tile reads keys and values anew, or goes over blocks of them, if that can be."""
+    program = case.lowered.program
+    order = random.choice(["as it is", "anew", "blocks", "blocks"])
+    changed = {
+        "as it is": program,
+        "anew": replace(program, is_resident=False, block_tiles=None, state=None),
+        "blocks": in_blocks(program, random.randint(1, 5)),
+    }[order]
+    if mistakes(changed):
+        return case
+    print(order, changed.block_tiles)
+    return _with(case, changed)
 
 
 def _draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
@@ -82,10 +98,31 @@ def test_all_counters_are_those_of_the_model(architecture: str) -> None:
     random = Random(draw_seed() + len(architecture))
     for _ in range(random_count(60, nightly=300)):
         name, extents = _draw_case(random, 4 if architecture == SMALL else 8)
-        memory, is_anew = _draw_memory(random), random.random() < 0.4
-        print(name, extents, memory, "keys are read anew" if is_anew else "")
-        case = prepared(name, extents, architecture)
-        _check(_read_anew(case) if is_anew else case, memory)
+        memory = _draw_memory(random)
+        print(name, extents, memory)
+        _check(_in_another_order(prepared(name, extents, architecture), random), memory)
+
+
+@pytest.mark.parametrize("architecture", [SMALL, MEDIUM])
+def test_all_counters_are_those_of_the_model_over_blocks_of_keys(architecture: str) -> None:
+    """Few query tiles or many, so that their state is in memory just before it is needed, or long before."""
+    random, n = Random(draw_seed() + 7 * len(architecture)), 4 if architecture == SMALL else 8
+    for _ in range(random_count(40, nightly=200)):
+        kind = random.choice(["attention-1pass", "attention-1pass-causal", "attention-1pass-gqa"])
+        keys, queries = random.randint(2 * n + 1, 8 * n), random.randint(n + 1, 6 * n)
+        extents = {"E": random.randint(9, 24), "F": random.randint(1, 24), "M0": n, "M": keys, "P": queries}
+        if kind.endswith("causal"):
+            extents["M"] = extents["P"] = max(keys, queries)
+        if kind.endswith("gqa"):
+            extents |= {"B": 1, "G": random.randint(1, 2), "R": random.randint(1, 2)}
+        case = prepared(kind, extents, architecture)
+        tiles = case.lowered.program.key_tiles
+        changed = (in_blocks(case.lowered.program, count) for count in random.sample(range(1, tiles), tiles - 1))
+        program = next((each for each in changed if not mistakes(each)), None)
+        if program is not None:
+            memory = _draw_memory(random)
+            print(kind, extents, program.block_tiles, memory)
+            _check(_with(case, program), memory)
 
 
 def test_a_drain_slower_than_query_tiles_by_hand() -> None:
@@ -98,13 +135,13 @@ def test_a_drain_slower_than_query_tiles_by_hand() -> None:
     """
     result = _check(prepared("attention-1pass", {"E": 1, "F": 16, "M": 4, "P": 40, "M0": 4}, SMALL), MemoryTiming())
     assert result.prepared.lowered.program.interval == 26
-    assert result.stalls == {"keys": 0, "queries": 0, "drain": 43 + 7 * 39}
+    assert result.stalls == {"keys": 0, "queries": 0, "drain": 43 + 7 * 39, "state": 0}
 
 
 def test_pauses_by_seed_are_taken_from_the_array() -> None:
     case = prepared("attention-1pass", {"E": 8, "F": 8, "M": 24, "P": 20, "M0": 4}, SMALL)
     result = simulate(case, random_inputs(case.cascade, case.extents, 0), MemoryTiming(0, 0.0, 11))
-    own = result.trace.stalls_keys + result.trace.stalls_queries + result.trace.stalls_drain
+    own = sum(result.trace.stalls.values())
     assert sum(result.stalls.values()) > own
     assert result.model_cycles == result.trace.cycles - own + sum(result.stalls.values())
     assert result.is_agreed

@@ -20,9 +20,9 @@ from einsum_cascade.rtl import sequencer
 SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=1, slots=2, contexts=2, kernel_rows=4)
 # Two heads of keys with one query tile each, of two key tiles: tiles 0 to 3, of which 0, 1 and 2, 3 make a result.
 TILES, CONTEXTS = 4, 2
-ORDER = {"key_heads": 2, "group": 1, "query_tiles": 1, "key_tiles": 2, "passes": 1}
+ORDER = {"key_heads": 2, "group": 1, "query_tiles": 1, "key_tiles": 2, "block_tiles": 2, "passes": 1}
 # As many tiles: one key tile, in two passes, the even tiles being in the first.
-SLOT_ORDER = {**ORDER, "key_tiles": 1, "passes": 2}
+SLOT_ORDER = {**ORDER, "key_tiles": 1, "block_tiles": 1, "passes": 2}
 KERNEL = (
     Row(Field(MatrixOp.PRODUCT, 0, 0), Field(VectorOp.MAXIMUM, 0, 1)),
     Row(Field(), Field(VectorOp.NUMERATOR, 0, 1)),
@@ -107,7 +107,7 @@ class SequencerHarness(Harness):
         """Count the tiles that begin and end, and compare with what was there a cycle before, when it was decided."""
         waits, keys, drained, queries = Signal(), Signal(24), Signal(24), Signal(24)
         m.d.sync += [
-            waits.eq(component.waits_keys | component.waits_queries | component.waits_drain),
+            waits.eq(Cat(getattr(component, f"waits_{what}") for what in sequencer.WAITS).any()),
             *(keys.eq(component.keys_loaded), queries.eq(component.queries_loaded)),
             drained.eq(component.results_drained),
         ]
@@ -145,7 +145,7 @@ class SlotHarness(Harness):
         m.d.comb += [Assume((interval > 0) & (interval <= SLOT_ROWS)), *(Assume(f.stage < stages) for f in fields)]
         drive(m, component, self.words, PARAMETERS | {"interval": interval}, SLOT_ORDER)
         row, iteration, is_on, starts = Signal(2), Signal(4), Signal(), Signal(3)
-        waits = component.waits_keys | component.waits_queries | component.waits_drain
+        waits = Cat(getattr(component, f"waits_{what}") for what in sequencer.WAITS).any()
         passes = is_on & ~waits
         ends_row = row + 1 == interval
         m.d.sync += starts.eq(Cat(component.start, starts))

@@ -2,6 +2,8 @@
 
 import random as random_module
 import struct
+from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 from amaranth import Value
@@ -9,10 +11,11 @@ from clocked import apply, peek, run_bench
 from random_counts import draw_seed
 from written_memory import WrittenMemory
 
-from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import DRAIN_LATENCY
 from einsum_cascade.rtl.drain import Drain
+from einsum_cascade.rtl.links import StateWord
 
 
 def single(value: float) -> int:
@@ -27,7 +30,7 @@ class Bench:
         self.random = random_module.Random(draw_seed())
         self.memory = WrittenMemory(self.random, program.shape.beat_bytes, share, failing)
         self.tiles = [tile for tile in program.tiles() if tile.ends_result]
-        self.asked = [(0, 0)] * DRAIN_LATENCY
+        self.asked = [(0, 0, 0)] * DRAIN_LATENCY
         self.cycles, self.errors = 0, 0
 
     def value(self, tile, word, column):
@@ -37,25 +40,37 @@ class Bench:
         # A power of two, so that quotients are exact; column 1 has no key.
         return 0.0 if column == 1 else 0.5
 
+    def maximum(self, tile, column):
+        return float(-1 - column - 64 * tile.result_number)
+
     def feed(self, ctx, drained):
         """What the array shows: the word of the address of `DRAIN_LATENCY` cycles ago."""
-        (address, group), *self.asked = *self.asked, (peek(ctx, self.drain.address), peek(ctx, self.drain.group))
+        now = tuple(peek(ctx, getattr(self.drain, name)) for name in ("address", "kind", "group"))
+        (address, kind, group), *self.asked = *self.asked, now
         tile = self.tiles[min(drained, len(self.tiles) - 1)]
         # The bank of the address tells which of the two tiles in flight it is.
         if tile.result_number % 2 != address & 1:
             tile = self.tiles[tile.result_number - 1]
         columns = [group * self.program.shape.dividers + at for at in range(self.program.shape.dividers)]
-        words = [single(self.value(tile, address >> 1, column)) for column in columns]
+        shown = {
+            StateWord.ACCUMULATOR: lambda column: self.value(tile, address >> 1, column),
+            StateWord.SUM: self.total,
+            StateWord.MAXIMUM: lambda column: self.maximum(tile, column),
+        }
+        words = [single(shown[kind](column)) for column in columns]
         for port, values in ((self.drain.words, words), (self.drain.sums, [single(self.total(c)) for c in columns])):
             ctx.set(Value.cast(port), sum(bits << 32 * at for at, bits in enumerate(values)))
 
     async def run(self, ctx):
         drain, program = self.drain, self.program
         apply(ctx, drain, program.registers)
-        layout = program.output
-        places = {"address": layout.address, "stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
-        apply(ctx, drain.output, places)
+        for port, layout in ((drain.output, program.output), (drain.state, program.state)):
+            if layout is not None:
+                strides = {"stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
+                apply(ctx, port, {"address": layout.address, **strides})
         waiting, taken = list(self.tiles), False
+        ends = accumulate(self.rows(tile) for tile in self.tiles)
+        spilt = [end for end, tile in zip(ends, self.tiles, strict=True) if tile.spills]
         for _ in range(100_000):
             ctx.set(drain.has_result, bool(waiting))
             if waiting:
@@ -63,7 +78,10 @@ class Bench:
                 for name, value in (("head", tile.head), ("query_tile", tile.query_tile), ("key_tile", tile.key_tile)):
                     ctx.set(getattr(drain.result, name), value)
                 ctx.set(drain.result.bank, tile.result_number % 2)
+                ctx.set(drain.result.is_state, tile.spills)
             self.feed(ctx, peek(ctx, drain.results_drained))
+            # Running state is stored once all rows up to its last one have been acknowledged, and no sooner.
+            assert peek(ctx, drain.states_stored) == sum(rows <= self.memory.bursts for rows in spilt)
             self.memory.before_edge(ctx, drain.memory)
             self.errors += peek(ctx, drain.has_error)
             taken = bool(waiting) and peek(ctx, drain.takes_result)
@@ -76,30 +94,42 @@ class Bench:
                 waiting.pop(0)
         raise AssertionError("the drain does not end")
 
+    def rows(self, tile):
+        program, rows = self.program, self.program.shape.rows
+        if program.has_tile_results:
+            return min(rows, program.keys - tile.key_tile * rows)
+        return program.output_steps + (STATE_WORDS if tile.spills else 0)
+
+    def state(self, tile, word, column):
+        if word < self.program.output_steps:
+            return self.value(tile, word, column)
+        return self.total(column) if word == self.program.output_steps else self.maximum(tile, column)
+
     def expected(self):
         program, shape, found = self.program, self.program.shape, {}
         for tile in self.tiles:
             first = tile.key_tile * shape.rows if program.has_tile_results else 0
-            rows = min(shape.rows, program.keys - first) if program.has_tile_results else program.output_steps
-            for word in range(rows):
-                row = program.output.address + tile.head * program.output.head_stride_bytes
-                row += (first + word) * program.output.stride_bytes + tile.query_tile * shape.result_bytes
+            layout = program.state if tile.spills else program.output
+            for word in range(self.rows(tile)):
+                row = layout.address + tile.head * layout.head_stride_bytes
+                row += (first + word) * layout.stride_bytes + tile.query_tile * shape.result_bytes
                 for column in range(min(shape.columns, program.queries - tile.query_tile * shape.columns)):
-                    value = self.value(tile, word, column)
-                    if program.is_divided:
+                    value = self.state(tile, word, column)
+                    if program.is_divided and not tile.spills:
                         value = value / self.total(column) if self.total(column) else 0.0
                     found |= {row + 4 * column + at: byte for at, byte in enumerate(struct.pack("<f", value))}
         return found
 
 
-def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False, divided=True):
+def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False, divided=True, block_tiles=None):
     shape = ArrayShape(size, size, dividers=dividers, output_steps=16)
     stride = shape.result_bytes * -(-queries // size)
     output = Layout(0x1000, stride, 16 * stride)
     none = Layout(0, 0, 0)
     return Program(
         shape, (), 1, 1, 4, size if tile_results else outputs, 2 * size - 1, queries, none, none, output, none,
-        key_heads=2, has_tile_results=tile_results, is_divided=divided,
+        key_heads=2, has_tile_results=tile_results, is_divided=divided, block_tiles=block_tiles,
+        state=replace(output, address=0x9000),
     )  # fmt: skip
 
 
@@ -110,6 +140,8 @@ PROGRAMS = [
     program_of(8, 4, 9, divided=False),
     program_of(3, 1, 7),
     program_of(tile_results=True, divided=False),
+    program_of(block_tiles=1),
+    program_of(8, 4, 9, block_tiles=1),
 ]
 
 

@@ -1,4 +1,7 @@
-"""Jobs and reader: every beat to its place, in order, in bursts that memory allows, and no tile too soon."""
+"""Jobs and reader: every beat to its place, in order, in bursts that memory allows, and no tile too soon.
+
+Running state is read back from the visit on whose results two before have left, and once it has been stored.
+"""
 
 import random as random_module
 from dataclasses import replace
@@ -12,9 +15,10 @@ from clocked import apply, peek, run_bench
 from random_counts import draw_seed, random_count
 from read_memory import ReadMemory
 
-from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs
+from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
+from einsum_cascade.rtl.links import StateWord, row_beat_bits
 from einsum_cascade.rtl.reader import OUTSTANDING, Reader
 
 # Operands of keys and values: from one beat to more than a burst and a page hold.
@@ -29,19 +33,28 @@ class Reading(Elaboratable):
     """The jobs and the reader, joined as in the top."""
 
     def __init__(self, shape):
-        self.keys, self.queries, self.reader = KeyJobs(shape), QueryJobs(shape), Reader(shape)
+        self.keys, self.queries, self.states = KeyJobs(shape), QueryJobs(shape), StateJobs(shape)
+        self.reader = Reader(shape)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules += [self.keys, self.queries, self.reader]
+        m.submodules += [self.keys, self.queries, self.states, self.reader]
         connect(m, self.keys.jobs, self.reader.key_jobs)
         connect(m, self.queries.jobs, self.reader.query_jobs)
+        connect(m, self.states.jobs, self.reader.state_jobs)
         return m
 
 
 def draw_layout(random, shape, rows, beats):
     stride = shape.beat_bytes * (beats + random.choice([0, 0, 1, 5]))
     return Layout(shape.beat_bytes * random.randrange(1 << 16), stride, stride * (rows + random.randrange(3)))
+
+
+def draw_state(random, program):
+    unit = program.shape.result_bytes
+    stride = unit * (program.query_tiles + random.randrange(3))
+    rows = program.output_steps + STATE_WORDS
+    return Layout(unit * random.randrange(1 << 12), stride, stride * (rows + random.randrange(3)))
 
 
 def draw_program(random, shape):
@@ -55,6 +68,9 @@ def draw_program(random, shape):
         key_heads=random.randint(1, 2), group=random.randint(1, 2), is_resident=random.random() < 0.5,
         diagonal_high=random.choice([None, 0, random.randint(-4, 4)]),
     )  # fmt: skip
+    in_parts = replace(program, block_tiles=random.randint(1, 2))
+    if program.is_resident and all(block.queries for block in in_parts.blocks):
+        program = replace(in_parts, state=draw_state(random, program))
     return replace(
         program,
         query=draw_layout(random, shape, queries, program.key_beats),
@@ -89,15 +105,33 @@ def key_beats_of(program, slots):
 
 
 def query_beats_of(program):
-    """The beats of each tile of queries, by tile, in two places in turn."""
+    """The beats of the queries of each visit, in two places in turn."""
     shape = program.shape
-    heads = range(program.key_heads * program.group)
-    for number, (head, tile) in enumerate(product(heads, range(program.query_tiles))):
+    for number, visit in enumerate(program.visits):
+        tile = visit.query_tile
         rows = range(tile * shape.columns, min(program.queries, (tile + 1) * shape.columns))
         place = number % 2 * shape.key_beats
         yield list(
-            beats_of_rows(program.query, head, rows, range(len(rows)), program.key_beats, place, shape.beat_bytes)
+            beats_of_rows(program.query, visit.head, rows, range(len(rows)), program.key_beats, place, shape.beat_bytes)
         )
+
+
+def state_beats_of(program):
+    """The beats of each visit that goes on: accumulators, sums, maxima, in two places in turn."""
+    shape, kinds = program.shape, [*program.output_steps * [StateWord.ACCUMULATOR], StateWord.SUM, StateWord.MAXIMUM]
+    for number, visit in enumerate(program.visits if program.has_state else ()):
+        if not visit.is_resumed:
+            continue
+        columns = min(shape.columns, program.queries - visit.query_tile * shape.columns)
+        layout = replace(program.state, address=program.state.address + visit.query_tile * shape.result_bytes)
+        yield [
+            beat
+            for word, kind in enumerate(kinds)
+            for beat in beats_of_rows(
+                layout, visit.head, [word], [number % 2 | kind << 1], -(-columns // shape.beat_words),
+                word << row_beat_bits(shape), shape.beat_bytes,
+            )
+        ]  # fmt: skip
 
 
 class Bench:
@@ -107,17 +141,23 @@ class Bench:
         self.program, self.random, self.design = program, random, Reading(program.shape)
         self.slots = random.randint(2, 3)
         self.memory = ReadMemory(random, program.shape.beat_bytes, share, spoilt or {})
-        self.arrived, self.loaded = {0: [], 1: []}, {0: [], 1: []}
+        self.arrived, self.loaded = ({target: [] for target in Target} for _ in range(2))
         self.errors, self.protocol_errors = 0, 0
-        self.expected = {0: list(key_beats_of(program, self.slots)), 1: list(query_beats_of(program))}
+        self.expected = {
+            Target.KEYS: list(key_beats_of(program, self.slots)),
+            Target.QUERIES: list(query_beats_of(program)),
+            Target.STATE: list(state_beats_of(program)),
+        }
+        self.drained = self.stored = 0
 
     def set_up(self, ctx):
-        keys, queries, program = self.design.keys, self.design.queries, self.program
+        keys, queries, states, program = self.design.keys, self.design.queries, self.design.states, self.program
         registers = {**program.registers, "slots": self.slots, "slot_beats": program.slot_beats}
-        for part in (keys, queries):
+        for part in (keys, queries, states):
             apply(ctx, part, registers)
             apply(ctx, part.bounds, registers)
-        for port, layout in ((keys.key, program.key), (keys.value, program.value), (queries.query, program.query)):
+        ports = (keys.key, program.key), (keys.value, program.value), (queries.query, program.query)
+        for port, layout in (*ports, (states.state, program.state)):
             if layout is not None:
                 strides = {"stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
                 apply(ctx, port, {"address": layout.address, **strides})
@@ -130,38 +170,53 @@ class Bench:
         if peek(ctx, reader.fill_write):
             fill = reader.fill
             beat = tuple(peek(ctx, getattr(fill, name)) for name in ("line", "place", "data"))
-            self.arrived[peek(ctx, fill.is_query)].append(beat)
+            self.arrived[peek(ctx, fill.target)].append(beat)
 
-    def check_loaded(self, ctx, is_query, cycle):
+    def check_loaded(self, ctx, target, cycle):
         """A tile counts as loaded when all of it has arrived, no sooner; return how many are loaded."""
         reader = self.design.reader
-        count = peek(ctx, reader.queries_loaded if is_query else reader.keys_loaded)
-        whole = sum(len(tile) for tile in self.expected[is_query][:count])
-        following = len(self.expected[is_query][count]) if count < len(self.expected[is_query]) else 1
-        assert whole <= len(self.arrived[is_query]) < whole + following
-        while len(self.loaded[is_query]) < count:
-            self.loaded[is_query].append(cycle + self.random.randrange(60))
+        counts = {Target.KEYS: reader.keys_loaded, Target.QUERIES: reader.queries_loaded}
+        count = peek(ctx, counts.get(target, reader.states_loaded))
+        whole = sum(len(tile) for tile in self.expected[target][:count])
+        following = len(self.expected[target][count]) if count < len(self.expected[target]) else 1
+        assert whole <= len(self.arrived[target]) < whole + following
+        while len(self.loaded[target]) < count:
+            self.loaded[target].append(cycle + self.random.randrange(60))
         return count
 
-    def release(self, ctx, is_query, cycle, count):
+    def release(self, ctx, target, cycle, count):
         """Tiles are released in order, each a while after it was loaded; none overwrites one that is not."""
-        part, places = (self.design.queries, 2) if is_query else (self.design.keys, self.slots)
+        part, places = (self.design.queries, 2) if target == Target.QUERIES else (self.design.keys, self.slots)
         released = 0
-        while released < count and self.loaded[is_query][released] <= cycle:
+        while released < count and self.loaded[target][released] <= cycle:
             released += 1
-        in_places = sum(len(tile) for tile in self.expected[is_query][: released + places])
-        assert len(self.arrived[is_query]) <= in_places
+        in_places = sum(len(tile) for tile in self.expected[target][: released + places])
+        assert len(self.arrived[target]) <= in_places
         ctx.set(part.released, max(released, peek(ctx, part.released)))
+
+    def go_on(self, ctx, cycle):
+        """Results leave, and running state is stored, now or later; no state comes before both."""
+        loaded = self.check_loaded(ctx, Target.STATE, cycle)
+        resumed = [number for number, visit in enumerate(self.program.visits) if visit.is_resumed]
+        allowed = sum(number - 2 < self.drained for number in resumed)
+        whole = sum(len(tile) for tile in self.expected[Target.STATE][: min(allowed, self.stored)])
+        assert len(self.arrived[Target.STATE]) <= whole
+        # A visit whose state is not there has no results yet.
+        most = resumed[loaded] if loaded < len(resumed) else len(self.program.visits)
+        self.drained += self.drained < most and self.random.random() < 0.05
+        self.stored += self.stored < len(resumed) and self.random.random() < 0.02
+        ctx.set(self.design.states.drained, self.drained)
+        ctx.set(self.design.states.stored, self.stored)
 
     async def run(self, ctx):
         self.set_up(ctx)
-        parts = (self.design.keys, self.design.queries, self.design.reader)
+        parts = (self.design.keys, self.design.queries, self.design.states, self.design.reader)
         for is_starting in (1, 0):
             for part in parts:
                 ctx.set(part.start, is_starting)
             if is_starting:
                 await ctx.tick()
-        wanted = {is_query: sum(map(len, tiles)) for is_query, tiles in self.expected.items()}
+        wanted = {target: sum(map(len, tiles)) for target, tiles in self.expected.items()}
         for cycle in range(200_000):
             self.memory.before_edge(ctx, self.design.reader.memory)
             self.watch(ctx)
@@ -170,9 +225,10 @@ class Bench:
                 if self.errors + self.protocol_errors:
                     return
                 continue
-            for is_query in (0, 1):
-                self.release(ctx, is_query, cycle, self.check_loaded(ctx, is_query, cycle))
-            if all(len(self.arrived[is_query]) == wanted[is_query] for is_query in (0, 1)):
+            for target in (Target.KEYS, Target.QUERIES):
+                self.release(ctx, target, cycle, self.check_loaded(ctx, target, cycle))
+            self.go_on(ctx, cycle)
+            if all(len(self.arrived[target]) == wanted[target] for target in Target):
                 return
         raise AssertionError("not everything has arrived")
 
@@ -184,8 +240,8 @@ def test_every_beat_gets_to_its_place(shape, share):
     for _ in range(random_count(60)):
         bench = Bench(draw_program(random, shape), random, share)
         run_bench(bench.design, bench.run)
-        for is_query in (0, 1):
-            assert bench.arrived[is_query] == [beat for tile in bench.expected[is_query] for beat in tile]
+        for target in Target:
+            assert bench.arrived[target] == [beat for tile in bench.expected[target] for beat in tile]
         assert (bench.errors, bench.protocol_errors) == (0, 0)
 
 
@@ -194,7 +250,9 @@ def test_long_rows_at_odd_places_make_bursts_up_to_a_page():
     random = random_module.Random(1)
     layout = Layout(0x1FF8, 8 * 1024, 8 * 1024)
     program = replace(draw_program(random, replace(SHAPES[0], product_steps=4096)), product_steps=4096)
-    program = replace(program, keys=1, queries=1, key_heads=1, group=1, query=layout, key=layout, value=None)
+    program = replace(
+        program, keys=1, queries=1, key_heads=1, group=1, query=layout, key=layout, value=None, block_tiles=None
+    )
     bench = Bench(program, random, 1.0)
     run_bench(bench.design, bench.run)
     first, rest = bench.memory.bursts[0], bench.memory.bursts[1:]
@@ -207,7 +265,7 @@ def test_long_rows_at_odd_places_make_bursts_up_to_a_page():
 @pytest.mark.parametrize(("fault", "errors", "protocol_errors"), [("error", 1, 0), ("early", 0, 1), ("late", 0, 1)])
 def test_errors_of_memory_are_told(fault, errors, protocol_errors):
     random = random_module.Random(draw_seed())
-    program = replace(draw_program(random, SHAPES[1]), product_steps=40, keys=6, queries=6)
+    program = replace(draw_program(random, SHAPES[1]), product_steps=40, keys=6, queries=6, block_tiles=None)
     bench = Bench(program, random, 0.5, {2: fault})
     run_bench(bench.design, bench.run)
     assert (bench.errors, bench.protocol_errors) == (errors, protocol_errors)

@@ -1,15 +1,16 @@
-"""The sequencer, beside a walk over kernel rows and tiles, while keys, queries and the drain come and go at random."""
+"""The sequencer, beside a walk over kernel rows and tiles, while keys, queries, states and results come and go."""
 
 import random as random_module
 from dataclasses import dataclass, field
 
 import numpy as np
-from array_programs import random_lowered
+from array_programs import in_blocks, lowered, random_lowered, square
 from clocked import apply, peek, run_bench
 from random_counts import draw_seed, random_count
 
+from einsum_cascade.program.checker import check_program
 from einsum_cascade.program.instruction import MatrixOp, VectorOp, encode
-from einsum_cascade.rtl.sequencer import Sequencer
+from einsum_cascade.rtl.sequencer import WAITS, Sequencer
 
 READY_CYCLES = 3
 SUMS = {VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR}
@@ -26,8 +27,9 @@ class Walk:
     keys: int = 0
     queries: int = 0
     drained: int = 0
+    states: int = 0
     pushed: int = 0
-    stalls: dict = field(default_factory=lambda: dict.fromkeys(("keys", "queries", "drain"), 0))
+    stalls: dict = field(default_factory=lambda: dict.fromkeys(WAITS, 0))
     busy: dict = field(default_factory=lambda: dict.fromkeys(("matrix", "vector"), 0))
     first: int | None = None
     last: int = 0
@@ -49,6 +51,14 @@ class Walk:
     def key_ordinal(self, tile):
         return tile.key_head * self.program.key_tiles + tile.key_tile if self.program.is_resident else tile.number
 
+    def state_ordinal(self, tile):
+        """How many visits before this one go on with running state."""
+        return sum(visit.is_resumed for visit in self.program.visits[: tile.query_number])
+
+    def resumable(self):
+        """How many visits can have their running state: the visits two before them have left."""
+        return sum(visit.is_resumed for visit in self.program.visits[: self.drained + 2])
+
     def waits(self, matrix, vector):
         row, found = self.program.kernel[self.row], set()
         if matrix and row.matrix.op == MatrixOp.PRODUCT and row.matrix.index == 0:
@@ -57,6 +67,8 @@ class Walk:
         if vector and vector.result_number - self.drained >= 2:
             begins = row.vector.op in WRITES and vector.starts_result
             found |= {"drain"} if begins or (row.vector.op in SUMS and vector.captures) else set()
+        if vector and vector.restores and vector.starts_query and row.vector.op in (*WRITES, VectorOp.MAXIMUM):
+            found |= {"state"} if self.state_ordinal(vector) >= self.states else set()
         return found
 
     def step(self, cycle):
@@ -66,7 +78,7 @@ class Walk:
         waits = self.waits(matrix, vector)
         if waits:
             if self.first is not None:
-                self.stalls[min(waits, key=["keys", "queries", "drain"].index)] += 1
+                self.stalls[min(waits, key=WAITS.index)] += 1
             return waits, None, None
         if matrix or vector:
             self.first = cycle if self.first is None else self.first
@@ -121,11 +133,14 @@ def check_corner(ctx, sequencer, program, row, matrix, vector):
         assert peek(ctx, word.vector.parity) == vector.result_number % 2
         assert peek(ctx, word.vector.sum_parity) == vector.query_number % 2
         assert peek(ctx, word.vector.captures) == vector.captures
+        assert peek(ctx, word.vector.restores) == (vector.restores and vector.starts_query)
         if row.vector.op != VectorOp.CORRECTION:
             assert peek(ctx, word.vector.is_first) == is_first(row.vector.op, vector)
 
 
 def is_first(op, tile):
+    if tile.restores:
+        return False
     return tile.starts_query if op == VectorOp.MAXIMUM else tile.starts_pass if op in SUMS else tile.starts_result
 
 
@@ -146,6 +161,7 @@ class Bench:
             ("keys", sequencer.keys_loaded, walk.key_ordinal(walk.tiles[-1]) + 1),
             ("queries", sequencer.queries_loaded, walk.tiles[-1].query_number + 1),
             ("drained", sequencer.results_drained, walk.pushed),
+            ("states", sequencer.states_loaded, walk.resumable()),
         ):
             now = getattr(walk, name)
             if now < most and self.random.random() < self.haste:
@@ -170,7 +186,7 @@ class Bench:
             self.let_come(ctx)
             assert peek(ctx, sequencer.is_running)
             waits, matrix, vector = walk.step(cycle)
-            for name in ("keys", "queries", "drain"):
+            for name in WAITS:
                 assert peek(ctx, getattr(sequencer, f"waits_{name}")) == (name in waits), (name, cycle)
             pushes = is_result_pushed(program, row, vector)
             assert peek(ctx, sequencer.result_push) == pushes
@@ -178,6 +194,7 @@ class Bench:
                 result = sequencer.result
                 told = [peek(ctx, getattr(result, name)) for name in ("head", "query_tile", "key_tile", "bank")]
                 assert told == [vector.head, vector.query_tile, vector.key_tile, vector.result_number % 2]
+                assert peek(ctx, result.is_state) == vector.spills
             walk.pushed += pushes
             await ctx.tick()
             check_corner(ctx, sequencer, program, row, matrix, vector)
@@ -195,9 +212,11 @@ class Bench:
 
 def test_rows_leave_and_wait_as_the_contract_says():
     random, numpy_random = random_module.Random(draw_seed()), np.random.default_rng(draw_seed())
-    stalls = dict.fromkeys(("keys", "queries", "drain"), 0)
-    for _ in range(random_count(200)):
-        bench = Bench(random_lowered(numpy_random, 4).program, random, random.choice([1.0, 0.2, 0.02]))
+    stalls = dict.fromkeys(WAITS, 0)
+    in_parts = in_blocks(lowered(square(4, e=4, f=4), e=4, f=4, keys=24, queries=12).program, 2)
+    for program in (in_parts, *(random_lowered(numpy_random, 4).program for _ in range(random_count(200)))):
+        haste = 0.02 if program is in_parts else random.choice([1.0, 0.2, 0.02])
+        bench = Bench(check_program(program), random, haste)
         run_bench(bench.sequencer, bench.run)
         stalls = {name: stalls[name] + count for name, count in bench.walk.stalls.items()}
     assert all(stalls.values())  # every gate was shut at some time
@@ -209,7 +228,8 @@ class ReleaseBench(Bench):
     async def run(self, ctx):
         sequencer, walk, program = self.sequencer, self.walk, self.program
         self.last, self.released = {}, {"keys": [], "queries": []}
-        walk.keys = walk.queries = 1 << 20
+        walk.keys = walk.queries = walk.states = 1 << 20
+        ctx.set(sequencer.states_loaded, walk.states)
         ctx.set(sequencer.keys_loaded, walk.keys)
         ctx.set(sequencer.queries_loaded, walk.queries)
         await self.begin(ctx)

@@ -19,7 +19,10 @@ def random_programs():
 
 def test_loops_visit_the_tiles_of_the_program():
     loops = TileLoops()
-    names = "key_head", "head", "query_tile", "pass_number", "key_tile", "starts_pass", "starts_query", "ends_query"
+    names = (
+        "key_head", "head", "query_tile", "pass_number", "key_tile",
+        "starts_pass", "starts_query", "ends_query", "restores", "spills",
+    )  # fmt: skip
     programs = random_programs()
 
     async def bench(ctx):
@@ -32,9 +35,10 @@ def test_loops_visit_the_tiles_of_the_program():
             for tile in program.tiles():
                 assert peek(ctx, loops.is_done) == 0
                 assert [peek(ctx, getattr(loops, name)) for name in names] == [getattr(tile, name) for name in names]
-                is_last_query = tile.query_tile == program.query_tiles - 1
-                is_last_member = tile.head % program.group == program.group - 1
-                assert peek(ctx, loops.ends_group) == (is_last_query and is_last_member)
+                visit = program.visits[tile.query_number]
+                assert peek(ctx, loops.ends_block) == visit.ends_block
+                block = peek(ctx, loops.block_first), peek(ctx, loops.block_count)
+                assert block == (visit.block.start, len(visit.block))
                 # Without `advance`, nothing moves.
                 await ctx.tick()
                 ctx.set(loops.advance, 1)
@@ -73,7 +77,17 @@ def check_state(program, tile, field, slots):
     assert field("entry") == tile.number % program.queue
     assert (field("query"), field("result")) == (tile.query_number, tile.result_number)
     assert (field("head"), field("query_tile"), field("key_tile")) == (tile.head, tile.query_tile, tile.key_tile)
-    for name in ("starts_pass", "captures", "starts_result", "ends_result", "starts_query", "ends_query"):
+    flags = (
+        "starts_pass",
+        "captures",
+        "starts_result",
+        "ends_result",
+        "starts_query",
+        "ends_query",
+        "restores",
+        "spills",
+    )
+    for name in flags:
         assert field(name) == getattr(tile, name), name
     assert field("pass_bit") == 1 << tile.pass_number
     # Keys that stay are counted by head and tile, others by use.
@@ -87,13 +101,14 @@ def check_state(program, tile, field, slots):
     assert np.array_equal(masked, mask_of(program, tile))
 
 
-def check_release(program, tile, releases, count, is_last_of_group):
-    ends = tile.ends_query and is_last_of_group
+def check_release(program, tile, releases, count):
+    visit = program.visits[tile.query_number]
     if not program.is_resident:
         assert (releases, count) == (1, tile.number + 1)
     else:
-        assert releases == (is_last_of_group and tile.pass_number == program.passes - 1)
-        assert not ends or count == (tile.key_head + 1) * program.key_tiles
+        assert releases == (visit.ends_block and tile.pass_number == program.passes - 1)
+        freed = visit.block.stop if tile.ends_query else tile.key_tile + 1
+        assert not releases or count == tile.key_head * program.key_tiles + freed
 
 
 def test_states_are_those_of_the_contract():
@@ -111,12 +126,13 @@ def test_states_are_those_of_the_contract():
             await ctx.tick()
             ctx.set(states.restart, 0)
             ctx.set(states.advance, 1)
+            resumed = 0
             for tile in program.tiles():
                 assert field("is_valid") == 1
                 check_state(program, tile, field, program.slots)
-                is_last_member = tile.head % program.group == program.group - 1
-                is_last = is_last_member and tile.query_tile == program.query_tiles - 1
-                check_release(program, tile, field("releases_keys"), field("keys_released"), is_last)
+                check_release(program, tile, field("releases_keys"), field("keys_released"))
+                assert field("state") == resumed
+                resumed += tile.restores and tile.ends_query
                 await ctx.tick()
             assert field("is_valid") == 0
 

@@ -9,15 +9,28 @@ import numpy as np
 from einsum_cascade import parse, zoo
 from einsum_cascade.arch.fusemax import contexts_for
 from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.ir import Program
+from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.program.checker import check_program
+from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
 from einsum_cascade.program.lowering import Extents, Lowered, lower_program
 from einsum_cascade.program.masks import Band
-from einsum_cascade.program.memory import rounded
+from einsum_cascade.program.memory import memory_bytes, rounded
 from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.recognition import ArrayWork, recognise
 from einsum_cascade.program.shape import ArrayShape
 
-__all__ = ["NUMBERS", "PRODUCT", "SOFTMAX", "lowered", "random_lowered", "random_tensors", "square", "work_of"]
+__all__ = [
+    "NUMBERS",
+    "PRODUCT",
+    "SOFTMAX",
+    "in_blocks",
+    "lowered",
+    "mistakes",
+    "random_lowered",
+    "random_tensors",
+    "square",
+    "work_of",
+]
 
 PRODUCT = "rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"
 
@@ -122,7 +135,27 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
         own = Numbers(*formats, "wide", numbers.accumulation, has_sigmoid=True)
         shape = replace(shape, numbers=own)
     band = _random_band(random, keys, queries)
-    return lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
+    found = lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
+    in_parts = in_blocks(found.program, int(random.integers(1, 4)))
+    if random.random() < 0.5 and not mistakes(in_parts):
+        return replace(found, program=in_parts)
+    return found
+
+
+def in_blocks(program: Program, tiles: int) -> Program:
+    """The same program over blocks of so many key tiles; whether that can be is a question to the checker."""
+    stride = program.query_tiles * program.shape.result_bytes
+    state = Layout(memory_bytes(program), stride, (program.output_steps + STATE_WORDS) * stride)
+    return replace(program, block_tiles=tiles, is_resident=True, state=state)
+
+
+def mistakes(program: Program) -> tuple[str, ...]:
+    """What the checker says of a program."""
+    try:
+        check_program(program)
+    except IllegalMappingError as error:
+        return tuple(error.violations)
+    return ()
 
 
 def _random_band(random: np.random.Generator, keys: int, queries: int) -> Band:
