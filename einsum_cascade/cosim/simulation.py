@@ -30,7 +30,7 @@ from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, 
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.ordering import keeps_keys
+from einsum_cascade.program.ordering import kept_tiles_of
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.program.sequence import recognise_sequence
@@ -242,7 +242,7 @@ def prepare(
     numbers
         The number formats of the array.
     mapping
-        Says whether keys and values stay in the buffer; if not given, they do where they fit.
+        Says which keys and values stay in the buffer; if not given, all do where they fit, else blocks of them.
     inputs
         What filters read, by name. Heads whose masks differ are programs of their own.
 
@@ -259,10 +259,10 @@ def prepare(
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
     steps: list[Step] = []
     for work in works:
-        is_resident = None if mapping is None or values is None else keeps_keys(work, mapping, values, shape)
+        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
         for heads in heads_of(work, sizes_of(work, extents), extents, inputs):
             own = extents_of(work, extents, shape, heads)
-            lowered = lower_program(work, own, shape, is_resident=is_resident)
+            lowered = lower_program(work, own, shape, kept_tiles=kept)
             steps.append(Step(work, lowered, extents, heads.numbers))
     return Prepared(cascade, tuple(steps), extents)
 

@@ -3,7 +3,7 @@
 It replays the kernel table as it stands and shares no code with the scheduler that made it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 
@@ -13,7 +13,7 @@ from einsum_cascade.program.ir import Program
 from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.visits import Block
 
-__all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place"]
+__all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place", "violations"]
 
 
 def check_program(program: Program) -> Program:
@@ -25,11 +25,16 @@ def check_program(program: Program) -> Program:
         A sentence for everything that must hold and does not.
 
     """
-    mistakes = [*_sizes(program)] or [*_blocks(program)]
-    mistakes = mistakes or [*_buffer(program), *_layouts(program), *hazards(program)]
+    mistakes = violations(program)
     if mistakes:
         raise IllegalMappingError(mistakes)
     return program
+
+
+def violations(program: Program) -> Sequence[str]:
+    """Return a sentence for everything that must hold of a program and does not."""
+    mistakes = [*_sizes(program)] or [*_blocks(program)]
+    return mistakes or [*_buffer(program), *_layouts(program), *hazards(program)]
 
 
 def _sizes(program: Program) -> Iterator[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
-from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place
+from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place, violations
 from einsum_cascade.program.heads import Heads
 from einsum_cascade.program.instruction import MatrixOp
-from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
 from einsum_cascade.program.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.program.masks import Band
 from einsum_cascade.program.recognition import ArrayWork
@@ -111,6 +111,9 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, h
         # A head has a key at the least, which is then masked for every query.
         keys, band = 1, band.within(Band(high=-sizes[work.columns]))
     queries, count = sizes[work.columns], len(heads.numbers)
+    if band.high is not None and work.value is not None:
+        # Keys that are masked for every query are not read. Where scores leave, a row of zeros does.
+        keys = max(1, min(keys, queries + band.high))
     if work.steps is None:
         # Scores that are given are products with the identity: a head has as many queries as the array has columns.
         queries, count = shape.columns, count * -(-queries // shape.columns)
@@ -126,16 +129,17 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, h
     )
 
 
-def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, is_resident: bool | None = None) -> Lowered:
+def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, kept_tiles: int | None = None) -> Lowered:
     """Return the program of an array for the work of a cascade.
 
     Parameters
     ----------
     work, extents, shape
         What is done, how much of it, and on what.
-    is_resident
-        Whether keys and values stay in the buffer for all queries of a head, or every query tile reads them anew. If
-        not given, they stay where they fit.
+    kept_tiles
+        How many tiles of keys and values stay in the buffer for all queries of a head: all, if there are no more, or
+        block by block; 0, if every query tile reads them anew. If not given, all stay where they fit, else the largest
+        blocks that can be, else none.
 
     Raises
     ------
@@ -147,12 +151,12 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, is_re
     unmet = [*_unmet(extents, shape, _values(slots))]
     if unmet:
         raise InfeasibleMappingError(unmet)
-    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape), is_resident)
+    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape), kept_tiles)
     most, schedule = tiles_to_place(found.program), found.schedule
     products = schedule.starts("product")
     if most is not None and products[-1] - products[0] >= most * schedule.interval:
         # Queries have two places: the next but one must not need that of products that are still to leave.
-        found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, most), is_resident)
+        found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, most), kept_tiles)
     check_program(found.program)
     return found
 
@@ -163,7 +167,7 @@ def _lowered(
     shape: ArrayShape,
     slots: tuple[Slots, ...],
     schedule: Schedule,
-    is_resident: bool | None,
+    kept_tiles: int | None,
 ) -> Lowered:
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
     layouts = _layouts(extents, shape, _values(slots))
@@ -180,6 +184,7 @@ def _lowered(
         key=layouts["key"],
         value=layouts.get("value"),
         output=layouts["output"],
+        state=layouts.get("state"),
         key_heads=extents.key_heads,
         group=extents.group,
         passes=work.kernel.passes,
@@ -190,8 +195,36 @@ def _lowered(
         diagonal_high=extents.band.high,
         diagonal_low=extents.band.low,
     )
-    fits = program.key_tiles <= program.slots and not has_stuck_heads(program)
-    return Lowered(replace(program, is_resident=fits if is_resident is None else is_resident), schedule)
+    program = _kept(program, kept_tiles)
+    return Lowered(program if program.has_state else replace(program, state=None), schedule)
+
+
+def _kept(program: Program, kept_tiles: int | None) -> Program:
+    """Return the program with so many tiles of keys that stay; if not told, as many as can."""
+    if kept_tiles is None:
+        if program.key_tiles <= program.slots and not has_stuck_heads(program):
+            return program
+        return _in_blocks(program) or replace(program, is_resident=False)
+    if kept_tiles >= program.key_tiles:
+        return program
+    return replace(program, block_tiles=kept_tiles) if kept_tiles else replace(program, is_resident=False)
+
+
+def _in_blocks(program: Program) -> Program | None:
+    """Return the program over the fewest blocks of keys that can be, about as long as each other; None if none can.
+
+    They leave room for the tiles that the kernel works on at a time and one more, so that the next block comes while
+    the last query tile is in this one. With one query tile a head, blocks would save nothing.
+    """
+    most = program.slots - program.stages - 1
+    if most < 1 or program.group * program.query_tiles == 1:
+        return None
+    fewest = -(-program.key_tiles // most)
+    for count in range(fewest, min(2 * fewest, program.key_tiles) + 1):
+        found = replace(program, block_tiles=-(-program.key_tiles // count))
+        if not violations(found):
+            return found
+    return None
 
 
 def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> Schedule:
@@ -223,11 +256,12 @@ def _layouts(extents: Extents, shape: ArrayShape, values: int) -> dict[str, Layo
         "key": (extents.key_heads, extents.keys, extents.steps * operand),
         "value": (extents.key_heads, extents.keys, values * operand),
         "output": (heads, extents.outputs if values else extents.keys, tiles * shape.result_bytes),
+        "state": (heads, extents.outputs + STATE_WORDS if values else 0, tiles * shape.result_bytes),
     }
     found: dict[str, Layout] = {}
     address = 0
     for name, (count, rows, row_bytes) in sizes.items():
-        if not row_bytes:
+        if not rows * row_bytes:
             continue
         stride = -(-row_bytes // beat) * beat
         found[name] = Layout(address, stride, rows * stride)

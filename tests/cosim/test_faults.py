@@ -19,6 +19,7 @@ from random import Random
 import numpy as np
 import pytest
 from array_cases import prepared
+from array_programs import in_blocks
 from random_counts import draw_seed, mode, random_count
 
 from einsum_cascade import random_inputs
@@ -28,10 +29,12 @@ from einsum_cascade.cosim.simulation import build_array
 from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError
+from einsum_cascade.program.checker import check_program
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.registers import ErrorCode
 from einsum_cascade.rtl.top import design_files, design_ports
+from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import evaluate_program
 
 pytestmark = pytest.mark.xdist_group("cosim")
@@ -41,7 +44,10 @@ CASES = {
     "window": ("attention-1pass-window", {"E": 8, "F": 8, "M": 22, "P": 19, "M0": 4, "W": 7}),
     # Two heads of keys, two query heads for each.
     "heads": ("attention-1pass-gqa", {"B": 2, "G": 1, "R": 2, "E": 8, "F": 8, "M": 14, "P": 7, "M0": 4}),
+    # Five key tiles in blocks of 2, for two query heads of two query tiles each.
+    "blocks": ("attention-1pass-gqa", {"B": 1, "G": 1, "R": 2, "E": 8, "F": 8, "M": 18, "P": 7, "M0": 4}),
 }
+BLOCK_TILES = {"blocks": 2}
 WATCHDOG_CYCLES = 3000
 
 
@@ -60,11 +66,14 @@ class Clean:
 def clean(name):
     ready = prepared(*CASES[name], "fusemax-4x4")
     program = ready.lowered.program
+    if name in BLOCK_TILES:
+        program = check_program(in_blocks(program, BLOCK_TILES[name]))
     tensors = random_inputs(ready.cascade, ready.extents, 5)
     operands = ready.operands(tensors)
     case = Case.of(program, pack(program, operands))
-    # As few slots as the program can do with, so that one fewer is too few.
-    slots = program.key_tiles if program.is_resident else program.slots
+    # As few slots as the program can do with, so that one fewer is too few; blocks need some for the next one.
+    slots = len(program.blocks[0].keys) if program.is_resident else program.slots
+    slots += program.stages + 1 if program.has_blocks else 0
     registers = {**case.registers, "watchdog": WATCHDOG_CYCLES, "slots": slots}
     case = replace(case, registers=registers, limit_cycles=20_000)
     result = run_case(build_array(program.shape), case)
@@ -73,9 +82,8 @@ def clean(name):
     assert run.error == ErrorCode.NONE
     assert np.array_equal(unpack(program, result.memory), evaluate_program(program, operands).output)
     assert run.registers["cycles"] == ready.schedule_cycles + sum(run.registers[f"stalls_{what}"] for what in STALLS)
-    tiles = program.key_heads * program.keys * program.slot_beats
-    queries = program.key_heads * program.group * program.queries * program.key_beats
-    return Clean(program.shape, case, result.memory, _cycles(run), tiles + queries)
+    beats = run_timing(program, MemoryModel()).read_cycles
+    return Clean(program.shape, case, result.memory, _cycles(run), beats)
 
 
 def _cycles(run):
@@ -96,6 +104,8 @@ class Fault:
 CHANGES = {"contexts": -1, "queue": -1, "stages": -1, "slots": -1}
 BEAT = 8
 LAYOUTS = [f"{tensor}_{part}" for tensor in ("query", "key", "value", "output") for part in ("address", "stride")]
+# Of running state, whole query tiles, so that it is only in another place, over other tensors or over itself.
+STATE, STATE_PARTS = -16, ("address", "stride", "head_stride")
 HEADS = [f"{tensor}_head_stride" for tensor in ("query", "key", "value", "output")]
 PLAIN = [
     "interval", "stages", "contexts", "queue", "slots", "product_steps", "output_steps", "key_beats", "value_beats",
@@ -107,6 +117,9 @@ REGISTER_FAULTS = [
     *(Fault(f"register {name}", "register", (name, BEAT)) for name in LAYOUTS),
     *(Fault(f"register {name}", "register", (name, BEAT), "heads") for name in HEADS),
     Fault("register keys", "register", ("keys", 1), "heads"),
+    Fault("register block_tiles", "register", ("block_tiles", 1), "blocks"),
+    Fault("register block_tiles less", "register", ("block_tiles", -1), "blocks"),
+    *(Fault(f"register state_{part}", "register", (f"state_{part}", STATE), "blocks") for part in STATE_PARTS),
 ]
 
 # The half of a row, its operation, which row that has it, and the bit: 0 to 2 operation, 4 on stage, 10 on index.
@@ -139,6 +152,7 @@ MEMORY_FAULTS = [
     *(Fault(f"beat {beat} dropped", "memory", ("dropped_read", beat)) for beat in (0, 9, 30)),
     *(Fault(f"mark of beat {beat}", "memory", ("marked_read", beat)) for beat in (1, 16)),
     *(Fault(f"beat {beat} flipped", "memory", ("flipped_read", beat), "heads") for beat in (2, 11, 40, 90, -1)),
+    *(Fault(f"beat {beat} of blocks flipped", "memory", ("flipped_read", beat), "blocks") for beat in (-1, -4, -20)),
     *(Fault(f"beat {beat} answered with an error", "memory", ("failing_read", beat)) for beat in (0, 25, -1)),
     *(Fault(f"beat {beat} refused", "memory", ("failing_write", beat)) for beat in (0, 17)),
 ]

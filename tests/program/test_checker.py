@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from array_programs import lowered, random_lowered, random_tensors, square
+from array_programs import in_blocks, lowered, random_lowered, random_tensors, square
 from random_counts import random_count
 
 from einsum_cascade.errors import IllegalMappingError
@@ -70,6 +70,76 @@ def messages(program: Program) -> str:
 def test_a_lowered_program_is_legal() -> None:
     assert check_program(PROGRAM) is PROGRAM
     assert check_program(PRODUCT) is PRODUCT
+
+
+IN_BLOCKS = in_blocks(PROGRAM, 3)
+"""8 key tiles in blocks of 3, 3 and 2, for two query tiles."""
+
+
+def test_a_program_over_blocks_is_legal() -> None:
+    assert check_program(IN_BLOCKS) is IN_BLOCKS
+    assert check_program(in_blocks(PRODUCT, 3))
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (
+            replace(IN_BLOCKS, is_resident=False),
+            "the keys of a block must stay in the buffer for all queries; say so, or have no blocks",
+        ),
+        (
+            in_blocks(SOFTMAX, 3),
+            "a program with blocks of keys must go over them once, not 3 times; read keys anew",
+        ),
+        (
+            replace(IN_BLOCKS, state=None),
+            "a program with running state between blocks must have a place for it in memory; give it a layout",
+        ),
+        (
+            replace(IN_BLOCKS, block_tiles=0),
+            "tiles of a block of a program must be at least 1, not 0; set the extent",
+        ),
+        (
+            replace(IN_BLOCKS, state=Layout(4, 8, 512)),
+            "the address of state must be whole beats of 8 bytes, not 4; round it up\n"
+            "the stride of state must be at least 32 bytes, not 8; make it so",
+        ),
+        (
+            # Two query tiles with m <= p have two key tiles.
+            replace(IN_BLOCKS, diagonal_high=0),
+            "\n".join(
+                f"a block must have keys for a tile of queries, but all keys of its tiles {tiles} are masked; leave "
+                "them out, or read keys anew"
+                for tiles in ("3 to 5", "6 to 7")
+            ),
+        ),
+        (
+            replace(IN_BLOCKS, shape=replace(PROGRAM.shape, slots=2)),
+            "the buffer must hold 3 tiles of keys and values, not 2; make it larger",
+        ),
+        (
+            # m >= p + 4: the last query tile of a block has one key tile; when it frees it, the next block has begun.
+            replace(
+                in_blocks(PROGRAM, 2),
+                shape=replace(PROGRAM.shape, slots=2),
+                keys=16,
+                queries=8,
+                diagonal_low=4,
+            ),
+            "the buffer must have a place for the keys of the next block beside those of a block that stay, but has "
+            "2 for 2; make it larger, or read keys anew",
+        ),
+        (
+            # 8 x 8, E = 1: a maximum is long before the last product, and one query tile is soon in the next block.
+            in_blocks(lowered(square(8, e=1, f=8), e=1, f=8, keys=32, queries=8).program, 2),
+            "from taking a maximum to the last result a tile must take at most 18 cycles, for then its running state "
+            "is needed in the next block, not 35; use other blocks, or read keys anew",
+        ),
+    ],
+)
+def test_a_rule_of_blocks_is_told(program: Program, message: str) -> None:
+    assert messages(program) == message
 
 
 @pytest.mark.parametrize(

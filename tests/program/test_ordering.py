@@ -10,20 +10,14 @@ from einsum_cascade.cosim.simulation import prepare
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.codec import parse_mapping, to_yaml
 from einsum_cascade.mapping.presets import load_mapping
+from einsum_cascade.program.ir import Program
 
 EXTENTS = {"E": 8, "F": 8, "M": 24, "P": 20, "M0": 4}
 
 
-def _with(text: str) -> bool:
-    cascade = zoo.load("attention-1pass")
-    extents = resolve_extents(cascade, EXTENTS)
-    found = prepare(cascade, load_architecture("fusemax-4x4"), extents, mapping=parse_mapping(text))
-    return found.lowered.program.is_resident
-
-
 def test_keys_that_are_kept_around_the_queries_stay() -> None:
     text = to_yaml(load_mapping("array"))
-    assert _with(text)
+    assert _program(text).is_resident
     assert prepared("attention-1pass", EXTENTS, "fusemax-4x4").lowered.program.is_resident
 
 
@@ -34,13 +28,69 @@ def test_keys_that_are_kept_within_are_read_anew() -> None:
     assert without != text
     streaming = re.sub(r"^( *)- for m1\n", r"\1- for m1\n\1- keep K, V in buffer\n", without, flags=re.MULTILINE)
     assert streaming != without
-    assert not _with(streaming)
+    assert not _program(streaming).is_resident
+
+
+BLOCKS = """
+name: blocks
+cascade: attention-1pass
+parameters: {PE: columns of 2d}
+order: overlap
+steps: ["keep RM, RD, RNV in dram"]
+body:
+  - steps: [for m1 by 2, "keep K, V in buffer", for p by PE, keep Q in buffer, "keep RM, RD, RNV in 1d"]
+    body:
+      - steps: [for m1, "keep BQK, SLN in 2d", "keep LM, PRM, SPD, SPNV, SLD, SLNV in 1d"]
+        body:
+          - {steps: [for m0 on rows, for p on columns, for e], compute: BQK on 2d}
+          - {steps: [for m0 on rows, for p on columns], compute: LM on 2d}
+          - {steps: [for p on columns], compute: RM on 1d}
+          - {steps: [for m0 on rows, for p on columns], compute: SLN on 2d}
+          - {steps: [for m0 on rows, for p on columns], compute: SLD on 2d}
+          - {steps: [for p on columns], compute: PRM on 1d}
+          - {steps: [for p on columns], compute: SPD on 1d}
+          - {steps: [for m0 on rows, for p on columns, for f], compute: SLNV on 2d}
+          - {steps: [for p on columns, for f], compute: SPNV on 1d}
+          - {steps: [for p on columns], compute: RD on 1d}
+          - {steps: [for p on columns, for f], compute: RNV on 1d}
+  - steps: [for p by PE, "keep RD, RNV in buffer"]
+    body:
+      - {steps: [for p on columns, for f], compute: AV on 1d}
+"""
+
+
+def _program(text: str) -> Program:
+    cascade = zoo.load("attention-1pass")
+    extents = resolve_extents(cascade, EXTENTS)
+    return prepare(cascade, load_architecture("fusemax-4x4"), extents, mapping=parse_mapping(text)).lowered.program
+
+
+def test_a_loop_over_keys_around_the_queries_is_one_over_blocks() -> None:
+    """6 tiles of keys, 2 a block: 3 blocks. Blocks of all 6 are no blocks, and nothing leaves between them."""
+    program = _program(BLOCKS)
+    assert (program.is_resident, program.block_tiles, program.has_state) == (True, 2, True)
+    assert [block.keys for block in program.blocks] == [range(2), range(2, 4), range(4, 6)]
+    whole = _program(BLOCKS.replace("m1 by 2", "m1 by 6"))
+    assert (whole.is_resident, whole.has_blocks, whole.state) == (True, False, None)
+
+
+def test_blocks_of_keys_must_be_kept_around_the_queries() -> None:
+    inside = BLOCKS.replace('"keep K, V in buffer", for p by PE', 'for p by PE, "keep K, V in buffer"')
+    outside = BLOCKS.replace('for m1 by 2, "keep K, V in buffer"', '"keep K, V in buffer", for m1 by 2')
+    for text in (inside, outside):
+        assert text != BLOCKS
+        message = r"the mapping must keep 'K' in the buffer around p, block by block"
+        with pytest.raises(IllegalMappingError, match=rf"\A{message}\Z"):
+            _program(text)
 
 
 def test_other_loops_are_refused() -> None:
     cascade = zoo.load("attention-1pass")
     extents = resolve_extents(cascade, EXTENTS)
-    message = r"the loops around 'BQK' must be p by 4, then M:M1\*M0 by 1 for the array, not p by 20, .*"
+    message = (
+        r"the loops around 'BQK' must be p by 4, then M:M1\*M0 by 1 for the array, with or without M:M1\*M0 by a "
+        r"multiple of 1 around them, not p by 20, .*"
+    )
     with pytest.raises(IllegalMappingError, match=rf"\A{message}\Z"):
         prepare(cascade, load_architecture("fusemax-4x4"), extents, mapping=load_mapping("binding"))
 

@@ -1,11 +1,13 @@
 """The tiles of a program against an enumeration of its scores."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-from array_programs import lowered, random_lowered, square
+from array_programs import in_blocks, lowered, random_lowered, square
 from random_counts import random_count
 
+from einsum_cascade.program.checker import check_program
 from einsum_cascade.program.masks import Band
 from einsum_cascade.program.registers import Flag
 
@@ -25,6 +27,63 @@ def test_causal_tiles_by_hand() -> None:
     assert [(tile.query_tile, tile.key_tile) for tile in window.tiles()] == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)]
     assert (window.first_tile, window.end_tile) == (-1, 1)
     assert window.flags == Flag.DIVIDE | Flag.RESIDENT | Flag.MASK_HIGH | Flag.MASK_LOW | Flag.SKIP
+
+
+def test_blocks_by_hand() -> None:
+    """4 x 4, 5 key tiles in blocks of 2, 2 and 1, 2 query tiles: both visit a block, then the next.
+
+    State is written after all visits but those of the last block, and read before all but those of the first. Query
+    tile 1 of a causal mask of 12 has tiles 0 and 1, so it ends in block 0; query tile 2 goes on with tile 2.
+    """
+    plain = check_program(in_blocks(lowered(square(4, e=16, f=8), e=16, f=8, keys=20, queries=8).program, 2))
+    found = [(tile.query_tile, tile.key_tile, tile.restores, tile.spills) for tile in plain.tiles()]
+    first = [(query, key, False, True) for query in (0, 1) for key in (0, 1)]
+    second = [(query, key, True, True) for query in (0, 1) for key in (2, 3)]
+    assert found == [*first, *second, (0, 4, True, False), (1, 4, True, False)]
+    assert [tile.query_number for tile in plain.tiles()] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 5]
+    band = Band(high=0)
+    causal = in_blocks(lowered(square(4, e=16, f=8), e=16, f=8, keys=12, queries=12, band=band).program, 2)
+    assert [(tile.query_tile, tile.key_tile, tile.restores, tile.spills) for tile in causal.tiles()] == [
+        (0, 0, False, False),
+        (1, 0, False, False),
+        (1, 1, False, False),
+        (2, 0, False, True),
+        (2, 1, False, True),
+        (2, 2, True, False),
+    ]
+
+
+def test_products_over_blocks_leave_no_state() -> None:
+    program = in_blocks(lowered(square(4, e=8), "product", e=8, keys=24, queries=12).program, 2)
+    assert (program.has_blocks, program.has_state) == (True, False)
+    assert not any(tile.restores or tile.spills for tile in check_program(program).tiles())
+
+
+def test_visits_are_those_of_an_enumeration(seed: int) -> None:
+    """A query tile is in a block if it has one of its key tiles; visits and those that go on are found by number."""
+    random = np.random.default_rng([seed, 441])
+    for _ in range(random_count(1000)):
+        program = random_lowered(random, 3).program
+        program = replace(program, keys=int(random.integers(1, 30)), queries=int(random.integers(1, 30)))
+        program = replace(program, block_tiles=int(random.integers(1, 6)))
+        expected = [
+            (key_head, key_head * program.group + member, query, own)
+            for key_head in range(program.key_heads)
+            for block in program.blocks
+            for member in range(program.group)
+            for query in range(program.query_tiles)
+            if (own := [key for key in program.key_range(query) if key in block.keys])
+        ]
+        visits = program.visits
+        assert [(each.key_head, each.head, each.query_tile, [*each.keys]) for each in visits] == expected
+        resumed = [number for number, each in enumerate(visits) if each.is_resumed]
+        assert [visits.resumed(ordinal) for ordinal in range(visits.resumed_count)] == resumed
+        for one, two in pairwise(visits):
+            is_next = (two.key_head, two.block) != (one.key_head, one.block)
+            assert one.ends_block == is_next
+        # What is left behind is taken up again, in the same order.
+        left = [(each.head, each.query_tile, each.keys.stop) for each in visits if each.is_continued]
+        assert left == [(each.head, each.query_tile, each.keys.start) for each in visits if each.is_resumed]
 
 
 def test_every_kept_score_is_in_one_tile_and_skipped_tiles_have_none(seed: int) -> None:

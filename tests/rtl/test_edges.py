@@ -11,6 +11,7 @@ from einsum_cascade.rtl.column import ColumnTop
 from einsum_cascade.rtl.delay import Delay
 from einsum_cascade.rtl.feeder import RowFeeder
 from einsum_cascade.rtl.lane import VectorLane
+from einsum_cascade.rtl.links import StateWord
 
 
 def single(value: float) -> int:
@@ -147,6 +148,41 @@ def test_lane_starts_from_the_lowest_number_and_corrects(stages):
     assert played[2][0] == single(-3e38)
     value = struct.unpack("<f", struct.pack("<I", played[-1][1]))[0]
     assert abs(value / 2.0826822658929 - 1) < 4.3e-6
+
+
+@pytest.mark.parametrize("stages", [1, 4])
+def test_lane_goes_on_with_what_comes_back(stages):
+    """Maximum 2, sum 3 and word 5 of bank 1 come back as 2, 3 and 7. A tile of maximum 1 leaves the correction 1.
+
+    Its sum 4 makes 7, its word 6 makes 13. Bank 0, whose words were to be 1.5 and 2.5, is as it was filled.
+    """
+    fills = [
+        (0, StateWord.ACCUMULATOR, 5, 1.5),
+        (0, StateWord.SUM, 0, 2.5),
+        (1, StateWord.ACCUMULATOR, 5, 7.0),
+        (1, StateWord.SUM, 0, 3.0),
+        (1, StateWord.MAXIMUM, 0, 2.0),
+    ]
+    filled = [
+        {"fill_enable": 1, "fill_kind": kind, "fill_address": bank | word << 1, "fill_data": single(value)}
+        for bank, kind, word, value in fills
+    ]
+    tile = {"queue": 1, "parity": 1, "sum_parity": 1, "captures": 1, "restores": 1}
+    steps = [
+        ({**tile, "op": VectorOp.MAXIMUM}, 1.0),
+        *(({**tile, "op": VectorOp.CORRECTION, "index": slot}, 9.0) for slot in range(7)),
+        ({**tile, "op": VectorOp.DENOMINATOR}, 4.0),
+        ({**tile, "op": VectorOp.NUMERATOR, "index": 5}, 6.0),
+    ]
+    read = [
+        {"drain_address": bank | 5 << 1, "drain_parity": bank, "drain_kind": kind}
+        for bank in (1, 0)
+        for kind in StateWord
+    ]
+    rows = [*filled, *lane_rows(steps, stages), *read, {}]
+    played = play(VectorLane(shape(stages)), rows, ["drain_word"])
+    words = [struct.unpack("<f", struct.pack("<I", word))[0] for (word,) in played[-len(read) :]]
+    assert words == [13.0, 7.0, 2.0, 1.5, 2.5, 0.0]
 
 
 @pytest.mark.parametrize("cycles", [1, 7, 8, 20])
