@@ -63,6 +63,22 @@ def test_narrower_accumulation_agrees(suffix: str, accumulation: str) -> None:
         assert name != "product" or np.array_equal(result.output, round_to(result.output, form))
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("attention-sigmoid", Numbers(multiplier="wide", accumulation=parse_format("fp16"))),
+        (
+            "attention-linear",
+            Numbers(score=parse_format("fp32"), multiplier="mixed", accumulation=parse_format("bf16")),
+        ),
+        ("attention-deferred", Numbers(*2 * [parse_format("fp16")], accumulation=parse_format("fp16"))),
+    ],
+)
+def test_slots_of_functions_keep_their_bits_with_narrower_accumulation(name: str, numbers: Numbers) -> None:
+    """Sigmoid and feature map as well, and weights with more bits than the sums that they are in."""
+    _check(prepared(name, {"E": 9, "F": 7, "M": 18, "P": 9}, "fusemax-4x4-2stages", numbers))
+
+
 @pytest.mark.parametrize("architecture", ["fusemax-4x4", "fusemax-8x8-4stages"])
 @pytest.mark.parametrize(("form", "bound"), [("bf16", 2e-3), ("fp32", 5e-6)])
 def test_sigmoid_attention_agrees(architecture: str, form: str, bound: float) -> None:
