@@ -35,7 +35,7 @@ class ReaderHarness(Harness):
 
 class DrainHarness(Harness):
     def __init__(self, module: ModuleType) -> None:
-        module.Divider, module._LATENCY = _Through, 1
+        module.Divider, module._LATENCY = _Through, module.DRAIN_LATENCY
         super().__init__(module.Drain(SHAPE))
 
     def require(self, m: Module, component: Component) -> None:
