@@ -157,7 +157,7 @@ def tiles_to_place(program: Program) -> int | None:
     """
     if len(program.visits) < 3:
         return None
-    return program.passes * min(_shortest(program, block) for block in program.blocks) + 1
+    return program.passes * min(_shortest(program, block) for block in program.blocks if block.queries) + 1
 
 
 def _shortest(program: Program, block: Block) -> int:

@@ -74,6 +74,21 @@ def test_a_loop_over_keys_around_the_queries_is_one_over_blocks() -> None:
     assert (whole.is_resident, whole.has_blocks, whole.state) == (True, False, None)
 
 
+def test_a_block_that_no_query_sees_is_refused() -> None:
+    """Keys m >= p + 8 are kept, so that no query has one of the first two tiles."""
+    text = str(zoo.load("attention-1pass"))
+    scores = "BQK[m1, m0, p] = Q[e, p] * BK[e, m1, m0]"
+    assert text.count(scores) == 1
+    cascade = parse(text.replace(scores, f"{scores} where m1*M0 + m0 >= p + 8"))
+    extents = resolve_extents(cascade, EXTENTS)
+    message = (
+        "a block must have keys for a tile of queries, but all keys of its tiles 0 to 1 are masked; leave them out, or "
+        "read keys anew"
+    )
+    with pytest.raises(IllegalMappingError, match=rf"\A{message}\Z"):
+        prepare(cascade, load_architecture("fusemax-4x4"), extents, mapping=parse_mapping(BLOCKS))
+
+
 def test_blocks_of_keys_must_be_kept_around_the_queries() -> None:
     inside = BLOCKS.replace('"keep K, V in buffer", for p by PE', 'for p by PE, "keep K, V in buffer"')
     outside = BLOCKS.replace('for m1 by 2, "keep K, V in buffer"', '"keep K, V in buffer", for m1 by 2')
