@@ -140,7 +140,9 @@ def test_waveforms_are_written_if_asked_for(tmp_path: Path) -> None:
         wave = tmp_path / f"run.{suffix}"
         result = simulate(case, random_inputs(case.cascade, case.extents, 7), wave=wave)
         assert result.is_agreed
-        found[suffix] = {variable.full_name: variable.signal for variable in Waveform(str(wave)).all_vars()}
+        # FST alone gives the range of a memory's word of one bit.
+        variables = {each.full_name.replace("][0]", "]"): each.signal for each in Waveform(str(wave)).all_vars()}
+        found[suffix] = variables
     vcd, fst = found["vcd"], found["fst"]
     assert fst.keys() == vcd.keys()
     clock, done = "top.clk", "top.irq"
