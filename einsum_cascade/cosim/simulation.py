@@ -4,8 +4,9 @@ Programs of a sequence run one after the other on the same design. What one make
 operands of the array and lays out anew for those that read it; the model of a program gets the same operands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,36 @@ class Prepared:
         """Return the operands of the array from the inputs of a cascade that is one program."""
         (step,) = self.steps
         return step.operands(self.stored(inputs))
+
+    def run(
+        self,
+        stored: Mapping[str, NDArray[Any]],
+        execute: Callable[[int, Mapping[str, NDArray[Any]]], NDArray[np.float32] | None],
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the tensors that the programs make, one after the other; those after read what those before made.
+
+        Parameters
+        ----------
+        stored
+            The inputs of the cascade, of the operand format.
+        execute
+            Gives the results of a program, (H, F, P), from its number and all tensors that are there; None ends it.
+
+        """
+        tensors, made = {**stored}, dict[str, NDArray[np.float32]]()
+        for _, own in groupby(enumerate(self.steps), lambda each: id(each[1].work)):
+            programs = [*own]
+            step = programs[0][1]
+            room = step.empty_results()
+            for number, each in programs:
+                output = execute(number, tensors)
+                if output is None:
+                    return made
+                each.place(room, output)
+            found = step.tensors(room)
+            made |= found
+            tensors |= self.stored(found)
+        return made
 
     @property
     def schedule_cycles(self) -> int:
@@ -340,20 +371,15 @@ def simulate(
     build = build_array(prepared.shape, trace_of(wave) if wave else None)
     stored = prepared.stored(inputs)
     inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
-    tensors, made, results = {**stored}, dict[str, NDArray[np.float32]](), list[StepResult]()
-    works = [step.work for step in prepared.steps]
-    room = prepared.steps[0].empty_results()
-    for number, step in enumerate(prepared.steps):
-        result = run_step(step, build, tensors, memory or MemoryTiming(), _wave_of(wave, number, len(works)))
+    results: list[StepResult] = []
+
+    def execute(number: int, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
+        steps = prepared.steps
+        result = run_step(steps[number], build, tensors, memory or MemoryTiming(), _wave_of(wave, number, len(steps)))
         results.append(result)
-        if not result.has_ended_well:
-            break
-        if number and works[number - 1] is not step.work:
-            room = step.empty_results()
-        step.place(room, result.output)
-        if works[number + 1 : number + 2] != [step.work]:
-            made |= step.tensors(room)
-            tensors |= prepared.stored(made)
+        return result.output if result.has_ended_well else None
+
+    made = prepared.run(stored, execute)
     outputs = {name: made[name] for name in prepared.cascade.outputs if name in made}
     return CosimResult(prepared, build, tuple(results), outputs, inexact, *_errors(prepared, stored, outputs))
 

@@ -50,10 +50,15 @@ class Step:
     extents: Mapping[str, int]
     heads: range
 
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Coordinates of every range."""
+        return sizes_of(self.work, self.extents)
+
     @property
     def queries(self) -> int:
         """Queries of a head, or columns of the scores that are given."""
-        return sizes_of(self.work, self.extents)[self.work.columns]
+        return self.sizes[self.work.columns]
 
     def operands(self, stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the operands of the array, `program.operands.to_array`, from tensors of the operand format."""
@@ -76,13 +81,13 @@ class Step:
 
     def empty_results(self) -> NDArray[np.float32]:
         """Return room for the results of all heads of the work, zeros; what a mask leaves out stays 0."""
-        program, sizes = self.lowered.program, sizes_of(self.work, self.extents)
-        rows = sizes[self.work.rows] if program.has_tile_results else program.output_steps
+        program = self.lowered.program
+        rows = self.sizes[self.work.rows] if program.has_tile_results else program.output_steps
         return np.zeros((self._all_heads * self._copies * program.group, rows, program.queries), np.float32)
 
     def tensors(self, results: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Return the tensors that the results of all heads of the work are, by name."""
-        return from_array(self.work, results, sizes_of(self.work, self.extents))
+        return from_array(self.work, results, self.sizes)
 
     @property
     def is_whole(self) -> bool:
@@ -91,8 +96,7 @@ class Step:
 
     @property
     def _all_heads(self) -> int:
-        sizes = sizes_of(self.work, self.extents)
-        return math.prod(sizes[name] for name in self.work.shared)
+        return math.prod(self.sizes[name] for name in self.work.shared)
 
     @property
     def _copies(self) -> int:

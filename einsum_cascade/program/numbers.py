@@ -13,6 +13,7 @@ from einsum_cascade.cascade.formats import Format, parse_format
 
 __all__ = [
     "BFLOAT16",
+    "FORMAT_MEMBERS",
     "LANE_STEPS",
     "LOG2E_BITS",
     "SINGLE",
@@ -29,6 +30,9 @@ SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
 
 type Multiplier = Literal["narrow", "mixed", "wide"]
 """Significands of a multiplier: operand x operand, operand x 24 bits, 24 x 24 bits."""
+
+FORMAT_MEMBERS = "operand", "score", "accumulation"
+"""The members of `Numbers` that are formats."""
 
 LOG2E_BITS = 0x3FB8AA3B
 """log2(e) in fp32."""

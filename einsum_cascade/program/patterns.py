@@ -98,6 +98,21 @@ class Scene:
         is_applied = isinstance(expression, Apply) and expression.operator.name == operator
         return cast(Apply, expression).arguments if is_applied else ()
 
+    @property
+    def difference(self) -> tuple[Expression, Expression] | None:
+        """The two things whose difference is raised, if the expression is its exponential."""
+        match (*self.applies("exp"), *self.applies("expsub")):
+            case (Apply(operator, (left, right)),) if operator.name == "-":
+                return left, right
+            case (left, right):
+                return left, right
+            case _:
+                return None
+
+    def is_plain(self, operator: str | None = None) -> bool:
+        """Tell whether there is no filter, and no reduction but one by an operator, over one variable."""
+        return self.is_reduced_by(operator) and not self.einsum.where
+
     def is_reduced_by(self, operator: str | None) -> bool:
         """Tell whether the reduction is by an operator, over one variable."""
         found = self.einsum.reduction
@@ -124,35 +139,28 @@ def _is_product(scene: Scene) -> bool:
 
 
 def _is_maximum(scene: Scene) -> bool:
-    return scene.is_reduced_by("max") and scene.reads_scores(scene.einsum.expression) and not scene.einsum.where
+    return scene.is_plain("max") and scene.reads_scores(scene.einsum.expression)
 
 
 def _is_running_maximum(scene: Scene) -> bool:
-    is_plain = scene.is_reduced_by(None) and not scene.einsum.where
-    return is_plain and scene.either("max", scene.reads_itself, lambda e: scene.reads(e, "maximum"))
+    return scene.is_plain() and scene.either("max", scene.reads_itself, lambda e: scene.reads(e, "maximum"))
 
 
 def _is_exponential(scene: Scene) -> bool:
     """Take the exponential less the maximum so far, or less that of all keys if there is no running one."""
-    match (*scene.applies("exp"), *scene.applies("expsub")):
-        case (Apply(operator, (score, maximum)),) if operator.name == "-":
-            pass
-        case (score, maximum):
-            pass
-        case _:
-            return False
+    if scene.difference is None:
+        return False
+    score, maximum = scene.difference
     highest: Role = "running maximum" if scene.kernel.is_tiled else "maximum"
-    return _is_plain(scene) and scene.reads_scores(score) and scene.reads(maximum, highest, 1)
+    return scene.is_plain() and scene.reads_scores(score) and scene.reads(maximum, highest, 1)
 
 
 def _is_sum(scene: Scene) -> bool:
-    is_plain = scene.is_reduced_by("+") and not scene.einsum.where
-    return is_plain and scene.reads(scene.einsum.expression, scene.kernel.weights)
+    return scene.is_plain("+") and scene.reads(scene.einsum.expression, scene.kernel.weights)
 
 
 def _is_combine(scene: Scene) -> bool:
-    is_plain = scene.is_reduced_by("+") and not scene.einsum.where
-    return is_plain and scene.either("*", lambda e: scene.reads(e, scene.kernel.weights), scene.is_given)
+    return scene.is_plain("+") and scene.either("*", lambda e: scene.reads(e, scene.kernel.weights), scene.is_given)
 
 
 def _is_weighted_sum(scene: Scene) -> bool:
@@ -165,15 +173,10 @@ def _is_weighted_sum(scene: Scene) -> bool:
 
 
 def _is_correction(scene: Scene) -> bool:
-    match (*scene.applies("exp"), *scene.applies("expsub")):
-        case (Apply(operator, (old, new)),) if operator.name == "-":
-            pass
-        case (old, new):
-            pass
-        case _:
-            return False
-    is_plain = scene.is_reduced_by(None) and not scene.einsum.where
-    return is_plain and scene.reads(old, "running maximum", 0) and scene.reads(new, "running maximum", 1)
+    if scene.difference is None:
+        return False
+    old, new = scene.difference
+    return scene.is_plain() and scene.reads(old, "running maximum", 0) and scene.reads(new, "running maximum", 1)
 
 
 def _runs(role: Role) -> Callable[[Scene], bool]:
@@ -185,8 +188,7 @@ def _runs(role: Role) -> Callable[[Scene], bool]:
             orders = (a, b), (b, a)
             return any(scene.reads_itself(own) and scene.reads(factor, "correction") for own, factor in orders)
 
-        is_plain = scene.is_reduced_by(None) and not scene.einsum.where
-        return is_plain and scene.either("+", lambda e: scene.reads(e, role), is_corrected)
+        return scene.is_plain() and scene.either("+", lambda e: scene.reads(e, role), is_corrected)
 
     return test
 
@@ -195,10 +197,10 @@ def _is_quotient(scene: Scene) -> bool:
     match scene.applies("/"):
         case (Read() as above, Read() as below) if scene.kernel.is_tiled:
             are_read = scene.reads(above, "running combine") and scene.reads(below, "running sum")
-            return _is_plain(scene) and are_read and all(map(scene.is_final, (above, below)))
+            return scene.is_plain() and are_read and all(map(scene.is_final, (above, below)))
         case (above, below):
             sums: Role = "weighted sum" if "weighted sum" in scene.kernel.roles else "sum"
-            return _is_plain(scene) and scene.reads(above, "combine") and scene.reads(below, sums)
+            return scene.is_plain() and scene.reads(above, "combine") and scene.reads(below, sums)
         case _:
             return False
 
@@ -206,7 +208,7 @@ def _is_quotient(scene: Scene) -> bool:
 def _are_weights(scene: Scene) -> bool:
     match scene.applies("/"):
         case (above, below):
-            return _is_plain(scene) and scene.reads(above, "exponential") and scene.reads(below, "sum")
+            return scene.is_plain() and scene.reads(above, "exponential") and scene.reads(below, "sum")
         case _:
             return False
 
@@ -214,7 +216,7 @@ def _are_weights(scene: Scene) -> bool:
 def _is_sigmoid(scene: Scene) -> bool:
     match scene.applies("sigmoid"):
         case (argument,):
-            return _is_plain(scene) and is_scaled(argument, lambda e: scene.reads(e, "product"))
+            return scene.is_plain() and is_scaled(argument, lambda e: scene.reads(e, "product"))
         case _:
             return False
 
@@ -240,11 +242,7 @@ def _is_feature(scene: Scene) -> bool:
 
     # The scores are of one place: a second read would be of another one.
     is_one = len({*scene.einsum.reads}) == 1
-    return _is_plain(scene) and is_one and scene.either("+", lambda e: is_bounded(e, "max"), is_raised)
-
-
-def _is_plain(scene: Scene) -> bool:
-    return scene.is_reduced_by(None) and not scene.einsum.where
+    return scene.is_plain() and is_one and scene.either("+", lambda e: is_bounded(e, "max"), is_raised)
 
 
 _WEIGHTS: tuple[Role, ...] = "sigmoid", "feature", "exponential"

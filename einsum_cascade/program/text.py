@@ -32,7 +32,7 @@ from einsum_cascade.program.instruction import (
     VectorOp,
 )
 from einsum_cascade.program.ir import Layout, Program
-from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.program.numbers import FORMAT_MEMBERS, Multiplier, Numbers
 from einsum_cascade.program.shape import ArrayShape
 
 __all__ = ["parse_program", "to_text"]
@@ -49,9 +49,8 @@ _SIZES = (
     "kernel_rows",
     "dividers",
 )
-_UNIT_FORMATS = "operand", "score", "accumulation"
 _UNIT_FLAGS = "has_sigmoid", "has_feature_map"
-_NUMBERS = *_UNIT_FORMATS, "multiplier", *_UNIT_FLAGS
+_NUMBERS = *FORMAT_MEMBERS, "multiplier", *_UNIT_FLAGS
 _LOOPS = "keys", "queries", "key_heads", "group", "passes", "product_steps", "output_steps", "contexts", "queue"
 _LAYOUTS = "query", "key", "value", "output", "state"
 _FLAGS = "is_resident", "is_divided", "has_tile_results"
@@ -80,7 +79,7 @@ def to_text(program: Program) -> str:
 def _lines(program: Program) -> Iterator[str]:
     shape = program.shape
     yield from (f"array.{name} {getattr(shape, name)}" for name in _SIZES)
-    yield from (f"array.{name} {_name_of(getattr(shape.numbers, name))}" for name in _UNIT_FORMATS)
+    yield from (f"array.{name} {_name_of(getattr(shape.numbers, name))}" for name in FORMAT_MEMBERS)
     yield f"array.multiplier {shape.numbers.multiplier}"
     yield from (f"array.{name} {'yes' if getattr(shape.numbers, name) else 'no'}" for name in _UNIT_FLAGS)
     yield from (f"{name} {getattr(program, name)}" for name in _LOOPS)
@@ -308,7 +307,7 @@ _WHOLE: _Entry = _whole, "a whole number"
 _FORMAT: _Entry = parse_format, f"a number format ({', '.join(_FORMATS)}, or as e5m10)"
 _ENTRIES: dict[str, _Entry] = {
     **{f"array.{name}": _COUNT for name in _SIZES},
-    **{f"array.{name}": _FORMAT for name in _UNIT_FORMATS},
+    **{f"array.{name}": _FORMAT for name in FORMAT_MEMBERS},
     "array.multiplier": (_multiplier, f"one of {', '.join(_MULTIPLIERS)}"),
     **dict.fromkeys(_LOOPS, _COUNT),
     **dict.fromkeys(_LAYOUTS, (_layout, "an address, a stride and a stride of heads, whole numbers")),

@@ -8,6 +8,7 @@ from typing import Any
 from einsum_cascade import __version__
 from einsum_cascade.program.instruction import encode
 from einsum_cascade.program.ir import Program
+from einsum_cascade.program.numbers import FORMAT_MEMBERS
 
 __all__ = ["WAIVERS", "manifest_of"]
 
@@ -57,8 +58,7 @@ def manifest_of(files: Mapping[str, str], programs: Sequence[Program], architect
     """
     first = programs[0].shape
     shape = asdict(first)
-    names = "operand", "score", "accumulation"
-    shape["numbers"] |= {name: str(getattr(first.numbers, name)) for name in names}
+    shape["numbers"] |= {name: str(getattr(first.numbers, name)) for name in FORMAT_MEMBERS}
     return {
         "generator": f"einsum-cascade {__version__}",
         "architecture": architecture,

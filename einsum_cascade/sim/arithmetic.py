@@ -5,6 +5,7 @@ float64 holds every product of two fp32 numbers exactly, and rounding to odd bef
 least two bits less makes one of two.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,27 +141,28 @@ class Exponential:
         self.form: Format | None = None if numbers is None else numbers.score
 
     def __call__(self, value: Single, maximum: Single) -> Single:
-        """Return exp(value - maximum), by the first slots, until one leaves the result."""
+        """Return exp(value - maximum)."""
+        return self.run(value, {"subtract": maximum})
+
+    def run(self, value: Single, ups: Mapping[str, Single | np.float32], first: int = 0) -> Single:
+        """Return what the slots from the first one on make of a value, until one leaves the result.
+
+        Parameters
+        ----------
+        value
+            What a PE or a lane begins with.
+        ups
+            By kind of slot, what comes from above; elsewhere 0 does.
+        first
+            The slot that the function begins with.
+
+        """
         state = SlotState.of(value)
-        for index, step in enumerate(self.steps):
-            state = self.slot(index, state, maximum)
+        for index in range(first, len(self.steps)):
+            step = self.steps[index]
+            state = self.slot(index, state, np.broadcast_to(ups.get(step.kind, np.float32(0)), value.shape))
             if step.is_result:
                 break
-        return state.value
-
-    def sigmoid(self, value: Single, scale: float, bias: float, slots: range) -> Single:
-        """Return the sigmoid of value * scale + bias."""
-        state = SlotState.of(value)
-        for index in slots:
-            up = np.float32(scale if self.steps[index].kind == "multiply" else bias)
-            state = self.slot(index, state, np.broadcast_to(up, value.shape))
-        return state.value
-
-    def feature(self, value: Single, slots: range) -> Single:
-        """Return elu(value) + 1."""
-        state = SlotState.of(value)
-        for index in slots:
-            state = self.slot(index, state, np.zeros_like(value))
         return state.value
 
     def slot(self, index: int, state: SlotState, up: Single) -> SlotState:

@@ -99,7 +99,8 @@ class _Evaluation:
         self.in_lane = Exponential(None, LANE_STEPS)
         self.passes = {row.matrix.op: row.matrix.passes for row in program.kernel}
         self.sums = next((row.matrix for row in program.kernel if row.vector.op in _SUMS), None)
-        self.slots = {row.matrix.index for row in program.kernel if row.matrix.op == MatrixOp.EXPONENTIAL}
+        slots = (row.matrix.index for row in program.kernel if row.matrix.op == MatrixOp.EXPONENTIAL)
+        self.first_slot = min(slots, default=0)
         self.is_corrected = any(row.vector.op == VectorOp.CORRECTION for row in program.kernel)
         heads = program.key_heads * program.group
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
@@ -165,16 +166,13 @@ class _Evaluation:
 
     def _weights(self, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
         """Return exponentials less the maxima, which are updated; or sigmoids, or features."""
-        numbers = self.program.shape.numbers
-        if self.slots & {*numbers.sigmoid_slots}:
-            return self.in_pe.sigmoid(scores, self.program.scale, self.program.bias, numbers.sigmoid_slots)
-        if self.slots & {*numbers.feature_slots}:
-            return self.in_pe.feature(scores, numbers.feature_slots)
-        arriving = np.full(scores.shape[1], LOWEST)
-        for row, own in enumerate(scores):
-            arriving = np.where(masked[row], arriving, greater(arriving, own))
-        lanes.maximum = greater(lanes.maximum, arriving)
-        return self.in_pe(scores, np.broadcast_to(lanes.maximum, scores.shape))
+        if MatrixOp.MAXIMUM in self.passes:
+            arriving = np.full(scores.shape[1], LOWEST)
+            for row, own in enumerate(scores):
+                arriving = np.where(masked[row], arriving, greater(arriving, own))
+            lanes.maximum = greater(lanes.maximum, arriving)
+        constants = {"multiply": np.float32(self.program.scale), "add": np.float32(self.program.bias)}
+        return self.in_pe.run(scores, {"subtract": lanes.maximum, **constants}, self.first_slot)
 
     def _summed(self, tile: Tile, sums: Field, weights: Single, masked: NDArray[np.bool_]) -> Single:
         """Return the sums of the columns: of weights as they are, or as an operand of the values weights them."""

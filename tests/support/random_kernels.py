@@ -1,12 +1,8 @@
-"""Cascades that the array runs, with any heads, any order of axes, and a filter; and what its model makes of them."""
+"""Cascades that the array runs, with any heads, any order of axes, and a filter."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from einsum_cascade.cosim.simulation import Prepared
-from einsum_cascade.sim.values import evaluate_program
-
-__all__ = ["KINDS", "modelled", "random_kernel"]
+__all__ = ["KINDS", "random_kernel"]
 
 _FEATURE = "relu({x}) + exp(min({x}, 0))"
 _WEIGHTS = {
@@ -68,17 +64,3 @@ def random_kernel(random: np.random.Generator, kind: str) -> str:
     declared = (f"{name}[{', '.join(f'{each}:{each.upper()}' for each in order)}]" for name, order in read.items())
     ranks = dict.fromkeys(each.upper() for order in read.values() for each in order)
     return "\n".join([f"rank {', '.join(ranks)}", f"input {', '.join(declared)}", *body, f"output {results}"])
-
-
-def modelled(prepared: Prepared, inputs: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32]]:
-    """Return what the model of the array makes of a cascade."""
-    tensors, made = prepared.stored(inputs), {}
-    works = [step.work for step in prepared.steps]
-    room = prepared.steps[0].empty_results()
-    for number, step in enumerate(prepared.steps):
-        room = room if number == 0 or works[number - 1] is step.work else step.empty_results()
-        step.place(room, evaluate_program(step.lowered.program, step.operands(tensors)).output)
-        if works[number + 1 : number + 2] != [step.work]:
-            made |= step.tensors(room)
-            tensors |= prepared.stored(made)
-    return made
