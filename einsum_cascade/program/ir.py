@@ -334,7 +334,7 @@ class Program:
             "value_beats": self.value_beats,
             "keys": self.keys,
             "key_tiles": self.key_tiles,
-            "block_tiles": self.block_tiles or self.key_tiles,
+            "block_tiles": len(self.blocks[0].keys),
             "queries": self.queries,
             "query_tiles": self.query_tiles,
             "passes": self.passes,

@@ -11,6 +11,7 @@ from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.axi import ADDRESS_BITS
 from einsum_cascade.rtl.links import StateWord, row_beat_bits
+from einsum_cascade.rtl.places import PlacesLayout, key_place_cycles
 from einsum_cascade.rtl.tile_loops import TileLoops
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds, VisitLoops
@@ -76,10 +77,10 @@ class KeyJobs(wiring.Component):
         Where they lie.
     start
         Begins a run.
-    released
-        Tiles that are no longer needed.
+    places
+        Tiles that are no longer needed, row by row.
     jobs
-        Rows to be read: all keys of a tile, then all its values.
+        Rows to be read: all keys of a tile, then all its values; each once its place is free.
 
     Timing
     ------
@@ -101,7 +102,7 @@ class KeyJobs(wiring.Component):
                 "key": In(TensorLayout()),
                 "value": In(TensorLayout()),
                 "start": In(1),
-                "released": In(COUNT_BITS),
+                "places": In(PlacesLayout(key_place_cycles(shape))),
                 "jobs": Out(stream.Signature(JobLayout())),
             }
         )
@@ -117,6 +118,7 @@ class KeyJobs(wiring.Component):
         key_address, value_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         is_value, is_last = Signal(), Signal()
         left = self.keys - loops.key_tile * shape.rows
+        has_place = self._has_place(m, number, row)
         has_values = (bounds.flags & Flag.NO_VALUES) == 0
         job = self.jobs.payload
         m.d.comb += [
@@ -134,18 +136,17 @@ class KeyJobs(wiring.Component):
                 m.d.sync += [number.eq(0), slot_beat.eq(0)]
                 m.next = "wait"
             with m.State("wait"):
-                has_room = (number - self.released)[:COUNT_BITS] < self.slots
                 m.d.sync += [rows.eq(Mux(left > shape.rows, shape.rows, left)), row.eq(0), is_value.eq(0)]
                 for tensor, address in ((self.key, key_address), (self.value, value_address)):
                     before = loops.key_tile * shape.rows * tensor.stride
                     m.d.sync += address.eq(tensor.address + loops.key_head * tensor.head_stride + before)
                 with m.If(loops.is_done):
                     m.next = "idle"
-                with m.Elif(has_room):
+                with m.Elif(has_place):
                     m.next = "read"
             with m.State("read"):
-                m.d.comb += self.jobs.valid.eq(1)
-                with m.If(self.jobs.ready):
+                m.d.comb += self.jobs.valid.eq(has_place)
+                with m.If(self.jobs.valid & self.jobs.ready):
                     m.d.sync += row.eq(Mux(is_last, 0, row + 1))
                     with m.If(is_value):
                         m.d.sync += value_address.eq(value_address + self.value.stride)
@@ -160,6 +161,17 @@ class KeyJobs(wiring.Component):
                     with m.Elif(is_last):
                         m.d.sync += is_value.eq(1)
         return m
+
+    def _has_place(self, m: Module, number: Value, row: Value) -> Value:
+        """Return whether the place of a row of a tile is free, if those of the rows before it are."""
+        shape, places = self.shape, self.places
+        has_place, ahead = Signal(), Signal(range(shape.stages * shape.rows))
+        is_free, will_be = ((number - count)[:COUNT_BITS] < self.slots for count in (places.released, places.leaving))
+        m.d.comb += [
+            ahead.eq(shape.stages * (shape.rows - 1 - row)),
+            has_place.eq(is_free | (places.is_leaving & will_be & (places.cycles_left <= ahead))),
+        ]
+        return has_place
 
 
 class QueryJobs(wiring.Component):

@@ -10,13 +10,13 @@ from amaranth.lib.wiring import In, Out
 from einsum_cascade.program.instruction import INDEX_BITS, OP_BITS, PASSES, STAGE_BITS, MatrixOp, VectorOp
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.delayed_queue import DelayedQueue
 from einsum_cascade.rtl.links import address_bits, corner_layout
+from einsum_cascade.rtl.places import Places, PlacesLayout, key_place_cycles, query_place_cycles
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 from einsum_cascade.rtl.visit_loops import LoopBounds
 
-__all__ = ["FIELD", "WAITS", "Sequencer", "SequencerParameters", "release_latency"]
+__all__ = ["FIELD", "WAITS", "Sequencer", "SequencerParameters"]
 
 WAITS = "keys", "queries", "drain", "state"
 """What the sequencer waits for; a cycle in which it does for several is counted for the first."""
@@ -66,8 +66,8 @@ class Sequencer(wiring.Component):
         How many tiles have arrived or left, modulo their width.
     corner
         The instruction.
-    keys_released, queries_released
-        How many tiles are no longer needed.
+    key_places, query_places
+        Of tiles that are no longer needed.
     result_push, result
         Pulses as the last instruction of a tile of results, or of a visit whose running state leaves, does.
     waits_keys, waits_queries, waits_drain, waits_state
@@ -102,8 +102,8 @@ class Sequencer(wiring.Component):
                 "states_loaded": In(COUNT_BITS),
                 "results_drained": In(COUNT_BITS),
                 "corner": Out(corner_layout(shape)),
-                "keys_released": Out(COUNT_BITS),
-                "queries_released": Out(COUNT_BITS),
+                "key_places": Out(PlacesLayout(key_place_cycles(shape))),
+                "query_places": Out(PlacesLayout(query_place_cycles(shape))),
                 "result_push": Out(1),
                 "result": Out(ResultLayout()),
                 **{f"waits_{what}": Out(1) for what in WAITS},
@@ -267,25 +267,22 @@ class Sequencer(wiring.Component):
         return Mux(vector.op == VectorOp.MAXIMUM, tile.starts_query, added) & ~self._is_resumed(tile)
 
     def _release(self, m: Module, matrix: data.View, tile: data.View, sends: Signal) -> None:
-        """Give places of the buffer and of the query files back once the last row or column has read them."""
+        """Give places of the buffer and of the query files back as rows and columns have read them."""
         parameters, shape = self.parameters, self.shape
         has_no_values = (parameters.bounds.flags & Flag.NO_VALUES) != 0
         ends_product = sends & (matrix.op == MatrixOp.PRODUCT) & (matrix.index + 1 == parameters.product_steps)
         ends_combine = sends & (matrix.op == MatrixOp.COMBINE) & (matrix.index + 1 == parameters.output_steps)
-        down, across = _release_cycles(shape)
-        m.submodules.key_release = keys = DelayedQueue(COUNT_BITS, down, shape.contexts + 2)
-        m.submodules.query_release = queries = DelayedQueue(COUNT_BITS, across, shape.contexts + 2)
+        most = shape.contexts + 2
+        m.submodules.key_places = keys = Places(key_place_cycles(shape), most)
+        m.submodules.query_places = queries = Places(query_place_cycles(shape), most)
         m.d.comb += [
+            *(keys.start.eq(self.start), queries.start.eq(self.start)),
             keys.push.eq(Mux(has_no_values, ends_product, ends_combine) & tile.releases_keys),
-            keys.value.eq(tile.keys_released),
+            keys.count.eq(tile.keys_released),
             queries.push.eq(ends_product & tile.ends_query),
-            queries.value.eq(tile.query + 1),
+            queries.count.eq(tile.query + 1),
+            *(self.key_places.eq(keys.places), self.query_places.eq(queries.places)),
         ]
-        for queue, count in ((keys, self.keys_released), (queries, self.queries_released)):
-            with m.If(self.start):
-                m.d.sync += count.eq(0)
-            with m.Elif(queue.pop):
-                m.d.sync += count.eq(queue.due)
 
     def _results(self, m: Module, vector: data.View, tile: data.View, sends: Signal) -> None:
         is_last = (vector.op == VectorOp.NUMERATOR) | (vector.op == VectorOp.ADD)
@@ -321,17 +318,3 @@ class Sequencer(wiring.Component):
                 count = getattr(self, f"stalls_{what}")
                 with m.If(has_begun & self._waits([what]) & ~self._waits(WAITS[:at])):
                     m.d.sync += count.eq(count + 1)
-
-
-_MARGIN = 8
-"""Cycles that the corner, the feeders and the banks take between them; more than they do."""
-
-
-def _release_cycles(shape: ArrayShape) -> tuple[int, int]:
-    """Return how long after an instruction the places of its keys and values are free, and those of its queries."""
-    return shape.stages * shape.rows + _MARGIN, shape.columns + _MARGIN
-
-
-def release_latency(shape: ArrayShape) -> int:
-    """Return the cycles from an instruction at `corner` to the last place that it gives back."""
-    return max(_release_cycles(shape)) + 1

@@ -14,9 +14,10 @@ from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
 from einsum_cascade.rtl.links import row_beat_bits
+from einsum_cascade.rtl.places import release_latency
 from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
-from einsum_cascade.rtl.sequencer import WAITS, Sequencer, release_latency
+from einsum_cascade.rtl.sequencer import WAITS, Sequencer
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds
 
@@ -83,8 +84,8 @@ class Top(Component):
             sequencer.queries_loaded.eq(reader.queries_loaded),
             sequencer.states_loaded.eq(reader.states_loaded),
             sequencer.results_drained.eq(drain.results_drained),
-            keys.released.eq(sequencer.keys_released),
-            queries.released.eq(sequencer.queries_released),
+            keys.places.eq(sequencer.key_places),
+            queries.released.eq(sequencer.query_places.released),
             *(states.drained.eq(drain.results_drained), states.stored.eq(drain.states_stored)),
         ]
         self._run(m, control, sequencer, reader, drain, start, stop)

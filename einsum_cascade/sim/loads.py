@@ -24,36 +24,46 @@ _OUTSTANDING = 16
 _FAR = 64
 """Visits of query tiles; more than the drain and memory can have of them at a time."""
 
-_MARGIN_CYCLES = 9
-"""From the corner until a place is free, beside the rows or columns that read it: the array's own margin."""
+_KEY_MARGIN_CYCLES, _QUERY_MARGIN_CYCLES = 8, 9
+"""From the corner until a place is free, beside the rows or columns that read it: the array's own margins."""
 
 
 @dataclass
 class _Rows:
-    """A stream: where in its tile it is, when it goes on, the tile's rows, what has arrived, what has been released."""
+    """A stream: where in its tile it is, when it goes on, the tile's rows, what has arrived, what has been released.
+
+    The places of a tile are free row by row, `row_cycles` from one to the next; `released` has the first row's. Those
+    of a tile count only once all those of the tiles before are free, from `whole` on.
+    """
 
     total: int
     places: int
+    row_cycles: int = 0
+    last_row: int = 0
     number: int = 0
     row: int = 0
     since: int = 1
     rows: TileRows = field(default_factory=TileRows)
     arrivals: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]])
     released: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]])
+    whole: int = 0
 
     def valid(self) -> int | None:
         """Return from when on the next row may be taken; None if that is not known yet, or there is none."""
-        if self.number >= self.total:
+        if self.number >= self.total or (free := self._free()) is None:
             return None
-        if self.row:
-            return self.since
-        needed = self.number - self.places + 1
+        return max(self.since, free) if self.row else max(self.since, free) + 1
+
+    def _free(self) -> int | None:
+        """Return when the place of the next row is free; None if that is not known yet."""
+        needed, released = self.number - self.places + 1, self.released
         if needed <= 0:
-            return self.since + 1
-        released = self.released
+            return 0
         while released and released[0][0] < needed:
-            released.popleft()
-        return max(self.since, released[0][1]) + 1 if released else None
+            self.whole = released.popleft()[1] + self.last_row * self.row_cycles + 1
+        # Keys of all rows come first, then values.
+        line = self.row % self.rows.lines
+        return max(self.whole, released[0][1] + line * self.row_cycles) if released else None
 
 
 @dataclass
@@ -117,7 +127,7 @@ class Loads:
         self.streams: dict[Stream, _Rows] = {
             "queries": _Rows(len(program.visits), 2),
             "state": self.resumed,
-            "keys": _Rows(keys, program.slots),
+            "keys": _Rows(keys, program.slots, program.shape.stages, program.shape.rows - 1),
         }
         # When the reader can take the next row, and when the last bursts had arrived.
         self.free = self.beats = 0
@@ -135,9 +145,9 @@ class Loads:
     def release(self, stream: Stream, count: int, cycle: int) -> None:
         """Give the places of the first `count` tiles back: their last instruction leaves the corner in a cycle."""
         shape = self.program.shape
-        skew = shape.columns if stream == "queries" else shape.stages * shape.rows
+        after = shape.columns + _QUERY_MARGIN_CYCLES if stream == "queries" else shape.stages + _KEY_MARGIN_CYCLES
         if not self.is_ideal:
-            self.streams[stream].released.append((count, cycle + skew + _MARGIN_CYCLES))
+            self.streams[stream].released.append((count, cycle + after))
 
     def leave(self, results: int, left: int, stored: tuple[int, int] | None) -> None:
         """Give the place of the first results to running state: they are out of the lanes in a cycle.
@@ -208,7 +218,9 @@ class Loads:
                 if not self.is_alike:
                     found.append(own.rows.offsets)
                 if stream != "state":
-                    found.append(tuple((count - base, max(-1, cycle - now)) for count, cycle in own.released))
+                    past = -1 - own.last_row * own.row_cycles
+                    found.append(tuple((count - base, max(past, cycle - now)) for count, cycle in own.released))
+                    found.append(max(-1, own.whole - now))
         return tuple(found)
 
     def _resumed_state(self, now: int, at: Ordinals) -> tuple[object, ...]:
@@ -238,6 +250,7 @@ class Loads:
             more = self._base(stream, by)
             own.number += more
             own.since += cycles
+            own.whole += cycles
             own.arrivals = deque((number + more, cycle + cycles) for number, cycle in own.arrivals)
             places = by.results if stream == "state" else more
             own.released = deque((number + places, cycle + cycles) for number, cycle in own.released)

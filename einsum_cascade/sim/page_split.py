@@ -18,12 +18,17 @@ class TileRows:
     bursts
         The beats of the bursts of each row.
     offsets
-        Where in a page its first keys and values, or queries, begin.
+        Where in a page its first keys and values, or queries, begin: one for each tensor.
 
     """
 
     bursts: tuple[tuple[int, ...], ...] = ()
     offsets: tuple[int, ...] = ()
+
+    @property
+    def lines(self) -> int:
+        """Rows or columns of the array that they are for; each has a row of every tensor."""
+        return len(self.bursts) // max(1, len(self.offsets))
 
 
 class PageSplit:

@@ -239,10 +239,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   reg [31:0] \$308 ;
   wire [13:0] \$309 ;
   wire \$31 ;
-  wire [72:0] \$310 ;
-  wire [39:0] \$311 ;
-  wire \$312 ;
-  wire [5:0] \$313 ;
+  wire [28:0] \$310 ;
+  wire [23:0] \$311 ;
+  wire [28:0] \$312 ;
+  wire [72:0] \$313 ;
+  wire [39:0] \$314 ;
+  wire \$315 ;
+  wire [5:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -478,6 +481,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [1:0] \key_jobs__payload.target ;
   wire key_jobs__ready;
   wire key_jobs__valid;
+  wire [52:0] key_places;
+  wire [3:0] \key_places.cycles_left ;
+  wire \key_places.is_leaving ;
+  wire [23:0] \key_places.leaving ;
+  wire [23:0] \key_places.released ;
   wire [31:0] key_stride;
   wire [31:0] key_tiles;
   wire [31:0] keys;
@@ -485,7 +493,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \keys$159 ;
   wire [23:0] keys_loaded;
   wire [23:0] \keys_loaded$259 ;
-  wire [23:0] keys_released;
   wire [1:0] kind;
   reg [3:0] left = 4'h0;
   wire [1:0] level;
@@ -611,6 +618,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [7:0] parameters__stages;
   wire parity;
   wire [31:0] passes;
+  wire [52:0] places;
+  wire [3:0] \places.cycles_left ;
+  wire \places.is_leaving ;
+  wire [23:0] \places.leaving ;
+  wire [23:0] \places.released ;
   reg [7:0] problem;
   wire [31:0] product_steps;
   wire [31:0] queries;
@@ -619,7 +631,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \queries$166 ;
   wire [23:0] queries_loaded;
   wire [23:0] \queries_loaded$261 ;
-  wire [23:0] queries_released;
   wire [31:0] query__address;
   wire [31:0] query__head_stride;
   wire [31:0] query__stride;
@@ -634,13 +645,17 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [1:0] \query_jobs__payload.target ;
   wire query_jobs__ready;
   wire query_jobs__valid;
+  wire [52:0] query_places;
+  wire [3:0] \query_places.cycles_left ;
+  wire \query_places.is_leaving ;
+  wire [23:0] \query_places.leaving ;
+  wire [23:0] \query_places.released ;
   wire [31:0] query_stride;
   wire [31:0] query_tiles;
   wire [31:0] queue;
   wire [74:0] r_data;
   wire r_en;
   wire [23:0] released;
-  wire [23:0] \released$268 ;
   wire [74:0] result;
   wire [74:0] \result$245 ;
   wire \result$245.bank ;
@@ -1065,7 +1080,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$313 , \$312  }),
+    .drain_address({ \$316 , \$315  }),
     .drain_group(\group$329 ),
     .drain_kind(kind),
     .drain_parity(parity),
@@ -1124,7 +1139,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_stride(output__stride),
     .passes(passes),
     .\port$210$0 (\$195 ),
-    .\port$2480$0 (\waiting$292 ),
+    .\port$2495$0 (\waiting$292 ),
     .\port$327$3 (\$309 ),
     .product_steps(product_steps),
     .queries(queries),
@@ -1178,11 +1193,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2738$0 (\$312 ),
-    .\port$2742$0 (\$313 ),
+    .\port$2759$0 (\$315 ),
+    .\port$2763$0 (\$316 ),
     .queries(queries),
-    .r_data(\$311 ),
-    .\r_data$56 (\$310 ),
+    .r_data(\$314 ),
+    .\r_data$56 (\$313 ),
     .result(\result$245 ),
     .results_drained(results_drained),
     .rst(rst),
@@ -1213,7 +1228,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .released(released),
+    .\port$2685$0 (\$310 ),
+    .\port$2689$0 (\$311 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1243,7 +1259,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query__address(query__address),
     .query__head_stride(query__head_stride),
     .query__stride(query__stride),
-    .released(\released$268 ),
+    .released(released),
     .restart(start),
     .rst(rst),
     .stop(stop)
@@ -1301,16 +1317,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .is_running(is_running),
     .keys(parameters__keys),
     .keys_loaded(keys_loaded),
-    .keys_released(released),
     .matrix_busy(matrix_busy),
     .parameters__interval(interval[15:0]),
     .parameters__key_beats(key_beats[15:0]),
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
+    .\port$2685$0 (\$310 ),
+    .\port$2689$0 (\$311 ),
+    .\port$2700$0 (\$312 ),
+    .\port$2704$0 (released),
     .\port$327$3 (\$309 ),
     .queries_loaded(queries_loaded),
-    .queries_released(\released$268 ),
     .queue(queue[7:0]),
     .restart(start),
     .result(w_data),
@@ -1649,8 +1667,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$311 [31:0];
-  assign memory__awlen = \$311 [39:32];
+  assign memory__awaddr = \$314 [31:0];
+  assign memory__awlen = \$314 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1661,9 +1679,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$310 [63:0];
-  assign memory__wstrb = \$310 [71:64];
-  assign memory__wlast = \$310 [72];
+  assign memory__wdata = \$313 [63:0];
+  assign memory__wstrb = \$313 [71:64];
+  assign memory__wlast = \$313 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
@@ -1683,8 +1701,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \queries_loaded$261  = queries_loaded;
   assign \states_loaded$263  = states_loaded;
   assign \results_drained$265  = results_drained;
-  assign keys_released = released;
-  assign queries_released = \released$268 ;
+  assign places = { \$310 , \$311  };
+  assign key_places = { \$310 , \$311  };
+  assign query_places = { \$312 , released };
   assign drained = results_drained;
   assign states_stored = stored;
   assign \$signal$288  = irq;
@@ -1699,20 +1718,20 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \stalls_state$306  = stalls_state;
   assign \matrix_busy$307  = matrix_busy;
   assign \vector_busy$308  = vector_busy;
-  assign address = { \$313 , \$312  };
+  assign address = { \$316 , \$315  };
   assign s_axil_bresp = 2'h0;
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$311 [31:0];
-  assign m_axi_awlen = \$311 [39:32];
+  assign m_axi_awaddr = \$314 [31:0];
+  assign m_axi_awlen = \$314 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$310 [63:0];
-  assign m_axi_wstrb = \$310 [71:64];
-  assign m_axi_wlast = \$310 [72];
+  assign m_axi_wdata = \$313 [63:0];
+  assign m_axi_wstrb = \$313 [71:64];
+  assign m_axi_wlast = \$313 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1762,6 +1781,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result$245.bank  = \result$245 [72];
   assign \result$245.sum_bank  = \result$245 [73];
   assign \result$245.is_state  = \result$245 [74];
+  assign \places.released  = \$311 ;
+  assign \places.is_leaving  = \$310 [0];
+  assign \places.leaving  = \$310 [24:1];
+  assign \places.cycles_left  = \$310 [28:25];
+  assign \key_places.released  = \$311 ;
+  assign \key_places.is_leaving  = \$310 [0];
+  assign \key_places.leaving  = \$310 [24:1];
+  assign \key_places.cycles_left  = \$310 [28:25];
+  assign \query_places.released  = released;
+  assign \query_places.is_leaving  = \$312 [0];
+  assign \query_places.leaving  = \$312 [24:1];
+  assign \query_places.cycles_left  = \$312 [28:25];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1859,7 +1890,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2480$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2495$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low
 , first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, state_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys
 , stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
@@ -2056,8 +2087,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] passes = 32'd0;
   input [22:0] \port$210$0 ;
   wire [22:0] \port$210$0 ;
-  input [6:0] \port$2480$0 ;
-  wire [6:0] \port$2480$0 ;
+  input [6:0] \port$2495$0 ;
+  wire [6:0] \port$2495$0 ;
   output [13:0] \port$327$3 ;
   wire [13:0] \port$327$3 ;
   output [31:0] product_steps;
@@ -2286,7 +2317,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0001:
           \$56  = { 9'h000, \port$210$0  };
       14'h0002:
-          \$56  = { 25'h0000000, \port$2480$0  };
+          \$56  = { 25'h0000000, \port$2495$0  };
       14'h0003:
           \$56  = cycles;
       14'h0004:
@@ -2958,13 +2989,13 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
   assign status = { 9'h000, \port$210$0  };
-  assign waiting = { 25'h0000000, \port$2480$0  };
+  assign waiting = { 25'h0000000, \port$2495$0  };
   assign \port$327$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
 module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2738$0 , parity, \port$2742$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2759$0 , parity, \port$2763$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3175,10 +3206,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg parity = 1'h0;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$2738$0 ;
-  wire \port$2738$0 ;
-  output [5:0] \port$2742$0 ;
-  wire [5:0] \port$2742$0 ;
+  output \port$2759$0 ;
+  wire \port$2759$0 ;
+  output [5:0] \port$2763$0 ;
+  wire [5:0] \port$2763$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3522,8 +3553,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1419$0 (\$11 [7:0]),
-    .\port$2734$0 (\$signal$21 ),
+    .\port$1421$0 (\$11 [7:0]),
+    .\port$2755$0 (\$signal$21 ),
     .r_data(r_data),
     .r_en(\$signal$48 ),
     .r_rdy(memory__awvalid),
@@ -3533,9 +3564,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1453$0 (is_last),
-    .\port$2723$0 (\$signal$30 ),
-    .\port$2724$0 (strobes),
+    .\port$1455$0 (is_last),
+    .\port$2744$0 (\$signal$30 ),
+    .\port$2745$0 (strobes),
     .r_data(\r_data$56 ),
     .r_en(\$signal$57 ),
     .r_rdy(memory__wvalid),
@@ -3870,8 +3901,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign memory__bready = 1'h1;
   assign memory__bvalid = is_acknowledged;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2738$0  = \$signal$7 ;
-  assign \port$2742$0  = \$signal$8 [5:0];
+  assign \port$2759$0  = \$signal$7 ;
+  assign \port$2763$0  = \$signal$8 [5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
@@ -4202,7 +4233,7 @@ module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_e
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.addresses (rst, \port$1419$0 , r_en, w_rdy, r_data, w_en, \port$2734$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \port$2755$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4241,10 +4272,10 @@ module \top.drain.addresses (rst, \port$1419$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1419$0 ;
-  wire [7:0] \port$1419$0 ;
-  input [31:0] \port$2734$0 ;
-  wire [31:0] \port$2734$0 ;
+  input [7:0] \port$1421$0 ;
+  wire [7:0] \port$1421$0 ;
+  input [31:0] \port$2755$0 ;
+  wire [31:0] \port$2755$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -4281,7 +4312,7 @@ module \top.drain.addresses (rst, \port$1419$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1419$0 , \port$2734$0  };
+      storage[w_port__addr] <= { \port$1421$0 , \port$2755$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -4377,13 +4408,13 @@ module \top.drain.addresses (rst, \port$1419$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1419$0 , \port$2734$0  };
-  assign w_data = { \port$1419$0 , \port$2734$0  };
+  assign w_port__data = { \port$1421$0 , \port$2755$0  };
+  assign w_data = { \port$1421$0 , \port$2755$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1453$0 , w_en, r_en, r_data, \port$2723$0 , \port$2724$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , \port$2745$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4426,12 +4457,12 @@ module \top.drain.beats (rst, \port$1453$0 , w_en, r_en, r_data, \port$2723$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1453$0 ;
-  wire \port$1453$0 ;
-  input [63:0] \port$2723$0 ;
-  wire [63:0] \port$2723$0 ;
-  input [7:0] \port$2724$0 ;
-  wire [7:0] \port$2724$0 ;
+  input \port$1455$0 ;
+  wire \port$1455$0 ;
+  input [63:0] \port$2744$0 ;
+  wire [63:0] \port$2744$0 ;
+  input [7:0] \port$2745$0 ;
+  wire [7:0] \port$2745$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -4476,7 +4507,7 @@ module \top.drain.beats (rst, \port$1453$0 , w_en, r_en, r_data, \port$2723$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1453$0 , \port$2724$0 , \port$2723$0  };
+      storage[w_port__addr] <= { \port$1455$0 , \port$2745$0 , \port$2744$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -4576,8 +4607,8 @@ module \top.drain.beats (rst, \port$1453$0 , w_en, r_en, r_data, \port$2723$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1453$0 , \port$2724$0 , \port$2723$0  };
-  assign w_data = { \port$1453$0 , \port$2724$0 , \port$2723$0  };
+  assign w_port__data = { \port$1455$0 , \port$2745$0 , \port$2744$0  };
+  assign w_data = { \port$1455$0 , \port$2745$0 , \port$2744$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -5965,63 +5996,74 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, released, jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2685$0 , \port$2689$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
-  wire [7:0] \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire [26:0] \$15 ;
-  wire [32:0] \$16 ;
+  wire [3:0] \$1 ;
+  wire [7:0] \$10 ;
+  wire [3:0] \$11 ;
+  wire [31:0] \$12 ;
+  wire [15:0] \$13 ;
+  wire [15:0] \$14 ;
+  wire [24:0] \$15 ;
+  wire [7:0] \$16 ;
   wire \$17 ;
-  wire [26:0] \$18 ;
-  wire [32:0] \$19 ;
-  wire [3:0] \$2 ;
-  wire [32:0] \$20 ;
-  wire [55:0] \$21 ;
-  wire [56:0] \$22 ;
-  wire [26:0] \$23 ;
-  wire [58:0] \$24 ;
-  wire [59:0] \$25 ;
-  wire [55:0] \$26 ;
-  wire [56:0] \$27 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [4:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire [26:0] \$25 ;
+  wire [32:0] \$26 ;
+  wire \$27 ;
   wire [26:0] \$28 ;
-  wire [58:0] \$29 ;
-  wire [31:0] \$3 ;
-  wire [59:0] \$30 ;
-  wire [24:0] \$31 ;
-  wire \$32 ;
-  wire [3:0] \$33 ;
-  wire [3:0] \$34 ;
-  wire [32:0] \$35 ;
-  wire [32:0] \$36 ;
-  wire [24:0] \$37 ;
-  wire [24:0] \$38 ;
-  wire [39:0] \$39 ;
-  wire [15:0] \$4 ;
-  wire \$40 ;
-  wire [24:0] \$41 ;
-  wire [24:0] \$42 ;
-  reg [23:0] \$43 ;
-  reg [23:0] \$44 ;
-  reg [1:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [2:0] \$47 ;
-  reg \$48 ;
-  reg [31:0] \$49 ;
-  wire [15:0] \$5 ;
-  reg [31:0] \$50 ;
-  wire [24:0] \$6 ;
-  wire [7:0] \$7 ;
+  wire [32:0] \$29 ;
+  wire [24:0] \$3 ;
+  wire [32:0] \$30 ;
+  wire [55:0] \$31 ;
+  wire [56:0] \$32 ;
+  wire [26:0] \$33 ;
+  wire [58:0] \$34 ;
+  wire [59:0] \$35 ;
+  wire [55:0] \$36 ;
+  wire [56:0] \$37 ;
+  wire [26:0] \$38 ;
+  wire [58:0] \$39 ;
+  wire \$4 ;
+  wire [59:0] \$40 ;
+  wire \$41 ;
+  wire [3:0] \$42 ;
+  wire [3:0] \$43 ;
+  wire [32:0] \$44 ;
+  wire [32:0] \$45 ;
+  wire [24:0] \$46 ;
+  wire [24:0] \$47 ;
+  wire [39:0] \$48 ;
+  wire \$49 ;
+  wire [24:0] \$5 ;
+  wire [24:0] \$50 ;
+  wire [24:0] \$51 ;
+  reg [23:0] \$52 ;
+  reg [23:0] \$53 ;
+  reg [1:0] \$54 ;
+  reg [2:0] \$55 ;
+  reg [2:0] \$56 ;
+  reg \$57 ;
+  reg [31:0] \$58 ;
+  reg [31:0] \$59 ;
+  wire \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg [2:0] \$signal  = 3'h0;
-  reg \$signal$25  = 1'h0;
-  reg [31:0] \$signal$26  = 32'd0;
-  reg [23:0] \$signal$37  = 24'h000000;
+  wire \$signal ;
+  reg [23:0] \$signal$21  = 24'h000000;
+  reg [2:0] \$signal$28  = 3'h0;
+  reg \$signal$30  = 1'h0;
+  reg [31:0] \$signal$31  = 32'd0;
   reg advance;
+  wire [1:0] ahead;
   input [23:0] bounds__block_tiles;
   wire [23:0] bounds__block_tiles;
   wire [23:0] \bounds__block_tiles$1 ;
@@ -6079,8 +6121,15 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
-  input [23:0] released;
-  wire [23:0] released;
+  wire [52:0] places;
+  wire [3:0] \places.cycles_left ;
+  wire \places.is_leaving ;
+  wire [23:0] \places.leaving ;
+  wire [23:0] \places.released ;
+  input [28:0] \port$2685$0 ;
+  wire [28:0] \port$2685$0 ;
+  input [23:0] \port$2689$0 ;
+  wire [23:0] \port$2689$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -6103,63 +6152,73 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   reg [31:0] value_address = 32'd0;
   input [15:0] value_beats;
   wire [15:0] value_beats;
+  assign \$38  = key_tile * 3'h4;
+  assign \$39  = \$38  * value__stride;
+  assign \$40  = \$37  + \$39 ;
+  assign \$41  = jobs__valid & jobs__ready;
+  assign \$42  = row + 1'h1;
+  assign \$43  = is_last ? 4'h0 : \$42 ;
+  assign \$44  = value_address + value__stride;
+  assign \$45  = \$signal$31  + key__stride;
+  assign \$46  = \$signal$21  + 1'h1;
+  assign \$47  = slot_beat + slot_beats;
+  assign \$48  = slots * slot_beats;
+  assign \$49  = \$47  == \$48 ;
+  assign \$50  = slot_beat + slot_beats;
+  assign \$51  = \$49  ? 25'h0000000 : \$50 ;
   always @(posedge clk)
-    slot_beat <= \$44 ;
+    \$signal$21  <= \$52 ;
   always @(posedge clk)
-    fsm_state <= \$45 ;
+    slot_beat <= \$53 ;
   always @(posedge clk)
-    \$signal  <= \$46 ;
+    fsm_state <= \$54 ;
   always @(posedge clk)
-    row <= \$47 ;
+    \$signal$28  <= \$55 ;
   always @(posedge clk)
-    \$signal$25  <= \$48 ;
+    row <= \$56 ;
   always @(posedge clk)
-    \$signal$26  <= \$49 ;
+    \$signal$30  <= \$57 ;
   always @(posedge clk)
-    value_address <= \$50 ;
-  assign \$2  = row + 1'h1;
-  assign is_last = \$2  == \$signal ;
-  assign \$3  = \$signal$25  ? value_address : \$signal$26 ;
-  assign \$4  = \$signal$25  ? value_beats : key_beats;
-  assign \$5  = \$signal$25  ? key_beats : 16'h0000;
-  assign \$6  = slot_beat + \$5 ;
-  assign \$8  = ! \$7 ;
-  assign \$9  = ~ \$8 ;
-  assign \$10  = \$signal$25  | \$9 ;
-  assign \$11  = is_last & \$10 ;
-  assign \$12  = ! fsm_state;
-  assign \$13  = fsm_state == 1'h1;
-  assign \$14  = fsm_state == 2'h2;
-  assign \$15  = key_tile * 3'h4;
-  assign \$16  = keys - \$15 ;
-  assign \$17  = $signed(\$16 ) > $signed(4'h4);
-  assign \$18  = key_tile * 3'h4;
-  assign \$19  = keys - \$18 ;
-  assign \$20  = \$17  ? 33'h000000004 : \$19 ;
-  assign \$21  = key_head * key__head_stride;
-  assign \$22  = key__address + \$21 ;
-  assign \$23  = key_tile * 3'h4;
-  assign \$24  = \$23  * key__stride;
-  assign \$25  = \$22  + \$24 ;
-  assign \$26  = key_head * value__head_stride;
-  assign \$27  = value__address + \$26 ;
+    \$signal$31  <= \$58 ;
+  always @(posedge clk)
+    value_address <= \$59 ;
+  assign \$1  = 2'h3 - row;
+  assign \$2  = $signed(2'h1) * $signed(\$1 );
+  assign \$3  = \$signal$21  - \port$2689$0 ;
+  assign \$4  = \$3 [23:0] < slots;
+  assign \$5  = \$signal$21  - \port$2685$0 [24:1];
+  assign \$6  = \$5 [23:0] < slots;
+  assign \$7  = \port$2685$0 [0] & \$6 ;
+  assign \$8  = \port$2685$0 [28:25] <= \$2 [1:0];
+  assign \$9  = \$7  & \$8 ;
+  assign \$signal  = \$4  | \$9 ;
+  assign \$11  = row + 1'h1;
+  assign is_last = \$11  == \$signal$28 ;
+  assign \$12  = \$signal$30  ? value_address : \$signal$31 ;
+  assign \$13  = \$signal$30  ? value_beats : key_beats;
+  assign \$14  = \$signal$30  ? key_beats : 16'h0000;
+  assign \$15  = slot_beat + \$14 ;
+  assign \$17  = ! \$16 ;
+  assign \$18  = ~ \$17 ;
+  assign \$19  = \$signal$30  | \$18 ;
+  assign \$20  = is_last & \$19 ;
+  assign \$21  = jobs__valid & jobs__ready;
+  assign \$22  = ! fsm_state;
+  assign \$23  = fsm_state == 1'h1;
+  assign \$24  = fsm_state == 2'h2;
+  assign \$25  = key_tile * 3'h4;
+  assign \$26  = keys - \$25 ;
+  assign \$27  = $signed(\$26 ) > $signed(4'h4);
   assign \$28  = key_tile * 3'h4;
-  assign \$29  = \$28  * value__stride;
-  assign \$30  = \$27  + \$29 ;
-  assign \$31  = \$signal$37  - released;
-  assign \$32  = \$31 [23:0] < slots;
-  assign \$33  = row + 1'h1;
-  assign \$34  = is_last ? 4'h0 : \$33 ;
-  assign \$35  = value_address + value__stride;
-  assign \$36  = \$signal$26  + key__stride;
-  assign \$37  = \$signal$37  + 1'h1;
-  assign \$38  = slot_beat + slot_beats;
-  assign \$39  = slots * slot_beats;
-  assign \$40  = \$38  == \$39 ;
-  assign \$41  = slot_beat + slot_beats;
-  assign \$42  = \$40  ? 25'h0000000 : \$41 ;
-  always @(posedge clk)
-    \$signal$37  <= \$43 ;
+  assign \$29  = keys - \$28 ;
+  assign \$30  = \$27  ? 33'h000000004 : \$29 ;
+  assign \$31  = key_head * key__head_stride;
+  assign \$32  = key__address + \$31 ;
+  assign \$33  = key_tile * 3'h4;
+  assign \$34  = \$33  * key__stride;
+  assign \$35  = \$32  + \$34 ;
+  assign \$36  = key_head * value__head_stride;
+  assign \$37  = value__address + \$36 ;
   \top.key_jobs.loops  loops (
     .\advance$41 (advance),
     .bounds__block_tiles(bounds__block_tiles),
@@ -6182,163 +6241,6 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$44  = slot_beat;
-    casez (fsm_state)
-      2'h0:
-          if (restart) begin
-            \$44  = 24'h000000;
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          if (jobs__ready) begin
-            if (jobs__payload[84]) begin
-              \$44  = \$42 [23:0];
-            end
-          end
-    endcase
-    if (stop) begin
-      \$44  = 24'h000000;
-    end
-    if (rst) begin
-      \$44  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$45  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (restart) begin
-            \$45  = 2'h1;
-          end
-      2'h1:
-          if (is_done) begin
-            \$45  = 2'h0;
-          end else if (\$32 ) begin
-            \$45  = 2'h2;
-          end
-      2'h2:
-          if (jobs__ready) begin
-            if (jobs__payload[84]) begin
-              \$45  = 2'h1;
-            end
-          end
-    endcase
-    if (stop) begin
-      \$45  = 2'h0;
-    end
-    if (rst) begin
-      \$45  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$46  = \$signal ;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$46  = \$20 [2:0];
-    endcase
-    if (stop) begin
-      \$46  = 3'h0;
-    end
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$47  = row;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$47  = 3'h0;
-      2'h2:
-          if (jobs__ready) begin
-            \$47  = \$34 [2:0];
-          end
-    endcase
-    if (stop) begin
-      \$47  = 3'h0;
-    end
-    if (rst) begin
-      \$47  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$48  = \$signal$25 ;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$48  = 1'h0;
-      2'h2:
-          if (jobs__ready) begin
-            if (jobs__payload[84]) begin
-            end else if (is_last) begin
-              \$48  = 1'h1;
-            end
-          end
-    endcase
-    if (stop) begin
-      \$48  = 1'h0;
-    end
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$49  = \$signal$26 ;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$49  = \$25 [31:0];
-      2'h2:
-          if (jobs__ready) begin
-            (* full_case = 32'd1 *)
-            if (\$signal$25 ) begin
-            end else begin
-              \$49  = \$36 [31:0];
-            end
-          end
-    endcase
-    if (stop) begin
-      \$49  = 32'd0;
-    end
-    if (rst) begin
-      \$49  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$50  = value_address;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$50  = \$30 [31:0];
-      2'h2:
-          if (jobs__ready) begin
-            if (\$signal$25 ) begin
-              \$50  = \$35 [31:0];
-            end
-          end
-    endcase
-    if (stop) begin
-      \$50  = 32'd0;
-    end
-    if (rst) begin
-      \$50  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -6346,7 +6248,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           /* empty */;
       2'h2:
-          jobs__valid = 1'h1;
+          jobs__valid = \$signal ;
     endcase
   end
   always @* begin
@@ -6358,7 +6260,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           /* empty */;
       2'h2:
-          if (jobs__ready) begin
+          if (\$21 ) begin
             if (jobs__payload[84]) begin
               advance = 1'h1;
             end
@@ -6367,26 +6269,183 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$43  = \$signal$37 ;
+    \$52  = \$signal$21 ;
     casez (fsm_state)
       2'h0:
           if (restart) begin
-            \$43  = 24'h000000;
+            \$52  = 24'h000000;
           end
       2'h1:
           /* empty */;
       2'h2:
-          if (jobs__ready) begin
+          if (\$41 ) begin
             if (jobs__payload[84]) begin
-              \$43  = \$37 [23:0];
+              \$52  = \$46 [23:0];
             end
           end
     endcase
     if (stop) begin
-      \$43  = 24'h000000;
+      \$52  = 24'h000000;
     end
     if (rst) begin
-      \$43  = 24'h000000;
+      \$52  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$53  = slot_beat;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$53  = 24'h000000;
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (\$41 ) begin
+            if (jobs__payload[84]) begin
+              \$53  = \$51 [23:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$53  = 24'h000000;
+    end
+    if (rst) begin
+      \$53  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$54  = fsm_state;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$54  = 2'h1;
+          end
+      2'h1:
+          if (is_done) begin
+            \$54  = 2'h0;
+          end else if (\$signal ) begin
+            \$54  = 2'h2;
+          end
+      2'h2:
+          if (\$41 ) begin
+            if (jobs__payload[84]) begin
+              \$54  = 2'h1;
+            end
+          end
+    endcase
+    if (stop) begin
+      \$54  = 2'h0;
+    end
+    if (rst) begin
+      \$54  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$55  = \$signal$28 ;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$55  = \$30 [2:0];
+    endcase
+    if (stop) begin
+      \$55  = 3'h0;
+    end
+    if (rst) begin
+      \$55  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$56  = row;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$56  = 3'h0;
+      2'h2:
+          if (\$41 ) begin
+            \$56  = \$43 [2:0];
+          end
+    endcase
+    if (stop) begin
+      \$56  = 3'h0;
+    end
+    if (rst) begin
+      \$56  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$57  = \$signal$30 ;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$57  = 1'h0;
+      2'h2:
+          if (\$41 ) begin
+            if (jobs__payload[84]) begin
+            end else if (is_last) begin
+              \$57  = 1'h1;
+            end
+          end
+    endcase
+    if (stop) begin
+      \$57  = 1'h0;
+    end
+    if (rst) begin
+      \$57  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$58  = \$signal$31 ;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$58  = \$35 [31:0];
+      2'h2:
+          if (\$41 ) begin
+            (* full_case = 32'd1 *)
+            if (\$signal$30 ) begin
+            end else begin
+              \$58  = \$45 [31:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$58  = 32'd0;
+    end
+    if (rst) begin
+      \$58  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$59  = value_address;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$59  = \$40 [31:0];
+      2'h2:
+          if (\$41 ) begin
+            if (\$signal$30 ) begin
+              \$59  = \$44 [31:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$59  = 32'd0;
+    end
+    if (rst) begin
+      \$59  = 32'd0;
     end
   end
   assign \bounds__block_tiles$1  = bounds__block_tiles;
@@ -6398,23 +6457,29 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__key_tiles$13  = bounds__key_tiles;
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
+  assign ahead = \$2 [1:0];
+  assign places = { \port$2685$0 , \port$2689$0  };
   assign start = restart;
+  assign \places.released  = \port$2689$0 ;
+  assign \places.is_leaving  = \port$2685$0 [0];
+  assign \places.leaving  = \port$2685$0 [24:1];
+  assign \places.cycles_left  = \port$2685$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
   assign \jobs__payload.place  = jobs__payload[81:58];
   assign \jobs__payload.target  = jobs__payload[83:82];
   assign \jobs__payload.ends_tile  = jobs__payload[84];
-  assign jobs__payload[84] = \$11 ;
-  assign jobs__payload[81:58] = \$6 [23:0];
+  assign jobs__payload[84] = \$20 ;
+  assign jobs__payload[81:58] = \$15 [23:0];
   assign jobs__payload[57:48] = { 7'h00, row };
-  assign jobs__payload[47:32] = \$4 ;
-  assign jobs__payload[31:0] = \$3 ;
+  assign jobs__payload[47:32] = \$13 ;
+  assign jobs__payload[31:0] = \$12 ;
   assign jobs__payload[83:82] = 2'h0;
-  assign { \$1 [7:2], \$1 [0] } = 7'h00;
-  assign \$1 [1] = bounds__flags[1];
-  assign { \$7 [7:6], \$7 [4:0] } = 7'h00;
-  assign \$7 [5] = bounds__flags[5];
+  assign { \$10 [7:2], \$10 [0] } = 7'h00;
+  assign \$10 [1] = bounds__flags[1];
+  assign { \$16 [7:6], \$16 [4:0] } = 7'h00;
+  assign \$16 [5] = bounds__flags[5];
   assign is_keys_only = bounds__flags[1];
 endmodule
 
@@ -8480,8 +8545,8 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
 endmodule
 
 module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
-, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, keys_released, queries_released, cycles, stalls_keys, stalls_queries, stalls_drain
-, stalls_state, matrix_busy, vector_busy, keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
+, vector_busy, \port$2685$0 , \port$2689$0 , \port$2700$0 , \port$2704$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -8627,19 +8692,21 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   reg [233:0] \$226 ;
   reg [233:0] \$227 ;
   reg [62:0] \$228 ;
-  reg [23:0] \$229 ;
+  reg [31:0] \$229 ;
   wire \$23 ;
-  reg [23:0] \$230 ;
+  reg \$230 ;
   reg [31:0] \$231 ;
-  reg \$232 ;
+  reg [31:0] \$232 ;
   reg [31:0] \$233 ;
   reg [31:0] \$234 ;
   reg [31:0] \$235 ;
   reg [31:0] \$236 ;
   reg [31:0] \$237 ;
-  reg [31:0] \$238 ;
-  reg [31:0] \$239 ;
+  wire [28:0] \$238 ;
+  wire [23:0] \$239 ;
   wire \$24 ;
+  wire [28:0] \$240 ;
+  wire [23:0] \$241 ;
   wire \$25 ;
   reg [23:0] \$26 ;
   wire [24:0] \$27 ;
@@ -8780,14 +8847,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire \corner.vector.queue ;
   wire \corner.vector.restores ;
   wire \corner.vector.sum_parity ;
+  reg [23:0] count;
+  wire [23:0] \count$77 ;
   output [31:0] cycles;
   reg [31:0] cycles = 32'd0;
   input [31:0] diagonal_high;
   wire [31:0] diagonal_high;
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
-  wire [23:0] due;
-  wire [23:0] \due$92 ;
   reg fetching = 1'h0;
   wire [15:0] following;
   reg has_begun = 1'h0;
@@ -8796,12 +8863,15 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   reg is_ready = 1'h0;
   output is_running;
   reg is_running = 1'h0;
+  wire [52:0] key_places;
+  wire [3:0] \key_places.cycles_left ;
+  wire \key_places.is_leaving ;
+  wire [23:0] \key_places.leaving ;
+  wire [23:0] \key_places.released ;
   input [31:0] keys;
   wire [31:0] keys;
   input [23:0] keys_loaded;
   wire [23:0] keys_loaded;
-  output [23:0] keys_released;
-  reg [23:0] keys_released = 24'h000000;
   output [31:0] matrix_busy;
   reg [31:0] matrix_busy = 32'd0;
   wire [23:0] parameters__bounds__block_tiles;
@@ -8830,16 +8900,35 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire [23:0] parameters__slots;
   input [7:0] parameters__stages;
   wire [7:0] parameters__stages;
-  wire pop;
-  wire \pop$90 ;
+  wire [52:0] places;
+  wire [52:0] \places$81 ;
+  wire [3:0] \places$81.cycles_left ;
+  wire \places$81.is_leaving ;
+  wire [23:0] \places$81.leaving ;
+  wire [23:0] \places$81.released ;
+  wire [3:0] \places.cycles_left ;
+  wire \places.is_leaving ;
+  wire [23:0] \places.leaving ;
+  wire [23:0] \places.released ;
+  output [28:0] \port$2685$0 ;
+  wire [28:0] \port$2685$0 ;
+  output [23:0] \port$2689$0 ;
+  wire [23:0] \port$2689$0 ;
+  output [28:0] \port$2700$0 ;
+  wire [28:0] \port$2700$0 ;
+  output [23:0] \port$2704$0 ;
+  wire [23:0] \port$2704$0 ;
   input [13:0] \port$327$3 ;
   wire [13:0] \port$327$3 ;
   wire push;
-  wire \push$74 ;
+  wire \push$76 ;
   input [23:0] queries_loaded;
   wire [23:0] queries_loaded;
-  output [23:0] queries_released;
-  reg [23:0] queries_released = 24'h000000;
+  wire [52:0] query_places;
+  wire [3:0] \query_places.cycles_left ;
+  wire \query_places.is_leaving ;
+  wire [23:0] \query_places.leaving ;
+  wire [23:0] \query_places.released ;
   input [7:0] queue;
   wire [7:0] queue;
   wire [8:0] read__addr;
@@ -8875,6 +8964,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   output [31:0] stalls_state;
   reg [31:0] stalls_state = 32'd0;
   wire start;
+  wire \start$70 ;
+  wire \start$71 ;
   input [23:0] states_loaded;
   wire [23:0] states_loaded;
   input stop;
@@ -9016,8 +9107,6 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire \tile_3.starts_query ;
   wire \tile_3.starts_result ;
   wire [23:0] \tile_3.state ;
-  reg [23:0] value;
-  wire [23:0] \value$75 ;
   output [31:0] vector_busy;
   reg [31:0] vector_busy = 32'd0;
   output waits_drain;
@@ -10171,7 +10260,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$101  = read__data[23:10] + 1'h1;
   assign \$102  = \$101  == parameters__product_steps;
   assign \$103  = \$100  & \$102 ;
-  assign \push$74  = \$103  & \$104 ;
+  assign \push$76  = \$103  & \$104 ;
   assign \$106  = \$105  + 1'h1;
   assign \$107  = has_vector & \$signal ;
   assign \$108  = \read__data$56 [3:0] == 3'h4;
@@ -10274,41 +10363,39 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   always @(posedge clk)
     corner <= \$228 ;
   always @(posedge clk)
-    keys_released <= \$229 ;
+    \$signal$93  <= \$229 ;
   always @(posedge clk)
-    queries_released <= \$230 ;
+    has_begun <= \$230 ;
   always @(posedge clk)
-    \$signal$93  <= \$231 ;
+    cycles <= \$231 ;
   always @(posedge clk)
-    has_begun <= \$232 ;
+    stalls_keys <= \$232 ;
   always @(posedge clk)
-    cycles <= \$233 ;
+    stalls_queries <= \$233 ;
   always @(posedge clk)
-    stalls_keys <= \$234 ;
+    stalls_drain <= \$234 ;
   always @(posedge clk)
-    stalls_queries <= \$235 ;
+    stalls_state <= \$235 ;
   always @(posedge clk)
-    stalls_drain <= \$236 ;
+    matrix_busy <= \$236 ;
   always @(posedge clk)
-    stalls_state <= \$237 ;
-  always @(posedge clk)
-    matrix_busy <= \$238 ;
-  always @(posedge clk)
-    vector_busy <= \$239 ;
-  \top.sequencer.key_release  key_release (
+    vector_busy <= \$237 ;
+  \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .due(due),
-    .pop(pop),
+    .\port$2685$0 (\$238 ),
+    .\port$2689$0 (\$239 ),
     .push(push),
     .rst(rst),
-    .value(value)
+    .start(restart),
+    .value(count)
   );
-  \top.sequencer.query_release  query_release (
+  \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .due(\due$92 ),
-    .pop(\pop$90 ),
-    .push(\push$74 ),
+    .\port$2700$0 (\$240 ),
+    .\port$2704$0 (\$241 ),
+    .push(\push$76 ),
     .rst(rst),
+    .start(restart),
     .value(\$106 [23:0])
   );
   \top.sequencer.tiles  tiles (
@@ -10550,13 +10637,13 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
-          value = tile_0[161:138];
+          count = tile_0[161:138];
       2'h1:
-          value = tile_1[161:138];
+          count = tile_1[161:138];
       2'h2:
-          value = tile_2[161:138];
+          count = tile_2[161:138];
       2'h3:
-          value = tile_3[161:138];
+          count = tile_3[161:138];
     endcase
   end
   always @* begin
@@ -11093,67 +11180,73 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$229  = keys_released;
-    if (restart) begin
-      \$229  = 24'h000000;
-    end else if (pop) begin
-      \$229  = due;
-    end
-    if (rst) begin
-      \$229  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$230  = queries_released;
-    if (restart) begin
-      \$230  = 24'h000000;
-    end else if (\pop$90 ) begin
-      \$230  = \due$92 ;
-    end
-    if (rst) begin
-      \$230  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$231  = \$signal$93 ;
+    \$229  = \$signal$93 ;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$231  = 32'd0;
+      \$229  = 32'd0;
     end else begin
       if (\$184 ) begin
-        \$231  = \$185 [31:0];
+        \$229  = \$185 [31:0];
       end
     end
     if (rst) begin
-      \$231  = 32'd0;
+      \$229  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$232  = has_begun;
+    \$230  = has_begun;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$232  = 1'h0;
+      \$230  = 1'h0;
     end else begin
       if (\$184 ) begin
-        \$232  = 1'h1;
+        \$230  = 1'h1;
       end
     end
     if (rst) begin
-      \$232  = 1'h0;
+      \$230  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$233  = cycles;
+    \$231  = cycles;
     (* full_case = 32'd1 *)
     if (restart) begin
-      \$233  = 32'd0;
+      \$231  = 32'd0;
     end else begin
       if (\$188 ) begin
-        \$233  = \$190 [31:0];
+        \$231  = \$190 [31:0];
+      end
+    end
+    if (rst) begin
+      \$231  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$232  = stalls_keys;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$232  = 32'd0;
+    end else begin
+      if (\$199 ) begin
+        \$232  = \$200 [31:0];
+      end
+    end
+    if (rst) begin
+      \$232  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$233  = stalls_queries;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$233  = 32'd0;
+    end else begin
+      if (\$205 ) begin
+        \$233  = \$206 [31:0];
       end
     end
     if (rst) begin
@@ -11162,44 +11255,41 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$234  = stalls_keys;
+    \$234  = stalls_drain;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$234  = 32'd0;
-    end else begin
-      if (\$199 ) begin
-        \$234  = \$200 [31:0];
-      end
-    end
-    if (rst) begin
-      \$234  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$235  = stalls_queries;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$235  = 32'd0;
-    end else begin
-      if (\$205 ) begin
-        \$235  = \$206 [31:0];
-      end
-    end
-    if (rst) begin
-      \$235  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$236  = stalls_drain;
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$236  = 32'd0;
     end else begin
       if (\$211 ) begin
-        \$236  = \$212 [31:0];
+        \$234  = \$212 [31:0];
       end
+    end
+    if (rst) begin
+      \$234  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$235  = stalls_state;
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$235  = 32'd0;
+    end else begin
+      if (\$217 ) begin
+        \$235  = \$218 [31:0];
+      end
+    end
+    if (rst) begin
+      \$235  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    (* full_case = 32'd1 *)
+    if (restart) begin
+      \$236  = 32'd0;
+    end else begin
+      \$236  = \$192 [31:0];
     end
     if (rst) begin
       \$236  = 32'd0;
@@ -11207,41 +11297,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$237  = stalls_state;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$237  = 32'd0;
     end else begin
-      if (\$217 ) begin
-        \$237  = \$218 [31:0];
-      end
+      \$237  = \$194 [31:0];
     end
     if (rst) begin
       \$237  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$238  = 32'd0;
-    end else begin
-      \$238  = \$192 [31:0];
-    end
-    if (rst) begin
-      \$238  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    (* full_case = 32'd1 *)
-    if (restart) begin
-      \$239  = 32'd0;
-    end else begin
-      \$239  = \$194 [31:0];
-    end
-    if (rst) begin
-      \$239  = 32'd0;
     end
   end
   assign parameters__bounds__block_tiles = bounds__block_tiles;
@@ -11269,7 +11332,17 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$signature__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
-  assign \value$75  = \$106 [23:0];
+  assign \start$70  = restart;
+  assign \start$71  = restart;
+  assign \count$77  = \$106 [23:0];
+  assign key_places = { \$238 , \$239  };
+  assign places = { \$238 , \$239  };
+  assign query_places = { \$240 , \$241  };
+  assign \places$81  = { \$240 , \$241  };
+  assign \port$2685$0  = \$238 ;
+  assign \port$2689$0  = \$239 ;
+  assign \port$2700$0  = \$240 ;
+  assign \port$2704$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -11370,6 +11443,22 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \tile_3.head  = tile_3[185:162];
   assign \tile_3.query_tile  = tile_3[209:186];
   assign \tile_3.key_tile  = tile_3[233:210];
+  assign \key_places.released  = \$239 ;
+  assign \key_places.is_leaving  = \$238 [0];
+  assign \key_places.leaving  = \$238 [24:1];
+  assign \key_places.cycles_left  = \$238 [28:25];
+  assign \places.released  = \$239 ;
+  assign \places.is_leaving  = \$238 [0];
+  assign \places.leaving  = \$238 [24:1];
+  assign \places.cycles_left  = \$238 [28:25];
+  assign \query_places.released  = \$241 ;
+  assign \query_places.is_leaving  = \$240 [0];
+  assign \query_places.leaving  = \$240 [24:1];
+  assign \query_places.cycles_left  = \$240 [28:25];
+  assign \places$81.released  = \$241 ;
+  assign \places$81.is_leaving  = \$240 [0];
+  assign \places$81.leaving  = \$240 [24:1];
+  assign \places$81.cycles_left  = \$240 [28:25];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
@@ -11443,141 +11532,88 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_release (rst, push, value, due, pop, clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \port$2689$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
-  wire [5:0] \$1 ;
-  wire [30:0] \$10 ;
-  wire [3:0] \$11 ;
-  wire [3:0] \$12 ;
-  wire [28:0] \$13 ;
-  wire \$14 ;
-  reg [4:0] \$15 ;
-  reg [2:0] \$16 ;
-  reg \$17 ;
-  reg [2:0] \$18 ;
-  wire [3:0] \$2 ;
-  wire [3:0] \$3 ;
-  wire [3:0] \$4 ;
-  wire [3:0] \$5 ;
-  wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [30:0] \$8 ;
-  wire [5:0] \$9 ;
-  reg [4:0] \$signal  = 5'h00;
-  reg [2:0] \$signal$3  = 3'h0;
-  (* init = 3'h0 *)
-  wire [2:0] \$signature__addr ;
-  wire [28:0] \$signature__data ;
-  wire \$signature__en ;
+  wire [28:0] \$1 ;
+  reg [23:0] \$2 ;
+  reg [23:0] \$3  = 24'h000000;
   input clk;
   wire clk;
-  output [23:0] due;
+  wire [23:0] count;
+  wire [3:0] cycles_left;
   wire [23:0] due;
-  reg has_value = 1'h0;
-  output pop;
+  wire has_next;
+  wire [52:0] places;
+  wire [3:0] \places.cycles_left ;
+  wire \places.is_leaving ;
+  wire [23:0] \places.leaving ;
+  wire [23:0] \places.released ;
   wire pop;
+  output [28:0] \port$2685$0 ;
+  wire [28:0] \port$2685$0 ;
+  (* init = 24'h000000 *)
+  output [23:0] \port$2689$0 ;
+  wire [23:0] \port$2689$0 ;
   input push;
   wire push;
-  wire [2:0] read__addr;
-  wire [28:0] read__data;
+  wire \push$1 ;
   input rst;
   wire rst;
-  reg [2:0] tail = 3'h0;
+  input start;
+  wire start;
   input [23:0] value;
   wire [23:0] value;
-  reg [28:0] ring [7:0];
-  initial begin
-    ring[0] = 29'h00000000;
-    ring[1] = 29'h00000000;
-    ring[2] = 29'h00000000;
-    ring[3] = 29'h00000000;
-    ring[4] = 29'h00000000;
-    ring[5] = 29'h00000000;
-    ring[6] = 29'h00000000;
-    ring[7] = 29'h00000000;
-  end
-  always @(posedge clk) begin
-    if (push)
-      ring[tail] <= \$10 [28:0];
-  end
-  reg [28:0] _0_;
-  always @(posedge clk) begin
-    _0_ <= ring[\$12 [2:0]];
-  end
-  assign read__data = _0_;
-  assign \$1  = \$signal  + 1'h1;
-  assign \$2  = \$signal$3  + 1'h1;
-  assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
-  assign \$4  = \$signal$3  + 1'h1;
-  assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
-  assign \$6  = \$5 [2:0] != tail;
-  assign \$7  = tail + 1'h1;
-  assign \$9  = \$signal  + 4'hc;
-  assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
-  assign \$11  = \$signal$3  + 1'h1;
-  assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
-  assign \$14  = read__data[4:0] == \$signal ;
-  assign pop = has_value & \$14 ;
   always @(posedge clk)
-    \$signal  <= \$15 ;
-  always @(posedge clk)
-    \$signal$3  <= \$16 ;
-  always @(posedge clk)
-    has_value <= \$17 ;
-  always @(posedge clk)
-    tail <= \$18 ;
+    \$3  <= \$2 ;
+  \top.sequencer.key_places$105.queue  queue (
+    .clk(clk),
+    .cycles_left(cycles_left),
+    .due(due),
+    .has_next(has_next),
+    .pop(pop),
+    .push(push),
+    .rst(rst),
+    .value(value)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$15  = \$1 [4:0];
-    if (rst) begin
-      \$15  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$16  = \$3 [2:0];
-    if (rst) begin
-      \$16  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$17  = \$6 ;
-    if (rst) begin
-      \$17  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$18  = tail;
-    if (push) begin
-      \$18  = \$7 [2:0];
+    \$2  = \$3 ;
+    if (start) begin
+      \$2  = 24'h000000;
+    end else if (pop) begin
+      \$2  = due;
     end
     if (rst) begin
-      \$18  = 3'h0;
+      \$2  = 24'h000000;
     end
   end
-  assign \$signature__en  = push;
-  assign \$signature__addr  = tail;
-  assign \$signature__data  = \$10 [28:0];
-  assign read__addr = \$12 [2:0];
-  assign due = \$13 [23:0];
-  assign \$8  = { 2'h0, value, 5'h00 };
-  assign \$13  = { 5'h00, read__data[28:5] };
+  assign \push$1  = push;
+  assign count = value;
+  assign places = { \$1 , \$3  };
+  assign \port$2685$0  = \$1 ;
+  assign \port$2689$0  = \$3 ;
+  assign \places.released  = \$3 ;
+  assign \places.is_leaving  = \$1 [0];
+  assign \places.leaving  = \$1 [24:1];
+  assign \places.cycles_left  = \$1 [28:25];
+  assign \$1 [28:25] = cycles_left;
+  assign \$1 [24:1] = due;
+  assign \$1 [0] = has_next;
 endmodule
 
-module \top.sequencer.query_release (rst, push, value, due, pop, clk);
+module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, pop, has_next, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
   wire [3:0] \$11 ;
   wire [3:0] \$12 ;
   wire [28:0] \$13 ;
-  wire \$14 ;
-  reg [4:0] \$15 ;
-  reg [2:0] \$16 ;
-  reg \$17 ;
-  reg [2:0] \$18 ;
+  wire [5:0] \$14 ;
+  wire \$15 ;
+  reg [4:0] \$16 ;
+  reg [2:0] \$17 ;
+  reg \$18 ;
+  reg [2:0] \$19 ;
   wire [3:0] \$2 ;
   wire [3:0] \$3 ;
   wire [3:0] \$4 ;
@@ -11594,9 +11630,12 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   wire \$signature__en ;
   input clk;
   wire clk;
+  output [3:0] cycles_left;
+  wire [3:0] cycles_left;
   output [23:0] due;
   wire [23:0] due;
-  reg has_value = 1'h0;
+  output has_next;
+  reg has_next = 1'h0;
   output pop;
   wire pop;
   input push;
@@ -11639,45 +11678,46 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
   assign \$11  = \$signal$3  + 1'h1;
   assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
-  assign \$14  = read__data[4:0] == \$signal ;
-  assign pop = has_value & \$14 ;
+  assign \$14  = read__data[4:0] - \$signal ;
+  assign \$15  = read__data[4:0] == \$signal ;
+  assign pop = has_next & \$15 ;
   always @(posedge clk)
-    \$signal  <= \$15 ;
+    \$signal  <= \$16 ;
   always @(posedge clk)
-    \$signal$3  <= \$16 ;
+    \$signal$3  <= \$17 ;
   always @(posedge clk)
-    has_value <= \$17 ;
+    has_next <= \$18 ;
   always @(posedge clk)
-    tail <= \$18 ;
+    tail <= \$19 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$15  = \$1 [4:0];
+    \$16  = \$1 [4:0];
     if (rst) begin
-      \$15  = 5'h00;
+      \$16  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$16  = \$3 [2:0];
+    \$17  = \$3 [2:0];
     if (rst) begin
-      \$16  = 3'h0;
+      \$17  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$17  = \$6 ;
+    \$18  = \$6 ;
     if (rst) begin
-      \$17  = 1'h0;
+      \$18  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$18  = tail;
+    \$19  = tail;
     if (push) begin
-      \$18  = \$7 [2:0];
+      \$19  = \$7 [2:0];
     end
     if (rst) begin
-      \$18  = 3'h0;
+      \$19  = 3'h0;
     end
   end
   assign \$signature__en  = push;
@@ -11685,13 +11725,212 @@ module \top.sequencer.query_release (rst, push, value, due, pop, clk);
   assign \$signature__data  = \$10 [28:0];
   assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
+  assign cycles_left = \$14 [3:0];
+  assign \$8  = { 2'h0, value, 5'h00 };
+  assign \$13  = { 5'h00, read__data[28:5] };
+endmodule
+
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , \port$2704$0 , clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
+  wire [28:0] \$1 ;
+  reg [23:0] \$2 ;
+  reg [23:0] \$3  = 24'h000000;
+  input clk;
+  wire clk;
+  wire [23:0] count;
+  wire [3:0] cycles_left;
+  wire [23:0] due;
+  wire has_next;
+  wire [52:0] places;
+  wire [3:0] \places.cycles_left ;
+  wire \places.is_leaving ;
+  wire [23:0] \places.leaving ;
+  wire [23:0] \places.released ;
+  wire pop;
+  output [28:0] \port$2700$0 ;
+  wire [28:0] \port$2700$0 ;
+  (* init = 24'h000000 *)
+  output [23:0] \port$2704$0 ;
+  wire [23:0] \port$2704$0 ;
+  input push;
+  wire push;
+  wire \push$1 ;
+  input rst;
+  wire rst;
+  input start;
+  wire start;
+  input [23:0] value;
+  wire [23:0] value;
+  always @(posedge clk)
+    \$3  <= \$2 ;
+  \top.sequencer.query_places$106.queue  queue (
+    .clk(clk),
+    .cycles_left(cycles_left),
+    .due(due),
+    .has_next(has_next),
+    .pop(pop),
+    .push(push),
+    .rst(rst),
+    .value(value)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    \$2  = \$3 ;
+    if (start) begin
+      \$2  = 24'h000000;
+    end else if (pop) begin
+      \$2  = due;
+    end
+    if (rst) begin
+      \$2  = 24'h000000;
+    end
+  end
+  assign \push$1  = push;
+  assign count = value;
+  assign places = { \$1 , \$3  };
+  assign \port$2700$0  = \$1 ;
+  assign \port$2704$0  = \$3 ;
+  assign \places.released  = \$3 ;
+  assign \places.is_leaving  = \$1 [0];
+  assign \places.leaving  = \$1 [24:1];
+  assign \places.cycles_left  = \$1 [28:25];
+  assign \$1 [28:25] = cycles_left;
+  assign \$1 [24:1] = due;
+  assign \$1 [0] = has_next;
+endmodule
+
+module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left, pop, has_next, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
+  wire [5:0] \$1 ;
+  wire [30:0] \$10 ;
+  wire [3:0] \$11 ;
+  wire [3:0] \$12 ;
+  wire [28:0] \$13 ;
+  wire [5:0] \$14 ;
+  wire \$15 ;
+  reg [4:0] \$16 ;
+  reg [2:0] \$17 ;
+  reg \$18 ;
+  reg [2:0] \$19 ;
+  wire [3:0] \$2 ;
+  wire [3:0] \$3 ;
+  wire [3:0] \$4 ;
+  wire [3:0] \$5 ;
+  wire \$6 ;
+  wire [3:0] \$7 ;
+  wire [30:0] \$8 ;
+  wire [5:0] \$9 ;
+  reg [4:0] \$signal  = 5'h00;
+  reg [2:0] \$signal$3  = 3'h0;
+  (* init = 3'h0 *)
+  wire [2:0] \$signature__addr ;
+  wire [28:0] \$signature__data ;
+  wire \$signature__en ;
+  input clk;
+  wire clk;
+  output [3:0] cycles_left;
+  wire [3:0] cycles_left;
+  output [23:0] due;
+  wire [23:0] due;
+  output has_next;
+  reg has_next = 1'h0;
+  output pop;
+  wire pop;
+  input push;
+  wire push;
+  wire [2:0] read__addr;
+  wire [28:0] read__data;
+  input rst;
+  wire rst;
+  reg [2:0] tail = 3'h0;
+  input [23:0] value;
+  wire [23:0] value;
+  reg [28:0] ring [7:0];
+  initial begin
+    ring[0] = 29'h00000000;
+    ring[1] = 29'h00000000;
+    ring[2] = 29'h00000000;
+    ring[3] = 29'h00000000;
+    ring[4] = 29'h00000000;
+    ring[5] = 29'h00000000;
+    ring[6] = 29'h00000000;
+    ring[7] = 29'h00000000;
+  end
+  always @(posedge clk) begin
+    if (push)
+      ring[tail] <= \$10 [28:0];
+  end
+  reg [28:0] _0_;
+  always @(posedge clk) begin
+    _0_ <= ring[\$12 [2:0]];
+  end
+  assign read__data = _0_;
+  assign \$1  = \$signal  + 1'h1;
+  assign \$2  = \$signal$3  + 1'h1;
+  assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
+  assign \$4  = \$signal$3  + 1'h1;
+  assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
+  assign \$6  = \$5 [2:0] != tail;
+  assign \$7  = tail + 1'h1;
+  assign \$9  = \$signal  + 4'hc;
+  assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
+  assign \$11  = \$signal$3  + 1'h1;
+  assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
+  assign \$14  = read__data[4:0] - \$signal ;
+  assign \$15  = read__data[4:0] == \$signal ;
+  assign pop = has_next & \$15 ;
+  always @(posedge clk)
+    \$signal  <= \$16 ;
+  always @(posedge clk)
+    \$signal$3  <= \$17 ;
+  always @(posedge clk)
+    has_next <= \$18 ;
+  always @(posedge clk)
+    tail <= \$19 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    \$16  = \$1 [4:0];
+    if (rst) begin
+      \$16  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    \$17  = \$3 [2:0];
+    if (rst) begin
+      \$17  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    \$18  = \$6 ;
+    if (rst) begin
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    \$19  = tail;
+    if (push) begin
+      \$19  = \$7 [2:0];
+    end
+    if (rst) begin
+      \$19  = 3'h0;
+    end
+  end
+  assign \$signature__en  = push;
+  assign \$signature__addr  = tail;
+  assign \$signature__data  = \$10 [28:0];
+  assign read__addr = \$12 [2:0];
+  assign due = \$13 [23:0];
+  assign cycles_left = \$14 [3:0];
   assign \$8  = { 2'h0, value, 5'h00 };
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
 module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue, slots, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, tile, is_done
 , clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -12020,7 +12259,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     .starts_query(starts_query)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     (* full_case = 32'd1 *)
     if (\$46 ) begin
       tile[21:17] = 5'h1c;
@@ -12046,7 +12285,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$85  = context_turn;
     if (restart) begin
       \$85  = 1'h0;
@@ -12058,7 +12297,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$86  = entry_turn;
     if (restart) begin
       \$86  = 1'h0;
@@ -12070,7 +12309,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$87  = query_ordinal;
     if (restart) begin
       \$87  = 24'h000000;
@@ -12082,7 +12321,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$88  = result_ordinal;
     if (restart) begin
       \$88  = 24'h000000;
@@ -12094,7 +12333,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$89  = state_ordinal;
     if (restart) begin
       \$89  = 24'h000000;
@@ -12106,7 +12345,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$90  = \$signal$49 ;
     if (restart) begin
       \$90  = 24'h000000;
@@ -12118,7 +12357,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$91  = base_slot;
     if (restart) begin
       \$91  = 24'h000000;
@@ -12230,7 +12469,7 @@ endmodule
 
 module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, starts_pass, ends_pass, starts_query, ends_query, head, block_count, ends_block, restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile
 , bounds__end_tile, pass_number, key_tile, is_done, block_first, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
   wire [2:0] \$1 ;
   wire [2:0] \$10 ;
   reg [1:0] \$11 ;
@@ -12371,7 +12610,7 @@ module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, sta
     .spills(spills)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
     \$11  = pass_number;
     if (restart) begin
       \$11  = 2'h0;
@@ -12386,7 +12625,7 @@ module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, sta
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
     \$12  = key_tile;
     if (restart) begin
       \$12  = next_first;
@@ -12427,7 +12666,7 @@ endmodule
 
 module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_count, ends_block, \first$33 , \end$34 , \next_first$35 , restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, is_done, key_head
 , block_first, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
   wire \$1 ;
   wire [24:0] \$10 ;
   wire [25:0] \$11 ;
@@ -12674,42 +12913,42 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
   assign \$5  = block_first + bounds__block_tiles;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     now_block_end = bounds__key_tiles;
     if (\$4 ) begin
       now_block_end = \$5 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     next_block_end = bounds__key_tiles;
     if (\$9 ) begin
       next_block_end = \$10 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     first = 25'h0000000;
     if (\$29 ) begin
       first = \$34 [24:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     next_block = 24'h000000;
     if (\$29 ) begin
       next_block = \$36 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     next_query = 24'h000000;
     if (\$29 ) begin
       next_query = \$47 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     now_first = 24'h000000;
     if (\$53 ) begin
       if (\$54 ) begin
@@ -12720,7 +12959,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     now_end = bounds__key_tiles;
     if (\$53 ) begin
       if (\$57 ) begin
@@ -12731,7 +12970,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     next_first = 24'h000000;
     if (\$65 ) begin
       if (\$66 ) begin
@@ -12742,7 +12981,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     next_end = bounds__key_tiles;
     if (\$65 ) begin
       if (\$69 ) begin
@@ -12753,7 +12992,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$88  = is_done;
     if (restart) begin
       \$88  = 1'h0;
@@ -12769,7 +13008,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$89  = key_head;
     if (restart) begin
       \$89  = 24'h000000;
@@ -12783,7 +13022,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$90  = \$signal ;
     if (restart) begin
       \$90  = 24'h000000;
@@ -12797,7 +13036,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$91  = member;
     if (restart) begin
       \$91  = 24'h000000;
@@ -12811,7 +13050,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$92  = block_first;
     if (restart) begin
       \$92  = 24'h000000;
@@ -12823,7 +13062,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$93  = query_tile;
     if (restart) begin
       \$93  = 24'h000000;
@@ -12876,7 +13115,7 @@ endmodule
 
 module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__key_tiles, bounds__block_tiles, queries, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, state__address, state__stride, state__head_stride, drained, stored, jobs__payload
 , jobs__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
   wire [16:0] \$1 ;
   wire \$10 ;
   wire [24:0] \$11 ;
@@ -13071,7 +13310,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     .stop(stop)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$43  = \$signal ;
     casez (fsm_state)
       2'h0:
@@ -13091,7 +13330,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     advance = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -13110,7 +13349,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -13122,7 +13361,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$38  = \$signal$27 ;
     casez (fsm_state)
       2'h0:
@@ -13149,7 +13388,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$39  = restored;
     casez (fsm_state)
       2'h0:
@@ -13173,7 +13412,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$40  = fsm_state;
     casez (fsm_state)
       2'h0:
@@ -13202,7 +13441,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$41  = \$signal$25 ;
     casez (fsm_state)
       2'h0:
@@ -13222,7 +13461,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$42  = columns;
     casez (fsm_state)
       2'h0:
@@ -13265,7 +13504,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
 endmodule
 
 module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
   wire \$1 ;
   wire [24:0] \$10 ;
   wire [25:0] \$11 ;
@@ -13506,42 +13745,42 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
   assign \$5  = block_first + bounds__block_tiles;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     now_block_end = bounds__key_tiles;
     if (\$4 ) begin
       now_block_end = \$5 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     next_block_end = bounds__key_tiles;
     if (\$9 ) begin
       next_block_end = \$10 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     first = 25'h0000000;
     if (\$29 ) begin
       first = \$34 [24:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     next_block = 24'h000000;
     if (\$29 ) begin
       next_block = \$36 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     next_query = 24'h000000;
     if (\$29 ) begin
       next_query = \$47 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     now_first = 24'h000000;
     if (\$53 ) begin
       if (\$54 ) begin
@@ -13552,7 +13791,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     now_end = bounds__key_tiles;
     if (\$53 ) begin
       if (\$57 ) begin
@@ -13563,7 +13802,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     next_first = 24'h000000;
     if (\$65 ) begin
       if (\$66 ) begin
@@ -13574,7 +13813,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     next_end = bounds__key_tiles;
     if (\$65 ) begin
       if (\$69 ) begin
@@ -13585,7 +13824,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$88  = is_done;
     if (restart) begin
       \$88  = 1'h0;
@@ -13604,7 +13843,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$89  = key_head;
     if (restart) begin
       \$89  = 24'h000000;
@@ -13621,7 +13860,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$90  = \$signal ;
     if (restart) begin
       \$90  = 24'h000000;
@@ -13638,7 +13877,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$91  = member;
     if (restart) begin
       \$91  = 24'h000000;
@@ -13655,7 +13894,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$92  = block_first;
     if (restart) begin
       \$92  = 24'h000000;
@@ -13670,7 +13909,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$93  = query_tile;
     if (restart) begin
       \$93  = 24'h000000;
@@ -13725,7 +13964,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
 endmodule
 
 module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -13808,7 +14047,7 @@ module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -13821,7 +14060,7 @@ module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -13834,7 +14073,7 @@ module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];

@@ -1,4 +1,4 @@
-"""The delayed queue is a delay line: what went in comes out once, in order, exactly `cycles` later."""
+"""The delayed queue is a delay line: what went in comes out once, in order, exactly `cycles` later, as told before."""
 
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +32,12 @@ class QueueHarness(Harness):
             Assert(component.pop == pushed),
             Assert(~component.pop | (component.due == value)),
         ]
+        # Register k of the line has what went in k + 1 cycles ago.
+        for age, register in enumerate(line, start=1):
+            is_oldest = register[0] & ~Cat(older[0] for older in line[age:]).any()
+            is_told = component.has_next & (component.due == register[1:]) & (component.cycles_left == CYCLES - age)
+            m.d.comb += Assert(~is_oldest | is_told | ((age < 2) & ~component.has_next))
+        m.d.comb += Assert(~component.has_next | Cat(register[0] for register in line).any())
 
 
 def test_values_come_out_once_in_order_and_on_time(tmp_path: Path) -> None:
@@ -45,7 +51,8 @@ def test_values_come_out_once_in_order_and_on_time(tmp_path: Path) -> None:
         ("max(2, depth).bit_length()", "(max(2, depth) - 1).bit_length()"),
         ("(now + self.cycles)", "(now + self.cycles + 1)"),
         ("Mux(self.pop, head + 1, head)", "Mux(self.pop, head + 2, head)"),
-        ("has_value.eq(following != tail)", "has_value.eq(1)"),
+        ("has_next.eq(following != tail)", "has_next.eq(1)"),
+        ("[:time_bits] - now)", "[:time_bits] - now - 1)"),
     ],
 )
 def test_a_mistake_is_found(before: str, after: str, tmp_path: Path) -> None:

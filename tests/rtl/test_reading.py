@@ -1,6 +1,7 @@
-"""Jobs and reader: every beat to its place, in order, in bursts that memory allows, and no tile too soon.
+"""Jobs and reader: every beat to its place, in order, in bursts that memory allows, and no row too soon.
 
-Running state is read back from the visit on whose results two before have left, and once it has been stored.
+Places of keys and values are free row by row, those of queries all at once. Running state is read back from the visit
+on whose results two before have left, and once it has been stored.
 """
 
 import random as random_module
@@ -23,9 +24,9 @@ from einsum_cascade.rtl.reader import OUTSTANDING, Reader
 
 # Operands of keys and values: from one beat to more than a burst and a page hold.
 SHAPES = [
-    ArrayShape(4, 4, product_steps=2048, output_steps=1200, slots=3),
+    ArrayShape(4, 4, 3, product_steps=2048, output_steps=1200, slots=3),
     ArrayShape(6, 6, product_steps=64, output_steps=64, slots=4),
-    ArrayShape(16, 16, product_steps=700, output_steps=100, slots=2),
+    ArrayShape(16, 16, 2, product_steps=700, output_steps=100, slots=2),
 ]
 
 
@@ -135,7 +136,7 @@ def state_beats_of(program):
 
 
 class Bench:
-    """Runs the reader; each tile is released a while after it has arrived."""
+    """Runs the reader; each tile is released a while after it has arrived, the rows of its keys one after another."""
 
     def __init__(self, program, random, share, spoilt=None):
         self.program, self.random, self.design = program, random, Reading(program.shape)
@@ -149,6 +150,8 @@ class Bench:
             Target.STATE: list(state_beats_of(program)),
         }
         self.drained = self.stored = 0
+        # Cycles before the first row is free in which it is known when the last one will be.
+        self.seen_before = random.choice([0, 7])
 
     def set_up(self, ctx):
         keys, queries, states, program = self.design.keys, self.design.queries, self.design.states, self.program
@@ -181,18 +184,40 @@ class Bench:
         following = len(self.expected[target][count]) if count < len(self.expected[target]) else 1
         assert whole <= len(self.arrived[target]) < whole + following
         while len(self.loaded[target]) < count:
-            self.loaded[target].append(cycle + self.random.randrange(60))
+            before = self.loaded[target][-1] if self.loaded[target] else 0
+            self.loaded[target].append(max(before, cycle + self.random.randrange(60)) + 1)
         return count
 
-    def release(self, ctx, target, cycle, count):
+    def release_queries(self, ctx, cycle, count):
         """Tiles are released in order, each a while after it was loaded; none overwrites one that is not."""
-        part, places = (self.design.queries, 2) if target == Target.QUERIES else (self.design.keys, self.slots)
-        released = 0
-        while released < count and self.loaded[target][released] <= cycle:
-            released += 1
-        in_places = sum(len(tile) for tile in self.expected[target][: released + places])
-        assert len(self.arrived[target]) <= in_places
-        ctx.set(part.released, max(released, peek(ctx, part.released)))
+        released = sum(begins <= cycle for begins in self.loaded[Target.QUERIES][:count])
+        in_places = sum(map(len, self.expected[Target.QUERIES][: released + 2]))
+        assert len(self.arrived[Target.QUERIES]) <= in_places
+        ctx.set(self.design.queries.released, released)
+
+    def release_keys(self, ctx, cycle, count):
+        """Row r of a tile is free some cycles after row 0; no row comes before it is."""
+        shape, keys, begins = self.program.shape, self.design.keys, self.loaded[Target.KEYS][:count]
+        assert len(self.arrived[Target.KEYS]) <= self.beats_with_place(cycle)
+        ends = [begin + shape.stages * (shape.rows - 1) for begin in begins]
+        released = sum(end < cycle for end in ends)
+        places = {"released": released, "is_leaving": 0}
+        if released < count and begins[released] <= cycle + self.seen_before:
+            places |= {"is_leaving": 1, "leaving": released + 1, "cycles_left": ends[released] - cycle}
+        ctx.set(keys.places, places)
+
+    def beats_with_place(self, cycle):
+        """How many beats of keys and values have a place, up to the first that has none."""
+        shape, begins, found = self.program.shape, self.loaded[Target.KEYS], 0
+        for number, beats in enumerate(self.expected[Target.KEYS]):
+            before = number - self.slots
+            if before >= len(begins):
+                return found
+            for line, _, _ in beats:
+                if before >= 0 and begins[before] + shape.stages * line >= cycle:
+                    return found
+                found += 1
+        return found
 
     def go_on(self, ctx, cycle):
         """Results leave, and running state is stored, now or later; no state comes before both."""
@@ -225,8 +250,8 @@ class Bench:
                 if self.errors + self.protocol_errors:
                     return
                 continue
-            for target in (Target.KEYS, Target.QUERIES):
-                self.release(ctx, target, cycle, self.check_loaded(ctx, target, cycle))
+            self.release_queries(ctx, cycle, self.check_loaded(ctx, Target.QUERIES, cycle))
+            self.release_keys(ctx, cycle, self.check_loaded(ctx, Target.KEYS, cycle))
             self.go_on(ctx, cycle)
             if all(len(self.arrived[target]) == wanted[target] for target in Target):
                 return

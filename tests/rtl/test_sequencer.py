@@ -150,6 +150,8 @@ def is_result_pushed(program, row, vector):
 
 
 class Bench:
+    """Steps the sequencer beside the walk; what it waits for comes with the chance `haste` in each cycle."""
+
     def __init__(self, program, random, haste):
         self.program, self.random, self.haste = program, random, haste
         self.sequencer, self.walk = Sequencer(program.shape), Walk(program)
@@ -157,14 +159,14 @@ class Bench:
     def let_come(self, ctx):
         """Something arrives or leaves, or not."""
         walk, sequencer = self.walk, self.sequencer
-        for name, port, most in (
-            ("keys", sequencer.keys_loaded, walk.key_ordinal(walk.tiles[-1]) + 1),
-            ("queries", sequencer.queries_loaded, walk.tiles[-1].query_number + 1),
-            ("drained", sequencer.results_drained, walk.pushed),
-            ("states", sequencer.states_loaded, walk.resumable()),
+        for what, name, port, most in (
+            ("keys", "keys", sequencer.keys_loaded, walk.key_ordinal(walk.tiles[-1]) + 1),
+            ("queries", "queries", sequencer.queries_loaded, walk.tiles[-1].query_number + 1),
+            ("drain", "drained", sequencer.results_drained, walk.pushed),
+            ("state", "states", sequencer.states_loaded, walk.resumable()),
         ):
             now = getattr(walk, name)
-            if now < most and self.random.random() < self.haste:
+            if now < most and self.random.random() < self.haste[what]:
                 setattr(walk, name, now + 1)
             ctx.set(port, getattr(walk, name))
 
@@ -212,14 +214,19 @@ class Bench:
 
 def test_rows_leave_and_wait_as_the_contract_says():
     random, numpy_random = random_module.Random(draw_seed()), np.random.default_rng(draw_seed())
-    stalls = dict.fromkeys(WAITS, 0)
-    in_parts = in_blocks(lowered(square(4, e=4, f=4), e=4, f=4, keys=24, queries=12).program, 2)
-    for program in (in_parts, *(random_lowered(numpy_random, 4).program for _ in range(random_count(200)))):
-        haste = 0.02 if program is in_parts else random.choice([1.0, 0.2, 0.02])
-        bench = Bench(check_program(program), random, haste)
+    shape = square(4, e=4, f=4)
+    many_keys, many_queries, both = (
+        lowered(shape, e=4, f=4, keys=keys, queries=queries).program for keys, queries in [(80, 4), (4, 80), (24, 80)]
+    )
+    programs = {"keys": many_keys, "queries": many_queries, "drain": many_queries, "state": in_blocks(both, 2)}
+    for slow in WAITS:
+        bench = Bench(check_program(programs[slow]), random, dict.fromkeys(WAITS, 1.0) | {slow: 0.02})
         run_bench(bench.sequencer, bench.run)
-        stalls = {name: stalls[name] + count for name, count in bench.walk.stalls.items()}
-    assert all(stalls.values())  # every gate was shut at some time
+        assert bench.walk.stalls[slow]
+    for _ in range(random_count(200)):
+        haste = {name: random.choice([1.0, 0.2, 0.02]) for name in WAITS}
+        bench = Bench(check_program(random_lowered(numpy_random, 4).program), random, haste)
+        run_bench(bench.sequencer, bench.run)
 
 
 class ReleaseBench(Bench):
@@ -227,7 +234,7 @@ class ReleaseBench(Bench):
 
     async def run(self, ctx):
         sequencer, walk, program = self.sequencer, self.walk, self.program
-        self.last, self.released = {}, {"keys": [], "queries": []}
+        self.last, self.released = {}, {"queries": [], **{row: [] for row in range(program.shape.rows)}}
         walk.keys = walk.queries = walk.states = 1 << 20
         ctx.set(sequencer.states_loaded, walk.states)
         ctx.set(sequencer.keys_loaded, walk.keys)
@@ -247,13 +254,22 @@ class ReleaseBench(Bench):
             await ctx.tick()
             cycle += 1
             for name, times in self.released.items():
-                times += [cycle] * (peek(ctx, getattr(sequencer, f"{name}_released")) - len(times))
+                times += [cycle] * (self.count_released(ctx, name) - len(times))
+
+    def count_released(self, ctx, name):
+        """Count tiles of queries, or those whose keys and values a row has no use for."""
+        if name == "queries":
+            return peek(ctx, self.sequencer.query_places.released)
+        shape, places = self.program.shape, self.sequencer.key_places
+        is_early = peek(ctx, places.cycles_left) <= shape.stages * (shape.rows - 1 - name)
+        return peek(ctx, places.leaving if peek(ctx, places.is_leaving) and is_early else places.released)
 
     def use(self, part, tile, cycle):
-        """The last row reads a bank L (N - 1) cycles after the corner, the last column its queries N - 1 after it."""
+        """Row i reads its bank L i cycles after the corner, the last column its queries N - 1 after it."""
         shape = self.program.shape
-        if tile and part.op in (MatrixOp.PRODUCT, MatrixOp.COMBINE):
-            self.last["keys", self.walk.key_ordinal(tile)] = cycle + shape.stages * (shape.rows - 1)
+        for row in range(shape.rows):
+            if tile and part.op in (MatrixOp.PRODUCT, MatrixOp.COMBINE):
+                self.last[row, self.walk.key_ordinal(tile)] = cycle + shape.stages * row
         if tile and part.op == MatrixOp.PRODUCT:
             self.last["queries", tile.query_number] = cycle + shape.columns - 1
 
@@ -262,12 +278,12 @@ def test_places_are_given_back_after_the_last_reader():
     numpy_random = np.random.default_rng(draw_seed())
     for _ in range(random_count(100)):
         program = random_lowered(numpy_random, 4).program
-        bench = ReleaseBench(program, random_module.Random(0), 1.0)
+        bench = ReleaseBench(program, random_module.Random(0), {})
         run_bench(bench.sequencer, bench.run)
         tiles = bench.walk.tiles
         ordinals = bench.walk.key_ordinal(tiles[-1]) + 1
         if not program.is_resident or not program.is_skipping:
-            assert len(bench.released["keys"]) == ordinals
+            assert all(len(bench.released[row]) == ordinals for row in range(program.shape.rows))
         assert len(bench.released["queries"]) == tiles[-1].query_number + 1
         for name, times in bench.released.items():
             assert all(at > bench.last.get((name, ordinal), -1) for ordinal, at in enumerate(times))

@@ -106,8 +106,13 @@ def test_without_a_memory_it_agrees_with_the_stepped_model(seed: int) -> None:
 
 
 def random_long_program(random: np.random.Generator) -> Program | None:
-    """A program with many tiles of queries, whose keys stay in the buffer, in one block or several, or do not."""
+    """A program with many tiles of queries, whose keys stay in the buffer, in one block or several, or do not.
+
+    The buffer may hold hardly more tiles than the kernel works on, so that keys wait for places.
+    """
     program = random_lowered(random, 4).program
+    if random.random() < 0.5:
+        program = replace(program, shape=replace(program.shape, slots=int(random.integers(1, 5))))
     keys, queries, tiles = int(random.integers(1, 40)), int(random.integers(1, 600)), int(random.integers(1, 10))
     program = replace(program, keys=keys, queries=queries, is_resident=bool(random.random() < 0.5), block_tiles=None)
     program = in_blocks(program, tiles) if program.is_resident and random.random() < 0.7 else program
