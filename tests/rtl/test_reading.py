@@ -149,7 +149,7 @@ class Bench:
             Target.QUERIES: list(query_beats_of(program)),
             Target.STATE: list(state_beats_of(program)),
         }
-        self.drained = self.stored = 0
+        self.drained = self.stored = self.taken = 0
         # Cycles before the first row is free in which it is known when the last one will be.
         self.seen_before = random.choice([0, 7])
 
@@ -165,8 +165,11 @@ class Bench:
                 strides = {"stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
                 apply(ctx, port, {"address": layout.address, **strides})
 
-    def watch(self, ctx):
-        reader = self.design.reader
+    def watch(self, ctx, cycle):
+        reader, keys = self.design.reader, self.design.keys.jobs
+        if peek(ctx, keys.valid) and peek(ctx, keys.ready):
+            self.taken += peek(ctx, keys.payload.beats)
+            assert self.taken <= self.beats_with_place(cycle)
         assert len(self.memory.queue) <= OUTSTANDING
         self.errors += peek(ctx, reader.has_error)
         self.protocol_errors += peek(ctx, reader.has_protocol_error)
@@ -198,7 +201,6 @@ class Bench:
     def release_keys(self, ctx, cycle, count):
         """Row r of a tile is free some cycles after row 0; no row comes before it is."""
         shape, keys, begins = self.program.shape, self.design.keys, self.loaded[Target.KEYS][:count]
-        assert len(self.arrived[Target.KEYS]) <= self.beats_with_place(cycle)
         ends = [begin + shape.stages * (shape.rows - 1) for begin in begins]
         released = sum(end < cycle for end in ends)
         places = {"released": released, "is_leaving": 0}
@@ -244,7 +246,7 @@ class Bench:
         wanted = {target: sum(map(len, tiles)) for target, tiles in self.expected.items()}
         for cycle in range(200_000):
             self.memory.before_edge(ctx, self.design.reader.memory)
-            self.watch(ctx)
+            self.watch(ctx, cycle)
             await ctx.tick()
             if self.memory.spoilt:
                 if self.errors + self.protocol_errors:
