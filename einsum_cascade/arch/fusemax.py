@@ -54,8 +54,8 @@ def fusemax(
     e, f
         Extents of a query and of a value that the contexts are enough for.
     largest_f
-        The largest F whose running state fits the vector row: 2F + 3 words a column (RNV in two banks; RM, RD and the
-        captured RD).
+        The largest F whose running state fits the vector row: 2F + 6 words a column (RNV in two banks; RM and RD, and
+        what is captured of each, in two banks).
     stages
         Stages of the multiply-add, which is the distance of dependent steps.
     exp_slots
@@ -115,7 +115,7 @@ def fusemax(
         ),
         (
             _array(n, _matrix_operations(stages, exp_slots), in_flight, _registers(in_flight + temporaries)),
-            _vector(n, _vector_operations(stages, exp_slots), _registers(2 * largest_f + 3)),
+            _vector(n, _vector_operations(stages, exp_slots), _registers(2 * largest_f + 6)),
         ),
         tuple(PUBLISHED_COMPONENTS[part] for part in ("mac", "add", "max", "divide")),
         f"the machine that the RTL builds, after {CITATION}",

@@ -116,7 +116,7 @@ def test_family(n: int) -> None:
     dram, buffer = machine.memories
     assert (machine.name, array.rows, array.columns, vector.columns) == (f"fusemax-{n}x{n}", n, n, n)
     assert array.contexts == contexts_for(n, e=64, f=64, stages=1)
-    assert (vector.registers.words, vector.registers.word_bits) == (2 * 128 + 3, 32)
+    assert (vector.registers.words, vector.registers.word_bits) == (2 * 128 + 6, 32)
     assert dram.read_bytes_per_s == Fraction(400 * GIB * n, 256)
     assert buffer.read_bytes_per_s == 2 * n * 2 * 940_000_000
     least = max(Fraction(n, 256) * 16 * MIB, 512 * KIB)
@@ -151,7 +151,7 @@ def test_every_parameter_of_the_family() -> None:
     array, vector = machine.engines
     dram, buffer = machine.memories
     assert (machine.name, machine.clock_hz, machine.word_bits) == ("mine", 10**9, 8)
-    assert (array.contexts, array.registers.words, vector.registers.words) == (9, 13, 131)
+    assert (array.contexts, array.registers.words, vector.registers.words) == (9, 13, 134)
     assert (array.operation("expsub").interval_cycles, array.operation("expsub").latency_cycles) == (8, 24)
     assert (dram.read_bytes_per_s, buffer.read_bytes_per_s) == (10**9, 4 * 10**9)
     assert (buffer.capacity_bytes, buffer.access_bits) == (1 << 16, 64)
