@@ -169,6 +169,22 @@ def test_running_state_that_never_comes_ends_in_a_status() -> None:
     assert run.registers["waiting"] & Waiting.STATE
 
 
+@pytest.mark.parametrize(("tiles", "slots"), [(1, 1), (1, 2), (2, 2), (3, 3)])
+def test_blocks_that_the_checker_refuses_for_room_end_in_the_watchdog(tiles: int, slots: int) -> None:
+    """And no others do: where the buffer has no place for the next block, the corner waits for keys forever."""
+    case = prepared(*CASE, SMALL)
+    program = in_blocks(case.lowered.program, tiles)
+    shape = replace(program.shape, product_steps=8, output_steps=8, slots=slots)
+    program = replace(program, shape=shape)
+    is_refused = any("a place for the keys of the next block" in each for each in mistakes(program))
+    assert is_refused == (slots == 1)
+    found = Case.of(program, pack(program, case.operands(random_inputs(case.cascade, case.extents, 5))))
+    registers = {**found.registers, "watchdog": WATCHDOG_CYCLES}
+    (run,) = run_case(build_array(case.shape), replace(found, registers=registers, limit_cycles=40_000)).runs
+    assert (run.has_ended, run.error) == (True, ErrorCode.WATCHDOG if is_refused else ErrorCode.NONE)
+    assert not is_refused or run.registers["waiting"] == Waiting.KEYS
+
+
 def test_a_run_over_blocks_needs_no_reset_before_it() -> None:
     result, program, case = _run(runs=3)
     assert len({run.registers["cycles"] for run in result.runs}) == 1
