@@ -344,26 +344,25 @@ def simulate(
 ) -> None:
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
     from einsum_cascade.cosim.simulation import simulate as run_simulation
-    from einsum_cascade.cosim.timing import MemoryTiming
     from einsum_cascade.terminal.arguments import load_inputs
-    from einsum_cascade.terminal.simulations import check_wave, numbers_of, prepared_case, simulation_table
+    from einsum_cascade.terminal.simulations import check_wave, memory_of, numbers_of, prepared_case, simulation_table
 
     check_wave(wave)
-    if memory_latency < 0 or (memory_bandwidth is not None and memory_bandwidth <= 0):
-        raise UsageError("--memory-latency must be at least 0, and --memory-bandwidth above 0")
     start = _seed(seed)
+    _write({}, output)
     given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier, accumulation)
     prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, mapping, start)
-    timing = MemoryTiming(memory_latency, memory_bandwidth or 0.0, backpressure)
+    timing = memory_of(prepared, memory_latency, memory_bandwidth, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
+    waves = [str(step.wave) for step in result.steps if step.wave]
     files = _write(dict(result.outputs), output)
     if as_json:
-        _print_json(result.to_json() | {"files": files} | ({"wave": str(wave)} if wave else {}))
+        _print_json(result.to_json() | {"files": files} | ({"waves": waves} if wave else {}))
     else:
         from einsum_cascade.terminal.tables import print_all
 
         print_all(simulation_table(result))
-        for written in (*(file["file"] for file in files.values()), *([str(wave)] if wave else [])):
+        for written in (*(file["file"] for file in files.values()), *waves):
             print(f"  {written}")
     if not result.is_agreed:
         raise _AnswerIsNo

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.interpreter import evaluate
+from einsum_cascade.cascade.interpreter.inputs import check_inputs
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.run import Run
@@ -79,11 +81,11 @@ class Prepared:
         (step,) = self.steps
         return step.lowered
 
-    def stored(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Return tensors rounded to the operands of the array."""
+    def stored(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return tensors rounded to the operands of the array; what only filters read stays as it is."""
         form, exact = self.shape.numbers.operand, self._filtering
         return {
-            name: np.asarray(values, np.float32) if name in exact else rounded(np.asarray(values), form)
+            name: np.asarray(values) if name in exact else rounded(np.asarray(values), form)
             for name, values in inputs.items()
         }
 
@@ -269,7 +271,7 @@ def prepare(
     architecture
         With an array of PEs that hold contexts, such as `fusemax-8x8`.
     extents
-        Of all ranks.
+        Of the ranks, but for those that depend on others.
     numbers
         The number formats of the array.
     mapping
@@ -279,12 +281,15 @@ def prepare(
 
     Raises
     ------
+    EvaluationError
+        Extents are missing, or contradict one another.
     IllegalMappingError
-        The array cannot do an Einsum, or the filter.
+        The array cannot do an Einsum, or the filter, or a rank has no coordinate.
     InfeasibleMappingError
         The work does not fit the array.
 
     """
+    extents = resolve_extents(cascade, extents)
     works = recognise_sequence(cascade)
     shape = _shape(works, architecture, extents, numbers)
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
@@ -362,12 +367,16 @@ def simulate(
 
     Raises
     ------
+    EvaluationError
+        An input is missing, holds no real numbers, or has another shape than was prepared for.
     ValueError
         The file of waveforms has another suffix.
     ToolMissingError, ToolFailedError
         A tool is missing or fails.
 
     """
+    inputs = check_inputs(prepared.cascade, inputs)
+    resolve_extents(prepared.cascade, prepared.extents, {name: array.shape for name, array in inputs.items()})
     build = build_array(prepared.shape, trace_of(wave) if wave else None)
     stored = prepared.stored(inputs)
     inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())

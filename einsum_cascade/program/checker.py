@@ -10,10 +10,12 @@ from itertools import islice, pairwise
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.instruction import EVERY_PASS, PASSES, RETURN_CYCLES, MatrixOp, Row, VectorOp
 from einsum_cascade.program.ir import Program
+from einsum_cascade.program.memory import memory_bytes
 from einsum_cascade.program.numbers import LANE_STEPS
+from einsum_cascade.program.registers import MOST_BYTES, MOST_HEADS, MOST_TILES
 from einsum_cascade.program.visits import Block
 
-__all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place", "violations"]
+__all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place", "unmet_registers", "violations"]
 
 
 def check_program(program: Program) -> Program:
@@ -59,6 +61,25 @@ def _sizes(program: Program) -> Iterator[str]:
     ):
         if value < 1:
             yield f"{what} of a program must be at least 1, not {value}; set the extent"
+    yield from unmet_registers(program)
+
+
+def unmet_registers(program: Program) -> Iterator[str]:
+    """Yield a sentence for everything that is too large for the registers of an array."""
+    bytes_needed = memory_bytes(program if program.has_state else replace(program, state=None))
+    for what, value, most in (
+        ("tiles of keys", program.key_tiles, MOST_TILES),
+        ("tiles of queries", program.query_tiles, MOST_TILES),
+        ("query heads", program.key_heads * program.group, MOST_HEADS),
+        ("bytes of its tensors", bytes_needed, MOST_BYTES),
+    ):
+        if value > most:
+            yield f"{what} of a program must be at most {most}, not {value}; make the extents smaller, or run parts"
+    for name in ("diagonal_high", "diagonal_low"):
+        value = getattr(program, name) or 0
+        most = (MOST_TILES - program.shape.columns) * program.shape.rows
+        if abs(value) > most:
+            yield f"{name} of a program must be at most {most} from 0, not {value}; leave out what masks nothing"
 
 
 def _blocks(program: Program) -> Iterator[str]:

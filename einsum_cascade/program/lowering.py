@@ -1,13 +1,19 @@
 """From what the array does for a cascade to its program: a scheduled kernel, loops, masks, and a layout of memory."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from einsum_cascade.cascade.extent import ONE
-from einsum_cascade.errors import InfeasibleMappingError
+from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
-from einsum_cascade.program.checker import check_program, has_stuck_heads, tiles_to_place, violations
+from einsum_cascade.program.checker import (
+    check_program,
+    has_stuck_heads,
+    tiles_to_place,
+    unmet_registers,
+    violations,
+)
 from einsum_cascade.program.heads import Heads
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
@@ -74,8 +80,34 @@ class Lowered:
 
 
 def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
-    """Return the coordinates of every range of a cascade, given the extents of its ranks."""
-    return {part.range: part.extent.evaluate(extents) for part in work.workload.parts.values()}
+    """Return the coordinates of every range of a cascade, given the extents of its ranks.
+
+    Raises
+    ------
+    IllegalMappingError
+        A range that the array goes over has no coordinate, or its tiles are not all of it.
+
+    """
+    sizes = {part.range: part.extent.evaluate(extents) for part in work.workload.parts.values()}
+    unmet = [*_unmet_ranges(work, extents, sizes)]
+    if unmet:
+        raise IllegalMappingError(unmet)
+    return sizes
+
+
+def _unmet_ranges(work: ArrayWork, extents: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
+    parts = work.workload.parts.values()
+    used = {work.rows, work.columns, work.steps, work.outputs, *work.shared, *work.group}
+    ranks = {part.range: part.extent for part in parts if part.range in used}
+    for name, rank in ranks.items():
+        covered = max(p.unit.evaluate(extents) * p.limit.evaluate(extents) for p in parts if p.range == name)
+        if not sizes[name]:
+            yield f"rank {rank} must have a coordinate for the array, but has none; set it so"
+        elif covered < sizes[name]:
+            yield (
+                f"the tiles of rank {rank} must be all of its {sizes[name]} coordinates for the array, not {covered}; "
+                "set more of them, or a smaller rank"
+            )
 
 
 def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, heads: Heads) -> Extents:
@@ -94,6 +126,8 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, h
 
     Raises
     ------
+    IllegalMappingError
+        As of `sizes_of`.
     InfeasibleMappingError
         The partition of the cascade is not that of the array's rows.
 
@@ -105,7 +139,7 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, h
         raise InfeasibleMappingError(
             [f"a tile of keys must have a coordinate for each of the {shape.rows} rows, not {tiles[0]}; set it so"]
         )
-    band = heads.band
+    band = heads.band.of(sizes[work.rows], sizes[work.columns])
     keys = sizes[work.rows] if band.keys is None else min(sizes[work.rows], band.keys)
     if keys < 1:
         # A head has a key at the least, which is then masked for every query.
@@ -195,6 +229,9 @@ def _lowered(
         diagonal_high=extents.band.high,
         diagonal_low=extents.band.low,
     )
+    too_large = [*unmet_registers(program)]
+    if too_large:
+        raise InfeasibleMappingError(too_large)
     program = _kept(program, kept_tiles)
     return Lowered(program if program.has_state else replace(program, state=None), schedule)
 

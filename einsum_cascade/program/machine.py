@@ -61,8 +61,13 @@ def shape_of(
         )
     except ValueError as error:
         raise InfeasibleMappingError([f"{error}; change {architecture.name!r} or make the extents smaller"]) from None
-    capacity = architecture.memories[-1].capacity_bytes or 0
-    fitting = capacity // (one.bank_beats * one.beat_bytes * one.rows) if slots is None else slots
+    capacity = architecture.memories[-1].capacity_bytes
+    if capacity is None:
+        raise InfeasibleMappingError(
+            [f"the buffer of {architecture.name!r} must have a capacity for the array to be built; give it one"]
+        )
+    fits = min(one.most_slots, capacity // (one.bank_beats * one.beat_bytes * one.rows))
+    fitting = fits if slots is None else slots
     if fitting < 1:
         raise InfeasibleMappingError(
             [f"the buffer of {architecture.name!r} must hold a tile, but has {capacity} B; give it more"]

@@ -42,6 +42,15 @@ class Band:
         )
         return Band(max(lows, default=None), min(highs, default=None), min(keys, default=None))
 
+    def of(self, keys: int, queries: int) -> "Band":
+        """Return a band that keeps the same of so many keys and queries, with no diagonal far outside of them."""
+        low, high = self.low, self.high
+        if low is not None:
+            low = None if low + queries - 1 <= 0 else min(low, keys)
+        if high is not None:
+            high = None if high >= keys - 1 else max(high, -queries)
+        return Band(low, high, self.keys)
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -128,7 +137,7 @@ class Filter:
 
     def _number(self, expression: Expression, coordinates: Mapping[str, int]) -> int:
         match expression:
-            case Constant(value) if value == int(value):
+            case Constant(value) if value.is_integer():
                 return int(value)
             case RankExtent(rank):
                 return self.extents[rank]
@@ -154,7 +163,7 @@ class Filter:
             raise IllegalMappingError([f"{what}; give it as an input"])
         values = np.asarray(self.inputs[read.tensor])
         at = tuple(index.evaluate(self.head, self.extents) for index in read.indices)
-        if values[at] != np.floor(values[at]):
+        if not float(values[at]).is_integer():
             raise IllegalMappingError(
                 [
                     f"{read.tensor} must hold whole numbers for the array to mask {self.einsum}, not {values[at]} at "
@@ -166,8 +175,9 @@ class Filter:
     def _refused(self) -> IllegalMappingError:
         return IllegalMappingError(
             [
-                f"the filter of {self.einsum} must be a band of diagonals for the array to mask it (comparisons of "
-                "keys with queries, constants and numbers of a head, joined by `and`), but is not; compute it elsewhere"
+                f"the filter of {self.einsum} must be a band of diagonals for the array to mask it (keys compared with "
+                "queries plus or minus a whole number, or less than one, of the head or not, joined by `and`), but is "
+                "not; compute it elsewhere"
             ]
         )
 

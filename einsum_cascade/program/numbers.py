@@ -16,6 +16,7 @@ __all__ = [
     "FORMAT_MEMBERS",
     "LANE_STEPS",
     "LOG2E_BITS",
+    "OPERAND_NAMES",
     "SINGLE",
     "Multiplier",
     "Numbers",
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
+
+OPERAND_NAMES = "bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"
+"""The formats of operands in memory."""
 """What sums, running state and contexts are held in; and operands, if nothing else is said."""
 
 type Multiplier = Literal["narrow", "mixed", "wide"]

@@ -7,7 +7,27 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-__all__ = ["KERNEL_OFFSET", "REGISTERS", "ErrorCode", "Flag", "Register", "Waiting", "offset_of"]
+__all__ = [
+    "KERNEL_OFFSET",
+    "MOST_BYTES",
+    "MOST_HEADS",
+    "MOST_TILES",
+    "REGISTERS",
+    "ErrorCode",
+    "Flag",
+    "Register",
+    "Waiting",
+    "offset_of",
+]
+
+MOST_TILES = (1 << 23) - 1
+"""Tiles of keys, and of queries: the array counts them in 24 bits, and differences of them have a sign."""
+
+MOST_HEADS = (1 << 24) - 1
+"""Query heads: the array counts them in 24 bits."""
+
+MOST_BYTES = 1 << 32
+"""Bytes of memory: addresses have 32 bits."""
 
 type Access = Literal["read", "write"]
 
@@ -87,7 +107,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("stalls_state", "read", "Cycles in which it waited for running state to come back."),
     Register("matrix_busy", "read", "Matrix instructions that left the corner."),
     Register("vector_busy", "read", "Vector instructions that left the corner."),
-    Register("empty_columns", "read", "Results whose denominator was 0."),
+    Register("empty_columns", "read", "Results whose denominator was 0: of a query without keys, all its words."),
     Register("watchdog", "write", "Cycles of standstill after which a run ends."),
     Register("interval", "write", "Rows of the kernel table."),
     Register("stages", "write", "Tiles that the kernel works on at a time: 1 + the greatest stage of a row."),

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from einsum_cascade.cascade.formats import Format
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.cascade.formats import Format, parse_format
+from einsum_cascade.program.numbers import OPERAND_NAMES, Numbers
 
 __all__ = ["ArrayShape"]
 
 _LARGEST = 512
+_MOST_BANK_BEATS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class ArrayShape:
 
     def __post_init__(self) -> None:
         """Check every parameter."""
+        if self.numbers.operand not in map(parse_format, OPERAND_NAMES):
+            raise ValueError(
+                f"operands of an array must be {', '.join(OPERAND_NAMES[:-1])} or {OPERAND_NAMES[-1]}, not "
+                f"{self.numbers.operand!r}"
+            )
         ranges = {
             "rows": (2, _LARGEST),
             "columns": (2, _LARGEST),
@@ -64,7 +70,7 @@ class ArrayShape:
             "queue": (1, 64),
             "product_steps": (1, 4096),
             "output_steps": (1, 4096),
-            "slots": (1, 1 << 20),
+            "slots": (1, self.most_slots),
             "kernel_rows": (1, 1 << 14),
             "dividers": (1, self.columns),
         }
@@ -77,12 +83,7 @@ class ArrayShape:
                 f"dividers of an array must divide its {self.columns} columns and the {self.beat_words} results of a "
                 f"beat, not be {self.dividers}"
             )
-        _check_format("operand", self.numbers.operand)
-        _check_format("score", self.numbers.score)
-        if self.numbers.operand.width_bits not in (8, 16, 32):
-            raise ValueError(
-                f"operands must have 8, 16 or 32 bits, not the {self.numbers.operand.width_bits} of theirs"
-            )
+        _check_score(self.numbers.score)
 
     @property
     def operand_bytes(self) -> int:
@@ -125,6 +126,11 @@ class ArrayShape:
         return self.beats_of(self.output_steps)
 
     @property
+    def most_slots(self) -> int:
+        """Slots that a bank can have; Verilog of more would take too long to write."""
+        return _MOST_BANK_BEATS // max(1, self.key_beats + self.value_beats)
+
+    @property
     def bank_beats(self) -> int:
         """Beats that a row's bank of the buffer holds."""
         return self.slots * (self.key_beats + self.value_beats)
@@ -146,9 +152,9 @@ class ArrayShape:
         return -(-operands // self.beat_operands)
 
 
-def _check_format(what: str, form: Format) -> None:
+def _check_score(form: Format) -> None:
     is_known = form.specials == "ieee" or (form.specials == "nan" and form.exponent_bits < 8)
     if not is_known or not form.has_standard_bias:
         raise ValueError(
-            f"the {what} format must have the bias and the infinities of IEEE 754, or be fp8_e4m3, not {form!r}"
+            f"the score format must have the bias and the infinities of IEEE 754, or be fp8_e4m3, not {form!r}"
         )

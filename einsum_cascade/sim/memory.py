@@ -5,6 +5,7 @@ returned is never corrected later; nothing here counts cycles one by one. Times 
 which something is on the bus.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,8 +42,8 @@ class MemoryModel:
         """Check both."""
         if self.latency_cycles < 0:
             raise ValueError(f"latency_cycles of a memory must be at least 0, not {self.latency_cycles!r}")
-        if self.bytes_per_cycle is not None and self.bytes_per_cycle <= 0:
-            raise ValueError(f"bytes_per_cycle of a memory must be above 0, not {self.bytes_per_cycle!r}")
+        if self.bytes_per_cycle is not None and not 0 < self.bytes_per_cycle < math.inf:
+            raise ValueError(f"bytes_per_cycle of a memory must be a number above 0, not {self.bytes_per_cycle!r}")
 
     def beat_cycles(self, beat_bytes: int) -> Fraction:
         """Return the cycles from a beat to the next one at the earliest.

@@ -119,9 +119,12 @@ def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]
         if name in inputs:
             raise UsageError(f"input {name!r} must be given once, but is given twice")
         try:
-            inputs[name] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            found = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
             raise UsageError(f"input {name!r} must be a readable .npy file, but {path!r} is not: {error}") from None
+        if not isinstance(found, np.ndarray):
+            raise UsageError(f"input {name!r} must be a .npy file of one array, but {path!r} holds several")
+        inputs[name] = found
     return inputs
 
 

@@ -1,6 +1,7 @@
 """From arguments to a simulation and its files, and how its result looks in the terminal."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from rich.text import Text
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cascade.interpreter import random_inputs
+from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cosim.build import trace_of
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.cosim.steps import StepResult
+from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
 from einsum_cascade.mapping.presets import load_mapping
-from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.program.numbers import OPERAND_NAMES, Multiplier, Numbers
 from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
@@ -25,7 +28,7 @@ from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table
 
-__all__ = ["check_wave", "numbers_of", "prepared_case", "simulation_table", "write_design"]
+__all__ = ["check_wave", "memory_of", "numbers_of", "prepared_case", "simulation_table", "write_design"]
 
 
 def check_wave(wave: Path | None) -> None:
@@ -34,7 +37,7 @@ def check_wave(wave: Path | None) -> None:
     Raises
     ------
     UsageError
-        Its suffix names no format, or its folder is none.
+        Its suffix names no format, its folder is none, or it cannot be written.
 
     """
     if wave is None:
@@ -45,6 +48,38 @@ def check_wave(wave: Path | None) -> None:
         raise UsageError(str(error)) from None
     if not wave.parent.is_dir():
         raise UsageError(f"a file of waveforms must be in a folder that exists, not {str(wave)!r}")
+    is_new = not wave.exists()
+    try:
+        wave.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"a file of waveforms must be one that can be written: {wave}: {error.strerror}") from None
+    if is_new:
+        wave.unlink()
+
+
+_LEAST_BANDWIDTH = 0.01
+
+
+def memory_of(prepared: Prepared, latency: int, bandwidth: float | None, backpressure: int | None) -> MemoryTiming:
+    """Return the memory that arguments describe.
+
+    Raises
+    ------
+    UsageError
+        A number is out of its range, or the array's watchdog would end a run that waits for the first beat.
+
+    """
+    if latency < 0 or (bandwidth is not None and not _LEAST_BANDWIDTH <= bandwidth < math.inf):
+        raise UsageError(
+            f"--memory-latency must be at least 0, and --memory-bandwidth a number of at least {_LEAST_BANDWIDTH}, not "
+            f"{latency} and {bandwidth}"
+        )
+    watchdog = min(step.lowered.program.watchdog_cycles for step in prepared.steps)
+    if latency >= watchdog // 2:
+        raise UsageError(
+            f"--memory-latency must be below {watchdog // 2}, half of what the array's watchdog waits, not {latency}"
+        )
+    return MemoryTiming(latency, bandwidth or 0.0, backpressure)
 
 
 def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None, accumulation: str) -> Numbers:
@@ -59,6 +94,8 @@ def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None,
     try:
         operand = parse_format(operands)
         score = operand if scores is None else parse_format(scores)
+        if operand not in map(parse_format, OPERAND_NAMES):
+            raise ValueError(f"operands must be one of {', '.join(OPERAND_NAMES)}, not {operands!r}")
         sums = parse_format(accumulation)
         widths: tuple[Multiplier, ...] = ("narrow", "mixed", "wide") if multiplier is None else (multiplier,)
         for width in widths[:-1]:
@@ -86,6 +123,7 @@ def prepared_case(
     """
     machine = load_architecture(architecture)
     found = load_cascade(cascade)
+    given = {name: as_real(name, array) for name, array in given.items()}
     tree = None if mapping is None else load_mapping(mapping)
     extents = sized(found, machine, settings, {name: array.shape for name, array in given.items()})
     inputs = {**given} if seed is None else {**random_inputs(found, extents, seed, given), **given}
@@ -111,6 +149,9 @@ def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[st
     everything = {**files, "waivers.vlt": WAIVERS, **texts, "manifest.json": manifest}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Of another work, with another number of programs.
+        for stale in {*folder.glob("program.txt"), *folder.glob("program-*.txt")}:
+            stale.unlink()
         for name, text in everything.items():
             (folder / name).write_text(text)
     except OSError as error:

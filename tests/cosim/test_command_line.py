@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from einsum_cascade import load_architecture, random_inputs, zoo
 from einsum_cascade.cli import main
+from einsum_cascade.cosim.simulation import prepare
+from einsum_cascade.cosim.simulation import simulate as run_simulation
+from einsum_cascade.errors import EvaluationError
 
 pytestmark = pytest.mark.xdist_group("cosim")
 
@@ -81,7 +85,22 @@ def test_sums_are_narrower_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFi
         ([*CASE, "--accumulation", "fp8_e4m3"], 2, "choose fp32, bf16, fp16, or widths such as e8m10"),
         ([*CASE, "--wave", "run.ghw"], 2, "must end in .fst or .vcd, not 'run.ghw'"),
         ([*CASE, "--wave", "no/such/run.fst"], 2, "must be in a folder that exists, not 'no/such/run.fst'"),
-        ([*CASE, "--memory-bandwidth", "0"], 2, "--memory-bandwidth above 0"),
+        *(
+            ([*CASE, "--memory-bandwidth", value], 2, "--memory-bandwidth a number of at least 0.01, not 0 and")
+            for value in ("0", "nan", "inf", "1e-320")
+        ),
+        ([*CASE, "--memory-latency", "60000"], 2, "--memory-latency must be below 50000, half of what the array's"),
+        ([*CASE, "--operands", "e4m3"], 2, "operands must be one of bf16, fp16, fp8_e4m3, fp8_e5m2, fp32, not 'e4m3'"),
+        *(
+            ([*CASE[:3], "--set", f"E=8,F=8,M=12,P=6,{rank}=0"], 2, f"rank {rank} must have a coordinate for the array")
+            for rank in "EFMP"
+        ),
+        ([*CASE, "--set", "M1=2"], 2, "the tiles of rank M must be all of its 12 coordinates for the array, not 8;"),
+        (
+            [*CASE, "--set", "P=99999999999999999999999"],
+            2,
+            "input 'Q' must fit into memory, but has the shape (8, 9999",
+        ),
         ([*CASE[:3], "--set", "E=5000,F=8,M=12,P=6"], 1, "product_steps of an array must be from 1 to 4096, not 5056"),
         ([*CASE, "--mapping", "binding"], 2, "the loops around 'BQK' must be p by 4"),
         (
@@ -96,3 +115,98 @@ def test_what_cannot_be_simulated(
 ) -> None:
     assert _run("simulate", *arguments) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attention-1pass", "M=4294967297,P=4"], "tiles of keys of a program must be at most 8388607, not 1073741825"),
+        (["attention-1pass", "M=4,P=99999999999"], "tiles of queries of a program must be at most 8388607, not"),
+        (
+            ["attention-1pass-gqa", "B=8,G=8,R=1,E=64,F=64,M=131072,P=131072"],
+            "bytes of its tensors of a program must be",
+        ),
+        (
+            ["attention-1pass-gqa", "B=4096,G=4096,R=2,M=4,P=4"],
+            "query heads of a program must be at most 16777215, not",
+        ),
+    ],
+)
+def test_what_the_registers_cannot_hold_is_not_written(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, sizes = arguments
+    setting = ["--set", f"E=8,F=8,{sizes}"]
+    assert _run("rtl", name, *CASE[1:3], *setting, "--output", str(tmp_path / "design")) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "design").exists()
+
+
+def test_a_window_wider_than_all_keys_masks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the causal mask that it is then; 2^40 is in no register."""
+    sizes = ["--arch", "fusemax-4x4", "--json", "--set", "E=8,F=8,M=12,P=6"]
+    assert _run("simulate", "attention-1pass-window", *sizes, "--set", f"W={1 << 40}") == 0
+    window = json.loads(capsys.readouterr().out)
+    assert _run("simulate", "attention-1pass-causal", *sizes) == 0
+    causal = json.loads(capsys.readouterr().out)
+    assert (window["cycles"], window["values"]) == (causal["cycles"], causal["values"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "input 'Q' must be a readable .npy file"),
+        (None, "input 'Q' must be a .npy file of one array"),
+        (np.ones((8, 6), complex), "input 'Q' must hold real numbers, but has the element type 'complex128'"),
+        (np.full((8, 6), "one"), "input 'Q' must hold real numbers, but has the element type '<U3'"),
+        (np.zeros((8, 6), "datetime64[s]"), "input 'Q' must hold real numbers, but has the element type"),
+    ],
+    ids=["empty", "several", "complex", "text", "dates"],
+)
+def test_inputs_that_are_no_numbers(
+    content: bytes | np.ndarray | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "q.npy"
+    if content is None:
+        np.savez(tmp_path / "q.npz", a=np.ones(2), b=np.ones(2))
+        (tmp_path / "q.npz").rename(file)
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        np.save(file, content)
+    assert _run("simulate", *CASE, "--input", f"Q={file}") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_waveforms_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "folder.fst").mkdir()
+    assert _run("simulate", *CASE, "--wave", str(tmp_path / "folder.fst")) == 2
+    assert "a file of waveforms must be one that can be written" in capsys.readouterr().err
+
+
+def test_programs_of_another_work_do_not_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        _run("rtl", "attention-linear", "--arch", "fusemax-4x4", "--set", "E=8,F=5,M=12,P=6", "--output", str(tmp_path))
+        == 0
+    )
+    assert sorted(path.name for path in tmp_path.glob("program*")) == ["program-1.txt", "program-2.txt"]
+    assert _run("rtl", *CASE, "--output", str(tmp_path)) == 0
+    assert sorted(path.name for path in tmp_path.glob("program*")) == ["program.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Q": np.ones((8, 5))}, "P"),
+        ({"K": np.ones((8, 13)), "V": np.ones((8, 13))}, "M"),
+        ({"Q": np.ones((9, 6))}, "E"),
+        ({"V": None}, "input 'V' must be given"),
+    ],
+    ids=["fewer queries", "more keys", "longer queries", "no values"],
+)
+def test_inputs_of_another_shape_than_was_prepared_for(changes: dict[str, np.ndarray | None], message: str) -> None:
+    cascade = zoo.load("attention-1pass")
+    case = prepare(cascade, load_architecture("fusemax-4x4"), {"E": 8, "F": 8, "M": 12, "P": 6, "M0": 4})
+    inputs = {**random_inputs(cascade, case.extents, 0), **changes}
+    with pytest.raises(EvaluationError, match=message):
+        run_simulation(case, {name: array for name, array in inputs.items() if array is not None})

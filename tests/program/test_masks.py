@@ -64,15 +64,39 @@ def test_bands(filter_: str, expected: Band) -> None:
         "m1 <= p",
         "m0 <= p",
         "{m} >= 2",
+        "{m} < inf",
+        "{m} <= p + 0.5",
     ],
 )
 def test_what_is_no_band_is_refused(filter_: str) -> None:
     with pytest.raises(
         IllegalMappingError,
-        match=r"^the filter of BQK\[m1, m0, p\] must be a band of diagonals for the array to mask it \(comparisons of "
-        r"keys with queries, constants and numbers of a head, joined by `and`\), but is not; compute it elsewhere$",
+        match=r"^the filter of BQK\[m1, m0, p\] must be a band of diagonals for the array to mask it \(keys "
+        r"compared with queries plus or minus a whole number, or less than one, of the head or not, joined by `and`\), "
+        r"but is not; compute it elsewhere$",
     ):
         band(filter_)
+
+
+@pytest.mark.parametrize(
+    ("whole", "found"),
+    [
+        (Band(-100, 1 << 40), Band()),
+        (Band(-6, 9), Band()),  # p + low is 0 at most, p + high the last key at least
+        (Band(-5, 8, 3), Band(-5, 8, 3)),
+        (Band(50, None), Band(10, None)),
+        (Band(None, -50), Band(None, -7)),
+    ],
+)
+def test_bounds_far_outside_keep_the_same(whole: Band, found: Band) -> None:
+    keys, queries = 10, 7
+    assert whole.of(keys, queries) == found
+    kept = [
+        [(b.low is None or m >= p + b.low) and (b.high is None or m <= p + b.high) for m in range(keys)]
+        for b in (whole, found)
+        for p in range(queries)
+    ]
+    assert kept[:queries] == kept[queries:]
 
 
 def test_random_bands_keep_what_their_predicates_keep(seed: int) -> None:

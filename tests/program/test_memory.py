@@ -126,10 +126,9 @@ def test_scores_as_results() -> None:
     assert (found.shape, found[0, 6, 0], found.sum()) == ((1, 7, 9), 1, 1)
 
 
-def test_a_format_without_a_place_in_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^operands must have 8, 16 or 32 bits, not the 9 of theirs$"):
-        replace(square(4, e=4, f=4), numbers=Numbers(parse_format("e5m3"), parse_format("bf16")))
+@pytest.mark.parametrize("name", ["e5m3", "e6m9", "e4m3"])
+def test_a_format_without_a_place_in_memory_is_refused(name: str) -> None:
     with pytest.raises(
-        ValueError, match=r"^operands of an array must be of format e8m7, e5m10, e4m3, e5m2, e8m23, not e6m9$"
+        ValueError, match=r"^operands of an array must be bf16, fp16, fp8_e4m3, fp8_e5m2 or fp32, not Format\("
     ):
-        operand_bits(np.zeros(3), parse_format("e6m9"))
+        replace(square(4, e=4, f=4), numbers=Numbers(parse_format(name), parse_format("bf16")))

@@ -138,6 +138,6 @@ def test_a_row_twice() -> None:
 
 def test_a_format_without_a_name_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"^the operand format must have the bias and the infinities of IEEE 754, or .*$"
+        ValueError, match=r"^the score format must have the bias and the infinities of IEEE 754, or .*$"
     ):
-        replace(PROGRAM.shape, numbers=Numbers(Format(4, 3, 8, "unsigned_zero")))
+        replace(PROGRAM.shape, numbers=Numbers(score=Format(4, 3, 8, "unsigned_zero")))

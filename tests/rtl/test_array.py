@@ -86,10 +86,13 @@ REFUSED = [
     ({"stages": 5}, r"^stages of an array must be from 1 to 4, not 5$"),
     ({"dividers": 8}, r"^dividers of an array must be from 1 to 4, not 8$"),
     ({"dividers": 3}, r"^dividers of an array must divide its 4 columns and the 2 results of a beat, not be 3$"),
-    ({"numbers": Numbers(parse_format("e8m10"))}, r"^operands must have 8, 16 or 32 bits, not the 19 of theirs$"),
     (
-        {"numbers": Numbers(parse_format("float8_e4m3fnuz"))},
-        r"^the operand format must have the bias and the infinities of IEEE 754, or be fp8_e4m3, not Format\(.*\)$",
+        {"numbers": Numbers(parse_format("e8m10"))},
+        r"^operands of an array must be bf16, fp16, fp8_e4m3, fp8_e5m2 or fp32, not Format\(.*\)$",
+    ),
+    (
+        {"numbers": Numbers(score=parse_format("float8_e4m3fnuz"))},
+        r"^the score format must have the bias and the infinities of IEEE 754, or be fp8_e4m3, not Format\(.*\)$",
     ),
 ]
 

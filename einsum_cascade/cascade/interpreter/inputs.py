@@ -27,7 +27,10 @@ from einsum_cascade.cascade.ir import (
 )
 from einsum_cascade.errors import EvaluationError
 
-__all__ = ["as_control", "check_inputs", "random_inputs"]
+__all__ = ["as_control", "as_real", "check_inputs", "random_inputs"]
+
+
+_MOST_COORDINATES = np.iinfo(np.intp).max
 
 
 def check_inputs(cascade: Cascade, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
@@ -46,10 +49,18 @@ def check_inputs(cascade: Cascade, inputs: Mapping[str, ArrayLike]) -> dict[str,
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         message = f"{first.role} {first.name!r} must be given{more}, but is missing"
         raise EvaluationError(f"{message}; give an array of shape ({ranks})")
-    return {name: _as_real(name, value) for name, value in inputs.items()}
+    return {name: as_real(name, value) for name, value in inputs.items()}
 
 
-def _as_real(name: str, value: ArrayLike) -> Array:
+def as_real(name: str, value: ArrayLike) -> Array:
+    """Return an input as an array of real numbers.
+
+    Raises
+    ------
+    EvaluationError
+        It holds something else.
+
+    """
     array: Array = np.asarray(value)
     is_real = array.dtype.kind in "biuf" or array.dtype.type.__module__.startswith(ml_dtypes.__name__)
     if not is_real or array.dtype.kind == "c":
@@ -85,6 +96,11 @@ def random_inputs(
         Every input by name: `given`, integers for what filters compare with (a length is between 1 and the extent
         that it is compared with), and standard normal numbers.
 
+    Raises
+    ------
+    EvaluationError
+        Extents contradict one another, or are those of no array.
+
     """
     known = {name: np.asarray(value) for name, value in (given or {}).items()}
     numbers = resolve_extents(cascade, extents, {name: array.shape for name, array in known.items()})
@@ -93,6 +109,10 @@ def random_inputs(
     drawn: dict[str, Array] = {}
     for tensor in cascade.inputs:
         shape = tuple(numbers[dimension.rank] for dimension in tensor.dimensions)
+        if max(shape, default=0) > _MOST_COORDINATES:
+            raise EvaluationError(
+                f"input {tensor.name!r} must fit into memory, but has the shape {shape}; make it smaller"
+            )
         if tensor.name in known:
             drawn[tensor.name] = known[tensor.name]
         elif tensor.name in bounds:
