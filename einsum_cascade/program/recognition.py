@@ -158,7 +158,9 @@ def _refusal(einsum: Einsum, role: str | None) -> str:
     operators = sorted({node.operator.name for node in _applied(einsum.expression)})
     if einsum.reduction:
         operators.append(f"{einsum.reduction.operator.name} over {', '.join(einsum.reduction.variables)}")
-    what = f"a second {role}" if role else f"{' and '.join(operators) or 'a copy'} in this place"
+    conditions = [name for name, found in (("filter", einsum.where), ("else", einsum.otherwise)) if found is not None]
+    under = f", under its {' and '.join(conditions)}," if conditions else ""
+    what = f"a second {role}" if role else f"{' and '.join(operators) or 'a copy'}{under} in this place"
     return f"the array must be able to do every Einsum, but {einsum} needs {what}; {_REMEDY}"
 
 

@@ -223,7 +223,7 @@ def test_the_rest_of_the_zoo_is_refused(name: str) -> None:
         assert match is not None, sentence
         einsum = match[1]
         assert einsum.partition("[")[0] in cascade.tensor
-        assert re.fullmatch(r"[\w+*/ -]+( over [\w, ]+)? in this place|a second [a-z ]+", match[2])
+        assert re.fullmatch(r"[\w+*/ -]+( over [\w, ]+?)?(, under its [a-z ]+,)? in this place|a second [a-z ]+", match[2])
 
 
 @pytest.mark.parametrize(
@@ -282,8 +282,8 @@ def test_forms_of_writing_are_the_same() -> None:
         # The quotient the wrong way round.
         ("RNV[f, M1, p] / RD[M1, p]", "RD[M1, p] / RNV[f, M1, p]", "AV[f, p]", "/"),
         # Filters where the array has no mask.
-        ("- RM[m1 + 1, p])", "- RM[m1 + 1, p]) where m1 <= p", "SLN[m1, m0, p]", "- and exp"),
-        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 0", "AV[f, p]", "/"),
+        ("- RM[m1 + 1, p])", "- RM[m1 + 1, p]) where m1 <= p", "SLN[m1, m0, p]", "- and exp, under its filter,"),
+        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 0", "AV[f, p]", "/, under its filter and else,"),
         # Other operations in place of those of the array.
         ("max[m0](BQK", "min[m0](BQK", "LM[m1, p]", "min over m0"),
         ("max(RM[m1, p], LM[m1, p])", "max(RM[m1, p], LM[m1, p] + 1)", "RM[m1 + 1, p]", "+ and max"),
