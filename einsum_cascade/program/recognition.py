@@ -6,7 +6,7 @@ the maximum rises, or the keys are gone over again once the maximum of all is kn
 refused, and named.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
@@ -119,7 +119,7 @@ def recognise(cascade: Cascade) -> ArrayWork:
     # A cascade that is none is told of the kernel that it is nearest to.
     kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
     if refused:
-        raise IllegalMappingError(refused)
+        raise IllegalMappingError(_reasons(workload, refused))
     if len(roles) < len(kernel.roles):
         needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
         raise IllegalMappingError(
@@ -140,18 +140,30 @@ def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]
             yield kernel, roles
 
 
-def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task], list[str]]:
-    """Return the tasks by their roles in a kernel, and a refusal of every one that has none."""
+def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
+    """Return the tasks by their roles in a kernel, and those that have none, with the role that another one has."""
     roles: dict[Role, Task] = {}
-    refused: list[str] = []
+    refused: list[tuple[Task, Role | None]] = []
     for task in workload.tasks:
         scene = Scene(workload, kernel, roles, task)
         role: Role | None = next((name for name, test in kernel.roles.items() if test(scene)), None)
         if role is None or role in roles:
-            refused.append(_refusal(workload.cascade.einsums[task.number], role))
+            refused.append((task, role))
         else:
             roles[role] = task
     return kernel, {role: roles[role] for role in kernel.roles if role in roles}, refused
+
+
+def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) -> list[str]:
+    """Return a refusal of every task that reads nothing of another one that is refused, which may be all it lacks."""
+    lost = {task.write.tensor for task, _ in refused}
+    first = [
+        (task, role)
+        for task, role in refused
+        if lost.isdisjoint(read.tensor for read in task.reads if read.tensor != task.write.tensor)
+    ]
+    # Where they go round in a circle, none is the first.
+    return [_refusal(workload.cascade.einsums[task.number], role) for task, role in first or refused]
 
 
 def _refusal(einsum: Einsum, role: str | None) -> str:

@@ -223,7 +223,9 @@ def test_the_rest_of_the_zoo_is_refused(name: str) -> None:
         assert match is not None, sentence
         einsum = match[1]
         assert einsum.partition("[")[0] in cascade.tensor
-        assert re.fullmatch(r"[\w+*/ -]+( over [\w, ]+?)?(, under its [a-z ]+,)? in this place|a second [a-z ]+", match[2])
+        assert re.fullmatch(
+            r"[\w+*/ -]+( over [\w, ]+?)?(, under its [a-z ]+,)? in this place|a second [a-z ]+", match[2]
+        )
 
 
 @pytest.mark.parametrize(
@@ -293,9 +295,10 @@ def test_forms_of_writing_are_the_same() -> None:
 def test_near_misses_are_refused(old: str, new: str, einsum: str, needs: str) -> None:
     with pytest.raises(IllegalMappingError) as caught:
         recognise(parse(edited(old, new)))
+    # What depends on it is not named; what another kernel would need may be.
     expected = refusal(einsum, f"{needs} in this place")
-    # What depends on it is refused with it.
     assert any(re.fullmatch(expected, sentence) for sentence in caught.value.violations)
+    assert len(caught.value.violations) <= 3
 
 
 @pytest.mark.parametrize(
