@@ -215,10 +215,12 @@ def test_heads_whose_keys_fill_the_buffer_are_not_kept() -> None:
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ((-1, None), r"^latency_cycles of a memory must be at least 0, not -1$"),
-        ((0, 0), r"^bytes_per_cycle of a memory must be above 0, not 0$"),
+        ((-1, 8), r"^latency_cycles of a memory must be at least 0, not -1$"),
+        ((0, 0), r"^bytes_per_cycle of a memory must be a number above 0, not 0$"),
+        ((0, float("nan")), r"^bytes_per_cycle of a memory must be a number above 0, not nan$"),
+        ((0, float("inf")), r"^bytes_per_cycle of a memory must be a number above 0, not inf$"),
     ],
 )
-def test_a_memory_has_a_latency_and_a_bandwidth(numbers: tuple[int, int | None], message: str) -> None:
+def test_a_memory_has_a_latency_and_a_bandwidth(numbers: tuple[int, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MemoryModel(*numbers)
