@@ -349,6 +349,7 @@ def simulate(
 
     check_wave(wave)
     start = _seed(seed)
+    # A folder that cannot be is told before anything runs.
     _write({}, output)
     given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier, accumulation)
     prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, mapping, start)

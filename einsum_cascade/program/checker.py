@@ -75,9 +75,9 @@ def unmet_registers(program: Program) -> Iterator[str]:
     ):
         if value > most:
             yield f"{what} of a program must be at most {most}, not {value}; make the extents smaller, or run parts"
+    most = (MOST_TILES - program.shape.columns) * program.shape.rows
     for name in ("diagonal_high", "diagonal_low"):
         value = getattr(program, name) or 0
-        most = (MOST_TILES - program.shape.columns) * program.shape.rows
         if abs(value) > most:
             yield f"{name} of a program must be at most {most} from 0, not {value}; leave out what masks nothing"
 

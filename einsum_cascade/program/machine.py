@@ -61,18 +61,22 @@ def shape_of(
         )
     except ValueError as error:
         raise InfeasibleMappingError([f"{error}; change {architecture.name!r} or make the extents smaller"]) from None
+    return replace(one, slots=_fitting(architecture, one) if slots is None else slots)
+
+
+def _fitting(architecture: Architecture, one: ArrayShape) -> int:
+    """Return how many tiles the buffer of an architecture holds, given the array with room for one."""
     capacity = architecture.memories[-1].capacity_bytes
     if capacity is None:
         raise InfeasibleMappingError(
             [f"the buffer of {architecture.name!r} must have a capacity for the array to be built; give it one"]
         )
-    fits = min(one.most_slots, capacity // (one.bank_beats * one.beat_bytes * one.rows))
-    fitting = fits if slots is None else slots
+    fitting = min(one.most_slots, capacity // (one.bank_beats * one.beat_bytes * one.rows))
     if fitting < 1:
         raise InfeasibleMappingError(
             [f"the buffer of {architecture.name!r} must hold a tile, but has {capacity} B; give it more"]
         )
-    return replace(one, slots=int(fitting))
+    return fitting
 
 
 def _dividers(columns: int) -> int:

@@ -16,7 +16,7 @@ __all__ = [
     "FORMAT_MEMBERS",
     "LANE_STEPS",
     "LOG2E_BITS",
-    "OPERAND_NAMES",
+    "OPERANDS",
     "SINGLE",
     "Multiplier",
     "Numbers",
@@ -28,8 +28,8 @@ __all__ = [
 
 SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
 
-OPERAND_NAMES = "bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"
-"""The formats of operands in memory."""
+OPERANDS = {name: parse_format(name) for name in ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32")}
+"""The formats of operands in memory, by name."""
 """What sums, running state and contexts are held in; and operands, if nothing else is said."""
 
 type Multiplier = Literal["narrow", "mixed", "wide"]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from einsum_cascade.cascade.formats import Format, parse_format
-from einsum_cascade.program.numbers import OPERAND_NAMES, Numbers
+from einsum_cascade.cascade.formats import Format
+from einsum_cascade.program.numbers import OPERANDS, Numbers
 
 __all__ = ["ArrayShape"]
 
@@ -57,11 +57,9 @@ class ArrayShape:
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        if self.numbers.operand not in map(parse_format, OPERAND_NAMES):
-            raise ValueError(
-                f"operands of an array must be {', '.join(OPERAND_NAMES[:-1])} or {OPERAND_NAMES[-1]}, not "
-                f"{self.numbers.operand!r}"
-            )
+        if self.numbers.operand not in OPERANDS.values():
+            *names, last = OPERANDS
+            raise ValueError(f"operands of an array must be {', '.join(names)} or {last}, not {self.numbers.operand!r}")
         ranges = {
             "rows": (2, _LARGEST),
             "columns": (2, _LARGEST),

@@ -20,7 +20,7 @@ from einsum_cascade.cosim.steps import StepResult
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
 from einsum_cascade.mapping.presets import load_mapping
-from einsum_cascade.program.numbers import OPERAND_NAMES, Multiplier, Numbers
+from einsum_cascade.program.numbers import OPERANDS, Multiplier, Numbers
 from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
@@ -94,8 +94,8 @@ def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None,
     try:
         operand = parse_format(operands)
         score = operand if scores is None else parse_format(scores)
-        if operand not in map(parse_format, OPERAND_NAMES):
-            raise ValueError(f"operands must be one of {', '.join(OPERAND_NAMES)}, not {operands!r}")
+        if operand not in OPERANDS.values():
+            raise ValueError(f"operands must be one of {', '.join(OPERANDS)}, not {operands!r}")
         sums = parse_format(accumulation)
         widths: tuple[Multiplier, ...] = ("narrow", "mixed", "wide") if multiplier is None else (multiplier,)
         for width in widths[:-1]:
