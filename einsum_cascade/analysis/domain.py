@@ -8,6 +8,7 @@ stays opaque and makes a count an upper bound.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 
 from einsum_cascade.analysis.facts import Access, Facts
@@ -55,6 +56,8 @@ class Domain:
         The variables of each further constraint that reads data.
     otherwise
         The points at which it evaluates its `else`, if it has one.
+    reads_otherwise
+        Whether that reads any tensor.
 
     """
 
@@ -63,6 +66,12 @@ class Domain:
     choices: tuple[Choice, ...]
     opaque: frozenset[frozenset[str]]
     otherwise: "Domain | None" = None
+    reads_otherwise: bool = False
+
+    @property
+    def reading(self) -> "tuple[Domain, ...]":
+        """The domains of the expression, and of the `else` if it reads anything."""
+        return (self, self.otherwise) if self.otherwise is not None and self.reads_otherwise else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class _Presence:
     opaque: frozenset[frozenset[str]] = frozenset()
 
 
+@lru_cache(maxsize=4)
 def domains(facts: Facts) -> tuple[Domain, ...]:
     """Return the domain of every Einsum, in order."""
     presence: dict[str, _Presence] = {}
@@ -148,9 +158,11 @@ class _Constraints:
                 self.add_choice((*alternatives, *choice))
         self.opaque |= {names | variables for variables in other.opaque}
 
-    def domain(self, extents: tuple[tuple[str, Extent], ...], otherwise: Domain | None = None) -> Domain:
+    def domain(
+        self, extents: tuple[tuple[str, Extent], ...], otherwise: Domain | None = None, *, reads_otherwise: bool = False
+    ) -> Domain:
         bounds, choices = tuple(dict.fromkeys(self.bounds)), tuple(dict.fromkeys(self.choices))
-        return Domain(extents, bounds, choices, frozenset(self.opaque), otherwise)
+        return Domain(extents, bounds, choices, frozenset(self.opaque), otherwise, reads_otherwise)
 
 
 def _domain(
@@ -175,7 +187,7 @@ def _domain(
     other.add(no)
     present.add_where(einsum.where, yes)
     present.add_where(Not(einsum.where), no)
-    return taken.domain(extents, other.domain(extents)), present
+    return taken.domain(extents, other.domain(extents), reads_otherwise=first < last), present
 
 
 def _presence(facts: Facts, einsum: Einsum, present: _Constraints) -> _Presence:

@@ -5,7 +5,7 @@ function that it computes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -13,7 +13,7 @@ from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
-from einsum_cascade.analysis.timing import Timing, time_cascade
+from einsum_cascade.analysis.timing import Reading, Timing, time_cascade
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError
@@ -127,11 +127,15 @@ def find_target(cascade: Cascade, tensor: str, rank: str) -> Target:
 def pass_bound(facts: Facts, target: Target) -> PassBound:
     """Return the bound of one target."""
     ways = ways_of(facts, target)
-    together = _count(facts, target, frozenset(ways))
-    apart = [_count(facts, target, frozenset({way})) for way in ways] if len(ways) > 1 else [together] * len(ways)
+    whole = Reading(frozenset(ways))
+    together = _count(facts, target, whole)
+    apart = (
+        [_count(facts, target, Reading(frozenset({way}))) for way in ways] if len(ways) > 1 else [together] * len(ways)
+    )
+    threads = [_count(facts, target, replace(whole, thread=name)) for name in sorted(together[1].torn)]
     via = tuple(Via(way, found[0]) for way, found in zip(ways, apart, strict=True))
-    proved = apart if together[1].is_torn else [together, *apart]
-    count, timing, is_fitted = max(proved, key=lambda found: found[1].count)
+    proved = threads or [together]
+    count, timing, is_fitted = max((*proved, *(apart if len(ways) > 1 else ())), key=lambda found: found[1].count)
     doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
     return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
 
@@ -145,7 +149,7 @@ def _doubts(timing: Timing) -> tuple[str, ...]:
 def timing_via(facts: Facts, target: Target, way: tuple[str, ...]) -> Timing:
     """Return when every Einsum fires if only one way of reading the rank counts; of a few generations if that grows."""
     ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
-    return time_cascade(facts, target, frozenset({way}), ranks)
+    return time_cascade(facts, target, Reading(frozenset({way})), ranks)
 
 
 def ways_of(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:
@@ -160,19 +164,19 @@ def _witness(timing: Timing) -> tuple[Barrier, ...]:
     return max(causes, key=lambda cause: cause.number).chain() if causes else ()
 
 
-def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Expr, Timing, bool]:
+def _count(facts: Facts, target: Target, reading: Reading) -> tuple[Expr, Timing, bool]:
     """Return the count, the timing of few generations, and whether the count is known for all extents."""
     ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
-    timing = time_cascade(facts, target, via, ranks)
+    timing = time_cascade(facts, target, reading, ranks)
     if not timing.growing:
         return number(timing.count), timing, True
     growing = tuple(sorted(timing.growing))
 
     @cache
     def at(*generations: int) -> int:
-        return time_cascade(facts, target, via, {**ranks, **dict(zip(growing, generations, strict=True))}).count
+        return time_cascade(facts, target, reading, {**ranks, **dict(zip(growing, generations, strict=True))}).count
 
-    few = time_cascade(facts, target, via, {**ranks, **dict.fromkeys(growing, 2)})
+    few = time_cascade(facts, target, reading, {**ranks, **dict.fromkeys(growing, 2)})
     for formula in _formulas(at, growing):
         if all(formula.evaluate(dict(zip(growing, probe, strict=True))) == at(*probe) for probe in _probes(growing)):
             return to_sympy(formula), few, True

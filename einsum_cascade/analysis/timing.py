@@ -13,15 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, united
-from einsum_cascade.analysis.boxes import Side, covers, renamed
+from einsum_cascade.analysis.boxes import Box, Side, covers, renamed
+from einsum_cascade.analysis.domain import domains
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
-from einsum_cascade.analysis.points import TWO_POSITIONS, Operand, Point, fired, joined, state_of
-from einsum_cascade.analysis.positions import Phase, Position
+from einsum_cascade.analysis.points import Doubts, Operand, Point, fired, joined, state_of
+from einsum_cascade.analysis.positions import Order, Phase, Position
+from einsum_cascade.analysis.precedence import Ordering
 from einsum_cascade.analysis.target import Target
+from einsum_cascade.cascade.affine import affine_variable
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["PointTime", "Timing", "time_cascade"]
+__all__ = ["PointTime", "Reading", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,16 @@ class PointTime:
 
 @dataclass(slots=True)
 class Timing:
-    """The result: times of Einsums, states of tensors, what kept the count from being exact, loops that grow."""
+    """The result: times of Einsums, states of tensors, what kept the count from being exact, loops that grow.
+
+    `torn` are the variables of points that sit at several positions.
+    """
 
     points: dict[int, PointTime] = field(default_factory=dict[int, PointTime])
     generations: dict[str, list[State]] = field(default_factory=dict[str, list[State]])
-    doubts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    doubts: Doubts = field(default_factory=set[tuple[str, str]])
     growing: set[str] = field(default_factory=set[str])
-
-    @property
-    def is_torn(self) -> bool:
-        """Whether points read the family at two positions at once, so that a chain through both is not proved."""
-        return any(reason == TWO_POSITIONS for reason, _ in self.doubts)
+    torn: set[str] = field(default_factory=set[str])
 
     def state(self, tensor: str) -> State:
         """Return the last state of a tensor."""
@@ -73,9 +76,27 @@ class Timing:
         return max((time.number for time in self.points.values() if time.reads_family), default=0)
 
 
-def time_cascade(
-    facts: Facts, target: Target, via: frozenset[tuple[str, ...]], iterations: Mapping[str, int]
-) -> Timing:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which reads of a target count, and in which order the traversal runs.
+
+    Parameters
+    ----------
+    via
+        The reads of the tensor that count: those by these rank variables, and those at constants.
+    thread
+        Where points sit at several positions, only reads by this variable count, if there are such.
+    is_descending
+        Whether the traversal runs from the last position to the first.
+
+    """
+
+    via: frozenset[tuple[str, ...]]
+    thread: str = ""
+    is_descending: bool = False
+
+
+def time_cascade(facts: Facts, target: Target, reading: Reading, iterations: Mapping[str, int]) -> Timing:
     """Time every Einsum with respect to a target.
 
     Parameters
@@ -84,22 +105,34 @@ def time_cascade(
         Of the cascade.
     target
         The tensor and its rank.
-    via
-        The reads of the tensor that count: those by these rank variables, and those at constants.
+    reading
+        Which reads of the tensor count, and how.
     iterations
         How many generations to step through at most, by iterative rank.
 
     """
-    timer = _Timer(facts, target, via, iterations)
+    timer = _Timer(facts, target, reading, iterations)
     timer.run(facts.nest)
     return timer.timing
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What one read tells: positions and fibers if it is of the family, and availability."""
+
+    positions: list[Position] = field(default_factory=list[Position])
+    lineage: list[Box] = field(default_factory=list[Box])
+    pieces: list[tuple[Piece, str]] = field(default_factory=list[tuple[Piece, str]])
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables by which it is read along the fiber."""
+        return frozenset(position.variables[0] for position in self.positions if position.variables)
+
+
 class _Timer:
-    def __init__(
-        self, facts: Facts, target: Target, via: frozenset[tuple[str, ...]], iterations: Mapping[str, int]
-    ) -> None:
-        self.facts, self.target, self.via, self.iterations = facts, target, via, iterations
+    def __init__(self, facts: Facts, target: Target, reading: Reading, iterations: Mapping[str, int]) -> None:
+        self.facts, self.target, self.reading, self.iterations = facts, target, reading, iterations
         tensor = facts.cascade.tensor[target.tensor]
         self.other_axes = tuple(axis for axis in range(len(tensor.dimensions)) if axis not in target.axes)
         self.timing = Timing()
@@ -140,16 +173,24 @@ class _Timer:
             return
         point = self._point(number, tuple(dict.fromkeys(operand.positions)))
         self.timing.doubts |= point.doubts
-        pieces = latest(fired(operand, point, number))
+        pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
         self._store(einsum, state_of(self.facts, einsum, operand, point, pieces))
         self._note(number, operand, pieces)
 
     def _point(self, number: int, positions: tuple[Position, ...]) -> Point:
         """Return how the points of an Einsum sit, worked out once for all targets."""
-        points = self.facts.points
-        if (number, positions) not in points:
-            points[number, positions] = Point.of(self.facts, self.facts.cascade.einsums[number], positions)
-        return points[number, positions]
+        key = number, positions, self.reading.is_descending
+        if key not in self.facts.points:
+            self.facts.points[key] = Point.of(self.facts.cascade.einsums[number], self._ordering(number), positions)
+        return self.facts.points[key]
+
+    def _ordering(self, number: int) -> Ordering:
+        """Return the order of the variables of an Einsum, worked out once for all targets."""
+        key = number, self.reading.is_descending
+        if key not in self.facts.orderings:
+            reading = domains(self.facts)[number].reading
+            self.facts.orderings[key] = Ordering(self.facts.coordinates, reading, is_descending=key[1])
+        return self.facts.orderings[key]
 
     def _may_depend(self, number: int) -> bool:
         """Tell whether an Einsum may read what depends on the target; states of iterative tensors are always noted."""
@@ -174,46 +215,99 @@ class _Timer:
         last = max(own, key=lambda piece: (piece.number, piece.phase))
         old = self.timing.points.get(number)
         if old is None or (old.number, old.phase) < (last.number, last.phase):
-            inputs = [piece.phase for piece, _, _ in operand.pieces if piece.number == last.number]
+            inputs = [piece.phase for piece, _ in operand.pieces if piece.number == last.number]
             fires = Phase.ALONG if operand.lineage else max(inputs)
             self.timing.points[number] = PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause)
 
     def _operand(self, number: int) -> Operand:
+        seen = self._thread([self._seen(access) for access in self.facts.accesses[number]])
         operand = Operand()
-        for access in self.facts.accesses[number]:
-            if access.tensor == self.target.tensor:
-                self._read_target(access, operand)
-            state = self._state_read(access)
-            if state.pieces:
-                self._read_state(access, state, operand)
+        for one in seen:
+            operand.positions += one.positions
+            operand.lineage += one.lineage
+            operand.pieces += one.pieces
         return operand
 
-    def _read_target(self, access: Access, operand: Operand) -> None:
-        position = joined(tuple(access.positions[axis] for axis in self.target.axes))
-        variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
-        if variables and variables not in self.via:
-            return
-        operand.positions.append(position)
-        operand.lineage.append(tuple(access.side(axis, Side(axis, 0, 0)) for axis in self.other_axes))
+    def _thread(self, seen: list[_Seen]) -> list[_Seen]:
+        """Keep the reads of the family by one variable only, where there are several and it is one of them."""
+        variables = frozenset[str]().union(*(one.variables for one in seen))
+        thread = self.reading.thread
+        if len(variables) > 1:
+            self.timing.torn |= variables
+        if len(variables) < 2 or thread not in variables:
+            return seen
+        kept = [one for one in seen if not one.positions or thread in one.variables]
+        for one in kept:
+            one.positions = [position for position in one.positions if position.variables[:1] == (thread,)]
+        return kept
 
-    def _read_state(self, access: Access, state: State, operand: Operand) -> None:
+    def _seen(self, access: Access) -> _Seen:
+        seen = _Seen()
+        if access.tensor == self.target.tensor:
+            self._see_target(access, seen)
+        state = self._state_read(access)
+        if state.pieces:
+            self._see_state(access, state, seen)
+        return seen
+
+    def _see_target(self, access: Access, seen: _Seen) -> None:
+        variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
+        if not variables or variables in self.reading.via:
+            seen.positions.append(self._position(access, self.target.axes))
+            seen.lineage.append(tuple(access.side(axis, Side(axis, 0, 0)) for axis in self.other_axes))
+
+    def _position(self, access: Access, axes: tuple[int, ...]) -> Position:
+        position = joined(tuple(access.positions[axis] for axis in axes))
+        turned = {Order.START: Order.END, Order.END: Order.START} if self.reading.is_descending else {}
+        return Position(turned.get(position.order, position.order), position.variables)
+
+    def _see_state(self, access: Access, state: State, seen: _Seen) -> None:
         def rename(side: Side) -> Side | None:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
-        ways = [joined(tuple(access.positions[slot] for slot in carrier)) for carrier in state.carriers]
-        is_kept = any(map(access.is_final, state.stream)) or any(access.is_alien(slots[0]) for slots in state.carriers)
-        if ways and not is_kept:
-            operand.positions += ways
-            operand.lineage += [renamed(box, rename) for box in state.lineage]
-        along = frozenset(name for slot in state.stream for name in access.positions[slot].variables[:1])
-        phase = max((access.phase(slot) for slot in state.stream), default=Phase.ALONG)
-        for piece in state.pieces:
-            is_along = piece.phase is Phase.ALONG
-            ended = self.facts.producer[access.tensor] if is_along and phase is Phase.END else piece.ended
-            seen = Piece(
-                renamed(piece.box, rename), piece.number, phase if is_along else piece.phase, ended, piece.cause
-            )
-            operand.pieces.append((seen, along if seen.phase is Phase.ALONG else frozenset(), access.tensor))
+        if state.carriers and not any(access.is_final(slot) for carrier in state.carriers for slot in carrier):
+            carriers = (*state.carriers, *((slot,) for slot in state.later_slots))
+            found = [self._position(access, carrier) for carrier in carriers]
+            seen.positions += (p for at, p in enumerate(found) if p.variables or at < len(state.carriers))
+            seen.lineage += [renamed(box, rename) for box in state.lineage]
+        seen.pieces += (
+            (self._piece(access, piece, renamed(piece.box, rename)), access.tensor) for piece in state.pieces
+        )
+
+    def _piece(self, access: Access, piece: Piece, box: Box) -> Piece:
+        """Express a piece of a tensor's availability by the variables of the Einsum that reads it."""
+        phases = [self._phase(access, int(slot)) for slot, _ in piece.along]
+        if piece.phase is not Phase.ALONG or Phase.END in phases:
+            is_whole = piece.phase is Phase.ALONG
+            ended = self.facts.producer[access.tensor] if is_whole else piece.ended
+            return Piece(box, piece.number, Phase.END if is_whole else piece.phase, ended, piece.cause)
+        along: dict[str | int, Extent] = {}
+        for (slot, lag), phase in zip(piece.along, phases, strict=True):
+            if phase is Phase.ALONG:
+                name, reach = self._reach(access, int(slot))
+                along[name] = max(along.get(name, lag + reach), lag + reach, key=lambda value: value.value or 0)
+        stream = tuple(sorted(along.items(), key=str))
+        return Piece(box, piece.number, Phase.ALONG if along else Phase.START, piece.ended, piece.cause, stream)
+
+    def _phase(self, access: Access, slot: int) -> Phase:
+        """Return when the elements read exist, of a tensor that becomes available along a dimension."""
+        order = self._position(access, (slot,)).order
+        if order is Order.LOOSE:
+            self.timing.doubts.add(("read in another order", access.tensor))
+        phases = {Order.START: Phase.START, Order.LOOSE: Phase.START, Order.END: Phase.END}
+        return phases.get(order, Phase.ALONG)
+
+    def _reach(self, access: Access, slot: int) -> tuple[str, Extent]:
+        """Return the variable along which a dimension is read, and how far the elements read are ahead of it."""
+        position = access.positions[slot]
+        name = position.variables[0]
+        if position.order is Order.TILES:
+            return name, ZERO
+        coordinates = self.facts.coordinates
+        rest = access.indices[slot] - affine_variable(name)
+        ahead = -rest if self.reading.is_descending else rest
+        reach = ahead.extreme(lambda other: coordinates.extent(other) - ONE, is_upper=True)
+        return name, ONE if reach is None else reach * coordinates.stride(name)
 
     def _state_read(self, access: Access) -> State:
         """Return the state of the generation that a read reaches."""

@@ -37,6 +37,6 @@ def _whole(target: Target, timing: Timing, ended: Einsum) -> str:
     """Return the read of the family that an Einsum needs all of."""
     for read in ended.reads:
         state = timing.state(read.tensor)
-        if read.tensor == target.tensor or state.carriers or state.stream:
+        if read.tensor == target.tensor or state.carriers or any(piece.along for piece in state.pieces):
             return str(read)
     return str(ended.reads[0])
