@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from einsum_cascade.analysis.boxes import Box, covers, hull
+from einsum_cascade.analysis.boxes import Box, covers, merged, union
 from einsum_cascade.analysis.positions import Phase
 from einsum_cascade.cascade.extent import Extent
 
@@ -121,13 +121,12 @@ def pruned(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
 def _keep(kept: list[Piece], piece: Piece) -> None:
     """Add a piece to those that are not earlier."""
     for at, other in enumerate(kept):
-        if covers(other.box, piece.box):
-            kept[at] = other.joined(piece) if other.time == piece.time else other
-            return
-    for at, other in enumerate(kept):
-        whole = hull(other.box, piece.box) if other.time == piece.time else None
+        whole = union(other.box, piece.box) if other.time == piece.time else None
         if whole is not None:
-            kept[at] = replace(other.joined(piece), box=whole)
+            del kept[at]
+            _keep(kept, replace(other.joined(piece), box=whole))
+            return
+        if covers(other.box, piece.box):
             return
     kept.append(piece)
 
@@ -135,5 +134,5 @@ def _keep(kept: list[Piece], piece: Piece) -> None:
 def united(first: State, second: State) -> State:
     """Return the state of a tensor that two equations write in parts."""
     carriers = first.carriers if first.carriers == second.carriers else first.carriers or second.carriers
-    lineage = tuple(dict.fromkeys((*first.lineage, *second.lineage)))
+    lineage = merged((*first.lineage, *second.lineage))
     return State(pruned((*first.pieces, *second.pieces)), carriers, lineage)

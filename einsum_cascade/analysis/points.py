@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, Stream, pruned
-from einsum_cascade.analysis.boxes import Box, Side, is_constant, meet, renamed
+from einsum_cascade.analysis.boxes import Box, Side, is_constant, meet, merged, renamed
 from einsum_cascade.analysis.facts import Facts, Left
 from einsum_cascade.analysis.positions import Order, Phase, Position
 from einsum_cascade.analysis.precedence import Ordering, Wait
@@ -157,13 +157,12 @@ def fired(operand: Operand, point: Point, number: int, tensor: str, doubts: Doub
 
     What is not certain is taken to wait for nothing, and noted among the doubts.
     """
-    lineage = tuple(dict.fromkeys(operand.lineage))
-    for box in lineage:
+    for box in operand.lineage:
         yield _completed(Piece(box, 1, Phase.START), point, number, tensor, doubts)
     for piece, name in operand.pieces:
         alone = _passed_on(piece, point, number, tensor, doubts)
         is_implied = False
-        for box in lineage:
+        for box in operand.lineage:
             common = meet(box, piece.box)
             if common is not None:
                 seen = Piece(common, piece.number, piece.phase, piece.ended, piece.cause, piece.along)
@@ -230,7 +229,7 @@ def state_of(facts: Facts, einsum: Einsum, operand: Operand, point: Point, piece
         return side.shifted(-offset, slot)
 
     kept = pruned(_over_dimensions(facts, left, point, piece, renamed(piece.box, rename)) for piece in pieces)
-    lineage = tuple(dict.fromkeys(renamed(box, rename) for box in operand.lineage)) if carriers else ()
+    lineage = merged(renamed(box, rename) for box in operand.lineage) if carriers else ()
     return State(kept, carriers, lineage)
 
 

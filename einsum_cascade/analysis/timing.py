@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, united
-from einsum_cascade.analysis.boxes import Box, Side, covers, renamed
+from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
 from einsum_cascade.analysis.domain import domains
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
@@ -226,6 +226,7 @@ class _Timer:
             operand.positions += one.positions
             operand.lineage += one.lineage
             operand.pieces += one.pieces
+        operand.lineage = list(merged(operand.lineage))
         return operand
 
     def _thread(self, seen: list[_Seen]) -> list[_Seen]:

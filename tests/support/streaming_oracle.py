@@ -16,8 +16,8 @@ Values
 Reading along R
     An alias names the same coordinates. An index reads along R if it has a variable of the dimension's own rank or of
     an alias of it, up to an offset; else by the variables of `m1*M0 + m0` together, outermost first; else (`p + s`) by
-    the variable whose rank's extent is made from the dimension's. Constant indices (a final generation, `X[0]`) do not read
-    along R: these elements persist like any other.
+    the variable whose rank's extent is made from the dimension's. Constant indices (a final generation, `X[0]`) do not
+    read along R: these elements persist like any other.
 Family
     (T, axes), and every (tensor, axes) whose equation has on the left all the variables by which it reads a member
     along R. Of their elements those count that derive from the fiber by such reads and all of whose points sit at one
