@@ -135,7 +135,8 @@ def pass_bound(facts: Facts, target: Target) -> PassBound:
     threads = [_count(facts, target, replace(whole, thread=name)) for name in sorted(together[1].torn)]
     via = tuple(Via(way, found[0]) for way, found in zip(ways, apart, strict=True))
     proved = threads or [together]
-    count, timing, is_fitted = max((*proved, *(apart if len(ways) > 1 else ())), key=lambda found: found[1].count)
+    found = max((*proved, *(apart if len(ways) > 1 else ())), key=lambda found: found[1].count)
+    count, timing, is_fitted = together if together[1].count == found[1].count else found
     doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
     return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
 

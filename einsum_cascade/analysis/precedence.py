@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from einsum_cascade.analysis.coordinates import Coordinates
-from einsum_cascade.analysis.domain import Choice, Domain
+from einsum_cascade.analysis.domain import Choice, Domain, domains
+from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
 
-__all__ = ["Ahead", "Ordering", "Wait"]
+__all__ = ["Ahead", "Ordering", "Wait", "is_at_most", "ordering_of"]
 
 
 class Wait(IntEnum):
@@ -55,7 +56,7 @@ class Ahead:
 
     def wait(self, lag: Extent = ZERO) -> Wait:
         """Tell whether a point at the second variable waits for what is available `lag` after the first one."""
-        if any(_is_at_most(offset + lag, ZERO) for offset in self.offsets):
+        if any(is_at_most(offset + lag, ZERO) for offset in self.offsets):
             return Wait.NONE
         if self.offsets:
             return Wait.LAGS
@@ -107,6 +108,15 @@ class Ordering:
         orders = (_Constraints(self._coordinates, d, root, is_descending=self._is_descending) for d in self._domains)
         found = [order.ahead(first, second) for order in orders]
         return found[0] if all(ahead == found[0] for ahead in found) else Ahead((), is_clear=False)
+
+
+def ordering_of(facts: Facts, number: int, *, is_descending: bool = False) -> Ordering:
+    """Return the order of the variables of an Einsum, given by its number, worked out once."""
+    key = number, is_descending
+    if key not in facts.orderings:
+        reading = domains(facts)[number].reading
+        facts.orderings[key] = Ordering(facts.coordinates, reading, is_descending=is_descending)
+    return facts.orderings[key]
 
 
 class _Constraints:
@@ -205,10 +215,10 @@ class _Constraints:
         stride = self._coordinates.stride(ahead)
         if stride == ONE or stride == self._coordinates.stride(behind):
             return offset
-        return ZERO if _is_at_most(offset, stride - ONE) else offset
+        return ZERO if is_at_most(offset, stride - ONE) else offset
 
 
-def _is_at_most(first: Extent, second: Extent) -> bool:
+def is_at_most(first: Extent, second: Extent) -> bool:
     """Tell whether one value is proved to be no more than another, for extents of at least 1."""
     rest = second - first
     return rest.is_nonnegative(rest.names)
@@ -229,5 +239,5 @@ def _paths(edges: _Edges, first: str, last: str) -> Iterator[Extent]:
 def _common(found: list[Ahead]) -> Iterator[Extent]:
     """Yield the offsets that are upper bounds in every alternative."""
     for candidate in dict.fromkeys(offset for ahead in found for offset in ahead.offsets):
-        if all(any(_is_at_most(o, candidate) for o in ahead.offsets) for ahead in found):
+        if all(any(is_at_most(o, candidate) for o in ahead.offsets) for ahead in found):
             yield candidate

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, united
 from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
-from einsum_cascade.analysis.domain import domains
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
 from einsum_cascade.analysis.points import Doubts, Operand, Point, fired, joined, state_of
 from einsum_cascade.analysis.positions import Order, Phase, Position
-from einsum_cascade.analysis.precedence import Ordering
+from einsum_cascade.analysis.precedence import ordering_of
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
@@ -42,6 +41,8 @@ class PointTime:
         Whether the points read the family, and so sit at a position.
     cause
         The last barrier that they wait for.
+    positions
+        The variables at the latest of whose coordinates they fire.
 
     """
 
@@ -50,6 +51,7 @@ class PointTime:
     phase: Phase
     reads_family: bool
     cause: Barrier | None = None
+    positions: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -175,22 +177,15 @@ class _Timer:
         self.timing.doubts |= point.doubts
         pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
         self._store(einsum, state_of(self.facts, einsum, operand, point, pieces))
-        self._note(number, operand, pieces)
+        self._note(number, operand, pieces, point.positions)
 
     def _point(self, number: int, positions: tuple[Position, ...]) -> Point:
         """Return how the points of an Einsum sit, worked out once for all targets."""
         key = number, positions, self.reading.is_descending
         if key not in self.facts.points:
-            self.facts.points[key] = Point.of(self.facts.cascade.einsums[number], self._ordering(number), positions)
+            ordering = ordering_of(self.facts, number, is_descending=self.reading.is_descending)
+            self.facts.points[key] = Point.of(self.facts.cascade.einsums[number], ordering, positions)
         return self.facts.points[key]
-
-    def _ordering(self, number: int) -> Ordering:
-        """Return the order of the variables of an Einsum, worked out once for all targets."""
-        key = number, self.reading.is_descending
-        if key not in self.facts.orderings:
-            reading = domains(self.facts)[number].reading
-            self.facts.orderings[key] = Ordering(self.facts.coordinates, reading, is_descending=key[1])
-        return self.facts.orderings[key]
 
     def _may_depend(self, number: int) -> bool:
         """Tell whether an Einsum may read what depends on the target; states of iterative tensors are always noted."""
@@ -210,14 +205,18 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _note(self, number: int, operand: Operand, pieces: list[Piece]) -> None:
+    def _note(self, number: int, operand: Operand, pieces: list[Piece], positions: frozenset[str]) -> None:
         own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
         last = max(own, key=lambda piece: (piece.number, piece.phase))
         old = self.timing.points.get(number)
         if old is None or (old.number, old.phase) < (last.number, last.phase):
-            inputs = [piece.phase for piece, _ in operand.pieces if piece.number == last.number]
-            fires = Phase.ALONG if operand.lineage else max(inputs)
-            self.timing.points[number] = PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause)
+            inputs = [piece for piece, _ in operand.pieces if piece.number == last.number]
+            fires = Phase.ALONG if operand.lineage else max(piece.phase for piece in inputs)
+            awaited = frozenset(str(name) for piece in inputs for name, _ in piece.along)
+            at = positions if operand.lineage else awaited if fires is Phase.ALONG else frozenset[str]()
+            self.timing.points[number] = PointTime(
+                last.number, fires, last.phase, bool(operand.lineage), last.cause, at
+            )
 
     def _operand(self, number: int) -> Operand:
         seen = self._thread([self._seen(access) for access in self.facts.accesses[number]])

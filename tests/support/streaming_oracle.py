@@ -375,22 +375,28 @@ class _Family:
         self._members: dict[str, set[Axes]] = {tensor: {axes}}
         self.along: dict[tuple[int, int], set[tuple[Names, Axes]]] = {}
         self.carried: dict[tuple[int, Names], Axes] = {}
-        while self._grow():
-            pass
+        for _ in range(2 * len(graph.equations)):
+            before = self._members, self.along
+            self._grow()
+            if before == (self._members, self.along):
+                break
 
-    def _grow(self) -> bool:
-        before = self._size()
+    def _grow(self) -> None:
+        """Find the reads of the members known so far, and the members that follow from them."""
+        known = self._members
+        self._members, self.along, self.carried = {self.tensor: {self.axes}}, {}, {}
         for number, equation in enumerate(self._graph.equations):
-            for place, part in enumerate(equation.reads):
-                for axes in tuple(self._members.get(part.read.tensor, ())):
-                    by = self._read_by(part.read, axes, part.read.tensor == self.tensor and axes == self.axes)
-                    if by:
-                        self.along.setdefault((number, place), set()).add((by, axes))
-                        self._inherit(number, equation.einsum, by)
-        return before != self._size()
-
-    def _size(self) -> int:
-        return sum(map(len, self._members.values())) + sum(map(len, self.along.values()))
+            found = [
+                (place, by, axes)
+                for place, part in enumerate(equation.reads)
+                for axes in known.get(part.read.tensor, ())
+                if (by := self._read_by(part.read, axes, part.read.tensor == self.tensor and axes == self.axes))
+            ]
+            is_torn = self.thread in (names := {by[0] for _, by, _ in found}) and len(names) > 1
+            for place, by, axes in found:
+                self.along.setdefault((number, place), set()).add((by, axes))
+                if not is_torn or by[0] == self.thread:
+                    self._inherit(number, equation.einsum, by)
 
     def read_by(self) -> list[set[str]]:
         """Name for every equation the variables by which it reads the family."""
