@@ -10,7 +10,7 @@ from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
 from einsum_cascade.analysis.operations import OperationCount, count_operations
 from einsum_cascade.analysis.passes import PassBound, all_passes, find_target
-from einsum_cascade.analysis.symbolic import Expr, grows_with, substitute, sum_of
+from einsum_cascade.analysis.symbolic import Expr, as_text, grows_with, substitute, sum_of
 from einsum_cascade.analysis.traffic import Traffic, capacity_traffic, compulsory_traffic
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.cascade.ir import Cascade, Rank
@@ -148,7 +148,7 @@ def to_json(
         found = cast(Any, substitute(value, known))
         if found.is_Integer:
             return int(found)
-        return float(found) if found.is_Number else str(found)
+        return float(found) if found.is_Number else as_text(found)
 
     return {
         "cascade": bounds.cascade.name,
