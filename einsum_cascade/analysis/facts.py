@@ -9,7 +9,8 @@ from einsum_cascade.analysis.boxes import Side, constant_side
 from einsum_cascade.analysis.coordinates import Coordinates
 from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
 from einsum_cascade.analysis.positions import Order, Position, position_of
-from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.affine import Affine, affine_variable
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ class Access:
         if index.stepped is None or index.offset.value is None:
             return None
         return side.shifted(index.offset.value, index.stepped)
+
+    def reach(self, axis: int, coordinates: Coordinates, *, is_descending: bool) -> Extent:
+        """Return how far the coordinate read may be ahead of its first variable's, in the order of a traversal."""
+        position = self.positions[axis]
+        if position.order is Order.TILES:
+            return ZERO
+        rest = self.indices[axis] - affine_variable(position.variables[0])
+        ahead = -rest if is_descending else rest
+        reach = ahead.extreme(lambda other: coordinates.extent(other) - ONE, is_upper=True)
+        return ONE if reach is None else reach * coordinates.stride(position.variables[0])
 
     def is_final(self, axis: int) -> bool:
         """Tell whether the read is of the last generation of an iterative dimension."""
@@ -108,6 +119,7 @@ class Facts:
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
         self.coordinates = Coordinates(cascade)
         self.points: dict[tuple[int, tuple[Position, ...], bool], Point] = {}
+        self.reaches: dict[tuple[int, int, bool], Extent] = {}
         self.orderings: dict[tuple[int, bool], Ordering] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 

@@ -48,7 +48,7 @@ def count_operations(facts: Facts, domains: tuple[Domain, ...]) -> tuple[Operati
     """Return the counts of every Einsum that applies any operator."""
     found: list[OperationCount] = []
     for einsum, domain in zip(facts.cascade.einsums, domains, strict=True):
-        counts: defaultdict[str, Any] = defaultdict(int)
+        counts: defaultdict[str, Any] = defaultdict(lambda: number(0))
         is_exact = True
         for expression, where in ((einsum.expression, domain), (einsum.otherwise, domain.otherwise)):
             if expression is None or where is None:

@@ -81,25 +81,21 @@ class Point:
         """The variables whose coordinates are positions."""
         return self.along | self.loose
 
-    def completion(self, box: Box) -> tuple[Phase, Stream, Wait]:
-        """Return when the results of points that sit on the fibers of a box are complete."""
+    def completion(self) -> tuple[Phase, Stream, Wait]:
+        """Return when the result of points that sit on the fiber is complete."""
         gone = self.positions.difference(self.left)
         if not self.positions:
             return (Phase.END if Order.END in self.constants else Phase.START), (), Wait.NONE
         if gone and gone <= self.loose and not self.loose.isdisjoint(self.left):
             return Phase.START, (), Wait.NONE
-        return self.reduced(tuple((name, ZERO) for name in sorted(self.positions)), box)
+        return self.reduced(tuple((name, ZERO) for name in sorted(self.positions)))
 
-    def reduced(self, along: Stream, box: Box) -> tuple[Phase, Stream, Wait]:
-        """Return when a result is complete whose points fire along some variables: phase, coordinates, certainty.
-
-        A variable on the left that names the fiber (a query, of one row of scores) is no position on it.
-        """
-        fixed = {side.reference for side in box if side is not None}
+    def reduced(self, along: Stream) -> tuple[Phase, Stream, Wait]:
+        """Return when a result is complete whose points fire along some variables: phase, coordinates, certainty."""
         lags: dict[str | int, Extent] = {}
         worst = Wait.NONE
         for name, lag in along:
-            found = self._bounding(str(name), lag, fixed)
+            found = self._bounding(str(name), lag)
             if found is None:
                 return Phase.END, (), Wait.NONE
             wait, bound = found
@@ -108,11 +104,11 @@ class Point:
                 lags[bound[0]] = bound[1]
         return (Phase.ALONG if lags else Phase.START), tuple(sorted(lags.items(), key=str)), worst
 
-    def _bounding(self, name: str, lag: Extent, fixed: set[str | int]) -> tuple[Wait, tuple[str, Extent] | None] | None:
+    def _bounding(self, name: str, lag: Extent) -> tuple[Wait, tuple[str, Extent] | None] | None:
         """Return the variable on the left at which a reduction is over, and how long after it; None for at the end."""
         if name in self.left:
             return Wait.NONE, (name, lag)
-        others = sorted((other for other in self.left if other not in fixed), key=lambda v: v not in self.along)
+        others = sorted(self.left, key=lambda v: v not in self.along)
         aheads = {other: self.ordering.ahead(name, other) for other in others if self.ordering.is_alike(name, other)}
         least = min(((ahead.wait(lag), at) for at, ahead in enumerate(aheads.values())), default=(Wait.WHOLE, 0))
         if least[0] is Wait.WHOLE:
@@ -186,7 +182,7 @@ def _awaited(piece: Piece, point: Point, number: int, name: str, doubts: Doubts)
 
 def _completed(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
     """Return when the result of points on the fiber is complete, given the traversal in which they fire."""
-    phase, along, wait = point.completion(piece.box)
+    phase, along, wait = point.completion()
     return _noted(
         piece, phase, along, wait, number, tensor, doubts, has_folded=not set(point.positions) <= set(point.left)
     )
@@ -196,7 +192,7 @@ def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Dou
     """Return when a result is complete of which no point sits on the fiber of an operand."""
     if piece.phase is not Phase.ALONG:
         return piece
-    phase, along, wait = point.reduced(piece.along, piece.box)
+    phase, along, wait = point.reduced(piece.along)
     return _noted(piece, phase, along, wait, number, tensor, doubts, has_folded=along != piece.along)
 
 

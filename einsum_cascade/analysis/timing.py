@@ -20,8 +20,7 @@ from einsum_cascade.analysis.points import Doubts, Operand, Point, fired, joined
 from einsum_cascade.analysis.positions import Order, Phase, Position
 from einsum_cascade.analysis.precedence import ordering_of
 from einsum_cascade.analysis.target import Target
-from einsum_cascade.cascade.affine import affine_variable
-from einsum_cascade.cascade.extent import ONE, ZERO, Extent
+from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Einsum
 
 __all__ = ["PointTime", "Reading", "Timing", "time_cascade"]
@@ -132,13 +131,21 @@ class _Seen:
         return frozenset(position.variables[0] for position in self.positions if position.variables)
 
 
+_UNRELATED = State()
+"""Of tensors that do not depend on the target."""
+
+
 class _Timer:
+    """Steps through the cascade; an Einsum that reads the same states as before is not worked out again."""
+
     def __init__(self, facts: Facts, target: Target, reading: Reading, iterations: Mapping[str, int]) -> None:
         self.facts, self.target, self.reading, self.iterations = facts, target, reading, iterations
         tensor = facts.cascade.tensor[target.tensor]
         self.other_axes = tuple(axis for axis in range(len(tensor.dimensions)) if axis not in target.axes)
         self.timing = Timing()
         self.at: dict[str, int] = {}
+        self.states: dict[State, State] = {}
+        self.known: dict[tuple[int, ...], tuple[tuple[State, ...], State, PointTime | None]] = {}
 
     def run(self, nest: Nest) -> None:
         for node in nest:
@@ -169,15 +176,27 @@ class _Timer:
         einsum = self.facts.cascade.einsums[number]
         if not self._may_depend(number) or self._is_past_the_end(einsum):
             return
-        operand = self._operand(number)
+        states = tuple(map(self._state_read, self.facts.accesses[number]))
+        key = (number, *map(id, states))
+        if key not in self.known:
+            self.known[key] = self._evaluated(number, states)
+        _, state, time = self.known[key]
+        self._store(einsum, state)
+        old = self.timing.points.get(number)
+        if time is not None and (old is None or (old.number, old.phase) < (time.number, time.phase)):
+            self.timing.points[number] = time
+
+    def _evaluated(self, number: int, states: tuple[State, ...]) -> tuple[tuple[State, ...], State, PointTime | None]:
+        """Return what was read, the state of the result and when the points fire; equal states are one object."""
+        einsum = self.facts.cascade.einsums[number]
+        operand = self._operand(number, states)
         if not operand.lineage and not operand.pieces:
-            self._store(einsum, State())
-            return
+            return states, _UNRELATED, None
         point = self._point(number, tuple(dict.fromkeys(operand.positions)))
         self.timing.doubts |= point.doubts
         pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
-        self._store(einsum, state_of(self.facts, einsum, operand, point, pieces))
-        self._note(number, operand, pieces, point.positions)
+        state = state_of(self.facts, einsum, operand, point, pieces)
+        return states, self.states.setdefault(state, state), _point_time(operand, pieces, point.positions)
 
     def _point(self, number: int, positions: tuple[Position, ...]) -> Point:
         """Return how the points of an Einsum sit, worked out once for all targets."""
@@ -205,21 +224,9 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _note(self, number: int, operand: Operand, pieces: list[Piece], positions: frozenset[str]) -> None:
-        own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
-        last = max(own, key=lambda piece: (piece.number, piece.phase))
-        old = self.timing.points.get(number)
-        if old is None or (old.number, old.phase) < (last.number, last.phase):
-            inputs = [piece for piece, _ in operand.pieces if piece.number == last.number]
-            fires = Phase.ALONG if operand.lineage else max(piece.phase for piece in inputs)
-            awaited = frozenset(str(name) for piece in inputs for name, _ in piece.along)
-            at = positions if operand.lineage else awaited if fires is Phase.ALONG else frozenset[str]()
-            self.timing.points[number] = PointTime(
-                last.number, fires, last.phase, bool(operand.lineage), last.cause, at
-            )
-
-    def _operand(self, number: int) -> Operand:
-        seen = self._thread([self._seen(access) for access in self.facts.accesses[number]])
+    def _operand(self, number: int, states: tuple[State, ...]) -> Operand:
+        pairs = zip(self.facts.accesses[number], states, strict=True)
+        seen = self._thread([self._seen(access, state) for access, state in pairs])
         operand = Operand()
         for one in seen:
             operand.positions += one.positions
@@ -241,11 +248,10 @@ class _Timer:
             one.positions = [position for position in one.positions if position.variables[:1] == (thread,)]
         return kept
 
-    def _seen(self, access: Access) -> _Seen:
+    def _seen(self, access: Access, state: State) -> _Seen:
         seen = _Seen()
         if access.tensor == self.target.tensor:
             self._see_target(access, seen)
-        state = self._state_read(access)
         if state.pieces:
             self._see_state(access, state, seen)
         return seen
@@ -299,21 +305,16 @@ class _Timer:
 
     def _reach(self, access: Access, slot: int) -> tuple[str, Extent]:
         """Return the variable along which a dimension is read, and how far the elements read are ahead of it."""
-        position = access.positions[slot]
-        name = position.variables[0]
-        if position.order is Order.TILES:
-            return name, ZERO
-        coordinates = self.facts.coordinates
-        rest = access.indices[slot] - affine_variable(name)
-        ahead = -rest if self.reading.is_descending else rest
-        reach = ahead.extreme(lambda other: coordinates.extent(other) - ONE, is_upper=True)
-        return name, ONE if reach is None else reach * coordinates.stride(name)
+        key = id(access), slot, self.reading.is_descending
+        if key not in self.facts.reaches:
+            self.facts.reaches[key] = access.reach(slot, self.facts.coordinates, is_descending=key[2])
+        return access.positions[slot].variables[0], self.facts.reaches[key]
 
     def _state_read(self, access: Access) -> State:
         """Return the state of the generation that a read reaches."""
         states = self.timing.generations.get(access.tensor)
         if not states:
-            return State()
+            return _UNRELATED
         last = len(states) - 1
         if access.generation is None:
             return states[last]
@@ -328,3 +329,14 @@ class _Timer:
         if axis is None and old and self.facts.is_declared(einsum.tensor):
             state = united(old[-1], state)
         self.timing.generations[einsum.tensor] = [*old, state] if is_later else [state]
+
+
+def _point_time(operand: Operand, pieces: list[Piece], positions: frozenset[str]) -> PointTime:
+    """Return when the points of an Einsum fire at the latest, given the availability of its result."""
+    own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
+    last = max(own, key=lambda piece: piece.time)
+    inputs = [piece for piece, _ in operand.pieces if piece.number == last.number]
+    fires = Phase.ALONG if operand.lineage else max(piece.phase for piece in inputs)
+    awaited = frozenset(str(name) for piece in inputs for name, _ in piece.along)
+    at = positions if operand.lineage else awaited if fires is Phase.ALONG else frozenset[str]()
+    return PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause, at)
