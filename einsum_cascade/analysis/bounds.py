@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, cast
 
 from einsum_cascade.analysis.domain import domains
@@ -10,7 +10,7 @@ from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
 from einsum_cascade.analysis.operations import OperationCount, count_operations
 from einsum_cascade.analysis.passes import PassBound, all_passes, find_target
-from einsum_cascade.analysis.symbolic import Expr, as_text, grows_with, substitute, sum_of
+from einsum_cascade.analysis.symbolic import Expr, as_text, grows_with, renamed, substitute, sum_of
 from einsum_cascade.analysis.traffic import Traffic, capacity_traffic, compulsory_traffic
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.cascade.ir import Cascade, Rank
@@ -101,14 +101,15 @@ def analyse(cascade: Cascade) -> Bounds:
     facts = Facts(cascade)
     surviving = domains(facts)
     bounds = all_passes(facts)
+    plain = partial(renamed, names={rank.name: rank.alias_of for rank in cascade.ranks if rank.alias_of is not None})
     return Bounds(
         cascade,
         facts,
-        bounds,
-        tuple(fiber_bound(facts, surviving, bound) for bound in bounds),
-        tuple(footprints(facts, surviving, bound) for bound in bounds),
+        tuple(bound.mapped(plain) for bound in bounds),
+        tuple(plain(fiber_bound(facts, surviving, bound)) for bound in bounds),
+        tuple(tuple(entry.mapped(plain) for entry in footprints(facts, surviving, bound)) for bound in bounds),
         count_operations(facts, surviving),
-        compulsory_traffic(facts),
+        compulsory_traffic(facts, surviving),
     )
 
 

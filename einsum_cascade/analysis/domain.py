@@ -7,7 +7,7 @@ stays opaque and makes a count an upper bound.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 
@@ -91,14 +91,31 @@ def domains(facts: Facts) -> tuple[Domain, ...]:
     for number, einsum in enumerate(facts.cascade.einsums):
         extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
         domain, present = _domain(facts, number, presence, extents)
-        found.append(domain)
+        found.append(_plain(facts, domain))
         presence[einsum.tensor] = _presence(facts, einsum, present)
     return tuple(found)
 
 
+def _plain(facts: Facts, domain: Domain) -> Domain:
+    """Write the constraints of a domain without aliases."""
+
+    def plain(bound: Affine) -> Affine:
+        total = affine_constant(facts.plain(bound.offset))
+        for name, coefficient in bound.terms:
+            total += affine_variable(name).scaled(facts.plain(coefficient))
+        return total
+
+    return replace(
+        domain,
+        bounds=tuple(map(plain, domain.bounds)),
+        choices=tuple(tuple(tuple(map(plain, bounds)) for bounds in choice) for choice in domain.choices),
+        otherwise=None if domain.otherwise is None else _plain(facts, domain.otherwise),
+    )
+
+
 def _extent(facts: Facts, einsum: Einsum, variable: str) -> Extent:
     """Return how many coordinates a variable runs over: fewer than its rank where a recurrence steps by more than 1."""
-    extent = symbol(facts.cascade.rank_of[variable])
+    extent = facts.plain(symbol(facts.cascade.rank_of[variable]))
     axis = facts.cascade.tensor[einsum.tensor].generation_axis
     if axis is None or einsum.is_init or einsum.indices[axis].stepped != variable:
         return extent
@@ -135,7 +152,7 @@ class _Constraints:
                     self.bounds.append(affine_constant(dimension.extent - ONE) - index)
             inherited = presence.get(access.tensor, _Presence())
             indices = {f"#{axis}": index for axis, index in enumerate(access.indices)}
-            self.bounds += (_substituted(bound, indices) for bound in inherited.bounds)
+            self.bounds += (bound.substituted(indices) for bound in inherited.bounds)
             self.choices += (_substituted_choice(choice, indices) for choice in inherited.choices)
             self.opaque |= {
                 frozenset(n for slot in slots for n in indices[slot].variables) for slots in inherited.opaque
@@ -203,7 +220,7 @@ def _presence(facts: Facts, einsum: Einsum, present: _Constraints) -> _Presence:
     slots = {index.plain: f"#{axis}" for axis, index in enumerate(einsum.indices) if index.plain}
     affine = {name: affine_variable(slot) for name, slot in slots.items()}
     return _Presence(
-        tuple(_substituted(bound, affine) for bound in bounds),
+        tuple(bound.substituted(affine) for bound in bounds),
         tuple(_substituted_choice(choice, affine) for choice in choices),
         frozenset(frozenset(slots[name] for name in names) for names in opaque),
     )
@@ -215,14 +232,7 @@ def variables_of_choice(choice: Choice) -> frozenset[str]:
 
 
 def _substituted_choice(choice: Choice, values: Mapping[str, Affine]) -> Choice:
-    return tuple(tuple(_substituted(bound, values) for bound in conjunction) for conjunction in choice)
-
-
-def _substituted(bound: Affine, values: Mapping[str, Affine]) -> Affine:
-    total = affine_constant(bound.offset)
-    for name, coefficient in bound.terms:
-        total += values[name].scaled(coefficient)
-    return total
+    return tuple(tuple(bound.substituted(values) for bound in conjunction) for conjunction in choice)
 
 
 def _alternatives(predicate: Predicate, *, is_negated: bool = False) -> Choice | None:

@@ -10,7 +10,7 @@ from einsum_cascade.analysis.coordinates import Coordinates
 from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
 from einsum_cascade.analysis.positions import Order, Position, position_of
 from einsum_cascade.cascade.affine import Affine, affine_variable
-from einsum_cascade.cascade.extent import ONE, ZERO, Extent
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
 if TYPE_CHECKING:
@@ -150,6 +150,14 @@ class Facts:
 
     def _same_base(self, variable: str, rank: str) -> bool:
         return self.cascade.base_rank(self.cascade.rank_of[variable]) == self.cascade.base_rank(rank)
+
+    @cached_property
+    def _aliases(self) -> dict[str, Extent]:
+        return {rank.name: symbol(rank.alias_of) for rank in self.cascade.ranks if rank.alias_of is not None}
+
+    def plain(self, extent: Extent) -> Extent:
+        """Write an extent without aliases: ranks of the same coordinates by one name."""
+        return extent.substitute(self._aliases)
 
     @cached_property
     def loop_variables(self) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ ranks that ride along: those that every live tensor carries and that nothing dow
 batches of an attention).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from einsum_cascade.analysis.counting import fiber_length
@@ -82,6 +82,11 @@ class Footprint:
     live: tuple[Live, ...]
     words: Expr
 
+    def mapped(self, plain: Callable[[Expr], Expr]) -> "Footprint":
+        """Return the footprint with every formula replaced."""
+        live = tuple(replace(entry, elements=plain(entry.elements), words=plain(entry.words)) for entry in self.live)
+        return replace(self, elements=plain(self.elements), words=plain(self.words), live=live)
+
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -99,7 +104,7 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
     uses = list(_uses(facts, bound))
     held = [tuple(_held(facts, domains, bound, uses, number)) for number in numbers]
     per = _riding_along(facts, bound, [entry for entries in held for entry in entries])
-    growing = growing_ranks(facts, bound)
+    growing = {facts.cascade.base_rank(name) for name in growing_ranks(facts, bound)} | growing_ranks(facts, bound)
     found: list[Footprint] = []
     for number, entries in enumerate(held, start=1):
         live = tuple(

@@ -74,6 +74,11 @@ class PassBound:
     witness: tuple[Barrier, ...]
     timing: Timing
 
+    def mapped(self, plain: Callable[[Expr], Expr]) -> "PassBound":
+        """Return the bound with every formula replaced."""
+        via = tuple(replace(entry, count=plain(entry.count)) for entry in self.via)
+        return replace(self, count=plain(self.count), via=via)
+
     def groups(self, cascade: Cascade) -> tuple[tuple[str, ...], ...]:
         """Return the tensors whose Einsums share each pass, in order of the source; one group if the count grows."""
         if self.timing.growing:

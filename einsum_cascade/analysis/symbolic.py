@@ -29,6 +29,7 @@ __all__ = [
     "positive_part",
     "product_of",
     "ratio",
+    "renamed",
     "share_symbol",
     "smallest",
     "substitute",
@@ -178,6 +179,12 @@ def _related(relation: Any) -> list[list[Bound]]:
             return [[above, below]]
         case _:
             return [[below.negated()], [above.negated()]]
+
+
+def renamed(expression: Expr, names: Mapping[str, str]) -> Expr:
+    """Replace symbols by others."""
+    known = {symbol: _symbol(names[name]) for name, symbol in symbols_of(expression).items() if name in names}
+    return cast(Any, expression).xreplace(known) if known else expression
 
 
 def symbols_of(expression: Expr) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
 
+from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.elements import elements_made, elements_read
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint
 from einsum_cascade.analysis.passes import PassBound
@@ -24,11 +26,25 @@ __all__ = ["Traffic", "capacity_traffic", "compulsory_traffic"]
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Words moved for one tensor, and why."""
+    """Words moved for one tensor.
+
+    Parameters
+    ----------
+    tensor
+        Its name.
+    words
+        How many.
+    reason
+        Why.
+    is_exact
+        False if data decides: then an upper bound of the bound.
+
+    """
 
     tensor: str
     words: Expr
     reason: str
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +70,14 @@ def size_of(tensor: Tensor) -> Expr:
     return product_of(to_sympy(dimension.extent) for dimension in tensor.dimensions)
 
 
-def compulsory_traffic(facts: Facts) -> tuple[Traffic, ...]:
-    """Return what any implementation moves: inputs that are read, once, and outputs, once."""
+def compulsory_traffic(facts: Facts, domains: Sequence[Domain]) -> tuple[Traffic, ...]:
+    """Return what any implementation moves: elements of inputs that some point reads, and of outputs, once."""
     cascade = facts.cascade
     read = {access.tensor for accesses in facts.accesses for access in accesses}
-    inputs = (Traffic(t.name, size_of(t), "compulsory read") for t in cascade.inputs if t.name in read)
-    outputs = (Traffic(name, size_of(cascade.tensor[name]), "compulsory write") for name in cascade.outputs)
-    return (*inputs, *outputs)
+    found = [(t.name, "compulsory read", elements_read(facts, domains, t)) for t in cascade.inputs if t.name in read]
+    made = ((name, elements_made(facts, domains, cascade.tensor[name])) for name in cascade.outputs)
+    found += ((name, "compulsory write", count) for name, count in made)
+    return tuple(Traffic(name, count.points, reason, count.is_exact) for name, reason, count in found)
 
 
 def capacity_traffic(

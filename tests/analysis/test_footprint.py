@@ -90,7 +90,7 @@ def test_a_bounded_offset_holds_a_window() -> None:
 
 
 def test_weights_of_a_recurrence_are_kept_or_read_again() -> None:
-    """Every generation reads W again: keep J elements of a fiber, or read D J words once more a generation."""
+    """Every generation reads W again: keep D elements of a fiber, or read D * D words once more a generation."""
     text = """
         rank D, T
         rank J = D
@@ -103,8 +103,8 @@ def test_weights_of_a_recurrence_are_kept_or_read_again() -> None:
     report = analyse(parse(text))
     (every,) = report.footprints_of("W", "J")
     assert str(report.of("W", "J").count) == "T"
-    assert live(every)["W"] == "J fiber"
-    assert str(every.words) == "D*J"
+    assert live(every)["W"] == "D fiber"
+    assert str(every.words) == "D**2"
 
 
 def test_a_recurrence_inside_a_visit_is_not_live_along_it() -> None:
