@@ -63,7 +63,7 @@ def test_bounds_json(capsys: pytest.CaptureFixture[str]) -> None:
     first = next(row for row in found["footprints"] if (row["tensor"], row["rank"], row["pass"]) == ("K", "M", 1))
     assert (first["elements"], first["depends_on_rank"], first["words_if_not_kept"]) == ("M + 1", True, "2*M*P")
     assert {"einsum": "QK[m, p]", "operator": "*", "count": "E*M*P", "exact": True} in found["operations"]
-    assert {"tensor": "K", "words": "E*M", "reason": "compulsory read"} in found["traffic"]
+    assert {"tensor": "K", "words": "E*M", "reason": "compulsory read", "exact": True} in found["traffic"]
 
 
 def test_bounds_with_extents(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,8 +100,16 @@ def test_bounds_with_capacity(capsys: pytest.CaptureFixture[str]) -> None:
     plenty = read_json(capsys, "bounds", "attention", *extents, "--capacity", "1TiB")
     little = read_json(capsys, "bounds", "attention", *extents, "--capacity", "1MiB")
     assert all(row["reason"].startswith("compulsory") for row in plenty["traffic"])
-    assert any("spilled for pass 2" in row["reason"] for row in little["traffic"])
-    assert sum(row["words"] for row in little["traffic"]) > sum(row["words"] for row in plenty["traffic"])
+    assert plenty["plan"] == []
+    assert any("spilled for pass 2" in row["reason"] for row in little["plan"])
+    assert little["traffic"] == plenty["traffic"]
+    none = read_json(capsys, "bounds", "attention", *extents, "--capacity", "2KiB")
+    assert none["traffic"][-1] == {
+        "tensor": "K",
+        "words": 2 * (65536 - 1024),
+        "reason": "again for 3 passes along M: at most 1024 positions are held between two",
+        "exact": True,
+    }
 
 
 def test_bounds_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.partition import expanded
 
-__all__ = ["PointCount", "count_points", "fiber_length"]
+__all__ = ["PointCount", "count_points", "counts_through_tiles", "fiber_length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,12 @@ def _tiles_in(cascade: Cascade, bound: Affine) -> tuple[str, ...] | None:
         if len(found) > 1:
             return tuple(found)
     return None
+
+
+def counts_through_tiles(cascade: Cascade, bound: Affine) -> bool:
+    """Tell whether a bound leaves out the tail of a partition, and nothing else."""
+    tiles = _tiles_in(cascade, -Affine(bound.terms))
+    return tiles is not None and set(tiles) == set(bound.variables)
 
 
 def _replaced(cascade: Cascade, bound: Affine, names: tuple[str, ...], joint: str) -> Affine | None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from einsum_cascade.analysis.counting import fiber_length
 from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.elements import elements_made, elements_read
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import PassBound
 from einsum_cascade.analysis.persistence import Spans, open_sums, outliving, streamed_axes
@@ -217,7 +218,9 @@ def _held(
         reason = _reason(bound, use, number)
         if reason in ("fiber", "summary"):
             sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=True)
-            words = _words_not_kept(facts, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
+            words = (
+                _words_not_kept(facts, domains, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
+            )
             yield _Held(tensor.name, reason, sizes, words)
         elif spans := outliving(facts, bound, tensor, number):
             yield _Held(tensor.name, "kept", _spanned(facts, domains, bound, tensor, spans), to_sympy(ZERO))
@@ -314,12 +317,19 @@ def _sizes(
 
 
 def _words_not_kept(
-    facts: Facts, bound: PassBound, tensor: Tensor, number: int, sizes: tuple[tuple[str, Expr], ...]
+    facts: Facts,
+    domains: tuple[Domain, ...],
+    bound: PassBound,
+    tensor: Tensor,
+    number: int,
+    sizes: tuple[tuple[str, Expr], ...],
 ) -> Expr:
     """Return the words moved if a fiber is not kept over a boundary: read again, and written once if it is computed."""
-    once = product_of(size for _, size in sizes)
     if tensor.is_given:
-        return once
+        is_growing = bool(bound.timing.growing)
+        return product_of(size for _, size in sizes) if is_growing else elements_read(facts, domains, tensor).points
+    is_counted = not bound.timing.growing and tensor.generation_axis is None
+    once = elements_made(facts, domains, tensor).points if is_counted else product_of(size for _, size in sizes)
     points = bound.timing.points
     made = points[facts.producer[tensor.name]].number if facts.producer[tensor.name] in points else 1
     return cast(Any, once) * (2 if made >= number or tensor.name == bound.target.tensor else 1)

@@ -63,6 +63,8 @@ class PassBound:
         The barriers that force the passes after the first; for a growing count those of the first generations.
     timing
         When every Einsum fires; of a few generations for a growing count.
+    descending
+        The passes if traversals descend, where that is fewer; None otherwise.
 
     """
 
@@ -73,6 +75,7 @@ class PassBound:
     via: tuple[Via, ...]
     witness: tuple[Barrier, ...]
     timing: Timing
+    descending: int | None = None
 
     def mapped(self, plain: Callable[[Expr], Expr]) -> "PassBound":
         """Return the bound with every formula replaced."""
@@ -143,7 +146,29 @@ def pass_bound(facts: Facts, target: Target) -> PassBound:
     found = max((*proved, *(apart if len(ways) > 1 else ())), key=lambda found: found[1].count)
     count, timing, is_fitted = together if together[1].count == found[1].count else found
     doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
-    return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
+    descending = _descending(facts, target, whole, timing)
+    return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing, descending)
+
+
+def _descending(facts: Facts, target: Target, reading: Reading, timing: Timing) -> int | None:
+    """Return the passes of descending traversals, if they are fewer: of suffixes, and of what reads the last element.
+
+    A recurrence along the fiber ascends, so there is no other order then; nor is one tried of points at two positions.
+    """
+    has_loop = any(_runs_along(facts, timing, name) for name in timing.generations)
+    if timing.count < 2 or timing.growing or timing.torn or has_loop:
+        return None
+    ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
+    found = time_cascade(facts, target, replace(reading, is_descending=True), ranks)
+    return found.count if found.count < timing.count and not found.growing else None
+
+
+def _runs_along(facts: Facts, timing: Timing, tensor: str) -> bool:
+    """Tell whether a tensor's generations go along the fiber."""
+    axis = facts.cascade.tensor[tensor].generation_axis
+    state = timing.state(tensor)
+    slots = {slot for carrier in state.carriers for slot in carrier} | {s for p in state.pieces for s, _ in p.along}
+    return axis is not None and axis in slots
 
 
 def _doubts(timing: Timing) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.passes import PassBound
+from einsum_cascade.analysis.symbolic import symbols_of
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.analysis.timing import Timing
 from einsum_cascade.cascade.ir import Cascade, Einsum
@@ -21,7 +22,7 @@ def sentences(cascade: Cascade, bound: PassBound) -> Iterator[str]:
     """
     for barrier in bound.witness:
         yield sentence_of(cascade, bound.target, bound.timing, barrier)
-    for rank in sorted(bound.timing.growing):
+    for rank in sorted(bound.timing.growing & symbols_of(bound.count).keys()):
         yield f"every generation of {rank} does so again: {bound.count} passes"
 
 

@@ -167,6 +167,23 @@ def test_a_filter_between_variables_of_a_rank_says_what_a_reduction_waits_for(
     assert counts(text, "X/N") == {"X/N": expected}
 
 
+@pytest.mark.parametrize(
+    ("where", "descending"),
+    [(" where u >= n", 1), (" where u > n", 1), ("", None), (" where u <= n", None), (" where u != n", None)],
+)
+def test_a_descending_traversal_is_told_where_it_needs_fewer_passes(where: str, descending: int | None) -> None:
+    """A suffix is complete at n if the traversal comes from the end; a prefix is so ascending, and of the rest both."""
+    bound = passes(parse(ONE_RANK["alias"].format(where=where)), "X", "N")
+    assert bound.descending == descending
+
+
+def test_the_last_element_comes_first_in_a_descending_traversal() -> None:
+    text = "rank L\nrank M = L + 1\ninput X[m:M]\nC[] = X[M - 1]\nY[m] = X[m] - C[]\noutput Y"
+    assert passes(parse(text), "X", "M").descending == 1
+    scan = "rank M\ninput X[m:M]\ninit S[0] = 0\nS[m+1] = S[m] + X[m]\nY[m] = X[m] * S[M]\noutput Y"
+    assert passes(parse(scan), "X", "M").descending is None
+
+
 def test_a_prefix_in_three_spellings() -> None:
     """An alias, a `var` and a recurrence: the sum up to n exists when n is visited."""
     recurrence = """

@@ -28,7 +28,7 @@ def test_inputs_that_nothing_reads_cost_nothing() -> None:
 def extra(name: str, capacity_words: int, **settings: int) -> dict[tuple[str, str], int]:
     report = analyse(zoo.load(name))
     extents = resolve_extents(report.cascade, settings)
-    entries = report.capacity_traffic(extents, capacity_words)
+    entries = report.plain_plan(extents, capacity_words)
     return {(entry.tensor, entry.reason.split(":")[0]): evaluate(entry.words, {}) for entry in entries}
 
 
@@ -62,7 +62,7 @@ def test_a_direct_second_pass_reads_the_input_again() -> None:
     """FuseMax Cascade 1: Z needs the finished sum Y and all of A once more."""
     text = "rank K\ninput A[k:K], B[k:K]\nY[] = A[k] * B[k]\nZ[] = Y[] * A[k]\noutput Z"
     report = analyse(parse(text))
-    (entry,) = report.capacity_traffic({"K": 1000}, 100)
+    (entry,) = report.plain_plan({"K": 1000}, 100)
     assert (entry.tensor, evaluate(entry.words, {})) == ("A", 1000)
     assert entry.reason == "read again for pass 2 over A along K"
 
@@ -74,7 +74,7 @@ def test_a_capacity_that_nothing_fits_says_so() -> None:
 
 def test_a_capacity_needs_all_extents() -> None:
     with pytest.raises(AnalysisError, match=r"^a capacity needs the extent of every rank, but P has none"):
-        analyse(zoo.load("attention")).capacity_traffic({"E": 1, "F": 1, "M": 1}, 100)
+        analyse(zoo.load("attention")).plain_plan({"E": 1, "F": 1, "M": 1}, 100)
 
 
 KEYS = "rank E, M, P, W\ninput Q[e:E, p:P], K[e, m:M], L[w:W]\nQK[m, p] = Q[e, p] * K[e, m]{}\noutput QK"
