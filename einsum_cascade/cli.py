@@ -104,6 +104,8 @@ def bounds(
 ) -> None:
     """Say how often any implementation must walk over each tensor, why, what it must hold, and what it must move."""
     from einsum_cascade.analysis.bounds import analyse, to_json, with_free_ranks
+    from einsum_cascade.cascade.extents import known_extents
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.units import parse_bytes
 
     words = None
@@ -113,9 +115,10 @@ def bounds(
         except ValueError as error:
             raise UsageError(f"--capacity: {error}") from None
     found = _load(cascade, operators)
-    extents = _known(found, settings, inputs)
+    given = load_inputs(inputs or ())
+    extents = known_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
     free = frozenset(_settings(settings)) & frozenset(rank.name for rank in found.ranks if rank.extent is not None)
-    report = to_json(analyse(with_free_ranks(found, free)), extents, words)
+    report = to_json(analyse(with_free_ranks(found, free)).with_data(extents, given), extents, words)
     if as_json:
         _print_json(report)
         return

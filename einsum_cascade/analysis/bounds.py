@@ -6,6 +6,7 @@ from functools import cache, cached_property, partial
 from typing import Any, cast
 
 from einsum_cascade.analysis.domain import domains
+from einsum_cascade.analysis.enumeration import Array, Enumeration, tensors_that_decide
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
 from einsum_cascade.analysis.operations import OperationCount, count_operations
@@ -95,6 +96,28 @@ class Bounds:
         if missing:
             names = ", ".join(missing)
             raise AnalysisError(f"a capacity needs the extent of every rank, but {names} has none; give it with --set")
+
+    def with_data(self, extents: Mapping[str, int], inputs: Mapping[str, Array]) -> "Bounds":
+        """Return operations and compulsory traffic of given data, where filters read inputs.
+
+        Parameters
+        ----------
+        extents
+            Of all ranks.
+        inputs
+            Values by tensor, each of its tensor's shape. If one that a filter reads is missing, upper bounds stay.
+
+        Raises
+        ------
+        AnalysisError
+            An iteration space is too large to be enumerated.
+
+        """
+        deciding = tensors_that_decide(self.facts)
+        if not deciding or not deciding <= inputs.keys():
+            return self
+        found = Enumeration(self.facts, extents, inputs)
+        return replace(self, operations=found.operations(), traffic=found.traffic(self.traffic))
 
     def of(self, tensor: str, rank: str) -> PassBound:
         """Return the pass bound of a tensor along a rank.

@@ -15,7 +15,7 @@ from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import Expr, number
 from einsum_cascade.cascade.ir import Apply, Einsum, Expression, is_constant, walk
 
-__all__ = ["OperationCount", "count_operations"]
+__all__ = ["OperationCount", "count_operations", "operators_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def count_operations(facts: Facts, domains: tuple[Domain, ...]) -> tuple[Operati
         for expression, where in ((einsum.expression, domain), (einsum.otherwise, domain.otherwise)):
             if expression is None or where is None:
                 continue
-            applied, once = _applied(einsum, expression)
+            applied, once = operators_of(einsum, expression)
             points = count_points(facts, where) if applied else PointCount(number(0), is_exact=True)
             is_exact = is_exact and points.is_exact
             for name, times in applied.items():
@@ -64,8 +64,8 @@ def count_operations(facts: Facts, domains: tuple[Domain, ...]) -> tuple[Operati
     return tuple(found)
 
 
-def _applied(einsum: Einsum, expression: Expression) -> tuple[Counter[str], Counter[str]]:
-    """Count the operators that one point applies, and those that are applied once for all of them."""
+def operators_of(einsum: Einsum, expression: Expression) -> tuple[Counter[str], Counter[str]]:
+    """Return the operators that one point applies, and those that are applied once for all of them."""
     counts, once = Counter[str](), Counter[str]()
     for node in walk(expression):
         if isinstance(node, Apply):

@@ -152,3 +152,40 @@ def test_words_are_those_of_an_enumeration(seed: int) -> None:
         assert [found[f"Y{at}"] for at in range(len(drawn))] == [(points, True) for points in made], case
         exact += is_exact
     assert exact > random_count(300) / 2
+
+
+def test_bounds_of_given_data_are_those_of_the_data() -> None:
+    """Lengths 3 and 5 of at most 6: 8 keys are read and summed, 8 exponentials taken, whatever M is."""
+    text = """
+        rank B, M
+        input X[b:B, m:M], LEN[b]
+        S[b, m] = exp(X[b, m]) where m < LEN[b]
+        Y[b] = sum[m](S[b, m])
+        output Y
+    """
+    report = analyse(parse(text)).with_data({"B": 2, "M": 6}, {"LEN": np.array([3, 5])})
+    assert {(e.tensor, int(str(e.words)), e.is_exact) for e in report.traffic} == {
+        ("X", 8, True),
+        ("LEN", 2, True),
+        ("Y", 2, True),
+    }
+    assert {(o.operator, int(str(o.count)), o.is_exact) for o in report.operations} == {
+        ("exp", 8, True),
+        ("+", 8, True),
+    }
+
+
+def test_enumerated_bounds_are_the_formulas_where_no_data_decide(seed: int) -> None:
+    """The same random reads under a filter that always holds, by formula and point by point."""
+    for number in range(random_count(100)):
+        rng = np.random.default_rng([seed, number])
+        text, _ = random_reads(rng)
+        sizes = {name: int(rng.integers(1, 5)) for name in ("M", "P", "C", "T", "W")}
+        sizes["M1"] = -(-sizes["M"] // sizes["T"])
+        formulas = {
+            entry.tensor: evaluate(entry.words, sizes) for entry in analyse(parse(text)).traffic if entry.is_exact
+        }
+        data = text.replace("L[w:W]", "L[w:W], ON[m:M]").replace(" where ", " where ON[m] > 0 and ")
+        report = analyse(parse(data)).with_data(sizes, {"ON": np.ones(sizes["M"])})
+        found = {entry.tensor: evaluate(entry.words, {}) for entry in report.traffic}
+        assert {name: found[name] for name in formulas} == formulas, f"case {number} of seed {seed}: {sizes}\n{text}"
