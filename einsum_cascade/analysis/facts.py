@@ -11,7 +11,7 @@ from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
 from einsum_cascade.analysis.positions import Order, Position, position_of
 from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
-from einsum_cascade.cascade.ir import Cascade, Einsum, Read
+from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
 
 if TYPE_CHECKING:
     from einsum_cascade.analysis.points import Point
@@ -102,6 +102,14 @@ class Left:
         return self.slots.get(variable) or (None if tiled is None else (tiled, 0))
 
 
+def _branches(einsum: Einsum) -> tuple[tuple[int, ...], ...]:
+    """Return what points of the expression read, and those of an `else` that reads; what a filter reads, both do."""
+    first, last, count = len(tuple(reads_of(einsum.expression))), len(einsum.reads), len(einsum.all_reads)
+    filtering = range(last, count)
+    own = (*range(first), *filtering)
+    return (own, (*range(first, last), *filtering)) if first < last else (own,)
+
+
 class Facts:
     """Facts of one cascade."""
 
@@ -110,6 +118,7 @@ class Facts:
         self.cascade = cascade
         self.nest: Nest = loop_nest(cascade)
         self.accesses = tuple(tuple(map(self._access, einsum.all_reads)) for einsum in cascade.einsums)
+        self.branches = tuple(map(_branches, cascade.einsums))
         self.operands = tuple(frozenset(access.tensor for access in accesses) for accesses in self.accesses)
         self.is_iterative = tuple(cascade.tensor[e.tensor].generation_axis is not None for e in cascade.einsums)
         self.readers: defaultdict[str, list[int]] = defaultdict(list)
@@ -118,9 +127,9 @@ class Facts:
                 self.readers[name].append(at)
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
         self.coordinates = Coordinates(cascade)
-        self.points: dict[tuple[int, tuple[Position, ...], bool], Point] = {}
+        self.points: dict[tuple[int, int, tuple[Position, ...], bool], Point] = {}
         self.reaches: dict[tuple[int, int, bool], Extent] = {}
-        self.orderings: dict[tuple[int, bool], Ordering] = {}
+        self.orderings: dict[tuple[int, int | None, bool], Ordering] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 
     def _access(self, read: Read) -> Access:

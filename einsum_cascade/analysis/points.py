@@ -49,6 +49,8 @@ class Point:
         Constant positions.
     left
         Variables on the left side.
+    generation
+        The one of them that counts generations, if any.
     ordering
         What the filters say of the order of its variables.
     doubts
@@ -60,11 +62,12 @@ class Point:
     loose: frozenset[str]
     constants: frozenset[Order]
     left: tuple[str, ...]
+    generation: str | None
     ordering: Ordering
     doubts: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, einsum: Einsum, ordering: Ordering, positions: Iterable[Position]) -> "Point":
+    def of(cls, facts: Facts, einsum: Einsum, ordering: Ordering, positions: Iterable[Position]) -> "Point":
         """Work out how the points of an Einsum sit, from where it reads."""
         ordered = (Order.ALONG, Order.TILES)
         along = frozenset(p.variables[0] for p in positions if p.order in ordered)
@@ -74,7 +77,9 @@ class Point:
         if (along and constants) or len(along) > 1:
             reasons.append("read at two positions at once")
         doubts = frozenset((reason, einsum.tensor) for reason in reasons)
-        return cls(along, loose, constants, einsum.left_variables, ordering, doubts)
+        axis = facts.cascade.tensor[einsum.tensor].generation_axis
+        generation = None if axis is None else einsum.indices[axis].stepped
+        return cls(along, loose, constants, einsum.left_variables, generation, ordering, doubts)
 
     @property
     def positions(self) -> frozenset[str]:
@@ -117,6 +122,14 @@ class Point:
         if least[0] is Wait.UNCLEAR:
             return Wait.UNCLEAR, None
         return least[0], (other, lag + ahead.least)
+
+    def lasting(self, name: str) -> str:
+        """Return a variable of the same coordinate that later generations still have (`where s == t`), or `name`."""
+        others = (other for other in self.left if name == self.generation != other)
+        same = (
+            o for o in others if self.ordering.ahead(name, o).wait() == self.ordering.ahead(o, name).wait() == Wait.NONE
+        )
+        return next(same, name)
 
     def wait(self, piece: Piece) -> Wait:
         """Tell whether a point waits for an operand until the next traversal."""
@@ -192,7 +205,7 @@ def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Dou
     """Return when a result is complete of which no point sits on the fiber of an operand."""
     if piece.phase is not Phase.ALONG:
         return piece
-    phase, along, wait = point.reduced(piece.along)
+    phase, along, wait = point.reduced(tuple((point.lasting(str(name)), lag) for name, lag in piece.along))
     return _noted(piece, phase, along, wait, number, tensor, doubts, has_folded=along != piece.along)
 
 

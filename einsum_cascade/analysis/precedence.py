@@ -110,12 +110,26 @@ class Ordering:
         return found[0] if all(ahead == found[0] for ahead in found) else Ahead((), is_clear=False)
 
 
-def ordering_of(facts: Facts, number: int, *, is_descending: bool = False) -> Ordering:
-    """Return the order of the variables of an Einsum, given by its number, worked out once."""
-    key = number, is_descending
+def ordering_of(facts: Facts, number: int, branch: int | None = None, *, is_descending: bool = False) -> Ordering:
+    """Return the order of the variables of an Einsum, worked out once.
+
+    Parameters
+    ----------
+    facts
+        Of the cascade.
+    number
+        Of the Einsum.
+    branch
+        0 for the points of the expression, 1 for those of the `else`; None for all that read.
+    is_descending
+        Whether the traversal runs from the last position to the first.
+
+    """
+    key = number, branch, is_descending
     if key not in facts.orderings:
         reading = domains(facts)[number].reading
-        facts.orderings[key] = Ordering(facts.coordinates, reading, is_descending=is_descending)
+        chosen = reading if branch is None else reading[branch : branch + 1]
+        facts.orderings[key] = Ordering(facts.coordinates, chosen, is_descending=is_descending)
     return facts.orderings[key]
 
 

@@ -187,23 +187,38 @@ class _Timer:
             self.timing.points[number] = time
 
     def _evaluated(self, number: int, states: tuple[State, ...]) -> tuple[tuple[State, ...], State, PointTime | None]:
-        """Return what was read, the state of the result and when the points fire; equal states are one object."""
-        einsum = self.facts.cascade.einsums[number]
-        operand = self._operand(number, states)
-        if not operand.lineage and not operand.pieces:
+        """Return what was read, the state of the result and when the points fire; equal states are one object.
+
+        Points of the expression and of the `else` are apart, since the filter orders their variables differently.
+        """
+        found = [self._branch(number, branch, states) for branch in range(len(self.facts.branches[number]))]
+        known = [result for result in found if result is not None]
+        if not known:
             return states, _UNRELATED, None
-        point = self._point(number, tuple(dict.fromkeys(operand.positions)))
+        state, time = known[0]
+        for other, later in known[1:]:
+            state = united(state, other)
+            time = max(time, later, key=lambda one: (one.number, one.phase))
+        return states, self.states.setdefault(state, state), time
+
+    def _branch(self, number: int, branch: int, states: tuple[State, ...]) -> tuple[State, PointTime] | None:
+        """Return the state of a result and when its points fire, for those of one branch; None if unrelated."""
+        einsum = self.facts.cascade.einsums[number]
+        operand = self._operand(number, branch, states)
+        if not operand.lineage and not operand.pieces:
+            return None
+        point = self._point(number, branch, tuple(dict.fromkeys(operand.positions)))
         self.timing.doubts |= point.doubts
         pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
         state = state_of(self.facts, einsum, operand, point, pieces)
-        return states, self.states.setdefault(state, state), _point_time(operand, pieces, point.positions)
+        return state, _point_time(operand, pieces, point.positions)
 
-    def _point(self, number: int, positions: tuple[Position, ...]) -> Point:
+    def _point(self, number: int, branch: int, positions: tuple[Position, ...]) -> Point:
         """Return how the points of an Einsum sit, worked out once for all targets."""
-        key = number, positions, self.reading.is_descending
+        key = number, branch, positions, self.reading.is_descending
         if key not in self.facts.points:
-            ordering = ordering_of(self.facts, number, is_descending=self.reading.is_descending)
-            self.facts.points[key] = Point.of(self.facts.cascade.einsums[number], ordering, positions)
+            ordering = ordering_of(self.facts, number, branch, is_descending=self.reading.is_descending)
+            self.facts.points[key] = Point.of(self.facts, self.facts.cascade.einsums[number], ordering, positions)
         return self.facts.points[key]
 
     def _may_depend(self, number: int) -> bool:
@@ -224,9 +239,9 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _operand(self, number: int, states: tuple[State, ...]) -> Operand:
-        pairs = zip(self.facts.accesses[number], states, strict=True)
-        seen = self._thread([self._seen(access, state) for access, state in pairs])
+    def _operand(self, number: int, branch: int, states: tuple[State, ...]) -> Operand:
+        accesses = self.facts.accesses[number]
+        seen = self._thread([self._seen(accesses[at], states[at]) for at in self.facts.branches[number][branch]])
         operand = Operand()
         for one in seen:
             operand.positions += one.positions
