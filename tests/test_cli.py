@@ -280,17 +280,24 @@ BERT = ("--model", "BERT", "--seq", "1K")
 
 
 def test_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    """BERT at 1K on FuseMax: the published latency, 1D busy all the time; every number has its formula."""
+    """BERT at 1K on FuseMax: the 1D array decides; every number has its formula.
+
+    A run is 16 tiles of 154 cycles and 81 to fill and drain the engines. Q comes before anything runs, the first of
+    four tiles of K and V, too, and AV leaves in 4 x 71.7 cycles, of which the 1D array computes in 64: with
+    131,072 B each at 400 GiB/s, that is 16 * 154 + 81 cycles, 1 + 1/4 + 1/4 transfers, and 1 transfer less 256 cycles.
+    """
     found = read_json(capsys, "cost", *FUSEMAX, *BERT, "--explain")
     assert found["mapping"] == "binding"
-    assert found["latency_s"] == pytest.approx(0.00201314043, rel=1e-8)
-    assert (found["limit"], found["utilisation"]["1d"]) == ("1d", pytest.approx(1.0))
+    transfer = 131_072 / (400 * 2**30)
+    assert found["cycles"] == 768 * (16 * 154 + 81)
+    assert found["latency_s"] == pytest.approx(768 * ((16 * 154 + 81 - 256) / 940e6 + 2.5 * transfer), rel=1e-8)
+    assert (found["limit"], found["infeasible"]) == ("1d", [])
     assert sum(found["energy_pj_by_part"].values()) == pytest.approx(found["energy_pj"])
     items = [each["value"] for each in found["formulas"] if each["number"].endswith(", pJ")]
     assert sum(items) == pytest.approx(found["energy_pj"])
     code, out, _ = call(capsys, "cost", *FUSEMAX, *BERT)
     assert code == 0
-    assert "bound by 1d, which is busy all the time" in out
+    assert "bound by 1d, which is busy 97 % of the time" in out
 
 
 def put_in(formula: str, values: dict[str, float]) -> float:
@@ -341,7 +348,7 @@ def test_formulas_in_extents(capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.setenv("COLUMNS", "160")
     code, out, _ = call(capsys, "cost", *FUSEMAX, *BERT, "--explain")
     assert code == 0
-    assert "where every number comes from (PE = 256, P1 = 4)" in out
+    assert "where every number comes from (PE = 256, P1 = 4, FILL1 = 81)" in out
     assert re.search(r"BQK on 2d, cycles +E\*ceiling\(M/M0\)\*ceiling\(P/PE\) +1024 steps of .* 1024 *\n", out)
     assert re.search(r"reads of LM in buffer, words +P\*ceiling\(M/M0\) +4096", out)
 
@@ -356,13 +363,14 @@ def test_cost_of_extents_that_are_set(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
-    """The published latencies of both, 0.00201314043 s and 0.0133860766 s."""
+    """The published ratio of latencies is 6.65; with filling, draining and waiting for transfers, both take longer."""
     found = read_json(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)
-    assert found["ratios"]["speedup"] == pytest.approx(0.0133860766 / 0.00201314043, rel=1e-8)
+    assert found["ratios"]["speedup"] == found["baseline"]["latency_s"] / found["ours"]["latency_s"]
+    assert 0.85 < found["ratios"]["speedup"] / (0.0133860766 / 0.00201314043) < 1
     assert (found["ours"]["mapping"], found["baseline"]["mapping"]) == ("binding", "flat-on-chip")
     code, out, _ = call(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)
     assert code == 0
-    assert "6.649 x less" in out
+    assert f"{found['ratios']['speedup']:.4g} x less" in out
 
 
 def test_schedule(capsys: pytest.CaptureFixture[str]) -> None:

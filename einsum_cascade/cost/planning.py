@@ -21,6 +21,9 @@ __all__ = ["Plan", "plan_mapping"]
 
 type Values = dict[str, Any]
 
+type Seconds = Callable[[Tree, Mapping[str, Any]], float]
+"""The time of a mapping with values for its parameters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -51,8 +54,11 @@ def plan_mapping(
     mappings: Sequence[Tree],
     extents: Mapping[str, int],
     repeats: int = 1,
+    seconds: Seconds | None = None,
 ) -> Plan:
-    """Return the fastest of some mappings, the first one of equals, with values for its parameters.
+    """Return the fastest of some mappings that fit, the first one of equals, with values for its parameters.
+
+    Where none fits, it is the fastest of those that do not.
 
     Parameters
     ----------
@@ -64,6 +70,8 @@ def plan_mapping(
         Of all ranks.
     repeats
         How often the cascade runs.
+    seconds
+        What is compared instead, fitting or not: the time of a mapping with values, in another accounting.
 
     Raises
     ------
@@ -75,14 +83,29 @@ def plan_mapping(
     """
     if empty := [name for name, extent in extents.items() if extent < 1]:
         raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
-    candidates: list[tuple[CostEstimate, Values]] = []
+    candidates: list[Plan] = []
     for mapping in mappings:
         check_mapping(workload, architecture, mapping, extents)
         for values in _valued(workload, architecture, mapping, dict(extents)):
-            candidates.append((estimate(workload, architecture, mapping, values, repeats), values))
-    cost, values = min(candidates, key=lambda candidate: float(candidate[0].latency_s))
-    unmet = infeasibilities(workload, architecture, cost.mapping, values)
-    return Plan(cost.mapping, values, cost, unmet)
+            cost = estimate(workload, architecture, mapping, values, repeats)
+            unmet = infeasibilities(workload, architecture, mapping, values)
+            candidates.append(Plan(mapping, values, cost, unmet))
+    if not candidates:
+        raise MappingError(_no_candidate(mappings, extents))
+    return min(candidates, key=_rank if seconds is None else lambda plan: seconds(plan.mapping, plan.values))
+
+
+def _rank(plan: Plan) -> tuple[bool, float]:
+    return bool(plan.infeasibilities), float(plan.estimate.latency_s)
+
+
+def _no_candidate(mappings: Sequence[Tree], extents: Mapping[str, int]) -> str:
+    """Say which parameters have no value among those that they may have."""
+    rules = [(name, rule) for mapping in mappings for name, rule in mapping.parameters if isinstance(rule, FastestOf)]
+    told = " and ".join(dict.fromkeys(f"{name}, the {rule}," for name, rule in rules))
+    sizes = {name for _, rule in rules for name in rule.most.names if name in extents}
+    known = ", ".join(f"{name} = {extents[name]}" for name in sorted(sizes))
+    return f"parameter {told} must have one of its values, but all are above that ({known}); take another mapping"
 
 
 def _valued(workload: Workload, architecture: Architecture, mapping: Tree, values: Values) -> Iterator[Values]:

@@ -73,12 +73,14 @@ def bound_tasks(
 def _leaves(
     node: Block | Compute, outer: tuple[Step, ...], inner: tuple[Step, ...]
 ) -> Iterator[tuple[Compute, tuple[Step, ...], tuple[Step, ...]]]:
-    """Yield every leaf with the steps around its own block and those of its own block."""
+    """Yield every leaf with the steps around its own block, the innermost that has any, and those of that block."""
     if isinstance(node, Compute):
         yield node, outer, inner
-    else:
-        for part in node.body:
-            yield from _leaves(part, (*outer, *inner), node.steps)
+        return
+    if node.steps:
+        outer, inner = (*outer, *inner), node.steps
+    for part in node.body:
+        yield from _leaves(part, outer, inner)
 
 
 def _bound(

@@ -3,9 +3,10 @@
 Filters are not looked at: a masked element counts like any other.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from einsum_cascade.mapping.counts import (
     minimum,
     shared_stride,
 )
+from einsum_cascade.mapping.shifts import Shift, shifts_of, united
 from einsum_cascade.mapping.workload import Access, Part
 
 __all__ = ["Footprint", "footprint_of"]
@@ -52,23 +54,34 @@ class Footprint:
         Variables that stand for themselves.
     sums
         Indices of several variables: each with its stride.
+    shifts
+        Of accesses that differ by constants, groups of those that may meet: how far each is from the first, by factor
+        in the order of `units`, `singles` and `sums`. Empty for one access.
 
     """
 
     units: tuple[tuple[str, Count], ...]
     singles: tuple[_Coordinates, ...]
     sums: tuple[tuple[tuple[_Coordinates, Count], ...], ...]
+    shifts: tuple[tuple[Shift, ...], ...] = ()
 
     def elements(self, sizes: Mapping[str, Count]) -> Count:
         """Return the number of elements touched when every range covers so many coordinates."""
-        total: Any = 1
-        for name, unit in self.units:
-            total = total * ceil_div(sizes[name], unit)
-        for single in self.singles:
-            total = total * single.count(sizes)
-        for terms in self.sums:
-            total = total * _sums([(coordinates.count(sizes), stride) for coordinates, stride in terms])
-        return total
+        counts: list[Any] = [ceil_div(sizes[name], unit) for name, unit in self.units]
+        counts += [single.count(sizes) for single in self.singles]
+        terms = [[(own.count(sizes), stride) for own, stride in each] for each in self.sums]
+        counts += [_sums(each) for each in terms]
+        if not self.shifts:
+            return cast(Count, prod(counts))
+        sums = {len(counts) - len(terms) + at: each for at, each in enumerate(terms)}
+
+        def shared(factor: int, distance: Count) -> Count:
+            return _along(sums.get(factor, []), counts[factor], distance)
+
+        def along(factor: int, starts: Sequence[int]) -> Count:
+            return _from_starts(sums.get(factor, []), counts[factor], starts)
+
+        return cast(Count, sum(cast(Any, united(counts, group, shared, along)) for group in self.shifts))
 
     @property
     def ranges(self) -> frozenset[str]:
@@ -97,8 +110,10 @@ class Footprint:
         yield from (frozenset(coordinates.range for coordinates, _ in terms) for terms in self.sums)
 
 
-def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str, Count]) -> Footprint:
-    """Return the footprint of an access.
+def footprint_of(
+    access: Access, parts: Mapping[str, Part], extents: Mapping[str, Count], others: Sequence[Access] = ()
+) -> Footprint:
+    """Return the footprint of an access, or of several that differ by constants.
 
     Parameters
     ----------
@@ -108,6 +123,8 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
         What range each variable belongs to.
     extents
         Of all ranks.
+    others
+        Further accesses by the same variables with the same strides; all are touched.
 
     """
     alone: set[str] = {index.variables[0] for index in access.indices if len(index.variables) == 1}
@@ -124,7 +141,13 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
             )
     units, singles = _grouped(alone, parts, extents)
     terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
-    return Footprint(units, singles, terms)
+    if not others:
+        return Footprint(units, singles, terms)
+    named = [frozenset(name for name in alone if parts[name].range == range_) for range_, _ in units]
+    joined = frozenset[str]().union(*named)
+    named += [frozenset(n for n in alone - joined if _coordinates(parts[n], extents) == own) for own in singles]
+    named += [frozenset(name for name, _ in own) for own in sums]
+    return Footprint(units, singles, terms, shifts_of((access, *others), named, parts, extents))
 
 
 def _is_partition(
@@ -188,6 +211,31 @@ def _sums(terms: list[tuple[Count, Count]]) -> Count:
     return cast(Count, np.array(values, np.int64).reshape(counts[0].shape)[()])
 
 
+def _along(terms: list[tuple[Count, Count]], count: Count, distance: Count) -> Count:
+    """Return how many values of a factor are met again so far further on; `terms` are those of a sum, or none."""
+    if (known := _known(terms)) is not None and isinstance(distance, int):
+        own = _values(*known)
+        return len(own & {value + distance for value in own})
+    return cast(Count, maximum(cast(Any, count) - distance, 0))
+
+
+def _from_starts(terms: list[tuple[Count, Count]], count: Count, starts: Sequence[int]) -> Count:
+    """Return how many values of a factor are met from some starts on, in ascending order."""
+    if (known := _known(terms)) is not None:
+        return len({value + start for value in _values(*known) for start in starts})
+    gaps = (minimum(count, after - before) for before, after in pairwise(starts))
+    return cast(Count, sum(gaps, cast(Any, count)))
+
+
+def _known(terms: list[tuple[Count, Count]]) -> tuple[list[int], list[int]] | None:
+    """Return the counts and the strides of a sum if all are numbers and it leaves values out."""
+    if not terms or not all(isinstance(number, int) for term in terms for number in term):
+        return None
+    counts, strides = [cast(int, count) for count, _ in terms], [cast(int, stride) for _, stride in terms]
+    width = sum((count - 1) * stride for count, stride in zip(counts, strides, strict=True)) + 1
+    return None if _sums(terms) == width else (counts, strides)
+
+
 def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:
     """Join coordinates of one stride: `a` of them and `b` of them make `a + b - 1` steps."""
     found: dict[Count, Count] = {}
@@ -198,4 +246,8 @@ def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:
 
 def _distinct(counts: list[int], strides: list[int]) -> int:
     """Count the values of a sum of three or more strided coordinates one by one."""
-    return len({sum(c * s for c, s in zip(at, strides, strict=True)) for at in product(*map(range, counts))})
+    return len(_values(counts, strides))
+
+
+def _values(counts: list[int], strides: list[int]) -> set[int]:
+    return {sum(c * s for c, s in zip(at, strides, strict=True)) for at in product(*map(range, counts))}

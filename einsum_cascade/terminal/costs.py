@@ -46,6 +46,7 @@ def formula_table(rows: Iterable[Formula], parameters: Mapping[str, float]) -> R
 def _rows(figures: Figures) -> dict[str, str]:
     rows = {
         "latency (s)": f"{figures.latency_s:.6g}",
+        "cycles, memory aside": f"{figures.cycles:,}",
         "energy (pJ)": f"{figures.energy_pj:.6g}",
         "DRAM (B)": f"{figures.traffic_bytes:.6g}",
     }
