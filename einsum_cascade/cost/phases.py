@@ -184,7 +184,7 @@ class Phases:
         if is_parallel:
             found = (self._parallel(node, above, parts, is_scheduled=is_scheduled),)
         for at in reversed(range(first)):
-            for site in self.sites.get((*position, at), ()):
+            for site in reversed(self.sites.get((*position, at), [])):
                 found = self._around(site, found)
         return found
 

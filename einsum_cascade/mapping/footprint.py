@@ -3,7 +3,7 @@
 Filters are not looked at: a masked element counts like any other.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
@@ -213,27 +213,42 @@ def _sums(terms: list[tuple[Count, Count]]) -> Count:
 
 def _along(terms: list[tuple[Count, Count]], count: Count, distance: Count) -> Count:
     """Return how many values of a factor are met again so far further on; `terms` are those of a sum, or none."""
-    if (known := _known(terms)) is not None and isinstance(distance, int):
-        own = _values(*known)
-        return len(own & {value + distance for value in own})
-    return cast(Count, maximum(cast(Any, count) - distance, 0))
+    if not _is_spread(terms):
+        return cast(Count, maximum(cast(Any, count) - distance, 0))
+
+    def met(values: set[int], distances: Sequence[int]) -> int:
+        return len(values & {value + distances[0] for value in values})
+
+    return _each(terms, (distance,), met)
 
 
 def _from_starts(terms: list[tuple[Count, Count]], count: Count, starts: Sequence[int]) -> Count:
     """Return how many values of a factor are met from some starts on, in ascending order."""
-    if (known := _known(terms)) is not None:
-        return len({value + start for value in _values(*known) for start in starts})
-    gaps = (minimum(count, after - before) for before, after in pairwise(starts))
-    return cast(Count, sum(gaps, cast(Any, count)))
+    if not _is_spread(terms):
+        return cast(Count, sum((minimum(count, b - a) for a, b in pairwise(starts)), cast(Any, count)))
+
+    def met(values: set[int], distances: Sequence[int]) -> int:
+        return len({value + start for value in values for start in distances})
+
+    return _each(terms, starts, met)
 
 
-def _known(terms: list[tuple[Count, Count]]) -> tuple[list[int], list[int]] | None:
-    """Return the counts and the strides of a sum if all are numbers and it leaves values out."""
-    if not terms or not all(isinstance(number, int) for term in terms for number in term):
-        return None
-    counts, strides = [cast(int, count) for count, _ in terms], [cast(int, stride) for _, stride in terms]
-    width = sum((count - 1) * stride for count, stride in zip(counts, strides, strict=True)) + 1
-    return None if _sums(terms) == width else (counts, strides)
+def _is_spread(terms: list[tuple[Count, Count]]) -> bool:
+    """Tell whether a sum may leave out values between its least and its largest."""
+    return any(not (isinstance(stride, int) and stride == 1) for _, stride in terms)
+
+
+def _each(
+    terms: list[tuple[Count, Count]], distances: Sequence[Count], met: Callable[[set[int], Sequence[int]], int]
+) -> Count:
+    """Look at the values of a sum and some distances, for every candidate."""
+    numbers = [*(count for count, _ in terms), *(stride for _, stride in terms), *distances]
+    check_numbers("how many elements several reads by an index of several strides touch", numbers)
+    columns = np.broadcast_arrays(*map(np.asarray, cast(Any, numbers)))
+    n = len(terms)
+    rows = (list(map(int, row)) for row in zip(*(column.ravel() for column in columns), strict=True))
+    found = [met(_values(row[:n], row[n : 2 * n]), row[2 * n :]) for row in rows]
+    return found[0] if not columns[0].shape else cast(Count, np.array(found, np.int64).reshape(columns[0].shape))
 
 
 def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:

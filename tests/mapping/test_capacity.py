@@ -172,7 +172,9 @@ def test_needs_equal_those_of_a_walk(name: str, seed: int) -> None:
                 if held.position and not _is_inside_space(mapping, held, demand.resource[1]):
                     bits = 16 if demand.resource[0] == "memory" else 1
                     wanted = walk.peak[held.position, held.tensor] * bits
-                    is_bound = name in ("convolution", "strided") and bits == 1 and _is_dealt(mapping, held.position)
+                    is_bound = (
+                        name in ("convolution", "strided", "spread") and bits == 1 and _is_dealt(mapping, held.position)
+                    )
                     is_right = held.amount >= wanted if is_bound else held.amount == wanted
                     assert is_right, f"case {number} of seed {seed}: {extents}\n{mapping.root}\n{held}, not {wanted}"
 
@@ -209,6 +211,7 @@ def _with_strides(case, extents):
         return Reference(
             reference.tensor,
             tuple(tuple(strides.get(v, (v, stride)) for v, stride in dim) for dim in reference.terms),
+            reference.offsets,
         )
 
     return {
