@@ -211,11 +211,13 @@ def cost(
     rows = list(formulas(case.workload, plan)) if explain else []
     if as_json:
         _print_json(asdict(figures) | ({"formulas": list(map(asdict, rows))} if explain else {}))
-        return
-    from einsum_cascade.terminal.costs import cost_table, formula_table
-    from einsum_cascade.terminal.tables import print_all
+    else:
+        from einsum_cascade.terminal.costs import cost_table, formula_table
+        from einsum_cascade.terminal.tables import print_all
 
-    print_all(cost_table(figures), *([formula_table(rows, figures.parameters)] if explain else []))
+        print_all(cost_table(figures), *([formula_table(rows, figures.parameters)] if explain else []))
+    if figures.infeasible:
+        raise _AnswerIsNo
 
 
 @app.command
@@ -244,11 +246,13 @@ def compare(
     ours, theirs = (figures_of(found.workload, plan_of(found)) for found in (case, other))
     if as_json:
         _print_json({"ours": asdict(ours), "baseline": asdict(theirs), "ratios": ratios(ours, theirs)})
-        return
-    from einsum_cascade.terminal.costs import comparison_table
-    from einsum_cascade.terminal.tables import print_all
+    else:
+        from einsum_cascade.terminal.costs import comparison_table
+        from einsum_cascade.terminal.tables import print_all
 
-    print_all(comparison_table(ours, theirs))
+        print_all(comparison_table(ours, theirs))
+    if ours.infeasible or theirs.infeasible:
+        raise _AnswerIsNo
 
 
 @app.command
@@ -269,11 +273,16 @@ def schedule(
     from einsum_cascade.terminal.schedules import schedule_report, schedule_text, schedules_of
 
     case = case_of(cascade, architecture, mapping, _settings(settings), (model, seq), None, is_merged=is_merged)
-    found = schedules_of(case.workload, plan_of(case))
+    plan = plan_of(case)
+    found = schedules_of(case.workload, plan)
     if as_json:
         _print_json([schedule_report(each) for each in found])
     else:
         print("\n\n".join(schedule_text(each, width) for each in found))
+    for reason in plan.infeasibilities:
+        print(f"einsum-cascade: {plan.mapping.name} does not fit: {reason}", file=sys.stderr)
+    if plan.infeasibilities:
+        raise _AnswerIsNo
 
 
 Operands = Annotated[str, Parameter(help="Format of queries, keys and values: bf16, fp16, fp8_e4m3, fp8_e5m2, fp32.")]

@@ -413,3 +413,48 @@ def test_mistakes_in_costs(capsys: pytest.CaptureFixture[str], arguments: tuple[
     code, out, err = call(capsys, *arguments)
     assert (code, out) == (2, "")
     assert re.search(rf"^(einsum-cascade|\S+?): {sentence}", err), err
+
+
+def test_a_plan_that_does_not_fit_is_no(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A buffer of 16 MiB does not hold all scores of 4096 x 4096: exit 1, the reason, every figure marked."""
+    file = tmp_path / "all.yaml"
+    text = (Path(__file__).parents[1] / "mappings/flat-off-chip.yaml").read_text()
+    file.write_text(
+        text.replace("keep Q, AV in buffer", "keep Q, AV, SD, QK, SN in buffer").replace(
+            '"keep QK, SN in buffer", ', ""
+        )
+    )
+    arguments = ("attention", "--arch", "flat-cloud", "--mapping", str(file), "--set", "E=64,F=64,M=65536,P=4096")
+    code, out, _ = call(capsys, "cost", *arguments)
+    assert code == 1
+    assert "flat-off-chip on flat-cloud: does not fit" in " ".join(out.split())
+    assert re.search(r"latency \(s\) +\S+ \*\n", out)
+    assert re.search(r"flat-off-chip does not fit: what 'buffer' holds at once", out)
+    code, out, _ = call(capsys, "cost", *arguments, "--json")
+    assert code == 1
+    assert json.loads(out)["infeasible"][0].startswith("what 'buffer' holds at once")
+    code, _, err = call(capsys, "schedule", *arguments)
+    assert code == 1
+    assert err.startswith("einsum-cascade: flat-off-chip does not fit: what 'buffer' holds at once")
+    code, out, _ = call(
+        capsys,
+        "compare",
+        "attention-1pass",
+        "--arch",
+        "fusemax-cloud",
+        "--baseline",
+        "unfused",
+        "--set",
+        "E=64,F=64,M=1048576,P=1048576",
+    )
+    assert code == 1
+    assert "does not fit" in out
+
+
+def test_a_search_without_a_candidate_is_no(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("attention", "--arch", "flat-cloud", "--mapping", "flat-off-chip", "--set", "E=64,F=64,M=1024,P=1")
+    code, out, err = call(capsys, "cost", *arguments)
+    assert (code, out) == (1, "")
+    assert (
+        "parameter ROWS of flat-off-chip, the fastest of 1024, 512, 256 up to P, must have one of these values" in err
+    )

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Literal, cast
 
 import numpy as np
 
+from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.cost.phases import Phase, Phases
 from einsum_cascade.mapping.binding import Bound, bound_tasks
-from einsum_cascade.mapping.counts import Count, check_numbers, scaled
+from einsum_cascade.mapping.counts import Count, check_numbers, maximum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.sites import sites_of
@@ -107,11 +109,17 @@ class CostEstimate:
         return sum(cast(Any, phase.busy_cycles.get(engine, 0)) for phase in self.phases)
 
     def utilisation(self, engine: str) -> Any:
-        """Return the share of an engine's issue slots that hold an operation."""
+        """Return the share of an engine's issue slots that hold an operation.
+
+        Of a mapping that needs more PEs than there are, it is that of an engine that has them.
+        """
         found = self.architecture.engine(engine)
         assert found is not None, engine
-        work = sum(cast(Any, bound.work_cycles) for bound in self.bounds if bound.engine == engine) * self.repeats
-        return work / (self.latency_s * self.architecture.clock_hz * found.pes)
+        own = [bound for bound in self.bounds if bound.engine == engine]
+        work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
+        needed = [bound.pes for bound in own if not is_expression(bound.pes)]
+        pes: Any = reduce(maximum, needed, found.pes)
+        return work / (self.latency_s * self.architecture.clock_hz * pes)
 
     @property
     def limit(self) -> str:

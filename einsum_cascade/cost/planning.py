@@ -7,7 +7,7 @@ from typing import Any
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
-from einsum_cascade.errors import MappingError
+from einsum_cascade.errors import InfeasibleMappingError, MappingError
 from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
 from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import demands
@@ -77,35 +77,32 @@ def plan_mapping(
     ------
     IllegalMappingError
         A mapping contradicts the cascade or the architecture.
+    InfeasibleMappingError
+        No mapping has a value for a parameter: none of those that it may have fits.
     MappingError
-        A parameter has no value that fits, or a rank has no coordinate.
+        A rank has no coordinate, or a level has no capacity to keep a share in.
 
     """
     if empty := [name for name, extent in extents.items() if extent < 1]:
         raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
     candidates: list[Plan] = []
+    refused: list[InfeasibleMappingError] = []
     for mapping in mappings:
         check_mapping(workload, architecture, mapping, extents)
-        for values in _valued(workload, architecture, mapping, dict(extents)):
-            cost = estimate(workload, architecture, mapping, values, repeats)
-            unmet = infeasibilities(workload, architecture, mapping, values)
-            candidates.append(Plan(mapping, values, cost, unmet))
+        try:
+            for values in _valued(workload, architecture, mapping, dict(extents)):
+                cost = estimate(workload, architecture, mapping, values, repeats)
+                unmet = infeasibilities(workload, architecture, mapping, values)
+                candidates.append(Plan(mapping, values, cost, unmet))
+        except InfeasibleMappingError as error:
+            refused.append(error)
     if not candidates:
-        raise MappingError(_no_candidate(mappings, extents))
+        raise InfeasibleMappingError([reason for error in refused for reason in error.reasons])
     return min(candidates, key=_rank if seconds is None else lambda plan: seconds(plan.mapping, plan.values))
 
 
 def _rank(plan: Plan) -> tuple[bool, float]:
     return bool(plan.infeasibilities), float(plan.estimate.latency_s)
-
-
-def _no_candidate(mappings: Sequence[Tree], extents: Mapping[str, int]) -> str:
-    """Say which parameters have no value among those that they may have."""
-    rules = [(name, rule) for mapping in mappings for name, rule in mapping.parameters if isinstance(rule, FastestOf)]
-    told = " and ".join(dict.fromkeys(f"{name}, the {rule}," for name, rule in rules))
-    sizes = {name for _, rule in rules for name in rule.most.names if name in extents}
-    known = ", ".join(f"{name} = {extents[name]}" for name in sorted(sizes))
-    return f"parameter {told} must have one of its values, but all are above that ({known}); take another mapping"
 
 
 def _valued(workload: Workload, architecture: Architecture, mapping: Tree, values: Values) -> Iterator[Values]:
@@ -129,7 +126,12 @@ def _choices(
             yield min(Fraction(1), Fraction(_capacity_words(architecture, level), int(evaluated(words, values))))
         case FastestOf(choices, most):
             limit = evaluated(most, values)
-            yield from dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if v <= limit)
+            found = dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if v <= limit)
+            if not found:
+                known = ", ".join(f"{rank} = {values[rank]}" for rank in sorted(most.names))
+                what = f"parameter {name} of {mapping.name}, the {rule}, must have one of these values"
+                raise InfeasibleMappingError([f"{what}, but none is that small ({known}); take another mapping"])
+            yield from found
         case LargestFitting(of, level):
             fits = _fitting(workload, architecture, mapping, level, name, values)
             yield _largest(int(evaluated(of, values)), fits, f"{name}, the {rule},")
@@ -182,5 +184,7 @@ def _largest(number: int, fits: Callable[[int], bool], what: str) -> int:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if fits(divisors[middle]) else (low, middle)
     if low == 0:
-        raise MappingError(f"parameter {what} must have a value that fits, but not even 1 does; use smaller tiles")
+        raise InfeasibleMappingError(
+            [f"parameter {what} must have a value that fits, but not even 1 does; use smaller tiles"]
+        )
     return divisors[low - 1]

@@ -32,6 +32,8 @@ class Bound:
         Issue slots of a PE per point.
     steps
         Iterations of all loops in time.
+    pes
+        PEs that it is spread over: more than its engine has if it does not fit.
     overhead_cycles
         Cycles beyond the operations, all runs of the innermost tile together.
     components
@@ -47,6 +49,7 @@ class Bound:
     points: Count
     slots: int
     steps: Count
+    pes: Count
     overhead_cycles: Count
     components: Counter[str]
     path: tuple[Step, ...]
@@ -99,6 +102,7 @@ def _bound(
         _points(task, nests),
         covered.slots,
         nests.steps(path),
+        nests.pes(path),
         cast(Any, nests.steps(outer)) * evaluated(leaf.overhead_cycles, nests.values),
         covered.components,
         path,

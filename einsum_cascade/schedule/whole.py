@@ -167,7 +167,7 @@ def _at(value: Any, at: int) -> Any:
 
 
 def _bound_at(bound: Bound, at: int) -> Bound:
-    fields = {name: _at(getattr(bound, name), at) for name in ("points", "steps", "overhead_cycles")}
+    fields = {name: _at(getattr(bound, name), at) for name in ("points", "steps", "pes", "overhead_cycles")}
     return replace(bound, **cast(Any, fields))
 
 

@@ -14,18 +14,18 @@ __all__ = ["comparison_table", "cost_table", "formula_table"]
 
 def cost_table(figures: Figures) -> RenderableType:
     """Return the figures of one plan."""
-    table = new_table(f"{figures.mapping} on {figures.architecture}", "", "value", right=("value",))
+    table = new_table(_title(figures, " "), "", "value", right=("value",))
     for name, value in _rows(figures).items():
         table.add_row(name, value)
     energy = new_table("energy", "part", "pJ", "share", right=("pJ", "share"))
     for name, value in sorted(figures.energy_pj_by_part.items(), key=lambda item: -item[1]):
-        energy.add_row(name, f"{value:.6g}", f"{100 * value / figures.energy_pj:.1f} %")
+        energy.add_row(name, f"{value:.6g}{_mark(figures)}", f"{100 * value / figures.energy_pj:.1f} %{_mark(figures)}")
     return Group(table, energy, *_notes(figures))
 
 
 def comparison_table(ours: Figures, baseline: Figures) -> RenderableType:
     """Return two plans side by side, each ratio, and what bounds either."""
-    names = [f"{figures.mapping}\non {figures.architecture}" for figures in (ours, baseline)]
+    names = [_title(figures, "\n") for figures in (ours, baseline)]
     table = new_table("side by side", "", *names, "ratio", right=(*names, "ratio"))
     first, second, better = _rows(ours), _rows(baseline), _ratios(ours, baseline)
     for name in dict.fromkeys((*first, *second)):
@@ -52,7 +52,17 @@ def _rows(figures: Figures) -> dict[str, str]:
     }
     rows |= {f"{name} use": f"{100 * share:.2f} %" for name, share in figures.utilisation.items()}
     rows |= {f"{name} need (B)": f"{amount:,}" for name, amount in figures.needs_bytes.items()}
-    return rows
+    return {name: f"{value}{_mark(figures)}" for name, value in rows.items()}
+
+
+def _title(figures: Figures, between: str) -> str:
+    title = f"{figures.mapping}{between}on {figures.architecture}"
+    return f"{title}: does not fit" if figures.infeasible else title
+
+
+def _mark(figures: Figures) -> str:
+    """Return what stands behind every figure of a plan that does not fit."""
+    return " *" if figures.infeasible else ""
 
 
 def _ratios(ours: Figures, baseline: Figures) -> dict[str, str]:
@@ -70,4 +80,6 @@ def _ratios(ours: Figures, baseline: Figures) -> dict[str, str]:
 
 def _notes(figures: Figures) -> list[RenderableType]:
     notes = [Text(f"{figures.mapping}: {figures.reason}")]
+    if figures.infeasible:
+        notes.append(Text(f"* figures of a machine on which {figures.mapping} fits; {figures.architecture} is none:"))
     return [*notes, *(Text(f"{figures.mapping} does not fit: {why}") for why in figures.infeasible)]

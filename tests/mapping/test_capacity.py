@@ -12,6 +12,7 @@ from random_mappings import CASES, random_architecture, random_extents, random_m
 from einsum_cascade import load_architecture, parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extents import resolve_extents
+from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility, check_capacity, infeasibilities
 from einsum_cascade.mapping.codec import parse_mapping
@@ -225,6 +226,7 @@ def _with_strides(case, extents):
 def test_presets_of_a_product_fit(name: str, extents: tuple[int, int, int]) -> None:
     workload, machine_ = Workload(parse(MATMUL)), load_architecture("systolic")
     values = dict(zip("MNK", extents, strict=True))
-    assert infeasibilities(workload, machine_, load_mapping(name), values) == ()
+    assert plan_mapping(workload, machine_, [load_mapping(name)], values).infeasibilities == ()
     small = replace(machine_, memories=(machine_.memories[0], replace(machine_.memories[1], capacity_bytes=2048)))
-    assert bool(infeasibilities(workload, small, load_mapping(name), values)) == (extents != (1, 1, 1))
+    small_plan = plan_mapping(workload, small, [load_mapping(name)], values)
+    assert bool(small_plan.infeasibilities) == (extents != (1, 1, 1))
