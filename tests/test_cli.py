@@ -428,7 +428,7 @@ def test_a_plan_that_does_not_fit_is_no(capsys: pytest.CaptureFixture[str], tmp_
     code, out, _ = call(capsys, "cost", *arguments)
     assert code == 1
     assert "flat-off-chip on flat-cloud: does not fit" in " ".join(out.split())
-    assert re.search(r"latency \(s\) +\S+ \*\n", out)
+    assert re.search(r"latency \(s\) +\S+ \* *\n", out)
     assert re.search(r"flat-off-chip does not fit: what 'buffer' holds at once", out)
     code, out, _ = call(capsys, "cost", *arguments, "--json")
     assert code == 1
