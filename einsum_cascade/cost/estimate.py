@@ -7,13 +7,15 @@ from functools import reduce
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
+from einsum_cascade.cost.array import array_time
 from einsum_cascade.cost.phases import Phase, Phases
 from einsum_cascade.mapping.binding import Bound, bound_tasks
-from einsum_cascade.mapping.counts import Count, check_numbers, maximum, scaled
+from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.sites import sites_of
@@ -119,7 +121,11 @@ class CostEstimate:
         work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
         needed = [bound.pes for bound in own if not is_expression(bound.pes)]
         pes: Any = reduce(maximum, needed, found.pes)
-        return work / (self.latency_s * self.architecture.clock_hz * pes)
+        share = work / (self.latency_s * self.architecture.clock_hz * pes)
+        if is_expression(share):
+            return share
+        # An array does some of it beside its slots, such as dividing what leaves.
+        return minimum(share, self.busy_cycles(engine) / (self.latency_s * self.architecture.clock_hz))
 
     @property
     def limit(self) -> str:
@@ -129,7 +135,12 @@ class CostEstimate:
 
 
 def estimate(
-    workload: Workload, architecture: Architecture, mapping: Tree, extents: Mapping[str, Count], repeats: int = 1
+    workload: Workload,
+    architecture: Architecture,
+    mapping: Tree,
+    extents: Mapping[str, Count],
+    repeats: int = 1,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> CostEstimate:
     """Estimate what a mapping costs.
 
@@ -142,6 +153,8 @@ def estimate(
         for parameters estimate many mappings at once.
     repeats
         How often the cascade runs, one after the other.
+    inputs
+        What filters read, by name.
 
     """
     values: dict[str, Count] = {**mapping.numbers, **extents}
@@ -152,7 +165,8 @@ def estimate(
     accesses = counter.count(sites)
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
     engines = EngineTime(workload, architecture, bounds, values)
-    phases = Phases(architecture, sites, counter, word_bits, engines).of(tree.root)
+    array = array_time(workload, architecture, mapping, values, inputs)
+    phases = Phases(architecture, sites, counter, word_bits, engines, array).of(tree.root)
     return CostEstimate(
         architecture,
         mapping,

@@ -14,6 +14,7 @@ import numpy as np
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
+from einsum_cascade.cost.array import ArrayTime
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
 from einsum_cascade.mapping.ir import Block, Compute, Step
 from einsum_cascade.mapping.sites import Site, Sites
@@ -146,6 +147,8 @@ class Phases:
         By tensor.
     engines
         Counts cycles.
+    array
+        What an array takes for all of it, which is then the time of the root; None if none runs the mapping.
 
     """
 
@@ -156,8 +159,10 @@ class Phases:
         counter: AccessCounter,
         word_bits: Mapping[str, int],
         engines: EngineTime,
+        array: ArrayTime | None = None,
     ) -> None:
         """Sort sites by where they stand."""
+        self.array = array
         self.architecture, self.counter, self.word_bits, self.engines = architecture, counter, word_bits, engines
         self.uses = sites.uses
         self.sites: dict[tuple[int, ...], list[Site]] = {}
@@ -197,17 +202,27 @@ class Phases:
         self, block: Block, above: tuple[Step, ...], parts: Iterable[tuple[Phase, ...]], *, is_scheduled: bool
     ) -> Phase:
         """Return what parts that overlap are together: an engine stands still where one of its parts does."""
-        cycles = self.engines.steady_cycles(block) if is_scheduled else self.engines.cycles(block, above)
         each = tuple(parts)
         own = tuple(phase for part in each for phase in part)
-        found = self._phase(*_names(own), cycles, _busy(own), _moved(own))
+        cycles, taken = self._engines(block, above, own, is_scheduled=is_scheduled)
+        found = self._phase(*_names(own), cycles, taken, _moved(own))
         busy = {name: cast(Any, taken) / self.architecture.clock_hz for name, taken in found.busy_cycles.items()}
         stalled = dict(busy)
         for part in each:
-            for name in _busy(part):
+            for name in _busy(part).keys() & stalled.keys():
                 stalled[name] = stalled[name] + sum(phase.seconds - phase.compute_s for phase in part)
         lost = reduce(maximum, stalled.values()) - reduce(maximum, busy.values())
         return replace(found, seconds=maximum(found.seconds, found.compute_s + lost))
+
+    def _engines(
+        self, block: Block, above: tuple[Step, ...], own: tuple[Phase, ...], *, is_scheduled: bool
+    ) -> tuple[Count, Mapping[str, Count]]:
+        """Return the cycles of a block, and those by engine in which it has something to do."""
+        if is_scheduled:
+            return self.engines.steady_cycles(block), _busy(own)
+        if self.array is not None:
+            return self.engines.told(block, self.array.cycles), self.array.busy_cycles
+        return self.engines.cycles(block, above), _busy(own)
 
     def _around(self, site: Site, inside: tuple[Phase, ...]) -> tuple[Phase, ...]:
         """Return phases with what a site is filled with and drained of around them."""

@@ -40,17 +40,22 @@ class TileTime:
         Cycles from one tile to the next: those of the schedule, or more if there are too few places for its tiles.
     tiles
         How many there are.
+    skew_cycles
+        Cycles from the first PE of an array to the last.
 
     """
 
     schedule: Schedule | LockstepSchedule
     interval: Cycles
     tiles: int
+    skew_cycles: int = 0
 
     @property
     def cycles(self) -> int:
         """Cycles of all tiles, from the first start to the last end, which is in a whole cycle."""
-        return math.ceil(self.schedule.cycles(1) + (self.tiles - 1) * self.interval) if self.tiles else 0
+        if not self.tiles:
+            return 0
+        return math.ceil(self.schedule.cycles(1) + (self.tiles - 1) * self.interval) + self.skew_cycles
 
 
 @cache
@@ -104,12 +109,19 @@ class EngineTime:
         own, steady = [self.bounds[leaf.task] for leaf in leaves(node)], self.steady_cycles(node)
         if not self._waits(own):
             return steady
+        if any(map(is_expression, self.values.values())):
+            return cast(Any, steady) + self._fill(None)
+        return self.told(node, self._scheduled(node, above))
+
+    def told(self, block: Block, cycles: Any) -> Count:
+        """Return cycles of a block that are known from elsewhere, and keep what is beyond its steady state."""
+        self._fill(cycles - cast(Any, self.steady_cycles(block)))
+        return cycles
+
+    def _fill(self, cycles: Any) -> Any:
         name = f"FILL{len(self.fills) + 1}"
-        if any(is_expression(bound.busy_cycles) for bound in own) or any(map(is_expression, self.values.values())):
-            self.fills[name] = share_symbol(name)
-        else:
-            self.fills[name] = self._scheduled(node, above) - cast(Any, steady)
-        return cast(Any, steady) + self.fills[name]
+        self.fills[name] = share_symbol(name) if cycles is None else cycles
+        return self.fills[name]
 
     def steady_cycles(self, block: Block) -> Count:
         """Return the cycles of a block while no part waits: of its busiest engine, or of its stages."""

@@ -68,7 +68,7 @@ def case_of(
     repeats
         How often the cascade runs; heads and sequences of the model unless told.
     is_merged
-        Whether products are multiplied where they are added.
+        Whether products are multiplied where they are added; on arrays as the RTL builds them, they are.
     operators
         Python files that register operators.
 
@@ -82,7 +82,7 @@ def case_of(
     found = load_cascade(cascade, operators)
     extents, runs = _extents(found, machine, settings, model, repeats)
     mappings = _candidates(cascade) if mapping is None else (load_mapping(mapping),)
-    if is_merged:
+    if is_merged or _multiplies_as_it_adds(machine):
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
     legal = mappings if mapping is not None else _legal(workload, machine, mappings, extents)
@@ -163,6 +163,11 @@ def _legal(
         return legal
     reasons = "; ".join(f"{name}: {found[0]}" for name, found in refused.items())
     raise UsageError(f"no preset mapping of this cascade is legal on {machine.name}: {reasons}")
+
+
+def _multiplies_as_it_adds(machine: Architecture) -> bool:
+    """Tell whether a machine is an array of the RTL, whose lanes multiply what they add."""
+    return any(engine.contexts is not None for engine in machine.engines)
 
 
 def _merged(cascade: Cascade, mappings: tuple[Tree, ...]) -> tuple[Cascade, tuple[Tree, ...]]:

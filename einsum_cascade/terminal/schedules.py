@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from einsum_cascade.cost.array import array_time
 from einsum_cascade.cost.planning import Plan
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.program.programs import ArrayProgram
 from einsum_cascade.schedule.gantt import to_text
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.lockstep import LockstepSchedule, lockstep_schedule
@@ -43,6 +45,8 @@ class Scheduled:
 def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
     """Return the schedules of every block of a mapping whose parts overlap or run in lock-step.
 
+    Of a mapping that an array runs, they are those of its programs.
+
     Raises
     ------
     ScheduleError
@@ -50,6 +54,9 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
 
     """
     estimate = plan.estimate
+    array = array_time(workload, estimate.architecture, plan.mapping, plan.values)
+    if array is not None:
+        return tuple(map(_of_program, array.programs))
     graphs = scheduled_graphs(workload, estimate.architecture, plan.mapping.root, estimate.bounds, plan.values)
     if not graphs:
         raise ScheduleError(
@@ -57,6 +64,13 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
             "but all its parts follow one another"
         )
     return tuple(_scheduled(tile) for tile in graphs)
+
+
+def _of_program(each: ArrayProgram) -> Scheduled:
+    found, program = each.lowered.schedule, each.lowered.program
+    tile = TileGraph(found.graph, program.tile_count, (), "overlap")
+    time = TileTime(found, found.interval, tile.tiles, program.shape.depth_cycles)
+    return Scheduled(tile, found, None, None, time)
 
 
 def _scheduled(tile: TileGraph) -> Scheduled:
