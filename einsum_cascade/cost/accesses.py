@@ -18,6 +18,7 @@ from einsum_cascade.cost.counting import Moves, count_moves
 from einsum_cascade.mapping.counts import Count, maximum, minimum
 from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Axis, Loop, Step
+from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.sites import Site, Sites, Use
 from einsum_cascade.mapping.workload import Access, Task, Workload
@@ -88,13 +89,21 @@ class AccessCounter:
         What is mapped, onto what, and where its tensors are.
     values
         Extents of the ranks and values of the parameters.
+    live
+        What masks leave; those of the cascade, without data, if not given.
 
     """
 
     def __init__(
-        self, workload: Workload, architecture: Architecture, sites: Sites, values: Mapping[str, Count]
+        self,
+        workload: Workload,
+        architecture: Architecture,
+        sites: Sites,
+        values: Mapping[str, Count],
+        live: Live | None = None,
     ) -> None:
         """Take a mapping; nothing is counted yet."""
+        self.live = live or Live(workload, values)
         self.workload, self.architecture, self.values = workload, architecture, values
         self.engine_of = {use.task.name: use.engine for use in sites.uses}
         self._nests = Nests(workload, values)
@@ -145,6 +154,15 @@ class AccessCounter:
             self._footprints[accesses] = footprint_of(accesses[0], self.workload.parts, self.values, accesses[1:])
         return self._footprints[accesses]
 
+    def left_of_site(self, site: Site, access: Access) -> Any:
+        """Return the share of what moves between a site and the level outside that some point inside needs."""
+        tasks = [self.workload.task[name] for name in site.tasks]
+        users = [task.name for task in tasks if site.tensor in {a.tensor for a in (*task.reads, task.write)}]
+        moving = [
+            at for at, step in enumerate(site.path) if isinstance(step, Loop) and step.variable in access.variables
+        ]
+        return self.live.share(users, site.path[: moving[-1] + 1] if moving else (), access.variables)
+
     def further_out(self, site: Site) -> str:
         """Return the level that has what a site holds no share of."""
         if site.outer is not None:
@@ -171,22 +189,24 @@ class _Table:
         if use.site is None:
             return
         moves = self.counter.moves(use.path, (use.access,), use.engine, is_write=use.is_write, is_held=False)
+        left = self.counter.live.share((use.task.name,), use.path)
         if not use.is_write:
-            self._access(use.site, reads=moves.outer)
+            self._access(use.site, reads=left_of(moves.outer, left))
             return
         again = cast(Any, moves.outer) - self.counter.unique((use.access,))
-        self._access(use.site, updates=moves.outer, reads=again)
+        self._access(use.site, updates=left_of(moves.outer, left), reads=left_of(again, left))
 
     def count_site(self, site: Site, outer: Site) -> None:
         """Count what moves between two levels that hold a tensor: of what is held, the share that is."""
         share = self._share(site)
         for own in _transfers(self.counter, site):
-            there, here = share * cast(Any, own.moves.outer), share * cast(Any, own.moves.inner)
+            left = self.counter.left_of_site(site, own.ways[0])
+            there, here = share * left_of(own.moves.outer, left), share * left_of(own.moves.inner, left)
             if not own.is_write:
                 self._access(outer, reads=there)
                 self._add(site.level, site.tensor, fills=here)
                 continue
-            again = share * (cast(Any, own.moves.outer) - self.counter.unique(own.ways))
+            again = share * left_of(cast(Any, own.moves.outer) - self.counter.unique(own.ways), left)
             self._access(outer, updates=there, reads=again)
             self._add(site.level, site.tensor, drains=here, fills=again)
 

@@ -76,7 +76,7 @@ def figures_of(workload: Workload, plan: Plan) -> Figures:
         tuple(map(str, plan.infeasibilities)),
         energy_by_part(estimate),
         {name: _plain(plan.values[name]) for name, _ in plan.mapping.parameters}
-        | {name: _plain(fill) for name, fill in estimate.fills.items()},
+        | {name: _plain(value) for name, value in (*estimate.fills.items(), *estimate.kept.items())},
     )
 
 

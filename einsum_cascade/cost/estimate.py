@@ -18,6 +18,7 @@ from einsum_cascade.mapping.binding import Bound, bound_tasks
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
+from einsum_cascade.mapping.live import Live
 from einsum_cascade.mapping.sites import sites_of
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.whole import EngineTime
@@ -78,6 +79,8 @@ class CostEstimate:
         By memory.
     fills
         By name in formulas, cycles of one run in which the busiest engine of a block waits; symbols in formulas.
+    kept
+        By name in formulas, the share of an iteration space that masks leave; symbols in formulas.
 
     """
 
@@ -90,6 +93,7 @@ class CostEstimate:
     phases: tuple[Phase, ...]
     traffic_bytes: Mapping[str, Any]
     fills: Mapping[str, Any]
+    kept: Mapping[str, Any]
 
     @property
     def latency_s(self) -> Any:
@@ -160,11 +164,12 @@ def estimate(
     values: dict[str, Count] = {**mapping.numbers, **extents}
     tree = replace(mapping, root=normalised(mapping.root))
     sites = sites_of(workload, architecture, tree)
-    bounds = bound_tasks(workload, architecture, mapping.root, values)
-    counter = AccessCounter(workload, architecture, sites, values)
+    live = Live(workload, values, inputs)
+    bounds = bound_tasks(workload, architecture, mapping.root, values, live)
+    counter = AccessCounter(workload, architecture, sites, values, live)
     accesses = counter.count(sites)
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
-    engines = EngineTime(workload, architecture, bounds, values)
+    engines = EngineTime(workload, architecture, bounds, values, inputs)
     array = array_time(workload, architecture, mapping, values, inputs)
     phases = Phases(architecture, sites, counter, word_bits, engines, array).of(tree.root)
     return CostEstimate(
@@ -177,6 +182,7 @@ def estimate(
         tuple(phase.times(repeats) for phase in phases),
         {memory.name: repeats * _bytes(memory, accesses, word_bits) for memory in architecture.memories},
         engines.fills,
+        live.kept,
     )
 
 

@@ -130,6 +130,8 @@ def _energies(estimate: CostEstimate) -> Iterator[_Row]:
 def _phases(estimate: CostEstimate) -> Iterator[_Row]:
     for name, cycles in estimate.fills.items():
         yield f"{name}, cycles", "", cycles
+    for name, share in estimate.kept.items():
+        yield f"{name}, of 1", "", share
     for phase in estimate.phases:
         yield f"engines in {phase.name}, cycles", "", phase.cycles
         parts = [f"{_short(phase.cycles)} cycles / {estimate.architecture.clock_hz:g} Hz"]

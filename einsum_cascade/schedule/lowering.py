@@ -15,6 +15,7 @@ from fractions import Fraction
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import Bound
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Order, Step, leaves, normalised
+from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import count_steps, nest_of, range_sizes
 from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.workload import Access, Task, Workload
@@ -54,6 +55,7 @@ def tile_graphs(
     bounds: tuple[Bound, ...],
     values: Mapping[str, int],
     cycles_of: Callable[[Block, tuple[Step, ...]], Fraction] | None = None,
+    live: Live | None = None,
 ) -> tuple[TileGraph, ...]:
     """Return a graph for every block of a mapping whose parts overlap or run in lock-step, outermost such blocks.
 
@@ -71,9 +73,11 @@ def tile_graphs(
     cycles_of
         The cycles of a part in another order than the block around it, with the steps above it; by default those of
         its tasks together.
+    live
+        What masks leave; those of the cascade, without data, if not given.
 
     """
-    graphs = TileGraphs(workload, architecture, bounds, values, cycles_of)
+    graphs = TileGraphs(workload, architecture, bounds, values, cycles_of, live)
     return tuple(graphs.of(block, above) for block, above in _blocks(normalised(root), ()))
 
 
@@ -122,7 +126,7 @@ class TileGraphs:
 
     Parameters
     ----------
-    workload, architecture, bounds, values, cycles_of
+    workload, architecture, bounds, values, cycles_of, live
         As for `tile_graphs`.
 
     """
@@ -134,8 +138,10 @@ class TileGraphs:
         bounds: Sequence[Bound],
         values: Mapping[str, int],
         cycles_of: Callable[[Block, tuple[Step, ...]], Fraction] | None = None,
+        live: Live | None = None,
     ) -> None:
         """Take a mapping with numbers."""
+        self.live = live or Live(workload, values)
         self.workload, self.architecture, self.values = workload, architecture, values
         self.bounds = {bound.task: bound for bound in bounds}
         self.cycles_of = cycles_of or self._serial
@@ -144,8 +150,8 @@ class TileGraphs:
         """Return the graph of a block of a normalised tree, and of the steps above it."""
         units = [self._unit(node, path) for node, path in _parts(block, above)]
         shared = _shared(block, above)
-        tiles = self._steps(shared)
         tasks = [bound for unit in units for bound in unit.tasks]
+        tiles = max(1, left_of(self._steps(shared), self.live.share((bound.task for bound in tasks), shared)))
         depths = {unit.name: self._depth(unit) for unit in units}
         operations = {unit.name: self._operation(unit, tiles, depths[unit.name], block.order) for unit in units}
         engines = tuple(dict.fromkeys(bound.engine for bound in tasks))

@@ -12,12 +12,14 @@ from functools import cache, reduce
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import Bound
 from einsum_cascade.mapping.counts import Count, maximum
 from einsum_cascade.mapping.ir import Block, Compute, Step, leaves
+from einsum_cascade.mapping.live import Live
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.lockstep import LockstepSchedule, lockstep_schedule
@@ -85,13 +87,21 @@ class EngineTime:
         What each task occupies.
     values
         Of ranks and parameters: numbers, arrays with an entry per candidate, or expressions.
+    inputs
+        What filters read, by name.
 
     """
 
     def __init__(
-        self, workload: Workload, architecture: Architecture, bounds: Sequence[Bound], values: Mapping[str, Any]
+        self,
+        workload: Workload,
+        architecture: Architecture,
+        bounds: Sequence[Bound],
+        values: Mapping[str, Any],
+        inputs: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Take a mapping; nothing is scheduled yet."""
+        self.inputs = inputs
         self.workload, self.architecture, self.values = workload, architecture, values
         self.bounds = {bound.task: bound for bound in bounds}
         self.fills: dict[str, Any] = {}
@@ -153,17 +163,23 @@ class EngineTime:
         return np.array(found, np.int64)
 
     def _of(self, bounds: Sequence[Bound], values: Mapping[str, int], block: Block, above: tuple[Step, ...]) -> int:
-        own = EngineTime(self.workload, self.architecture, bounds, values)
-        graphs = TileGraphs(self.workload, self.architecture, bounds, values, own.whole_cycles)
+        own = EngineTime(self.workload, self.architecture, bounds, values, self.inputs)
+        live = Live(self.workload, values, self.inputs)
+        graphs = TileGraphs(self.workload, self.architecture, bounds, values, own.whole_cycles, live)
         return tile_time(graphs.of(block, above)).cycles
 
 
 def scheduled_graphs(
-    workload: Workload, architecture: Architecture, root: Block, bounds: Sequence[Bound], values: Mapping[str, int]
+    workload: Workload,
+    architecture: Architecture,
+    root: Block,
+    bounds: Sequence[Bound],
+    values: Mapping[str, int],
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[TileGraph, ...]:
     """Return `lowering.tile_graphs`, parts in other orders inside them with the cycles of their own schedules."""
-    own = EngineTime(workload, architecture, bounds, values)
-    return tile_graphs(workload, architecture, root, tuple(bounds), values, own.whole_cycles)
+    own, live = EngineTime(workload, architecture, bounds, values, inputs), Live(workload, values, inputs)
+    return tile_graphs(workload, architecture, root, tuple(bounds), values, own.whole_cycles, live)
 
 
 def busy_by_engine(bounds: Iterable[Bound]) -> dict[str, Count]:
