@@ -187,6 +187,7 @@ def cost(
     seq: Length = None,
     repeat: Repeats = None,
     operators: Operators | None = None,
+    inputs: Inputs | None = None,
     is_merged: Merged = False,
     explain: Annotated[bool, Parameter(negative="", help="Print every number with its formula.")] = False,
     as_json: AsJson = False,
@@ -194,6 +195,7 @@ def cost(
     """Say what a cascade costs on an architecture: time, energy, traffic, utilisation, and what bounds it."""
     from einsum_cascade.cost.comparison import figures_of
     from einsum_cascade.cost.explain import formulas
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.cases import case_of, plan_of
 
     case = case_of(
@@ -205,6 +207,7 @@ def cost(
         _runs(repeat),
         is_merged=is_merged,
         operators=operators or (),
+        inputs=load_inputs(inputs or ()),
     )
     plan = plan_of(case)
     figures = figures_of(case.workload, plan)
@@ -264,15 +267,26 @@ def schedule(
     settings: Settings | None = None,
     model: ModelName = None,
     seq: Length = None,
+    inputs: Inputs | None = None,
     is_merged: Merged = False,
     width: Annotated[int, Parameter(help="Columns of the drawing.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Schedule the tiles of a mapping: the interval, what bounds it and whether that is proved, and a drawing."""
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.cases import case_of, plan_of
     from einsum_cascade.terminal.schedules import schedule_report, schedule_text, schedules_of
 
-    case = case_of(cascade, architecture, mapping, _settings(settings), (model, seq), None, is_merged=is_merged)
+    case = case_of(
+        cascade,
+        architecture,
+        mapping,
+        _settings(settings),
+        (model, seq),
+        None,
+        is_merged=is_merged,
+        inputs=load_inputs(inputs or ()),
+    )
     plan = plan_of(case)
     found = schedules_of(case.workload, plan)
     if as_json:

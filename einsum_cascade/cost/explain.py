@@ -86,7 +86,7 @@ def formulas(workload: Workload, plan: Plan) -> Iterator[Formula]:
     values = symbolic_values(workload, plan.mapping, _own_symbols(workload, plan))
     estimates = (
         plan.estimate,
-        estimate(workload, plan.estimate.architecture, plan.mapping, values, plan.estimate.repeats),
+        estimate(workload, plan.estimate.architecture, plan.mapping, values, plan.estimate.repeats, plan.inputs),
     )
     for rows in (_cycles, _words, _energies, _phases, _totals):
         for (number, parts, value), (_, _, formula) in zip(*map(rows, estimates), strict=True):

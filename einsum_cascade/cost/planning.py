@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from numpy.typing import NDArray
+
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
 from einsum_cascade.errors import InfeasibleMappingError, MappingError
@@ -20,6 +22,8 @@ from einsum_cascade.mapping.workload import Workload
 __all__ = ["Plan", "plan_mapping"]
 
 type Values = dict[str, Any]
+
+type Inputs = Mapping[str, NDArray[Any]]
 
 type Seconds = Callable[[Tree, Mapping[str, Any]], float]
 """The time of a mapping with values for its parameters."""
@@ -39,6 +43,8 @@ class Plan:
         What it costs.
     infeasibilities
         What it demands beyond the architecture; empty if it fits.
+    inputs
+        What filters read, by name.
 
     """
 
@@ -46,6 +52,7 @@ class Plan:
     values: Mapping[str, Any]
     estimate: CostEstimate
     infeasibilities: tuple[Infeasibility, ...]
+    inputs: Inputs | None = None
 
 
 def plan_mapping(
@@ -55,6 +62,7 @@ def plan_mapping(
     extents: Mapping[str, int],
     repeats: int = 1,
     seconds: Seconds | None = None,
+    inputs: Inputs | None = None,
 ) -> Plan:
     """Return the fastest of some mappings that fit, the first one of equals, with values for its parameters.
 
@@ -72,6 +80,8 @@ def plan_mapping(
         How often the cascade runs.
     seconds
         What is compared instead, fitting or not: the time of a mapping with values, in another accounting.
+    inputs
+        What filters read, by name.
 
     Raises
     ------
@@ -91,9 +101,9 @@ def plan_mapping(
         check_mapping(workload, architecture, mapping, extents)
         try:
             for values in _valued(workload, architecture, mapping, dict(extents)):
-                cost = estimate(workload, architecture, mapping, values, repeats)
+                cost = estimate(workload, architecture, mapping, values, repeats, inputs)
                 unmet = infeasibilities(workload, architecture, mapping, values)
-                candidates.append(Plan(mapping, values, cost, unmet))
+                candidates.append(Plan(mapping, values, cost, unmet, inputs))
         except InfeasibleMappingError as error:
             refused.append(error)
     if not candidates:

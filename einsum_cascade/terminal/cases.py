@@ -1,11 +1,15 @@
 """From the arguments of `cost`, `compare` and `schedule` to a plan: cascade, architecture, mapping, extents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.extents import resolve_extents
+from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cost.planning import Plan, plan_mapping
 from einsum_cascade.errors import UsageError
@@ -34,6 +38,8 @@ class Case:
         Of all ranks.
     repeats
         How often the cascade runs.
+    inputs
+        What filters read, by name.
 
     """
 
@@ -42,6 +48,7 @@ class Case:
     mappings: tuple[Tree, ...]
     extents: Mapping[str, int]
     repeats: int
+    inputs: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
 
 
 def case_of(
@@ -54,6 +61,7 @@ def case_of(
     *,
     is_merged: bool = False,
     operators: Sequence[str] = (),
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> Case:
     """Return the case that arguments describe.
 
@@ -71,6 +79,8 @@ def case_of(
         Whether products are multiplied where they are added; on arrays as the RTL builds them, they are.
     operators
         Python files that register operators.
+    inputs
+        What filters read, by name; their shapes are extents.
 
     Raises
     ------
@@ -80,13 +90,14 @@ def case_of(
     """
     machine = load_architecture(architecture)
     found = load_cascade(cascade, operators)
-    extents, runs = _extents(found, machine, settings, model, repeats)
+    given = {name: as_real(name, array) for name, array in (inputs or {}).items()}
+    extents, runs = _extents(found, machine, settings, model, repeats, {n: a.shape for n, a in given.items()})
     mappings = _candidates(cascade) if mapping is None else (load_mapping(mapping),)
     if is_merged or _multiplies_as_it_adds(machine):
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
     legal = mappings if mapping is not None else _legal(workload, machine, mappings, extents)
-    return Case(workload, machine, legal, extents, runs)
+    return Case(workload, machine, legal, extents, runs, given)
 
 
 def baseline_case(name: str, settings: Mapping[str, int], model: tuple[str | None, str | None], repeats: int) -> Case:
@@ -103,7 +114,7 @@ def baseline_case(name: str, settings: Mapping[str, int], model: tuple[str | Non
 
 def plan_of(case: Case) -> Plan:
     """Return the fastest plan of a case."""
-    return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats)
+    return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats, inputs=case.inputs)
 
 
 def _extents(
@@ -112,19 +123,20 @@ def _extents(
     settings: Mapping[str, int],
     model: tuple[str | None, str | None],
     repeats: int | None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[dict[str, int], int]:
     name, seq = model
     if (name is None) != (seq is None):
         raise UsageError("--model and --seq must be given together, such as --model BERT --seq 64K")
     rows = max(engine.rows for engine in machine.engines)
     if name is None or seq is None:
-        return sized(cascade, machine, settings), 1 if repeats is None else repeats
+        return sized(cascade, machine, settings, shapes), 1 if repeats is None else repeats
     try:
         workload = workload_of(name, seq)
     except ValueError as error:
         raise UsageError(str(error)) from None
     known = {rank: extent for rank, extent in extents_of(workload, rows).items() if rank in cascade.free_ranks}
-    return resolve_extents(cascade, {**known, **settings}), workload.heads if repeats is None else repeats
+    return resolve_extents(cascade, {**known, **settings}, shapes or {}), workload.heads if repeats is None else repeats
 
 
 def sized(

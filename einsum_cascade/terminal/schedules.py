@@ -54,10 +54,12 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
 
     """
     estimate = plan.estimate
-    array = array_time(workload, estimate.architecture, plan.mapping, plan.values)
+    array = array_time(workload, estimate.architecture, plan.mapping, plan.values, plan.inputs)
     if array is not None:
         return tuple(map(_of_program, array.programs))
-    graphs = scheduled_graphs(workload, estimate.architecture, plan.mapping.root, estimate.bounds, plan.values)
+    graphs = scheduled_graphs(
+        workload, estimate.architecture, plan.mapping.root, estimate.bounds, plan.values, plan.inputs
+    )
     if not graphs:
         raise ScheduleError(
             f"mapping {plan.mapping.name!r} must have a block in the order 'overlap' or 'lock-step' to be scheduled, "
