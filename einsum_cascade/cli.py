@@ -241,19 +241,23 @@ def compare(
 ) -> None:
     """Compare a cascade on an architecture with a published baseline, side by side, and say what bounds either."""
     from einsum_cascade.cost.comparison import figures_of, ratios
+    from einsum_cascade.reproduction.accounting import published_energies
     from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 
-    given = _settings(settings)
-    case = case_of(cascade, architecture, mapping, given, (model, seq), _runs(repeat), is_merged=is_merged)
-    other = baseline_case(baseline, given, (model, seq), case.repeats)
+    case = case_of(
+        cascade, architecture, mapping, _settings(settings), (model, seq), _runs(repeat), is_merged=is_merged
+    )
+    other = baseline_case(baseline, case)
     ours, theirs = (figures_of(found.workload, plan_of(found)) for found in (case, other))
+    elsewhere = published_energies(ours.mapping, baseline, model, seq)
     if as_json:
-        _print_json({"ours": asdict(ours), "baseline": asdict(theirs), "ratios": ratios(ours, theirs)})
+        found = {"ours": asdict(ours), "baseline": asdict(theirs), "ratios": ratios(ours, theirs)}
+        _print_json(found | {"energy_elsewhere": elsewhere})
     else:
         from einsum_cascade.terminal.costs import comparison_table
         from einsum_cascade.terminal.tables import print_all
 
-        print_all(comparison_table(ours, theirs))
+        print_all(comparison_table(ours, theirs, elsewhere))
     if ours.infeasible or theirs.infeasible:
         raise _AnswerIsNo
 

@@ -458,3 +458,100 @@ def test_a_search_without_a_candidate_is_no(capsys: pytest.CaptureFixture[str]) 
     assert (
         "parameter ROWS of flat-off-chip, the fastest of 1024, 512, 256 up to P, must have one of these values" in err
     )
+
+
+def batched(tmp_path: Path, extra: str = "") -> tuple[Path, Path]:
+    """Attention with running maxima of batches, and FuseMax's binding around a loop over them."""
+    lines = [line for line in str(zoo.load("attention-1pass")).splitlines() if not line.startswith("#")]
+    text = "\n".join(lines).replace("rank E,", f"rank B, {extra}E,")
+    for name in (
+        "Q",
+        "K",
+        "V",
+        "BK",
+        "BV",
+        "BQK",
+        "RM",
+        "RD",
+        "RNV",
+        "LM",
+        "SLN",
+        "SLD",
+        "SLNV",
+        "PRM",
+        "SPD",
+        "SPNV",
+        "AV",
+    ):
+        text = re.sub(rf"\b{name}\[", f"{name}[b, ", text)
+    text = re.sub(r"(?m)^(input .*)$", lambda line: line[1].replace("[b,", "[b:B,"), text)
+    cascade, mapping = tmp_path / "batched.cascade", tmp_path / "batched.yaml"
+    cascade.write_text(text)
+    preset = (Path(__file__).parents[1] / "mappings/binding.yaml").read_text()
+    mapping.write_text(preset.replace("steps:\n  - for p by P1*PE", "steps:\n  - for b\n  - for p by P1*PE", 1))
+    return cascade, mapping
+
+
+def test_compare_compares_equal_work(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Three batches of 2 runs: the baseline, which has no batches, runs 6 times."""
+    cascade, mapping = batched(tmp_path)
+    arguments = ("--arch", "fusemax-cloud", "--baseline", "flat", "--set", "E=64,F=64,M=1024,P=1024")
+    own = (str(cascade), "--mapping", str(mapping), *arguments)
+    once = read_json(capsys, "compare", *FUSEMAX, "--baseline", "flat", "--set", "E=64,F=64,M=1024,P=1024")
+    many = read_json(capsys, "compare", *own, "--set", "B=3", "--repeat", "2")
+    for figure in ("latency_s", "energy_pj", "traffic_bytes"):
+        assert many["baseline"][figure] == pytest.approx(6 * once["baseline"][figure])
+    assert many["ours"]["traffic_bytes"] == pytest.approx(6 * once["ours"]["traffic_bytes"])
+    assert many["ours"]["energy_pj"] == pytest.approx(6 * once["ours"]["energy_pj"])
+
+
+def test_compare_carries_the_filter_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of the scores are there in both; a window is of no published configuration."""
+    lengths = ("--set", "E=64,F=64,M=4096,P=4096")
+    causal = (
+        "attention-1pass-causal",
+        "--arch",
+        "fusemax-cloud",
+        "--mapping",
+        "binding",
+        "--baseline",
+        "flat",
+        *lengths,
+    )
+    masked = read_json(capsys, "compare", *causal)
+    dense = read_json(capsys, "compare", *FUSEMAX, "--baseline", "flat", *lengths)
+    for side in ("ours", "baseline"):
+        assert 0.4 < masked[side]["energy_pj"] / dense[side]["energy_pj"] < 0.65
+
+
+def test_a_rank_that_cannot_be_carried_over_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """B multiplies all of the work, D a part of it that the baseline does not do."""
+    cascade, mapping = batched(tmp_path, "D, ")
+    text = cascade.read_text().replace("input ", "input W[b:B, d:D], ", 1)
+    cascade.write_text(text.replace("output AV", "WS[b, d] = W[b, d] * 2\noutput AV, WS"))
+    mapping.write_text(mapping.read_text() + "  - {compute: WS on 1d, stage: 1}\n")
+    arguments = ("--arch", "fusemax-cloud", "--baseline", "flat", "--set", "B=2,D=3,E=64,F=64,M=1024,P=1024")
+    code, out, err = call(capsys, "compare", str(cascade), "--mapping", str(mapping), *arguments)
+    assert (code, out) == (2, "")
+    sentence = (
+        r"rank 'D' must be one of baseline 'flat' \(E, F, M, P\) or of every Einsum of 'attention_1pass', so that it"
+    )
+    assert re.match(rf"einsum-cascade: {sentence} multiplies the work, but is neither; compare without it", err), err
+
+
+def test_ratios_below_one_have_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Unfused against itself is the same; FLAT against FuseMax takes more, never `0.1 x less`."""
+    flat = ("attention", "--arch", "flat-cloud", *BERT)
+    code, out, _ = call(capsys, "compare", *flat, "--baseline", "binding")
+    assert code == 0
+    assert " x more" in out
+    assert not re.search(r"\b0\.\d+ x less", out)
+    _, out, _ = call(capsys, "compare", *flat, "--baseline", "flat")
+    assert "the same" in out
+
+
+def test_the_energies_of_all_accountings_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    found = read_json(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)["energy_elsewhere"]
+    _, out, _ = call(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)
+    text = " ".join(out.split())
+    assert f"{found['published']:.3f} as published and {found['audited']:.3f} audited (reproduce fusemax)" in text

@@ -15,8 +15,11 @@ from einsum_cascade.cost.planning import Plan, plan_mapping
 from einsum_cascade.mapping.ir import Block, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.reproduction.configurations import CONFIGURATIONS
+from einsum_cascade.reproduction.evaluation import reproduce_fusemax
+from einsum_cascade.reproduction.published import QUIRKS
 
-__all__ = ["PublishedFigures", "published_figures"]
+__all__ = ["PublishedFigures", "published_energies", "published_figures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +91,31 @@ def _part_seconds(part: CostEstimate, architecture: Architecture) -> float:
     bandwidth = dram.read_bytes_per_s
     moving = 0.0 if bandwidth is None else float(part.traffic_bytes[dram.name]) / float(bandwidth)
     return max(float(steady) / architecture.clock_hz, moving)
+
+
+def published_energies(mapping: str, baseline: str, model: str | None, seq: str | None) -> dict[str, float]:
+    """Return the energy of a published configuration over that of a baseline, as published and with all quirks off.
+
+    Parameters
+    ----------
+    mapping
+        The preset mapping of the configuration.
+    baseline
+        The configuration that it is compared with.
+    model, seq
+        The workload.
+
+    Returns
+    -------
+    dict
+        By accounting, `published` and `audited`; empty if nothing was published of it.
+
+    """
+    names = [own.name for own in CONFIGURATIONS.values() if mapping in own.mappings]
+    found: dict[str, float] = {}
+    for accounting, options in (("published", tuple(QUIRKS)), ("audited", ())) if names else ():
+        rows = {(row.configuration, row.model, row.seq): row for row in reproduce_fusemax(options).attention}
+        ours, theirs = (rows.get((name, model or "", seq or "")) for name in (names[0], baseline))
+        if ours is not None and theirs is not None:
+            found[accounting] = ours.energy_pj / theirs.energy_pj
+    return found

@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from einsum_cascade import zoo
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.extents import resolve_extents
@@ -100,16 +101,62 @@ def case_of(
     return Case(workload, machine, legal, extents, runs, given)
 
 
-def baseline_case(name: str, settings: Mapping[str, int], model: tuple[str | None, str | None], repeats: int) -> Case:
-    """Return the case of a published configuration on extents that are given; those it does not know are left out."""
+def baseline_case(name: str, case: Case) -> Case:
+    """Return the case of a published configuration that does the work of another case.
+
+    Ranks that all Einsums of the other cascade have and the configuration lacks (batches, heads, groups) multiply its
+    runs, and it has the filter of the other if the zoo has its cascade with that filter.
+
+    Raises
+    ------
+    UsageError
+        The configuration is not known, or a rank or a filter cannot be carried over.
+
+    """
     if name not in CONFIGURATIONS:
         raise UsageError(f"--baseline must be one of {', '.join(CONFIGURATIONS)}, not {name!r}")
     configuration = CONFIGURATIONS[name]
     machine = load_architecture(configuration.architecture)
-    found = load_cascade(configuration.cascade)
-    known = {rank: extent for rank, extent in settings.items() if rank in found.free_ranks}
-    extents, runs = _extents(found, machine, known, model, repeats)
+    found = _with_filter_of(case.workload.cascade, configuration.cascade, name)
+    runs = case.repeats
+    for rank in _foreign_ranks(case.workload, found, name):
+        runs *= case.extents[rank]
+    known = {rank: case.extents[rank] for rank in case.workload.cascade.free_ranks if rank in found.free_ranks}
+    extents = sized(found, machine, {rank: extent for rank, extent in known.items() if rank != "M0"})
     return Case(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
+
+
+def _with_filter_of(cascade: Cascade, name: str, baseline: str) -> Cascade:
+    """Return a cascade of the zoo, with the filter that another one has."""
+    if all(einsum.where is None for einsum in cascade.einsums):
+        return load_cascade(name)
+    filters = {str(einsum.where) for einsum in cascade.einsums if einsum.where is not None}
+    suffix = cascade.name.replace("_", "-").rpartition("-")[2]
+    if f"{name}-{suffix}" in zoo.names():
+        found = load_cascade(f"{name}-{suffix}")
+        if {*found.free_ranks} - {*cascade.free_ranks} <= {"M0"}:
+            return found
+    raise UsageError(
+        f"baseline {baseline!r} must do the same work, but has no variant with the filter of {cascade.name!r} "
+        f"({len(filters)} of its Einsums are filtered); compare the cascade without it"
+    )
+
+
+def _foreign_ranks(workload: Workload, baseline: Cascade, name: str) -> list[str]:
+    """Return the ranks that a baseline lacks and that multiply its work: those that all Einsums have."""
+    found: list[str] = []
+    for rank in workload.cascade.free_ranks:
+        variables = {variable for variable, own in workload.cascade.variables if own == rank}
+        parts = [workload.parts[variable] for variable in variables]
+        if rank in baseline.free_ranks or (parts and all(part.range not in variables for part in parts)):
+            continue
+        if not variables or any(variables.isdisjoint(task.variables) for task in workload.tasks):
+            raise UsageError(
+                f"rank {rank!r} must be one of baseline {name!r} ({', '.join(baseline.free_ranks)}) or of every Einsum "
+                f"of {workload.cascade.name!r}, so that it multiplies the work, but is neither; compare without it"
+            )
+        found.append(rank)
+    return found
 
 
 def plan_of(case: Case) -> Plan:

@@ -23,14 +23,29 @@ def cost_table(figures: Figures) -> RenderableType:
     return Group(table, energy, *_notes(figures))
 
 
-def comparison_table(ours: Figures, baseline: Figures) -> RenderableType:
-    """Return two plans side by side, each ratio, and what bounds either."""
+def comparison_table(ours: Figures, baseline: Figures, elsewhere: Mapping[str, float] | None = None) -> RenderableType:
+    """Return two plans side by side, each ratio, what bounds either, and what other accountings say of the energy."""
     names = [_title(figures, "\n") for figures in (ours, baseline)]
     table = new_table("side by side", "", *names, "ratio", right=(*names, "ratio"))
     first, second, better = _rows(ours), _rows(baseline), _ratios(ours, baseline)
     for name in dict.fromkeys((*first, *second)):
         table.add_row(name, first.get(name, ""), second.get(name, ""), better.get(name, ""))
-    return Group(table, *_notes(ours), *_notes(baseline))
+    return Group(table, *_notes(ours), *_notes(baseline), *_other_energies(ours, baseline, elsewhere or {}))
+
+
+def _other_energies(ours: Figures, baseline: Figures, elsewhere: Mapping[str, float]) -> list[RenderableType]:
+    """Say why the ratio of energies is not the one of the reproduction, where there is one."""
+    if not elsewhere:
+        return []
+    here = ours.energy_pj / baseline.energy_pj
+    return [
+        Text(
+            f"energy: {here:.3f} of the baseline's here, {elsewhere['published']:.3f} as published and "
+            f"{elsewhere['audited']:.3f} audited (reproduce fusemax). Here registers are charged for what the mappings "
+            "keep in PEs; as published, for one PE of each array, and audited, for three reads and writes at every "
+            "step of every PE."
+        )
+    ]
 
 
 def formula_table(rows: Iterable[Formula], parameters: Mapping[str, float]) -> RenderableType:
@@ -68,14 +83,21 @@ def _mark(figures: Figures) -> str:
 def _ratios(ours: Figures, baseline: Figures) -> dict[str, str]:
     better = ratios(ours, baseline)
     names = {"latency (s)": "speedup", "energy (pJ)": "energy", "DRAM (B)": "traffic"}
-    found = {name: f"{better[key]:.4g} x less" for name, key in names.items()}
+    found = {name: _times(better[key]) for name, key in names.items()}
     for name, share in ours.utilisation.items():
         if other := baseline.utilisation.get(name):
             found[f"{name} use"] = f"{share / other:.4g} x"
     for name, amount in ours.needs_bytes.items():
         if amount and (other := baseline.needs_bytes.get(name)):
-            found[f"{name} need (B)"] = f"{other / amount:.4g} x less"
+            found[f"{name} need (B)"] = _times(other / amount)
     return found
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio in words: how many times less it is than the baseline's, or more."""
+    if ratio == 1:
+        return "the same"
+    return f"{ratio:.4g} x less" if ratio > 1 else f"{1 / ratio:.4g} x more"
 
 
 def _notes(figures: Figures) -> list[RenderableType]:
