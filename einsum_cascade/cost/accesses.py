@@ -21,6 +21,7 @@ from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.sites import Site, Sites, Use
+from einsum_cascade.mapping.spread import copies_apart
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["AccessCounter", "Accesses", "count_accesses"]
@@ -105,6 +106,7 @@ class AccessCounter:
         """Take a mapping; nothing is counted yet."""
         self.live = live or Live(workload, values)
         self.workload, self.architecture, self.values = workload, architecture, values
+        self.uses = sites.uses
         self.engine_of = {use.task.name: use.engine for use in sites.uses}
         self._nests = Nests(workload, values)
         self._footprints: dict[_Ways, Footprint] = {}
@@ -154,6 +156,20 @@ class AccessCounter:
             self._footprints[accesses] = footprint_of(accesses[0], self.workload.parts, self.values, accesses[1:])
         return self._footprints[accesses]
 
+    def copies_apart(self, site: Site, access: Access) -> Any:
+        """Return how many instances of a memory have each element of a tile, because their PEs use it."""
+        memory = self.architecture.memory(site.level)
+        if memory is None or memory.instances == 1:
+            return 1
+        uses = [use for use in self.uses if use.task.name in site.tasks and use.access.tensor == site.tensor]
+        inside = (use.path[len(site.path) :] for use in uses)
+        left = max(1, memory.instances // self._pes_of(site.path))
+        return reduce(maximum, (copies_apart(self._nests, left, steps, access.variables) for steps in inside), 1)
+
+    def _pes_of(self, path: tuple[Step, ...]) -> int:
+        pes = self._nests.pes(path)
+        return pes if isinstance(pes, int) else 1
+
     def left_of_site(self, site: Site, access: Access) -> Any:
         """Return the share of what moves between a site and the level outside that some point inside needs."""
         tasks = [self.workload.task[name] for name in site.tasks]
@@ -198,9 +214,9 @@ class _Table:
 
     def count_site(self, site: Site, outer: Site) -> None:
         """Count what moves between two levels that hold a tensor: of what is held, the share that is."""
-        share = self._share(site)
         for own in _transfers(self.counter, site):
             left = self.counter.left_of_site(site, own.ways[0])
+            share = self._share(site) * (1 if own.is_write else self.counter.copies_apart(site, own.ways[0]))
             there, here = share * left_of(own.moves.outer, left), share * left_of(own.moves.inner, left)
             if not own.is_write:
                 self._access(outer, reads=there)

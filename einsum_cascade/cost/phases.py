@@ -18,6 +18,7 @@ from einsum_cascade.cost.array import ArrayTime
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
 from einsum_cascade.mapping.ir import Block, Compute, Step
 from einsum_cascade.mapping.sites import Site, Sites
+from einsum_cascade.mapping.spread import instances_used
 from einsum_cascade.schedule.whole import EngineTime
 
 __all__ = ["Moved", "Phase", "Phases", "moved_seconds"]
@@ -29,18 +30,30 @@ _BUSY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Bytes read from and written to a memory."""
+    """Bytes read from and written to a memory.
+
+    Parameters
+    ----------
+    read, written
+        Of all instances.
+    each_read, each_written
+        Of one of the instances that are used side by side.
+
+    """
 
     read: Any = 0
     written: Any = 0
+    each_read: Any = 0
+    each_written: Any = 0
 
     def plus(self, other: "Moved") -> "Moved":
         """Return the bytes of both."""
-        return Moved(self.read + other.read, self.written + other.written)
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
+        return Moved(*(own + more for own, more in pairs))
 
     def times(self, repeats: int) -> "Moved":
         """Return the bytes of so many runs."""
-        return Moved(self.read * repeats, self.written * repeats)
+        return Moved(*(getattr(self, name) * repeats for name in self.__slots__))
 
     @property
     def total(self) -> Any:
@@ -125,12 +138,11 @@ def moved_seconds(architecture: Architecture, moved: Mapping[str, Moved]) -> dic
         own = moved.get(memory.name, Moved())
         if memory.read_bytes_per_s is None:
             continue
-        reading = cast(Any, memory.read_bytes_per_s) * memory.instances
+        reading, writing = cast(Any, memory.read_bytes_per_s), cast(Any, memory.write_bytes_per_s)
         if memory.is_shared:
-            found[memory.name] = per(own.total, reading)
+            found[memory.name] = per(own.each_read + own.each_written, reading)
         else:
-            writing = cast(Any, memory.write_bytes_per_s) * memory.instances
-            found[memory.name] = maximum(per(own.read, reading), per(own.written, writing))
+            found[memory.name] = maximum(per(own.each_read, reading), per(own.each_written, writing))
     return found
 
 
@@ -253,15 +265,22 @@ class Phases:
     def _moved(self, sites: Sites) -> dict[str, Moved]:
         """Return by memory the bytes that some sites and uses move."""
         found: dict[str, Moved] = {}
-        memories = {memory.name for memory in self.architecture.memories}
+        memories = {memory.name: memory for memory in self.architecture.memories}
+        tasks = {task for site in sites.sites for task in site.tasks} | {use.task.name for use in sites.uses}
+        pes = reduce(maximum, (self.engines.bounds[task].pes for task in sorted(tasks)))
         for (level, tensor), entry in self.counter.count(sites).items():
             if level in memories:
-                found[level] = found.get(level, Moved()).plus(_bytes(entry, self.word_bits[tensor]))
+                used = instances_used(memories[level].instances, pes)
+                own = _bytes(entry, self.word_bits[tensor], used)
+                found[level] = found.get(level, Moved()).plus(own)
         return found
 
 
-def _bytes(entry: Accesses, bits: int) -> Moved:
-    return Moved(scaled(entry.read, bits, 8), scaled(entry.written, bits, 8))
+def _bytes(entry: Accesses, bits: int, instances: Count) -> Moved:
+    read, written = scaled(entry.read, bits, 8), scaled(entry.written, bits, 8)
+    if isinstance(instances, int) and instances == 1:
+        return Moved(read, written, read, written)
+    return Moved(read, written, read / instances, written / instances)
 
 
 def _names(phases: Iterable[Phase]) -> tuple[tuple[str, ...], tuple[str, ...]]:
