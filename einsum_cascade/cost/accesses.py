@@ -111,6 +111,7 @@ class AccessCounter:
         self._nests = Nests(workload, values)
         self._footprints: dict[_Ways, Footprint] = {}
         self._known: dict[_Move, Moves] = {}
+        self._transfers: dict[tuple[tuple[int, ...], str], tuple[_Transfer, ...]] = {}
 
     def count(self, sites: Sites) -> Table:
         """Return the accesses of all sites and uses of the mapping, or of some, by level and tensor."""
@@ -122,6 +123,13 @@ class AccessCounter:
                 table.count_site(site, site.outer)
         return table.entries
 
+    def transfers(self, site: Site) -> "tuple[_Transfer, ...]":
+        """Return what moves between a site and the one outside."""
+        key = site.position, site.tensor
+        if key not in self._transfers:
+            self._transfers[key] = tuple(_transfers(self, site))
+        return self._transfers[key]
+
     def unique(self, accesses: "_Ways") -> Count:
         """Return the elements of accesses over the whole iteration space."""
         return self._footprint(accesses).elements(self._nests.sizes)
@@ -132,8 +140,8 @@ class AccessCounter:
         for loop in self._nests.of(site.path):
             if loop.axis is None:
                 sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
-        first = [self._footprint(own.ways).elements(sizes) for own in _transfers(self, site)]
-        moved = [own.moves.outer for own in _transfers(self, site)]
+        first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]
+        moved = [own.moves.outer for own in self.transfers(site)]
         shares = [_quotient(own, whole) for own, whole in zip(first, moved, strict=True)]
         return minimum(reduce(maximum, shares, 0), 1)
 
@@ -214,7 +222,7 @@ class _Table:
 
     def count_site(self, site: Site, outer: Site) -> None:
         """Count what moves between two levels that hold a tensor: of what is held, the share that is."""
-        for own in _transfers(self.counter, site):
+        for own in self.counter.transfers(site):
             left = self.counter.left_of_site(site, own.ways[0])
             share = self._share(site) * (1 if own.is_write else self.counter.copies_apart(site, own.ways[0]))
             there, here = share * left_of(own.moves.outer, left), share * left_of(own.moves.inner, left)

@@ -54,6 +54,7 @@ class Nests:
         self._loops: dict[Step, tuple[NestLoop, ...]] = {}
         self._splits: dict[tuple[Hashable, Hashable], tuple[Split, Count, Count]] = {}
         self._steps: dict[tuple[Step, ...], Count] = {}
+        self._pes: dict[tuple[Step, ...], Count] = {}
 
     def of(self, steps: Iterable[Step]) -> tuple[NestLoop, ...]:
         """Return the loops among some steps, outermost first."""
@@ -80,7 +81,10 @@ class Nests:
 
     def pes(self, steps: Iterable[Step]) -> Count:
         """Count the PEs that the loops in space spread over."""
-        return count_pes(self.of(step for step in steps if isinstance(step, Loop)), self.sizes, self.split)
+        path = tuple(step for step in steps if isinstance(step, Loop))
+        if path not in self._pes:
+            self._pes[path] = count_pes(self.of(path), self.sizes, self.split)
+        return self._pes[path]
 
 
 def nest_of(workload: Workload, steps: Iterable[Step], values: Mapping[str, Count]) -> tuple[NestLoop, ...]:
@@ -125,7 +129,7 @@ def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: 
 def count_pes(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: Splitter = split) -> Count:
     """Count the PEs that the loops in space spread the first, which is the largest, iteration of those in time over."""
     total: Any = 1
-    for name in dict.fromkeys(loop.range for loop in nest):
+    for name in dict.fromkeys(loop.range for loop in nest if loop.axis):
         own = [loop for loop in nest if loop.range == name]
         total = total * fold_nest(own, sizes, frozenset(), lambda _: 1, _pes_of, splitter)
     return settled(total)

@@ -120,6 +120,12 @@ def test_points_and_iterations_are_those_that_are_there(seed: int) -> None:
         left = live.share(("S",), loops) * int(count)
         assert left >= len(seen), where
         assert not is_one or left == len(seen), where
+        # Of what keys index, a level that keeps all of it gets what is between the first and the last that is used.
+        keys = sorted({m for _, m, _ in points})
+        width = keys[-1] - keys[0] + 1 if keys else 0
+        fetched = live.share(("S",), (), frozenset("m")) * extents["M"]
+        assert fetched >= width, where
+        assert not is_one or fetched == width, where
 
 
 @pytest.mark.parametrize("mask", ["causal", "window"])
