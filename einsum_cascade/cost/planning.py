@@ -136,7 +136,7 @@ def _choices(
             yield min(Fraction(1), Fraction(_capacity_words(architecture, level), int(evaluated(words, values))))
         case FastestOf(choices, most):
             limit = evaluated(most, values)
-            found = dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if v <= limit)
+            found = dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if 1 <= v <= limit)
             if not found:
                 known = ", ".join(f"{rank} = {values[rank]}" for rank in sorted(most.names))
                 what = f"parameter {name} of {mapping.name}, the {rule}, must have one of these values"

@@ -160,7 +160,8 @@ class TileGraphs:
             engines = (" and ".join(engines),)
             operations = {name: Operation(name, *engines, own.duration) for name, own in operations.items()}
         edges = dict.fromkeys(self._dependences(units, shared))
-        dependences = tuple(_pipelined(edge, operations, depths) for edge in edges)
+        is_pipelined = block.order != "lock-step"
+        dependences = tuple(_pipelined(edge, operations, depths) if is_pipelined else edge for edge in edges)
         contexts = (*self._engine_contexts(units), *self._places(units, shared))
         graph = OperationGraph(tuple(map(Resource, engines)), tuple(operations.values()), dependences, contexts)
         return TileGraph(graph, tiles, _stages(units), block.order)
@@ -182,10 +183,11 @@ class TileGraphs:
             return self._joint(unit, tiles)
         cycles = exact(Fraction(int(bound.busy_cycles), tiles))
         if depth == 1 or not isinstance(cycles, int) or cycles < 1:
-            return Operation(unit.name, bound.engine, cycles)
+            return Operation(unit.name, bound.engine, cycles + (depth - 1 if order == "lock-step" else 0))
         spacing = depth if bound.slots > 1 or self._accumulates(bound) else 1
         if order == "lock-step":
-            return Operation(unit.name, bound.engine, (cycles - 1) * spacing + 1)
+            # A stage ends when its results are there.
+            return Operation(unit.name, bound.engine, (cycles - 1) * spacing + depth)
         return Operation(unit.name, bound.engine, slots=cycles, spacing=spacing)
 
     def _joint(self, unit: _Unit, tiles: int) -> Operation:

@@ -95,3 +95,16 @@ def test_a_pipelined_multiply_add_makes_chains() -> None:
 def _without_products(operation):
     """Make the 1D array idle for the most part, so that the 2D array and its contexts decide."""
     return replace(operation, duration=1) if operation.name in ("SPNV", "RNV", "AV", "SPD", "RD") else operation
+
+
+def test_a_stage_waits_for_the_pipeline() -> None:
+    """Four stages of a multiply-add: 64 steps of a product 4 apart, and 4 cycles for the last; others end 3 later."""
+    cascade = zoo.load("attention-1pass")
+    workload, machine = Workload(cascade), load_architecture("fusemax-16x16-4stages")
+    extents = resolve_extents(cascade, {"E": 64, "F": 64, "M": 1024, "P": 64, "M0": 16})
+    plan = plan_mapping(workload, machine, [load_mapping("binding")], extents)
+    (tile,) = tile_graphs(workload, machine, plan.mapping.root, plan.estimate.bounds, plan.values)
+    cycles = {operation.name: operation.duration for operation in tile.graph.operations}
+    assert (cycles["BQK"], cycles["LM"], cycles["SLNV"]) == (63 * 4 + 4, 1, 63 + 4)
+    assert not any(operation.is_chain for operation in tile.graph.operations)
+    assert plan.estimate.cycles == tile_time(tile).cycles
