@@ -117,7 +117,7 @@ class EngineTime:
         if node.order == "sequence":
             return _total(self.cycles(part, (*above, *node.steps)) for part in node.body)
         own, steady = [self.bounds[leaf.task] for leaf in leaves(node)], self.steady_cycles(node)
-        if not self._waits(own):
+        if not self._waits(node, own):
             return steady
         if any(map(is_expression, self.values.values())):
             return cast(Any, steady) + self._fill(None)
@@ -144,8 +144,10 @@ class EngineTime:
         """Return `cycles`, of numbers."""
         return Fraction(cast(Any, self.cycles(block, above)))
 
-    def _waits(self, own: Sequence[Bound]) -> bool:
-        """Tell whether an engine can wait for another one, for its own pipeline or for a context."""
+    def _waits(self, block: Block, own: Sequence[Bound]) -> bool:
+        """Tell whether an engine can wait for another one, for a stage, for its own pipeline or for a context."""
+        if _is_staged(block) and any(bound.stage for bound in own):
+            return True
         engines = {bound.engine for bound in own}
         found = [engine for engine in self.architecture.engines if engine.name in engines]
         deep = (op.latency_cycles > op.interval_cycles for engine in found for op in engine.operations)
@@ -188,6 +190,10 @@ def busy_by_engine(bounds: Iterable[Bound]) -> dict[str, Count]:
     for bound in bounds:
         found[bound.engine] = cast(Any, found.get(bound.engine, 0)) + bound.busy_cycles
     return found
+
+
+def _is_staged(node: Block | Compute) -> bool:
+    return isinstance(node, Block) and (node.order == "lock-step" or any(map(_is_staged, node.body)))
 
 
 def _at(value: Any, at: int) -> Any:

@@ -337,7 +337,7 @@ def test_presets_of_a_product_are_legal_for_all_extents(name: str) -> None:
     [
         (
             "rows of pe",
-            r"parameter 'T', the rows of pe, must be of an engine of the architecture, unlike 'pe'; .*'pes'\?",
+            r"parameter 'T', the rows of pe, must be of an engine of the architecture, unlike 'pe'; .*",
         ),
         (
             "largest divisor of M that fits bufer",

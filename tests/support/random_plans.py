@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from einsum_cascade import parse
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
-from einsum_cascade.cascade.extent import constant
+from einsum_cascade.cascade.extent import ZERO, constant
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
 from einsum_cascade.mapping.workload import Workload
 
@@ -111,7 +111,8 @@ def _leaf(rng, workload, name, loops, steps):
     names = [v for v in workload.task[name].variables if rng.random() < 0.4 and _is_within(Loop(v), loops)]
     inner = tuple(Loop(v, axis=str(rng.choice(["rows", "columns"])) if rng.random() < 0.3 else None) for v in names)
     made = (Keep(engine, (name,), int(rng.integers(1, 3))),) if rng.random() < 0.3 else ()
-    leaf = Compute(name, engine)
+    overhead = constant(int(rng.integers(1, 5))) if rng.random() < 0.2 else ZERO
+    leaf = Compute(name, engine, int(rng.integers(0, 4)), overhead)
     return Block((*inner, *made), (leaf,)) if inner or made else leaf
 
 
