@@ -145,7 +145,7 @@ def show_hardware() -> None:
     console.rule("[bold]BERT at 64K tokens: FuseMax against FLAT", align="left")
     model = ("BERT", "64K")
     ours = case_of("attention-1pass", "fusemax-cloud", None, {}, model, None)
-    baseline = baseline_case("flat", {}, model, ours.repeats)
+    baseline = baseline_case("flat", ours)
     console.print(comparison_table(*(figures_of(case.workload, plan_of(case)) for case in (ours, baseline))))
     console.print(headline_table(reproduce_fusemax()))
     console.print(

@@ -8,6 +8,7 @@ from einsum_cascade.arch.reader import did_you_mean
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.mapping.ir import Compute, Keep, Loop, leaves
 from einsum_cascade.mapping.operations import cover
+from einsum_cascade.mapping.rule_names import rule_violations
 from einsum_cascade.mapping.scene import Scene, blocks_of, listed
 
 __all__ = ["name_violations"]
@@ -33,6 +34,10 @@ def _values(scene: Scene) -> Iterator[str]:
             yield f"parameter {name!r} must have a name of its own, but a rank is called so; rename it"
         if count > 1:
             yield f"parameter {name!r} must be given once, but is given {count} times; remove all but one"
+    known = set(scene.ranks)
+    for name, rule in scene.mapping.parameters:
+        yield from rule_violations(scene, name, rule, frozenset(known))
+        known.add(name)
     for name, bits in scene.mapping.word_bits:
         yield from _tensor(scene, name, "word_bits")
         if bits < 1:
