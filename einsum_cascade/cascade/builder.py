@@ -12,6 +12,7 @@ from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker import check
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.operators import OPERATORS, Operator, Registry
+from einsum_cascade.cascade.relation import RELATIONS
 from einsum_cascade.cascade.syntax import Expression
 from einsum_cascade.errors import Span
 
@@ -251,6 +252,13 @@ class CascadeBuilder:
         node = None if extent is None else _node(extent)
         self.add(syntax.RankStatement(syntax.Name(name, _here()), node))
         return RankHandle(name)
+
+    def require(self, relation: Value) -> None:
+        """State what is known of extents, as in `c.require(G >= 2)`: proofs rely on it, and numbers must meet it."""
+        node = relation.node
+        if not isinstance(node, syntax.Call) or node.operator not in RELATIONS:
+            raise TypeError("a relation of extents must be a comparison, as in c.require(G >= 2)")
+        self.add(syntax.RelationStatement(node))
 
     def rank_variable(self, name: str, rank: RankHandle) -> Value:
         """Bind a variable to a rank."""

@@ -19,7 +19,9 @@ from einsum_cascade.cascade.ir import (
     predicate_variables,
 )
 from einsum_cascade.cascade.overrides import first_omission
+from einsum_cascade.cascade.partition import expanded
 from einsum_cascade.cascade.reach import accesses, coordinate_counts, is_partition
+from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import EvaluationError
 
 __all__ = ["known_extents", "resolve_extents"]
@@ -58,7 +60,8 @@ def resolve_extents(
     ------
     EvaluationError
         A rank or an input is unknown, an alias is set, an extent is negative, divides by 0, contradicts another one or
-        is missing, an index leaves its tensor with these extents, or they leave out coordinates that defaults reach.
+        is missing, a relation does not hold, an index leaves its tensor with these extents, or they leave out
+        coordinates that defaults reach.
 
     """
     shapes = inputs or {}
@@ -69,6 +72,7 @@ def resolve_extents(
     extents = _evaluate_all(cascade, given)
     for name, shape in shapes.items():
         _check_shape(cascade, name, shape, extents, given)
+    _check_relations(cascade, extents)
     _check_accesses(cascade, extents)
     _check_overrides(cascade, given, extents)
     return extents
@@ -92,6 +96,7 @@ def known_extents(
             known[rank.name] = known[rank.alias_of]
         elif rank.name not in known and rank.extent is not None and rank.extent.names <= known.keys():
             known[rank.name] = _evaluate(lambda name=rank.name: f"the extent of rank {name!r}", rank.extent, known)
+    _check_relations(cascade, known)
     return known
 
 
@@ -185,6 +190,24 @@ def _check_shape(
             source = given[base].source if base in given else f"its default {cascade.rank[base].extent}"
             message = f"rank {dimension.rank!r} must have one extent, but has {extents[base]} from {source}"
             raise EvaluationError(f"{message} and {found} in {cascade.tensor[name].role} {name!r}; change one of them")
+
+
+def _check_relations(cascade: Cascade, extents: Mapping[str, int]) -> None:
+    """Refuse numbers that break a relation, of those whose ranks all have one."""
+    for relation in cascade.relations:
+        if not relation.names <= extents.keys():
+            continue
+        what = partial("relation '{}'".format, relation)
+        if any(_evaluate(what, fact, extents) < 0 for fact in relation.facts):
+            known = ", ".join(f"{name} = {extents[name]}" for name in sorted(relation.names))
+            changes = " ".join(f"--set {name}=..." for name in _free_names(cascade, relation))
+            raise EvaluationError(f"the cascade states {relation}, but {known}; change {changes}")
+
+
+def _free_names(cascade: Cascade, relation: Relation) -> list[str]:
+    """Return the ranks that decide a relation and can be set."""
+    names = (name for side in (relation.left, relation.right) for name in expanded(side, cascade.rank).names)
+    return sorted(set(names) | {name for name in relation.names if cascade.rank[name].extent is not None})
 
 
 def _check_accesses(cascade: Cascade, extents: Mapping[str, int]) -> None:

@@ -7,11 +7,12 @@ import networkx as nx
 
 from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.ir import Einsum, Read
+from einsum_cascade.errors import Span
 
 __all__ = ["check_order"]
 
 
-def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -> None:
+def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str], strayed: frozenset[Span]) -> None:
     """Report cycles and reads of what is only defined later.
 
     Parameters
@@ -22,13 +23,18 @@ def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -
         The equations that checked, in order of the source.
     suspects
         Tensors some of whose equations did not check: nothing is said about them.
+    strayed
+        The places of reads that leave their tensor: they may be meant for another one.
 
     """
     producers: defaultdict[str, list[int]] = defaultdict(list)
     for position, einsum in enumerate(einsums):
         producers[einsum.tensor].append(position)
     needs = [
-        (at, needed, read) for at, e in enumerate(einsums) for needed, read in _needs(scope, einsums, producers, e)
+        (at, needed, read)
+        for at, e in enumerate(einsums)
+        for needed, read in _needs(scope, einsums, producers, e)
+        if read.span not in strayed
     ]
     graph = nx.DiGraph((needed, at) for at, needed, _ in needs)
     in_ring: dict[int, int] = {}
@@ -39,9 +45,9 @@ def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -
     for at, needed, read in needs:
         is_ring = at in in_ring and in_ring[at] == in_ring.get(needed)
         if needed > at and not is_ring and read.tensor not in suspects:
-            message = f"tensor {read.tensor!r} must be defined before it is read, but is defined in line"
             line = einsums[needed].span.line
-            scope.report(f"{message} {line}; move that equation up, or read an earlier generation", read.span)
+            message = f"tensor {read.tensor!r} must be defined before it is read, but is defined in line {line}"
+            scope.report(f"{message}; move that equation up, or read an earlier generation", read.span, read.tensor)
 
 
 def _needs(
