@@ -10,6 +10,7 @@ from dataclasses import dataclass
 __all__ = [
     "AnalysisError",
     "ArchitectureError",
+    "BuilderError",
     "CascadeError",
     "CheckError",
     "Diagnostic",
@@ -101,6 +102,10 @@ class ParseError(SourceError):
 
 class CheckError(SourceError):
     """The cascade is in the grammar, but breaks a rule of the language."""
+
+
+class BuilderError(SourceError, TypeError, AttributeError):
+    """A line of Python does something with the builder's values that no cascade can say."""
 
 
 class EvaluationError(CascadeError):

@@ -83,5 +83,5 @@ def test_relations_in_python() -> None:
     c.Y[()] = X[1]
     c.output("Y")
     assert str(c.build().relations[0]) == "G >= 2"
-    with pytest.raises(TypeError, match=r"^a relation of extents must be a comparison, as in c\.require\(G >= 2\)$"):
+    with pytest.raises(TypeError, match=r"a relation of extents must be a comparison, as in c\.require\(G >= 2\)"):
         c.require(G + 1)
