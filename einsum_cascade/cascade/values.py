@@ -297,10 +297,6 @@ def _is_value(operand: object) -> bool:
     return isinstance(operand, Value)
 
 
-def _is_value(operand: object) -> bool:
-    return isinstance(operand, Value)
-
-
 def _shown(operand: object) -> str:
     """Return how an operand is told in a sentence."""
     if isinstance(operand, Value):
