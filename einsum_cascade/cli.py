@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from einsum_cascade import __version__
-from einsum_cascade.errors import CascadeError, InfeasibleMappingError, SourceError, ToolError, UsageError
+from einsum_cascade.errors import (
+    CascadeError,
+    IllegalMappingError,
+    InfeasibleMappingError,
+    SourceError,
+    ToolError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from einsum_cascade.cascade.ir import Cascade
@@ -501,8 +508,9 @@ def _guarded(command: Callable[[], Any]) -> int:
     except CycloptsError as error:
         print(f"einsum-cascade: {_one_line(str(error))}; see einsum-cascade --help", file=sys.stderr)
         return 2
-    except SourceError as error:
-        print(error, file=sys.stderr)
+    except (SourceError, IllegalMappingError) as error:
+        is_placed = isinstance(error, SourceError) or error.is_placed
+        print(error if is_placed else f"einsum-cascade: {error}", file=sys.stderr)
         return 2
     except CascadeError as error:
         print(f"einsum-cascade: {error}", file=sys.stderr)

@@ -135,10 +135,12 @@ class MappingFileError(SourceError, MappingError):
 class IllegalMappingError(MappingError):
     """A mapping contradicts the cascade or the architecture."""
 
-    def __init__(self, violations: Sequence[str]) -> None:
-        """Keep every sentence that says what must hold and does not."""
-        self.violations = tuple(violations)
-        super().__init__("\n".join(self.violations))
+    def __init__(self, violations: Sequence[str | Diagnostic]) -> None:
+        """Keep every sentence that says what must hold and does not, and tell its place where it has one."""
+        self.violations = tuple(each if isinstance(each, str) else each.message for each in violations)
+        texts = [str(each) if isinstance(each, Diagnostic) and each.span.file else None for each in violations]
+        self.is_placed = any(texts)
+        super().__init__("\n".join(text or said for text, said in zip(texts, self.violations, strict=True)))
 
 
 class InfeasibleMappingError(MappingError):
