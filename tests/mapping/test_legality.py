@@ -1,5 +1,6 @@
 """What a mapping must keep to: by hand on small cases, and against runs of small cascades point by point."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -182,6 +183,17 @@ def test_what_is_wrong_is_told_in_sentences(case: tuple[str, ...]) -> None:
     assert list(told(cascade, body)) == sentences
     placed = diagnostics(Workload(parse(cascade)), machine(), parse_mapping("name: x\n" + body, "own.yaml"))
     assert [str(each) for each in placed if not is_placed(each)] == []
+
+
+@pytest.mark.parametrize("inner", ["dram", "buffer", "pes", "all"])
+@pytest.mark.parametrize("outer", ["dram", "buffer", "pes", "all"])
+def test_levels_nest_inwards(outer: str, inner: str) -> None:
+    """A tensor goes from the DRAM over the buffer to the registers of one engine: no level holds it for its equal."""
+    depth = {"dram": 0, "buffer": 1, "pes": 2, "all": 2}
+    held = ["dram", outer, inner]
+    wanted = all(depth[one] < depth[other] for one, other in itertools.pairwise(held))
+    found = told(MATMUL, f"steps: [keep A in {outer}, for m by 2, keep A in {inner}]\ncompute: Z on all")
+    assert (found == ()) is wanted, found
 
 
 def test_an_engine_must_be_able() -> None:
