@@ -1,5 +1,6 @@
 """Draw reports as tables in the terminal."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bounds_tables", "new_table", "print_all", "run_table", "zoo_table"]
+__all__ = ["bounds_tables", "new_table", "print_all", "run_table", "warnings_of", "zoo_table"]
 
 type Row = Mapping[str, Any]
 
@@ -46,6 +47,17 @@ def run_table(outputs: Mapping[str, Row]) -> RenderableType:
         values = (row["least"], row["mean"], row["greatest"])
         table.add_row(name, " x ".join(map(str, row["shape"])) or "scalar", *map(_short, values))
     return table
+
+
+def warnings_of(outputs: Mapping[str, Row]) -> list[RenderableType]:
+    """Return a line for each output tensor that holds infinities or what is not a number."""
+    lines: list[RenderableType] = []
+    for name, row in outputs.items():
+        counts = ((row["inf"], "infinite"), (row["nan"], "not a number (NaN)"))
+        found = [f"{count} {'is' if count == 1 else 'are'} {what}" for count, what in counts if count]
+        if found:
+            lines.append(Text(f"of the {math.prod(row['shape'])} elements of {name}, {' and '.join(found)}"))
+    return lines
 
 
 def _short(value: Any) -> str:
