@@ -62,8 +62,11 @@ def elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> Po
     if tensor.is_declared or tensor.generation_axis is not None or len(made) != 1:
         return _count(facts, tensor, [_Image((), is_exact=True)])
     einsum, domain = facts.cascade.einsums[made[0]], domains[made[0]]
-    if einsum.otherwise is not None:
-        return _count(facts, tensor, [_Image((), is_exact=domain.otherwise is not None and not domain.opaque)])
+    if einsum.otherwise is not None and domain.otherwise is not None:
+        if einsum.reduction is not None:
+            return _count(facts, tensor, [_Image((), is_exact=False)])
+        branches = (_images(facts, branch, einsum.indices, tensor) for branch in (domain, domain.otherwise))
+        return _count(facts, tensor, [image for images in branches for image in images])
     left = frozenset(einsum.left_variables)
     kept = Domain(
         tuple(pair for pair in domain.extents if pair[0] in left),

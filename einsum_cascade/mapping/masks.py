@@ -124,9 +124,14 @@ class _Masks:
         return self.workload.cascade.einsums[task.number]
 
     def _forward(self, task: Task) -> Mask:
-        """Return where a task has points: its filter holds, all that it reads is there, some of it is not idle."""
+        """Return where a task has points: its filter holds, all that it reads is there, some of it is not idle.
+
+        With an `else` there are points where the filter fails, and where operands of the expression are absent.
+        """
         einsum = self._einsum(task)
-        mask = ANYWHERE if einsum.where is None or einsum.otherwise is not None else self._holds(einsum.where)
+        if einsum.otherwise is not None:
+            return ANYWHERE
+        mask = ANYWHERE if einsum.where is None else self._holds(einsum.where)
         for access in task.reads:
             if access.tensor in self.absent:
                 mask = both(mask, self._read(self.absent[access.tensor], access))
