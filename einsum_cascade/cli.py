@@ -112,6 +112,8 @@ def bounds(
 ) -> None:
     """Say how often any implementation must walk over each tensor, why, what it must hold, and what it must move."""
     from einsum_cascade.analysis.bounds import analyse, to_json, with_free_ranks
+    from einsum_cascade.cascade.extents import known_extents
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.units import parse_bytes
 
     words = None
@@ -121,9 +123,10 @@ def bounds(
         except ValueError as error:
             raise UsageError(f"--capacity: {error}") from None
     found = _load(cascade, operators)
-    extents = _known(found, settings, inputs)
+    given = load_inputs(inputs or ())
+    extents = known_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
     free = frozenset(_settings(settings)) & frozenset(rank.name for rank in found.ranks if rank.extent is not None)
-    report = to_json(analyse(with_free_ranks(found, free)), extents, words)
+    report = to_json(analyse(with_free_ranks(found, free)).with_data(extents, given), extents, words)
     if as_json:
         _print_json(report)
         return
@@ -195,6 +198,7 @@ def cost(
     seq: Length = None,
     repeat: Repeats = None,
     operators: Operators | None = None,
+    inputs: Inputs | None = None,
     is_merged: Merged = False,
     explain: Annotated[bool, Parameter(negative="", help="Print every number with its formula.")] = False,
     as_json: AsJson = False,
@@ -202,6 +206,7 @@ def cost(
     """Say what a cascade costs on an architecture: time, energy, traffic, utilisation, and what bounds it."""
     from einsum_cascade.cost.comparison import figures_of
     from einsum_cascade.cost.explain import formulas
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.cases import case_of, plan_of
 
     case = case_of(
@@ -213,17 +218,20 @@ def cost(
         _runs(repeat),
         is_merged=is_merged,
         operators=operators or (),
+        inputs=load_inputs(inputs or ()),
     )
     plan = plan_of(case)
     figures = figures_of(case.workload, plan)
     rows = list(formulas(case.workload, plan)) if explain else []
     if as_json:
         _print_json(asdict(figures) | ({"formulas": list(map(asdict, rows))} if explain else {}))
-        return
-    from einsum_cascade.terminal.costs import cost_table, formula_table
-    from einsum_cascade.terminal.tables import print_all
+    else:
+        from einsum_cascade.terminal.costs import cost_table, formula_table
+        from einsum_cascade.terminal.tables import print_all
 
-    print_all(cost_table(figures), *([formula_table(rows, figures.parameters)] if explain else []))
+        print_all(cost_table(figures), *([formula_table(rows, figures.parameters)] if explain else []))
+    if figures.infeasible:
+        raise _AnswerIsNo
 
 
 @app.command
@@ -244,19 +252,25 @@ def compare(
 ) -> None:
     """Compare a cascade on an architecture with a published baseline, side by side, and say what bounds either."""
     from einsum_cascade.cost.comparison import figures_of, ratios
+    from einsum_cascade.reproduction.accounting import published_energies
     from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 
-    given = _settings(settings)
-    case = case_of(cascade, architecture, mapping, given, (model, seq), _runs(repeat), is_merged=is_merged)
-    other = baseline_case(baseline, given, (model, seq), case.repeats)
+    case = case_of(
+        cascade, architecture, mapping, _settings(settings), (model, seq), _runs(repeat), is_merged=is_merged
+    )
+    other = baseline_case(baseline, case)
     ours, theirs = (figures_of(found.workload, plan_of(found)) for found in (case, other))
+    elsewhere = published_energies(ours.mapping, baseline, model, seq)
     if as_json:
-        _print_json({"ours": asdict(ours), "baseline": asdict(theirs), "ratios": ratios(ours, theirs)})
-        return
-    from einsum_cascade.terminal.costs import comparison_table
-    from einsum_cascade.terminal.tables import print_all
+        found = {"ours": asdict(ours), "baseline": asdict(theirs), "ratios": ratios(ours, theirs)}
+        _print_json(found | {"energy_elsewhere": elsewhere})
+    else:
+        from einsum_cascade.terminal.costs import comparison_table
+        from einsum_cascade.terminal.tables import print_all
 
-    print_all(comparison_table(ours, theirs))
+        print_all(comparison_table(ours, theirs, elsewhere))
+    if ours.infeasible or theirs.infeasible:
+        raise _AnswerIsNo
 
 
 @app.command
@@ -268,20 +282,36 @@ def schedule(
     settings: Settings | None = None,
     model: ModelName = None,
     seq: Length = None,
+    inputs: Inputs | None = None,
     is_merged: Merged = False,
     width: Annotated[int, Parameter(help="Columns of the drawing.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Schedule the tiles of a mapping: the interval, what bounds it and whether that is proved, and a drawing."""
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.cases import case_of, plan_of
     from einsum_cascade.terminal.schedules import schedule_report, schedule_text, schedules_of
 
-    case = case_of(cascade, architecture, mapping, _settings(settings), (model, seq), None, is_merged=is_merged)
-    found = schedules_of(case.workload, plan_of(case))
+    case = case_of(
+        cascade,
+        architecture,
+        mapping,
+        _settings(settings),
+        (model, seq),
+        None,
+        is_merged=is_merged,
+        inputs=load_inputs(inputs or ()),
+    )
+    plan = plan_of(case)
+    found = schedules_of(case.workload, plan)
     if as_json:
         _print_json([schedule_report(each) for each in found])
     else:
         print("\n\n".join(schedule_text(each, width) for each in found))
+    for reason in plan.infeasibilities:
+        print(f"einsum-cascade: {plan.mapping.name} does not fit: {reason}", file=sys.stderr)
+    if plan.infeasibilities:
+        raise _AnswerIsNo
 
 
 Operands = Annotated[str, Parameter(help="Format of queries, keys and values: bf16, fp16, fp8_e4m3, fp8_e5m2, fp32.")]

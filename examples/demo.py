@@ -95,7 +95,7 @@ def bounds_cells(name: str, report: Bounds, length: int) -> tuple[str, str, str]
     """Return passes, live bytes and traffic bytes at one length."""
     extents = resolve_extents(report.cascade, settings_of(name, length))
     live = max(number_at(footprint.elements, extents) for footprint in report.footprints_of("K", "M"))
-    extra = report.capacity_traffic(extents, parse_bytes(CAPACITY) // WORD_BYTES)
+    extra = report.plain_plan(extents, parse_bytes(CAPACITY) // WORD_BYTES)
     words = number_at(report.total_words, extents) + sum(number_at(entry.words, extents) for entry in extra)
     return str(report.of("K", "M").count), in_bytes(live * WORD_BYTES), in_bytes(words * WORD_BYTES)
 
@@ -145,7 +145,7 @@ def show_hardware() -> None:
     console.rule("[bold]BERT at 64K tokens: FuseMax against FLAT", align="left")
     model = ("BERT", "64K")
     ours = case_of("attention-1pass", "fusemax-cloud", None, {}, model, None)
-    baseline = baseline_case("flat", {}, model, ours.repeats)
+    baseline = baseline_case("flat", ours)
     console.print(comparison_table(*(figures_of(case.workload, plan_of(case)) for case in (ours, baseline))))
     console.print(headline_table(reproduce_fusemax()))
     console.print(

@@ -375,6 +375,11 @@ def walk(expression: Expression) -> Iterator[Expression]:
             yield from walk(argument)
 
 
+def is_constant(expression: Expression) -> bool:
+    """Tell whether an expression is made of numbers and extents only, the same at every point."""
+    return not any(isinstance(node, Read | Coordinate) for node in walk(expression))
+
+
 def reads_of(expression: Expression) -> Iterator[Read]:
     """Yield the reads of an expression in order."""
     return (node for node in walk(expression) if isinstance(node, Read))

@@ -4,8 +4,8 @@ Programs of a sequence run one after the other on the same design. What one make
 operands of the array and lays out anew for those that read it; the model of a program gets the same operands.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,21 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.cascade.interpreter.inputs import check_inputs
-from einsum_cascade.cascade.ir import Cascade, Einsum
+from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.run import Run
 from einsum_cascade.cosim.steps import STALLS, Step, StepResult, run_step
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.cost.planning import plan_mapping
-from einsum_cascade.errors import EvaluationError, IllegalMappingError
+from einsum_cascade.errors import EvaluationError
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.heads import heads_of
-from einsum_cascade.program.kernel import MATRIX
-from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
-from einsum_cascade.program.machine import shape_of
+from einsum_cascade.program.lowering import Lowered
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.ordering import kept_tiles_of
-from einsum_cascade.program.recognition import ArrayWork
+from einsum_cascade.program.programs import programs_of
 from einsum_cascade.program.registers import ErrorCode, Waiting
-from einsum_cascade.program.sequence import recognise_sequence
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_ports
 from einsum_cascade.sim.timing import CycleTrace
@@ -47,8 +42,6 @@ _HIERARCHICAL_FROM = 8
 """Rows from which the parts of the array are compiled once for all, which builds several times faster."""
 
 HIERARCHICAL = ("pe", "vector_lane", "row_feeder", "column_top")
-
-_STEP = 64
 
 
 @dataclass(frozen=True)
@@ -290,51 +283,10 @@ def prepare(
 
     """
     extents = resolve_extents(cascade, extents)
-    works = recognise_sequence(cascade)
-    shape = _shape(works, architecture, extents, numbers)
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
-    steps: list[Step] = []
-    for work in works:
-        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
-        for heads in heads_of(work, sizes_of(work, extents), extents, inputs):
-            own = extents_of(work, extents, shape, heads)
-            lowered = lower_program(work, own, shape, kept_tiles=kept)
-            steps.append(Step(work, lowered, extents, heads.numbers))
+    found = programs_of(cascade, architecture, extents, numbers, mapping, values, inputs)
+    steps = (Step(each.work, each.lowered, extents, each.heads) for each in found)
     return Prepared(cascade, tuple(steps), extents)
-
-
-def _shape(
-    works: Sequence[ArrayWork], architecture: Architecture, extents: Mapping[str, int], numbers: Numbers | None
-) -> ArrayShape:
-    """Return an array that all works fit."""
-    for work in works:
-        if "sigmoid" in work.tasks:
-            numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
-        if "feature" in work.tasks:
-            numbers = replace(numbers or Numbers(), has_feature_map=True)
-    array = architecture.engine(MATRIX)
-    # Scores that are given are products with the identity of as many columns as the array has.
-    given = 1 if array is None else array.columns
-    sizes = [(work, sizes_of(work, extents)) for work in works]
-    steps = max(own[work.steps] if work.steps else given for work, own in sizes)
-    outputs = max(own[work.outputs] + work.has_more_values if work.outputs else 1 for work, own in sizes)
-    return shape_of(
-        architecture,
-        numbers,
-        product_steps=-(-steps // _STEP) * _STEP,
-        output_steps=-(-outputs // _STEP) * _STEP,
-    )
-
-
-def _with_sigmoid(einsum: Einsum, numbers: Numbers) -> Numbers:
-    if numbers.multiplier != "wide":
-        raise IllegalMappingError(
-            [
-                f"the array must do the sigmoid of {einsum} on its wide multiplier, but has the {numbers.multiplier} "
-                "one; use the wide one (--multiplier wide)"
-            ]
-        )
-    return replace(numbers, has_sigmoid=True)
 
 
 def build_array(shape: ArrayShape, trace: Trace | None = None) -> Build:

@@ -16,6 +16,7 @@ from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.lowering import Lowered, sizes_of
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.operands import from_array, to_array
+from einsum_cascade.program.programs import ArrayProgram
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program
@@ -111,9 +112,7 @@ class Step:
     @cached_property
     def schedule_cycles(self) -> int:
         """Cycles of the schedule, from the first instruction to the last lane having done the last."""
-        program = self.lowered.program
-        tiles = sum(1 for _ in program.tiles())
-        return int(self.lowered.schedule.cycles(tiles)) + program.shape.depth_cycles
+        return ArrayProgram(self.work, self.lowered, self.heads).cycles
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,26 @@
 
 A level is filled from the level outside it and drained back to it; it is read and updated from the inside. A partial
 sum that comes back to be added to is read as well, except for the first time. A drain reads the level that it leaves:
-here we differ from reference flows that count a drain only where it arrives.
+here we differ from reference flows that count a drain only where it arrives. What a level holds a share of is accessed
+there for that share, and further out for the rest.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, cast
 
+from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Engine
+from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cost.counting import Moves, count_moves
-from einsum_cascade.mapping.counts import Count
+from einsum_cascade.mapping.counts import Count, maximum, minimum
 from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Axis, Loop, Step
+from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.sites import Site, Sites, Use
+from einsum_cascade.mapping.spread import copies_apart
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["AccessCounter", "Accesses", "count_accesses"]
@@ -84,18 +90,28 @@ class AccessCounter:
         What is mapped, onto what, and where its tensors are.
     values
         Extents of the ranks and values of the parameters.
+    live
+        What masks leave; those of the cascade, without data, if not given.
 
     """
 
     def __init__(
-        self, workload: Workload, architecture: Architecture, sites: Sites, values: Mapping[str, Count]
+        self,
+        workload: Workload,
+        architecture: Architecture,
+        sites: Sites,
+        values: Mapping[str, Count],
+        live: Live | None = None,
     ) -> None:
         """Take a mapping; nothing is counted yet."""
+        self.live = live or Live(workload, values)
         self.workload, self.architecture, self.values = workload, architecture, values
+        self.uses = sites.uses
         self.engine_of = {use.task.name: use.engine for use in sites.uses}
         self._nests = Nests(workload, values)
-        self._footprints: dict[Access, Footprint] = {}
+        self._footprints: dict[_Ways, Footprint] = {}
         self._known: dict[_Move, Moves] = {}
+        self._transfers: dict[tuple[tuple[int, ...], str], tuple[_Transfer, ...]] = {}
 
     def count(self, sites: Sites) -> Table:
         """Return the accesses of all sites and uses of the mapping, or of some, by level and tensor."""
@@ -105,21 +121,36 @@ class AccessCounter:
         for site in sites.sites:
             if site.outer is not None:
                 table.count_site(site, site.outer)
-        for site in sites.sites:
-            if site.share:
-                table.count_spills(site)
         return table.entries
 
-    def unique(self, access: Access) -> Count:
-        """Return the elements of an access over the whole iteration space."""
-        return self._footprint(access).elements(self._nests.sizes)
+    def transfers(self, site: Site) -> "tuple[_Transfer, ...]":
+        """Return what moves between a site and the one outside."""
+        key = site.position, site.tensor
+        if key not in self._transfers:
+            self._transfers[key] = tuple(_transfers(self, site))
+        return self._transfers[key]
 
-    def moves(self, path: tuple[Step, ...], access: Access, engine: str, *, is_write: bool, is_held: bool) -> Moves:
+    def unique(self, accesses: "_Ways") -> Count:
+        """Return the elements of accesses over the whole iteration space."""
+        return self._footprint(accesses).elements(self._nests.sizes)
+
+    def first_share(self, site: Site) -> Any:
+        """Return the share of what moves between a site and the level outside that is in the first tile, at most 1."""
+        sizes: dict[str, Count] = dict(self._nests.sizes)
+        for loop in self._nests.of(site.path):
+            if loop.axis is None:
+                sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
+        first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]
+        moved = [own.moves.outer for own in self.transfers(site)]
+        shares = [_quotient(own, whole) for own, whole in zip(first, moved, strict=True)]
+        return minimum(reduce(maximum, shares, 0), 1)
+
+    def moves(self, path: tuple[Step, ...], accesses: "_Ways", engine: str, *, is_write: bool, is_held: bool) -> Moves:
         """Return what moves between a level and what is inside a path: the PEs of an engine, or what they compute."""
         found = self.architecture.engine(engine)
         shared = _shared(found, is_write=is_write) if found is not None else frozenset[Axis]()
         loops = tuple(step for step in path if isinstance(step, Loop))
-        footprint, variables = self._footprint(access), access.variables
+        footprint, variables = self._footprint(accesses), accesses[0].variables
         key = loops, footprint, variables.intersection(loop.variable for loop in loops), shared, is_held
         if key not in self._known:
             nest, sizes, cut = self._nests.of(loops), self._nests.sizes, self._nests.split
@@ -128,10 +159,44 @@ class AccessCounter:
             )
         return self._known[key]
 
-    def _footprint(self, access: Access) -> Footprint:
-        if access not in self._footprints:
-            self._footprints[access] = footprint_of(access, self.workload.parts, self.values)
-        return self._footprints[access]
+    def _footprint(self, accesses: "_Ways") -> Footprint:
+        if accesses not in self._footprints:
+            self._footprints[accesses] = footprint_of(accesses[0], self.workload.parts, self.values, accesses[1:])
+        return self._footprints[accesses]
+
+    def copies_apart(self, site: Site, access: Access) -> Any:
+        """Return how many instances of a memory have each element of a tile, because their PEs use it."""
+        memory = self.architecture.memory(site.level)
+        if memory is None or memory.instances == 1:
+            return 1
+        uses = [use for use in self.uses if use.task.name in site.tasks and use.access.tensor == site.tensor]
+        inside = (use.path[len(site.path) :] for use in uses)
+        left = max(1, memory.instances // self._pes_of(site.path))
+        return reduce(maximum, (copies_apart(self._nests, left, steps, access.variables) for steps in inside), 1)
+
+    def _pes_of(self, path: tuple[Step, ...]) -> int:
+        pes = self._nests.pes(path)
+        return pes if isinstance(pes, int) else 1
+
+    def left_of_site(self, site: Site, access: Access) -> Any:
+        """Return the share of what moves between a site and the level outside that some point inside needs."""
+        tasks = [self.workload.task[name] for name in site.tasks]
+        users = [task.name for task in tasks if site.tensor in {a.tensor for a in (*task.reads, task.write)}]
+        moving = [
+            at for at, step in enumerate(site.path) if isinstance(step, Loop) and step.variable in access.variables
+        ]
+        return self.live.share(users, site.path[: moving[-1] + 1] if moving else (), access.variables)
+
+    def further_out(self, site: Site) -> str:
+        """Return the level that has what a site holds no share of."""
+        if site.outer is not None:
+            return site.outer.level
+        names = [memory.name for memory in self.architecture.memories]
+        return names[max(0, names.index(site.level) - 1)] if site.level in names else names[-1]
+
+
+type _Ways = tuple[Access, ...]
+"""Accesses that differ by constants: a holder has what any of them touches."""
 
 
 type _Move = tuple[tuple[Step, ...], Footprint, frozenset[str], frozenset[Axis], bool]
@@ -147,60 +212,100 @@ class _Table:
         """Count what the operations of a task read from or write to the level that holds the tensor."""
         if use.site is None:
             return
-        moves = self.counter.moves(use.path, use.access, use.engine, is_write=use.is_write, is_held=False)
+        moves = self.counter.moves(use.path, (use.access,), use.engine, is_write=use.is_write, is_held=False)
+        left = self.counter.live.share((use.task.name,), use.path)
         if not use.is_write:
-            self._add(use.site, reads=moves.outer)
+            self._access(use.site, reads=left_of(moves.outer, left))
             return
-        again = cast(Any, moves.outer) - self.counter.unique(use.access)
-        self._add(use.site, updates=moves.outer, reads=again)
+        again = cast(Any, moves.outer) - self.counter.unique((use.access,))
+        self._access(use.site, updates=left_of(moves.outer, left), reads=left_of(again, left))
 
     def count_site(self, site: Site, outer: Site) -> None:
-        """Count what moves between two levels that hold a tensor."""
-        tasks = [self.workload.task[name] for name in sorted(site.tasks)]
-        writers = [task for task in tasks if task.write.tensor == site.tensor]
-        reads = _distinct(access for task in tasks for access in task.reads if access.tensor == site.tensor)
-        if not writers or self._is_generation(site, writers):
-            for access in reads:
-                moves = self._site_moves(site, access, is_write=False)
-                self._add(outer, reads=moves.outer)
-                self._add(site, fills=moves.inner)
-        for task in writers if self._is_needed_outside(site) else ():
-            moves = self._site_moves(site, task.write, is_write=True)
-            again = cast(Any, moves.outer) - self.counter.unique(task.write)
-            self._add(outer, updates=moves.outer, reads=again)
-            self._add(site, drains=moves.inner, fills=again)
+        """Count what moves between two levels that hold a tensor: of what is held, the share that is."""
+        for own in self.counter.transfers(site):
+            left = self.counter.left_of_site(site, own.ways[0])
+            share = self._share(site) * (1 if own.is_write else self.counter.copies_apart(site, own.ways[0]))
+            there, here = share * left_of(own.moves.outer, left), share * left_of(own.moves.inner, left)
+            if not own.is_write:
+                self._access(outer, reads=there)
+                self._add(site.level, site.tensor, fills=here)
+                continue
+            again = share * left_of(cast(Any, own.moves.outer) - self.counter.unique(own.ways), left)
+            self._access(outer, updates=there, reads=again)
+            self._add(site.level, site.tensor, drains=here, fills=again)
 
-    def count_spills(self, site: Site) -> None:
-        """Count the accesses to what does not fit: it is read and written in the level outside."""
-        names = [memory.name for memory in self.counter.architecture.memories]
-        level = names[max(0, names.index(site.level) - 1)] if site.level in names else names[-1]
-        own = self.entries.get((site.level, site.tensor), Accesses())
-        spilled = 1 - cast(Any, self.counter.values[site.share])
-        more = Accesses(reads=cast(Any, own.reads) * spilled, updates=cast(Any, own.updates) * spilled)
-        old = self.entries.get((level, site.tensor), Accesses())
-        self.entries[level, site.tensor] = old.plus(reads=more.reads, updates=more.updates)
+    def _access(self, site: Site, **more: Any) -> None:
+        """Add accesses from the inside: of what a site holds a share of, the rest goes further out instead."""
+        share = self._share(site)
+        self._add(site.level, site.tensor, **{name: share * value for name, value in more.items()})
+        if not site.share:
+            return
+        rest = {name: (1 - share) * value for name, value in more.items()}
+        if site.outer is not None:
+            self._access(site.outer, **rest)
+        else:
+            self._add(self.counter.further_out(site), site.tensor, **rest)
 
-    def _add(self, site: Site, **more: Count) -> None:
-        key = site.level, site.tensor
+    def _share(self, site: Site) -> Any:
+        return self.counter.values[site.share] if site.share else 1
+
+    def _add(self, level: str, tensor: str, **more: Count) -> None:
+        key = level, tensor
         self.entries[key] = self.entries.get(key, Accesses()).plus(**more)
 
-    def _is_generation(self, site: Site, writers: list[Task]) -> bool:
-        """Tell whether a site holds one generation only, so that the one before comes from outside."""
-        axis = self.workload.cascade.tensor[site.tensor].generation_axis
-        if axis is None:
-            return False
-        stepped = {task.write.indices[axis].stepped for task in writers}
-        return any(isinstance(step, Loop) and step.variable in stepped for step in site.path)
 
-    def _is_needed_outside(self, site: Site) -> bool:
-        if site.tensor in self.workload.homes_outside:
-            return True
-        readers = {task.name for task in self.workload.readers[site.tensor]}
-        return not readers <= site.tasks or self._is_generation(site, list(self.workload.writers[site.tensor]))
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """What moves between a site and the one outside: of which accesses, how much, and whether it goes outwards."""
 
-    def _site_moves(self, site: Site, access: Access, *, is_write: bool) -> Moves:
-        engine = self.counter.engine_of[min(site.tasks)]
-        return self.counter.moves(site.path, access, engine, is_write=is_write, is_held=True)
+    ways: _Ways
+    moves: Moves
+    is_write: bool
+
+
+def _transfers(counter: AccessCounter, site: Site) -> Iterator[_Transfer]:
+    workload = counter.workload
+    tasks = [workload.task[name] for name in sorted(site.tasks)]
+    writers = [task for task in tasks if task.write.tensor == site.tensor]
+    engine = counter.engine_of[min(site.tasks)]
+    if not writers or _is_generation(workload, site, writers):
+        for ways in _ways_of(workload, site, tasks):
+            moves = counter.moves(site.path, ways, engine, is_write=False, is_held=True)
+            yield _Transfer(ways, moves, is_write=False)
+    for task in writers if _is_needed_outside(workload, site) else ():
+        moves = counter.moves(site.path, (task.write,), engine, is_write=True, is_held=True)
+        yield _Transfer((task.write,), moves, is_write=True)
+
+
+def _ways_of(workload: Workload, site: Site, tasks: Iterable[Task]) -> Iterator[_Ways]:
+    """Yield the reads of a site, those that differ by constants together, whatever the generation."""
+    axis = workload.cascade.tensor[site.tensor].generation_axis
+    found: dict[tuple[object, ...], dict[Access, None]] = {}
+    for access in (access for task in tasks for access in task.reads if access.tensor == site.tensor):
+        indices = access.indices if axis is None else _of_one_generation(access.indices, axis)
+        found.setdefault(tuple(index.terms for index in indices), {})[Access(access.tensor, indices)] = None
+    yield from (tuple(ways) for ways in found.values())
+
+
+def _of_one_generation(indices: Sequence[Affine], axis: int) -> tuple[Affine, ...]:
+    """Return indices without the offset of the generation."""
+    return (*indices[:axis], Affine(indices[axis].terms), *indices[axis + 1 :])
+
+
+def _is_generation(workload: Workload, site: Site, writers: Iterable[Task]) -> bool:
+    """Tell whether a site holds one generation only, so that the one before comes from outside."""
+    axis = workload.cascade.tensor[site.tensor].generation_axis
+    if axis is None:
+        return False
+    stepped = {task.write.indices[axis].stepped for task in writers}
+    return any(isinstance(step, Loop) and step.variable in stepped for step in site.path)
+
+
+def _is_needed_outside(workload: Workload, site: Site) -> bool:
+    if site.tensor in workload.homes_outside:
+        return True
+    readers = {task.name for task in workload.readers[site.tensor]}
+    return not readers <= site.tasks or _is_generation(workload, site, workload.writers[site.tensor])
 
 
 def _shared(engine: Engine, *, is_write: bool) -> frozenset[Axis]:
@@ -214,9 +319,8 @@ def _shared(engine: Engine, *, is_write: bool) -> frozenset[Axis]:
     return frozenset(found)
 
 
-def _distinct(accesses: Iterable[Access]) -> list[Access]:
-    """Return one of each group of accesses that touch the same tile, whatever the generation."""
-    found: dict[tuple[frozenset[str], ...], Access] = {}
-    for access in accesses:
-        found.setdefault(tuple(frozenset(index.variables) for index in access.indices), access)
-    return list(found.values())
+def _quotient(part: Any, whole: Any) -> Any:
+    """Return a share of a count; 1 of nothing."""
+    if is_expression(whole) or is_expression(part):
+        return part / whole
+    return part / maximum(whole, 1)

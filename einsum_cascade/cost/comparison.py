@@ -22,6 +22,8 @@ class Figures:
         Its names.
     latency_s, energy_pj
         Of all runs.
+    cycles
+        Cycles of all runs on the engines, as if memory kept up with them.
     traffic_bytes
         To and from the outermost memory.
     utilisation
@@ -35,13 +37,14 @@ class Figures:
     energy_pj_by_part
         Its parts: memories, register files, components.
     parameters
-        Of the mapping.
+        Of the mapping, and what the schedule adds: by block, the cycles in which its busiest engine waits.
 
     """
 
     architecture: str
     mapping: str
     latency_s: float
+    cycles: int
     energy_pj: float
     traffic_bytes: float
     utilisation: Mapping[str, float]
@@ -63,6 +66,7 @@ def figures_of(workload: Workload, plan: Plan) -> Figures:
         architecture.name,
         plan.mapping.name,
         float(estimate.latency_s),
+        int(estimate.cycles),
         float(estimate.energy_pj),
         float(estimate.traffic_bytes[architecture.memories[0].name]),
         {engine.name: float(estimate.utilisation(engine.name)) for engine in architecture.engines},
@@ -71,7 +75,8 @@ def figures_of(workload: Workload, plan: Plan) -> Figures:
         reason(plan),
         tuple(map(str, plan.infeasibilities)),
         energy_by_part(estimate),
-        {name: _plain(plan.values[name]) for name, _ in plan.mapping.parameters},
+        {name: _plain(plan.values[name]) for name, _ in plan.mapping.parameters}
+        | {name: _plain(value) for name, value in (*estimate.fills.items(), *estimate.kept.items())},
     )
 
 

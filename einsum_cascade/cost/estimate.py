@@ -2,22 +2,28 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
+from einsum_cascade.cost.array import array_time
+from einsum_cascade.cost.phases import Phase, Phases
 from einsum_cascade.mapping.binding import Bound, bound_tasks
-from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
-from einsum_cascade.mapping.ir import Block, Compute, leaves
+from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
-from einsum_cascade.mapping.sites import Sites, sites_of
+from einsum_cascade.mapping.ir import normalised
+from einsum_cascade.mapping.live import Live
+from einsum_cascade.mapping.sites import sites_of
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.schedule.phases import Phase, parts_of, phases_of
+from einsum_cascade.schedule.whole import EngineTime
 
-__all__ = ["CostEstimate", "EnergyItem", "PhaseCost", "estimate"]
+__all__ = ["CostEstimate", "EnergyItem", "estimate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,44 +58,6 @@ class EnergyItem:
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseCost:
-    """A phase: its time on the engines, its time in every memory, and which is longer.
-
-    Parameters
-    ----------
-    phase
-        Its tasks and cycles.
-    compute_s
-        Seconds on the engines.
-    memory_s
-        By memory of limited bandwidth: seconds for its bytes.
-
-    """
-
-    phase: Phase
-    compute_s: Any
-    memory_s: Mapping[str, Any]
-
-    @property
-    def seconds(self) -> Any:
-        """The longest of them."""
-        longest = self.compute_s
-        for seconds in self.memory_s.values():
-            longest = maximum(longest, seconds)
-        return longest
-
-    @property
-    def limit(self) -> str:
-        """What decides: a memory, an engine, or `lock-step` where stages wait for one another."""
-        check_numbers("what bounds a phase", (self.compute_s, *self.memory_s.values()))
-        for name, seconds in self.memory_s.items():
-            if np.all(seconds >= self.seconds) and np.all(seconds > self.compute_s):
-                return name
-        busiest = self.phase.busy_cycles[self.phase.slowest]
-        return self.phase.slowest if np.all(np.asarray(busiest) >= self.phase.cycles) else "lock-step"
-
-
-@dataclass(frozen=True, slots=True)
 class CostEstimate:
     """What a mapping costs. Every number may be an array, one entry per candidate.
 
@@ -106,9 +74,13 @@ class CostEstimate:
     energy
         All items, of all runs.
     phases
-        Parts that follow one another, all runs.
+        Parts that follow one another, all runs. Every byte is in one of them.
     traffic_bytes
         By memory.
+    fills
+        By name in formulas, cycles of one run in which the busiest engine of a block waits; symbols in formulas.
+    kept
+        By name in formulas, the share of an iteration space that masks leave; symbols in formulas.
 
     """
 
@@ -118,8 +90,10 @@ class CostEstimate:
     bounds: tuple[Bound, ...]
     accesses: Mapping[tuple[str, str], Accesses]
     energy: tuple[EnergyItem, ...]
-    phases: tuple[PhaseCost, ...]
+    phases: tuple[Phase, ...]
     traffic_bytes: Mapping[str, Any]
+    fills: Mapping[str, Any]
+    kept: Mapping[str, Any]
 
     @property
     def latency_s(self) -> Any:
@@ -133,29 +107,44 @@ class CostEstimate:
 
     @property
     def cycles(self) -> Any:
-        """Cycles of the engines, memories left out."""
-        return sum(cast(Any, cost.phase.cycles) for cost in self.phases)
+        """Cycles on the engines, from the first start to the last end, as if memory kept up with them."""
+        return sum(cast(Any, phase.cycles) for phase in self.phases)
 
     def busy_cycles(self, engine: str) -> Any:
         """Return the cycles that an engine is occupied."""
-        return sum(cast(Any, cost.phase.busy_cycles.get(engine, 0)) for cost in self.phases)
+        return sum(cast(Any, phase.busy_cycles.get(engine, 0)) for phase in self.phases)
 
     def utilisation(self, engine: str) -> Any:
-        """Return the share of an engine's issue slots that hold an operation."""
+        """Return the share of an engine's issue slots that hold an operation.
+
+        Of a mapping that needs more PEs than there are, it is that of an engine that has them.
+        """
         found = self.architecture.engine(engine)
         assert found is not None, engine
-        work = sum(cast(Any, bound.work_cycles) for bound in self.bounds if bound.engine == engine) * self.repeats
-        return work / (self.latency_s * self.architecture.clock_hz * found.pes)
+        own = [bound for bound in self.bounds if bound.engine == engine]
+        work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
+        needed = [bound.pes for bound in own if not is_expression(bound.pes)]
+        pes: Any = reduce(maximum, needed, found.pes)
+        share = work / (self.latency_s * self.architecture.clock_hz * pes)
+        if is_expression(share):
+            return share
+        # An array does some of it beside its slots, such as dividing what leaves.
+        return minimum(share, self.busy_cycles(engine) / (self.latency_s * self.architecture.clock_hz))
 
     @property
     def limit(self) -> str:
         """What bounds the longest phase."""
-        check_numbers("what bounds a mapping", (cost.seconds for cost in self.phases))
-        return max(self.phases, key=lambda cost: float(np.max(cost.seconds))).limit
+        check_numbers("what bounds a mapping", (phase.seconds for phase in self.phases))
+        return max(self.phases, key=lambda phase: float(np.max(phase.seconds))).limit
 
 
 def estimate(
-    workload: Workload, architecture: Architecture, mapping: Tree, extents: Mapping[str, Count], repeats: int = 1
+    workload: Workload,
+    architecture: Architecture,
+    mapping: Tree,
+    extents: Mapping[str, Count],
+    repeats: int = 1,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> CostEstimate:
     """Estimate what a mapping costs.
 
@@ -168,18 +157,21 @@ def estimate(
         for parameters estimate many mappings at once.
     repeats
         How often the cascade runs, one after the other.
+    inputs
+        What filters read, by name.
 
     """
     values: dict[str, Count] = {**mapping.numbers, **extents}
-    sites = sites_of(workload, architecture, mapping)
-    bounds = bound_tasks(workload, architecture, mapping.root, values)
-    counter = AccessCounter(workload, architecture, sites, values)
+    tree = replace(mapping, root=normalised(mapping.root))
+    sites = sites_of(workload, architecture, tree)
+    live = Live(workload, values, inputs)
+    bounds = bound_tasks(workload, architecture, mapping.root, values, live)
+    counter = AccessCounter(workload, architecture, sites, values, live)
     accesses = counter.count(sites)
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
-    parts = tuple(
-        _phase_cost(architecture, counter.count(_within(sites, part)), phase, word_bits, repeats)
-        for part, phase in zip(parts_of(mapping.root), phases_of(mapping.root, bounds), strict=True)
-    )
+    engines = EngineTime(workload, architecture, bounds, values, inputs)
+    array = array_time(workload, architecture, mapping, values, inputs)
+    phases = Phases(architecture, sites, counter, word_bits, engines, array).of(tree.root)
     return CostEstimate(
         architecture,
         mapping,
@@ -187,59 +179,16 @@ def estimate(
         bounds,
         accesses,
         tuple(_energy(architecture, accesses, bounds, word_bits, repeats)),
-        parts,
+        tuple(phase.times(repeats) for phase in phases),
         {memory.name: repeats * _bytes(memory, accesses, word_bits) for memory in architecture.memories},
+        engines.fills,
+        live.kept,
     )
-
-
-def _within(sites: Sites, part: Block | Compute) -> Sites:
-    """Keep the sites and uses of some tasks."""
-    tasks = {leaf.task for leaf in leaves(part)}
-    return Sites(
-        tuple(site for site in sites.sites if site.tasks <= tasks),
-        tuple(use for use in sites.uses if use.task.name in tasks),
-    )
-
-
-def _phase_cost(
-    architecture: Architecture,
-    accesses: Mapping[tuple[str, str], Accesses],
-    phase: Phase,
-    word_bits: Mapping[str, int],
-    repeats: int,
-) -> PhaseCost:
-    seconds: dict[str, Any] = {}
-    for memory in architecture.memories:
-        if memory.read_bytes_per_s is not None:
-            seconds[memory.name] = repeats * _seconds(memory, accesses, word_bits)
-    whole = Phase(
-        phase.tasks,
-        cast(Any, phase.cycles) * repeats,
-        {name: cast(Any, cycles) * repeats for name, cycles in phase.busy_cycles.items()},
-    )
-    return PhaseCost(whole, cast(Any, whole.cycles) / architecture.clock_hz, seconds)
-
-
-def _moved(
-    memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]
-) -> tuple[Any, Any]:
-    """Return the bytes read from and written to a memory."""
-    own = [(entry, word_bits[tensor]) for (level, tensor), entry in accesses.items() if level == memory.name]
-    read = sum(scaled(entry.read, bits, 8) for entry, bits in own)
-    return read, sum(scaled(entry.written, bits, 8) for entry, bits in own)
 
 
 def _bytes(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]) -> Any:
-    read, written = _moved(memory, accesses, word_bits)
-    return read + written
-
-
-def _seconds(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]) -> Any:
-    read, written = _moved(memory, accesses, word_bits)
-    reading = cast(Any, memory.read_bytes_per_s) * memory.instances
-    if memory.is_shared:
-        return per(read + written, reading)
-    return maximum(per(read, reading), per(written, cast(Any, memory.write_bytes_per_s) * memory.instances))
+    own = [(entry, word_bits[tensor]) for (level, tensor), entry in accesses.items() if level == memory.name]
+    return sum(scaled(entry.read, bits, 8) + scaled(entry.written, bits, 8) for entry, bits in own)
 
 
 def _energy(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from einsum_cascade.analysis.symbolic import as_text, extent_symbol, is_expression
-from einsum_cascade.cost.estimate import CostEstimate, PhaseCost, estimate
+from einsum_cascade.cost.estimate import CostEstimate, estimate
+from einsum_cascade.cost.phases import Phase
 from einsum_cascade.cost.planning import Plan
 from einsum_cascade.mapping.counts import Count
 from einsum_cascade.mapping.ir import Loop
@@ -14,29 +15,31 @@ from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["Formula", "energy_by_part", "formulas", "reason"]
 
+_NONE = 0.005
+"""Shares below are none when rounded to percents."""
+
 
 def reason(plan: Plan) -> str:
     """Return the sentence that says what bounds a mapping."""
     estimate = plan.estimate
-    longest = max(estimate.phases, key=lambda cost: float(cost.seconds))
+    longest = max(estimate.phases, key=lambda phase: float(phase.seconds))
     share = float(longest.seconds / estimate.latency_s)
-    where = (
-        "" if len(estimate.phases) == 1 else f" in {', '.join(longest.phase.tasks)}, {100 * share:.0f} % of the time"
-    )
-    return f"{_limit(estimate, longest)}{where}"
+    where = "" if len(estimate.phases) == 1 else f" in {longest.name}, {100 * share:.0f} % of the time"
+    return f"{_limit(longest)}{where}"
 
 
-def _limit(estimate: CostEstimate, longest: PhaseCost) -> str:
+def _limit(longest: Phase) -> str:
     limit = longest.limit
-    idle = {name: 1 - float(cycles) / float(longest.phase.cycles) for name, cycles in longest.phase.busy_cycles.items()}
     if limit in longest.memory_s:
-        ratio = float(longest.memory_s[limit]) / float(longest.compute_s)
-        return f"bound by {limit}, which takes {ratio:.2f} times as long as the engines"
-    if limit == "lock-step":
+        ratio = float(longest.memory_s[limit]) / float(longest.compute_s) if longest.compute_s else 0
+        return f"bound by {limit}" + (f", which takes {ratio:.2f} times as long as the engines" if ratio else "")
+    idle = {name: 1 - float(cycles) / float(longest.cycles) for name, cycles in longest.busy_cycles.items()}
+    if limit == "waiting":
         parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in idle.items())
-        return f"bound by its stages, which wait for one another: idle are {parts}"
+        return f"bound by its parts, which wait for one another: idle are {parts}"
     others = ", ".join(f"{name} is idle {100 * share:.0f} %" for name, share in idle.items() if name != limit)
-    return f"bound by {limit}, which is busy all the time" + (f"; {others}" if others else "")
+    often = "all the time" if idle[limit] < _NONE else f"{100 * (1 - idle[limit]):.0f} % of the time"
+    return f"bound by {limit}, which is busy {often}" + (f"; {others}" if others else "")
 
 
 def energy_by_part(estimate: CostEstimate) -> dict[str, float]:
@@ -83,7 +86,7 @@ def formulas(workload: Workload, plan: Plan) -> Iterator[Formula]:
     values = symbolic_values(workload, plan.mapping, _own_symbols(workload, plan))
     estimates = (
         plan.estimate,
-        estimate(workload, plan.estimate.architecture, plan.mapping, values, plan.estimate.repeats),
+        estimate(workload, plan.estimate.architecture, plan.mapping, values, plan.estimate.repeats, plan.inputs),
     )
     for rows in (_cycles, _words, _energies, _phases, _totals):
         for (number, parts, value), (_, _, formula) in zip(*map(rows, estimates), strict=True):
@@ -125,12 +128,15 @@ def _energies(estimate: CostEstimate) -> Iterator[_Row]:
 
 
 def _phases(estimate: CostEstimate) -> Iterator[_Row]:
-    for cost in estimate.phases:
-        tasks = ", ".join(cost.phase.tasks)
-        yield f"engines in {tasks}, cycles", "", cost.phase.cycles
-        parts = [f"{_short(cost.phase.cycles)} cycles / {estimate.architecture.clock_hz:g} Hz"]
-        parts += [f"{name} {_short(seconds)} s" for name, seconds in cost.memory_s.items()]
-        yield f"time of {tasks}, s", f"max({'; '.join(parts)})", cost.seconds
+    for name, cycles in estimate.fills.items():
+        yield f"{name}, cycles", "", cycles
+    for name, share in estimate.kept.items():
+        yield f"{name}, of 1", "", share
+    for phase in estimate.phases:
+        yield f"engines in {phase.name}, cycles", "", phase.cycles
+        parts = [f"{_short(phase.cycles)} cycles / {estimate.architecture.clock_hz:g} Hz"]
+        parts += [f"{name} {_short(seconds)} s" for name, seconds in phase.memory_s.items()]
+        yield f"time of {phase.name}, s", f"max({'; '.join(parts)})", phase.seconds
 
 
 def _totals(estimate: CostEstimate) -> Iterator[_Row]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from numpy.typing import NDArray
+
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
-from einsum_cascade.errors import MappingError
+from einsum_cascade.errors import InfeasibleMappingError, MappingError
 from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
 from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import demands
@@ -20,6 +22,11 @@ from einsum_cascade.mapping.workload import Workload
 __all__ = ["Plan", "plan_mapping"]
 
 type Values = dict[str, Any]
+
+type Inputs = Mapping[str, NDArray[Any]]
+
+type Seconds = Callable[[Tree, Mapping[str, Any]], float]
+"""The time of a mapping with values for its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Plan:
         What it costs.
     infeasibilities
         What it demands beyond the architecture; empty if it fits.
+    inputs
+        What filters read, by name.
 
     """
 
@@ -43,6 +52,7 @@ class Plan:
     values: Mapping[str, Any]
     estimate: CostEstimate
     infeasibilities: tuple[Infeasibility, ...]
+    inputs: Inputs | None = None
 
 
 def plan_mapping(
@@ -51,8 +61,12 @@ def plan_mapping(
     mappings: Sequence[Tree],
     extents: Mapping[str, int],
     repeats: int = 1,
+    seconds: Seconds | None = None,
+    inputs: Inputs | None = None,
 ) -> Plan:
-    """Return the fastest of some mappings, the first one of equals, with values for its parameters.
+    """Return the fastest of some mappings that fit, the first one of equals, with values for its parameters.
+
+    Where none fits, it is the fastest of those that do not.
 
     Parameters
     ----------
@@ -64,25 +78,41 @@ def plan_mapping(
         Of all ranks.
     repeats
         How often the cascade runs.
+    seconds
+        What is compared instead, fitting or not: the time of a mapping with values, in another accounting.
+    inputs
+        What filters read, by name.
 
     Raises
     ------
     IllegalMappingError
         A mapping contradicts the cascade or the architecture.
+    InfeasibleMappingError
+        No mapping has a value for a parameter: none of those that it may have fits.
     MappingError
-        A parameter has no value that fits, or a rank has no coordinate.
+        A rank has no coordinate, or a level has no capacity to keep a share in.
 
     """
     if empty := [name for name, extent in extents.items() if extent < 1]:
         raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
-    candidates: list[tuple[CostEstimate, Values]] = []
+    candidates: list[Plan] = []
+    refused: list[InfeasibleMappingError] = []
     for mapping in mappings:
         check_mapping(workload, architecture, mapping, extents)
-        for values in _valued(workload, architecture, mapping, dict(extents)):
-            candidates.append((estimate(workload, architecture, mapping, values, repeats), values))
-    cost, values = min(candidates, key=lambda candidate: float(candidate[0].latency_s))
-    unmet = infeasibilities(workload, architecture, cost.mapping, values)
-    return Plan(cost.mapping, values, cost, unmet)
+        try:
+            for values in _valued(workload, architecture, mapping, dict(extents)):
+                cost = estimate(workload, architecture, mapping, values, repeats, inputs)
+                unmet = infeasibilities(workload, architecture, mapping, values)
+                candidates.append(Plan(mapping, values, cost, unmet, inputs))
+        except InfeasibleMappingError as error:
+            refused.append(error)
+    if not candidates:
+        raise InfeasibleMappingError([reason for error in refused for reason in error.reasons])
+    return min(candidates, key=_rank if seconds is None else lambda plan: seconds(plan.mapping, plan.values))
+
+
+def _rank(plan: Plan) -> tuple[bool, float]:
+    return bool(plan.infeasibilities), float(plan.estimate.latency_s)
 
 
 def _valued(workload: Workload, architecture: Architecture, mapping: Tree, values: Values) -> Iterator[Values]:
@@ -106,7 +136,12 @@ def _choices(
             yield min(Fraction(1), Fraction(_capacity_words(architecture, level), int(evaluated(words, values))))
         case FastestOf(choices, most):
             limit = evaluated(most, values)
-            yield from dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if v <= limit)
+            found = dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if 1 <= v <= limit)
+            if not found:
+                known = ", ".join(f"{rank} = {values[rank]}" for rank in sorted(most.names))
+                what = f"parameter {name} of {mapping.name}, the {rule}, must have one of these values"
+                raise InfeasibleMappingError([f"{what}, but none is that small ({known}); take another mapping"])
+            yield from found
         case LargestFitting(of, level):
             fits = _fitting(workload, architecture, mapping, level, name, values)
             yield _largest(int(evaluated(of, values)), fits, f"{name}, the {rule},")
@@ -159,5 +194,7 @@ def _largest(number: int, fits: Callable[[int], bool], what: str) -> int:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if fits(divisors[middle]) else (low, middle)
     if low == 0:
-        raise MappingError(f"parameter {what} must have a value that fits, but not even 1 does; use smaller tiles")
+        raise InfeasibleMappingError(
+            [f"parameter {what} must have a value that fits, but not even 1 does; use smaller tiles"]
+        )
     return divisors[low - 1]

@@ -7,9 +7,11 @@ from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.affine import affine_variable
+from einsum_cascade.cascade.extent import ZERO
 from einsum_cascade.mapping.counts import Count, evaluated
 from einsum_cascade.mapping.footprint import footprint_of
 from einsum_cascade.mapping.ir import Block, Compute, Step
+from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.sites import completed
@@ -32,6 +34,8 @@ class Bound:
         Issue slots of a PE per point.
     steps
         Iterations of all loops in time.
+    pes
+        PEs that it is spread over: more than its engine has if it does not fit.
     overhead_cycles
         Cycles beyond the operations, all runs of the innermost tile together.
     components
@@ -47,6 +51,7 @@ class Bound:
     points: Count
     slots: int
     steps: Count
+    pes: Count
     overhead_cycles: Count
     components: Counter[str]
     path: tuple[Step, ...]
@@ -63,26 +68,44 @@ class Bound:
 
 
 def bound_tasks(
-    workload: Workload, architecture: Architecture, root: Block, values: Mapping[str, Count]
+    workload: Workload, architecture: Architecture, root: Block, values: Mapping[str, Count], live: Live | None = None
 ) -> tuple[Bound, ...]:
-    """Return every task of a mapping with what it occupies, in order of the tree."""
-    nests = Nests(workload, values)
-    return tuple(_bound(nests, architecture, leaf, outer, inner) for leaf, outer, inner in _leaves(root, (), ()))
+    """Return every task of a mapping with what it occupies, in order of the tree.
+
+    Parameters
+    ----------
+    workload, architecture, root
+        What runs where.
+    values
+        Of ranks and parameters.
+    live
+        What masks leave; those of the cascade, without data, if not given.
+
+    """
+    nests, left = Nests(workload, values), live or Live(workload, values)
+    return tuple(_bound(nests, left, architecture, leaf, outer, inner) for leaf, outer, inner in _leaves(root, (), ()))
 
 
 def _leaves(
     node: Block | Compute, outer: tuple[Step, ...], inner: tuple[Step, ...]
 ) -> Iterator[tuple[Compute, tuple[Step, ...], tuple[Step, ...]]]:
-    """Yield every leaf with the steps around its own block and those of its own block."""
+    """Yield every leaf with the steps around its own block, the innermost that has any, and those of that block."""
     if isinstance(node, Compute):
         yield node, outer, inner
-    else:
-        for part in node.body:
-            yield from _leaves(part, (*outer, *inner), node.steps)
+        return
+    if node.steps:
+        outer, inner = (*outer, *inner), node.steps
+    for part in node.body:
+        yield from _leaves(part, outer, inner)
 
 
 def _bound(
-    nests: Nests, architecture: Architecture, leaf: Compute, outer: tuple[Step, ...], inner: tuple[Step, ...]
+    nests: Nests,
+    live: Live,
+    architecture: Architecture,
+    leaf: Compute,
+    outer: tuple[Step, ...],
+    inner: tuple[Step, ...],
 ) -> Bound:
     workload = nests.workload
     task = workload.task[leaf.task]
@@ -94,13 +117,21 @@ def _bound(
         leaf.task,
         leaf.engine,
         leaf.stage,
-        _points(task, nests),
+        left_of(_points(task, nests), live.points(leaf.task)),
         covered.slots,
-        nests.steps(path),
-        cast(Any, nests.steps(outer)) * evaluated(leaf.overhead_cycles, nests.values),
+        left_of(nests.steps(path), live.share((leaf.task,), path)),
+        nests.pes(path),
+        _overhead(nests, live, leaf, outer),
         covered.components,
         path,
     )
+
+
+def _overhead(nests: Nests, live: Live, leaf: Compute, outer: tuple[Step, ...]) -> Count:
+    if leaf.overhead_cycles == ZERO:
+        return 0
+    runs = left_of(nests.steps(outer), live.share((leaf.task,), outer))
+    return runs * cast(Any, evaluated(leaf.overhead_cycles, nests.values))
 
 
 def _points(task: Task, nests: Nests) -> Count:

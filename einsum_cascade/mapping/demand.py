@@ -12,10 +12,11 @@ from typing import Any, cast
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory
 from einsum_cascade.mapping import ir
-from einsum_cascade.mapping.counts import evaluated
+from einsum_cascade.mapping.counts import Count, evaluated
 from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, Step, leaves, paths
-from einsum_cascade.mapping.nest import range_sizes
+from einsum_cascade.mapping.nest import Nests, range_sizes
 from einsum_cascade.mapping.scene import Position, branches_of, listed
+from einsum_cascade.mapping.spread import part_of
 from einsum_cascade.mapping.tiles import Piece, held_elements, whole_elements
 from einsum_cascade.mapping.workload import Workload
 
@@ -108,12 +109,11 @@ class _Measure:
         self.bits = dict.fromkeys(workload.tensors, architecture.word_bits) | dict(mapping.word_bits)
 
     def memory(self, it: Memory) -> Demand:
-        """Return the bytes that a memory holds when it is fullest, all instances together."""
+        """Return the bytes that a memory holds when it is fullest, or the fullest of its instances."""
         tiles = self._peak(self.mapping.root, (), self.sizes, it.name, 1)
         if it == self.architecture.memories[0]:
-            tiles = (*self._home(), *tiles)
-        bound = None if it.capacity_bytes is None else it.capacity_bytes * it.instances
-        return Demand(("memory", it.name), -(-_total(tiles) // 8), "B", bound, tiles)
+            tiles = (*self._home(it.instances), *tiles)
+        return Demand(("memory", it.name), -(-_total(tiles) // 8), "B", it.capacity_bytes, tiles)
 
     def registers(self, it: Engine) -> Demand:
         """Return the words that the register file of one PE holds when it is fullest."""
@@ -158,9 +158,11 @@ class _Measure:
         unit = self.workload.parts[loop.variable].unit
         return cast(Any, evaluated(loop.tile, self.values)) * unit.evaluate(self.extents)
 
-    def _home(self) -> tuple[Held, ...]:
+    def _home(self, instances: int) -> tuple[Held, ...]:
+        """Return what is at home, dealt out to the instances."""
         names = (name for name in self.workload.tensors if name in self.workload.homes_outside)
-        return tuple(Held(n, (), whole_elements(self.workload, n, self.extents) * self.bits[n]) for n in names)
+        whole = {n: whole_elements(self.workload, n, self.extents) * self.bits[n] for n in names}
+        return tuple(Held(name, (), -(-amount // instances)) for name, amount in whole.items())
 
     def _peak(
         self, node: Block | Compute, position: Position, sizes: dict[str, int], level: str, pes: int
@@ -191,12 +193,30 @@ class _Measure:
         engine = self.architecture.engine(keep.level)
         if engine is None:
             elements = held_elements(Piece(self.workload, self.extents, sizes), tensor, tasks)
-            return elements * keep.copies * self.bits[tensor] * pes
+            return self._of_one(keep, tensor, inside, elements * keep.copies * self.bits[tensor], sizes, pes)
         names = {n for task in tasks for a in (*task.reads, task.write) if a.tensor == tensor for n in a.variables}
         shares = [self._share(steps, sizes, names) for steps, _ in self._users(inside, tensor, engine)]
         shares = shares or [Piece(self.workload, self.extents, sizes)]
         elements = max(held_elements(share, tensor, tasks) for share in shares)
         return elements * keep.copies * -(-self.bits[tensor] // engine.registers.word_bits)
+
+    def _of_one(self, keep: Keep, tensor: str, inside: Block, amount: int, sizes: dict[str, int], pes: int) -> int:
+        """Return what one instance of a memory has of tiles: of those of several PEs that it serves, all."""
+        memory = self.architecture.memory(keep.level)
+        instances = 1 if memory is None else memory.instances
+        if instances == 1:
+            return amount * pes
+        nests = Nests(self.workload, self.values)
+        nests.sizes = dict[str, Count](sizes)
+        left = max(1, instances // pes)
+        tasks = self.workload.task
+        parts = [
+            part_of(nests, left, steps, frozenset(access.variables), amount)
+            for steps, leaf in paths(inside)
+            for access in (*tasks[leaf.task].reads, tasks[leaf.task].write)
+            if access.tensor == tensor
+        ]
+        return max(parts, default=amount) * -(-pes // instances)
 
     def _shared(self, step: Keep, amounts: list[tuple[str, int]]) -> tuple[str, int]:
         """Return what the share of the largest tensor takes: each of them replaces the one that it is made from."""

@@ -3,9 +3,10 @@
 Filters are not looked at: a masked element counts like any other.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from einsum_cascade.mapping.counts import (
     minimum,
     shared_stride,
 )
+from einsum_cascade.mapping.shifts import Shift, shifts_of, united
 from einsum_cascade.mapping.workload import Access, Part
 
 __all__ = ["Footprint", "footprint_of"]
@@ -52,23 +54,34 @@ class Footprint:
         Variables that stand for themselves.
     sums
         Indices of several variables: each with its stride.
+    shifts
+        Of accesses that differ by constants, groups of those that may meet: how far each is from the first, by factor
+        in the order of `units`, `singles` and `sums`. Empty for one access.
 
     """
 
     units: tuple[tuple[str, Count], ...]
     singles: tuple[_Coordinates, ...]
     sums: tuple[tuple[tuple[_Coordinates, Count], ...], ...]
+    shifts: tuple[tuple[Shift, ...], ...] = ()
 
     def elements(self, sizes: Mapping[str, Count]) -> Count:
         """Return the number of elements touched when every range covers so many coordinates."""
-        total: Any = 1
-        for name, unit in self.units:
-            total = total * ceil_div(sizes[name], unit)
-        for single in self.singles:
-            total = total * single.count(sizes)
-        for terms in self.sums:
-            total = total * _sums([(coordinates.count(sizes), stride) for coordinates, stride in terms])
-        return total
+        counts: list[Any] = [ceil_div(sizes[name], unit) for name, unit in self.units]
+        counts += [single.count(sizes) for single in self.singles]
+        terms = [[(own.count(sizes), stride) for own, stride in each] for each in self.sums]
+        counts += [_sums(each) for each in terms]
+        if not self.shifts:
+            return cast(Count, prod(counts))
+        sums = {len(counts) - len(terms) + at: each for at, each in enumerate(terms)}
+
+        def shared(factor: int, distance: Count) -> Count:
+            return _along(sums.get(factor, []), counts[factor], distance)
+
+        def along(factor: int, starts: Sequence[int]) -> Count:
+            return _from_starts(sums.get(factor, []), counts[factor], starts)
+
+        return cast(Count, sum(cast(Any, united(counts, group, shared, along)) for group in self.shifts))
 
     @property
     def ranges(self) -> frozenset[str]:
@@ -97,8 +110,10 @@ class Footprint:
         yield from (frozenset(coordinates.range for coordinates, _ in terms) for terms in self.sums)
 
 
-def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str, Count]) -> Footprint:
-    """Return the footprint of an access.
+def footprint_of(
+    access: Access, parts: Mapping[str, Part], extents: Mapping[str, Count], others: Sequence[Access] = ()
+) -> Footprint:
+    """Return the footprint of an access, or of several that differ by constants.
 
     Parameters
     ----------
@@ -108,6 +123,8 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
         What range each variable belongs to.
     extents
         Of all ranks.
+    others
+        Further accesses by the same variables with the same strides; all are touched.
 
     """
     alone: set[str] = {index.variables[0] for index in access.indices if len(index.variables) == 1}
@@ -124,7 +141,13 @@ def footprint_of(access: Access, parts: Mapping[str, Part], extents: Mapping[str
             )
     units, singles = _grouped(alone, parts, extents)
     terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
-    return Footprint(units, singles, terms)
+    if not others:
+        return Footprint(units, singles, terms)
+    named = [frozenset(name for name in alone if parts[name].range == range_) for range_, _ in units]
+    joined = frozenset[str]().union(*named)
+    named += [frozenset(n for n in alone - joined if _coordinates(parts[n], extents) == own) for own in singles]
+    named += [frozenset(name for name, _ in own) for own in sums]
+    return Footprint(units, singles, terms, shifts_of((access, *others), named, parts, extents))
 
 
 def _is_partition(
@@ -188,6 +211,46 @@ def _sums(terms: list[tuple[Count, Count]]) -> Count:
     return cast(Count, np.array(values, np.int64).reshape(counts[0].shape)[()])
 
 
+def _along(terms: list[tuple[Count, Count]], count: Count, distance: Count) -> Count:
+    """Return how many values of a factor are met again so far further on; `terms` are those of a sum, or none."""
+    if not _is_spread(terms):
+        return cast(Count, maximum(cast(Any, count) - distance, 0))
+
+    def met(values: set[int], distances: Sequence[int]) -> int:
+        return len(values & {value + distances[0] for value in values})
+
+    return _each(terms, (distance,), met)
+
+
+def _from_starts(terms: list[tuple[Count, Count]], count: Count, starts: Sequence[int]) -> Count:
+    """Return how many values of a factor are met from some starts on, in ascending order."""
+    if not _is_spread(terms):
+        return cast(Count, sum((minimum(count, b - a) for a, b in pairwise(starts)), cast(Any, count)))
+
+    def met(values: set[int], distances: Sequence[int]) -> int:
+        return len({value + start for value in values for start in distances})
+
+    return _each(terms, starts, met)
+
+
+def _is_spread(terms: list[tuple[Count, Count]]) -> bool:
+    """Tell whether a sum may leave out values between its least and its largest."""
+    return any(not (isinstance(stride, int) and stride == 1) for _, stride in terms)
+
+
+def _each(
+    terms: list[tuple[Count, Count]], distances: Sequence[Count], met: Callable[[set[int], Sequence[int]], int]
+) -> Count:
+    """Look at the values of a sum and some distances, for every candidate."""
+    numbers = [*(count for count, _ in terms), *(stride for _, stride in terms), *distances]
+    check_numbers("how many elements several reads by an index of several strides touch", numbers)
+    columns = np.broadcast_arrays(*map(np.asarray, cast(Any, numbers)))
+    n = len(terms)
+    rows = (list(map(int, row)) for row in zip(*(column.ravel() for column in columns), strict=True))
+    found = [met(_values(row[:n], row[n : 2 * n]), row[2 * n :]) for row in rows]
+    return found[0] if not columns[0].shape else cast(Count, np.array(found, np.int64).reshape(columns[0].shape))
+
+
 def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:
     """Join coordinates of one stride: `a` of them and `b` of them make `a + b - 1` steps."""
     found: dict[Count, Count] = {}
@@ -198,4 +261,8 @@ def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:
 
 def _distinct(counts: list[int], strides: list[int]) -> int:
     """Count the values of a sum of three or more strided coordinates one by one."""
-    return len({sum(c * s for c, s in zip(at, strides, strict=True)) for at in product(*map(range, counts))})
+    return len(_values(counts, strides))
+
+
+def _values(counts: list[int], strides: list[int]) -> set[int]:
+    return {sum(c * s for c, s in zip(at, strides, strict=True)) for at in product(*map(range, counts))}

@@ -13,7 +13,20 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent
 from einsum_cascade.errors import Span
 from einsum_cascade.mapping.parameters import Rule
 
-__all__ = ["NOWHERE", "Axis", "Block", "Compute", "Keep", "Loop", "Mapping", "Order", "Step", "leaves", "paths"]
+__all__ = [
+    "NOWHERE",
+    "Axis",
+    "Block",
+    "Compute",
+    "Keep",
+    "Loop",
+    "Mapping",
+    "Order",
+    "Step",
+    "leaves",
+    "normalised",
+    "paths",
+]
 
 NOWHERE = Span("", 0)
 """The place of what was not read from a file."""
@@ -190,3 +203,27 @@ def paths(node: Block | Compute, above: tuple[Step, ...] = ()) -> Iterator[tuple
     else:
         for part in node.body:
             yield from paths(part, (*above, *node.steps))
+
+
+def normalised(root: Block) -> Block:
+    """Return a tree in which no block stands alone inside another, or only groups what its surroundings group alike.
+
+    What a mapping does depends on this tree alone, but for `Compute.overhead_cycles`.
+    """
+    found = _normalised(root)
+    return found if isinstance(found, Block) else Block((), (found,))
+
+
+def _normalised(node: Block | Compute) -> Block | Compute:
+    if isinstance(node, Compute):
+        return node
+    parts: list[Block | Compute] = []
+    for part in map(_normalised, node.body):
+        is_open = isinstance(part, Block) and not part.steps and part.order == node.order
+        parts += part.body if isinstance(part, Block) and is_open else (part,)
+    if len(parts) > 1:
+        return Block(node.steps, tuple(parts), node.order)
+    (only,) = parts
+    if isinstance(only, Block):
+        return Block((*node.steps, *only.steps), only.body, only.order)
+    return Block(node.steps, (only,)) if node.steps else only

@@ -9,6 +9,7 @@ from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import Diagnostic, Span
 from einsum_cascade.mapping.ir import Compute, Keep, Loop, leaves
 from einsum_cascade.mapping.operations import cover
+from einsum_cascade.mapping.rule_names import rule_violations
 from einsum_cascade.mapping.scene import Scene, blocks_of, listed
 
 __all__ = ["name_violations"]
@@ -19,6 +20,10 @@ def name_violations(scene: Scene) -> Iterator[Diagnostic]:
     mapping = scene.mapping
     for name, count in Counter(name for name, _ in mapping.parameters).items():
         yield from _at(mapping.place(name), _parameter(scene, name, count))
+    known = set(scene.ranks)
+    for name, rule in mapping.parameters:
+        yield from _at(mapping.place(name), rule_violations(scene, name, rule, frozenset(known)))
+        known.add(name)
     for name, bits in mapping.word_bits:
         yield from _at(mapping.place(name), _word(scene, name, bits))
     yield from _at(mapping.span, _missing(scene))

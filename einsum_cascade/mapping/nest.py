@@ -12,6 +12,7 @@ from einsum_cascade.mapping.workload import Workload
 __all__ = [
     "NestLoop",
     "Nests",
+    "count_pes",
     "count_steps",
     "fold_nest",
     "nest_of",
@@ -53,6 +54,7 @@ class Nests:
         self._loops: dict[Step, tuple[NestLoop, ...]] = {}
         self._splits: dict[tuple[Hashable, Hashable], tuple[Split, Count, Count]] = {}
         self._steps: dict[tuple[Step, ...], Count] = {}
+        self._pes: dict[tuple[Step, ...], Count] = {}
 
     def of(self, steps: Iterable[Step]) -> tuple[NestLoop, ...]:
         """Return the loops among some steps, outermost first."""
@@ -76,6 +78,13 @@ class Nests:
         if path not in self._steps:
             self._steps[path] = count_steps(self.of(path), self.sizes, self.split)
         return self._steps[path]
+
+    def pes(self, steps: Iterable[Step]) -> Count:
+        """Count the PEs that the loops in space spread over."""
+        path = tuple(step for step in steps if isinstance(step, Loop))
+        if path not in self._pes:
+            self._pes[path] = count_pes(self.of(path), self.sizes, self.split)
+        return self._pes[path]
 
 
 def nest_of(workload: Workload, steps: Iterable[Step], values: Mapping[str, Count]) -> tuple[NestLoop, ...]:
@@ -115,6 +124,19 @@ def count_steps(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: 
         own = [loop for loop in nest if loop.range == name]
         total = total * fold_nest(own, sizes, frozenset(), lambda _: 1, _steps_of, splitter)
     return settled(total)
+
+
+def count_pes(nest: Sequence[NestLoop], sizes: Mapping[str, Count], splitter: Splitter = split) -> Count:
+    """Count the PEs that the loops in space spread the first, which is the largest, iteration of those in time over."""
+    total: Any = 1
+    for name in dict.fromkeys(loop.range for loop in nest if loop.axis):
+        own = [loop for loop in nest if loop.range == name]
+        total = total * fold_nest(own, sizes, frozenset(), lambda _: 1, _pes_of, splitter)
+    return settled(total)
+
+
+def _pes_of(loop: NestLoop, found: Split, whole: Count | None, edge: Count | None) -> Count:
+    return found.total(whole, edge) if loop.axis else found.first(whole, edge)
 
 
 def _steps_of(loop: NestLoop, found: Split, whole: Count | None, edge: Count | None) -> Count:

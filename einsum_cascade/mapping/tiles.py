@@ -7,11 +7,10 @@ others.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 from typing import Any, cast
 
-from einsum_cascade.cascade.affine import Affine, affine_variable
+from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.extent import Extent, symbol
 from einsum_cascade.mapping.footprint import footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
@@ -42,28 +41,17 @@ class Piece:
     sizes: Mapping[str, int]
     scattered: frozenset[str] = frozenset()
 
-    def elements(self, indices: tuple[Affine, ...]) -> int:
-        """Return the elements at some indices."""
-        apart = tuple(own for index in indices for own in self._apart(index))
-        footprint = footprint_of(Access("", apart), self.workload.parts, self.extents)
+    def reached(self, ways: Sequence[tuple[Affine, ...]]) -> int:
+        """Return the elements at indices that differ by constants only, together."""
+        first, *others = [Access("", tuple(own for index in way for own in self._apart(index))) for way in ways]
+        footprint = footprint_of(first, self.workload.parts, self.extents, others)
         return int(cast(Any, footprint.elements(self.sizes)))
 
     def _apart(self, index: Affine) -> tuple[Affine, ...]:
         ranges = {self.workload.parts[name].range for name in index.variables}
         if len(ranges) > 1 and ranges & self.scattered:
-            return tuple(affine_variable(name) for name in index.variables)
+            return (*map(affine_variable, index.variables), affine_constant(index.offset))
         return (index,)
-
-    def reached(self, ways: Sequence[tuple[Affine, ...]]) -> int:
-        """Return the elements at indices that differ by constants only, together."""
-        total = self.elements(ways[0])
-        for own in zip(*ways, strict=True):
-            offsets = sorted({index.offset.evaluate(self.extents) for index in own})
-            if len(offsets) > 1:
-                count = self.elements((own[0],))
-                apart = sum(min(count, after - before) for before, after in pairwise(offsets))
-                total = total // count * (count + apart) if count else 0
-        return total
 
 
 def held_elements(piece: Piece, tensor: str, tasks: Iterable[Task]) -> int:

@@ -273,6 +273,12 @@ class Program:
         """The pass whose sums divide the results: the one before the last if results leave all through the last."""
         return self.passes - 1 - (self.has_tile_results and self.passes > 1)
 
+    @property
+    def tile_count(self) -> int:
+        """How many tiles there are, over all heads and passes: each key tile of a query tile is in one block."""
+        own = sum(len(self.key_range(query_tile)) for query_tile in range(self.query_tiles))
+        return self.key_heads * self.group * self.passes * own
+
     def tiles(self) -> Iterator[Tile]:
         """Yield all tiles in order of execution."""
         number = result = 0

@@ -1,11 +1,16 @@
 """From the arguments of `cost`, `compare` and `schedule` to a plan: cascade, architecture, mapping, extents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from numpy.typing import NDArray
+
+from einsum_cascade import zoo
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.extents import resolve_extents
+from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cost.planning import Plan, plan_mapping
 from einsum_cascade.errors import UsageError
@@ -34,6 +39,8 @@ class Case:
         Of all ranks.
     repeats
         How often the cascade runs.
+    inputs
+        What filters read, by name.
 
     """
 
@@ -42,6 +49,7 @@ class Case:
     mappings: tuple[Tree, ...]
     extents: Mapping[str, int]
     repeats: int
+    inputs: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
 
 
 def case_of(
@@ -54,6 +62,7 @@ def case_of(
     *,
     is_merged: bool = False,
     operators: Sequence[str] = (),
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> Case:
     """Return the case that arguments describe.
 
@@ -68,9 +77,11 @@ def case_of(
     repeats
         How often the cascade runs; heads and sequences of the model unless told.
     is_merged
-        Whether products are multiplied where they are added.
+        Whether products are multiplied where they are added; on arrays as the RTL builds them, they are.
     operators
         Python files that register operators.
+    inputs
+        What filters read, by name; their shapes are extents.
 
     Raises
     ------
@@ -80,30 +91,77 @@ def case_of(
     """
     machine = load_architecture(architecture)
     found = load_cascade(cascade, operators)
-    extents, runs = _extents(found, machine, settings, model, repeats)
+    given = {name: as_real(name, array) for name, array in (inputs or {}).items()}
+    extents, runs = _extents(found, machine, settings, model, repeats, {n: a.shape for n, a in given.items()})
     mappings = _candidates(cascade) if mapping is None else (load_mapping(mapping),)
-    if is_merged:
+    if is_merged or _multiplies_as_it_adds(machine):
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
     legal = mappings if mapping is not None else _legal(workload, machine, mappings, extents)
-    return Case(workload, machine, legal, extents, runs)
+    return Case(workload, machine, legal, extents, runs, given)
 
 
-def baseline_case(name: str, settings: Mapping[str, int], model: tuple[str | None, str | None], repeats: int) -> Case:
-    """Return the case of a published configuration on extents that are given; those it does not know are left out."""
+def baseline_case(name: str, case: Case) -> Case:
+    """Return the case of a published configuration that does the work of another case.
+
+    Ranks that all Einsums of the other cascade have and the configuration lacks (batches, heads, groups) multiply its
+    runs, and it has the filter of the other if the zoo has its cascade with that filter.
+
+    Raises
+    ------
+    UsageError
+        The configuration is not known, or a rank or a filter cannot be carried over.
+
+    """
     if name not in CONFIGURATIONS:
         raise UsageError(f"--baseline must be one of {', '.join(CONFIGURATIONS)}, not {name!r}")
     configuration = CONFIGURATIONS[name]
     machine = load_architecture(configuration.architecture)
-    found = load_cascade(configuration.cascade)
-    known = {rank: extent for rank, extent in settings.items() if rank in found.free_ranks}
-    extents, runs = _extents(found, machine, known, model, repeats)
+    found = _with_filter_of(case.workload.cascade, configuration.cascade, name)
+    runs = case.repeats
+    for rank in _foreign_ranks(case.workload, found, name):
+        runs *= case.extents[rank]
+    known = {rank: case.extents[rank] for rank in case.workload.cascade.free_ranks if rank in found.free_ranks}
+    extents = sized(found, machine, {rank: extent for rank, extent in known.items() if rank != "M0"})
     return Case(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
+
+
+def _with_filter_of(cascade: Cascade, name: str, baseline: str) -> Cascade:
+    """Return a cascade of the zoo, with the filter that another one has."""
+    if all(einsum.where is None for einsum in cascade.einsums):
+        return load_cascade(name)
+    filters = {str(einsum.where) for einsum in cascade.einsums if einsum.where is not None}
+    suffix = cascade.name.replace("_", "-").rpartition("-")[2]
+    if f"{name}-{suffix}" in zoo.names():
+        found = load_cascade(f"{name}-{suffix}")
+        if {*found.free_ranks} - {*cascade.free_ranks} <= {"M0"}:
+            return found
+    raise UsageError(
+        f"baseline {baseline!r} must do the same work, but has no variant with the filter of {cascade.name!r} "
+        f"({len(filters)} of its Einsums are filtered); compare the cascade without it"
+    )
+
+
+def _foreign_ranks(workload: Workload, baseline: Cascade, name: str) -> list[str]:
+    """Return the ranks that a baseline lacks and that multiply its work: those that all Einsums have."""
+    found: list[str] = []
+    for rank in workload.cascade.free_ranks:
+        variables = {variable for variable, own in workload.cascade.variables if own == rank}
+        parts = [workload.parts[variable] for variable in variables]
+        if rank in baseline.free_ranks or (parts and all(part.range not in variables for part in parts)):
+            continue
+        if not variables or any(variables.isdisjoint(task.variables) for task in workload.tasks):
+            raise UsageError(
+                f"rank {rank!r} must be one of baseline {name!r} ({', '.join(baseline.free_ranks)}) or of every Einsum "
+                f"of {workload.cascade.name!r}, so that it multiplies the work, but is neither; compare without it"
+            )
+        found.append(rank)
+    return found
 
 
 def plan_of(case: Case) -> Plan:
     """Return the fastest plan of a case."""
-    return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats)
+    return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats, inputs=case.inputs)
 
 
 def _extents(
@@ -112,19 +170,20 @@ def _extents(
     settings: Mapping[str, int],
     model: tuple[str | None, str | None],
     repeats: int | None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[dict[str, int], int]:
     name, seq = model
     if (name is None) != (seq is None):
         raise UsageError("--model and --seq must be given together, such as --model BERT --seq 64K")
     rows = max(engine.rows for engine in machine.engines)
     if name is None or seq is None:
-        return sized(cascade, machine, settings), 1 if repeats is None else repeats
+        return sized(cascade, machine, settings, shapes), 1 if repeats is None else repeats
     try:
         workload = workload_of(name, seq)
     except ValueError as error:
         raise UsageError(str(error)) from None
     known = {rank: extent for rank, extent in extents_of(workload, rows).items() if rank in cascade.free_ranks}
-    return resolve_extents(cascade, {**known, **settings}), workload.heads if repeats is None else repeats
+    return resolve_extents(cascade, {**known, **settings}, shapes or {}), workload.heads if repeats is None else repeats
 
 
 def sized(
@@ -163,6 +222,11 @@ def _legal(
         return legal
     reasons = "; ".join(f"{name}: {found[0]}" for name, found in refused.items())
     raise UsageError(f"no preset mapping of this cascade is legal on {machine.name}: {reasons}")
+
+
+def _multiplies_as_it_adds(machine: Architecture) -> bool:
+    """Tell whether a machine is an array of the RTL, whose lanes multiply what they add."""
+    return any(engine.contexts is not None for engine in machine.engines)
 
 
 def _merged(cascade: Cascade, mappings: tuple[Tree, ...]) -> tuple[Cascade, tuple[Tree, ...]]:

@@ -3,14 +3,17 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from einsum_cascade.cost.array import array_time
 from einsum_cascade.cost.planning import Plan
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.program.programs import ArrayProgram
 from einsum_cascade.schedule.gantt import to_text
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.lockstep import LockstepSchedule, lockstep_schedule
-from einsum_cascade.schedule.lowering import TileGraph, tile_graphs
+from einsum_cascade.schedule.lowering import TileGraph
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.whole import TileTime, scheduled_graphs, tile_time
 
 __all__ = ["Scheduled", "schedule_report", "schedule_text", "schedules_of"]
 
@@ -27,6 +30,8 @@ class Scheduled:
         Free of stages.
     given, found
         In lock-step, contexts not limited: the stages of the mapping, if it has any, and the best that were found.
+    time
+        When the tiles run in the order that the mapping gives them: pipelined if that is `overlap`.
 
     """
 
@@ -34,10 +39,13 @@ class Scheduled:
     pipelined: Schedule
     given: LockstepSchedule | None
     found: LockstepSchedule | None
+    time: TileTime
 
 
 def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
     """Return the schedules of every block of a mapping whose parts overlap or run in lock-step.
+
+    Of a mapping that an array runs, they are those of its programs.
 
     Raises
     ------
@@ -46,7 +54,12 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
 
     """
     estimate = plan.estimate
-    graphs = tile_graphs(workload, estimate.architecture, plan.mapping.root, estimate.bounds, plan.values)
+    array = array_time(workload, estimate.architecture, plan.mapping, plan.values, plan.inputs)
+    if array is not None:
+        return tuple(map(_of_program, array.programs))
+    graphs = scheduled_graphs(
+        workload, estimate.architecture, plan.mapping.root, estimate.bounds, plan.values, plan.inputs
+    )
     if not graphs:
         raise ScheduleError(
             f"mapping {plan.mapping.name!r} must have a block in the order 'overlap' or 'lock-step' to be scheduled, "
@@ -55,11 +68,18 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
     return tuple(_scheduled(tile) for tile in graphs)
 
 
+def _of_program(each: ArrayProgram) -> Scheduled:
+    found, program = each.lowered.schedule, each.lowered.program
+    tile = TileGraph(found.graph, program.tile_count, (), "overlap")
+    time = TileTime(found, found.interval, tile.tiles, program.shape.depth_cycles)
+    return Scheduled(tile, found, None, None, time)
+
+
 def _scheduled(tile: TileGraph) -> Scheduled:
     free = replace(tile.graph, contexts=())
     given = lockstep_schedule(free, tile.stages) if tile.stages else None
     found = lockstep_schedule(free) if tile.stages else None
-    return Scheduled(tile, modulo_schedule(tile.graph), given, found)
+    return Scheduled(tile, modulo_schedule(tile.graph), given, found, tile_time(tile))
 
 
 def schedule_report(scheduled: Scheduled) -> dict[str, Any]:
@@ -92,7 +112,8 @@ def schedule_report(scheduled: Scheduled) -> dict[str, Any]:
         "tiles_in_flight": pipelined.tiles_in_flight,
         "prologue_cycles": float(pipelined.prologue_cycles),
         "epilogue_cycles": float(pipelined.epilogue_cycles),
-        "cycles": float(pipelined.cycles(scheduled.tile.tiles)),
+        "order": scheduled.tile.order,
+        "cycles": scheduled.time.cycles,
         "starts": {p.operation: [float(start) for start in p.starts] for p in pipelined.placements},
         "lockstep": lockstep,
     }
@@ -105,6 +126,7 @@ def schedule_text(scheduled: Scheduled, width: int) -> str:
         f"{tiles:,} tiles, one every {float(pipelined.interval):.6g} cycles: {_proof(pipelined)}",
         f"each takes {float(pipelined.latency_cycles):.6g} cycles, {pipelined.tiles_in_flight} in flight; "
         f"{float(pipelined.cycles(tiles)):,.6g} cycles in all",
+        f"in the mapping's order, {scheduled.tile.order}: {scheduled.time.cycles:,} cycles in all",
     ]
     for what, found in (("the stages of the mapping", scheduled.given), ("the best stages", scheduled.found)):
         if found is not None:

@@ -80,18 +80,23 @@ def bounds_tables(report: Row, is_shown: Callable[[str], bool]) -> RenderableTyp
     kept = {(row["tensor"], row["rank"]) for row in rows}
     parts.append(_live_table(f for f in report["footprints"] if (f["tensor"], f["rank"]) in kept))
     parts.append(_operations_table(report["operations"]))
-    parts.append(_traffic_table(report["traffic"]))
+    parts.append(_traffic_table("traffic: what every mapping moves at least", report["traffic"]))
+    if "plan" in report:
+        title = "a plain plan: what it moves beyond that, other mappings may move less"
+        parts.append(_traffic_table(title, report["plan"]) if report["plan"] else Text(f"{title}: nothing"))
     parts.append(Text(f"arithmetic intensity: {_short(report['intensity'])} operations per compulsory word"))
     return Group(*parts)
 
 
 def _passes_table(rows: Iterable[Row]) -> RenderableType:
-    title = "passes of this cascade: how often it must walk over a fiber"
+    title = "passes of this cascade: how often it must walk over a fiber, in ascending order"
     table = new_table(title, "tensor", "rank", "passes", "Einsums of each pass", right=("passes",))
     for row in rows:
         count = str(row["count"]) if row["exact"] else f"at least {row['count']}"
         vias = row["via"] if len(row["via"]) > 1 else ()
-        by_way = "; ".join(f"{via['count']} by {', '.join(via['variables'])}" for via in vias)
+        others = [f"{via['count']} by {', '.join(via['variables'])}" for via in vias]
+        others += [f"{row['descending']} descending"] if row["descending"] is not None else []
+        by_way = "; ".join(others)
         groups = " | ".join(" ".join(group) for group in row["einsums"])
         table.add_row(row["tensor"], row["rank"], count + (f" ({by_way})" if by_way else ""), groups)
     return table
@@ -138,8 +143,9 @@ def _operations_table(rows: Iterable[Row]) -> RenderableType:
     return table
 
 
-def _traffic_table(rows: Iterable[Row]) -> RenderableType:
-    table = new_table("traffic", "tensor", "words", "why", right=("words",))
+def _traffic_table(title: str, rows: Iterable[Row]) -> RenderableType:
+    table = new_table(title, "tensor", "words", "why", right=("words",))
     for row in rows:
-        table.add_row(row["tensor"], str(row["words"]), row["reason"])
+        why = row["reason"] if row["exact"] else f"{row['reason']}, fewer where the data leave elements out"
+        table.add_row(row["tensor"], ("" if row["exact"] else "at most ") + str(row["words"]), why)
     return table

@@ -10,7 +10,7 @@ from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Oper
 from einsum_cascade.cost.accesses import Accesses
 from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.cost.planning import plan_mapping
-from einsum_cascade.errors import MappingError
+from einsum_cascade.errors import InfeasibleMappingError, MappingError
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.workload import Workload
 
@@ -106,3 +106,29 @@ def test_of_equals_the_first_is_taken() -> None:
     )
     for first, second in ((TILES, other), (other, TILES)):
         assert plan_mapping(PRODUCT, machine(), [first, second], FOUR).mapping.name == first.name
+
+
+def test_what_fits_is_preferred_to_what_is_faster() -> None:
+    """A tile of Z of 4 x 4 takes 16 PEs: on four, it is faster than four tiles of 2 x 2, but there are none."""
+    wide = parse_mapping(
+        "name: wide\nbody:\n  - {steps: [for m on rows, for n on columns, keep Z in pes, for k], compute: Z on pes}\n"
+    )
+    found = plan_mapping(PRODUCT, machine(), [wide, TILES], FOUR)
+    assert (found.mapping.name, found.infeasibilities) == ("output-stationary", ())
+    alone = plan_mapping(PRODUCT, machine(), [wide], FOUR)
+    assert [each.demand for each in alone.infeasibilities] == [4, 4]
+    # 64 operations in 4 cycles: of the 16 PEs that it needs, all are busy; not 400 % of those that there are.
+    assert (alone.estimate.cycles, alone.estimate.utilisation("pes")) == (4, 1.0)
+
+
+def test_a_search_without_a_candidate_is_told() -> None:
+    none = parse_mapping(
+        "name: none\nparameters:\n  T: fastest of 8, 16 up to M\nsteps: [for m by T]\nbody: [Z on pes]\n"
+    )
+    sentence = (
+        r"^parameter T of none, the fastest of 8, 16 up to M, must have one of these values, but none is that small "
+        r"\(M = 4\); take another mapping$"
+    )
+    with pytest.raises(InfeasibleMappingError, match=sentence):
+        plan_mapping(PRODUCT, machine(), [none], FOUR)
+    assert plan_mapping(PRODUCT, machine(), [none, TILES], FOUR).mapping.name == "output-stationary"

@@ -67,7 +67,10 @@ body:
     moved = found.traffic_bytes["dram"]
     words = K * M * sympy.ceiling(N / T) + K * N * sympy.ceiling(M / T) + M * N
     assert sympy.expand(moved - 2 * words) == 0
-    assert found.latency_s == sympy.Max(cycles / 10**9, sympy.expand(2 * words / (8 * 10**9)))
+    # Operands stream beside the operations; a PE has one place for its sum, so nothing runs while the sums leave.
+    streamed = 2 * (words - M * N)
+    latency = sympy.Max(cycles / 10**9, sympy.expand(streamed / (8 * 10**9))) + 2 * M * N / (8 * 10**9)
+    assert sympy.simplify(found.latency_s - latency) == 0
     energy = (words / 4 * 10) + (K * M * N - M * N + M * N) * 1 + K * M * N * 2 + K * M * N * 5
     assert sympy.expand(sympy.nsimplify(found.energy_pj) - energy) == 0
 
@@ -127,12 +130,13 @@ def test_fusemax() -> None:
 
 
 def test_a_share_is_no_integer() -> None:
-    """Seven moves of the scores spill, one less the share of each."""
+    """Seven moves of the scores spill, one less the share of each; A is read again for every PE columns of F."""
     workload, mapping = Workload(zoo.load("attention")), load_mapping("flat-on-chip")
     found = estimate(workload, load_architecture("flat-cloud"), mapping, symbolic_values(workload, mapping))
     spilled = [found.accesses["dram", name] for name in ("QK", "SN", "A")]
     share = sympy.Symbol("SHARE", nonnegative=True)
-    assert sympy.expand(sum(own.read + own.written for own in spilled) - 7 * (1 - share) * M * P) == 0
+    moves = 6 + sympy.ceiling(F / PE)
+    assert sympy.expand(sum(own.read + own.written for own in spilled) - moves * (1 - share) * M * P) == 0
 
 
 def test_symbols_of_any_kind() -> None:
@@ -162,7 +166,7 @@ def exact(cost):
     found = {(*key, kind): getattr(entry, kind) for key, entry in cost.accesses.items() for kind in kinds}
     for bound in cost.bounds:
         found |= {(bound.task, "cycles"): bound.busy_cycles, (bound.task, "points"): bound.points}
-    found |= {(str(at), "cycles"): part.phase.cycles for at, part in enumerate(cost.phases)}
+    found |= {(str(at), "cycles"): part.cycles for at, part in enumerate(cost.phases)}
     return found | {(name, "bytes"): traffic for name, traffic in cost.traffic_bytes.items()}
 
 
@@ -178,7 +182,7 @@ def values_of(rng, case, names):
     return {**extents, **{name: int(rng.integers(1, 9)) for name in names}}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "spread"])
 def test_numbers_put_into_formulas(name: str, seed: int) -> None:
     """Tiles that do not divide, halos, partitions, multicast, any discipline: equal, not close."""
     case, workload = CASES[name], Workload(parse(CASES[name].text))
@@ -218,7 +222,7 @@ def with_derived(workload, values):
 @pytest.mark.parametrize("name", ["limit", "slowest"])
 def test_what_bounds_it_depends_on_numbers(name) -> None:
     found = formulas(PRODUCT, "name: plain\nsteps: [for m]\nbody: [Z on pes]\n")
-    asked = {"limit": lambda: found.limit, "slowest": lambda: found.phases[0].phase.slowest}[name]
+    asked = {"limit": lambda: found.limit, "slowest": lambda: found.phases[0].slowest}[name]
     what = {"limit": "what bounds a mapping", "slowest": "which engine is occupied longest"}[name]
     with pytest.raises(MappingError, match=rf"^{what} can be told of numbers only; give a number for K, M, N$"):
         asked()
@@ -273,6 +277,15 @@ def test_strides_that_are_refused(index, sentence) -> None:
         elements(index, values)
     numbers = {"P": 3, "R": 4, "U": 2, "S": 3, "Q": 2}
     assert elements(index, numbers) > 0
+
+
+def test_several_reads_by_several_strides_are_told_of_numbers() -> None:
+    """Whether `3*p + 2*r` and `3*p + 2*r + 1` meet depends on how many values there are of either."""
+    workload = Workload(parse(CASES["spread"].text))
+    mapping = parse_mapping("name: x\nsteps: [for p, keep I in buffer]\nbody: [O on pes]\n")
+    sentence = r"^how many elements several reads by an index of several strides touch can be told of numbers only; .*"
+    with pytest.raises(MappingError, match=sentence):
+        estimate(workload, machine(), mapping, symbolic_values(workload, mapping))
 
 
 def test_a_stride_that_may_be_that_of_the_tiles() -> None:

@@ -12,6 +12,7 @@ from random_mappings import CASES, random_architecture, random_extents, random_m
 from einsum_cascade import load_architecture, parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extents import resolve_extents
+from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility, check_capacity, infeasibilities
 from einsum_cascade.mapping.codec import parse_mapping
@@ -172,7 +173,9 @@ def test_needs_equal_those_of_a_walk(name: str, seed: int) -> None:
                 if held.position and not _is_inside_space(mapping, held, demand.resource[1]):
                     bits = 16 if demand.resource[0] == "memory" else 1
                     wanted = walk.peak[held.position, held.tensor] * bits
-                    is_bound = name in ("convolution", "strided") and bits == 1 and _is_dealt(mapping, held.position)
+                    is_bound = (
+                        name in ("convolution", "strided", "spread") and bits == 1 and _is_dealt(mapping, held.position)
+                    )
                     is_right = held.amount >= wanted if is_bound else held.amount == wanted
                     assert is_right, f"case {number} of seed {seed}: {extents}\n{mapping.root}\n{held}, not {wanted}"
 
@@ -209,6 +212,7 @@ def _with_strides(case, extents):
         return Reference(
             reference.tensor,
             tuple(tuple(strides.get(v, (v, stride)) for v, stride in dim) for dim in reference.terms),
+            reference.offsets,
         )
 
     return {
@@ -222,6 +226,7 @@ def _with_strides(case, extents):
 def test_presets_of_a_product_fit(name: str, extents: tuple[int, int, int]) -> None:
     workload, machine_ = Workload(parse(MATMUL)), load_architecture("systolic")
     values = dict(zip("MNK", extents, strict=True))
-    assert infeasibilities(workload, machine_, load_mapping(name), values) == ()
+    assert plan_mapping(workload, machine_, [load_mapping(name)], values).infeasibilities == ()
     small = replace(machine_, memories=(machine_.memories[0], replace(machine_.memories[1], capacity_bytes=2048)))
-    assert bool(infeasibilities(workload, small, load_mapping(name), values)) == (extents != (1, 1, 1))
+    small_plan = plan_mapping(workload, small, [load_mapping(name)], values)
+    assert bool(small_plan.infeasibilities) == (extents != (1, 1, 1))

@@ -1,6 +1,7 @@
 """What a mapping must keep to: by hand on small cases, and against runs of small cascades point by point."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -364,3 +365,27 @@ def test_random_mappings_break_one_rule_only_and_truly(name: str, seed: int) -> 
 @pytest.mark.parametrize("name", ["output-stationary", "weight-stationary"])
 def test_presets_of_a_product_are_legal_for_all_extents(name: str) -> None:
     assert violations(Workload(parse(MATMUL)), load_architecture("systolic"), load_mapping(name)) == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (
+            "rows of pe",
+            r"parameter 'T', the rows of pe, must be of an engine of the architecture, unlike 'pe'; .*",
+        ),
+        (
+            "largest divisor of M that fits bufer",
+            r"parameter 'T', the largest divisor of M that fits bufer, must be of a memory of .*, unlike 'bufer'; .*",
+        ),
+        (
+            "largest divisor of M/S that fits buffer",
+            r"parameter 'T', the .*, must be made of ranks and of parameters above it, unlike 'S'.*",
+        ),
+    ],
+)
+def test_rules_ask_for_what_there_is(rule: str, sentence: str) -> None:
+    text = f"name: x\nparameters: {{T: {rule}, S: 2}}\nsteps: [for m by T]\nbody: [Z on pes]"
+    found = violations(Workload(parse(MATMUL)), machine("mac"), parse_mapping(text))
+    assert len(found) == 1
+    assert re.fullmatch(sentence, found[0]), found

@@ -16,10 +16,11 @@ __all__ = ["Pe", "Reference", "walk_mapping"]
 
 @dataclass(frozen=True)
 class Reference:
-    """An access in plain terms: `terms` gives for every dimension pairs of a variable and its stride."""
+    """An access in plain terms: for every dimension pairs of a variable and its stride, and an offset."""
 
     tensor: str
     terms: tuple[tuple[tuple[str, int], ...], ...]
+    offsets: tuple[int, ...]
 
     @property
     def names(self):
@@ -121,7 +122,8 @@ class Walk:
         for at in product(*(range(*ranges[name]) for name in names)):
             point = dict(zip(names, at, strict=True))
             if all(self.is_present(point, ranges, tail) for tail in self.tails):
-                found.add(tuple(sum(point[name] * stride for name, stride in terms) for terms in reference.terms))
+                values = (sum(point[name] * stride for name, stride in terms) for terms in reference.terms)
+                found.add(tuple(value + offset for value, offset in zip(values, reference.offsets, strict=True)))
         return found
 
     def is_present(self, point, ranges, tail):
@@ -155,8 +157,8 @@ class Walk:
             task = self.tasks[leaf.task]
             for reference in task["reads"] if role == "read" else [task["write"]]:
                 if reference.tensor == tensor:
-                    found.setdefault(tuple(frozenset(n for n, _ in terms) for terms in reference.terms), reference)
-        return list(found.values())
+                    found.setdefault(reference.terms, {})[reference] = None
+        return [tuple(ways) for ways in found.values()]
 
     def arrive(self, tensor, level, outer, pes, block, position):
         if outer is None:
@@ -169,12 +171,12 @@ class Walk:
             for name, task in self.tasks.items()
             for reference in task["reads"]
         )
-        for reference in reads:
-            for size, active, transfers, _ in self.changes(reference, pes, (position, tensor, "r"), "read"):
+        for ways in reads:
+            for size, active, transfers, _ in self.changes(ways, pes, (position, tensor, "r"), "read"):
                 self.counts[outer[0], tensor, "reads"] += size * transfers
                 self.counts[level, tensor, "fills"] += size * active
-        for reference in writes if is_needed else []:
-            for size, active, transfers, elements in self.changes(reference, pes, (position, tensor, "w"), "write"):
+        for ways in writes if is_needed else []:
+            for size, active, transfers, elements in self.changes(ways, pes, (position, tensor, "w"), "write"):
                 again = self.again((position, tensor), elements, transfers)
                 self.counts[outer[0], tensor, "updates"] += size * transfers
                 self.counts[level, tensor, "drains"] += size * active
@@ -188,9 +190,9 @@ class Walk:
         touched |= elements
         return len(elements) * transfers - new
 
-    def changes(self, reference, pes, key, kind):
-        names = reference.names
-        last = self.resident.get((key, reference), {})
+    def changes(self, ways, pes, key, kind):
+        names = ways[0].names
+        last = self.resident.get((key, ways), {})
         groups = self.groups(pes, names)
         now = {}
         for group in groups.values():
@@ -199,7 +201,7 @@ class Walk:
             now |= dict.fromkeys((pe.place for pe in group), tile)
             filled = [pe for pe in group if last.get(pe.place) != tile]
             if filled:
-                elements = self.elements(reference, group[0])
+                elements = set().union(*(self.elements(reference, group[0]) for reference in ways))
                 yield len(elements), len(filled), self.transfers(filled, names, kind), elements
         done = [pe.place for pe in pes if pe.is_done]
         kept = {
@@ -208,7 +210,7 @@ class Walk:
             if tuple(part for part in place if part[1] in names) in groups
             or any(place[: len(own)] == own for own in done)
         }
-        self.resident[key, reference] = kept | now
+        self.resident[key, ways] = kept | now
 
     def operate(self, leaf, pes, held):
         task = self.tasks[leaf.task]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from loop_walk import Reference
 
+from einsum_cascade import parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extent import ONE, constant, symbol
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
@@ -12,14 +13,14 @@ __all__ = ["CASES", "Case", "random_architecture", "random_extents", "random_map
 
 
 def _access(text):
-    """`I[2p+r, c]` as a reference."""
+    """`I[2*p+r+3, c]` as a reference."""
     tensor, rest = text.rstrip("]").split("[")
-    dims = [part.strip() for part in rest.split(",")]
-    terms = []
-    for dim in dims:
-        parts = [part.strip() for part in dim.split("+")]
-        terms.append(tuple((p.lstrip("0123456789*"), int(p.split("*")[0]) if "*" in p else 1) for p in parts))
-    return Reference(tensor, tuple(terms))
+    dims = [[part.strip() for part in dim.split("+")] for dim in rest.split(",")]
+    terms = tuple(
+        tuple((p.lstrip("0123456789*"), int(p.split("*")[0]) if "*" in p else 1) for p in dim if not p.isdigit())
+        for dim in dims
+    )
+    return Reference(tensor, terms, tuple(sum(int(p) for p in dim if p.isdigit()) for dim in dims))
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,27 @@ CASES = {
         ("Q", "K", "V", "T"),
         shared=("m", "p"),
     ),
+    "stencil": _case(
+        "rank H, W\nrank Y = H + 3\nrank X = W + 1\ninput I[y:Y, x:X], G[h:H]\n"
+        "O[h, w] = I[h, w] + I[h + 1, w] + I[h + 3, w + 1] + G[h]\noutput O",
+        {"O": ("h w", "O[h, w]", ["I[h, w]", "I[h+1, w]", "I[h+3, w+1]", "G[h]"])},
+        ("I", "G", "O"),
+        ("I", "G", "O"),
+    ),
+    "spread": _case(
+        "rank P, R\nrank W = 3*P + 2*R + 4\ninput I[w:W], G[r:R]\n"
+        "O[p] = sum[r](I[3*p + 2*r] * G[r] + I[3*p + 2*r + 4] + I[3*p + 2*r + 1])\noutput O",
+        {"O": ("p r", "O[p]", ["I[3*p+2*r]", "G[r]", "I[3*p+2*r+4]", "I[3*p+2*r+1]"])},
+        ("I", "G", "O"),
+        ("I", "G", "O"),
+    ),
+    "halves": _case(
+        "rank H\nrank D = 2*H + 4\nrank S = 2*H + 5\ninput I[d:D], J[s:S]\n"
+        "O[h] = I[h] * J[2*h] - I[h + 4] * J[2*h + 1] + J[2*h + 4]\noutput O",
+        {"O": ("h", "O[h]", ["I[h]", "J[2*h]", "I[h+4]", "J[2*h+1]", "J[2*h+4]"])},
+        ("I", "J", "O"),
+        ("I", "J", "O"),
+    ),
     "partition": _case(
         "rank N, K\nrank K0 = 3*1\nrank K1 = K / K0\ninput X[k:K, n:N], G[k:K]\n"
         "BX[k1, k0, n] = X[k1*K0 + k0, n]\nBG[k1, k0] = G[k1*K0 + k0]\n"
@@ -92,11 +114,10 @@ CASES = {
 
 def random_extents(rng, case):
     """Draw small extents, derived ones included."""
-    extents = {name: int(rng.integers(1, 8)) for name in "MNKPRCBEF"}
-    if "W = P + R" in case.text:
-        extents["W"] = extents["P"] + extents["R"] - 1
-    if "W = 3*P" in case.text:
-        extents["W"] = 3 * extents["P"] + 2 * extents["R"]
+    extents = {name: int(rng.integers(1, 8)) for name in "MNKPRCBEFHW"}
+    for rank in parse(case.text).ranks:
+        if rank.extent is not None and not case.tail:
+            extents[rank.name] = rank.extent.evaluate(extents)
     if case.tail:
         extents |= {"K": int(rng.integers(1, 12)), "K0": int(rng.integers(1, 5))}
         extents["K1"] = -(-extents["K"] // extents["K0"])

@@ -1,0 +1,92 @@
+"""The time of a mapping that an array of PEs runs as a program: its schedule decides, and the RTL keeps to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
+from einsum_cascade.mapping.ir import Block, Compute, normalised
+from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.mapping.merging import merge_products
+from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.program.instruction import MatrixOp, VectorOp
+from einsum_cascade.program.kernel import MATRIX, VECTOR
+from einsum_cascade.program.programs import ArrayProgram, programs_of
+
+__all__ = ["ArrayTime", "array_time"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayTime:
+    """What an array takes.
+
+    Parameters
+    ----------
+    cycles
+        From the first instruction to the last lane having done the last, all programs one after the other.
+    busy_cycles
+        By engine, those with an instruction for it.
+    programs
+        What it runs.
+
+    """
+
+    cycles: int
+    busy_cycles: Mapping[str, int]
+    programs: tuple[ArrayProgram, ...]
+
+
+def array_time(
+    workload: Workload,
+    architecture: Architecture,
+    mapping: Tree,
+    values: Mapping[str, Any],
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+) -> ArrayTime | None:
+    """Return what the array of an architecture takes for a mapping; None if no array does what the mapping says.
+
+    One does where products are multiplied as they are added, where everything overlaps, and where the loops around the
+    scores are those of the array's sequencer.
+
+    Parameters
+    ----------
+    workload, architecture, mapping
+        What runs where.
+    values
+        Of ranks and parameters; no array does what is not a number.
+    inputs
+        What filters read, by name.
+
+    """
+    array = architecture.engine(MATRIX)
+    if array is None or array.contexts is None or not all(isinstance(value, int) for value in values.values()):
+        return None
+    if not _overlaps(normalised(mapping.root)) or merge_products(workload.cascade) != workload.cascade:
+        return None
+    extents = {rank.name: values[rank.name] for rank in workload.cascade.ranks}
+    try:
+        programs = programs_of(workload.cascade, architecture, extents, None, mapping, values, inputs)
+    except (IllegalMappingError, InfeasibleMappingError):
+        return None
+    busy = {MATRIX: 0, VECTOR: 0}
+    for each in programs:
+        for engine, slots in _slots(each).items():
+            busy[engine] += slots * each.lowered.program.tile_count
+    return ArrayTime(sum(each.cycles for each in programs), busy, programs)
+
+
+def _slots(program: ArrayProgram) -> dict[str, int]:
+    """Return by engine the cycles of a tile in which it has an instruction."""
+    rows = program.lowered.program.kernel
+    matrix = sum(row.matrix.op != MatrixOp.NONE for row in rows)
+    return {MATRIX: matrix, VECTOR: sum(row.vector.op != VectorOp.NONE for row in rows)}
+
+
+def _overlaps(node: Block | Compute) -> bool:
+    if isinstance(node, Compute):
+        return True
+    is_alone = len(node.body) == 1
+    return (is_alone or node.order == "overlap") and all(map(_overlaps, node.body))

@@ -1,0 +1,304 @@
+"""How much of the work of a mapping its masks leave: iterations of loops in which some point is there.
+
+A tile that a filter empties is left out; one that it cuts is there as a whole, as an array does it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import combinations
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.analysis.symbolic import is_expression, share_symbol
+from einsum_cascade.mapping.ir import Loop, Step
+from einsum_cascade.mapping.masks import Constraint, Mask, masks_of
+from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
+from einsum_cascade.mapping.workload import Workload
+
+__all__ = ["Live", "left_of"]
+
+_MOST_BOXES = 1 << 26
+"""Boxes beside those of one range up to which they are looked at; beyond, all are taken to be there."""
+
+
+_SOME = 7
+"""An extent like any other."""
+
+_ROUNDING = 1e-6
+"""What a share of a count of a candidate may be off by."""
+
+
+class Live:
+    """The shares of the loops of a mapping that its masks leave.
+
+    Parameters
+    ----------
+    workload
+        The tasks.
+    values
+        Of ranks and parameters: numbers, arrays with an entry per candidate, or expressions.
+    inputs
+        What filters read, by name.
+
+    """
+
+    def __init__(
+        self, workload: Workload, values: Mapping[str, Any], inputs: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
+        """Take a workload; masks are worked out for the ranks of each candidate."""
+        self.workload, self.values, self.inputs = workload, values, inputs
+        self.is_masked = any(einsum.where is not None for einsum in workload.cascade.einsums)
+        self.kept: dict[str, Any] = {}
+        self._names: dict[object, str] = {}
+        self._counters: dict[object, _Counter] = {}
+
+    def share(self, tasks: Iterable[str], steps: Sequence[Step], indexed: frozenset[str] = frozenset()) -> Any:
+        """Return the share of the iterations of some loops in which some of some tasks have a point.
+
+        Parameters
+        ----------
+        tasks
+            The tasks.
+        steps
+            The loops, outermost first; those in space belong to what is inside.
+        indexed
+            Variables whose coordinates weight an iteration: what moves is the tile that they index.
+
+        """
+        own = tuple(sorted(tasks))
+        if not self.is_masked or not self._may_leave_out(own):
+            return 1
+        mask = frozenset(group for task in own for group in self._masks[task])
+        parts = self.workload.parts
+        ranges = {parts[name].range for group in mask for each in group for name in each.variables}
+        loops = tuple(
+            step for step in steps if isinstance(step, Loop) and not step.axis and parts[step.variable].range in ranges
+        )
+        weighting = frozenset(parts[name].range for name in indexed) & ranges
+        key = mask, loops, weighting
+        if key not in self._names:
+            self._names[key] = f"KEPT{len(self._names) + 1}"
+            self.kept[self._names[key]] = self._share(own, loops, weighting)
+        return self.kept[self._names[key]]
+
+    def points(self, task: str) -> Any:
+        """Return the share of the points of a task that are there."""
+        names = self.workload.task[task].variables
+        return self.share((task,), tuple(Loop(name) for name in names), frozenset(names))
+
+    def _may_leave_out(self, tasks: Sequence[str]) -> bool:
+        """Tell whether masks leave out points of all of some tasks, whatever the numbers."""
+        return all(frozenset[Constraint]() not in self._masks[task] for task in tasks)
+
+    @cached_property
+    def _masks(self) -> Mapping[str, Mask]:
+        """Masks for some numbers: which tasks have any is the same for all."""
+        some = {rank.name: _SOME for rank in self.workload.cascade.ranks}
+        return masks_of(self.workload, some, self.inputs)
+
+    def _share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], weighted: frozenset[str]) -> Any:
+        if any(is_expression(value) for value in self.values.values()):
+            return share_symbol(f"KEPT{len(self._names)}")
+        lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
+        if not lengths:
+            return self._counter(self.values).share(tasks, loops, weighted)
+        shares = [
+            float(self._counter({n: _at(v, at) for n, v in self.values.items()}).share(tasks, loops, weighted))
+            for at in range(lengths[0])
+        ]
+        return np.array(shares)
+
+    def _counter(self, values: Mapping[str, Any]) -> "_Counter":
+        key = tuple(values.items())
+        if key not in self._counters:
+            self._counters[key] = _Counter(self.workload, values, self.inputs or {})
+        return self._counters[key]
+
+
+def _at(value: Any, at: int) -> Any:
+    return int(value[at]) if isinstance(value, np.ndarray) else value
+
+
+def left_of(count: Any, share: Any) -> Any:
+    """Return a share of a count: whole if both are numbers."""
+    if isinstance(share, Fraction) and isinstance(count, int):
+        return math.ceil(count * share)
+    return np.ceil(count * share - _ROUNDING).astype(np.int64) if isinstance(share, np.ndarray) else count * share
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    """The intervals of a range that iterations cover: first and last coordinates, and how much each counts."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    weight: NDArray[np.int64]
+
+
+_POINT = _Boxes(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
+
+
+class _Counter:
+    """Counts boxes for ranks and parameters with numbers."""
+
+    def __init__(self, workload: Workload, values: Mapping[str, Any], inputs: Mapping[str, NDArray[Any]]) -> None:
+        self.workload, self.values, self.inputs = workload, values, inputs
+        self.masks = masks_of(workload, values, inputs)
+        self.sizes: dict[str, int] = {name: int(size) for name, size in range_sizes(workload, values).items()}  # pyright: ignore[reportArgumentType]
+
+    def share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], weighted: frozenset[str]) -> Fraction:
+        """Return the share of the iterations of some loops that a mask leaves; ranges that weight do so by size."""
+        mask = frozenset(group for task in tasks for group in self.masks[task])
+        if frozenset[Constraint]() in mask:
+            return Fraction(1)
+        names = {v for group in mask for own in group for v in own.variables}
+        ranges = sorted({self.workload.parts[name].range for name in names})
+        nest = nest_of(self.workload, loops, self.values)
+        boxes = {name: self._boxes(name, nest, is_weighted=name in weighted) for name in ranges}
+        total = prod(int(own.weight.sum()) for own in boxes.values())
+        clipped = {name: self._clipped(own, self._hull(mask, name), name in weighted) for name, own in boxes.items()}
+        return Fraction(self._live(mask, clipped), total) if total else Fraction(1)
+
+    def _hull(self, mask: Mask, name: str) -> tuple[int, int]:
+        """Return the first coordinate of a range that has a point, and the one after the last."""
+        ranges = {self.workload.parts[v].range for group in mask for own in group for v in own.variables}
+        every = {other: self._boxes(other, (), is_weighted=False) for other in ranges}
+        at = np.arange(self.sizes[name])
+        every[name] = _Boxes(at, at, np.ones_like(at))
+        spans: list[tuple[int, int]] = []
+        for group in mask:
+            if any(self._slope(own, name) is None for own in group):
+                return 0, self.sizes[name]
+            low, high, _, _ = self._spans(group, every, name, [other for other in every if other != name])
+            if (high > low).any():
+                spans.append((int(low[high > low].min()), int(high.max())))
+        return min((low for low, _ in spans), default=0), max((high for _, high in spans), default=0)
+
+    def _clipped(self, own: _Boxes, hull: tuple[int, int], is_weighted: bool) -> _Boxes:
+        if not is_weighted:
+            return own
+        width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
+        return _Boxes(own.first, own.last, np.maximum(width, 0))
+
+    def _boxes(self, name: str, nest: Sequence[NestLoop], *, is_weighted: bool) -> _Boxes:
+        first, last = np.zeros(1, np.int64), np.full(1, self.sizes[name] - 1, np.int64)
+        for loop in nest:
+            if loop.range == name:
+                tile = int(loop.tile)  # pyright: ignore[reportArgumentType]
+                count = (last - first) // tile + 1
+                start = np.repeat(first, count)
+                within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+                first = start + within * tile
+                last = np.minimum(first + tile - 1, np.repeat(last, count))
+        weight = last - first + 1 if is_weighted else np.ones_like(first)
+        return _Boxes(first, last, weight)
+
+    def _live(self, mask: Mask, boxes: Mapping[str, _Boxes]) -> int:
+        """Return what all boxes weigh that some set of constraints leaves something of."""
+        groups, total = list(mask), 0
+        for size in range(1, len(groups) + 1):
+            for chosen in combinations(groups, size):
+                total += (-1) ** (size + 1) * self._weight(frozenset[Constraint]().union(*chosen), boxes)
+        return total
+
+    def _weight(self, constraints: frozenset[Constraint], boxes: Mapping[str, _Boxes]) -> int:
+        inner = self._inner(constraints, boxes)
+        outer = [name for name in boxes if name != inner]
+        shape = [len(boxes[name].first) for name in outer]
+        if prod(shape) > _MOST_BOXES:
+            return prod(int(own.weight.sum()) for own in boxes.values())
+        low, high, grid, own = self._spans(constraints, boxes, inner, outer)
+        sums = np.concatenate([[0], np.cumsum(own.weight)])
+        weights = np.ones(shape, np.int64)
+        for each, form in grid.values():
+            weights = weights * each.weight.reshape(form)
+        return int((weights * np.maximum(sums[np.maximum(high, low)] - sums[low], 0)).sum())
+
+    def _spans(
+        self, constraints: frozenset[Constraint], boxes: Mapping[str, _Boxes], inner: str, outer: Sequence[str]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, tuple[_Boxes, list[int]]], _Boxes]:
+        """Return for boxes of all other ranges from which to before which box of one range all constraints hold."""
+        shape = [len(boxes[name].first) for name in outer]
+        grid = {name: (boxes[name], [1] * at + [-1] + [1] * (len(outer) - at - 1)) for at, name in enumerate(outer)}
+        own = boxes.get(inner, _POINT)
+        low, high = np.zeros(shape, np.int64), np.full(shape, len(own.first), np.int64)
+        for constraint in constraints:
+            rest, slope = self._most(constraint, grid, inner)
+            if slope > 0:  # slope * last + rest >= 0
+                low = np.maximum(low, np.searchsorted(own.last, -(rest // slope), side="left"))
+            elif slope < 0:
+                high = np.minimum(high, np.searchsorted(own.first, rest // -slope, side="right"))
+            else:
+                high = np.where(rest >= 0, high, 0)
+        return low, high, grid, own
+
+    def _inner(self, constraints: frozenset[Constraint], boxes: Mapping[str, _Boxes]) -> str:
+        """Return the range with the most boxes among those along which every constraint is a slope; "" if none is."""
+        sloped = [name for name in boxes if all(self._slope(own, name) is not None for own in constraints)]
+        return max(sloped, key=lambda name: len(boxes[name].first), default="")
+
+    def _slope(self, constraint: Constraint, name: str) -> int | None:
+        """Return the slope of a constraint along a range; None if it is none, or if data depend on the range."""
+        parts = self.workload.parts
+        if any(parts[v].range == name for _, _, at in constraint.data for v in at):
+            return None
+        terms = [(parts[v], c) for v, c in constraint.terms if parts[v].range == name]
+        if not terms:
+            return 0
+        whole = [v for v, part in parts.items() if part.range == name]
+        used = {v for v, _ in constraint.terms if parts[v].range == name}
+        slopes = {Fraction(c, part.unit.evaluate(self.values)) for part, c in terms}
+        if len(slopes) == 1 and used == set(whole) and (slope := slopes.pop()).denominator == 1:
+            return int(slope)
+        return None
+
+    def _most(
+        self, constraint: Constraint, grid: Mapping[str, tuple[_Boxes, list[int]]], inner: str
+    ) -> tuple[NDArray[np.int64], int]:
+        """Return the most that a constraint's sum can be in a box, beside its slope along the inner range."""
+        total: Any = np.int64(constraint.constant)
+        for name, (own, form) in grid.items():
+            total = total + self._most_along(constraint, name, own).reshape(form)
+        for coefficient, tensor, at in constraint.data:
+            total = total + self._data(coefficient, tensor, at, grid)
+        slope = self._slope(constraint, inner) if inner else 0
+        assert slope is not None, constraint
+        return np.asarray(total, np.int64), slope
+
+    def _most_along(self, constraint: Constraint, name: str, own: _Boxes) -> NDArray[np.int64]:
+        slope = self._slope(constraint, name)
+        if slope is not None:
+            return slope * (own.last if slope > 0 else own.first)
+        total = np.zeros_like(own.first)
+        for variable, coefficient in constraint.terms:
+            part = self.workload.parts[variable]
+            if part.range == name:
+                unit, limit = part.unit.evaluate(self.values), part.limit.evaluate(self.values)
+                low, high = own.first // unit, own.last // unit
+                is_one = low // limit == high // limit
+                least, most = np.where(is_one, low % limit, 0), np.where(is_one, high % limit, limit - 1)
+                total = total + coefficient * (most if coefficient > 0 else least)
+        return total
+
+    def _data(
+        self, coefficient: int, tensor: str, at: Sequence[str], grid: Mapping[str, tuple[_Boxes, list[int]]]
+    ) -> Any:
+        """Return the most that an input's elements are in a box, times a coefficient."""
+        found = coefficient * np.asarray(self.inputs[tensor], np.int64)
+        boxes = [grid[self.workload.parts[variable].range] for variable in at]
+        for axis, (own, _) in enumerate(boxes):
+            found = np.stack(
+                [found.take(range(a, b + 1), axis).max(axis) for a, b in zip(own.first, own.last, strict=True)], axis
+            )
+        index = np.ix_(*(range(len(own.first)) for own, _ in boxes))
+        order = np.argsort([form.index(-1) for _, form in boxes])
+        shape = [1] * len(boxes[0][1])
+        for own, form in boxes:
+            shape[form.index(-1)] = len(own.first)
+        return found[index].transpose(order).reshape(shape)

@@ -1,0 +1,47 @@
+"""What the rule of a parameter asks for: an engine, a memory, and names that have their values before it."""
+
+from collections.abc import Iterator
+
+from einsum_cascade.arch.reader import did_you_mean
+from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, Rule, ShareOf
+from einsum_cascade.mapping.scene import Scene
+
+__all__ = ["rule_violations"]
+
+
+def rule_violations(scene: Scene, name: str, rule: Rule, known: frozenset[str]) -> Iterator[str]:
+    """Yield what a parameter's rule asks that there is not, one sentence each.
+
+    Parameters
+    ----------
+    scene
+        The mapping.
+    name, rule
+        The parameter.
+    known
+        The names that have a value before it.
+
+    """
+    subject = f"parameter {name!r}, the {rule},"
+    memories = [memory.name for memory in scene.architecture.memories]
+    match rule:
+        case PartSize(engine, _) if scene.architecture.engine(engine) is None:
+            found = did_you_mean(engine, [each.name for each in scene.architecture.engines])
+            yield f"{subject} must be of an engine of the architecture, unlike {engine!r}{found}"
+        case LargestFitting(_, level) | ShareOf(_, level) if level not in memories:
+            yield f"{subject} must be of a memory of the architecture, unlike {level!r}{did_you_mean(level, memories)}"
+        case _:
+            pass
+    for other in sorted(_names_of(rule) - known):
+        found = did_you_mean(other, sorted(known))
+        yield f"{subject} must be made of ranks and of parameters above it, unlike {other!r}{found}"
+
+
+def _names_of(rule: Rule) -> frozenset[str]:
+    match rule:
+        case LargestFitting(of, _) | ShareOf(of, _):
+            return of.names
+        case FastestOf(choices, most):
+            return most.names.union(*(choice.names for choice in choices))
+        case _:
+            return frozenset()

@@ -1,0 +1,129 @@
+"""From a cascade to its programs on the array of an architecture, and the cycles that their schedules take."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.cascade.ir import Cascade, Einsum
+from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.program.heads import heads_of
+from einsum_cascade.program.kernel import MATRIX
+from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
+from einsum_cascade.program.machine import shape_of
+from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.ordering import kept_tiles_of
+from einsum_cascade.program.recognition import ArrayWork
+from einsum_cascade.program.sequence import recognise_sequence
+from einsum_cascade.program.shape import ArrayShape
+
+__all__ = ["ArrayProgram", "programs_of"]
+
+_STEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayProgram:
+    """One program of a cascade.
+
+    Parameters
+    ----------
+    work
+        What of the cascade it does.
+    lowered
+        The program and its schedule.
+    heads
+        Of keys: those that it does.
+
+    """
+
+    work: ArrayWork
+    lowered: Lowered
+    heads: range
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the schedule, from the first instruction to the last lane having done the last."""
+        program = self.lowered.program
+        return int(self.lowered.schedule.cycles(program.tile_count)) + program.shape.depth_cycles
+
+
+def programs_of(
+    cascade: Cascade,
+    architecture: Architecture,
+    extents: Mapping[str, int],
+    numbers: Numbers | None = None,
+    mapping: Tree | None = None,
+    values: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+) -> tuple[ArrayProgram, ...]:
+    """Return the programs of a cascade on an architecture's array, in the order in which they run.
+
+    Parameters
+    ----------
+    cascade, architecture
+        What runs on which array.
+    extents
+        Of all ranks.
+    numbers
+        The number formats of the array.
+    mapping, values
+        Says which keys and values stay in the buffer, and the values of its parameters; if not given, all do where
+        they fit, else blocks of them.
+    inputs
+        What filters read, by name. Heads whose masks differ are programs of their own.
+
+    Raises
+    ------
+    IllegalMappingError
+        The array cannot do an Einsum, or the filter, or a rank has no coordinate, or the mapping has other loops.
+    InfeasibleMappingError
+        The work does not fit the array.
+
+    """
+    works = recognise_sequence(cascade)
+    shape = _shape(works, architecture, extents, numbers)
+    found: list[ArrayProgram] = []
+    for work in works:
+        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
+        for heads in heads_of(work, sizes_of(work, extents), extents, inputs):
+            own = extents_of(work, extents, shape, heads)
+            found.append(ArrayProgram(work, lower_program(work, own, shape, kept_tiles=kept), heads.numbers))
+    return tuple(found)
+
+
+def _shape(
+    works: Sequence[ArrayWork], architecture: Architecture, extents: Mapping[str, int], numbers: Numbers | None
+) -> ArrayShape:
+    """Return an array that all works fit."""
+    for work in works:
+        if "sigmoid" in work.tasks:
+            numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
+        if "feature" in work.tasks:
+            numbers = replace(numbers or Numbers(), has_feature_map=True)
+    array = architecture.engine(MATRIX)
+    # Scores that are given are products with the identity of as many columns as the array has.
+    given = 1 if array is None else array.columns
+    sizes = [(work, sizes_of(work, extents)) for work in works]
+    steps = max(own[work.steps] if work.steps else given for work, own in sizes)
+    outputs = max(own[work.outputs] + work.has_more_values if work.outputs else 1 for work, own in sizes)
+    return shape_of(
+        architecture,
+        numbers,
+        product_steps=-(-steps // _STEP) * _STEP,
+        output_steps=-(-outputs // _STEP) * _STEP,
+    )
+
+
+def _with_sigmoid(einsum: Einsum, numbers: Numbers) -> Numbers:
+    if numbers.multiplier != "wide":
+        raise IllegalMappingError(
+            [
+                f"the array must do the sigmoid of {einsum} on its wide multiplier, but has the {numbers.multiplier} "
+                "one; use the wide one (--multiplier wide)"
+            ]
+        )
+    return replace(numbers, has_sigmoid=True)

@@ -1,0 +1,212 @@
+"""The cycles of a mapping on its engines, every part in the order that the mapping gives it.
+
+Parts of a block in sequence follow one another. Parts that overlap or run in lock-step take what their schedule does,
+from the first start to the last end. Work is counted exactly, tiles at the edges included.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache, reduce
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascade.analysis.symbolic import is_expression, share_symbol
+from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.mapping.binding import Bound
+from einsum_cascade.mapping.counts import Count, maximum
+from einsum_cascade.mapping.ir import Block, Compute, Step, leaves
+from einsum_cascade.mapping.live import Live
+from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.schedule.ir import Schedule
+from einsum_cascade.schedule.lockstep import LockstepSchedule, lockstep_schedule
+from einsum_cascade.schedule.lowering import TileGraph, TileGraphs, tile_graphs
+from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.operation import Cycles, exact
+
+__all__ = ["EngineTime", "TileTime", "busy_by_engine", "scheduled_graphs", "tile_time"]
+
+
+@dataclass(frozen=True, slots=True)
+class TileTime:
+    """When the tiles of a block run.
+
+    Parameters
+    ----------
+    schedule
+        Of one tile.
+    interval
+        Cycles from one tile to the next: those of the schedule, or more if there are too few places for its tiles.
+    tiles
+        How many there are.
+    skew_cycles
+        Cycles from the first PE of an array to the last.
+
+    """
+
+    schedule: Schedule | LockstepSchedule
+    interval: Cycles
+    tiles: int
+    skew_cycles: int = 0
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all tiles, from the first start to the last end, which is in a whole cycle."""
+        if not self.tiles:
+            return 0
+        return math.ceil(self.schedule.cycles(1) + (self.tiles - 1) * self.interval) + self.skew_cycles
+
+
+@cache
+def tile_time(tile: TileGraph) -> TileTime:
+    """Return when the tiles of a block run, in the order that the mapping gives it.
+
+    In lock-step, a tile whose places are not free yet begins a whole period later.
+    """
+    if tile.order != "lock-step":
+        found = modulo_schedule(tile.graph)
+        return TileTime(found, found.interval, tile.tiles)
+    staged = lockstep_schedule(replace(tile.graph, contexts=()), tile.stages or None)
+    whole = replace(staged.schedule, graph=tile.graph)
+    places = [own for own in tile.graph.contexts if own.name not in tile.graph.resource]
+    turns = [Fraction(whole.contexts_needed(own.name), own.count) for own in places]
+    return TileTime(staged, exact(staged.interval * math.ceil(max(turns, default=Fraction(1)))), tile.tiles)
+
+
+class EngineTime:
+    """The cycles of the parts of a mapping.
+
+    Parameters
+    ----------
+    workload, architecture
+        What runs where.
+    bounds
+        What each task occupies.
+    values
+        Of ranks and parameters: numbers, arrays with an entry per candidate, or expressions.
+    inputs
+        What filters read, by name.
+
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        architecture: Architecture,
+        bounds: Sequence[Bound],
+        values: Mapping[str, Any],
+        inputs: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Take a mapping; nothing is scheduled yet."""
+        self.inputs = inputs
+        self.workload, self.architecture, self.values = workload, architecture, values
+        self.bounds = {bound.task: bound for bound in bounds}
+        self.fills: dict[str, Any] = {}
+
+    def cycles(self, node: Block | Compute, above: tuple[Step, ...]) -> Count:
+        """Return the cycles of a part of a normalised tree.
+
+        What a block takes beyond its steady state, the cycles in which its busiest engine waits, depends on all that
+        its schedule meets: in formulas it is a symbol, and a number of `fills` beside numbers.
+        """
+        if isinstance(node, Compute):
+            return self.bounds[node.task].busy_cycles
+        if node.order == "sequence":
+            return _total(self.cycles(part, (*above, *node.steps)) for part in node.body)
+        own, steady = [self.bounds[leaf.task] for leaf in leaves(node)], self.steady_cycles(node)
+        if not self._waits(node, own):
+            return steady
+        if any(map(is_expression, self.values.values())):
+            return cast(Any, steady) + self._fill(None)
+        return self.told(node, self._scheduled(node, above))
+
+    def told(self, block: Block, cycles: Any) -> Count:
+        """Return cycles of a block that are known from elsewhere, and keep what is beyond its steady state."""
+        self._fill(cycles - cast(Any, self.steady_cycles(block)))
+        return cycles
+
+    def _fill(self, cycles: Any) -> Any:
+        name = f"FILL{len(self.fills) + 1}"
+        self.fills[name] = share_symbol(name) if cycles is None else cycles
+        return self.fills[name]
+
+    def steady_cycles(self, block: Block) -> Count:
+        """Return the cycles of a block while no part waits: of its busiest engine, or of its stages."""
+        own = [self.bounds[leaf.task] for leaf in leaves(block)]
+        stages = {bound.stage for bound in own} if block.order == "lock-step" else {None}
+        groups = ([b for b in own if stage is None or b.stage == stage] for stage in stages)
+        return _total(reduce(maximum, busy_by_engine(group).values()) for group in groups)
+
+    def whole_cycles(self, block: Block, above: tuple[Step, ...]) -> Fraction:
+        """Return `cycles`, of numbers."""
+        return Fraction(cast(Any, self.cycles(block, above)))
+
+    def _waits(self, block: Block, own: Sequence[Bound]) -> bool:
+        """Tell whether an engine can wait for another one, for a stage, for its own pipeline or for a context."""
+        if _is_staged(block) and any(bound.stage for bound in own):
+            return True
+        engines = {bound.engine for bound in own}
+        found = [engine for engine in self.architecture.engines if engine.name in engines]
+        deep = (op.latency_cycles > op.interval_cycles for engine in found for op in engine.operations)
+        return len(engines) > 1 or any(engine.contexts is not None for engine in found) or any(deep)
+
+    def _scheduled(self, block: Block, above: tuple[Step, ...]) -> Any:
+        lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
+        if not lengths:
+            return self._of(tuple(self.bounds.values()), self.values, block, above)
+        found: list[Any] = []
+        for at in range(lengths[0]):
+            values = {name: _at(value, at) for name, value in self.values.items()}
+            bounds = [_bound_at(bound, at) for bound in self.bounds.values()]
+            found.append(self._of(bounds, values, block, above))
+        return np.array(found, np.int64)
+
+    def _of(self, bounds: Sequence[Bound], values: Mapping[str, int], block: Block, above: tuple[Step, ...]) -> int:
+        own = EngineTime(self.workload, self.architecture, bounds, values, self.inputs)
+        live = Live(self.workload, values, self.inputs)
+        graphs = TileGraphs(self.workload, self.architecture, bounds, values, own.whole_cycles, live)
+        return tile_time(graphs.of(block, above)).cycles
+
+
+def scheduled_graphs(
+    workload: Workload,
+    architecture: Architecture,
+    root: Block,
+    bounds: Sequence[Bound],
+    values: Mapping[str, int],
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+) -> tuple[TileGraph, ...]:
+    """Return `lowering.tile_graphs`, parts in other orders inside them with the cycles of their own schedules."""
+    own, live = EngineTime(workload, architecture, bounds, values, inputs), Live(workload, values, inputs)
+    return tile_graphs(workload, architecture, root, tuple(bounds), values, own.whole_cycles, live)
+
+
+def busy_by_engine(bounds: Iterable[Bound]) -> dict[str, Count]:
+    """Return by engine how long some tasks occupy it."""
+    found: dict[str, Count] = {}
+    for bound in bounds:
+        found[bound.engine] = cast(Any, found.get(bound.engine, 0)) + bound.busy_cycles
+    return found
+
+
+def _is_staged(node: Block | Compute) -> bool:
+    return isinstance(node, Block) and (node.order == "lock-step" or any(map(_is_staged, node.body)))
+
+
+def _at(value: Any, at: int) -> Any:
+    return int(value[at]) if isinstance(value, np.ndarray) else value
+
+
+def _bound_at(bound: Bound, at: int) -> Bound:
+    fields = {name: _at(getattr(bound, name), at) for name in ("points", "steps", "pes", "overhead_cycles")}
+    return replace(bound, **cast(Any, fields))
+
+
+def _total(counts: Iterable[Count]) -> Count:
+    total: Any = 0
+    for count in counts:
+        total = total + count
+    return total

@@ -1,0 +1,171 @@
+"""Masks in cost: by hand, against enumeration, and against the operations that the analysis counts."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from random_counts import random_count
+
+from einsum_cascade import load_architecture, parse, resolve_extents, zoo
+from einsum_cascade.analysis.bounds import analyse
+from einsum_cascade.analysis.symbolic import evaluate, substitute
+from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
+from einsum_cascade.cascade.extent import constant
+from einsum_cascade.cost.estimate import estimate
+from einsum_cascade.mapping.codec import parse_mapping
+from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
+from einsum_cascade.mapping.live import Live
+from einsum_cascade.mapping.presets import load_mapping
+from einsum_cascade.mapping.symbols import symbolic_values
+from einsum_cascade.mapping.workload import Workload
+
+
+def machine(pes=4) -> Architecture:
+    rate = {"read_bytes_per_s": None, "write_bytes_per_s": None, "is_shared": False, "instances": 1}
+    memories = tuple(Memory(name, None, 16, **rate, read_pj=1.0, write_pj=1.0) for name in ("dram", "buffer"))
+    operations = tuple(Operation(name, 1, 1, (("mac", 1),)) for name in ("mac", "+", "*", "max"))
+    registers = RegisterFile(64, 16, 1.0, 1.0, 0.0)
+    engine = Engine("pes", pes, pes, operations, registers, None, frozenset(), frozenset())
+    return Architecture("plain", 10**9, 16, memories, (engine,), (Component("mac", 1.0, 0.0),))
+
+
+CAUSAL = Workload(
+    parse("rank M, P\ninput A[m:M], B[p:P]\nS[m, p] = A[m] * B[p] where m <= p\nT[p] = sum[m](S[m, p])\noutput T")
+)
+
+
+def test_tiles_that_a_filter_empties_cost_nothing() -> None:
+    """m <= p of 8 x 8: 36 points; of the 4 tiles of 4 x 4, the one with m >= 4 > p is empty, two are full or cut."""
+    text = (
+        "name: x\nsteps: [keep S in buffer, for p by 4]\nbody:\n"
+        "  - {steps: [for m by 4, keep A in buffer, for m on rows, for p on columns], compute: S on pes}\n"
+        "  - {steps: [for p on columns, for m], compute: T on pes}\n"
+    )
+    found = estimate(CAUSAL, machine(), parse_mapping(text), {"M": 8, "P": 8})
+    s, t = found.bounds
+    assert (s.points, s.busy_cycles) == (36, 3)
+    # Sums down the columns: of the first four, keys up to 3; of the others, all.
+    assert (t.points, t.busy_cycles) == (36, 4 + 8)
+    # The first tile of queries needs one tile of A, the second both: 12 elements, not 16.
+    assert found.accesses["dram", "A"].reads == 12
+    # Of more keys than any query sees, the rest is not fetched.
+    more = estimate(CAUSAL, machine(), parse_mapping(text), {"M": 16, "P": 8})
+    assert (more.accesses["dram", "A"].reads, more.bounds[0].busy_cycles) == (12, 3)
+
+
+def test_lengths_of_heads() -> None:
+    """Heads of 1, 4 and 6 of 8 keys in tiles of 2: 1, 2 and 3 tiles. Without the lengths, all are taken."""
+    text = "rank B, M\ninput X[b:B, m:M], LEN[b:B]\nY[b] = sum[m](X[b, m]) where m < LEN[b]\noutput Y"
+    workload = Workload(parse(text))
+    mapping = parse_mapping("name: x\nsteps: [for b, for m by 2, keep X in buffer, for m on rows]\ncompute: Y on pes")
+    extents, lengths = {"B": 3, "M": 8}, {"LEN": np.array([1, 4, 6])}
+    found = estimate(workload, machine(), mapping, extents, 1, lengths)
+    (bound,) = found.bounds
+    assert (bound.points, bound.steps, found.accesses["dram", "X"].reads) == (11, 6, 12)
+    assert estimate(workload, machine(), mapping, extents).bounds[0].steps == 12
+
+
+COMPARISONS = {
+    "m <= p": lambda m, p, b, n: m <= p,
+    "m > p - 3": lambda m, p, b, n: m > p - 3,
+    "m + 1 < LEN[b]": lambda m, p, b, n: m + 1 < n[b],
+    "2*m >= p": lambda m, p, b, n: 2 * m >= p,
+    "m + p != 4": lambda m, p, b, n: m + p != 4,
+    "p == 2": lambda m, p, b, n: p == 2,
+}
+
+
+def drawn(rng):
+    names = [str(name) for name in rng.choice(list(COMPARISONS), int(rng.integers(1, 4)), replace=False)]
+    joins = [str(rng.choice(["and", "or"])) for _ in names[1:]]
+    text, chosen = names[0], COMPARISONS[names[0]]
+    for name, join in zip(names[1:], joins, strict=True):
+        text = f"({text}) {join} {name}"
+        own, before = COMPARISONS[name], chosen
+        chosen = (
+            (lambda a, b: lambda *at: a(*at) and b(*at))(before, own)
+            if join == "and"
+            else (lambda a, b: lambda *at: a(*at) or b(*at))(before, own)
+        )
+    if rng.random() < 0.3:
+        text, chosen = f"not ({text})", (lambda a: lambda *at: not a(*at))(chosen)
+    return text, chosen, len(names) == 1
+
+
+def test_points_and_iterations_are_those_that_are_there(seed: int) -> None:
+    """Filters of up to three comparisons: points exactly, tiles exactly of one comparison and never too few."""
+    for number in range(random_count(400)):
+        rng = np.random.default_rng([seed, 19, number])
+        text, holds, is_one = drawn(rng)
+        extents = {name: int(rng.integers(1, 9)) for name in "BMP"}
+        lengths = rng.integers(0, 10, extents["B"])
+        cascade = (
+            "rank B, M, P\ninput X[b:B, m:M, p:P], LEN[b:B]\n"
+            f"S[b, m, p] = X[b, m, p] * 2 where {text}\nT[b, p] = max[m](S[b, m, p])\noutput T"
+        )
+        if "LEN" not in text:
+            cascade = cascade.replace(", LEN[b:B]", "")
+        workload = Workload(parse(cascade))
+        loops = [Loop(v, constant(int(rng.integers(1, extents[v.upper()] + 1)))) for v in "bmp" if rng.random() < 0.8]
+        rng.shuffle(loops)
+        live = Live(workload, extents, {"LEN": lengths})
+        axes = {name: range(extents[name.upper()]) for name in "bmp"}
+        points = [(b, m, p) for b, m, p in product(*axes.values()) if holds(m, p, b, lengths)]
+        where = f"case {number} of seed {seed}: {text}, {extents}, {lengths}, {list(map(str, loops))}"
+        for task in ("S", "T"):
+            assert live.points(task) * extents["B"] * extents["M"] * extents["P"] == len(points), where
+        tiles = {loop.variable: loop.tile.evaluate({}) for loop in loops}
+        seen = {tuple(at["bmp".index(v)] // tiles[v] for v in tiles) for at in points}
+        count = np.prod([-(-extents[v.upper()] // tiles[v]) for v in tiles], dtype=int)
+        left = live.share(("S",), loops) * int(count)
+        assert left >= len(seen), where
+        assert not is_one or left == len(seen), where
+        # Of what keys index, a level that keeps all of it gets what is between the first and the last that is used.
+        keys = sorted({m for _, m, _ in points})
+        width = keys[-1] - keys[0] + 1 if keys else 0
+        fetched = live.share(("S",), (), frozenset("m")) * extents["M"]
+        assert fetched >= width, where
+        assert not is_one or fetched == width, where
+
+
+@pytest.mark.parametrize("mask", ["causal", "window"])
+def test_operations_are_those_of_the_analysis(mask: str) -> None:
+    """Points of the Einsums that a filter reaches, by the analysis's closed forms and by the cost engine."""
+    cascade = zoo.load(f"attention-1pass-{mask}")
+    extents = resolve_extents(
+        cascade, {"E": 3, "F": 5, "M": 37, "P": 23, "M0": 4} | ({"W": 9} if mask == "window" else {})
+    )
+    workload = Workload(cascade)
+    found = estimate(workload, load_architecture("fusemax-4x4"), load_mapping("array"), extents | {"PE": 4})
+    counts = {(count.tensor, count.operator): count for count in analyse(cascade).operations}
+    points = {bound.task: bound.points for bound in found.bounds}
+    for task, operator in (("BQK", "*"), ("LM", "max"), ("SLN", "exp"), ("SLD", "+"), ("SLNV", "*")):
+        assert points[task] == evaluate(counts[task, operator].count, extents)
+
+
+def test_formulas_of_masked_tasks() -> None:
+    """Every share that a mask leaves is a symbol, and a number beside numbers."""
+    cascade = zoo.load("attention-1pass-causal")
+    workload, mapping, architecture = Workload(cascade), load_mapping("binding"), load_architecture("fusemax-cloud")
+    extents = resolve_extents(cascade, {"E": 8, "F": 8, "M": 700, "P": 900, "M0": 256}) | {"PE": 256, "P1": 2}
+    formula = estimate(workload, architecture, mapping, symbolic_values(workload, mapping))
+    alone = estimate(workload, architecture, mapping, extents)
+    assert formula.kept.keys() == alone.kept.keys()
+    known = extents | dict(alone.kept) | dict(alone.fills)
+    assert float(substitute(formula.energy_pj, known)) == pytest.approx(float(alone.energy_pj), rel=1e-6)
+    assert float(substitute(formula.latency_s, known)) == pytest.approx(float(alone.latency_s), rel=1e-6)
+
+
+def test_candidates_of_masked_tasks() -> None:
+    mapping = Mapping(
+        "x",
+        Block(
+            (Loop("p", constant(3)), Loop("m", constant(2)), Keep("buffer", ("A",)), Keep("buffer", ("S",))),
+            (Compute("S", "pes"), Compute("T", "pes")),
+        ),
+    )
+    sizes = np.arange(1, 9)
+    many = estimate(CAUSAL, machine(), mapping, {"M": sizes, "P": 7})
+    alone = [estimate(CAUSAL, machine(), mapping, {"M": int(size), "P": 7}) for size in sizes]
+    assert many.cycles.tolist() == [each.cycles for each in alone]
+    assert many.accesses["dram", "A"].reads.tolist() == [each.accesses["dram", "A"].reads for each in alone]
