@@ -20,7 +20,7 @@ export EINSUM_CASCADE_CACHE ?= $(CURDIR)/build/designs
 # Settings of the caller's shell that would change what is imported or leave bytecode out.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: help setup setup-sram demo test check test-all nightly certificates synthesis formal peers-scalesim peers-accelforge bench golden wheel clean-room constraints
+.PHONY: help setup setup-sram demo test check test-all nightly mutants certificates synthesis formal peers-scalesim peers-accelforge bench golden wheel clean-room constraints
 .DEFAULT_GOAL = help
 
 help: ## list the targets
@@ -48,8 +48,12 @@ test-all: setup setup-sram ## run the tests with all random cases, and the wheel
 	@$(MAKE) --no-print-directory clean-room
 
 nightly: export EINSUM_CASCADE_COUNTS = nightly
-nightly: setup setup-sram ## run the tests with ten times the random cases or more
+nightly: setup setup-sram ## run the tests with ten times the random cases or more, and see that small changes fail them
 	@$(pytest)
+	@$(MAKE) --no-print-directory mutants
+
+mutants: setup ## make small changes in a copy, each of which some test must catch
+	@$(python) tests/mutants/run.py
 
 certificates: build/certificates/.installed ## compare the schedules with those of OR-tools (80 MB) in a place of its own
 	@build/certificates/bin/python -m pytest -p no:cacheprovider tests/certificates

@@ -17,6 +17,7 @@ from einsum_cascade.units import (
     parse_area,
     parse_bits,
     parse_bytes,
+    parse_count,
     parse_energy,
     parse_frequency,
     parse_rate,
@@ -40,6 +41,14 @@ from einsum_cascade.units import (
         (parse_energy, "0.3 fJ", 0.0003),
         (parse_area, "1545 um2", 1545.0),
         (parse_area, "0.5 mm2", 500_000.0),
+        (parse_count, "4096", 4096),
+        (parse_count, " 64K ", 65536),
+        (parse_count, "64Ki", 65536),
+        (parse_count, "1M", 1 << 20),
+        (parse_count, "1Mi", 1 << 20),
+        (parse_count, "1.5K", 1536),
+        (parse_count, "2T", 1 << 41),
+        (parse_count, "-3", -3),
     ],
 )
 def test_parse(parse, text, value) -> None:

@@ -12,6 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from einsum_cascade.cascade.laws import (
+    Domain,
+    Law,
+    application,
+    laws_of_minus,
+    laws_of_quotients,
+    laws_of_weights,
+)
+
 __all__ = ["OPERATORS", "Operator", "Registry", "register"]
 
 type Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,9 +47,13 @@ class Operator:
     absorbing
         The value that makes every result equal to itself.
     distributes_over
-        Names of the operators `o` with `f(o(a, b), c) = o(f(a, c), f(b, c))`.
+        Names of the operators `o` with `f(o(a, b), c) = o(f(a, c), f(b, c))`, for all finite real numbers.
     homomorphism
-        Pairs `(o, q)` with `f(o(a, b)) = q(f(a), f(b))`.
+        Pairs `(o, q)` with `f(o(a, b)) = q(f(a), f(b))`, for all numbers of the domain and infinities.
+    domain
+        The numbers that a one-place operator has its laws for.
+    identities
+        Further laws, each with its domain.
     range
         Least and greatest value for finite real arguments.
     is_monotone
@@ -63,6 +76,8 @@ class Operator:
     is_monotone: bool = False
     reduction_name: str = ""
     is_builtin: bool = False
+    domain: Domain = "real"
+    identities: tuple[Law, ...] = ()
     takes_out: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +96,33 @@ class Operator:
     def can_reduce(self) -> bool:
         """Whether the result of a reduction depends neither on order nor on grouping."""
         return self.arity == 2 and self.is_associative and self.is_commutative and self.identity is not None
+
+    @property
+    def laws(self) -> Iterator[Law]:
+        """All laws that are declared, as equations."""
+        of = self.name
+        if self.is_associative:
+            yield Law(
+                application(of, application(of, "a", "b"), "c"),
+                application(of, "a", application(of, "b", "c")),
+                at_infinity=True,
+            )
+        if self.is_commutative:
+            yield Law(application(of, "a", "b"), application(of, "b", "a"), at_infinity=True)
+        if self.identity is not None:
+            yield Law(application(of, "a", repr(self.identity)), "a", at_infinity=True)
+        if self.absorbing is not None:
+            yield Law(application(of, "a", repr(self.absorbing)), repr(self.absorbing), at_infinity=self.absorbing != 0)
+        for other in sorted(self.distributes_over):
+            inner = application(of, application(other, "a", "b"), "c")
+            outer = application(other, application(of, "a", "c"), application(of, "b", "c"))
+            yield Law(inner, outer, at_infinity=other in ("max", "min"))
+        names = () if self.domain == "real" else ("a", "b")
+        domains: tuple[tuple[str, Domain], ...] = tuple((name, self.domain) for name in names)
+        for inner, outer in sorted(self.homomorphism):
+            mapped = application(outer, application(of, "a"), application(of, "b"))
+            yield Law(application(of, application(inner, "a", "b")), mapped, domains, at_infinity=True)
+        yield from self.identities
 
     @property
     def reduces_as(self) -> str:
@@ -189,6 +231,10 @@ def _select(condition: Array, yes: Array, no: Array) -> Array:
     return np.where(np.asarray(condition) != 0, yes, no)
 
 
+_IN_ORDER = frozenset({("max", "max"), ("min", "min")})
+"""What an operator that never decreases is a homomorphism of."""
+
+
 def _builtin_operators() -> Iterator[Operator]:
     infinity = math.inf
     yield Operator(
@@ -206,8 +252,8 @@ def _builtin_operators() -> Iterator[Operator]:
         reduction_name="prod",
         is_builtin=True,
     )
-    yield Operator("-", np.subtract, 2, is_builtin=True)
-    yield Operator("/", np.true_divide, 2, is_builtin=True)
+    yield Operator("-", np.subtract, 2, is_builtin=True, identities=tuple(laws_of_minus()))
+    yield Operator("/", np.true_divide, 2, is_builtin=True, identities=tuple(laws_of_quotients()))
     for name, function, identity in (("max", np.maximum, -infinity), ("min", np.minimum, infinity)):
         yield Operator(
             name,
@@ -224,29 +270,35 @@ def _builtin_operators() -> Iterator[Operator]:
         "exp",
         np.exp,
         1,
-        homomorphism=frozenset({("+", "*"), ("-", "/")}),
+        homomorphism=frozenset({("+", "*"), ("-", "/"), *_IN_ORDER}),
         range=(0.0, infinity),
         is_monotone=True,
         is_builtin=True,
     )
-    yield Operator("expsub", _expsub, 2, range=(0.0, infinity), is_builtin=True)
+    yield Operator("expsub", _expsub, 2, range=(0.0, infinity), is_builtin=True, identities=tuple(laws_of_weights()))
     yield Operator(
-        "log", np.log, 1, homomorphism=frozenset({("*", "+"), ("/", "-")}), is_monotone=True, is_builtin=True
+        "log",
+        np.log,
+        1,
+        homomorphism=frozenset({("*", "+"), ("/", "-"), *_IN_ORDER}),
+        is_monotone=True,
+        is_builtin=True,
+        domain="nonnegative",
     )
     multiplicative = frozenset({("*", "*"), ("/", "/")})
     unary: list[tuple[str, Callable[..., Array], tuple[float, float], bool, frozenset[tuple[str, str]]]] = [
         ("neg", np.negative, (-infinity, infinity), False, frozenset({("+", "+"), ("max", "min"), ("min", "max")})),
-        ("sqrt", np.sqrt, (0.0, infinity), True, multiplicative),
-        ("rsqrt", _rsqrt, (0.0, infinity), False, multiplicative),
+        ("sqrt", np.sqrt, (0.0, infinity), True, multiplicative | _IN_ORDER),
+        ("rsqrt", _rsqrt, (0.0, infinity), False, multiplicative | {("max", "min"), ("min", "max")}),
         ("square", np.square, (0.0, infinity), False, multiplicative),
         ("abs", np.abs, (0.0, infinity), False, multiplicative),
-        ("relu", _relu, (0.0, infinity), True, frozenset({("max", "max"), ("min", "min")})),
-        ("sigmoid", _sigmoid, (0.0, 1.0), True, frozenset({("max", "max"), ("min", "min")})),
-        ("tanh", np.tanh, (-1.0, 1.0), True, frozenset({("max", "max"), ("min", "min")})),
+        ("relu", _relu, (0.0, infinity), True, _IN_ORDER),
+        ("sigmoid", _sigmoid, (0.0, 1.0), True, _IN_ORDER),
+        ("tanh", np.tanh, (-1.0, 1.0), True, _IN_ORDER),
         ("gelu", _gelu, (-0.17, infinity), False, frozenset()),
         ("sin", np.sin, (-1.0, 1.0), False, frozenset()),
         ("cos", np.cos, (-1.0, 1.0), False, frozenset()),
-        ("floor", np.floor, (-infinity, infinity), True, frozenset({("max", "max"), ("min", "min")})),
+        ("floor", np.floor, (-infinity, infinity), True, _IN_ORDER),
     ]
     for name, function, bounds, is_monotone, homomorphism in unary:
         yield Operator(
@@ -257,6 +309,7 @@ def _builtin_operators() -> Iterator[Operator]:
             range=bounds,
             is_monotone=is_monotone,
             is_builtin=True,
+            domain="nonnegative" if name in ("sqrt", "rsqrt") else "real",
         )
     yield Operator("clamp", _clamp, 3, is_builtin=True)
     yield Operator("select", _select, 3, is_builtin=True)
@@ -283,6 +336,8 @@ def register(
     homomorphism: frozenset[tuple[str, str]] = frozenset(),
     range: tuple[float, float] = (-math.inf, math.inf),
     is_monotone: bool = False,
+    domain: Domain = "real",
+    identities: tuple[Law, ...] = (),
 ) -> Operator:
     """Add an operator of the user's to a registry; `Operator` says what the arguments mean.
 
@@ -309,6 +364,8 @@ def register(
             homomorphism=homomorphism,
             range=range,
             is_monotone=is_monotone,
+            domain=domain,
+            identities=identities,
         )
     )
 

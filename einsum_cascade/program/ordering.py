@@ -6,7 +6,7 @@ The loops around scores are tiles of queries, then tiles of keys; around them th
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.errors import Diagnostic, IllegalMappingError, Span
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Keep, Loop, paths
 from einsum_cascade.program.kernel import MATRIX, VECTOR
@@ -52,7 +52,7 @@ def kept_tiles_of(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int
 
     """
     parts, product = work.workload.parts, work.scores.tensor
-    (path,) = (path for path, leaf in paths(mapping.root) if leaf.task == product)
+    ((path, leaf),) = ((path, leaf) for path, leaf in paths(mapping.root) if leaf.task == product)
     loops = [
         _Loop(at, parts[step.variable].range, step.tile.evaluate(values))
         for at, step in enumerate(path)
@@ -61,20 +61,23 @@ def kept_tiles_of(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int
     units = [part.unit.evaluate(values) for part in parts.values() if part.range == work.rows]
     unit = next((unit for unit in units if unit > 1), 1)
     tile = shape.rows // unit
-    blocks, queries = _order(work, loops, {work.columns: shape.columns, work.rows: tile})
+    blocks, queries = _order(work, loops, {work.columns: shape.columns, work.rows: tile}, leaf.span)
     key, kept = work.key.tensor, max(_kept(path, work), default=None)
     if kept is None:
-        raise IllegalMappingError([f"the mapping must keep {key!r} in the buffer for the array"])
+        raise _refused(f"the mapping must keep {key!r} in the buffer for the array", leaf.span)
     if blocks is None:
         return -(-sizes_of(work, values)[work.rows] // shape.rows) if kept < queries.at else 0
     if not blocks.at < kept < queries.at:
-        raise IllegalMappingError(
-            [f"the mapping must keep {key!r} in the buffer around {work.columns}, block by block"]
-        )
+        message = f"the mapping must keep {key!r} in the buffer around {work.columns}, block by block"
+        raise _refused(message, path[kept].span)
     return blocks.tile // tile
 
 
-def _order(work: ArrayWork, loops: Sequence[_Loop], tiles: Mapping[str, int]) -> tuple[_Loop | None, _Loop]:
+def _refused(message: str, span: Span) -> IllegalMappingError:
+    return IllegalMappingError([Diagnostic(message, span)])
+
+
+def _order(work: ArrayWork, loops: Sequence[_Loop], tiles: Mapping[str, int], span: Span) -> tuple[_Loop | None, _Loop]:
     """Return the loop over blocks of keys, if there is one, and the one over tiles of queries."""
     found = [loop for loop in loops if loop.range in tiles]
     wanted = [(work.columns, tiles[work.columns]), (work.rows, tiles[work.rows])]
@@ -84,9 +87,8 @@ def _order(work: ArrayWork, loops: Sequence[_Loop], tiles: Mapping[str, int]) ->
         text = ", then ".join(f"{loop.range} by {loop.tile}" for loop in found) or "none"
         must = ", then ".join(f"{name} by {tile}" for name, tile in wanted)
         around = f"with or without {work.rows} by a multiple of {tiles[work.rows]} around them"
-        raise IllegalMappingError(
-            [f"the loops around {work.scores.tensor!r} must be {must} for the array, {around}, not {text}"]
-        )
+        message = f"the loops around {work.scores.tensor!r} must be {must} for the array, {around}, not {text}"
+        raise _refused(message, span)
     return blocks, rest[0]
 
 

@@ -67,6 +67,18 @@ def test_numbers_must_meet_relations() -> None:
         evaluate(cascade, {"S": np.zeros((1, 1, 1))})
 
 
+@pytest.mark.parametrize("operator", ["<", "<=", ">", ">=", "=="])
+def test_every_comparison_means_what_it_says(operator: str) -> None:
+    cascade = parse(f"rank S, I\nrank S {operator} I\ninput X[i:I, s:S]\nY[i] = X[i, s]\noutput Y")
+    holds = {"<": int.__lt__, "<=": int.__le__, ">": int.__gt__, ">=": int.__ge__, "==": int.__eq__}[operator]
+    for extent in range(1, 9):
+        if holds(4, extent):
+            assert resolve_extents(cascade, {"S": 4, "I": extent})["I"] == extent
+        else:
+            with pytest.raises(EvaluationError, match=rf"^the cascade states S {operator} I, but I = {extent}, S = 4"):
+                resolve_extents(cascade, {"S": 4, "I": extent})
+
+
 def test_a_relation_that_divides_by_zero_is_told() -> None:
     cascade = parse("rank M, M0\nrank M/M0 >= 2\ninput X[m:M, m0:M0]\nY[m] = X[m, m0]\noutput Y")
     with pytest.raises(

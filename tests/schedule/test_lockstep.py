@@ -82,6 +82,22 @@ def test_a_recurrence_between_engines_is_not_hidden() -> None:
         lockstep_schedule(graph, [["x", "y"]])
 
 
+@pytest.mark.parametrize(("distance", "interval"), [(1, 9), (2, 6), (3, 3)])
+def test_a_recurrence_over_several_tiles(distance: int, interval: int) -> None:
+    """x, y, z of 3 cycles on engines of their own, one after the other, and x needs z of some tiles earlier.
+
+    Of one tile earlier, all of a tile is done before the next begins. Of two, z of the tile before runs beside x, and y
+    alone. Of three, z works two tiles behind x and y one, all together.
+    """
+    engines = tuple(Resource(name) for name in "ABC")
+    operations = tuple(Operation(name, on.name, 3) for name, on in zip("xyz", engines, strict=True))
+    edges = Dependence("x", "y"), Dependence("y", "z"), Dependence("z", "x", 0, distance)
+    graph = OperationGraph(engines, operations, edges)
+    found = lockstep_schedule(graph)
+    assert (found.interval, found.lag) == (interval, distance - 1)
+    assert check_schedule(graph, found.schedule) == ()
+
+
 @pytest.mark.parametrize(
     ("stages", "sentence"),
     [
