@@ -125,11 +125,11 @@ class CostEstimate:
         work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
         needed = [bound.pes for bound in own if not is_expression(bound.pes)]
         pes: Any = reduce(maximum, needed, found.pes)
-        share = work / (self.latency_s * self.architecture.clock_hz * pes)
-        if is_expression(share):
-            return share
-        # An array does some of it beside its slots, such as dividing what leaves.
-        return minimum(share, self.busy_cycles(engine) / (self.latency_s * self.architecture.clock_hz))
+        cycles = self.latency_s * self.architecture.clock_hz
+        if is_expression(cycles):
+            return work / (cycles * pes)
+        # An array does some of it beside its slots, such as dividing what leaves; of no time, no share is used.
+        return minimum(work / pes, self.busy_cycles(engine)) / np.where(cycles == 0, np.inf, cycles)
 
     @property
     def limit(self) -> str:

@@ -23,6 +23,8 @@ def reason(plan: Plan) -> str:
     """Return the sentence that says what bounds a mapping."""
     estimate = plan.estimate
     longest = max(estimate.phases, key=lambda phase: float(phase.seconds))
+    if not estimate.latency_s:
+        return "takes no time, because no point is left to do and nothing moves that takes any"
     share = float(longest.seconds / estimate.latency_s)
     where = "" if len(estimate.phases) == 1 else f" in {longest.name}, {100 * share:.0f} % of the time"
     return f"{_limit(longest)}{where}"

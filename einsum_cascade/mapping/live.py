@@ -125,6 +125,10 @@ def _at(value: Any, at: int) -> Any:
     return int(value[at]) if isinstance(value, np.ndarray) else value
 
 
+_AT_ONCE = 1 << 21
+"""Boxes that are looked at together, as far as memory goes."""
+
+
 def left_of(count: Any, share: Any) -> Any:
     """Return a share of a count: whole if both are numbers."""
     if isinstance(share, Fraction) and isinstance(count, int):
@@ -139,6 +143,12 @@ class _Boxes:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     weight: NDArray[np.int64]
+
+
+def _halves(boxes: _Boxes) -> tuple[_Boxes, _Boxes]:
+    middle = len(boxes.first) // 2
+    before = _Boxes(boxes.first[:middle], boxes.last[:middle], boxes.weight[:middle])
+    return before, _Boxes(boxes.first[middle:], boxes.last[middle:], boxes.weight[middle:])
 
 
 _POINT = _Boxes(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
@@ -213,6 +223,9 @@ class _Counter:
         shape = [len(boxes[name].first) for name in outer]
         if prod(shape) > _MOST_BOXES:
             return prod(int(own.weight.sum()) for own in boxes.values())
+        if prod(shape) > _AT_ONCE:
+            largest = max(outer, key=lambda name: len(boxes[name].first))
+            return sum(self._weight(constraints, {**boxes, largest: half}) for half in _halves(boxes[largest]))
         low, high, grid, own = self._spans(constraints, boxes, inner, outer)
         sums = np.concatenate([[0], np.cumsum(own.weight)])
         weights = np.ones(shape, np.int64)

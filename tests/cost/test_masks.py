@@ -1,6 +1,8 @@
 """Masks in cost: by hand, against enumeration, and against the operations that the analysis counts."""
 
+import json
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from einsum_cascade.analysis.bounds import analyse
 from einsum_cascade.analysis.symbolic import evaluate, substitute
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extent import constant
+from einsum_cascade.cli import main
 from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
@@ -169,3 +172,21 @@ def test_candidates_of_masked_tasks() -> None:
     alone = [estimate(CAUSAL, machine(), mapping, {"M": int(size), "P": 7}) for size in sizes]
     assert many.cycles.tolist() == [each.cycles for each in alone]
     assert many.accesses["dram", "A"].reads.tolist() == [each.accesses["dram", "A"].reads for each in alone]
+
+
+def test_nothing_is_left_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A filter that no point passes: no operation, no byte, no time, and a sentence."""
+    cascade, mapping = tmp_path / "none.cascade", tmp_path / "none.yaml"
+    cascade.write_text("rank M, P\ninput A[m:M], B[p:P]\nS[m, p] = A[m] * B[p] where m > p + 100\noutput S\n")
+    mapping.write_text("name: none\nsteps: [for m by 2, for p]\nbody: [S on 1d]\n")
+    arguments = ["cost", str(cascade), "--arch", "fusemax-16x16", "--mapping", str(mapping), "--set", "M=4,P=4"]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "takes no time" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--explain", "--json"])
+    assert ended.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cycles"], found["latency_s"], found["energy_pj"], found["traffic_bytes"]) == (0, 0, 0, 0)
+    assert found["utilisation"] == {"2d": 0, "1d": 0}
+    assert found["reason"].startswith("takes no time")
