@@ -68,6 +68,20 @@ def test_lengths_of_heads() -> None:
     assert estimate(workload, machine(), mapping, extents).bounds[0].steps == 12
 
 
+def test_iterations_further_in_than_a_loop_in_space_are_none_the_fewer() -> None:
+    """Two rows of PEs have keys 0 to 3 and 4 to 7, in 4 steps that are one tile: as some key is below 2, all are taken.
+
+    In tiles of 4 in time around two rows of 2, the second tile has none, and its 2 steps are left out.
+    """
+    text = "rank M, P\ninput X[m:M], Z[p:P]\nY[p] = sum[m](X[m] * Z[p]) where m < 2\noutput Y"
+    workload = Workload(parse(text))
+    mapping = parse_mapping("name: x\nsteps: [for m by 4 on rows]\ncompute: Y on pes")
+    found = estimate(workload, machine(), mapping, {"M": 8, "P": 1})
+    assert (found.bounds[0].points, found.bounds[0].steps) == (2, 4)
+    inside = parse_mapping("name: x\nsteps: [for m by 4, for m by 2 on rows]\ncompute: Y on pes")
+    assert estimate(workload, machine(), inside, {"M": 8, "P": 1}).bounds[0].steps == 2
+
+
 COMPARISONS = {
     "m <= p": lambda m, p, b, n: m <= p,
     "m > p - 3": lambda m, p, b, n: m > p - 3,
