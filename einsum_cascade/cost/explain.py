@@ -6,7 +6,7 @@ from typing import Any
 
 from einsum_cascade.analysis.symbolic import as_text, extent_symbol, is_expression
 from einsum_cascade.cost.estimate import CostEstimate, estimate
-from einsum_cascade.cost.phases import Phase
+from einsum_cascade.cost.phases import PhaseCost
 from einsum_cascade.cost.planning import Plan
 from einsum_cascade.mapping.counts import Count
 from einsum_cascade.mapping.ir import Loop
@@ -30,7 +30,7 @@ def reason(plan: Plan) -> str:
     return f"{_limit(longest)}{where}"
 
 
-def _limit(longest: Phase) -> str:
+def _limit(longest: PhaseCost) -> str:
     limit = longest.limit
     if limit in longest.memory_s:
         ratio = float(longest.memory_s[limit]) / float(longest.compute_s) if longest.compute_s else 0
