@@ -71,7 +71,7 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
 def _of_program(each: ArrayProgram) -> Scheduled:
     found, program = each.lowered.schedule, each.lowered.program
     tile = TileGraph(found.graph, program.tile_count, (), "overlap")
-    time = TileTime(found, found.interval, tile.tiles, program.shape.depth_cycles)
+    time = TileTime(found, found.interval, tile.tiles, found.latency_cycles, program.shape.depth_cycles)
     return Scheduled(tile, found, None, None, time)
 
 
