@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import App, CycloptsError, Parameter
 
 from einsum_cascade import __version__
-from einsum_cascade.errors import CascadeError, InfeasibleMappingError, SourceError, ToolError, UsageError
+from einsum_cascade.errors import (
+    CascadeError,
+    IllegalMappingError,
+    InfeasibleMappingError,
+    SourceError,
+    ToolError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from einsum_cascade.cascade.ir import Cascade
@@ -36,10 +43,11 @@ class _AnswerIsNo(Exception):
 
 
 type Settings = Annotated[
-    list[str], Parameter(name="--set", negative="", help="Extents, as RANK=NUMBER[,...]; may be repeated.")
+    list[str],
+    Parameter(name="--set", negative="", help="Extents, as RANK=NUMBER[,...], where 64K is 65536; may be repeated."),
 ]
 type Inputs = Annotated[
-    list[str], Parameter(name="--input", negative="", help="Input tensors, as NAME=FILE.npy; may be repeated.")
+    list[str], Parameter(name="--input", negative="", help="Input tensors, as NAME=FILE.npy[,...]; may be repeated.")
 ]
 type Operators = Annotated[
     list[str], Parameter(name="--operators", negative="", help="Python files that register operators.")
@@ -104,6 +112,8 @@ def bounds(
 ) -> None:
     """Say how often any implementation must walk over each tensor, why, what it must hold, and what it must move."""
     from einsum_cascade.analysis.bounds import analyse, to_json, with_free_ranks
+    from einsum_cascade.cascade.extents import known_extents
+    from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.units import parse_bytes
 
     words = None
@@ -113,9 +123,10 @@ def bounds(
         except ValueError as error:
             raise UsageError(f"--capacity: {error}") from None
     found = _load(cascade, operators)
-    extents = _known(found, settings, inputs)
+    given = load_inputs(inputs or ())
+    extents = known_extents(found, _settings(settings), {name: array.shape for name, array in given.items()})
     free = frozenset(_settings(settings)) & frozenset(rank.name for rank in found.ranks if rank.extent is not None)
-    report = to_json(analyse(with_free_ranks(found, free)), extents, words)
+    report = to_json(analyse(with_free_ranks(found, free)).with_data(extents, given), extents, words)
     if as_json:
         _print_json(report)
         return
@@ -162,10 +173,10 @@ def run(
         head = {"cascade": found.name, "extents": extents, "dtype": dtype, "seed": seed, "random_inputs": drawn}
         _print_json(head | {"outputs": summary})
         return
-    from einsum_cascade.terminal.tables import print_all, run_table
+    from einsum_cascade.terminal.tables import print_all, run_table, warnings_of
 
     print(f"cascade {found.name} in {dtype}, " + ", ".join(f"{rank} = {n}" for rank, n in extents.items()))
-    print_all(run_table(summary))
+    print_all(run_table(summary), *warnings_of(summary))
 
 
 ArchitectureName = Annotated[str, Parameter(name="--arch", help="A preset such as fusemax-cloud, or a .yaml file.")]
@@ -482,7 +493,8 @@ def _summary(array: Any) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         numbers = [float(f(values)) if values.size else None for f in (np.min, np.mean, np.max)]
     least, mean, greatest = numbers
-    return {"shape": list(values.shape), "least": least, "mean": mean, "greatest": greatest}
+    counts = {"inf": int(np.isinf(values).sum()), "nan": int(np.isnan(values).sum())}
+    return {"shape": list(values.shape), "least": least, "mean": mean, "greatest": greatest} | counts
 
 
 def _print_json(value: Any) -> None:
@@ -526,8 +538,9 @@ def _guarded(command: Callable[[], Any]) -> int:
     except CycloptsError as error:
         print(f"einsum-cascade: {_one_line(str(error))}; see einsum-cascade --help", file=sys.stderr)
         return 2
-    except SourceError as error:
-        print(error, file=sys.stderr)
+    except (SourceError, IllegalMappingError) as error:
+        is_placed = isinstance(error, SourceError) or error.is_placed
+        print(error if is_placed else f"einsum-cascade: {error}", file=sys.stderr)
         return 2
     except CascadeError as error:
         print(f"einsum-cascade: {error}", file=sys.stderr)

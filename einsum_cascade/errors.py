@@ -10,6 +10,7 @@ from dataclasses import dataclass
 __all__ = [
     "AnalysisError",
     "ArchitectureError",
+    "BuilderError",
     "CascadeError",
     "CheckError",
     "Diagnostic",
@@ -103,6 +104,10 @@ class CheckError(SourceError):
     """The cascade is in the grammar, but breaks a rule of the language."""
 
 
+class BuilderError(SourceError, TypeError, AttributeError):
+    """A line of Python does something with the builder's values that no cascade can say."""
+
+
 class EvaluationError(CascadeError):
     """A cascade cannot be evaluated on the given extents and tensors."""
 
@@ -130,10 +135,12 @@ class MappingFileError(SourceError, MappingError):
 class IllegalMappingError(MappingError):
     """A mapping contradicts the cascade or the architecture."""
 
-    def __init__(self, violations: Sequence[str]) -> None:
-        """Keep every sentence that says what must hold and does not."""
-        self.violations = tuple(violations)
-        super().__init__("\n".join(self.violations))
+    def __init__(self, violations: Sequence[str | Diagnostic]) -> None:
+        """Keep every sentence that says what must hold and does not, and tell its place where it has one."""
+        self.violations = tuple(each if isinstance(each, str) else each.message for each in violations)
+        texts = [str(each) if isinstance(each, Diagnostic) and each.span.file else None for each in violations]
+        self.is_placed = any(texts)
+        super().__init__("\n".join(text or said for text, said in zip(texts, self.violations, strict=True)))
 
 
 class InfeasibleMappingError(MappingError):

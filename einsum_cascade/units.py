@@ -1,6 +1,7 @@
 """Quantities with a unit, as users write them: `16 MiB`, `400 GiB/s`, `940 MHz`, `4096 b`, `249.6 pJ`, `1545 um2`.
 
-A number without a unit is never accepted. What is counted is exact: a decimal is the fraction that it spells.
+A number without a unit is never accepted, but for counts, which have none: `4096`, `64K`, `1Mi`. What is counted is
+exact: a decimal is the fraction that it spells.
 """
 
 import re
@@ -18,11 +19,13 @@ __all__ = [
     "parse_area",
     "parse_bits",
     "parse_bytes",
+    "parse_count",
     "parse_energy",
     "parse_frequency",
     "parse_rate",
 ]
 
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT])i?", re.ASCII)
 _NUMBER = re.compile(r"\s*(\d+/\d+|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*([A-Za-z]\S*)\s*", re.ASCII)
 
 
@@ -126,6 +129,31 @@ ENERGY = Quantity("an energy", "pJ", {"fJ": Fraction(1, 1000), "pJ": Fraction(1)
 """Energies, in picojoules."""
 AREA = Quantity("an area", "um2", {"um2": Fraction(1), "mm2": Fraction(10**6)}, "1545 um2")
 """Areas, in square micrometres."""
+
+
+def parse_count(text: str) -> int:
+    """Read how many there are of something: a whole number, or one with K, M, G or T, which are powers of 1024.
+
+    Lengths of sequences are told in such powers, so that `64K` and `64Ki` are both 65536.
+
+    Raises
+    ------
+    ValueError
+        The text is not such a number, or not a whole one.
+
+    Examples
+    --------
+    >>> parse_count("4096"), parse_count("64K"), parse_count("1Mi"), parse_count("1.5K")
+    (4096, 65536, 1048576, 1536)
+
+    """
+    match = _COUNT.fullmatch(text.strip())
+    if match is None:
+        return int(text)
+    value = Fraction(match[1]) * 1024 ** ("KMGT".index(match[2]) + 1)
+    if value.denominator != 1:
+        raise ValueError(f"a count must be a whole number, not {text!r}")
+    return int(value)
 
 
 def parse_bytes(text: str) -> int:

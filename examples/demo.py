@@ -95,7 +95,7 @@ def bounds_cells(name: str, report: Bounds, length: int) -> tuple[str, str, str]
     """Return passes, live bytes and traffic bytes at one length."""
     extents = resolve_extents(report.cascade, settings_of(name, length))
     live = max(number_at(footprint.elements, extents) for footprint in report.footprints_of("K", "M"))
-    extra = report.capacity_traffic(extents, parse_bytes(CAPACITY) // WORD_BYTES)
+    extra = report.plain_plan(extents, parse_bytes(CAPACITY) // WORD_BYTES)
     words = number_at(report.total_words, extents) + sum(number_at(entry.words, extents) for entry in extra)
     return str(report.of("K", "M").count), in_bytes(live * WORD_BYTES), in_bytes(words * WORD_BYTES)
 

@@ -63,7 +63,7 @@ def test_bounds_json(capsys: pytest.CaptureFixture[str]) -> None:
     first = next(row for row in found["footprints"] if (row["tensor"], row["rank"], row["pass"]) == ("K", "M", 1))
     assert (first["elements"], first["depends_on_rank"], first["words_if_not_kept"]) == ("M + 1", True, "2*M*P")
     assert {"einsum": "QK[m, p]", "operator": "*", "count": "E*M*P", "exact": True} in found["operations"]
-    assert {"tensor": "K", "words": "E*M", "reason": "compulsory read"} in found["traffic"]
+    assert {"tensor": "K", "words": "E*M", "reason": "compulsory read", "exact": True} in found["traffic"]
 
 
 def test_bounds_with_extents(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,13 +86,18 @@ def test_bounds_composite_and_partial_extents(capsys: pytest.CaptureFixture[str]
 
 
 def test_bounds_of_an_overridden_extent(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two tiles of 4 reach 8 of 10 keys: what depends on the default M1 = M/M0 must not be used."""
+    """Four tiles of 4 reach all of 10 keys, as the default's three do; two reach 8, and that is no answer."""
     extents = "E=1,F=1,M=10,P=1,M0=4"
-    found = read_json(capsys, "bounds", "attention-2pass", "--set", extents, "--set", "M1=2")
-    scores = next(row for row in found["operations"] if row["einsum"].startswith("BQK"))
-    assert scores["count"] == 8
-    whole = read_json(capsys, "bounds", "attention-2pass", "--set", extents)
-    assert next(row for row in whole["operations"] if row["einsum"].startswith("BQK"))["count"] == 10
+    for tiles in ((), ("--set", "M1=4")):
+        found = read_json(capsys, "bounds", "attention-2pass", "--set", extents, *tiles)
+        assert next(row for row in found["operations"] if row["einsum"].startswith("BQK"))["count"] == 10
+    for command in ("bounds", "run", "show"):
+        code, out, err = call(capsys, command, "attention-2pass", "--set", extents, "--set", "M1=2")
+        assert (code, out) == (2, "")
+        assert err == (
+            "einsum-cascade: rank 'M' must be reached as a whole by index 'm1*M0 + m0', as it is by default "
+            "(M1 = M/M0 = 3), but with --set M1=2 coordinate 8 of 'K' is never read; drop --set M1=2\n"
+        )
 
 
 def test_bounds_with_capacity(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,8 +105,16 @@ def test_bounds_with_capacity(capsys: pytest.CaptureFixture[str]) -> None:
     plenty = read_json(capsys, "bounds", "attention", *extents, "--capacity", "1TiB")
     little = read_json(capsys, "bounds", "attention", *extents, "--capacity", "1MiB")
     assert all(row["reason"].startswith("compulsory") for row in plenty["traffic"])
-    assert any("spilled for pass 2" in row["reason"] for row in little["traffic"])
-    assert sum(row["words"] for row in little["traffic"]) > sum(row["words"] for row in plenty["traffic"])
+    assert plenty["plan"] == []
+    assert any("spilled for pass 2" in row["reason"] for row in little["plan"])
+    assert little["traffic"] == plenty["traffic"]
+    none = read_json(capsys, "bounds", "attention", *extents, "--capacity", "2KiB")
+    assert none["traffic"][-1] == {
+        "tensor": "K",
+        "words": 2 * (65536 - 1024),
+        "reason": "again for 3 passes along M: at most 1024 positions are held between two",
+        "exact": True,
+    }
 
 
 def test_bounds_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +138,33 @@ def test_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     written = np.load(tmp_path / "out" / "AV.npy")
     np.testing.assert_array_equal(written, evaluate(zoo.load("attention"), arrays)["AV"])
     assert found["outputs"]["AV"]["shape"] == [2, 3]
+
+
+def test_lists_and_suffixes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A list of inputs is what several --input are; 1.5K is 1536, and K and Ki are both 1024."""
+    Q, K = np.ones((4, 3)), np.ones((4, 7))
+    for name, array in (("Q", Q), ("K,1", K)):
+        np.save(tmp_path / f"{name}.npy", array)
+    inputs = ("--input", f"Q={tmp_path / 'Q.npy'},K={tmp_path / 'K,1.npy'}")
+    found = read_json(capsys, "show", "attention", *inputs, "--set", "F=1.5K")
+    assert found["extents"] == {"E": 4, "F": 1536, "M": 7, "P": 3}
+    sizes = read_json(capsys, "show", "attention", "--set", "E=64,F=2Ki,M=1Mi,P=64K")["extents"]
+    assert sizes == {"E": 64, "F": 2048, "M": 1 << 20, "P": 1 << 16}
+
+
+def test_run_says_what_is_no_number(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """1/0 is inf, -1/0 is -inf, 0/0 twice is NaN; a result of numbers gets no line."""
+    path = tmp_path / "quotients.cascade"
+    path.write_text("rank M\ninput X[m:M], Y[m:M]\nZ[m] = X[m] / Y[m]\nT[] = sum[m](Y[m])\noutput Z, T\n")
+    for name, values in (("X", [1.0, -1.0, 0.0, 0.0, 3.0]), ("Y", [0.0, 0.0, 0.0, 0.0, 2.0])):
+        np.save(tmp_path / f"{name}.npy", np.array(values))
+    inputs = ("--input", f"X={tmp_path / 'X.npy'},Y={tmp_path / 'Y.npy'}")
+    found = read_json(capsys, "run", str(path), *inputs)["outputs"]
+    assert (found["Z"]["inf"], found["Z"]["nan"], found["T"]["inf"], found["T"]["nan"]) == (2, 2, 0, 0)
+    code, out, _ = call(capsys, "run", str(path), *inputs)
+    assert code == 0
+    assert out.endswith("of the 5 elements of Z, 2 are infinite and 2 are not a number (NaN)\n")
+    assert "elements of T" not in out
 
 
 def test_run_draws_inputs_from_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +194,12 @@ def test_run_in_a_format(capsys: pytest.CaptureFixture[str]) -> None:
         (["bounds", "file.py:x"], r"einsum-cascade: Python file 'file.py' must exist"),
         (["bounds", "attention", "--set", "M"], r"einsum-cascade: --set must be given as RANK=NUMBER"),
         (["bounds", "attention", "--set", "M=x"], r"einsum-cascade: --set must be given as RANK=NUMBER"),
+        (["bounds", "attention", "--set", "M=1.3K"], r"einsum-cascade: --set must be given as RANK=NUMBER"),
+        (
+            ["bounds", "attention", "--set", "M=3", "--set", "P=2,M=3"],
+            r"einsum-cascade: rank 'M' must be set once, but is set twice: --set M=3 and M=3$",
+        ),
+        (["run", "attention", "--input", "Q=q.npy,K"], r"einsum-cascade: input 'Q' must be a readable .npy file, but "),
         (["bounds", "attention", "--set", "N=3"], r"einsum-cascade: rank 'N' must be declared to be set"),
         (["bounds", "attention", "--set", "M=-3"], r"einsum-cascade: rank 'M' must have an extent of at least 0"),
         (["bounds", "attention-self", "--set", "M=3"], r"einsum-cascade: rank 'M' is an alias of 'N'"),

@@ -1,12 +1,16 @@
 """When elements are available, counted in traversals of one fiber."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from einsum_cascade.analysis.boxes import Box, covers, hull
+from einsum_cascade.analysis.boxes import Box, covers, merged, union
 from einsum_cascade.analysis.positions import Phase
+from einsum_cascade.cascade.extent import Extent
 
-__all__ = ["Barrier", "Piece", "State", "latest", "pruned", "united"]
+__all__ = ["Barrier", "Piece", "State", "Stream", "latest", "pruned", "united"]
+
+type Stream = tuple[tuple[str | int, Extent], ...]
+"""Coordinates whose visits an element waits for, each by a rank variable or a dimension, and how long after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,27 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Availability with respect to the fibers of a box: traversal `number`, at `phase`."""
+    """Availability with respect to the fibers of a box: traversal `number`, at `phase`; along which coordinates."""
 
     box: Box
     number: int
     phase: Phase
     ended: int = field(default=-1, compare=False)
     cause: Barrier | None = field(default=None, compare=False)
+    along: Stream = ()
+
+    @property
+    def time(self) -> tuple[int, Phase]:
+        """Traversal and phase."""
+        return self.number, self.phase
+
+    def joined(self, other: "Piece") -> "Piece":
+        """Return the piece that waits for what either waits for, of two of the same time."""
+        lags = dict(self.along)
+        for reference, lag in other.along:
+            if reference not in lags or (lag - lags[reference]).is_nonnegative():
+                lags[reference] = lag
+        return replace(self, along=tuple(sorted(lags.items(), key=lambda pair: str(pair[0]))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +80,19 @@ class State:
         Dimensions that carry R, outermost first, one tuple per variable by which R came in; none outside the family.
     lineage
         The fibers that its elements come from, if it is in the family.
-    stream
-        Dimensions along which it becomes available.
 
     """
 
     pieces: tuple[Piece, ...] = ()
     carriers: tuple[tuple[int, ...], ...] = ()
     lineage: tuple[Box, ...] = ()
-    stream: tuple[int, ...] = ()
+
+    @property
+    def later_slots(self) -> tuple[int, ...]:
+        """Further dimensions whose coordinates the family's elements wait for, read by several variables."""
+        known = {slot for carrier in self.carriers for slot in carrier}
+        own = [piece for piece in self.pieces if any(covers(box, piece.box) for box in self.lineage)]
+        return tuple(sorted({int(slot) for piece in own for slot, _ in piece.along} - known))
 
 
 def latest(pieces: Iterable[Piece]) -> list[Piece]:
@@ -78,8 +100,10 @@ def latest(pieces: Iterable[Piece]) -> list[Piece]:
     best: dict[Box, Piece] = {}
     for piece in pieces:
         other = best.get(piece.box)
-        if other is None or (other.number, other.phase) < (piece.number, piece.phase):
+        if other is None or other.time < piece.time:
             best[piece.box] = piece
+        elif other.time == piece.time:
+            best[piece.box] = other.joined(piece)
     return list(best.values())
 
 
@@ -90,24 +114,25 @@ def pruned(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
         return tuple(pieces)
     kept: list[Piece] = []
     for piece in sorted(pieces, key=lambda p: (-p.number, -p.phase)):
-        if any(covers(other.box, piece.box) for other in kept):
-            continue
-        for at, other in enumerate(kept):
-            whole = hull(other.box, piece.box) if (other.number, other.phase) == (piece.number, piece.phase) else None
-            if whole is not None:
-                kept[at] = Piece(whole, other.number, other.phase, other.ended, other.cause)
-                break
-        else:
-            kept.append(piece)
+        _keep(kept, piece)
     return tuple(sorted(kept, key=lambda p: (-p.number, -p.phase, repr(p.box))))
+
+
+def _keep(kept: list[Piece], piece: Piece) -> None:
+    """Add a piece to those that are not earlier."""
+    for at, other in enumerate(kept):
+        whole = union(other.box, piece.box) if other.time == piece.time else None
+        if whole is not None:
+            del kept[at]
+            _keep(kept, replace(other.joined(piece), box=whole))
+            return
+        if covers(other.box, piece.box):
+            return
+    kept.append(piece)
 
 
 def united(first: State, second: State) -> State:
     """Return the state of a tensor that two equations write in parts."""
     carriers = first.carriers if first.carriers == second.carriers else first.carriers or second.carriers
-    return State(
-        pruned((*first.pieces, *second.pieces)),
-        carriers,
-        tuple(dict.fromkeys((*first.lineage, *second.lineage))),
-        tuple(sorted({*first.stream, *second.stream})),
-    )
+    lineage = merged((*first.lineage, *second.lineage))
+    return State(pruned((*first.pieces, *second.pieces)), carriers, lineage)

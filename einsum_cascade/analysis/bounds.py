@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, cast
 
 from einsum_cascade.analysis.domain import domains
+from einsum_cascade.analysis.enumeration import Array, Enumeration, tensors_that_decide
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
 from einsum_cascade.analysis.operations import OperationCount, count_operations
 from einsum_cascade.analysis.passes import PassBound, all_passes, find_target
-from einsum_cascade.analysis.symbolic import Expr, grows_with, substitute, sum_of
-from einsum_cascade.analysis.traffic import Traffic, capacity_traffic, compulsory_traffic
+from einsum_cascade.analysis.plan import plain_plan
+from einsum_cascade.analysis.symbolic import Expr, as_text, grows_with, renamed, substitute, sum_of
+from einsum_cascade.analysis.traffic import Traffic, compulsory_traffic, traffic_of_passes
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.cascade.ir import Cascade, Rank
 from einsum_cascade.errors import AnalysisError
@@ -63,14 +65,59 @@ class Bounds:
         """Operations per compulsory word."""
         return cast(Any, self.total_operations) / self.total_words
 
-    def capacity_traffic(self, extents: Mapping[str, int], capacity_words: int) -> tuple[Traffic, ...]:
-        """Return the words that a capacity adds; all ranks need an extent."""
+    def pass_traffic(self, extents: Mapping[str, int], capacity_words: int) -> tuple[Traffic, ...]:
+        """Return the words that the passes add to every mapping's compulsory ones, on a chip of so many words.
+
+        Raises
+        ------
+        AnalysisError
+            A rank has no extent.
+
+        """
+        self._check_extents(extents)
+        return traffic_of_passes(self.facts, domains(self.facts), self.passes, extents, capacity_words)
+
+    def plain_plan(self, extents: Mapping[str, int], capacity_words: int) -> tuple[Traffic, ...]:
+        """Return the words that keeping or spilling adds in a plain plan, on a chip of so many words; no bound.
+
+        Raises
+        ------
+        AnalysisError
+            A rank has no extent.
+
+        """
+        self._check_extents(extents)
+        return plain_plan(
+            self.facts, tuple(zip(self.passes, self.footprints, self.fibers, strict=True)), extents, capacity_words
+        )
+
+    def _check_extents(self, extents: Mapping[str, int]) -> None:
         missing = [rank.name for rank in self.cascade.ranks if rank.name not in extents]
         if missing:
             names = ", ".join(missing)
             raise AnalysisError(f"a capacity needs the extent of every rank, but {names} has none; give it with --set")
-        pairs = tuple(zip(self.passes, self.footprints, strict=True))
-        return capacity_traffic(self.facts, pairs, extents, capacity_words)
+
+    def with_data(self, extents: Mapping[str, int], inputs: Mapping[str, Array]) -> "Bounds":
+        """Return operations and compulsory traffic of given data, where filters read inputs.
+
+        Parameters
+        ----------
+        extents
+            Of all ranks.
+        inputs
+            Values by tensor, each of its tensor's shape. If one that a filter reads is missing, upper bounds stay.
+
+        Raises
+        ------
+        AnalysisError
+            An iteration space is too large to be enumerated.
+
+        """
+        deciding = tensors_that_decide(self.facts)
+        if not deciding or not deciding <= inputs.keys():
+            return self
+        found = Enumeration(self.facts, extents, inputs)
+        return replace(self, operations=found.operations(), traffic=found.traffic(self.traffic))
 
     def of(self, tensor: str, rank: str) -> PassBound:
         """Return the pass bound of a tensor along a rank.
@@ -101,14 +148,15 @@ def analyse(cascade: Cascade) -> Bounds:
     facts = Facts(cascade)
     surviving = domains(facts)
     bounds = all_passes(facts)
+    plain = partial(renamed, names={rank.name: rank.alias_of for rank in cascade.ranks if rank.alias_of is not None})
     return Bounds(
         cascade,
         facts,
-        bounds,
-        tuple(fiber_bound(facts, surviving, bound) for bound in bounds),
-        tuple(footprints(facts, surviving, bound) for bound in bounds),
+        tuple(bound.mapped(plain) for bound in bounds),
+        tuple(plain(fiber_bound(facts, surviving, bound)) for bound in bounds),
+        tuple(tuple(entry.mapped(plain) for entry in footprints(facts, surviving, bound)) for bound in bounds),
         count_operations(facts, surviving),
-        compulsory_traffic(facts),
+        compulsory_traffic(facts, surviving),
     )
 
 
@@ -130,7 +178,8 @@ def to_json(
     extents
         Of the ranks that are known: their symbols are replaced.
     capacity_words
-        If given, the traffic that this capacity adds is listed as well; all ranks need an extent then.
+        If given, `traffic` has what the passes add to it in every mapping, and `plan` what a plain plan adds; all ranks
+        need an extent then.
 
     Raises
     ------
@@ -139,16 +188,17 @@ def to_json(
 
     """
     known = extents or {}
-    traffic = list(bounds.traffic)
+    traffic, plan = bounds.traffic, ()
     if capacity_words is not None:
-        traffic += bounds.capacity_traffic(known, capacity_words)
+        traffic += bounds.pass_traffic(known, capacity_words)
+        plan = bounds.plain_plan(known, capacity_words)
 
     @cache
     def plain(value: Expr) -> int | float | str:
         found = cast(Any, substitute(value, known))
         if found.is_Integer:
             return int(found)
-        return float(found) if found.is_Number else str(found)
+        return float(found) if found.is_Number else as_text(found)
 
     return {
         "cascade": bounds.cascade.name,
@@ -158,7 +208,8 @@ def to_json(
             {"einsum": o.einsum, "operator": o.operator, "count": plain(o.count), "exact": o.is_exact}
             for o in bounds.operations
         ],
-        "traffic": [{"tensor": t.tensor, "words": plain(t.words), "reason": t.reason} for t in traffic],
+        "traffic": [_traffic_json(entry, plain) for entry in traffic],
+        **({} if capacity_words is None else {"plan": [_traffic_json(entry, plain) for entry in plan]}),
         "intensity": plain(bounds.intensity),
     }
 
@@ -170,6 +221,7 @@ def _pass_json(bounds: Bounds, number: int, plain: Any) -> dict[str, Any]:
         "rank": bound.target.rank,
         "count": plain(bound.count),
         "exact": bound.is_exact,
+        "descending": bound.descending,
         "doubts": list(bound.doubts),
         "via": [{"variables": list(via.variables), "count": plain(via.count)} for via in bound.via],
         "witness": list(sentences(bounds.cascade, bound)),
@@ -179,6 +231,10 @@ def _pass_json(bounds: Bounds, number: int, plain: Any) -> dict[str, Any]:
             "depends_on_rank": grows_with(fiber, growing_ranks(bounds.facts, bound)),
         },
     }
+
+
+def _traffic_json(entry: Traffic, plain: Any) -> dict[str, Any]:
+    return {"tensor": entry.tensor, "words": plain(entry.words), "reason": entry.reason, "exact": entry.is_exact}
 
 
 def _footprint_json(entry: Footprint, plain: Any) -> dict[str, Any]:

@@ -5,12 +5,12 @@ element depends on is a box: per other rank all of them, or an interval of offse
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from einsum_cascade.cascade.extent import Extent, constant
 
-__all__ = ["Box", "Side", "constant_side", "covers", "hull", "is_constant", "meet", "renamed"]
+__all__ = ["Box", "Side", "constant_side", "covers", "hull", "is_constant", "meet", "merged", "renamed", "union"]
 
 _WIDEST = 3
 
@@ -93,6 +93,31 @@ def hull(first: Box, second: Box) -> Box | None:
         a.reference, -math.inf if high - low >= _WIDEST and low < 0 else low, math.inf if low > _WIDEST else high
     )
     return tuple(side if at == different[0] else own for at, own in enumerate(first))
+
+
+def union(first: Box, second: Box) -> Box | None:
+    """Return the box of the fibers in either, None if they make none (see `hull`)."""
+    if covers(first, second):
+        return first
+    return second if covers(second, first) else hull(first, second)
+
+
+def merged(boxes: Iterable[Box]) -> tuple[Box, ...]:
+    """Join boxes as long as any two make one."""
+    kept: list[Box] = []
+    for box in boxes:
+        _merge(kept, box)
+    return tuple(sorted(kept, key=repr)) if len(kept) > 1 else tuple(kept)
+
+
+def _merge(kept: list[Box], box: Box) -> None:
+    for at, other in enumerate(kept):
+        whole = union(other, box)
+        if whole is not None:
+            del kept[at]
+            _merge(kept, whole)
+            return
+    kept.append(box)
 
 
 def renamed(box: Box, rename: Callable[[Side], Side | None]) -> Box:

@@ -24,7 +24,7 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.partition import expanded
 
-__all__ = ["PointCount", "count_points", "fiber_length"]
+__all__ = ["PointCount", "count_points", "counts_through_tiles", "fiber_length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _with_whole_tiles(
 
 def _tiles_in(cascade: Cascade, bound: Affine) -> tuple[str, ...] | None:
     """Return the variables of a partition that a bound combines, outermost first."""
-    for name, sign in ((n, c) for n, c in bound.terms if c in (ONE, -ONE)):
+    for name, sign in ((n, c) for n, c in bound.terms if c in (ONE, -ONE) and n in cascade.rank_of):
         found, stride, rest = [name], symbol(cascade.rank_of[name]), dict(bound.terms)
         while outer := next((n for n, c in rest.items() if c == stride * sign and n not in found), None):
             found.insert(0, outer)
@@ -90,6 +90,12 @@ def _tiles_in(cascade: Cascade, bound: Affine) -> tuple[str, ...] | None:
         if len(found) > 1:
             return tuple(found)
     return None
+
+
+def counts_through_tiles(cascade: Cascade, bound: Affine) -> bool:
+    """Tell whether a bound leaves out the tail of a partition, and nothing else."""
+    tiles = _tiles_in(cascade, -Affine(bound.terms))
+    return tiles is not None and set(tiles) == set(bound.variables)
 
 
 def _replaced(cascade: Cascade, bound: Affine, names: tuple[str, ...], joint: str) -> Affine | None:
@@ -130,7 +136,7 @@ def _interval(name: str, extent: Extent, bounds: list[Affine]) -> Expr | None:
             highs.append(to_sympy(bound.offset + ONE))
         else:
             return None
-    return positive_part(cast(Any, smallest(*highs)) - largest(*lows))
+    return positive_part(smallest(*(cast(Any, high) - low for high in highs for low in lows)))
 
 
 def _band(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr | None:

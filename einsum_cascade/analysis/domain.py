@@ -7,7 +7,8 @@ stays opaque and makes a count an upper bound.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 
 from einsum_cascade.analysis.facts import Access, Facts
@@ -55,6 +56,8 @@ class Domain:
         The variables of each further constraint that reads data.
     otherwise
         The points at which it evaluates its `else`, if it has one.
+    reads_otherwise
+        Whether that reads any tensor.
 
     """
 
@@ -63,6 +66,12 @@ class Domain:
     choices: tuple[Choice, ...]
     opaque: frozenset[frozenset[str]]
     otherwise: "Domain | None" = None
+    reads_otherwise: bool = False
+
+    @property
+    def reading(self) -> "tuple[Domain, ...]":
+        """The domains of the expression, and of the `else` if it reads anything."""
+        return (self, self.otherwise) if self.otherwise is not None and self.reads_otherwise else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class _Presence:
     opaque: frozenset[frozenset[str]] = frozenset()
 
 
+@lru_cache(maxsize=4)
 def domains(facts: Facts) -> tuple[Domain, ...]:
     """Return the domain of every Einsum, in order."""
     presence: dict[str, _Presence] = {}
@@ -81,14 +91,31 @@ def domains(facts: Facts) -> tuple[Domain, ...]:
     for number, einsum in enumerate(facts.cascade.einsums):
         extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
         domain, present = _domain(facts, number, presence, extents)
-        found.append(domain)
+        found.append(_plain(facts, domain))
         presence[einsum.tensor] = _presence(facts, einsum, present)
     return tuple(found)
 
 
+def _plain(facts: Facts, domain: Domain) -> Domain:
+    """Write the constraints of a domain without aliases."""
+
+    def plain(bound: Affine) -> Affine:
+        total = affine_constant(facts.plain(bound.offset))
+        for name, coefficient in bound.terms:
+            total += affine_variable(name).scaled(facts.plain(coefficient))
+        return total
+
+    return replace(
+        domain,
+        bounds=tuple(map(plain, domain.bounds)),
+        choices=tuple(tuple(tuple(map(plain, bounds)) for bounds in choice) for choice in domain.choices),
+        otherwise=None if domain.otherwise is None else _plain(facts, domain.otherwise),
+    )
+
+
 def _extent(facts: Facts, einsum: Einsum, variable: str) -> Extent:
     """Return how many coordinates a variable runs over: fewer than its rank where a recurrence steps by more than 1."""
-    extent = symbol(facts.cascade.rank_of[variable])
+    extent = facts.plain(symbol(facts.cascade.rank_of[variable]))
     axis = facts.cascade.tensor[einsum.tensor].generation_axis
     if axis is None or einsum.is_init or einsum.indices[axis].stepped != variable:
         return extent
@@ -125,7 +152,7 @@ class _Constraints:
                     self.bounds.append(affine_constant(dimension.extent - ONE) - index)
             inherited = presence.get(access.tensor, _Presence())
             indices = {f"#{axis}": index for axis, index in enumerate(access.indices)}
-            self.bounds += (_substituted(bound, indices) for bound in inherited.bounds)
+            self.bounds += (bound.substituted(indices) for bound in inherited.bounds)
             self.choices += (_substituted_choice(choice, indices) for choice in inherited.choices)
             self.opaque |= {
                 frozenset(n for slot in slots for n in indices[slot].variables) for slots in inherited.opaque
@@ -148,9 +175,11 @@ class _Constraints:
                 self.add_choice((*alternatives, *choice))
         self.opaque |= {names | variables for variables in other.opaque}
 
-    def domain(self, extents: tuple[tuple[str, Extent], ...], otherwise: Domain | None = None) -> Domain:
+    def domain(
+        self, extents: tuple[tuple[str, Extent], ...], otherwise: Domain | None = None, *, reads_otherwise: bool = False
+    ) -> Domain:
         bounds, choices = tuple(dict.fromkeys(self.bounds)), tuple(dict.fromkeys(self.choices))
-        return Domain(extents, bounds, choices, frozenset(self.opaque), otherwise)
+        return Domain(extents, bounds, choices, frozenset(self.opaque), otherwise, reads_otherwise)
 
 
 def _domain(
@@ -175,7 +204,7 @@ def _domain(
     other.add(no)
     present.add_where(einsum.where, yes)
     present.add_where(Not(einsum.where), no)
-    return taken.domain(extents, other.domain(extents)), present
+    return taken.domain(extents, other.domain(extents), reads_otherwise=first < last), present
 
 
 def _presence(facts: Facts, einsum: Einsum, present: _Constraints) -> _Presence:
@@ -191,7 +220,7 @@ def _presence(facts: Facts, einsum: Einsum, present: _Constraints) -> _Presence:
     slots = {index.plain: f"#{axis}" for axis, index in enumerate(einsum.indices) if index.plain}
     affine = {name: affine_variable(slot) for name, slot in slots.items()}
     return _Presence(
-        tuple(_substituted(bound, affine) for bound in bounds),
+        tuple(bound.substituted(affine) for bound in bounds),
         tuple(_substituted_choice(choice, affine) for choice in choices),
         frozenset(frozenset(slots[name] for name in names) for names in opaque),
     )
@@ -203,14 +232,7 @@ def variables_of_choice(choice: Choice) -> frozenset[str]:
 
 
 def _substituted_choice(choice: Choice, values: Mapping[str, Affine]) -> Choice:
-    return tuple(tuple(_substituted(bound, values) for bound in conjunction) for conjunction in choice)
-
-
-def _substituted(bound: Affine, values: Mapping[str, Affine]) -> Affine:
-    total = affine_constant(bound.offset)
-    for name, coefficient in bound.terms:
-        total += values[name].scaled(coefficient)
-    return total
+    return tuple(tuple(bound.substituted(values) for bound in conjunction) for conjunction in choice)
 
 
 def _alternatives(predicate: Predicate, *, is_negated: bool = False) -> Choice | None:

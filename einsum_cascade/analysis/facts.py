@@ -6,13 +6,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from einsum_cascade.analysis.boxes import Side, constant_side
+from einsum_cascade.analysis.coordinates import Coordinates
 from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
-from einsum_cascade.analysis.positions import Order, Phase, Position, position_of
-from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.ir import Cascade, Einsum, Read, conjuncts, predicate_variables
+from einsum_cascade.analysis.positions import Order, Position, position_of
+from einsum_cascade.cascade.affine import Affine, affine_variable
+from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
+from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
 
 if TYPE_CHECKING:
     from einsum_cascade.analysis.points import Point
+    from einsum_cascade.analysis.precedence import Ordering
 
 __all__ = ["Access", "Facts", "Left"]
 
@@ -33,8 +36,6 @@ class Access:
         For an iterative tensor the variable (or "") and offset of the generation, None if it is another kind of index.
     generation_axis
         Its iterative dimension, if any.
-    aliens
-        Dimensions that are read by the variable of an alias.
 
     """
 
@@ -43,7 +44,6 @@ class Access:
     positions: tuple[Position, ...]
     generation: tuple[str, int] | None
     generation_axis: int | None
-    aliens: frozenset[int]
 
     def side(self, axis: int, side: Side) -> Side | None:
         """Express an interval around the coordinate of a dimension by the reader's variables; None for everything."""
@@ -55,15 +55,15 @@ class Access:
             return None
         return side.shifted(index.offset.value, index.stepped)
 
-    def is_alien(self, axis: int) -> bool:
-        """Tell whether a dimension is read by the variable of an alias, which counts as an independent rank."""
-        return axis in self.aliens
-
-    def phase(self, axis: int) -> Phase:
-        """Return when the elements read exist, if the tensor becomes available along a dimension."""
-        if self.is_alien(axis):
-            return Phase.END
-        return {Order.START: Phase.START, Order.END: Phase.END}.get(self.positions[axis].order, Phase.ALONG)
+    def reach(self, axis: int, coordinates: Coordinates, *, is_descending: bool) -> Extent:
+        """Return how far the coordinate read may be ahead of its first variable's, in the order of a traversal."""
+        position = self.positions[axis]
+        if position.order is Order.TILES:
+            return ZERO
+        rest = self.indices[axis] - affine_variable(position.variables[0])
+        ahead = -rest if is_descending else rest
+        reach = ahead.extreme(lambda other: coordinates.extent(other) - ONE, is_upper=True)
+        return ONE if reach is None else reach * coordinates.stride(position.variables[0])
 
     def is_final(self, axis: int) -> bool:
         """Tell whether the read is of the last generation of an iterative dimension."""
@@ -96,10 +96,18 @@ class Left:
             return tuple(self.slots[name][0] for name in position.variables)
         return None
 
-    def stream_slots(self, variables: frozenset[str]) -> frozenset[int]:
-        """Return the dimensions that ascend with some variables."""
-        tiled = {slot for names, slot in self.tiles.items() if names[0] in variables}
-        return frozenset(tiled | {self.slots[name][0] for name in variables if name in self.slots})
+    def slot(self, variable: str) -> tuple[int, int] | None:
+        """Return the dimension that a variable runs along, and by how much its index is ahead of it; None if lost."""
+        tiled = next((slot for names, slot in self.tiles.items() if names[0] == variable), None)
+        return self.slots.get(variable) or (None if tiled is None else (tiled, 0))
+
+
+def _branches(einsum: Einsum) -> tuple[tuple[int, ...], ...]:
+    """Return what points of the expression read, and those of an `else` that reads; what a filter reads, both do."""
+    first, last, count = len(tuple(reads_of(einsum.expression))), len(einsum.reads), len(einsum.all_reads)
+    filtering = range(last, count)
+    own = (*range(first), *filtering)
+    return (own, (*range(first, last), *filtering)) if first < last else (own,)
 
 
 class Facts:
@@ -110,6 +118,7 @@ class Facts:
         self.cascade = cascade
         self.nest: Nest = loop_nest(cascade)
         self.accesses = tuple(tuple(map(self._access, einsum.all_reads)) for einsum in cascade.einsums)
+        self.branches = tuple(map(_branches, cascade.einsums))
         self.operands = tuple(frozenset(access.tensor for access in accesses) for accesses in self.accesses)
         self.is_iterative = tuple(cascade.tensor[e.tensor].generation_axis is not None for e in cascade.einsums)
         self.readers: defaultdict[str, list[int]] = defaultdict(list)
@@ -117,7 +126,10 @@ class Facts:
             for name in dict.fromkeys(access.tensor for access in accesses):
                 self.readers[name].append(at)
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
-        self.points: dict[tuple[int, tuple[Position, ...]], Point] = {}
+        self.coordinates = Coordinates(cascade)
+        self.points: dict[tuple[int, int, tuple[Position, ...], bool], Point] = {}
+        self.reaches: dict[tuple[int, int, bool], Extent] = {}
+        self.orderings: dict[tuple[int, int | None, bool], Ordering] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 
     def _access(self, read: Read) -> Access:
@@ -130,13 +142,7 @@ class Facts:
             index = read.indices[axis]
             if index.offset.value is not None and (not index.terms or index.stepped):
                 generation = index.stepped or "", index.offset.value
-        aliens = frozenset(
-            at
-            for at, position in enumerate(positions)
-            if position.order is Order.ALONG
-            and self.cascade.rank_of[position.variables[0]] != tensor.dimensions[at].rank
-        )
-        return Access(read.tensor, read.indices, positions, generation, axis, aliens)
+        return Access(read.tensor, read.indices, positions, generation, axis)
 
     def _left_side(self, einsum: Einsum) -> Left:
         slots: dict[str, tuple[int, int]] = {}
@@ -153,6 +159,14 @@ class Facts:
 
     def _same_base(self, variable: str, rank: str) -> bool:
         return self.cascade.base_rank(self.cascade.rank_of[variable]) == self.cascade.base_rank(rank)
+
+    @cached_property
+    def _aliases(self) -> dict[str, Extent]:
+        return {rank.name: symbol(rank.alias_of) for rank in self.cascade.ranks if rank.alias_of is not None}
+
+    def plain(self, extent: Extent) -> Extent:
+        """Write an extent without aliases: ranks of the same coordinates by one name."""
+        return extent.substitute(self._aliases)
 
     @cached_property
     def loop_variables(self) -> tuple[str, ...]:
@@ -173,19 +187,3 @@ class Facts:
         for node in nest:
             found |= self.tensors_in(node.body) if isinstance(node, Loop) else {self.cascade.einsums[node].tensor}
         return frozenset(found)
-
-    @cached_property
-    def _entangled(self) -> frozenset[str]:
-        """Ranks two of whose variables some filter compares: sums over prefixes may hide there."""
-        found: defaultdict[str, int] = defaultdict(int)
-        for einsum in self.cascade.einsums:
-            for part in conjuncts(einsum.where):
-                ranks = [self.cascade.rank_of[name] for name in predicate_variables(part)]
-                for rank in ranks:
-                    found[rank] = max(found[rank], ranks.count(rank))
-        return frozenset(rank for rank, count in found.items() if count > 1)
-
-    def is_entangled(self, variable: str, others: frozenset[str]) -> bool:
-        """Tell whether a filter may bound a variable by another one of its own rank."""
-        rank = self.cascade.rank_of[variable]
-        return rank in self._entangled and any(self.cascade.rank_of[other] == rank for other in others)

@@ -2,18 +2,21 @@
 
 During a pass everything that outlives the visit of a position is live: fibers of the family that a later pass reads
 again, results of earlier passes, accumulators, one generation of running tensors, summaries per tile that wait for a
-barrier, and windows of bounded offsets. All of it is counted per coordinate of the ranks that ride along: those that
-every live tensor carries and that nothing downstream reduces (the queries, heads and batches of an attention).
+barrier, what points at later positions read, and windows of bounded offsets. All of it is counted per coordinate of the
+ranks that ride along: those that every live tensor carries and that nothing downstream reduces (the queries, heads and
+batches of an attention).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from einsum_cascade.analysis.counting import fiber_length
 from einsum_cascade.analysis.domain import Domain
+from einsum_cascade.analysis.elements import elements_made, elements_read
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import PassBound
+from einsum_cascade.analysis.persistence import Spans, open_sums, outliving, streamed_axes
 from einsum_cascade.analysis.positions import Order, Phase
 from einsum_cascade.analysis.symbolic import Expr, grows_with, product_of, sum_of, to_sympy
 from einsum_cascade.cascade.affine import Affine
@@ -34,8 +37,9 @@ class Live:
     elements
         How many of its elements, per coordinate of the ranks that ride along.
     reason
-        Why: `fiber` (a later pass reads it again), `result` (of an earlier pass), `accumulator`, `running`
-        (one generation), `summary` (one value per tile), `window` (a bounded offset).
+        Why: `fiber` (a later pass reads it again), `kept` (a later position of the same pass reads it), `result` (of an
+        earlier pass), `accumulator`, `running` (one generation), `summary` (one value per tile), `window` (a bounded
+        offset).
     words
         For a fiber: what it costs not to keep it, over all fibers, for this boundary.
 
@@ -79,6 +83,11 @@ class Footprint:
     live: tuple[Live, ...]
     words: Expr
 
+    def mapped(self, plain: Callable[[Expr], Expr]) -> "Footprint":
+        """Return the footprint with every formula replaced."""
+        live = tuple(replace(entry, elements=plain(entry.elements), words=plain(entry.words)) for entry in self.live)
+        return replace(self, elements=plain(self.elements), words=plain(self.words), live=live)
+
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -96,7 +105,7 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
     uses = list(_uses(facts, bound))
     held = [tuple(_held(facts, domains, bound, uses, number)) for number in numbers]
     per = _riding_along(facts, bound, [entry for entries in held for entry in entries])
-    growing = growing_ranks(facts, bound)
+    growing = {facts.cascade.base_rank(name) for name in growing_ranks(facts, bound)} | growing_ranks(facts, bound)
     found: list[Footprint] = []
     for number, entries in enumerate(held, start=1):
         live = tuple(
@@ -207,14 +216,55 @@ def _held(
     for use in uses:
         tensor = use.tensor
         reason = _reason(bound, use, number)
-        if reason:
-            sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=reason in ("fiber", "summary"))
-            words = _words_not_kept(facts, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
+        if reason in ("fiber", "summary"):
+            sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=True)
+            words = (
+                _words_not_kept(facts, domains, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
+            )
             yield _Held(tensor.name, reason, sizes, words)
+        elif spans := outliving(facts, bound, tensor, number):
+            yield _Held(tensor.name, "kept", _spanned(facts, domains, bound, tensor, spans), to_sympy(ZERO))
+        elif reason:
+            sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=False)
+            yield _Held(tensor.name, reason, sizes, to_sympy(ZERO))
+        elif (sums := _open_sums(facts, bound, use, number)) is not None:
+            sizes = _spanned(facts, domains, bound, tensor, sums)
+            yield _Held(tensor.name, "accumulator", sizes, to_sympy(ZERO))
         elif (window := _window(use.spreads.get(number, []))).value != 0:
             axis = use.carrier[0]
             sizes = tuple((d.rank, to_sympy(d.extent)) for at, d in enumerate(tensor.dimensions) if at != axis)
             yield _Held(tensor.name, "window", (*sizes, ("", to_sympy(window))), to_sympy(ZERO))
+
+
+def _open_sums(facts: Facts, bound: PassBound, use: _Use, number: int) -> Spans | None:
+    """Return the sums of a tensor that are open over several visits of a pass, if they are complete before its end."""
+    is_made_along = use.made == number and use.phase is Phase.ALONG and use.tensor.name in facts.producer
+    return open_sums(facts, bound, facts.producer[use.tensor.name]) if is_made_along else None
+
+
+def _spanned(
+    facts: Facts, domains: tuple[Domain, ...], bound: PassBound, tensor: Tensor, spans: Spans
+) -> tuple[tuple[str, Expr], ...]:
+    """Return rank and number of coordinates of the dimensions of a tensor part of whose fiber is live."""
+    streamed = {*streamed_axes(bound, tensor), *_carrier(bound, tensor)}
+    sizes: list[tuple[str, Expr]] = []
+    for axis, dimension in enumerate(tensor.dimensions):
+        if axis in spans and (span := spans[axis]) is not None:
+            sizes.append(("", to_sympy(span)))
+        elif axis in spans or (axis not in streamed and not dimension.is_generational):
+            sizes.append((dimension.rank, _length(facts, domains, tensor, (axis,))))
+    return tuple(sizes)
+
+
+def _length(facts: Facts, domains: tuple[Domain, ...], tensor: Tensor, axes: tuple[int, ...]) -> Expr:
+    """Bound how many elements of a tensor survive along some dimensions while the others stand still."""
+    extent = _extent_of(facts, tensor.name, axes)
+    if tensor.is_given:
+        return to_sympy(extent)
+    producer = facts.producer[tensor.name]
+    left = facts.cascade.einsums[producer].indices
+    names = tuple(name for axis in axes for name in left[axis].variables)
+    return fiber_length(facts, domains[producer], names, extent)
 
 
 def _carrier(bound: PassBound, tensor: Tensor) -> tuple[int, ...]:
@@ -251,7 +301,7 @@ def _sizes(
     facts: Facts, domains: tuple[Domain, ...], bound: PassBound, tensor: Tensor, *, keeps_fiber: bool
 ) -> tuple[tuple[str, Expr], ...]:
     """Return rank and number of coordinates of the dimensions that count: one generation only of a running tensor."""
-    carrier = _carrier(bound, tensor) if keeps_fiber else ()
+    carrier = _carrier(bound, tensor)
     sizes = [
         (dimension.rank, to_sympy(dimension.extent))
         for axis, dimension in enumerate(tensor.dimensions)
@@ -259,25 +309,27 @@ def _sizes(
         and (keeps_fiber or not dimension.is_generational)
         and dimension.rank not in bound.timing.growing
     ]
-    if carrier:
-        extent = _extent_of(facts, tensor.name, carrier)
-        if tensor.is_given or tensor.name == bound.target.tensor:
-            sizes.append(("", to_sympy(extent)))
-        else:
-            producer = facts.producer[tensor.name]
-            left = facts.cascade.einsums[producer].indices
-            names = tuple(name for axis in carrier for name in left[axis].variables)
-            sizes.append(("", fiber_length(facts, domains[producer], names, extent)))
+    if carrier and keeps_fiber:
+        is_target = tensor.name == bound.target.tensor
+        whole = to_sympy(_extent_of(facts, tensor.name, carrier))
+        sizes.append(("", whole if is_target else _length(facts, domains, tensor, carrier)))
     return tuple(sizes)
 
 
 def _words_not_kept(
-    facts: Facts, bound: PassBound, tensor: Tensor, number: int, sizes: tuple[tuple[str, Expr], ...]
+    facts: Facts,
+    domains: tuple[Domain, ...],
+    bound: PassBound,
+    tensor: Tensor,
+    number: int,
+    sizes: tuple[tuple[str, Expr], ...],
 ) -> Expr:
     """Return the words moved if a fiber is not kept over a boundary: read again, and written once if it is computed."""
-    once = product_of(size for _, size in sizes)
     if tensor.is_given:
-        return once
+        is_growing = bool(bound.timing.growing)
+        return product_of(size for _, size in sizes) if is_growing else elements_read(facts, domains, tensor).points
+    is_counted = not bound.timing.growing and tensor.generation_axis is None
+    once = elements_made(facts, domains, tensor).points if is_counted else product_of(size for _, size in sizes)
     points = bound.timing.points
     made = points[facts.producer[tensor.name]].number if facts.producer[tensor.name] in points else 1
     return cast(Any, once) * (2 if made >= number or tensor.name == bound.target.tensor else 1)
@@ -317,8 +369,9 @@ def _riding_along(facts: Facts, bound: PassBound, held: list[_Held]) -> tuple[st
     """Return the ranks of which one coordinate is counted.
 
     They are the other ranks of the target, since a pass is one of a single fiber, and the ranks that every live tensor
-    carries and nothing downstream reduces.
+    carries and nothing downstream reduces, other than those that the fiber runs along.
     """
+    root = facts.coordinates.root_of_rank(bound.target.rank)
     dimensions = facts.cascade.tensor[bound.target.tensor].dimensions
     others = {d.rank for axis, d in enumerate(dimensions) if axis not in bound.target.axes}
     own = [entry for entry in held if entry.tensor != bound.target.tensor]
@@ -328,4 +381,5 @@ def _riding_along(facts: Facts, bound: PassBound, held: list[_Held]) -> tuple[st
         reduced |= {facts.cascade.rank_of[name] for name in reduction.variables} if reduction else set()
     carried = [rank for entry in held for rank, _ in entry.sizes if rank]
     shared = {rank for rank in carried if rank not in reduced and all(rank in dict(e.sizes) for e in own)}
-    return tuple(dict.fromkeys(rank for rank in carried if rank in others | shared))
+    aside = {rank for rank in shared if facts.coordinates.root_of_rank(rank) != root}
+    return tuple(dict.fromkeys(rank for rank in carried if rank in others | aside))

@@ -5,7 +5,7 @@ function that it computes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -13,7 +13,7 @@ from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
-from einsum_cascade.analysis.timing import Timing, time_cascade
+from einsum_cascade.analysis.timing import Reading, Timing, time_cascade
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError
@@ -63,6 +63,8 @@ class PassBound:
         The barriers that force the passes after the first; for a growing count those of the first generations.
     timing
         When every Einsum fires; of a few generations for a growing count.
+    descending
+        The passes if traversals descend, where that is fewer; None otherwise.
 
     """
 
@@ -73,6 +75,12 @@ class PassBound:
     via: tuple[Via, ...]
     witness: tuple[Barrier, ...]
     timing: Timing
+    descending: int | None = None
+
+    def mapped(self, plain: Callable[[Expr], Expr]) -> "PassBound":
+        """Return the bound with every formula replaced."""
+        via = tuple(replace(entry, count=plain(entry.count)) for entry in self.via)
+        return replace(self, count=plain(self.count), via=via)
 
     def groups(self, cascade: Cascade) -> tuple[tuple[str, ...], ...]:
         """Return the tensors whose Einsums share each pass, in order of the source; one group if the count grows."""
@@ -127,13 +135,40 @@ def find_target(cascade: Cascade, tensor: str, rank: str) -> Target:
 def pass_bound(facts: Facts, target: Target) -> PassBound:
     """Return the bound of one target."""
     ways = ways_of(facts, target)
-    together = _count(facts, target, frozenset(ways))
-    apart = [_count(facts, target, frozenset({way})) for way in ways] if len(ways) > 1 else [together] * len(ways)
+    whole = Reading(frozenset(ways))
+    together = _count(facts, target, whole)
+    apart = (
+        [_count(facts, target, Reading(frozenset({way}))) for way in ways] if len(ways) > 1 else [together] * len(ways)
+    )
+    threads = [_count(facts, target, replace(whole, thread=name)) for name in sorted(together[1].torn)]
     via = tuple(Via(way, found[0]) for way, found in zip(ways, apart, strict=True))
-    proved = apart if together[1].is_torn else [together, *apart]
-    count, timing, is_fitted = max(proved, key=lambda found: found[1].count)
+    proved = threads or [together]
+    found = max((*proved, *(apart if len(ways) > 1 else ())), key=lambda found: found[1].count)
+    count, timing, is_fitted = together if together[1].count == found[1].count else found
     doubts = _doubts(together[1]) + (() if is_fitted else ("the count does not grow evenly",))
-    return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing)
+    descending = _descending(facts, target, whole, timing)
+    return PassBound(target, count, not doubts, doubts, via, _witness(timing), timing, descending)
+
+
+def _descending(facts: Facts, target: Target, reading: Reading, timing: Timing) -> int | None:
+    """Return the passes of descending traversals, if they are fewer: of suffixes, and of what reads the last element.
+
+    A recurrence along the fiber ascends, so there is no other order then; nor is one tried of points at two positions.
+    """
+    has_loop = any(_runs_along(facts, timing, name) for name in timing.generations)
+    if timing.count < 2 or timing.growing or timing.torn or has_loop:
+        return None
+    ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
+    found = time_cascade(facts, target, replace(reading, is_descending=True), ranks)
+    return found.count if found.count < timing.count and not found.growing else None
+
+
+def _runs_along(facts: Facts, timing: Timing, tensor: str) -> bool:
+    """Tell whether a tensor's generations go along the fiber."""
+    axis = facts.cascade.tensor[tensor].generation_axis
+    state = timing.state(tensor)
+    slots = {slot for carrier in state.carriers for slot in carrier} | {s for p in state.pieces for s, _ in p.along}
+    return axis is not None and axis in slots
 
 
 def _doubts(timing: Timing) -> tuple[str, ...]:
@@ -145,7 +180,7 @@ def _doubts(timing: Timing) -> tuple[str, ...]:
 def timing_via(facts: Facts, target: Target, way: tuple[str, ...]) -> Timing:
     """Return when every Einsum fires if only one way of reading the rank counts; of a few generations if that grows."""
     ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
-    return time_cascade(facts, target, frozenset({way}), ranks)
+    return time_cascade(facts, target, Reading(frozenset({way})), ranks)
 
 
 def ways_of(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:
@@ -160,19 +195,19 @@ def _witness(timing: Timing) -> tuple[Barrier, ...]:
     return max(causes, key=lambda cause: cause.number).chain() if causes else ()
 
 
-def _count(facts: Facts, target: Target, via: frozenset[tuple[str, ...]]) -> tuple[Expr, Timing, bool]:
+def _count(facts: Facts, target: Target, reading: Reading) -> tuple[Expr, Timing, bool]:
     """Return the count, the timing of few generations, and whether the count is known for all extents."""
     ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
-    timing = time_cascade(facts, target, via, ranks)
+    timing = time_cascade(facts, target, reading, ranks)
     if not timing.growing:
         return number(timing.count), timing, True
     growing = tuple(sorted(timing.growing))
 
     @cache
     def at(*generations: int) -> int:
-        return time_cascade(facts, target, via, {**ranks, **dict(zip(growing, generations, strict=True))}).count
+        return time_cascade(facts, target, reading, {**ranks, **dict(zip(growing, generations, strict=True))}).count
 
-    few = time_cascade(facts, target, via, {**ranks, **dict.fromkeys(growing, 2)})
+    few = time_cascade(facts, target, reading, {**ranks, **dict.fromkeys(growing, 2)})
     for formula in _formulas(at, growing):
         if all(formula.evaluate(dict(zip(growing, probe, strict=True))) == at(*probe) for probe in _probes(growing)):
             return to_sympy(formula), few, True

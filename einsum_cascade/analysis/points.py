@@ -1,18 +1,29 @@
-"""What one Einsum reads and writes, seen from a traversal: where its points sit and when its result is complete."""
+"""What one Einsum reads and writes, seen from a traversal: where its points sit and when its result is complete.
+
+A point that reads the family by several variables sits at the latest of their positions. A result is complete when the
+last of its points has fired: at the coordinate of a variable on the left that bounds the reduced ones, else at the end.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from einsum_cascade.analysis.availability import Barrier, Piece, State, pruned
-from einsum_cascade.analysis.boxes import Box, Side, is_constant, meet, renamed
+from einsum_cascade.analysis.availability import Barrier, Piece, State, Stream, pruned
+from einsum_cascade.analysis.boxes import Box, Side, is_constant, meet, merged, renamed
 from einsum_cascade.analysis.facts import Facts, Left
 from einsum_cascade.analysis.positions import Order, Phase, Position
+from einsum_cascade.analysis.precedence import Ordering, Wait
+from einsum_cascade.cascade.extent import ZERO, Extent, constant
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["TWO_POSITIONS", "Operand", "Point", "fired", "joined", "state_of"]
+__all__ = ["Doubts", "Operand", "Point", "fired", "joined", "state_of"]
 
-TWO_POSITIONS = "read at two positions at once"
-"""A reason why a count is only a lower bound."""
+type Doubts = set[tuple[str, str]]
+"""Why a count may be only a lower bound: pairs of a reason and the tensor that gives it."""
+
+_REASONS = {
+    Wait.LAGS: "waited for within a bounded offset",
+    Wait.UNCLEAR: "filtered in a way that does not say what is waited for",
+}
 
 
 @dataclass(slots=True)
@@ -21,7 +32,7 @@ class Operand:
 
     lineage: list[Box] = field(default_factory=list[Box])
     positions: list[Position] = field(default_factory=list[Position])
-    pieces: list[tuple[Piece, frozenset[str], str]] = field(default_factory=list[tuple[Piece, frozenset[str], str]])
+    pieces: list[tuple[Piece, str]] = field(default_factory=list[tuple[Piece, str]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,71 +49,106 @@ class Point:
         Constant positions.
     left
         Variables on the left side.
-    phase
-        When the result is complete, for the fibers of the lineage.
+    generation
+        The one of them that counts generations, if any.
+    ordering
+        What the filters say of the order of its variables.
+    doubts
+        Why a count may be only a lower bound.
 
     """
 
     along: frozenset[str]
     loose: frozenset[str]
     constants: frozenset[Order]
-    left: frozenset[str]
-    phase: Phase
+    left: tuple[str, ...]
+    generation: str | None
+    ordering: Ordering
     doubts: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, facts: Facts, einsum: Einsum, positions: Iterable[Position]) -> "Point":
+    def of(cls, facts: Facts, einsum: Einsum, ordering: Ordering, positions: Iterable[Position]) -> "Point":
         """Work out how the points of an Einsum sit, from where it reads."""
         ordered = (Order.ALONG, Order.TILES)
         along = frozenset(p.variables[0] for p in positions if p.order in ordered)
         loose = frozenset(v for p in positions if p.order is Order.LOOSE for v in p.variables)
         constants = frozenset(p.order for p in positions if p.order in (Order.START, Order.END))
-        left = frozenset(einsum.left_variables)
-        phase = _phase(facts, along, loose, constants, left)
-        return cls(along, loose, constants, left, phase, _doubts(facts, einsum, along, loose, constants))
+        reasons = ["read in another order"] if loose else []
+        if (along and constants) or len(along) > 1:
+            reasons.append("read at two positions at once")
+        doubts = frozenset((reason, einsum.tensor) for reason in reasons)
+        axis = facts.cascade.tensor[einsum.tensor].generation_axis
+        generation = None if axis is None else einsum.indices[axis].stepped
+        return cls(along, loose, constants, einsum.left_variables, generation, ordering, doubts)
 
-    def delays(self, phase: Phase) -> bool:
-        """Tell whether an operand of that phase puts the point into the next traversal."""
-        is_at_end = not (self.along or self.loose) and self.constants == frozenset({Order.END})
-        return phase is Phase.END and not is_at_end
+    @property
+    def positions(self) -> frozenset[str]:
+        """The variables whose coordinates are positions."""
+        return self.along | self.loose
 
+    def completion(self) -> tuple[Phase, Stream, Wait]:
+        """Return when the result of points that sit on the fiber is complete."""
+        gone = self.positions.difference(self.left)
+        if not self.positions:
+            return (Phase.END if Order.END in self.constants else Phase.START), (), Wait.NONE
+        if gone and gone <= self.loose and not self.loose.isdisjoint(self.left):
+            return Phase.START, (), Wait.NONE
+        return self.reduced(tuple((name, ZERO) for name in sorted(self.positions)))
 
-def _ends(along: frozenset[str], left: frozenset[str]) -> bool:
-    """Tell whether a result waits for the end of the traversal: no variable that goes along it is left.
+    def reduced(self, along: Stream) -> tuple[Phase, Stream, Wait]:
+        """Return when a result is complete whose points fire along some variables: phase, coordinates, certainty."""
+        lags: dict[str | int, Extent] = {}
+        worst = Wait.NONE
+        for name, lag in along:
+            found = self._bounding(str(name), lag)
+            if found is None:
+                return Phase.END, (), Wait.NONE
+            wait, bound = found
+            worst = max(worst, wait)
+            if bound is not None and (bound[0] not in lags or (bound[1] - lags[bound[0]]).is_nonnegative()):
+                lags[bound[0]] = bound[1]
+        return (Phase.ALONG if lags else Phase.START), tuple(sorted(lags.items(), key=str)), worst
 
-    Of several, which make the count a lower bound, one that is left is taken to be enough.
-    """
-    return not along <= left if len(along) <= 1 else not along & left
+    def _bounding(self, name: str, lag: Extent) -> tuple[Wait, tuple[str, Extent] | None] | None:
+        """Return the variable on the left at which a reduction is over, and how long after it; None for at the end."""
+        if name in self.left:
+            return Wait.NONE, (name, lag)
+        others = sorted(self.left, key=lambda v: v not in self.along)
+        aheads = {other: self.ordering.ahead(name, other) for other in others if self.ordering.is_alike(name, other)}
+        least = min(((ahead.wait(lag), at) for at, ahead in enumerate(aheads.values())), default=(Wait.WHOLE, 0))
+        if least[0] is Wait.WHOLE:
+            return None
+        other, ahead = list(aheads.items())[least[1]]
+        if least[0] is Wait.UNCLEAR:
+            return Wait.UNCLEAR, None
+        return least[0], (other, lag + ahead.least)
 
+    def lasting(self, name: str) -> str:
+        """Return a variable of the same coordinate that later generations still have (`where s == t`), or `name`."""
+        others = (other for other in self.left if name == self.generation != other)
+        same = (
+            o for o in others if self.ordering.ahead(name, o).wait() == self.ordering.ahead(o, name).wait() == Wait.NONE
+        )
+        return next(same, name)
 
-def _phase(
-    facts: Facts, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order], left: frozenset[str]
-) -> Phase:
-    gone = (along | loose) - left
-    if not along | loose:
-        return Phase.END if Order.END in constants else Phase.START
-    if not gone or (not loose and not _ends(along, left)):
-        return Phase.ALONG
-    if gone <= loose and loose & left:
-        return Phase.START
-    is_prefix = any(facts.is_entangled(name, left) for name in gone)
-    return Phase.START if is_prefix else Phase.END
+    def wait(self, piece: Piece) -> Wait:
+        """Tell whether a point waits for an operand until the next traversal."""
+        if piece.phase is Phase.END:
+            is_at_end = not self.positions and self.constants == frozenset({Order.END})
+            return Wait.NONE if is_at_end else Wait.WHOLE
+        if piece.phase is Phase.START or not self.positions:
+            return Wait.NONE
+        return max((self._wait_along(str(name), lag) for name, lag in piece.along), default=Wait.NONE)
 
+    def _wait_along(self, name: str, lag: Extent) -> Wait:
+        return min(self.ordering.ahead(name, position).wait(lag) for position in self.positions)
 
-def _doubts(
-    facts: Facts, einsum: Einsum, along: frozenset[str], loose: frozenset[str], constants: frozenset[Order]
-) -> frozenset[tuple[str, str]]:
-    """Return why a count may be only a lower bound: pairs of a reason and the tensor that gives it."""
-    found: set[tuple[str, str]] = set()
-    if loose:
-        found.add(("read in another order", einsum.tensor))
-    if (along and constants) or len(along) > 1:
-        found.add((TWO_POSITIONS, einsum.tensor))
-    rank_of = facts.cascade.rank_of
-    for name in along | loose:
-        if any(rank_of[other] == rank_of[name] and other != name for other in einsum.variables):
-            found.add((f"read with two variables of rank {rank_of[name]}", einsum.tensor))
-    return frozenset(found)
+    @property
+    def is_at_one_position(self) -> bool:
+        """Whether all points of an element of the result sit at one position, that of a variable on the left."""
+        kept = self.along.intersection(self.left)
+        gone = self.positions - kept
+        return all(any(self.ordering.ahead(name, k).wait() is Wait.NONE for k in kept) for name in gone)
 
 
 def joined(positions: tuple[Position, ...]) -> Position:
@@ -115,39 +161,75 @@ def joined(positions: tuple[Position, ...]) -> Position:
     return Position(Order.TILES, (*first.variables, ""))
 
 
-def fired(operand: Operand, point: Point, number: int) -> Iterator[Piece]:
-    """Yield the availability of an Einsum's result: of the lineage at its position, of all else as it comes."""
-    has_ended = point.phase is Phase.END
-    lineage = tuple(dict.fromkeys(operand.lineage))
-    for box in lineage:
-        yield Piece(box, 1, point.phase, number if has_ended else -1)
-    for piece, along, tensor in operand.pieces:
-        is_complete = piece.phase is Phase.ALONG and _ends(along, point.left)
-        phase = Phase.END if is_complete else piece.phase
+def fired(operand: Operand, point: Point, number: int, tensor: str, doubts: Doubts) -> Iterator[Piece]:
+    """Yield the availability of an Einsum's result: of the lineage at its position, of all else as it comes.
+
+    What is not certain is taken to wait for nothing, and noted among the doubts.
+    """
+    for box in operand.lineage:
+        yield _completed(Piece(box, 1, Phase.START), point, number, tensor, doubts)
+    for piece, name in operand.pieces:
+        alone = _passed_on(piece, point, number, tensor, doubts)
         is_implied = False
-        for box in lineage:
+        for box in operand.lineage:
             common = meet(box, piece.box)
             if common is not None:
-                own = _fired_at_position(piece, common, point, number, tensor)
-                is_implied |= common == piece.box and (own.number, own.phase) >= (piece.number, phase)
+                seen = Piece(common, piece.number, piece.phase, piece.ended, piece.cause, piece.along)
+                own = _completed(_awaited(seen, point, number, name, doubts), point, number, tensor, doubts)
+                is_implied |= common == piece.box and own.time >= alone.time
                 yield own
         if not is_implied:
-            yield Piece(piece.box, piece.number, phase, number if is_complete else piece.ended, piece.cause)
+            yield alone
 
 
-def _fired_at_position(piece: Piece, box: Box, point: Point, number: int, tensor: str) -> Piece:
-    """Return the availability of a result whose point sits on the fiber and waits for an operand."""
-    has_ended = point.phase is Phase.END
-    if point.delays(piece.phase):
-        cause = Barrier(piece.ended, tensor, number, piece.number + 1, piece.cause)
-        return Piece(box, piece.number + 1, point.phase, number if has_ended else -1, cause)
-    return Piece(box, max(piece.number, 1), point.phase, number if has_ended else piece.ended, piece.cause)
+def _awaited(piece: Piece, point: Point, number: int, name: str, doubts: Doubts) -> Piece:
+    """Return when a point that sits on the fiber fires, of all that its operand asks for."""
+    wait = point.wait(piece)
+    if wait in _REASONS:
+        doubts.add((f"{_REASONS[wait]} along with it", name))
+    if wait is not Wait.WHOLE:
+        return Piece(piece.box, max(piece.number, 1), Phase.START, piece.ended, piece.cause)
+    cause = Barrier(piece.ended, name, number, piece.number + 1, piece.cause)
+    return Piece(piece.box, piece.number + 1, Phase.START, -1, cause)
+
+
+def _completed(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
+    """Return when the result of points on the fiber is complete, given the traversal in which they fire."""
+    phase, along, wait = point.completion()
+    return _noted(
+        piece, phase, along, wait, number, tensor, doubts, has_folded=not set(point.positions) <= set(point.left)
+    )
+
+
+def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
+    """Return when a result is complete of which no point sits on the fiber of an operand."""
+    if piece.phase is not Phase.ALONG:
+        return piece
+    phase, along, wait = point.reduced(tuple((point.lasting(str(name)), lag) for name, lag in piece.along))
+    return _noted(piece, phase, along, wait, number, tensor, doubts, has_folded=along != piece.along)
+
+
+def _noted(
+    piece: Piece,
+    phase: Phase,
+    along: Stream,
+    wait: Wait,
+    number: int,
+    tensor: str,
+    doubts: Doubts,
+    *,
+    has_folded: bool,
+) -> Piece:
+    if wait in _REASONS:
+        doubts.add((_REASONS[wait], tensor))
+    ended = number if phase is Phase.END or has_folded else piece.ended
+    return Piece(piece.box, piece.number, phase, ended, piece.cause, along)
 
 
 def state_of(facts: Facts, einsum: Einsum, operand: Operand, point: Point, pieces: Iterable[Piece]) -> State:
     """Return the state of a result: its availability over its own dimensions, and what it carries of the family."""
     left = facts.left_of(einsum)
-    carriers = _carriers(left, operand.positions)
+    carriers = _carriers(left, operand.positions) if point.is_at_one_position else ()
 
     def rename(side: Side) -> Side | None:
         if not isinstance(side.reference, str) or side.reference not in left.slots:
@@ -155,14 +237,20 @@ def state_of(facts: Facts, einsum: Einsum, operand: Operand, point: Point, piece
         slot, offset = left.slots[side.reference]
         return side.shifted(-offset, slot)
 
-    kept = pruned(
-        Piece(renamed(piece.box, rename), piece.number, piece.phase, piece.ended, piece.cause) for piece in pieces
-    )
-    streams = point.along | point.loose if operand.lineage else frozenset[str]()
-    streams = streams.union(*(along for _, along, _ in operand.pieces))
-    stream = tuple(sorted(left.stream_slots(streams)))
-    lineage = tuple(dict.fromkeys(renamed(box, rename) for box in operand.lineage)) if carriers else ()
-    return State(kept, carriers, lineage, stream)
+    kept = pruned(_over_dimensions(facts, left, point, piece, renamed(piece.box, rename)) for piece in pieces)
+    lineage = merged(renamed(box, rename) for box in operand.lineage) if carriers else ()
+    return State(kept, carriers, lineage)
+
+
+def _over_dimensions(facts: Facts, left: Left, point: Point, piece: Piece, box: Box) -> Piece:
+    """Express a piece by the dimensions of the result instead of the variables of the Einsum."""
+    along: dict[str | int, Extent] = {}
+    for name, lag in piece.along:
+        slot = left.slot(str(name))
+        if slot is not None:
+            along[slot[0]] = lag - point.ordering.ahead_by(constant(slot[1]) * facts.coordinates.stride(str(name)))
+    phase = Phase.START if piece.phase is Phase.ALONG and not along else piece.phase
+    return Piece(box, piece.number, phase, piece.ended, piece.cause, tuple(sorted(along.items(), key=str)))
 
 
 def _carriers(left: Left, positions: list[Position]) -> tuple[tuple[int, ...], ...]:

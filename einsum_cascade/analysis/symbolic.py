@@ -5,12 +5,13 @@ Sympy publishes no types; everything that touches its untyped functions is here.
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import product
 from typing import Any, TypeGuard, cast
 
-import numpy as np
 import sympy
 from sympy.printing.str import StrPrinter
 
+from einsum_cascade.analysis.lattice import Bound, count_where
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
@@ -28,6 +29,7 @@ __all__ = [
     "positive_part",
     "product_of",
     "ratio",
+    "renamed",
     "share_symbol",
     "smallest",
     "substitute",
@@ -40,7 +42,6 @@ __all__ = [
 type Expr = sympy.Expr
 
 _sympy = cast(Any, sympy)
-_MOST_POINTS = 10**9
 
 
 @lru_cache(maxsize=4096)
@@ -122,26 +123,68 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
 
 
 def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
-    """Replace the ranks whose extents are known, and count sums that have become finite.
-
-    A sum of more than 10^9 points stays a sum.
-    """
+    """Replace the ranks whose extents are known, and count the points of sums whose limits are numbers then."""
     known = ((name, symbol) for name, symbol in symbols_of(expression).items() if name in extents)
     found = cast(Any, expression).xreplace({symbol: _sympy.sympify(extents[name]) for name, symbol in known})
     return found.xreplace({total: _counted(total) for total in found.atoms(_sympy.Sum)})
 
 
 def _counted(total: Any) -> Any:
-    """Count the points at which the condition of a sum holds, row by row."""
-    starts_at_zero = all(low == 0 for _, low, _ in total.limits)
-    sizes = [high + 1 for _, _, high in total.limits]
-    if total.free_symbols or not starts_at_zero or _sympy.prod(sizes) > _MOST_POINTS:
+    """Count the points at which the condition of a sum holds."""
+    if total.free_symbols:
         return total
-    variables = [variable for variable, _, _ in total.limits]
-    holds = _sympy.lambdify(variables, total.function, "numpy")
-    first, *others = (np.arange(int(size)) for size in sizes)
-    rows = (np.broadcast_arrays(at, *np.ix_(*others)) for at in first)
-    return _sympy.Integer(sum(int(np.broadcast_to(holds(*row), row[0].shape).sum()) for row in rows))
+    names = [str(variable) for variable, _, _ in total.limits]
+    inside = [
+        bound
+        for variable, low, high in total.limits
+        for bound in (Bound.of({str(variable): 1}, -int(low)), Bound.of({str(variable): -1}, int(high)))
+    ]
+    condition = total.function.args[0][1] if isinstance(total.function, _sympy.Piecewise) else total.function == 1
+    parts = [_alternatives(part) for part in _sympy.And.make_args(_sympy.sympify(condition))]
+    choices = [alternatives for alternatives in parts if len(alternatives) != 1]
+    inside += (bound for alternatives in parts if len(alternatives) == 1 for bound in alternatives[0])
+    return _sympy.Integer(count_where(names, inside, choices) if all(choices) else 0)
+
+
+def _alternatives(condition: Any) -> list[list[Bound]]:
+    """Return conjunctions of constraints one of which must hold."""
+    if condition in (_sympy.true, _sympy.false):
+        return [[]] if condition == _sympy.true else []
+    if isinstance(condition, _sympy.Or):
+        return [found for part in condition.args for found in _alternatives(part)]
+    if isinstance(condition, _sympy.And):
+        parts = [_alternatives(part) for part in condition.args]
+        return [[bound for part in chosen for bound in part] for chosen in product(*parts)]
+    return _related(condition)
+
+
+def _related(relation: Any) -> list[list[Bound]]:
+    """Return the constraints of an equation or inequality of affine expressions."""
+    coefficients = _sympy.expand(relation.lhs - relation.rhs).as_coefficients_dict()
+    scale = _sympy.ilcm(1, *(factor.q for factor in coefficients.values()))
+    difference = _sympy.Add(*(term * factor * scale for term, factor in coefficients.items()))
+    terms = {str(name): int(difference.coeff(name)) for name in difference.free_symbols}
+    constant = int(difference.subs(dict.fromkeys(difference.free_symbols, 0)))
+    above, below = Bound.of(terms, constant), Bound.of({name: -c for name, c in terms.items()}, -constant)
+    match relation:
+        case _sympy.GreaterThan():
+            return [[above]]
+        case _sympy.LessThan():
+            return [[below]]
+        case _sympy.StrictGreaterThan():
+            return [[below.negated()]]
+        case _sympy.StrictLessThan():
+            return [[above.negated()]]
+        case _sympy.Equality():
+            return [[above, below]]
+        case _:
+            return [[below.negated()], [above.negated()]]
+
+
+def renamed(expression: Expr, names: Mapping[str, str]) -> Expr:
+    """Replace symbols by others."""
+    known = {symbol: _symbol(names[name]) for name, symbol in symbols_of(expression).items() if name in names}
+    return cast(Any, expression).xreplace(known) if known else expression
 
 
 def symbols_of(expression: Expr) -> dict[str, Any]:
@@ -209,5 +252,38 @@ def as_text(expression: Any) -> str:
 
 
 class _Text(cast(Any, StrPrinter)):
-    def _print_Float(self, expr: Any) -> str:  # sympy finds it by this name
+    def _print_Float(self, expr: Any) -> str:  # sympy finds these by their names
         return f"{float(expr):.12g}"
+
+    def _print_Sum(self, expr: Any) -> str:
+        """Say what is counted: `#(m < M, s < S: m + s <= P)`."""
+        ranges = ", ".join(f"{self._print(name)} < {self._print(high + 1)}" for name, _, high in expr.limits)
+        condition = expr.function.args[0][1] if isinstance(expr.function, _sympy.Piecewise) else expr.function
+        return f"#({ranges}: {self._condition(condition)})"
+
+    def _print_Piecewise(self, expr: Any) -> str:
+        """Say what is counted once, or not at all."""
+        (value, condition), *others = expr.args
+        is_count = value == 1 and [tuple(pair) for pair in others] == [(0, True)]
+        return f"#({self._condition(condition)})" if is_count else cast(str, self._print_Function(expr))
+
+    def _condition(self, condition: Any) -> str:
+        if isinstance(condition, _sympy.And | _sympy.Or):
+            word = " and " if isinstance(condition, _sympy.And) else " or "
+            parts = sorted(map(self._condition, condition.args))
+            return word.join(f"({part})" if " or " in part and word == " and " else part for part in parts)
+        if condition.is_Relational:
+            return self._relation(condition)
+        return str(self._print(condition))
+
+    def _relation(self, relation: Any) -> str:
+        """Write an inequality without negative terms."""
+        terms = _sympy.Add.make_args(_sympy.expand(relation.lhs - relation.rhs))
+        sides: dict[bool, list[Any]] = {True: [], False: []}
+        for term in terms:
+            sides[bool(term.could_extract_minus_sign())].append(term)
+        left, right, sign = _sympy.Add(*sides[False]), -_sympy.Add(*sides[True]), relation.rel_op
+        constant = left.as_coeff_Add()[0]
+        if sign == "<=" and constant == 1:
+            left, sign = left - 1, "<"
+        return f"{self._print(left)} {sign} {self._print(right)}"

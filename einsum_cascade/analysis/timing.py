@@ -13,15 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, united
-from einsum_cascade.analysis.boxes import Side, covers, renamed
+from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
-from einsum_cascade.analysis.points import TWO_POSITIONS, Operand, Point, fired, joined, state_of
-from einsum_cascade.analysis.positions import Phase, Position
+from einsum_cascade.analysis.points import Doubts, Operand, Point, fired, joined, state_of
+from einsum_cascade.analysis.positions import Order, Phase, Position
+from einsum_cascade.analysis.precedence import ordering_of
 from einsum_cascade.analysis.target import Target
+from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["PointTime", "Timing", "time_cascade"]
+__all__ = ["PointTime", "Reading", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class PointTime:
         Whether the points read the family, and so sit at a position.
     cause
         The last barrier that they wait for.
+    positions
+        The variables at the latest of whose coordinates they fire.
 
     """
 
@@ -46,21 +50,21 @@ class PointTime:
     phase: Phase
     reads_family: bool
     cause: Barrier | None = None
+    positions: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Timing:
-    """The result: times of Einsums, states of tensors, what kept the count from being exact, loops that grow."""
+    """The result: times of Einsums, states of tensors, what kept the count from being exact, loops that grow.
+
+    `torn` are the variables of points that sit at several positions.
+    """
 
     points: dict[int, PointTime] = field(default_factory=dict[int, PointTime])
     generations: dict[str, list[State]] = field(default_factory=dict[str, list[State]])
-    doubts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    doubts: Doubts = field(default_factory=set[tuple[str, str]])
     growing: set[str] = field(default_factory=set[str])
-
-    @property
-    def is_torn(self) -> bool:
-        """Whether points read the family at two positions at once, so that a chain through both is not proved."""
-        return any(reason == TWO_POSITIONS for reason, _ in self.doubts)
+    torn: set[str] = field(default_factory=set[str])
 
     def state(self, tensor: str) -> State:
         """Return the last state of a tensor."""
@@ -73,9 +77,27 @@ class Timing:
         return max((time.number for time in self.points.values() if time.reads_family), default=0)
 
 
-def time_cascade(
-    facts: Facts, target: Target, via: frozenset[tuple[str, ...]], iterations: Mapping[str, int]
-) -> Timing:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which reads of a target count, and in which order the traversal runs.
+
+    Parameters
+    ----------
+    via
+        The reads of the tensor that count: those by these rank variables, and those at constants.
+    thread
+        Where points sit at several positions, only reads by this variable count, if there are such.
+    is_descending
+        Whether the traversal runs from the last position to the first.
+
+    """
+
+    via: frozenset[tuple[str, ...]]
+    thread: str = ""
+    is_descending: bool = False
+
+
+def time_cascade(facts: Facts, target: Target, reading: Reading, iterations: Mapping[str, int]) -> Timing:
     """Time every Einsum with respect to a target.
 
     Parameters
@@ -84,26 +106,46 @@ def time_cascade(
         Of the cascade.
     target
         The tensor and its rank.
-    via
-        The reads of the tensor that count: those by these rank variables, and those at constants.
+    reading
+        Which reads of the tensor count, and how.
     iterations
         How many generations to step through at most, by iterative rank.
 
     """
-    timer = _Timer(facts, target, via, iterations)
+    timer = _Timer(facts, target, reading, iterations)
     timer.run(facts.nest)
     return timer.timing
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What one read tells: positions and fibers if it is of the family, and availability."""
+
+    positions: list[Position] = field(default_factory=list[Position])
+    lineage: list[Box] = field(default_factory=list[Box])
+    pieces: list[tuple[Piece, str]] = field(default_factory=list[tuple[Piece, str]])
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables by which it is read along the fiber."""
+        return frozenset(position.variables[0] for position in self.positions if position.variables)
+
+
+_UNRELATED = State()
+"""Of tensors that do not depend on the target."""
+
+
 class _Timer:
-    def __init__(
-        self, facts: Facts, target: Target, via: frozenset[tuple[str, ...]], iterations: Mapping[str, int]
-    ) -> None:
-        self.facts, self.target, self.via, self.iterations = facts, target, via, iterations
+    """Steps through the cascade; an Einsum that reads the same states as before is not worked out again."""
+
+    def __init__(self, facts: Facts, target: Target, reading: Reading, iterations: Mapping[str, int]) -> None:
+        self.facts, self.target, self.reading, self.iterations = facts, target, reading, iterations
         tensor = facts.cascade.tensor[target.tensor]
         self.other_axes = tuple(axis for axis in range(len(tensor.dimensions)) if axis not in target.axes)
         self.timing = Timing()
         self.at: dict[str, int] = {}
+        self.states: dict[State, State] = {}
+        self.known: dict[tuple[int, ...], tuple[tuple[State, ...], State, PointTime | None]] = {}
 
     def run(self, nest: Nest) -> None:
         for node in nest:
@@ -134,22 +176,50 @@ class _Timer:
         einsum = self.facts.cascade.einsums[number]
         if not self._may_depend(number) or self._is_past_the_end(einsum):
             return
-        operand = self._operand(number)
-        if not operand.lineage and not operand.pieces:
-            self._store(einsum, State())
-            return
-        point = self._point(number, tuple(dict.fromkeys(operand.positions)))
-        self.timing.doubts |= point.doubts
-        pieces = latest(fired(operand, point, number))
-        self._store(einsum, state_of(self.facts, einsum, operand, point, pieces))
-        self._note(number, operand, pieces)
+        states = tuple(map(self._state_read, self.facts.accesses[number]))
+        key = (number, *map(id, states))
+        if key not in self.known:
+            self.known[key] = self._evaluated(number, states)
+        _, state, time = self.known[key]
+        self._store(einsum, state)
+        old = self.timing.points.get(number)
+        if time is not None and (old is None or (old.number, old.phase) < (time.number, time.phase)):
+            self.timing.points[number] = time
 
-    def _point(self, number: int, positions: tuple[Position, ...]) -> Point:
+    def _evaluated(self, number: int, states: tuple[State, ...]) -> tuple[tuple[State, ...], State, PointTime | None]:
+        """Return what was read, the state of the result and when the points fire; equal states are one object.
+
+        Points of the expression and of the `else` are apart, since the filter orders their variables differently.
+        """
+        found = [self._branch(number, branch, states) for branch in range(len(self.facts.branches[number]))]
+        known = [result for result in found if result is not None]
+        if not known:
+            return states, _UNRELATED, None
+        state, time = known[0]
+        for other, later in known[1:]:
+            state = united(state, other)
+            time = max(time, later, key=lambda one: (one.number, one.phase))
+        return states, self.states.setdefault(state, state), time
+
+    def _branch(self, number: int, branch: int, states: tuple[State, ...]) -> tuple[State, PointTime] | None:
+        """Return the state of a result and when its points fire, for those of one branch; None if unrelated."""
+        einsum = self.facts.cascade.einsums[number]
+        operand = self._operand(number, branch, states)
+        if not operand.lineage and not operand.pieces:
+            return None
+        point = self._point(number, branch, tuple(dict.fromkeys(operand.positions)))
+        self.timing.doubts |= point.doubts
+        pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
+        state = state_of(self.facts, einsum, operand, point, pieces)
+        return state, _point_time(operand, pieces, point.positions)
+
+    def _point(self, number: int, branch: int, positions: tuple[Position, ...]) -> Point:
         """Return how the points of an Einsum sit, worked out once for all targets."""
-        points = self.facts.points
-        if (number, positions) not in points:
-            points[number, positions] = Point.of(self.facts, self.facts.cascade.einsums[number], positions)
-        return points[number, positions]
+        key = number, branch, positions, self.reading.is_descending
+        if key not in self.facts.points:
+            ordering = ordering_of(self.facts, number, branch, is_descending=self.reading.is_descending)
+            self.facts.points[key] = Point.of(self.facts, self.facts.cascade.einsums[number], ordering, positions)
+        return self.facts.points[key]
 
     def _may_depend(self, number: int) -> bool:
         """Tell whether an Einsum may read what depends on the target; states of iterative tensors are always noted."""
@@ -169,57 +239,97 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _note(self, number: int, operand: Operand, pieces: list[Piece]) -> None:
-        own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
-        last = max(own, key=lambda piece: (piece.number, piece.phase))
-        old = self.timing.points.get(number)
-        if old is None or (old.number, old.phase) < (last.number, last.phase):
-            inputs = [piece.phase for piece, _, _ in operand.pieces if piece.number == last.number]
-            fires = Phase.ALONG if operand.lineage else max(inputs)
-            self.timing.points[number] = PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause)
-
-    def _operand(self, number: int) -> Operand:
+    def _operand(self, number: int, branch: int, states: tuple[State, ...]) -> Operand:
+        accesses = self.facts.accesses[number]
+        seen = self._thread([self._seen(accesses[at], states[at]) for at in self.facts.branches[number][branch]])
         operand = Operand()
-        for access in self.facts.accesses[number]:
-            if access.tensor == self.target.tensor:
-                self._read_target(access, operand)
-            state = self._state_read(access)
-            if state.pieces:
-                self._read_state(access, state, operand)
+        for one in seen:
+            operand.positions += one.positions
+            operand.lineage += one.lineage
+            operand.pieces += one.pieces
+        operand.lineage = list(merged(operand.lineage))
         return operand
 
-    def _read_target(self, access: Access, operand: Operand) -> None:
-        position = joined(tuple(access.positions[axis] for axis in self.target.axes))
-        variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
-        if variables and variables not in self.via:
-            return
-        operand.positions.append(position)
-        operand.lineage.append(tuple(access.side(axis, Side(axis, 0, 0)) for axis in self.other_axes))
+    def _thread(self, seen: list[_Seen]) -> list[_Seen]:
+        """Keep the reads of the family by one variable only, where there are several and it is one of them."""
+        variables = frozenset[str]().union(*(one.variables for one in seen))
+        thread = self.reading.thread
+        if len(variables) > 1:
+            self.timing.torn |= variables
+        if len(variables) < 2 or thread not in variables:
+            return seen
+        kept = [one for one in seen if not one.positions or thread in one.variables]
+        for one in kept:
+            one.positions = [position for position in one.positions if position.variables[:1] == (thread,)]
+        return kept
 
-    def _read_state(self, access: Access, state: State, operand: Operand) -> None:
+    def _seen(self, access: Access, state: State) -> _Seen:
+        seen = _Seen()
+        if access.tensor == self.target.tensor:
+            self._see_target(access, seen)
+        if state.pieces:
+            self._see_state(access, state, seen)
+        return seen
+
+    def _see_target(self, access: Access, seen: _Seen) -> None:
+        variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
+        if not variables or variables in self.reading.via:
+            seen.positions.append(self._position(access, self.target.axes))
+            seen.lineage.append(tuple(access.side(axis, Side(axis, 0, 0)) for axis in self.other_axes))
+
+    def _position(self, access: Access, axes: tuple[int, ...]) -> Position:
+        position = joined(tuple(access.positions[axis] for axis in axes))
+        turned = {Order.START: Order.END, Order.END: Order.START} if self.reading.is_descending else {}
+        return Position(turned.get(position.order, position.order), position.variables)
+
+    def _see_state(self, access: Access, state: State, seen: _Seen) -> None:
         def rename(side: Side) -> Side | None:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
-        ways = [joined(tuple(access.positions[slot] for slot in carrier)) for carrier in state.carriers]
-        is_kept = any(map(access.is_final, state.stream)) or any(access.is_alien(slots[0]) for slots in state.carriers)
-        if ways and not is_kept:
-            operand.positions += ways
-            operand.lineage += [renamed(box, rename) for box in state.lineage]
-        along = frozenset(name for slot in state.stream for name in access.positions[slot].variables[:1])
-        phase = max((access.phase(slot) for slot in state.stream), default=Phase.ALONG)
-        for piece in state.pieces:
-            is_along = piece.phase is Phase.ALONG
-            ended = self.facts.producer[access.tensor] if is_along and phase is Phase.END else piece.ended
-            seen = Piece(
-                renamed(piece.box, rename), piece.number, phase if is_along else piece.phase, ended, piece.cause
-            )
-            operand.pieces.append((seen, along if seen.phase is Phase.ALONG else frozenset(), access.tensor))
+        if state.carriers and not any(access.is_final(slot) for carrier in state.carriers for slot in carrier):
+            carriers = (*state.carriers, *((slot,) for slot in state.later_slots))
+            found = [self._position(access, carrier) for carrier in carriers]
+            seen.positions += (p for at, p in enumerate(found) if p.variables or at < len(state.carriers))
+            seen.lineage += [renamed(box, rename) for box in state.lineage]
+        seen.pieces += (
+            (self._piece(access, piece, renamed(piece.box, rename)), access.tensor) for piece in state.pieces
+        )
+
+    def _piece(self, access: Access, piece: Piece, box: Box) -> Piece:
+        """Express a piece of a tensor's availability by the variables of the Einsum that reads it."""
+        phases = [self._phase(access, int(slot)) for slot, _ in piece.along]
+        if piece.phase is not Phase.ALONG or Phase.END in phases:
+            is_whole = piece.phase is Phase.ALONG
+            ended = self.facts.producer[access.tensor] if is_whole else piece.ended
+            return Piece(box, piece.number, Phase.END if is_whole else piece.phase, ended, piece.cause)
+        along: dict[str | int, Extent] = {}
+        for (slot, lag), phase in zip(piece.along, phases, strict=True):
+            if phase is Phase.ALONG:
+                name, reach = self._reach(access, int(slot))
+                along[name] = max(along.get(name, lag + reach), lag + reach, key=lambda value: value.value or 0)
+        stream = tuple(sorted(along.items(), key=str))
+        return Piece(box, piece.number, Phase.ALONG if along else Phase.START, piece.ended, piece.cause, stream)
+
+    def _phase(self, access: Access, slot: int) -> Phase:
+        """Return when the elements read exist, of a tensor that becomes available along a dimension."""
+        order = self._position(access, (slot,)).order
+        if order is Order.LOOSE:
+            self.timing.doubts.add(("read in another order", access.tensor))
+        phases = {Order.START: Phase.START, Order.LOOSE: Phase.START, Order.END: Phase.END}
+        return phases.get(order, Phase.ALONG)
+
+    def _reach(self, access: Access, slot: int) -> tuple[str, Extent]:
+        """Return the variable along which a dimension is read, and how far the elements read are ahead of it."""
+        key = id(access), slot, self.reading.is_descending
+        if key not in self.facts.reaches:
+            self.facts.reaches[key] = access.reach(slot, self.facts.coordinates, is_descending=key[2])
+        return access.positions[slot].variables[0], self.facts.reaches[key]
 
     def _state_read(self, access: Access) -> State:
         """Return the state of the generation that a read reaches."""
         states = self.timing.generations.get(access.tensor)
         if not states:
-            return State()
+            return _UNRELATED
         last = len(states) - 1
         if access.generation is None:
             return states[last]
@@ -234,3 +344,14 @@ class _Timer:
         if axis is None and old and self.facts.is_declared(einsum.tensor):
             state = united(old[-1], state)
         self.timing.generations[einsum.tensor] = [*old, state] if is_later else [state]
+
+
+def _point_time(operand: Operand, pieces: list[Piece], positions: frozenset[str]) -> PointTime:
+    """Return when the points of an Einsum fire at the latest, given the availability of its result."""
+    own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
+    last = max(own, key=lambda piece: piece.time)
+    inputs = [piece for piece, _ in operand.pieces if piece.number == last.number]
+    fires = Phase.ALONG if operand.lineage else max(piece.phase for piece in inputs)
+    awaited = frozenset(str(name) for piece in inputs for name, _ in piece.along)
+    at = positions if operand.lineage else awaited if fires is Phase.ALONG else frozenset[str]()
+    return PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause, at)

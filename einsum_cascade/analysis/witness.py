@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.passes import PassBound
+from einsum_cascade.analysis.symbolic import symbols_of
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.analysis.timing import Timing
 from einsum_cascade.cascade.ir import Cascade, Einsum
@@ -21,7 +22,7 @@ def sentences(cascade: Cascade, bound: PassBound) -> Iterator[str]:
     """
     for barrier in bound.witness:
         yield sentence_of(cascade, bound.target, bound.timing, barrier)
-    for rank in sorted(bound.timing.growing):
+    for rank in sorted(bound.timing.growing & symbols_of(bound.count).keys()):
         yield f"every generation of {rank} does so again: {bound.count} passes"
 
 
@@ -37,6 +38,6 @@ def _whole(target: Target, timing: Timing, ended: Einsum) -> str:
     """Return the read of the family that an Einsum needs all of."""
     for read in ended.reads:
         state = timing.state(read.tensor)
-        if read.tensor == target.tensor or state.carriers or state.stream:
+        if read.tensor == target.tensor or state.carriers or any(piece.along for piece in state.pieces):
             return str(read)
     return str(ended.reads[0])

@@ -5,12 +5,13 @@ value is changed where it stands, so that comments, order and layout stay as the
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from einsum_cascade.errors import Diagnostic, Span
@@ -98,7 +99,9 @@ def read_tree(text: str, file: str) -> Tree:
     lines = re.split(r"\r\n|\r|\n", text)
     reader: Any = YAML(typ="rt", pure=True)  # its nodes and errors have no types
     try:
-        root = reader.compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML 1.2 lets an anchor be given again
+            root = reader.compose(text)
     except MarkedYAMLError as marked:
         error: Any = marked
         mark = error.problem_mark or error.context_mark

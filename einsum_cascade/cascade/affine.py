@@ -65,6 +65,13 @@ class Affine:
         """Multiply by an extent."""
         return _collect(((name, c * factor) for name, c in self.terms), self.offset * factor)
 
+    def substituted(self, values: Mapping[str, "Affine"]) -> "Affine":
+        """Replace variables by affine expressions; the others stay."""
+        total = Affine((), self.offset)
+        for name, coefficient in self.terms:
+            total += values.get(name, Affine(((name, ONE),))).scaled(coefficient)
+        return total
+
     def evaluate(self, coordinates: Mapping[str, int], extents: Mapping[str, int]) -> int:
         """Return the number at given coordinates of the variables and extents of the ranks."""
         products = (c.evaluate(extents) * coordinates[name] for name, c in self.terms)

@@ -109,11 +109,11 @@ class Extent:
     def is_nonnegative(self, positive: frozenset[str] = frozenset()) -> bool:
         """Tell whether the value is provably >= 0 for all extents >= 0, and >= 1 for ranks in `positive`.
 
-        The proof shifts every positive rank by one and asks that no coefficient be negative. A quotient q = a/b
-        is used through b*q >= a and b*q <= a + b - 1. False means "not proved", never "disproved".
+        The proof shifts every positive rank by one and asks that no coefficient and no quotient be negative. A
+        quotient q = a/b is used through b*q >= a and b*q <= a + b - 1. False means "not proved", never "disproved".
         """
         shifted = _unfold_products(self).substitute({name: symbol(name) + ONE for name in positive})
-        return all(coefficient >= 0 for _, coefficient in shifted.terms)
+        return all(coefficient >= 0 and _are_nonnegative(monomial) for monomial, coefficient in shifted.terms)
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> Extent:
@@ -178,6 +178,12 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Extent]) -> Extent:
     return ceil_div(atom.numerator.substitute(values), atom.denominator.substitute(values))
 
 
+def _are_nonnegative(atoms: Iterable[Atom]) -> bool:
+    """Tell whether no quotient is negative; a rank never is."""
+    quotients = (atom for atom in atoms if not isinstance(atom, str))
+    return all(q.numerator.is_nonnegative() and q.denominator.is_nonnegative() for q in quotients)
+
+
 def _unfold_products(extent: Extent) -> Extent:
     """Bound every product of a quotient with its own divisor from below, so that the quotient disappears."""
     total = ZERO
@@ -192,7 +198,7 @@ def _bound_product(monomial: Monomial, *, is_lower: bool) -> Extent:
             continue
         ((divisors, coefficient),) = atom.denominator.terms
         rest = Counter(monomial[:position] + monomial[position + 1 :])
-        if coefficient == 1 and not Counter(divisors) - rest:
+        if coefficient == 1 and not Counter(divisors) - rest and _are_nonnegative(rest):
             cofactor = Extent(((tuple(sorted((rest - Counter(divisors)).elements(), key=str)), 1),))
             bound = atom.numerator if is_lower else atom.numerator + atom.denominator - ONE
             return bound * cofactor

@@ -5,7 +5,7 @@ still does with these numbers. What a filter guards is checked point by point wh
 """
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,16 +14,17 @@ from einsum_cascade.cascade.checker.scope import did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import (
     Cascade,
-    Dimension,
     Einsum,
     Read,
     predicate_variables,
-    reads_of_predicate,
 )
-from einsum_cascade.cascade.partition import partition_of
+from einsum_cascade.cascade.overrides import first_omission
+from einsum_cascade.cascade.partition import expanded
+from einsum_cascade.cascade.reach import accesses, coordinate_counts, is_partition
+from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import EvaluationError
 
-__all__ = ["coordinate_counts", "is_partition", "known_extents", "resolve_extents"]
+__all__ = ["known_extents", "resolve_extents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ def resolve_extents(
     cascade
         A checked cascade.
     settings
-        Extents by rank name. They override defaults, and what depends on an overridden default is recomputed. An
-        alias may only repeat the extent that its rank is set to, so that a result can be given back.
+        Extents by rank name. They override defaults, and what depends on an overridden default is recomputed. One
+        that leaves out coordinates which the defaults reach contradicts them. An alias may only repeat the extent that
+        its rank is set to, so that a result can be given back.
     inputs
         Shapes of inputs by name; they give the extents of ranks that have no default.
 
@@ -58,7 +60,8 @@ def resolve_extents(
     ------
     EvaluationError
         A rank or an input is unknown, an alias is set, an extent is negative, divides by 0, contradicts another one or
-        is missing, or an index leaves its tensor with these extents.
+        is missing, a relation does not hold, an index leaves its tensor with these extents, or they leave out
+        coordinates that defaults reach.
 
     """
     shapes = inputs or {}
@@ -69,7 +72,9 @@ def resolve_extents(
     extents = _evaluate_all(cascade, given)
     for name, shape in shapes.items():
         _check_shape(cascade, name, shape, extents, given)
+    _check_relations(cascade, extents)
     _check_accesses(cascade, extents)
+    _check_overrides(cascade, given, extents)
     return extents
 
 
@@ -91,6 +96,7 @@ def known_extents(
             known[rank.name] = known[rank.alias_of]
         elif rank.name not in known and rank.extent is not None and rank.extent.names <= known.keys():
             known[rank.name] = _evaluate(lambda name=rank.name: f"the extent of rank {name!r}", rank.extent, known)
+    _check_relations(cascade, known)
     return known
 
 
@@ -186,32 +192,22 @@ def _check_shape(
             raise EvaluationError(f"{message} and {found} in {cascade.tensor[name].role} {name!r}; change one of them")
 
 
-def coordinate_counts(cascade: Cascade, einsum: Einsum, extents: Mapping[str, int]) -> dict[str, int]:
-    """Return over how many coordinates each rank variable of an Einsum runs; a recurrence ends where its steps do."""
-    counts = {name: extents[cascade.rank_of[name]] for name in einsum.variables}
-    axis = cascade.tensor[einsum.tensor].generation_axis
-    if axis is not None and not einsum.is_init:
-        index = einsum.indices[axis]
-        name = index.variables[0]
-        counts[name] = max(0, counts[name] + 1 - index.offset.evaluate(extents))
-    return counts
+def _check_relations(cascade: Cascade, extents: Mapping[str, int]) -> None:
+    """Refuse numbers that break a relation, of those whose ranks all have one."""
+    for relation in cascade.relations:
+        if not relation.names <= extents.keys():
+            continue
+        what = partial("relation '{}'".format, relation)
+        if any(_evaluate(what, fact, extents) < 0 for fact in relation.facts):
+            known = ", ".join(f"{name} = {extents[name]}" for name in sorted(relation.names))
+            changes = " ".join(f"--set {name}=..." for name in _free_names(cascade, relation))
+            raise EvaluationError(f"the cascade states {relation}, but {known}; change {changes}")
 
 
-def is_partition(cascade: Cascade, index: Affine, extents: Mapping[str, int]) -> bool:
-    """Tell whether an index counts through tiles (`m1*M0 + m0`), so that what lies past its tensor is a tail.
-
-    The checker's rule decides, and the numbers have to agree: with `rank M0 = 4` the index `m1*4 + m0` is one, but not
-    after M0 is set to 8.
-    """
-    names = partition_of(index, cascade.rank_of, cascade.rank)
-    if names is None:
-        return False
-    stride = 1
-    for name in reversed(names):
-        if index.coefficient(name).evaluate(extents) != stride:
-            return False
-        stride *= extents[cascade.rank_of[name]]
-    return True
+def _free_names(cascade: Cascade, relation: Relation) -> list[str]:
+    """Return the ranks that decide a relation and can be set."""
+    names = (name for side in (relation.left, relation.right) for name in expanded(side, cascade.rank).names)
+    return sorted(set(names) | {name for name in relation.names if cascade.rank[name].extent is not None})
 
 
 def _check_accesses(cascade: Cascade, extents: Mapping[str, int]) -> None:
@@ -219,7 +215,8 @@ def _check_accesses(cascade: Cascade, extents: Mapping[str, int]) -> None:
         last = {name: count - 1 for name, count in coordinate_counts(cascade, einsum, extents).items()}
         has_points = min(last.values(), default=0) >= 0
         filtered = predicate_variables(einsum.where) if einsum.where else frozenset[str]()
-        for access, index, dimension in _accesses(cascade, einsum):
+        for access, axis, index in accesses(cascade, einsum):
+            dimension = cascade.tensor[access.tensor].dimensions[axis]
             low, high = _reach(access, index, last, extents)
             end = extents[dimension.rank] + dimension.is_generational
             if high >= end and not dimension.is_generational and is_partition(cascade, index, extents):
@@ -231,15 +228,6 @@ def _check_accesses(cascade: Cascade, extents: Mapping[str, int]) -> None:
                 raise EvaluationError(f"{message}, {bounds}; change an extent, or filter the points with where")
 
 
-def _accesses(cascade: Cascade, einsum: Einsum) -> Iterator[tuple[Einsum | Read, Affine, Dimension]]:
-    accesses: list[Einsum | Read] = [*einsum.reads, *(reads_of_predicate(einsum.where) if einsum.where else ())]
-    if cascade.tensor[einsum.tensor].is_declared:
-        accesses.append(einsum)
-    for access in accesses:
-        for index, dimension in zip(access.indices, cascade.tensor[access.tensor].dimensions, strict=True):
-            yield access, index, dimension
-
-
 def _reach(
     access: Einsum | Read, index: Affine, last: Mapping[str, int], extents: Mapping[str, int]
 ) -> tuple[int, int]:
@@ -249,3 +237,24 @@ def _reach(
         reach = _evaluate(name_index, coefficient, extents) * last[name]
         low, high = low + min(0, reach), high + max(0, reach)
     return low, high
+
+
+def _check_overrides(cascade: Cascade, given: Mapping[str, _Given], extents: Mapping[str, int]) -> None:
+    """Refuse extents that leave out coordinates which the defaults in whose place they are set would reach."""
+    free = {name: value for name, value in given.items() if cascade.rank[name].extent is None}
+    try:
+        defaults = _evaluate_all(cascade, free)
+    except EvaluationError:
+        return  # without the settings there is nothing to compare with
+    if defaults == extents or (omission := first_omission(cascade, extents, defaults)) is None:
+        return
+    changed = [name for name in given if name not in free and extents[name] != defaults[name]]
+    blamed = [name for name in changed if name in omission.ranks] or changed
+    texts = {name: dict.fromkeys((name, str(cascade.rank[name].extent), str(defaults[name]))) for name in blamed}
+    wanted = " and ".join(" = ".join(text) for text in texts.values())
+    settings = " and ".join(given[name].source for name in blamed)
+    message = (
+        f"rank {omission.dimension.rank!r} must be reached as a whole by index '{omission.index}', as it is by default "
+        f"({wanted}), but with {settings} coordinate {omission.coordinate} of {omission.tensor!r} is never "
+    )
+    raise EvaluationError(f"{message}{'written' if omission.is_written else 'read'}; drop {settings}")

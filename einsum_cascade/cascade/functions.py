@@ -6,8 +6,8 @@ Python's names follow NumPy where a built-in function is in the way: `maximum`, 
 from collections.abc import Callable
 from typing import Any
 
-from einsum_cascade.cascade.builder import Function
 from einsum_cascade.cascade.operators import OPERATORS, register
+from einsum_cascade.cascade.values import Function
 
 __all__ = [
     "absolute",

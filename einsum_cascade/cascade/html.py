@@ -44,7 +44,7 @@ def to_html(cascade: Cascade) -> str:
     documentation = f"<p>{escape(cascade.documentation)}</p>" if cascade.documentation else ""
     return (
         f"<div><b>cascade {escape(cascade.name)}</b>{documentation}<table>{rows}</table>"
-        f"<p>ranks: {_ranks(cascade)}; inputs: {_tensors(cascade.inputs)}; "
+        f"<p>ranks: {_ranks(cascade)}{_relations(cascade)}; inputs: {_tensors(cascade.inputs)}; "
         f"outputs: {_tensors(tuple(cascade.tensor[name] for name in cascade.outputs))}</p></div>"
     )
 
@@ -55,6 +55,10 @@ def _ranks(cascade: Cascade) -> str:
         return f"<i>{escape(name)}</i>" + (f" = {escape(str(default))}" if default is not None else "")
 
     return ", ".join(described(rank.name) for rank in cascade.ranks)
+
+
+def _relations(cascade: Cascade) -> str:
+    return f", where {escape(', '.join(map(str, cascade.relations)))}" if cascade.relations else ""
 
 
 def _tensors(tensors: tuple[Tensor, ...]) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.operators import Operator
+from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import Span
 
 __all__ = [
@@ -279,6 +280,8 @@ class Cascade:
         In an order in which each follows what it reads, earlier generations excepted: the order of the source.
     outputs
         Names of the output tensors.
+    relations
+        What is stated of extents, in order.
     documentation
         Free text; takes no part in equality.
 
@@ -290,6 +293,7 @@ class Cascade:
     tensors: tuple[Tensor, ...]
     einsums: tuple[Einsum, ...]
     outputs: tuple[str, ...]
+    relations: tuple[Relation, ...] = ()
     documentation: str = field(default="", compare=False)
 
     @cached_property
@@ -371,6 +375,11 @@ def walk(expression: Expression) -> Iterator[Expression]:
             yield from walk(argument)
 
 
+def is_constant(expression: Expression) -> bool:
+    """Tell whether an expression is made of numbers and extents only, the same at every point."""
+    return not any(isinstance(node, Read | Coordinate) for node in walk(expression))
+
+
 def reads_of(expression: Expression) -> Iterator[Read]:
     """Yield the reads of an expression in order."""
     return (node for node in walk(expression) if isinstance(node, Read))
@@ -387,14 +396,17 @@ def expression_variables(expression: Expression) -> Iterator[str]:
 
 
 def is_product(expression: Expression) -> bool:
-    """Tell whether an expression is one read, or a product or quotient of reads, numbers and extents."""
+    """Tell whether an expression is one read, or a product or quotient of reads and constants, which may be negated.
+
+    A constant is whatever no rank variable occurs in, such as `sqrt(E)`.
+    """
     match expression:
         case Read() | Constant() | RankExtent():
             return True
-        case Apply(operator, arguments):
-            return operator.name in ("*", "/") and all(map(is_product, arguments))
+        case Apply(Operator(name="*" | "/" | "neg"), arguments) if all(map(is_product, arguments)):
+            return True
         case _:
-            return False
+            return not any(True for _ in expression_variables(expression))
 
 
 def predicate_expressions(predicate: Predicate) -> Iterator[Expression]:

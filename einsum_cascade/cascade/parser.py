@@ -37,7 +37,10 @@ _TERMINALS = {
     "COLON": "':'",
     "EQUAL": "'='",
     "$END": "the end of the line",
+    "value": "an expression",
 }
+_EXPRESSION = frozenset({"LPAR", "SUM", "INF", "PI", "NAME", "NUMBER"})
+"""What an expression may begin with."""
 
 
 @cache
@@ -135,6 +138,8 @@ def _diagnose(error: UnexpectedInput, code: str, line: Span) -> Diagnostic:
         found, column, length = repr(str(details.token)), details.column, len(details.token)
     elif not is_token:
         found, column = repr(details.char), details.column
+    if allowed >= _EXPRESSION:
+        allowed = allowed - _EXPRESSION | {"value"}
     expected = sorted({_TERMINALS.get(terminal, repr(terminal.lower())) for terminal in allowed})
     message = f"{found} cannot stand here" + (f", only {_alternatives(expected)} can" if expected else "")
     return Diagnostic(message, Span(line.file, line.line, column, column + length, line.text))
@@ -179,6 +184,10 @@ class _Builder(Transformer[Token, Any]):
 
     def rank(self, meta: Meta, children: list[Any]) -> Statement:
         return syntax.RankStatement(self._name(children[0]), children[1])
+
+    def relation(self, meta: Meta, children: list[Any]) -> Statement:
+        left, operator, right = children
+        return syntax.RelationStatement(syntax.Call(str(operator), (left, right), None, self._span(meta)))
 
     def tensors(self, meta: Meta, children: list[Any]) -> list[Statement]:
         role, *tensors = children

@@ -6,17 +6,18 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Rank
 
-__all__ = ["expanded", "partition_of"]
+__all__ = ["definition", "expanded", "partition_of"]
 
 
 def expanded(extent: Extent, ranks: Mapping[str, Rank]) -> Extent:
     """Write an extent over free ranks: defaults and aliases replaced by what they stand for."""
-    values = {name: _meaning(ranks[name]) for name in extent.names if name in ranks}
+    values = {name: definition(ranks[name]) for name in extent.names if name in ranks}
     known = {name: value for name, value in values.items() if value != symbol(name)}
     return expanded(extent.substitute(known), ranks) if known else extent
 
 
-def _meaning(rank: Rank) -> Extent:
+def definition(rank: Rank) -> Extent:
+    """Return what a rank's extent is made of: its default, the rank it is an alias of, or itself."""
     return symbol(rank.alias_of or rank.name) if rank.extent is None else rank.extent
 
 

@@ -19,6 +19,7 @@ from einsum_cascade.cascade.ir import (
     Predicate,
     RankExtent,
     Read,
+    expression_variables,
     is_product,
 )
 
@@ -57,6 +58,7 @@ class Renderer:
             and einsum.reduction.operator.name == "+"
             and isinstance(einsum.expression, Apply)
             and is_product(einsum.expression)
+            and frozenset(einsum.reduction.variables) <= frozenset(expression_variables(einsum.expression))
         )
 
     def expression(self, expression: Expression, level: int = SUM) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "OperatorStatement",
     "OutputStatement",
     "RankStatement",
+    "RelationStatement",
     "Statement",
     "Subscript",
     "TensorStatement",
@@ -100,6 +101,13 @@ class RankStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class RelationStatement:
+    """`rank EXTENT >= EXTENT`, one of the list: what is known of extents."""
+
+    comparison: Call
+
+
+@dataclass(frozen=True, slots=True)
 class TensorStatement:
     """`input`, `param` or `tensor`, one of the list."""
 
@@ -136,7 +144,13 @@ class EquationStatement:
 
 
 type Statement = (
-    OperatorStatement | RankStatement | TensorStatement | VariableStatement | OutputStatement | EquationStatement
+    OperatorStatement
+    | RankStatement
+    | RelationStatement
+    | TensorStatement
+    | VariableStatement
+    | OutputStatement
+    | EquationStatement
 )
 
 

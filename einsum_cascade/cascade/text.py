@@ -22,6 +22,8 @@ def _lines(cascade: Cascade) -> Iterator[str]:
     if cascade.operators:
         yield f"operator {_joined(operator.name for operator in cascade.operators)}"
     yield from _ranks(cascade)
+    if cascade.relations:
+        yield f"rank {_joined(map(str, cascade.relations))}"
     declared = [tensor for tensor in cascade.tensors if tensor.is_given or tensor.is_declared]
     for role, group in groupby(declared, key=lambda tensor: tensor.role):
         yield f"{'tensor' if role == 'computed' else role} {_joined(map(_declaration, group))}"

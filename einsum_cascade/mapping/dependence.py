@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
-from einsum_cascade.mapping.ir import Keep, Loop
+from einsum_cascade.errors import Diagnostic
+from einsum_cascade.mapping.ir import Compute, Keep, Loop
 from einsum_cascade.mapping.scene import Branch, Position, Scene, listed, loops_of, shared_steps
 from einsum_cascade.mapping.workload import Access
 
 __all__ = ["dependence_violations"]
 
 
-def dependence_violations(scene: Scene, refused: frozenset[Position]) -> Iterator[str]:
-    """Yield what is wrong with the order of Einsums and with the tensors between them, one sentence each.
+def dependence_violations(scene: Scene, refused: frozenset[Position]) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the order of Einsums and with the tensors between them, and where.
 
     Parameters
     ----------
@@ -27,23 +28,25 @@ def dependence_violations(scene: Scene, refused: frozenset[Position]) -> Iterato
         Loops that break a rule about passes: what follows from that is not told again.
 
     """
-    apart: dict[str, list[str]] = {}
+    apart: dict[str, list[Compute]] = {}
     lost: dict[str, tuple[Loop, list[str]]] = {}
     for pair in _pairs(scene):
         found = _Finding(scene, pair)
         if found.message:
             if found.position not in refused:
-                yield found.message
+                yield Diagnostic(found.message, found.span)
         elif found.is_apart:
-            apart.setdefault(pair.access.tensor, []).extend((pair.writer.leaf.task, pair.reader.leaf.task))
+            apart.setdefault(pair.access.tensor, []).extend((pair.writer.leaf, pair.reader.leaf))
         elif found.lost_at is not None:
             lost.setdefault(pair.access.tensor, (found.lost_at, []))[1].append(pair.reader.leaf.task)
-    for tensor, tasks in apart.items():
+    for tensor, found in apart.items():
+        tasks = listed(dict.fromkeys(leaf.task for leaf in found))
         message = f"tensor {tensor!r} must be kept above all Einsums that write and read it"
-        yield f"{message}, but nothing is kept around {listed(dict.fromkeys(tasks))} together; keep it further out"
+        sentence = f"{message}, but nothing is kept around {tasks} together; keep it further out"
+        yield Diagnostic(sentence, found[-1].span)
     for tensor, (loop, readers) in lost.items():
         message = f"tensor {tensor!r} must be kept above '{loop}', because what one iteration writes"
-        yield f"{message} is read in a later one by {listed(readers)}; keep it further out"
+        yield Diagnostic(f"{message} is read in a later one by {listed(readers)}; keep it further out", loop.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class _Finding:
     def __init__(self, scene: Scene, pair: _Pair) -> None:
         self.scene, self.pair = scene, pair
         self.message, self.position = "", ()
+        self.span = pair.reader.leaf.span
         is_itself = pair.writer.position == pair.reader.position
         self.steps = scene.whole_steps(pair.reader) if is_itself else shared_steps(pair.writer, pair.reader)
         writer, reader = scene.task(pair.writer), scene.task(pair.reader)
@@ -116,6 +120,8 @@ class _Finding:
 
     def _refuse(self, position: Position, message: str) -> None:
         self.message, self.position = message, position
+        places = (placed.step.span for placed in self.steps if placed.position == position)
+        self.span = next(places, self.pair.reader.leaf.span)
 
     def _enter(self, position: Position, loop: Loop) -> None:
         """Look at a loop around both: what its iteration reads must be there."""

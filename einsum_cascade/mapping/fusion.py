@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.analysis.timing import Timing
 from einsum_cascade.analysis.witness import sentence_of
+from einsum_cascade.errors import Span
 from einsum_cascade.mapping.ir import Loop
 from einsum_cascade.mapping.scene import Branch, Position, Scene, listed, loops_of
 
@@ -26,11 +27,14 @@ class Refusal:
         Where the loop stands.
     sentence
         What is wrong.
+    span
+        The loop's place in the file.
 
     """
 
     position: Position
     sentence: str
+    span: Span
 
 
 def pass_violations(scene: Scene) -> Iterator[Refusal]:
@@ -45,7 +49,7 @@ def pass_violations(scene: Scene) -> Iterator[Refusal]:
         for crossing in sorted(crossings, key=lambda crossing: -len(crossing.passes)):
             if not told.issuperset(crossing.reasons):
                 told |= crossing.reasons.keys()
-                yield Refusal(position, _sentence(loop, crossing))
+                yield Refusal(position, _sentence(loop, crossing), loop.span)
 
 
 def _shared_loops(scene: Scene) -> dict[Position, tuple[Loop, list[Branch]]]:

@@ -2,6 +2,7 @@
 
 A block is a run of steps with something inside: `for p by 256: keep K, V in buffer: for m0 on rows: ...`. What several
 Einsums share stands above them; a path from the root to an Einsum is its loop nest, from the outermost memory inwards.
+Every node of a mapping that was read from a file knows its place there, which takes no part in equality.
 """
 
 from collections.abc import Iterator
@@ -9,9 +10,26 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
+from einsum_cascade.errors import Span
 from einsum_cascade.mapping.parameters import Rule
 
-__all__ = ["Axis", "Block", "Compute", "Keep", "Loop", "Mapping", "Order", "Step", "leaves", "normalised", "paths"]
+__all__ = [
+    "NOWHERE",
+    "Axis",
+    "Block",
+    "Compute",
+    "Keep",
+    "Loop",
+    "Mapping",
+    "Order",
+    "Step",
+    "leaves",
+    "normalised",
+    "paths",
+]
+
+NOWHERE = Span("", 0)
+"""The place of what was not read from a file."""
 
 type Axis = Literal["rows", "columns"]
 type Order = Literal["sequence", "overlap", "lock-step"]
@@ -35,6 +53,7 @@ class Loop:
     variable: str
     tile: Extent = ONE
     axis: Axis | None = None
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
     def __str__(self) -> str:
         by = "" if self.tile == ONE else f" by {self.tile}"
@@ -63,6 +82,7 @@ class Keep:
     tensors: tuple[str, ...]
     copies: int = 1
     share: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
     def __str__(self) -> str:
         times = f" x{self.copies}" if self.copies != 1 else ""
@@ -91,6 +111,7 @@ class Compute:
     engine: str
     stage: int = 0
     overhead_cycles: Extent = field(default=ZERO)
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.task} on {self.engine}"
@@ -118,6 +139,7 @@ class Block:
     steps: tuple[Step, ...]
     body: "tuple[Block | Compute, ...]"
     order: Order = "sequence"
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +160,10 @@ class Mapping:
         The name of what it maps; empty if it does not say.
     source
         Where it is from.
+    span
+        Its place in a file.
+    places
+        Those of parameters and of words, by name.
 
     """
 
@@ -153,6 +179,12 @@ class Mapping:
 
     cascade: str = ""
     source: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+    places: dict[str, Span] = field(default_factory=dict[str, Span], compare=False, repr=False)
+
+    def place(self, name: str) -> Span:
+        """Return where a parameter, or the words of a tensor, are given; the mapping's own place if that is unknown."""
+        return self.places.get(name, self.span)
 
 
 def leaves(node: Block | Compute) -> Iterator[Compute]:

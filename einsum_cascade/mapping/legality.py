@@ -7,7 +7,7 @@ of them; with extents, a loop that has one iteration is no loop.
 from collections.abc import Mapping
 
 from einsum_cascade.arch.ir import Architecture
-from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.errors import Diagnostic, IllegalMappingError
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.dependence import dependence_violations
 from einsum_cascade.mapping.fusion import pass_violations
@@ -16,13 +16,23 @@ from einsum_cascade.mapping.nesting import nesting_violations
 from einsum_cascade.mapping.scene import Scene
 from einsum_cascade.mapping.workload import Workload
 
-__all__ = ["check_mapping", "violations"]
+__all__ = ["check_mapping", "diagnostics", "violations"]
 
 
 def violations(
     workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int] | None = None
 ) -> tuple[str, ...]:
     """Return what is wrong with a mapping, one sentence for each rule that is broken; nothing if it is legal.
+
+    Parameters and rules are those of `diagnostics`, which tells the places as well.
+    """
+    return tuple(dict.fromkeys(each.message for each in diagnostics(workload, architecture, mapping, extents)))
+
+
+def diagnostics(
+    workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int] | None = None
+) -> tuple[Diagnostic, ...]:
+    """Return what is wrong with a mapping and where in its file, if it was read from one; nothing if it is legal.
 
     Parameters
     ----------
@@ -37,7 +47,7 @@ def violations(
     found = (
         *name_violations(scene),
         *nesting_violations(scene),
-        *(refusal.sentence for refusal in refusals),
+        *(Diagnostic(refusal.sentence, refusal.span) for refusal in refusals),
         *dependence_violations(scene, frozenset(refusal.position for refusal in refusals)),
     )
     return tuple(dict.fromkeys(found))
@@ -46,7 +56,7 @@ def violations(
 def check_mapping(
     workload: Workload, architecture: Architecture, mapping: ir.Mapping, extents: Mapping[str, int] | None = None
 ) -> None:
-    """Refuse a mapping that is not legal; parameters are those of `violations`.
+    """Refuse a mapping that is not legal; parameters are those of `diagnostics`.
 
     Raises
     ------
@@ -54,6 +64,6 @@ def check_mapping(
         A rule is broken; all that are, are told.
 
     """
-    found = violations(workload, architecture, mapping, extents)
+    found = diagnostics(workload, architecture, mapping, extents)
     if found:
         raise IllegalMappingError(found)

@@ -1,11 +1,12 @@
 """Rules about single names and values of a mapping: what it speaks of exists, and engines can do their part."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from einsum_cascade.arch.ir import Engine
 from einsum_cascade.arch.reader import did_you_mean
 from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.errors import Diagnostic, Span
 from einsum_cascade.mapping.ir import Compute, Keep, Loop, leaves
 from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.rule_names import rule_violations
@@ -14,48 +15,64 @@ from einsum_cascade.mapping.scene import Scene, blocks_of, listed
 __all__ = ["name_violations"]
 
 
-def name_violations(scene: Scene) -> Iterator[str]:
-    """Yield what is wrong with names and values, one sentence each."""
-    yield from _values(scene)
-    yield from _tasks(scene)
-    for leaf in leaves(scene.mapping.root):
-        yield from _compute(scene, leaf)
-    for block in blocks_of(scene.mapping.root):
+def name_violations(scene: Scene) -> Iterator[Diagnostic]:
+    """Yield what is wrong with names and values, and where."""
+    mapping = scene.mapping
+    for name, count in Counter(name for name, _ in mapping.parameters).items():
+        yield from _at(mapping.place(name), _parameter(scene, name, count))
+    known = set(scene.ranks)
+    for name, rule in mapping.parameters:
+        yield from _at(mapping.place(name), rule_violations(scene, name, rule, frozenset(known)))
+        known.add(name)
+    for name, bits in mapping.word_bits:
+        yield from _at(mapping.place(name), _word(scene, name, bits))
+    yield from _at(mapping.span, _missing(scene))
+    bound = {leaf.task: leaf for leaf in leaves(mapping.root)}
+    for leaf in bound.values():  # of one bound twice, the last
+        yield from _at(leaf.span, _task(scene, leaf.task))
+    for leaf in leaves(mapping.root):
+        yield from _at(leaf.span, _compute(scene, leaf))
+    for block in blocks_of(mapping.root):
         if not block.body:
             steps = "; ".join(map(str, block.steps))
-            yield f"a block must have something inside, unlike the one of {steps!r}; remove it"
+            message = f"a block must have something inside, unlike the one of {steps!r}; remove it"
+            yield Diagnostic(message, block.span)
         for step in block.steps:
-            yield from _loop(scene, step) if isinstance(step, Loop) else _keep(scene, step)
+            yield from _at(step.span, _loop(scene, step) if isinstance(step, Loop) else _keep(scene, step))
 
 
-def _values(scene: Scene) -> Iterator[str]:
-    for name, count in Counter(name for name, _ in scene.mapping.parameters).items():
-        if name in scene.ranks:
-            yield f"parameter {name!r} must have a name of its own, but a rank is called so; rename it"
-        if count > 1:
-            yield f"parameter {name!r} must be given once, but is given {count} times; remove all but one"
-    known = set(scene.ranks)
-    for name, rule in scene.mapping.parameters:
-        yield from rule_violations(scene, name, rule, frozenset(known))
-        known.add(name)
-    for name, bits in scene.mapping.word_bits:
-        yield from _tensor(scene, name, "word_bits")
-        if bits < 1:
-            yield f"a word of tensor {name!r} must have at least 1 b, not {bits} b"
+def _at(span: Span, sentences: Iterable[str]) -> Iterator[Diagnostic]:
+    return (Diagnostic(sentence, span) for sentence in sentences)
 
 
-def _tasks(scene: Scene) -> Iterator[str]:
-    bound = Counter(leaf.task for leaf in leaves(scene.mapping.root))
+def _parameter(scene: Scene, name: str, count: int) -> Iterator[str]:
+    if name in scene.ranks:
+        yield f"parameter {name!r} must have a name of its own, but a rank is called so; rename it"
+    if count > 1:
+        yield f"parameter {name!r} must be given once, but is given {count} times; remove all but one"
+
+
+def _word(scene: Scene, name: str, bits: int) -> Iterator[str]:
+    yield from _tensor(scene, name, "word_bits")
+    if bits < 1:
+        yield f"a word of tensor {name!r} must have at least 1 b, not {bits} b"
+
+
+def _missing(scene: Scene) -> Iterator[str]:
+    bound = {leaf.task for leaf in leaves(scene.mapping.root)}
     for name in scene.workload.task:
-        if not bound[name]:
+        if name not in bound:
             yield f"Einsum {name!r} must be bound to an engine, but is nowhere in the mapping; add it to a body"
-    for name, count in bound.items():
-        if count > 1:
-            yield f"Einsum {name!r} must be bound once, but is bound {count} times; remove all but one"
-        if name in scene.workload.views:
-            yield f"Einsum {name!r} must not be bound, because it only renames coordinates; remove it"
-        elif name not in scene.workload.task:
-            yield f"Einsum {name!r} must be one of the cascade{did_you_mean(name, scene.workload.task)}"
+
+
+def _task(scene: Scene, name: str) -> Iterator[str]:
+    count = sum(leaf.task == name for leaf in leaves(scene.mapping.root))
+    if count > 1:
+        yield f"Einsum {name!r} must be bound once, but is bound {count} times; remove all but one"
+    if name in scene.workload.views:
+        yield f"Einsum {name!r} must not be bound, because it only renames coordinates; remove it"
+    elif name not in scene.workload.task:
+        yield f"Einsum {name!r} must be one of the cascade{did_you_mean(name, scene.workload.task)}"
 
 
 def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from einsum_cascade.cascade.extent import ONE, constant
+from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, leaves
 from einsum_cascade.mapping.scene import Branch, Placed, Scene, listed, loops_of
 
 __all__ = ["nesting_violations"]
 
 
-def nesting_violations(scene: Scene) -> Iterator[str]:
-    """Yield what is wrong with the nests of a mapping, one sentence each."""
+def nesting_violations(scene: Scene) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the nests of a mapping, and where."""
     yield from _strangers(scene, scene.mapping.root)
     for branch in scene.branches.values():
         yield from _tiles(scene, branch)
@@ -19,7 +20,7 @@ def nesting_violations(scene: Scene) -> Iterator[str]:
         yield from _spread(scene, branch)
 
 
-def _strangers(scene: Scene, block: Block) -> Iterator[str]:
+def _strangers(scene: Scene, block: Block) -> Iterator[Diagnostic]:
     """Say which Einsums stand in a loop over a variable that they do not have, and what is kept for nobody."""
     tasks = [found for leaf in leaves(block) if (found := scene.workload.task.get(leaf.task)) is not None]
     for step in block.steps:
@@ -27,28 +28,31 @@ def _strangers(scene: Scene, block: Block) -> Iterator[str]:
             others = [task.name for task in tasks if step.variable not in task.variables]
             if others:
                 message = f"loop '{step}' must only be around Einsums with the rank variable {step.variable!r}"
-                yield f"{message}, unlike {listed(others)}, which it would compute again and again; move them out"
+                remedy = f"unlike {listed(others)}, which it would compute again and again; move them out"
+                yield Diagnostic(f"{message}, {remedy}", step.span)
         if isinstance(step, Keep):
             used = {access.tensor for task in tasks for access in (*task.reads, task.write)}
             idle = [name for name in step.tensors if name in scene.workload.tensors and name not in used]
             if idle:
-                yield f"'{step}' must be above an Einsum that reads or writes {listed(idle)}; remove what is not used"
+                message = f"'{step}' must be above an Einsum that reads or writes {listed(idle)}"
+                yield Diagnostic(f"{message}; remove what is not used", step.span)
     for part in block.body:
         if not isinstance(part, Compute):
             yield from _strangers(scene, part)
 
 
-def _tiles(scene: Scene, branch: Branch) -> Iterator[str]:
+def _tiles(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
     last: dict[str, Loop] = {}
     known = {name: constant(value) for name, value in scene.mapping.numbers.items()}
     for _, loop in loops_of(branch.steps):
         outer = last.get(loop.variable)
         if outer is not None and (loop.tile - outer.tile - ONE).substitute(known).is_nonnegative(scene.positive):
-            yield f"the tile of '{loop}' must not be larger than that of '{outer}' around it; make one of them smaller"
+            message = f"the tile of '{loop}' must not be larger than that of '{outer}' around it"
+            yield Diagnostic(f"{message}; make one of them smaller", loop.span)
         last[loop.variable] = loop
 
 
-def _partitions(scene: Scene, branch: Branch) -> Iterator[str]:
+def _partitions(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
     """Say where an inner part of a partition is looped over before the outer part is down to one coordinate."""
     parts = scene.workload.parts
     own = [name for name in scene.task(branch).variables if name in parts]
@@ -66,12 +70,13 @@ def _partitions(scene: Scene, branch: Branch) -> Iterator[str]:
         ]
         if outer:
             message = f"loop '{loop}' around {branch.leaf.task!r} must stand inside 'for {outer[0]}'"
-            yield f"{message}, because {loop.variable!r} counts within one tile of {part.extent}; move it inwards"
+            reason = f"because {loop.variable!r} counts within one tile of {part.extent}"
+            yield Diagnostic(f"{message}, {reason}; move it inwards", loop.span)
         if loop.tile == ONE:
             finished.add(loop.variable)
 
 
-def _levels(scene: Scene, branch: Branch) -> Iterator[str]:
+def _levels(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
     """Say where a tensor is kept at a level that is not further in than the one around it."""
     home = scene.architecture.memories[0].name
     held = dict.fromkeys(scene.workload.homes_outside, home)
@@ -82,17 +87,16 @@ def _levels(scene: Scene, branch: Branch) -> Iterator[str]:
         for name in step.tensors:
             outer = held.get(name)
             if outer == step.level:
-                yield (
-                    f"tensor {name!r} must be kept in {outer!r} once on the way to {branch.leaf.task!r}; remove it"
-                    + (f" from '{step}', because it is at home there" if outer == home else f" from one '{step}'")
-                )
+                message = f"tensor {name!r} must be kept in {outer!r} once on the way to {branch.leaf.task!r}"
+                which = f" from '{step}', because it is at home there" if outer == home else f" from one '{step}'"
+                yield Diagnostic(f"{message}; remove it{which}", step.span)
             elif outer is not None and scene.levels[step.level] <= scene.levels[outer]:
                 message = f"tensor {name!r} must be kept in outer levels first, but is in {outer!r} already"
-                yield f"{message} where '{step}' stands; exchange the two"
+                yield Diagnostic(f"{message} where '{step}' stands; exchange the two", step.span)
             held[name] = step.level
 
 
-def _spread(scene: Scene, branch: Branch) -> Iterator[str]:
+def _spread(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
     """Say where a memory of one instance keeps a tile inside a spatial loop."""
     spatial: Placed | None = None
     for placed in branch.steps:
@@ -102,4 +106,4 @@ def _spread(scene: Scene, branch: Branch) -> Iterator[str]:
             memory = scene.architecture.memory(placed.step.level)
             if memory is not None and memory.instances == 1:
                 message = f"'{placed.step}' must stand above '{spatial.step}', because there is one {memory.name!r}"
-                yield f"{message} for all PEs; move it outwards"
+                yield Diagnostic(f"{message} for all PEs; move it outwards", placed.step.span)

@@ -3,7 +3,8 @@
 Whether the names are those of a cascade and an architecture is the matter of `legality`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, cast, get_args
 
 from einsum_cascade.arch.reader import did_you_mean, shown
@@ -57,11 +58,19 @@ class _Reader:
             self.table(own, "words", self.bits),
             texts.get("cascade", ""),
             texts.get("source", ""),
+            self.tree.span(("name",)),
+            {name: place for key in ("words", "parameters") for name, place in self.places(own, key)},
         )
+
+    def places(self, own: dict[str, Any], key: str) -> Iterator[tuple[str, Span]]:
+        """Yield the places of what a table of the file gives, by name."""
+        table = own.get(key)
+        for name in cast("dict[str, Any]", table) if isinstance(table, dict) else ():
+            yield name, self.tree.span((key, name), key=True)
 
     def part(self, value: Any, path: Path) -> Block | Compute:
         if isinstance(value, str):
-            return self.sentence(value, path, parse_compute)
+            return self.placed(self.sentence(value, path, parse_compute), path)
         if not isinstance(value, dict):
             return self.report(f"a part of a body must be 'EINSUM on ENGINE' or a block, not {shown(value)}", path)
         own = cast("dict[str, Any]", value)
@@ -78,7 +87,7 @@ class _Reader:
         if inside == ["compute"]:
             self.stray(own, path, ("order",), "several parts; give 'body'")
             leaf = self.compute(own, path)
-            return Block(steps, (leaf,)) if "steps" in own else leaf
+            return self.placed(Block(steps, (leaf,)), path) if "steps" in own else leaf
         self.stray(own, path, _COMPUTE_KEYS[1:], "'compute'")
         body = self.each(own["body"], (*path, "body"), self.part, "a part is 'QK on 2d' or a block")
         if body == ():
@@ -87,7 +96,7 @@ class _Reader:
         if order not in _ORDERS:
             hint = did_you_mean(str(order), _ORDERS)
             self.report(f"'order' must be {', '.join(map(repr, _ORDERS))}, not {shown(order)}{hint}", (*path, "order"))
-        return Block(steps, body, order)
+        return self.placed(Block(steps, body, order), path)
 
     def compute(self, own: dict[str, Any], path: Path) -> Compute:
         leaf = self.sentence(own["compute"], (*path, "compute"), parse_compute)
@@ -95,10 +104,15 @@ class _Reader:
         overhead = own.get("overhead_cycles", 0)
         text = str(overhead) if isinstance(overhead, int) and not isinstance(overhead, bool) else overhead
         extent = ZERO if text == "0" else self.sentence(text, (*path, "overhead_cycles"), parse_tile)
-        return HOLE if leaf is HOLE else Compute(leaf.task, leaf.engine, stage, extent)
+        found = HOLE if leaf is HOLE else Compute(leaf.task, leaf.engine, stage, extent)
+        return self.placed(found, (*path, "compute"))
 
     def step(self, value: Any, path: Path) -> Any:
-        return self.sentence(value, path, parse_step)
+        return self.placed(self.sentence(value, path, parse_step), path)
+
+    def placed(self, node: Any, path: Path) -> Any:
+        """Return a node of the tree with its place in the file."""
+        return HOLE if node is HOLE else replace(node, span=_inner(self.tree.span(path)))
 
     def sentence[T](self, value: Any, path: Path, parse: Callable[[str, Span], T]) -> T:
         if not isinstance(value, str):

@@ -1,6 +1,7 @@
 """Turn command-line arguments into values: cascades, extents, input tensors, operators."""
 
 import importlib.util
+import re
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import CascadeError, UsageError
+from einsum_cascade.units import parse_count
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["load_cascade", "load_inputs", "parse_options", "parse_settings"]
+
+_NEXT_INPUT = re.compile(r",(?=\s*\w+\s*=)")
 
 
 def load_cascade(argument: str, operator_files: Iterable[str] = ()) -> Cascade:
@@ -80,28 +84,35 @@ def _run_python(path: str) -> ModuleType:
 
 
 def parse_settings(arguments: Iterable[str]) -> dict[str, int]:
-    """Read `--set M=4096,P=11`, given any number of times; the last value of a rank counts.
+    """Read `--set M=64K,P=11`, given any number of times, each rank once.
 
     Raises
     ------
     UsageError
-        An entry is not a name and a whole number.
+        An entry is not a name and a count, or names a rank that another one names as well.
 
     """
     settings: dict[str, int] = {}
     for entry in (part for argument in arguments for part in argument.split(",") if part.strip()):
-        name, equals, value = entry.partition("=")
+        name, equals, value = (part.strip() for part in entry.partition("="))
         try:
-            settings[name.strip()] = int(value)
+            number = parse_count(value)
         except ValueError:
-            equals = ""
-        if not equals or not name.strip():
-            raise UsageError(f"--set must be given as RANK=NUMBER[,...], not {entry!r}") from None
+            equals, number = "", 0
+        if not equals or not name:
+            raise UsageError(f"--set must be given as RANK=NUMBER[,...], such as M=4096,P=64K, not {entry!r}")
+        if name in settings:
+            raise UsageError(
+                f"rank {name!r} must be set once, but is set twice: --set {name}={settings[name]} and {entry}"
+            )
+        settings[name] = number
     return settings
 
 
 def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]":
-    """Read `--input Q=file.npy`, given any number of times.
+    """Read `--input Q=q.npy,K=k.npy`, given any number of times, each input once.
+
+    A comma that no `NAME=` follows is part of a file's name.
 
     Raises
     ------
@@ -112,10 +123,10 @@ def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]
     import numpy as np
 
     inputs: dict[str, np.ndarray[Any, Any]] = {}
-    for argument in arguments:
-        name, equals, path = argument.partition("=")
+    for entry in (part for argument in arguments for part in _NEXT_INPUT.split(argument) if part.strip()):
+        name, equals, path = (part.strip() for part in entry.partition("="))
         if not equals or not name or not path:
-            raise UsageError(f"--input must be given as NAME=FILE.npy, not {argument!r}")
+            raise UsageError(f"--input must be given as NAME=FILE.npy[,...], not {entry!r}")
         if name in inputs:
             raise UsageError(f"input {name!r} must be given once, but is given twice")
         try:

@@ -1,5 +1,6 @@
 """Draw reports as tables in the terminal."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bounds_tables", "new_table", "print_all", "run_table", "zoo_table"]
+__all__ = ["bounds_tables", "new_table", "print_all", "run_table", "warnings_of", "zoo_table"]
 
 type Row = Mapping[str, Any]
 
@@ -48,6 +49,17 @@ def run_table(outputs: Mapping[str, Row]) -> RenderableType:
     return table
 
 
+def warnings_of(outputs: Mapping[str, Row]) -> list[RenderableType]:
+    """Return a line for each output tensor that holds infinities or what is not a number."""
+    lines: list[RenderableType] = []
+    for name, row in outputs.items():
+        counts = ((row["inf"], "infinite"), (row["nan"], "not a number (NaN)"))
+        found = [f"{count} {'is' if count == 1 else 'are'} {what}" for count, what in counts if count]
+        if found:
+            lines.append(Text(f"of the {math.prod(row['shape'])} elements of {name}, {' and '.join(found)}"))
+    return lines
+
+
 def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
@@ -68,18 +80,23 @@ def bounds_tables(report: Row, is_shown: Callable[[str], bool]) -> RenderableTyp
     kept = {(row["tensor"], row["rank"]) for row in rows}
     parts.append(_live_table(f for f in report["footprints"] if (f["tensor"], f["rank"]) in kept))
     parts.append(_operations_table(report["operations"]))
-    parts.append(_traffic_table(report["traffic"]))
+    parts.append(_traffic_table("traffic: what every mapping moves at least", report["traffic"]))
+    if "plan" in report:
+        title = "a plain plan: what it moves beyond that, other mappings may move less"
+        parts.append(_traffic_table(title, report["plan"]) if report["plan"] else Text(f"{title}: nothing"))
     parts.append(Text(f"arithmetic intensity: {_short(report['intensity'])} operations per compulsory word"))
     return Group(*parts)
 
 
 def _passes_table(rows: Iterable[Row]) -> RenderableType:
-    title = "passes of this cascade: how often it must walk over a fiber"
+    title = "passes of this cascade: how often it must walk over a fiber, in ascending order"
     table = new_table(title, "tensor", "rank", "passes", "Einsums of each pass", right=("passes",))
     for row in rows:
         count = str(row["count"]) if row["exact"] else f"at least {row['count']}"
         vias = row["via"] if len(row["via"]) > 1 else ()
-        by_way = "; ".join(f"{via['count']} by {', '.join(via['variables'])}" for via in vias)
+        others = [f"{via['count']} by {', '.join(via['variables'])}" for via in vias]
+        others += [f"{row['descending']} descending"] if row["descending"] is not None else []
+        by_way = "; ".join(others)
         groups = " | ".join(" ".join(group) for group in row["einsums"])
         table.add_row(row["tensor"], row["rank"], count + (f" ({by_way})" if by_way else ""), groups)
     return table
@@ -126,8 +143,9 @@ def _operations_table(rows: Iterable[Row]) -> RenderableType:
     return table
 
 
-def _traffic_table(rows: Iterable[Row]) -> RenderableType:
-    table = new_table("traffic", "tensor", "words", "why", right=("words",))
+def _traffic_table(title: str, rows: Iterable[Row]) -> RenderableType:
+    table = new_table(title, "tensor", "words", "why", right=("words",))
     for row in rows:
-        table.add_row(row["tensor"], str(row["words"]), row["reason"])
+        why = row["reason"] if row["exact"] else f"{row['reason']}, fewer where the data leave elements out"
+        table.add_row(row["tensor"], ("" if row["exact"] else "at most ") + str(row["words"]), why)
     return table

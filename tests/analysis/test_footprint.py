@@ -90,7 +90,7 @@ def test_a_bounded_offset_holds_a_window() -> None:
 
 
 def test_weights_of_a_recurrence_are_kept_or_read_again() -> None:
-    """Every generation reads W again: keep J elements of a fiber, or read D J words once more a generation."""
+    """Every generation reads W again: keep D elements of a fiber, or read D * D words once more a generation."""
     text = """
         rank D, T
         rank J = D
@@ -103,5 +103,93 @@ def test_weights_of_a_recurrence_are_kept_or_read_again() -> None:
     report = analyse(parse(text))
     (every,) = report.footprints_of("W", "J")
     assert str(report.of("W", "J").count) == "T"
-    assert live(every)["W"] == "J fiber"
-    assert str(every.words) == "D*J"
+    assert live(every)["W"] == "D fiber"
+    assert str(every.words) == "D**2"
+
+
+def test_a_recurrence_inside_a_visit_is_not_live_along_it() -> None:
+    """U[n, 0] to U[n, I] are made and used while n is visited: one generation; Y sums tokens: one element."""
+    text = """
+        rank N, I
+        input X[n:N]
+        init U[n, 0] = 1
+        U[n, i+1] = U[n, i] * X[n]
+        Y[] = sum[n](U[n, I])
+        output Y
+    """
+    (only,) = analyse(parse(text)).footprints_of("X", "N")
+    assert live(only) == {"U": "1 running", "Y": "1 accumulator"}
+    assert not only.depends_on_rank
+
+
+def test_a_chunk_of_a_recurrence_does_not_grow_with_the_length() -> None:
+    """Forward substitution inside a chunk of T tokens, a state between chunks (the delta rule's chunked form)."""
+    text = """
+        rank E, N, T
+        rank C = N / T
+        var s : T
+        input K[e:E, n:N], V[e, n]
+        KC[e, c, t] = K[e, c*T + t]
+        A[c, t, s] = KC[e, c, t] * KC[e, c, s] where s < t
+        init Y[0, e] = 0
+        R[c, t] = sum[e](V[e, c*T + t] - KC[e, c, t] * Y[c, e])
+        init U[c, 0, t] = 0
+        AU[c, t] = sum[s](A[c, t, s] * U[c, t, s]) where s < t
+        U[c, t+1, s] = R[c, t] - AU[c, t] where s == t else U[c, t, s]
+        UP[c, e] = KC[e, c, t] * U[c, T, t]
+        Y[c+1, e] = Y[c, e] + UP[c, e]
+        Z[e] = Y[C, e]
+        output Z
+    """
+    (only,) = analyse(parse(text)).footprints_of("K", "N")
+    assert live(only) == {"Y": "1 running", "U": "T running"}
+    assert only.per == ("E",)
+    assert not only.depends_on_rank
+
+
+PREFIXES = {
+    "alias": "rank U = N\ninput X[n:N]\nG[n] = max[u](X[u]) where u <= n\nY[n] = X[n] - G[n]\noutput Y",
+    "var": "input X[n:N]\nvar u : N\nG[n] = max[u](X[u]) where u <= n\nY[n] = X[n] - G[n]\noutput Y",
+    "loop": "input X[n:N]\ninit G[0] = 0\nG[n+1] = max(G[n], X[n])\nY[n] = X[n] - G[n+1]\noutput Y",
+}
+
+
+@pytest.mark.parametrize("text", PREFIXES.values(), ids=PREFIXES)
+def test_a_prefix_is_one_sum_in_every_spelling(text: str) -> None:
+    (only,) = analyse(parse("rank N\n" + text)).footprints_of("X", "N")
+    assert str(only.elements) == "1"
+
+
+@pytest.mark.parametrize(
+    ("right", "expected"),
+    [
+        ("sum[u](X[u] * W[n]) where u <= n", "N"),  # every coordinate's sum has terms of its own
+        ("sum[u](X[u]) where u <= n and n - B < u", "B"),  # B windows are open at once
+        ("sum[u](X[u]) where u >= n", "N"),
+    ],
+)
+def test_sums_over_several_visits_are_counted_per_coordinate(right: str, expected: str) -> None:
+    extra = ("B" in right) * ", B"
+    text = f"rank N{extra}\nrank U = N\ninput X[n:N]{', W[n]' * ('W' in right)}\nG[n] = {right}\noutput G"
+    (only,) = analyse(parse(text)).footprints_of("X", "N")
+    assert live(only) == {"G": f"{expected} accumulator"}
+
+
+def test_what_a_later_position_reads_persists() -> None:
+    """Scores of two gates read C at m and at p: all N of them are kept. A window keeps what is before it."""
+    text = """
+        rank N, W
+        rank M = N
+        rank P = N
+        input Q[n:N], K[n], G[n]
+        C[n] = sigmoid(G[n])
+        S[m, p] = Q[p] * K[m] * C[m] * C[p]{}
+        output S
+    """
+    for where, expected in (
+        (" where m - p < W", "N"),
+        (" where m <= p and W >= 1", "N"),
+        (" where m <= p and p - W < m", "W - 1"),
+    ):
+        (only,) = analyse(parse(text.format(where))).footprints_of("G", "N")
+        assert live(only) == {"C": f"{expected} kept"}

@@ -135,17 +135,150 @@ def test_aliases_give_a_count_each_and_chains_cross_them() -> None:
     assert (bound.count, bound.is_exact) == (2, True)
 
 
-def test_two_variables_of_one_rank_make_a_lower_bound() -> None:
-    """The prefix sums stream in ascending order; the bound must not say two."""
-    text = """
-        rank M
-        input X[m:M]
-        var j : M
-        S[j] = sum[m](X[m]) where m <= j
-        Y[j] = X[j] * S[j]
+ONE_RANK = {
+    "alias": "rank N\nrank U = N\ninput X[n:N]\nG[n] = max[u](X[u]){where}\nY[n] = exp(X[n] - G[n])\noutput Y",
+    "var": "rank N\ninput X[n:N]\nvar u : N\nG[n] = max[u](X[u]){where}\nY[n] = exp(X[n] - G[n])\noutput Y",
+}
+
+
+@pytest.mark.parametrize("spelling", ONE_RANK)
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (" where u <= n", "1"),  # G[n] is complete when n is visited, the visit in which Y[n] fires
+        (" where u < n", "1"),
+        (" where u <= n and n - W <= u", "1"),
+        (" where u <= n and (u >= 2 or n >= 3)", "1"),
+        ("", "2"),  # G[0] needs the last element: a barrier
+        (" where u >= n", "2"),  # a suffix: G[0] needs the last element, ascending
+        (" where u != n", "2"),
+        (" where n <= u and u >= 1", "2"),
+        (" where u <= n + 1", "1+"),  # one later: within a bounded offset, which the definition leaves free
+        (" where u <= n + W", "1+"),
+        (" where u <= 2*n", "1+"),  # not understood: nothing is claimed
+        (" where u + n < N", "1+"),
+    ],
+)
+def test_a_filter_between_variables_of_a_rank_says_what_a_reduction_waits_for(
+    spelling: str, where: str, expected: str
+) -> None:
+    text = ONE_RANK[spelling].format(where=where)
+    text = text.replace("rank N\n", "rank N, W\n", 1) if "W" in where else text
+    assert counts(text, "X/N") == {"X/N": expected}
+
+
+@pytest.mark.parametrize(
+    ("where", "descending"),
+    [(" where u >= n", 1), (" where u > n", 1), ("", None), (" where u <= n", None), (" where u != n", None)],
+)
+def test_a_descending_traversal_is_told_where_it_needs_fewer_passes(where: str, descending: int | None) -> None:
+    """A suffix is complete at n if the traversal comes from the end; a prefix is so ascending, and of the rest both."""
+    bound = passes(parse(ONE_RANK["alias"].format(where=where)), "X", "N")
+    assert bound.descending == descending
+
+
+def test_the_last_element_comes_first_in_a_descending_traversal() -> None:
+    text = "rank L\nrank M = L + 1\ninput X[m:M]\nC[] = X[M - 1]\nY[m] = X[m] - C[]\noutput Y"
+    assert passes(parse(text), "X", "M").descending == 1
+    scan = "rank M\ninput X[m:M]\ninit S[0] = 0\nS[m+1] = S[m] + X[m]\nY[m] = X[m] * S[M]\noutput Y"
+    assert passes(parse(scan), "X", "M").descending is None
+
+
+def test_a_prefix_in_three_spellings() -> None:
+    """An alias, a `var` and a recurrence: the sum up to n exists when n is visited."""
+    recurrence = """
+        rank N
+        input X[n:N]
+        init G[0] = -inf
+        G[n+1] = max(G[n], X[n])
+        Y[n] = exp(X[n] - G[n+1])
         output Y
     """
-    assert counts(text, "X/M") == {"X/M": "1+"}
+    texts = [text.format(where=" where u <= n") for text in ONE_RANK.values()] + [recurrence]
+    assert [counts(text, "X/N") for text in texts] == [{"X/N": "1"}] * 3
+
+
+PROJECTED = """
+rank D, E, F, N
+rank M = N
+input X[d:D, n:N]
+param WQ[d, e:E], WK[d, e], WV[d, f:F]
+Q[e, n] = WQ[d, e] * X[d, n]
+K[e, {m}] = WK[d, e] * X[d, {m}]
+V[f, {m}] = WV[d, f] * X[d, {m}]
+S[m, n] = Q[e, n] * K[e, m]{where}
+O[f, n] = S[m, n] * V[f, m]
+"""
+
+
+@pytest.mark.parametrize("variable", ["m", "n"])
+def test_causal_linear_attention_from_projections(variable: str) -> None:
+    """Token n needs keys up to n only, which earlier visits made: one pass. Of a residual X[n] + O[n], too."""
+    text = PROJECTED.format(m=variable, where=" where m <= n") + "R[f, n] = O[f, n] + Q[e, n]\noutput R"
+    text = text.replace("+ Q[e, n]", "+ X[f, n]").replace("rank D, E, F, N", "rank D, E, N\nrank F = D")
+    assert counts(text, "X/N") == {"X/N": "1+"}
+    assert counts(text.replace(" where m <= n", ""), "X/N") == {"X/N": "2+"}
+
+
+def test_read_by_tiles_and_plainly() -> None:
+    """The mean of the last tile exists at the end, and S[a, p] reads Q[p] for every p: two, unless p comes later."""
+    text = """
+        rank A, T
+        rank P = A * T
+        input Q[p:P]
+        AG[a] = Q[a*T + t]
+        S[a, p] = AG[a] * Q[p]{}
+        output S
+    """
+    assert counts(text.format(""), "Q/P") == {"Q/P": "2"}
+    assert counts(text.format(" where a*T + T - 1 <= p"), "Q/P") == {"Q/P": "1"}
+    assert counts(text.format(" where p <= a*T"), "Q/P") == {"Q/P": "2"}
+
+
+SOFTMAX_OF_TWO = """
+S[m, p] = {0}[m] * {1}[p]{2}
+GM[p] = max[m](S[m, p])
+SN[m, p] = exp(S[m, p] - GM[p])
+SD[p] = sum[m](SN[m, p])
+A[m, p] = SN[m, p] / SD[p]
+O[p] = A[m, p] * {0}[m]
+"""
+
+
+@pytest.mark.parametrize("where", ["", " where m <= p"])
+@pytest.mark.parametrize(("after", "more"), [("output O", 0), ("R[n] = O[n] + X[n]\noutput R", 1)])
+def test_an_elementwise_einsum_before_self_attention_hides_no_barrier(where: str, after: str, more: int) -> None:
+    """Y by m and by p is like two copies of it: scores, maximum, exponentials, sum, division: three, along m.
+
+    A residual reads X once more, after the last sum; where the filter has that complete at p, in the third pass.
+    """
+    head = "rank N\nrank M = N\nrank P = N\ninput X[n:N]\n"
+    once = head + "Y[n] = sigmoid(X[n])" + SOFTMAX_OF_TWO.format("Y", "Y", where) + after
+    twice = head + "Y[m] = sigmoid(X[m])\nZ[p] = sigmoid(X[p])" + SOFTMAX_OF_TWO.format("Y", "Z", where) + after
+    expected = {"X/N": f"{3 if where else 3 + more}+"}
+    assert counts(once, "X/N") == expected
+    assert counts(twice, "X/N") == expected
+
+
+def test_gates_that_accumulate_before_self_attention() -> None:
+    """A forget gate: its running sum is read at m and at p, the softmax passes over it three times along m."""
+    text = """
+        rank E, N
+        rank M = N
+        rank P = N
+        input F[n:N], Q[e:E, p:P], K[e, m:M], V[e, m]
+        init C[0] = 0
+        C[n+1] = C[n] + log(sigmoid(F[n]))
+        S[m, p] = sum[e](Q[e, p] * K[e, m]) where m <= p
+        B[m, p] = S[m, p] + C[p+1] - C[m+1]
+        GM[p] = max[m](B[m, p])
+        SN[m, p] = exp(B[m, p] - GM[p])
+        SD[p] = sum[m](SN[m, p])
+        A[m, p] = SN[m, p] / SD[p]
+        O[e, p] = A[m, p] * V[e, m]
+        output O
+    """
+    assert counts(text, "F/N", "K/M") == {"F/N": "3+", "K/M": "3"}
 
 
 def test_a_chain_through_two_positions_at_once_is_not_claimed() -> None:

@@ -1,4 +1,8 @@
+from itertools import product
+
+import numpy as np
 import pytest
+from random_counts import random_count
 
 from einsum_cascade import analyse, parse, resolve_extents, zoo
 from einsum_cascade.analysis.symbolic import evaluate
@@ -24,7 +28,7 @@ def test_inputs_that_nothing_reads_cost_nothing() -> None:
 def extra(name: str, capacity_words: int, **settings: int) -> dict[tuple[str, str], int]:
     report = analyse(zoo.load(name))
     extents = resolve_extents(report.cascade, settings)
-    entries = report.capacity_traffic(extents, capacity_words)
+    entries = report.plain_plan(extents, capacity_words)
     return {(entry.tensor, entry.reason.split(":")[0]): evaluate(entry.words, {}) for entry in entries}
 
 
@@ -58,7 +62,7 @@ def test_a_direct_second_pass_reads_the_input_again() -> None:
     """FuseMax Cascade 1: Z needs the finished sum Y and all of A once more."""
     text = "rank K\ninput A[k:K], B[k:K]\nY[] = A[k] * B[k]\nZ[] = Y[] * A[k]\noutput Z"
     report = analyse(parse(text))
-    (entry,) = report.capacity_traffic({"K": 1000}, 100)
+    (entry,) = report.plain_plan({"K": 1000}, 100)
     assert (entry.tensor, evaluate(entry.words, {})) == ("A", 1000)
     assert entry.reason == "read again for pass 2 over A along K"
 
@@ -70,4 +74,118 @@ def test_a_capacity_that_nothing_fits_says_so() -> None:
 
 def test_a_capacity_needs_all_extents() -> None:
     with pytest.raises(AnalysisError, match=r"^a capacity needs the extent of every rank, but P has none"):
-        analyse(zoo.load("attention")).capacity_traffic({"E": 1, "F": 1, "M": 1}, 100)
+        analyse(zoo.load("attention")).plain_plan({"E": 1, "F": 1, "M": 1}, 100)
+
+
+KEYS = "rank E, M, P, W\ninput Q[e:E, p:P], K[e, m:M], L[w:W]\nQK[m, p] = Q[e, p] * K[e, m]{}\noutput QK"
+
+
+@pytest.mark.parametrize(
+    ("where", "keys", "scores"),
+    [
+        ("", 64 * 65536, 65536 * 16),
+        (" where m >= M - W", 64 * 128, 128 * 16),  # the last W keys
+        (" where m <= p", 64 * 16, 136),  # 16 queries see 16 keys at most, 1 + 2 + ... + 16 scores
+        (" where p - W < m and m <= p", 64 * 16, 136),
+        (" where m <= p + M - P and p + M - P - W < m", 64 * (128 + 15), 128 * 16),  # the last query is at the last key
+        (" where m < 5 or m >= M - 3", 64 * 8, 8 * 16),
+        (" where m == p", 64 * 16, 16),
+    ],
+)
+def test_elements_that_a_filter_leaves_out_are_not_moved(where: str, keys: int, scores: int) -> None:
+    report = analyse(parse(KEYS.format(where)))
+    extents = {"E": 64, "M": 65536, "P": 16, "W": 128}
+    words = {entry.tensor: evaluate(entry.words, extents) for entry in report.traffic}
+    assert words == {"Q": 64 * 16, "K": keys, "QK": scores}
+
+
+def test_a_filter_that_reads_data_gives_an_upper_bound() -> None:
+    text = "rank B, M\ninput X[b:B, m:M], LEN[b]\nY[b] = sum[m](X[b, m]) where m < LEN[b]\noutput Y"
+    words = {entry.tensor: (str(entry.words), entry.is_exact) for entry in analyse(parse(text)).traffic}
+    assert words == {"X": ("B*M", False), "LEN": ("B", True), "Y": ("B", True)}
+
+
+def random_reads(rng: np.random.Generator) -> tuple[str, list[tuple[str, str, str]]]:
+    """Draw Einsums that read X by affine indices under filters: their text, and index, index and filter of each."""
+    first = ["m", "p", "m - 1", "m + p", "2*m", "M - 1 - m", "p", "m1*T + t", "2*p + t"]
+    second = ["c", "c + 1", "m", "C - 1 - c"]
+    filters = ["m <= p", "m - W < p", "p >= 2", "m + p < M", "c <= m", "m == p", "t <= m1", "m >= M - W or m < 2"]
+    drawn: list[tuple[str, str, str]] = []
+    for _ in range(int(rng.integers(1, 4))):
+        indices = str(rng.choice(first)), str(rng.choice(second))
+        inside = [f"0 <= {index} and {index} < {size}" for index, size in zip(indices, ("M", "C"), strict=True)]
+        inside = [part.replace("0 <= ", "").replace(" and", " >= 0 and") for part in inside]
+        chosen = [str(part) for part in rng.choice(filters, int(rng.integers(0, 3)), replace=False)]
+        drawn.append((*indices, " and ".join(f"({part})" for part in [*inside, *chosen])))
+    lines = [
+        f"Y{at}[m, p, c, m1, t] = X[{i}, {j}] + Z[m, p, c, m1, t] where {where}"
+        for at, (i, j, where) in enumerate(drawn)
+    ]
+    head = "rank M, P, C, T, W\nrank M1 = M / T\ninput X[m:M, c:C], Z[m:M, p:P, c:C, m1:M1, t:T], L[w:W]"
+    outputs = ", ".join(f"Y{at}" for at in range(len(drawn)))
+    return "\n".join([head, *lines, f"output {outputs}"]), drawn
+
+
+def test_words_are_those_of_an_enumeration(seed: int) -> None:
+    """Elements that some surviving point reads, and points of the results, one by one; an upper bound where told so."""
+    exact = 0
+    for number in range(random_count(300)):
+        rng = np.random.default_rng([seed, number])
+        text, drawn = random_reads(rng)
+        sizes = {name: int(rng.integers(1, 6)) for name in ("M", "P", "C", "T", "W")}
+        sizes["M1"] = -(-sizes["M"] // sizes["T"])
+        reached: set[tuple[int, int]] = set()
+        made: list[int] = []
+        for i, j, where in drawn:
+            points = 0
+            for m, p, c, m1, t in product(*(range(sizes[name]) for name in ("M", "P", "C", "M1", "T"))):
+                at = sizes | {"m": m, "p": p, "c": c, "m1": m1, "t": t}
+                if eval(where, {}, at):
+                    reached.add((eval(i, {}, at), eval(j, {}, at)))
+                    points += 1
+            made.append(points)
+        report = analyse(parse(text))
+        found = {entry.tensor: (evaluate(entry.words, sizes), entry.is_exact) for entry in report.traffic}
+        case = f"case {number} of seed {seed}: {sizes}\n{text}"
+        words, is_exact = found["X"]
+        assert (words == len(reached)) if is_exact else (words >= len(reached)), f"{words} {len(reached)} {case}"
+        assert [found[f"Y{at}"] for at in range(len(drawn))] == [(points, True) for points in made], case
+        exact += is_exact
+    assert exact > random_count(300) / 2
+
+
+def test_bounds_of_given_data_are_those_of_the_data() -> None:
+    """Lengths 3 and 5 of at most 6: 8 keys are read and summed, 8 exponentials taken, whatever M is."""
+    text = """
+        rank B, M
+        input X[b:B, m:M], LEN[b]
+        S[b, m] = exp(X[b, m]) where m < LEN[b]
+        Y[b] = sum[m](S[b, m])
+        output Y
+    """
+    report = analyse(parse(text)).with_data({"B": 2, "M": 6}, {"LEN": np.array([3, 5])})
+    assert {(e.tensor, int(str(e.words)), e.is_exact) for e in report.traffic} == {
+        ("X", 8, True),
+        ("LEN", 2, True),
+        ("Y", 2, True),
+    }
+    assert {(o.operator, int(str(o.count)), o.is_exact) for o in report.operations} == {
+        ("exp", 8, True),
+        ("+", 8, True),
+    }
+
+
+def test_enumerated_bounds_are_the_formulas_where_no_data_decide(seed: int) -> None:
+    """The same random reads under a filter that always holds, by formula and point by point."""
+    for number in range(random_count(100)):
+        rng = np.random.default_rng([seed, number])
+        text, _ = random_reads(rng)
+        sizes = {name: int(rng.integers(1, 5)) for name in ("M", "P", "C", "T", "W")}
+        sizes["M1"] = -(-sizes["M"] // sizes["T"])
+        formulas = {
+            entry.tensor: evaluate(entry.words, sizes) for entry in analyse(parse(text)).traffic if entry.is_exact
+        }
+        data = text.replace("L[w:W]", "L[w:W], ON[m:M]").replace(" where ", " where ON[m] > 0 and ")
+        report = analyse(parse(data)).with_data(sizes, {"ON": np.ones(sizes["M"])})
+        found = {entry.tensor: evaluate(entry.words, {}) for entry in report.traffic}
+        assert {name: found[name] for name in formulas} == formulas, f"case {number} of seed {seed}: {sizes}\n{text}"

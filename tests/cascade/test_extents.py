@@ -3,7 +3,8 @@
 import pytest
 
 from einsum_cascade.cascade import parse
-from einsum_cascade.cascade.extents import is_partition, resolve_extents
+from einsum_cascade.cascade.extents import resolve_extents
+from einsum_cascade.cascade.reach import is_partition
 from einsum_cascade.errors import EvaluationError
 
 TILED = """
@@ -26,6 +27,29 @@ rank L = M + S - 1
 input X[l:L], F[s:S]
 Y[m] = X[m + s] * F[s]
 output Y
+"""
+HALVES = """
+rank H
+rank E = 2*H
+input X[e:E]
+Y[h] = X[h] * X[h + H]
+output Y
+"""
+JOINED = """
+rank M, S
+rank L = M + S
+input X[m:M], Z[s:S]
+tensor KL[l:L]
+KL[m] = X[m]
+KL[M + s] = Z[s]
+output KL
+"""
+STRIDES = """
+rank M, M0 = 4
+rank M1 = M / 4
+input K[m:M]
+B[m1, m0] = K[m1*4 + m0]
+output B
 """
 
 
@@ -110,6 +134,35 @@ def test_extents_of_zero_are_allowed():
             {},
             r"^index 'm \+ s' of X\[m \+ s\] in Y\[m\] must stay inside rank 'L', but reaches 5 where the last "
             r"coordinate is 3; change an extent, or filter the points with where$",
+        ),
+        (
+            TILED,
+            {"M": 10, "P": 2, "M1": 2},
+            {},
+            r"^rank 'M' must be reached as a whole by index 'm1\*M0 \+ m0', as it is by default \(M1 = M/M0 = 3\), but "
+            r"with --set M1=2 coordinate 8 of 'K' is never read; drop --set M1=2$",
+        ),
+        (
+            HALVES,
+            {"H": 4, "E": 9},
+            {},
+            r"^rank 'E' must be reached as a whole by index 'h \+ H', as it is by default \(E = 2\*H = 8\), but with "
+            r"--set E=9 coordinate 8 of 'X' is never read; drop --set E=9$",
+        ),
+        (
+            JOINED,
+            {"M": 4, "S": 2, "L": 7},
+            {},
+            r"^rank 'L' must be reached as a whole by index 's \+ M', as it is by default \(L = M \+ S = 6\), but with "
+            r"--set L=7 coordinate 6 of 'KL' is never written; drop --set L=7$",
+        ),
+        (
+            # Tiles of 2 at every fourth coordinate: 0, 1, 4, 5, 8, 9, ... leave out 2, although they reach the end.
+            STRIDES,
+            {"M": 14, "M0": 2},
+            {},
+            r"^rank 'M' must be reached as a whole by index '4\*m1 \+ m0', as it is by default \(M0 = 4\), but with "
+            r"--set M0=2 coordinate 2 of 'K' is never read; drop --set M0=2$",
         ),
     ],
 )

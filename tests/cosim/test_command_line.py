@@ -92,12 +92,16 @@ def test_sums_are_narrower_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFi
         ([*CASE, "--memory-latency", "60000"], 2, "--memory-latency must be below 50000, half of what the array's"),
         ([*CASE, "--operands", "e4m3"], 2, "operands must be one of bf16, fp16, fp8_e4m3, fp8_e5m2, fp32, not 'e4m3'"),
         *(
-            ([*CASE[:3], "--set", f"E=8,F=8,M=12,P=6,{rank}=0"], 2, f"rank {rank} must have a coordinate for the array")
+            (
+                [*CASE[:4], ",".join(f"{name}={0 if name == rank else 6}" for name in "EFMP")],
+                2,
+                f"rank {rank} must have a coordinate for the array",
+            )
             for rank in "EFMP"
         ),
-        ([*CASE, "--set", "M1=2"], 2, "the tiles of rank M must be all of its 12 coordinates for the array, not 8;"),
+        ([*CASE, "--set", "M1=2"], 2, "rank 'M' must be reached as a whole by index 'm1*M0 + m0', as it is by default"),
         (
-            [*CASE, "--set", "P=99999999999999999999999"],
+            [*CASE[:4], "E=8,F=8,M=12,P=99999999999999999999999"],
             2,
             "input 'Q' must fit into memory, but has the shape (8, 9999",
         ),

@@ -5,13 +5,14 @@ import re
 from random import Random
 
 import pytest
+from placed_sentences import is_placed
 from random_counts import random_count
 
 from einsum_cascade import load_architecture, parse
 from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import InfeasibleMappingError, MappingFileError
 from einsum_cascade.mapping.codec import parse_mapping, to_yaml
-from einsum_cascade.mapping.legality import violations
+from einsum_cascade.mapping.legality import diagnostics, violations
 from einsum_cascade.mapping.presets import mapping_text
 from einsum_cascade.mapping.workload import Workload
 
@@ -82,7 +83,8 @@ def test_a_mutated_file_is_read_or_refused_at_a_place(seed: int) -> None:
                 assert re.fullmatch(r"own\.yaml:\d+:\d+", str(it.span)), f"case {number} of seed {seed}\n{text}\n{it}"
             continue
         assert parse_mapping(to_yaml(mapping)) == mapping, f"case {number} of seed {seed}\n{text}"
-        found = violations(workload, machine, mapping, extents)
+        found = diagnostics(workload, machine, mapping, extents)
+        assert all(is_placed(each, mapping.name) for each in found), f"case {number} of seed {seed}\n{text}\n{found}"
         outcomes.add("illegal" if found else "legal")
         if not found:
             with contextlib.suppress(InfeasibleMappingError):

@@ -1,10 +1,13 @@
 """What a mapping must keep to: by hand on small cases, and against runs of small cascades point by point."""
 
+import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from dependent_runs import CHAINS, random_chain, runs_well
+from placed_sentences import is_placed
 from random_counts import random_count
 from random_mappings import CASES, random_architecture, random_extents, random_mapping
 
@@ -12,8 +15,8 @@ from einsum_cascade import load_architecture, parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.codec import parse_mapping
-from einsum_cascade.mapping.ir import Keep, Loop, paths
-from einsum_cascade.mapping.legality import check_mapping, violations
+from einsum_cascade.mapping.ir import NOWHERE, Block, Compute, Keep, Loop, paths
+from einsum_cascade.mapping.legality import check_mapping, diagnostics, violations
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.zoo import load
@@ -179,6 +182,19 @@ REFUSED = [
 def test_what_is_wrong_is_told_in_sentences(case: tuple[str, ...]) -> None:
     cascade, body, *sentences = case
     assert list(told(cascade, body)) == sentences
+    placed = diagnostics(Workload(parse(cascade)), machine(), parse_mapping("name: x\n" + body, "own.yaml"))
+    assert [str(each) for each in placed if not is_placed(each)] == []
+
+
+@pytest.mark.parametrize("inner", ["dram", "buffer", "pes", "all"])
+@pytest.mark.parametrize("outer", ["dram", "buffer", "pes", "all"])
+def test_levels_nest_inwards(outer: str, inner: str) -> None:
+    """A tensor goes from the DRAM over the buffer to the registers of one engine: no level holds it for its equal."""
+    depth = {"dram": 0, "buffer": 1, "pes": 2, "all": 2}
+    held = ["dram", outer, inner]
+    wanted = all(depth[one] < depth[other] for one, other in itertools.pairwise(held))
+    found = told(MATMUL, f"steps: [keep A in {outer}, for m by 2, keep A in {inner}]\ncompute: Z on all")
+    assert (found == ()) is wanted, found
 
 
 def test_an_engine_must_be_able() -> None:
@@ -209,7 +225,7 @@ body:
 
 def test_fusing_across_a_pass_boundary_is_refused_with_the_witness() -> None:
     """FuseMax (arXiv 2406.10491), Sec. III: the maximum over m ends the first pass over the scores."""
-    mapping = parse_mapping("name: x" + THREE_PASSES)
+    mapping = parse_mapping("name: x" + THREE_PASSES, "own.yaml")
     workload = Workload(load("attention"))
     refused, order = violations(workload, machine(), mapping)
     assert refused == (
@@ -220,7 +236,26 @@ def test_fusing_across_a_pass_boundary_is_refused_with_the_witness() -> None:
     with pytest.raises(IllegalMappingError) as raised:
         check_mapping(workload, machine(), mapping)
     assert raised.value.violations == (refused, order)
+    assert str(raised.value).splitlines() == [
+        f"own.yaml:4:14: {refused}",
+        "      - {steps: [for m by 16], body: [QK on pes, SN on pes]}",
+        "                 ^^^^^^^^^^^",
+        f"own.yaml:4:46: {order}",
+        "      - {steps: [for m by 16], body: [QK on pes, SN on pes]}",
+        "                                                 ^^^^^^^^^",
+    ]
+    # What was not read from a file has no place.
+    bare = replace(mapping, root=without_places(mapping.root), span=NOWHERE)
+    with pytest.raises(IllegalMappingError) as raised:
+        check_mapping(workload, machine(), bare)
     assert str(raised.value) == f"{refused}\n{order}"
+
+
+def without_places(node: Block | Compute) -> Block | Compute:
+    if isinstance(node, Compute):
+        return replace(node, span=NOWHERE)
+    steps = tuple(replace(step, span=NOWHERE) for step in node.steps)
+    return replace(node, steps=steps, body=tuple(map(without_places, node.body)), span=NOWHERE)
 
 
 def test_all_three_passes_are_named() -> None:

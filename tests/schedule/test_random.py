@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from brute_force_schedule import least_interval, least_lockstep_interval
+from brute_force_schedule import least_interval, least_lags, least_lockstep_interval
 from random_counts import random_count
 from random_graphs import random_block_graph, random_slot_graph
 
@@ -76,6 +76,36 @@ def test_lockstep_intervals_are_least(seed: int) -> None:
         assert found.proof in ("bound", "exhausted")
         assert check_schedule(graph, found.schedule) == (), f"case {number} of seed {seed}"
         assert found.interval == least_lockstep_interval(graph, tiles), f"case {number} of seed {seed}"
+
+
+def test_lags_of_given_stages_are_least(seed: int) -> None:
+    """Dependences that reach over one to three tiles, in stages of any order: the least lags, or none at all.
+
+    On a way that meets no operation twice, each of at most three dependences adds at most one tile.
+    """
+    behind = 0
+    for number in range(random_count(5000)):
+        rng = np.random.default_rng([seed, 46, number])
+        graph = _without_latency(random_block_graph(rng, int(rng.integers(2, 5)), 2, is_plain=True))
+        stages = _random_stages(rng, graph)
+        least = least_lags(graph, stages, 3)
+        if least is None:
+            with pytest.raises(ScheduleError, match=r"^The stages must let every tile follow the one before, but "):
+                lockstep_schedule(graph, stages)
+            continue
+        found = lockstep_schedule(graph, stages)
+        lags = {staged.operation: staged.lag for stage in found.stages for staged in stage.operations}
+        assert tuple(lags[operation.name] for operation in graph.operations) == least, f"case {number} of seed {seed}"
+        assert check_schedule(graph, found.schedule) == (), f"case {number} of seed {seed}"
+        behind += found.lag > 1
+    assert behind > 0
+
+
+def _random_stages(rng: np.random.Generator, graph: OperationGraph) -> list[list[str]]:
+    stages: list[list[str]] = [[] for _ in range(int(rng.integers(1, 5)))]
+    for operation in graph.operations:
+        stages[int(rng.integers(len(stages)))].append(operation.name)
+    return [stage for stage in stages if stage]
 
 
 def test_lockstep_schedules_of_15_operations_are_legal(seed: int) -> None:

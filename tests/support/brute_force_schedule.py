@@ -4,11 +4,11 @@ Only whole cycles, blocks and no buffers.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from einsum_cascade.schedule.graph import OperationGraph
 
-__all__ = ["least_interval", "least_lockstep_interval"]
+__all__ = ["least_interval", "least_lags", "least_lockstep_interval"]
 
 
 def least_interval(graph: OperationGraph) -> int:
@@ -95,6 +95,21 @@ def least_lockstep_interval(graph: OperationGraph, tiles: int) -> int:
                     members = [[at for at in range(count) if stage_of[at] == stage] for stage in range(stages)]
                     found.append(sum(_stage_length(graph, inside, together) for inside in members))
     return min(found)
+
+
+def least_lags(graph: OperationGraph, stages: Sequence[Sequence[str]], most: int) -> tuple[int, ...] | None:
+    """Return the least lags with which given stages meet all dependences, up to `most`; None if there are none.
+
+    Lags that meet them all meet them when each is the smaller one of two such choices, so that there is a least choice.
+    """
+    stage_of = [next(at for at, stage in enumerate(stages) if one.name in stage) for one in graph.operations]
+    legal = [
+        lags
+        for lags in itertools.product(range(most + 1), repeat=len(stage_of))
+        if _together(graph, [lag * len(stages) + at for lag, at in zip(lags, stage_of, strict=True)], len(stages))
+        is not None
+    ]
+    return tuple(map(min, zip(*legal, strict=True))) if legal else None
 
 
 def _together(graph: OperationGraph, positions: list[int], stages: int) -> list[tuple[int, int, str]] | None:

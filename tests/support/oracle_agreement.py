@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from random_cascades import extents_for
-from streaming_oracle import all_extents, passes_at
+from streaming_oracle import all_extents, passes_at, threads_of
 
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import PassBound, pass_bound
@@ -80,5 +80,6 @@ def _simulated(cascade: Cascade, bound: PassBound, extents: dict[str, int]) -> i
     """Return the oracle's count, the greatest over all ways of reading the rank: chains may stay in one of them."""
     target = bound.target
     ways = [via.variables for via in bound.via] if len(bound.via) > 1 else []
-    counts = (passes_at(cascade, extents, target.tensor, target.axes, way) for way in (None, *ways))
-    return max(counts)
+    counts = [passes_at(cascade, extents, target.tensor, target.axes, way) for way in (None, *ways)]
+    threads = threads_of(cascade, extents, target.tensor, target.axes)
+    return max(*counts, *(passes_at(cascade, extents, target.tensor, target.axes, None, name) for name in threads), 0)

@@ -50,8 +50,8 @@ class _Writer:
         """Return the text of a cascade of three to nine Einsums."""
         wanted = int(self._rng.integers(3, 10))
         moves = [self._map, self._reduce, self._barrier, self._running, self._recurrent, self._partition, self._offset]
-        moves += [self._filtered, self._shifted, self._outer, self._window]
-        weights = [3, 2, 4, 1.5, 0.7, 1.2, 1, 1.2, 0.7, 1, 0.5]
+        moves += [self._filtered, self._shifted, self._outer, self._window, self._prefix, self._pooled, self._solved]
+        weights = [3, 2, 4, 1.5, 0.7, 1.2, 1, 1.2, 0.7, 1, 0.5, 2.5 * self._is_alias, 0.5, 0.7 * self._is_alias]
         total = sum(weights)
         while self._count < wanted:
             move = moves[int(self._rng.choice(len(moves), p=[w / total for w in weights]))]
@@ -278,6 +278,41 @@ class _Writer:
         condition = self._pick(["", "", " where m <= p"])
         right = f"{self._value(own)} * {other}{condition}"
         self._add(self._name(), ranks, right, is_partial=is_partial or own.is_partial or bool(condition))
+
+    def _prefix(self) -> None:
+        """Reduce over an alias, as far as a filter lets it: up to m, from m on, all but m."""
+        first = self._recent(lambda t: "M" in t.ranks and "P" not in t.ranks and _is_small({*t.ranks, "P"}))
+        if first is None or first.generations is not None:
+            return
+        conditions = ["p <= m", "p < m", "p >= m", "p != m", "p <= m and m - W <= p", "m < p", "p <= m + 1", "p <= 2*m"]
+        second = self._partner(first.ranks) if self._chance(0.3) else None
+        if second is not None and "P" in second.ranks:
+            second = None
+        right = self._value(first, {"M": "p"}) + ("" if second is None else f" * {self._value(second)}")
+        ranks = _union(first.ranks, second.ranks if second else ())
+        head = self._pick(["sum", "max"])
+        self._add(self._name(), ranks, f"{head}[p]({right}) where {self._pick(conditions)}", is_partial=True)
+
+    def _pooled(self) -> None:
+        """Read the sums of tiles beside the elements."""
+        first = self._recent(lambda t: t.ranks == ("M",) and not t.generations)
+        if first is None:
+            return
+        pool = self._add(self._name(), ("M1",), f"sum[m0]({self._value(first, {'M': 'm1*M0 + m0'})})")
+        condition = self._pick(["", " where m1*M0 + M0 <= m + 1", " where m <= m1*M0", " where m1*M0 <= m"])
+        right = f"{self._value(pool)} * {self._value(first)}{condition}"
+        self._add(self._name(), ("M1", "M"), right, is_partial=first.is_partial or bool(condition))
+
+    def _solved(self) -> None:
+        """Solve a triangular system by forward substitution: generation p + 1 has one more coordinate."""
+        first = self._recent(lambda t: t.ranks == ("M",) and not t.is_partial and not t.generations)
+        if first is None:
+            return
+        a, part, name = self._value(first), self._name(), self._name()
+        self._lines.append(f"init {name}[0, m] = 0")
+        self._lines.append(f"{part}[p] = sum[m]({a} * {name}[p, m]) where m < p")
+        self._lines.append(f"{name}[p+1, m] = {a} - {part}[p] where m == p else {name}[p, m]")
+        self._pool.append(_Tensor(name, ("P", "M"), generations="P"))
 
     def _window(self) -> None:
         first = self._recent(lambda t: "M" in t.ranks and len(t.ranks) < 3 and not t.generations)

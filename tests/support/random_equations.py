@@ -198,10 +198,12 @@ class _Writer:
         kind = self.random.random()
         is_positive = False
         if kind < 0.3 and (body := self.product(left + extra, guards)):
+            body = self.random.choice(["", "", "-"]) + body + self.random.choice(["", "", " / sqrt(A)", " * (B - 7)"])
             missing = [v for v in _words(body) if v in RANKS and v not in left]
         else:
             body = self.expression(left + extra, guards)
             missing = [v for v in _words(body) if v in RANKS and v not in left]
+            missing += self.counted(left, _words(body), guards)
             if missing:
                 if self.chance(0.4):
                     body, is_positive = f"abs({body}) + 0.5", True
@@ -214,6 +216,17 @@ class _Writer:
         self.tensors[name] = [RANKS[v] for v in left]
         if is_positive:
             self.positive.append(name)
+
+    def counted(self, left, occurring, guards):
+        """A variable that only the filter mentions: the reduction counts the points that pass."""
+        idle = [v for v in RANKS if v not in left and v not in occurring]
+        if not idle or not self.chance(0.15):
+            return []
+        variable = self.random.choice(idle)
+        guards.append(
+            f"{variable} {self.random.choice(['<', '<=', '>=', '!='])} {self.random.choice([*left, '1', '2'])}"
+        )
+        return [variable]
 
     def declared(self):
         """A tensor over L that two equations write, with or without a hole, or one written tile by tile."""

@@ -14,22 +14,23 @@ Values
     There are none. A comparison that reads a tensor holds; with an `else`, its points read both branches. What a filter
     reads are operands like any other.
 Reading along R
-    An index reads along R if it has a variable of the dimension's own rank (for T itself: of any alias of it), up to an
-    offset; else by the variables of `m1*M0 + m0` together, outermost first; else (`p + s`) by the variable whose
-    rank's extent is made from the dimension's. Constant indices (a final generation, `X[0]`) do not read along R: these
-    elements persist like any other.
+    An alias names the same coordinates. An index reads along R if it has a variable of the dimension's own rank or of
+    an alias of it, up to an offset; else by the variables of `m1*M0 + m0` together, outermost first; else (`p + s`) by
+    the variable whose rank's extent is made from the dimension's. Constant indices (a final generation, `X[0]`) do not
+    read along R: these elements persist like any other.
 Family
     (T, axes), and every (tensor, axes) whose equation has on the left all the variables by which it reads a member
-    along R. Only the elements that derive from the fiber by such reads count as the fiber's (lineage), later
-    generations of an iterative tensor included, whichever of its fibers they are.
+    along R. Of their elements those count that derive from the fiber by such reads and all of whose points sit at one
+    position, later generations of an iterative tensor included, whichever of its fibers they are.
 Position
     The value of the outermost variable; where some read of the family is by `m1*M0 + m0` and another by `m`, the latter
-    sits at its tile. A point that reads along R by several variables sits at the latest of their positions.
-Several aliases together (`variables=None`)
-    Each alias by which T is read is a way with a lineage of its own. Of a point that sits in two ways, an operand that
-    derives from the fiber in one of them only is awaited like one outside the family.
-Other aliases
-    Reads of T by variables not asked for, and of the family by an alias' variable, read elements that persist.
+    sits at its tile. A point that reads the fiber's family by several variables sits at the latest of their positions,
+    and so does what reads its result, whichever of them the result carries.
+One thread of several (`thread`)
+    Where an equation reads the family by several variables, only the reads by this one count, and what else it reads of
+    the fiber's family is there from the start, as if it came from another tensor.
+Other variables
+    Reads of T by variables not asked for read elements that persist.
 Aliases of a fiber's coordinate
     Aliases are independent, so a coordinate read by an alias' variable may be the fiber's own, at every position: if T
     has another axis of rank D and H[t, d] is read as H[t, j] with J = D, the point waits for H at the fiber's
@@ -67,7 +68,7 @@ from einsum_cascade.cascade.ir import (
     reads_of_predicate,
 )
 
-__all__ = ["all_extents", "passes_at"]
+__all__ = ["all_extents", "passes_at", "threads_of"]
 
 type Coordinates = tuple[int, ...]
 type Axes = tuple[int, ...]
@@ -112,6 +113,7 @@ def passes_at(
     tensor: str,
     axes: tuple[int, ...],
     variables: tuple[str, ...] | None = None,
+    thread: str | None = None,
 ) -> int:
     """Count the traversals of one fiber of a tensor that its readers need, the most over all fibers.
 
@@ -119,12 +121,18 @@ def passes_at(
     tensor's reads along it to those by these rank variables only; None takes all.
     """
     graph = _graph_of(cascade, tuple(sorted(all_extents(cascade, extents).items())))
-    family = _Family(graph, tensor, axes, variables)
+    family = _Family(graph, tensor, axes, variables, thread)
     if not family.along:
         return 0
     plan = _plan(graph, family)
     free = [range(size) for axis, size in enumerate(graph.shapes[tensor]) if axis not in axes]
     return max((_sweep(graph, plan, tensor, axes, fiber) for fiber in product(*free)), default=0)
+
+
+def threads_of(cascade: Cascade, extents: dict[str, int], tensor: str, axes: tuple[int, ...]) -> frozenset[str]:
+    """Name the variables by which an equation reads the family that reads it by several."""
+    graph = _graph_of(cascade, tuple(sorted(all_extents(cascade, extents).items())))
+    return frozenset().union(*(names for names in _Family(graph, tensor, axes, None).read_by() if len(names) > 1))
 
 
 # The element graph
@@ -359,39 +367,46 @@ def _branches(equation: _Equation, at: Coordinates) -> tuple[str, ...]:
 class _Family:
     """Which reads of every equation are along R, and by which variables."""
 
-    def __init__(self, graph: _Graph, tensor: str, axes: Axes, variables: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, graph: _Graph, tensor: str, axes: Axes, variables: tuple[str, ...] | None, thread: str | None = None
+    ) -> None:
         self._graph, self._cascade = graph, graph.cascade
-        self.tensor, self.axes, self._variables = tensor, axes, variables
-        self._members: dict[str, set[tuple[Axes, str]]] = {tensor: {(axes, "")}}
-        self.along: dict[tuple[int, int], set[tuple[Names, str]]] = {}
-        self.carriers: set[tuple[int, str]] = set()
-        while self._grow():
-            pass
+        self.tensor, self.axes, self._variables, self.thread = tensor, axes, variables, thread
+        self._members: dict[str, set[Axes]] = {tensor: {axes}}
+        self.along: dict[tuple[int, int], set[tuple[Names, Axes]]] = {}
+        self.carried: dict[tuple[int, Names], Axes] = {}
+        for _ in range(2 * len(graph.equations)):
+            before = self._members, self.along
+            self._grow()
+            if before == (self._members, self.along):
+                break
 
-    def _grow(self) -> bool:
-        before = self._size()
+    def _grow(self) -> None:
+        """Find the reads of the members known so far, and the members that follow from them."""
+        known = self._members
+        self._members, self.along, self.carried = {self.tensor: {self.axes}}, {}, {}
         for number, equation in enumerate(self._graph.equations):
-            for place, part in enumerate(equation.reads):
-                for axes, way in tuple(self._members.get(part.read.tensor, ())):
-                    is_root = part.read.tensor == self.tensor and axes == self.axes
-                    by = self._read_by(part.read, axes, is_root)
-                    if by and is_root == (not way):
-                        self.along.setdefault((number, place), set()).add((by, via := way or self._via(by)))
-                        self._inherit(number, equation.einsum, by, via)
-        return before != self._size()
+            found = [
+                (place, by, axes)
+                for place, part in enumerate(equation.reads)
+                for axes in known.get(part.read.tensor, ())
+                if (by := self._read_by(part.read, axes, part.read.tensor == self.tensor and axes == self.axes))
+            ]
+            is_torn = self.thread in (names := {by[0] for _, by, _ in found}) and len(names) > 1
+            for place, by, axes in found:
+                self.along.setdefault((number, place), set()).add((by, axes))
+                if not is_torn or by[0] == self.thread:
+                    self._inherit(number, equation.einsum, by)
 
-    def _size(self) -> int:
-        return sum(map(len, self._members.values())) + sum(map(len, self.along.values()))
-
-    def _via(self, by: Names) -> str:
-        """Name what tells apart independent ways of reading T: an alias, or else the rank itself."""
-        cascade = self._cascade
-        own = cascade.tensor[self.tensor].dimensions[self.axes[0]].rank
-        rank = cascade.rank_of[by[0]]
-        return rank if len(by) == 1 and cascade.base_rank(rank) == cascade.base_rank(own) else own
+    def read_by(self) -> list[set[str]]:
+        """Name for every equation the variables by which it reads the family."""
+        found: list[set[str]] = [set() for _ in self._graph.equations]
+        for (number, _), ways in self.along.items():
+            found[number] |= {by[0] for by, _ in ways}
+        return found
 
     def _read_by(self, read: Read, axes: Axes, is_root: bool) -> Names:
-        parts = [self._variables_of(read, axis, is_root) for axis in axes]
+        parts = [self._variables_of(read, axis) for axis in axes]
         if not all(parts):
             return ()
         by = tuple(name for part in parts for name in part)
@@ -399,7 +414,7 @@ class _Family:
             return ()
         return by
 
-    def _variables_of(self, read: Read, axis: int, is_root: bool) -> Names:
+    def _variables_of(self, read: Read, axis: int) -> Names:
         index, cascade = read.indices[axis], self._cascade
         rank = cascade.tensor[read.tensor].dimensions[axis].rank
         own = [name for name in index.variables if cascade.rank_of[name] == rank]
@@ -407,7 +422,7 @@ class _Family:
             return (own[0],)
         alias = [n for n in index.variables if cascade.base_rank(cascade.rank_of[n]) == cascade.base_rank(rank)]
         if alias:
-            return (alias[0],) if is_root else ()
+            return (alias[0],)
         factors = {name: c.evaluate(self._graph.extents) for name, c in index.terms}
         if any(c.value != 1 for _, c in index.terms):
             return tuple(sorted(factors, key=lambda name: -abs(factors[name])))
@@ -418,53 +433,59 @@ class _Family:
         extent = self._cascade.rank[rank].extent
         return extent is not None and source in extent.names
 
-    def _inherit(self, number: int, einsum: Einsum, by: Names, via: str) -> None:
+    def _inherit(self, number: int, einsum: Einsum, by: Names) -> None:
         whole = [axis for axis, i in enumerate(einsum.indices) if len(by) > 1 and set(i.variables) == set(by)]
         single = [next((a for a, i in enumerate(einsum.indices) if self._carries(einsum, a, name)), -1) for name in by]
         axes = (whole[0],) if whole else tuple(single)
         if -1 not in axes:
-            self.carriers.add((number, via))
+            self.carried[number, by] = axes
             if (einsum.tensor, axes) != (self.tensor, self.axes):
-                self._members.setdefault(einsum.tensor, set()).add((axes, via))
+                self._members.setdefault(einsum.tensor, set()).add(axes)
 
     def _carries(self, einsum: Einsum, axis: int, name: str) -> bool:
-        rank = self._cascade.tensor[einsum.tensor].dimensions[axis].rank
-        return einsum.indices[axis].stepped == name and self._cascade.rank_of[name] == rank
+        cascade = self._cascade
+        rank = cascade.tensor[einsum.tensor].dimensions[axis].rank
+        is_alike = cascade.base_rank(cascade.rank_of[name]) == cascade.base_rank(rank)
+        return einsum.indices[axis].stepped == name and is_alike
 
 
 # The sweep
 
 
 @dataclass(slots=True)
+class _Along:
+    """An operand read along R: at which coordinate, by which of its axes, and the axes of the result that carry it."""
+
+    operand: int
+    at: int
+    axes: Axes
+    carrier: Axes | None
+
+
+@dataclass(slots=True)
 class _Step:
-    """A point downstream of T: the operands it reads along R and a mask of the ways, the others, a position a way."""
+    """A point downstream of T: what it reads along R, of that what counts (in a thread), and all else that it reads."""
 
     point: _Point
-    family: list[tuple[int, int]]
+    family: list[_Along]
+    uncounted: list[int]
     others: list[int]
-    positions: list[int]
 
 
 @dataclass(slots=True)
 class _Plan:
     steps: list[_Step]
     positions: int
-    carriers: dict[int, int]  # equation: mask of the ways by which its left side is in the family
     smeared: dict[int, list[tuple[int, int, str]]]  # equation: (read, axis, variable) read by an alias
 
 
 def _plan(graph: _Graph, family: _Family) -> _Plan:
-    ways = sorted({via for found in family.along.values() for _, via in found})
-    bits = {via: 1 << number for number, via in enumerate(ways)}
-    places = {number: _places(graph, family, number, bits) for number in range(len(graph.equations))}
+    places = [_places(graph, family, number) for number in range(len(graph.equations))]
     downstream = _downstream(graph, family)
     steps = [_step(point, places[point.equation]) for point in graph.points if point.out in downstream]
-    positions = 1 + max((position for step in steps for position in step.positions), default=0)
-    carriers: dict[int, int] = {}
-    for number, via in family.carriers:
-        carriers[number] = carriers.get(number, 0) | bits[via]
-    smeared = {number: found for number in places if (found := list(_alias_reads(graph, family, number)))}
-    return _Plan(steps, positions, carriers, smeared)
+    positions = 1 + max((part.at for step in steps for part in step.family), default=0)
+    smeared = {number: found for number in range(len(places)) if (found := list(_alias_reads(graph, family, number)))}
+    return _Plan(steps, positions, smeared)
 
 
 def _downstream(graph: _Graph, family: _Family) -> set[int]:
@@ -478,20 +499,23 @@ def _downstream(graph: _Graph, family: _Family) -> set[int]:
     return made
 
 
-type _Place = tuple[dict[int, int], list[list[tuple[int, int]]]]
+type _Places = dict[int, list[tuple[int, int, Axes, Axes | None]]]
 
 
-def _places(graph: _Graph, family: _Family, number: int, bits: dict[str, int]) -> _Place:
-    """Give the ways by which reads of an equation are along R, and for each way the (slot, tile size) of positions."""
+def _places(graph: _Graph, family: _Family, number: int) -> _Places:
+    """Give for every read along R the slots and tile sizes of its positions, and the axes that it reads and writes."""
     slots = {name: slot for slot, name in enumerate(graph.equations[number].variables)}
     tile = _tile(graph, family)
-    masks: dict[int, int] = {}
-    sources: list[set[tuple[int, int]]] = [set() for _ in bits]
-    for (owner, place), found in family.along.items():
-        for by, via in found if owner == number else ():
-            masks[place] = masks.get(place, 0) | bits[via]
-            sources[bits[via].bit_length() - 1].add((slots[by[0]], 1 if len(by) > 1 else tile))
-    return masks, [sorted(source) for source in sources]
+    is_torn = len(names := family.read_by()[number]) > 1 and family.thread in names
+    found: _Places = {}
+    for (owner, place), ways in family.along.items():
+        if owner == number:
+            found[place] = [
+                (slots[by[0]], 1 if len(by) > 1 else tile, axes, family.carried.get((number, by)))
+                for by, axes in ways
+                if not is_torn or by[0] == family.thread
+            ]
+    return found
 
 
 def _tile(graph: _Graph, family: _Family) -> int:
@@ -507,12 +531,16 @@ def _tile(graph: _Graph, family: _Family) -> int:
     return max(tiles)
 
 
-def _step(point: _Point, place: _Place) -> _Step:
-    masks, sources = place
-    family = [(operand, masks[n]) for n, operand in enumerate(point.operands) if n in masks and operand >= 0]
-    others = [operand for n, operand in enumerate(point.operands) if n not in masks and operand >= 0]
-    positions = [max((point.at[slot] // tile for slot, tile in source), default=0) for source in sources]
-    return _Step(point, family, others, positions)
+def _step(point: _Point, places: _Places) -> _Step:
+    step = _Step(point, [], [], [])
+    for number, operand in enumerate(point.operands):
+        if operand >= 0 and number not in places:
+            step.others.append(operand)
+        elif operand >= 0:
+            sources = places[number]
+            step.family += [_Along(operand, point.at[s] // tile, axes, carrier) for s, tile, axes, carrier in sources]
+            step.uncounted += [] if sources else [operand]
+    return step
 
 
 def _alias_reads(graph: _Graph, family: _Family, number: int) -> Iterator[tuple[int, int, str]]:
@@ -532,51 +560,36 @@ def _sweep(graph: _Graph, plan: _Plan, tensor: str, axes: Axes, fiber: Coordinat
 
     A point that reads the fiber's family at position x fires at the first time (k, x) that is not before the time of
     any other operand, with k not before the traversal of any operand in the family. Any other point fires as soon as
-    its operands exist; an operand in the family that waits until after its own visit for something else is there in
-    the next traversal. Where T is read by several aliases, a point sits at the latest of its positions, and only an
-    operand that derives from the fiber in all the ways that the point does counts as in the family.
+    its operands exist. An element whose points sit at several positions persists from the last of them on; one that
+    sits later than its own coordinate, because its points read by several variables, is read there.
     """
     size = plan.positions
     time: dict[int, int] = {}
-    lineage = dict.fromkeys(_fiber_elements(graph, tensor, axes, fiber), -1)
-    visit: dict[int, int] = {}  # the last position at which a family element of the fiber is computed
+    place: dict[int, int] = dict.fromkeys(_fiber_elements(graph, tensor, axes, fiber), -1)
+    beyond: dict[tuple[int, Axes], int] = {}
+    scattered: set[int] = set()
     extra = _smear(graph, plan, tensor, axes, fiber)
     count = 0
     for step in _reordered(plan.steps, extra) if extra else plan.steps:
-        begin, out, ways = 0, step.point.out, 0
-        for operand in step.others:
-            if operand in time and time[operand] > begin:
-                begin = time[operand]
-        for operand in extra.get(id(step), ()) if extra else ():
-            begin = max(begin, time.get(operand, 0))
-        for operand, mask in step.family:
-            if operand in lineage:
-                ways |= lineage[operand] & mask
-        for operand, mask in step.family:
-            if operand in time:
-                held = time[operand]
-                if ways and operand in lineage and lineage[operand] & mask & ways == ways:
-                    is_late = held % size > visit.get(operand, size)
-                    held += size * is_late - held % size
-                if held > begin:
-                    begin = held
-        if ways:
-            position = _position(step.positions, ways)
+        out = step.point.out
+        family = [part for part in step.family if part.operand in place]
+        others = [part.operand for part in step.family if part.operand not in place]
+        others += [operand for operand in step.uncounted if operand not in place]
+        begin = max((time.get(o, 0) for o in (*step.others, *extra.get(id(step), ()), *others)), default=0)
+        if family:
+            begin = max(begin, *(time.get(part.operand, 0) // size * size for part in family))
+            position = max(part.at + beyond.get((part.operand, part.axes), 0) for part in family)
             begin += (position - begin) % size
             count = max(count, begin // size + 1)
-            carried = ways & plan.carriers.get(step.point.equation, 0)
-            if carried:
-                lineage[out] = lineage.get(out, 0) | carried
-                visit[out] = max(visit.get(out, 0), position)
+            for part in family:
+                if part.carrier is not None and out not in scattered:
+                    beyond[out, part.carrier] = position - part.at
+                    if place.setdefault(out, position) != position:
+                        scattered.add(out)
+                        del place[out]
         if begin and begin > time.get(out, 0):
             time[out] = begin
     return count
-
-
-def _position(positions: list[int], ways: int) -> int:
-    if len(positions) == 1:
-        return positions[0]
-    return max(position for bit, position in enumerate(positions) if ways >> bit & 1)
 
 
 def _fiber_elements(graph: _Graph, tensor: str, axes: Axes, fiber: Coordinates) -> Iterator[int]:
@@ -609,7 +622,7 @@ def _reordered(steps: list[_Step], extra: dict[int, list[int]]) -> list[_Step]:
     """Sort the steps so that each follows the makers of the extra operands as well."""
     needs: dict[int, set[int]] = {}
     for step in steps:
-        operands = (*(o for o, _ in step.family), *step.others, *extra.get(id(step), ()))
+        operands = (*(part.operand for part in step.family), *step.uncounted, *step.others, *extra.get(id(step), ()))
         needs.setdefault(step.point.out, set()).update(operands)
     rank = {element: number for number, element in enumerate(TopologicalSorter(needs).static_order())}
     return sorted(steps, key=lambda step: rank[step.point.out])

@@ -4,11 +4,15 @@ It decides what every name means and which rules hold, and reports all mistakes 
 property beyond that; the analysis does.
 """
 
+from dataclasses import replace
+
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.bounds import check_bounds
-from einsum_cascade.cascade.checker.declarations import check_declarations
+from einsum_cascade.cascade.checker.declarations import check_declarations, with_implied_ranks
 from einsum_cascade.cascade.checker.equations import check_equations
+from einsum_cascade.cascade.checker.expressions import names_in
 from einsum_cascade.cascade.checker.order import check_order
+from einsum_cascade.cascade.checker.regions import check_regions
 from einsum_cascade.cascade.checker.scope import Scope, did_you_mean
 from einsum_cascade.cascade.ir import Cascade, Einsum, Tensor
 from einsum_cascade.cascade.operators import OPERATORS, Registry
@@ -34,12 +38,14 @@ def check(module: syntax.Module, operators: Registry = OPERATORS) -> Cascade:
 
     """
     scope = Scope(operators)
+    module = replace(module, statements=with_implied_ranks(module.statements))
     check_declarations(scope, module.statements)
     equations = tuple(s for s in module.statements if isinstance(s, syntax.EquationStatement))
     einsums = check_equations(scope, equations)
-    check_bounds(scope, einsums)
+    strayed = check_bounds(scope, einsums)
+    check_regions(scope, einsums, strayed)
     suspects = frozenset(e.left.tensor for e in equations) - {e.tensor for e in einsums}
-    check_order(scope, einsums, suspects)
+    check_order(scope, einsums, suspects, strayed)
     _check_declared_tensors(scope, module)
     outputs = _check_outputs(scope, module)
     _check_ranks_are_used(scope, module)
@@ -53,6 +59,7 @@ def check(module: syntax.Module, operators: Registry = OPERATORS) -> Cascade:
         tuple(t for t in tensors if t.is_given) + _in_order_of_definition(tensors, einsums),
         tuple(einsums),
         outputs,
+        tuple(scope.relations),
         module.documentation,
     )
 
@@ -80,10 +87,11 @@ def _check_outputs(scope: Scope, module: syntax.Module) -> tuple[str, ...]:
             tensor = scope.tensors.get(name.name)
             if name.name not in scope.tensors:
                 hint = did_you_mean(name.name, scope.tensors)
-                scope.report(f"output {name.name!r} must be defined by an equation, but never is{hint}", name.span)
+                message = f"output {name.name!r} must be defined by an equation, but never is{hint}"
+                scope.report_missing("tensor", message, name.span, name.name)
             elif tensor is not None and tensor.is_given:
                 message = f"output {name.name!r} must be defined by an equation, but is an {tensor.role}"
-                scope.report(message, name.span)
+                scope.report(message, name.span, name.name)
             elif name.name in names:
                 scope.report(f"output {name.name!r} must be named once, but is named twice", name.span)
             else:
@@ -101,8 +109,21 @@ def _end_of(module: syntax.Module) -> Span:
     return module.span
 
 
+def _mentioned_ranks(scope: Scope, module: syntax.Module) -> frozenset[str]:
+    """Return the ranks that equations mention, those that did not check included."""
+    mentioned: set[str] = set()
+    for statement in module.statements:
+        if isinstance(statement, syntax.EquationStatement):
+            parts = (statement.left, statement.right, statement.where, statement.otherwise)
+            mentioned |= {name for part in parts if part is not None for name in names_in(part)}
+    return frozenset(scope.variables.get(name) or scope.default_rank(name) or name for name in mentioned)
+
+
 def _check_ranks_are_used(scope: Scope, module: syntax.Module) -> None:
+    if scope.blamed or scope.doubtful_ranks:
+        return  # where a name is wrong, another one is unused
     used = scope.used_ranks | {d.rank for tensor in scope.tensors.values() if tensor for d in tensor.dimensions}
+    used |= _mentioned_ranks(scope, module)
     for statement in module.statements:
         if isinstance(statement, syntax.RankStatement):
             name = statement.name

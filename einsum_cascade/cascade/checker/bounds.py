@@ -1,41 +1,41 @@
-"""Prove that indices stay inside their tensors and that the regions of a declared tensor do not overlap."""
-
-from collections import defaultdict
-from itertools import combinations
+"""Prove that indices stay inside their tensors."""
 
 from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.checker.ranges import positive_ranks, range_of
 from einsum_cascade.cascade.checker.scope import Scope
-from einsum_cascade.cascade.extent import ONE, Extent, constant, symbol
+from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Dimension, Einsum, predicate_variables
 from einsum_cascade.cascade.partition import partition_of
+from einsum_cascade.cascade.relation import as_relation
 from einsum_cascade.errors import Span
 
 __all__ = ["check_bounds"]
 
 
-def check_bounds(scope: Scope, einsums: list[Einsum]) -> None:
-    """Report every index that can leave its tensor, and regions that may overlap."""
+def check_bounds(scope: Scope, einsums: list[Einsum]) -> frozenset[Span]:
+    """Report every index that can leave its tensor; return the places of the reads and equations that do."""
+    strayed: set[Span] = set()
     for einsum in einsums:
-        for read in einsum.all_reads:
-            _check_access(scope, einsum, read.tensor, read.indices, read.span)
-        if (tensor := scope.tensors[einsum.tensor]) is not None and tensor.is_declared:
-            _check_access(scope, einsum, einsum.tensor, einsum.indices, einsum.span)
-    regions: defaultdict[str, list[Einsum]] = defaultdict(list)
-    for einsum in einsums:
+        reads = {str(read): read for read in reversed(einsum.all_reads)}
+        for read in reversed(reads.values()):
+            if not _stays_or_reported(scope, einsum, read.tensor, read.indices, read.span):
+                strayed |= {other.span for other in einsum.all_reads if str(other) == str(read)}
         tensor = scope.tensors[einsum.tensor]
-        if tensor is not None and tensor.is_declared:
-            regions[einsum.tensor].append(einsum)
-            _check_injective(scope, einsum)
-    for equations in regions.values():
-        for first, second in combinations(equations, 2):
-            _check_disjoint(scope, first, second)
+        if tensor is None or not tensor.is_declared:
+            continue
+        if not _stays_or_reported(scope, einsum, einsum.tensor, einsum.indices, einsum.span):
+            strayed.add(einsum.span)
+    return frozenset(strayed)
 
 
-def _check_access(scope: Scope, einsum: Einsum, name: str, indices: tuple[Affine, ...], span: Span) -> None:
+def _stays_or_reported(scope: Scope, einsum: Einsum, name: str, indices: tuple[Affine, ...], span: Span) -> bool:
     tensor = scope.tensors[name]
     if tensor is None:
-        return
+        return True
+    stays, is_of_other_rank = True, False
     for index, dimension in zip(indices, tensor.dimensions, strict=True):
+        if scope.is_doubtful(dimension.rank, *(scope.variables[name] for name in index.variables)):
+            continue
         if index.plain is not None and _same_coordinates(scope, scope.variables[index.plain], dimension):
             continue
         if partition_of(index, scope.variables, scope.ranks) is not None and not dimension.is_generational:
@@ -44,7 +44,12 @@ def _check_access(scope: Scope, einsum: Einsum, name: str, indices: tuple[Affine
             continue
         if einsum.where is not None and predicate_variables(einsum.where) & frozenset(index.variables):
             continue
-        scope.report(_escape_message(scope, einsum, name, index, dimension), span)
+        stays = False
+        if index.plain is None or not is_of_other_rank:
+            about = "; ".join(str(scope.expand(room)) for room in _missing_rooms(scope, einsum, index, dimension))
+            scope.report(_escape_message(scope, einsum, name, index, dimension), span, about)
+        is_of_other_rank |= index.plain is not None  # one is enough to see that the wrong tensor is read
+    return stays
 
 
 def _same_coordinates(scope: Scope, rank: str, dimension: Dimension) -> bool:
@@ -52,90 +57,84 @@ def _same_coordinates(scope: Scope, rank: str, dimension: Dimension) -> bool:
     return scope.expand(symbol(rank)) == extent or scope.expand(symbol(rank)) + ONE == extent
 
 
+def _stays_inside(scope: Scope, einsum: Einsum, index: Affine, extent: Extent) -> bool:
+    """Prove 0 <= index < extent while the equation's variables run over their ranks."""
+    positive = positive_ranks(scope, einsum)
+    rooms = _rooms(scope, einsum, index, extent)
+    return all(room is not None and scope.is_nonnegative(room, positive) for room in rooms)
+
+
+def _rooms(scope: Scope, einsum: Einsum, index: Affine, extent: Extent) -> tuple[Extent | None, Extent | None]:
+    """Return how far an index stays from either end of a dimension at least; None if that is not known."""
+    low, high = range_of(scope, einsum, index)
+    return low, None if high is None else scope.expand(extent) - high - ONE
+
+
 def _escape_message(scope: Scope, einsum: Einsum, name: str, index: Affine, dimension: Dimension) -> str:
+    rank = dimension.rank
+    if index.plain is not None:
+        own = scope.variables[index.plain]
+        remedies = f"index with a variable of {rank!r}, or filter with where {index} < {rank}"
+        if hint := _relation_hint(scope, einsum, index, dimension):
+            remedies = remedies.replace(", or filter", ", filter") + hint
+        return (
+            f"rank variable {index.plain!r} of rank {own!r} must stay inside rank {rank!r} of {name!r}, "
+            f"but {_extent_text(scope, own)} is not known to be at most {_extent_text(scope, rank)}; {remedies}"
+        )
+    if not index.terms:
+        return _constant_message(scope, einsum, name, index, dimension)
     if dimension.is_generational:
         return (
-            f"index {str(index)!r} must not go past the generations 0 to {dimension.rank} of {name!r}; "
-            f"the last one is {name}[..., {dimension.rank}, ...]"
+            f"index {str(index)!r} must not go past the generations 0 to {rank} of {name!r}; "
+            f"the last one is {name}[..., {rank}, ...]"
         )
-    if index.plain is not None:
-        rank = scope.variables[index.plain]
-        return (
-            f"rank variable {index.plain!r} of rank {rank!r} must stay inside rank {dimension.rank!r} of {name!r}, "
-            f"but {_extent_text(scope, rank)} is not known to be at most {_extent_text(scope, dimension.rank)}; "
-            f"index with a variable of {dimension.rank!r}, or filter with where {index} < {dimension.rank}"
-        )
-    low, _ = _range(scope, einsum, index)
-    is_low = low is None or not low.is_nonnegative(_positive_ranks(scope, einsum))
-    bound = f"{index} >= 0" if is_low else f"{index} < {dimension.rank}"
+    low, _ = _rooms(scope, einsum, index, dimension.extent)
+    is_low = low is None or not scope.is_nonnegative(low, positive_ranks(scope, einsum))
+    bound = f"{index} >= 0" if is_low else f"{index} < {rank}"
     return (
-        f"index {str(index)!r} can leave rank {dimension.rank!r} of {name!r}, whose coordinates are 0 to "
-        f"{dimension.rank} - 1; filter the points that leave it with where {bound}"
+        f"index {str(index)!r} can leave rank {rank!r} of {name!r}, whose coordinates are 0 to "
+        f"{rank} - 1; filter the points that leave it with where {bound}"
+        f"{_relation_hint(scope, einsum, index, dimension)}"
     )
+
+
+def _constant_message(scope: Scope, einsum: Einsum, name: str, index: Affine, dimension: Dimension) -> str:
+    """Say what is wrong with an index without variables, which no filter can mend."""
+    last = dimension.rank if dimension.is_generational else f"{dimension.rank} - 1"
+    hint = _relation_hint(scope, einsum, index, dimension)
+    if not hint and (index.offset.value or 0) < 0:
+        hint = f", or write {last} for the last one"
+        if not dimension.is_generational and not _stays_inside(
+            scope, einsum, Affine((), symbol(dimension.rank) - ONE), dimension.extent
+        ):
+            hint += f" and state rank {dimension.rank} >= 1"
+    what = "generations" if dimension.is_generational else "coordinates"
+    remedy = hint.removeprefix(", or ") or f"write one from 0 to {last}"
+    return (
+        f"index {str(index)!r} must be one of the {what} 0 to {last} of rank {dimension.rank!r} of {name!r}; {remedy}"
+    )
+
+
+def _relation_hint(scope: Scope, einsum: Einsum, index: Affine, dimension: Dimension) -> str:
+    """Offer the relations of extents that keep an index inside, if there are any that may hold."""
+    missing = _missing_rooms(scope, einsum, index, dimension)
+    return f", or state rank {', '.join(str(as_relation(room)) for room in missing)}" if missing else ""
+
+
+def _missing_rooms(scope: Scope, einsum: Einsum, index: Affine, dimension: Dimension) -> list[Extent]:
+    """Return the extents that would have to be known not to be negative; nothing if some never can be."""
+    low, high = range_of(scope, einsum, index, is_expanded=False)
+    rooms = (low, None if high is None else dimension.extent - high - ONE)
+    positive = positive_ranks(scope, einsum)
+    missing = [room for room in rooms if room is None or not scope.is_nonnegative(room, positive)]
+    known = [room for room in missing if room is not None and _can_be_positive(room)]
+    return known if len(known) == len(missing) else []
+
+
+def _can_be_positive(extent: Extent) -> bool:
+    return any(monomial and coefficient > 0 for monomial, coefficient in extent.terms)
 
 
 def _extent_text(scope: Scope, rank: str) -> str:
     extent = scope.expand(symbol(rank))
     return f"the extent {extent}" if extent.value is not None else f"extent {extent}"
-
-
-def _stays_inside(scope: Scope, einsum: Einsum, index: Affine, extent: Extent) -> bool:
-    """Prove 0 <= index < extent while the equation's variables run over their ranks."""
-    low, high = _range(scope, einsum, index)
-    positive = _positive_ranks(scope, einsum)
-    return (
-        low is not None
-        and high is not None
-        and low.is_nonnegative(positive)
-        and (scope.expand(extent) - high - ONE).is_nonnegative(positive)
-    )
-
-
-def _range(scope: Scope, einsum: Einsum, index: Affine) -> tuple[Extent | None, Extent | None]:
-    expanded = Affine(tuple((name, scope.expand(c)) for name, c in index.terms), scope.expand(index.offset))
-
-    def last(variable: str) -> Extent:
-        return scope.expand(symbol(scope.variables[variable])) - constant(_iterations_lost(scope, einsum, variable))
-
-    return expanded.extreme(last, is_upper=False), expanded.extreme(last, is_upper=True)
-
-
-def _iterations_lost(scope: Scope, einsum: Einsum, variable: str) -> int:
-    """By how much the last coordinate of a variable falls short of its extent: the step where it is iterative."""
-    tensor = scope.tensors[einsum.tensor]
-    axis = tensor.generation_axis if tensor else None
-    if axis is not None and not einsum.is_init and einsum.indices[axis].stepped == variable:
-        return einsum.indices[axis].offset.value or 1
-    return 1
-
-
-def _positive_ranks(scope: Scope, einsum: Einsum) -> frozenset[str]:
-    """Ranks that are at least 1 whenever the equation has a point at all."""
-    extents = (scope.expand(symbol(scope.variables[name])) for name in einsum.variables)
-    return frozenset(name for extent in extents if len(extent.terms) == 1 for name in extent.names)
-
-
-def _check_injective(scope: Scope, einsum: Einsum) -> None:
-    names = [name for index in einsum.indices for name in index.variables]
-    for index in einsum.indices:
-        if len(index.terms) > 1 and partition_of(Affine(index.terms), scope.variables, scope.ranks) is None:
-            scope.report(
-                f"index {str(index)!r} on the left of {einsum.tensor!r} must give every coordinate at most once; "
-                "write a variable plus an offset, or count through tiles as in m1*M0 + m0",
-                einsum.span,
-            )
-            return
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        scope.report(f"rank variable {repeated!r} must stand once on the left, but stands twice", einsum.span)
-
-
-def _check_disjoint(scope: Scope, first: Einsum, second: Einsum) -> None:
-    positive = _positive_ranks(scope, first) | _positive_ranks(scope, second)
-    for a, b in zip(first.indices, second.indices, strict=True):
-        (low_a, high_a), (low_b, high_b) = _range(scope, first, a), _range(scope, second, b)
-        for low, high in ((low_b, high_a), (low_a, high_b)):
-            if low is not None and high is not None and (low - high - ONE).is_nonnegative(positive):
-                return
-    message = f"the regions of {second.tensor!r} must not overlap, but this one may meet that of line {first.span.line}"
-    scope.report(f"{message}; shift one of them past the other, as in {second.tensor}[M + s]", second.span)

@@ -7,9 +7,26 @@ from einsum_cascade.cascade.checker.indices import to_extent
 from einsum_cascade.cascade.checker.scope import RESERVED, Scope, did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Dimension, Rank, Tensor
+from einsum_cascade.cascade.relation import RELATIONS, Relation
 from einsum_cascade.errors import Span
 
-__all__ = ["check_declarations"]
+__all__ = ["check_declarations", "with_implied_ranks"]
+
+
+def with_implied_ranks(statements: Iterable[syntax.Statement]) -> tuple[syntax.Statement, ...]:
+    """Declare the ranks that only a relation introduces: `rank G >= 2` is `rank G` as well if nothing else is."""
+    found = tuple(statements)
+    declared = {statement.name.name for statement in found if isinstance(statement, syntax.RankStatement)}
+    result: list[syntax.Statement] = []
+    for statement in found:
+        match statement:
+            case syntax.RelationStatement(syntax.Call(_, (syntax.Name(name) as left, _))) if name not in declared:
+                declared.add(name)
+                result.append(syntax.RankStatement(left, None))
+            case _:
+                pass
+        result.append(statement)
+    return tuple(result)
 
 
 def check_declarations(scope: Scope, statements: Iterable[syntax.Statement]) -> None:
@@ -24,6 +41,9 @@ def check_declarations(scope: Scope, statements: Iterable[syntax.Statement]) -> 
             case _:
                 pass
     _order_ranks(scope, [s for s in statements if isinstance(s, syntax.RankStatement)])
+    scope.relations += filter(
+        None, (_relation(scope, s) for s in statements if isinstance(s, syntax.RelationStatement))
+    )
     for statement in statements:
         match statement:
             case syntax.VariableStatement(names, rank):
@@ -54,10 +74,12 @@ def _check_operators(scope: Scope, names: tuple[syntax.Name, ...]) -> None:
 def _declare_rank(scope: Scope, statement: syntax.RankStatement) -> None:
     name, span = statement.name.name, statement.name.span
     if not name[:1].isupper():
-        scope.report(f"a rank name must start upper-case, unlike {name!r}; did you mean {name.upper()!r}?", span)
+        message = f"a rank name must start upper-case, unlike {name!r}; did you mean {name.upper()!r}?"
+        scope.refuse("rank", message, span, name)
         return
     if name in scope.ranks:
-        scope.report(f"rank {name!r} must have one extent, but is declared twice; remove one declaration", span)
+        message = f"rank {name!r} must have one extent, but is declared twice; remove one declaration"
+        scope.refuse("rank", message, span, name)
         return
     alias = statement.extent.name if isinstance(statement.extent, syntax.Name) else None
     if alias is not None:
@@ -65,6 +87,7 @@ def _declare_rank(scope: Scope, statement: syntax.RankStatement) -> None:
             scope.ranks[name] = Rank(name, None, alias)
             return
         scope.report(f"rank {name!r} must not be an alias of itself; name another rank", span)
+        scope.doubtful_ranks.add(name)
     scope.ranks[name] = Rank(name)
 
 
@@ -91,6 +114,7 @@ def _order_ranks(scope: Scope, statements: list[syntax.RankStatement]) -> None:
             stuck = [name for name in needs if name not in ordered]
             message = f"the extent of rank {stuck[0]!r} must not depend on itself; give {listed(stuck)} numbers"
             scope.report(message, spans[stuck[0]])
+            scope.doubtful_ranks |= set(stuck)
             ready = stuck
             ordered |= {name: Rank(name) for name in stuck}
         ordered |= {name: scope.ranks[name] for name in ready if name not in ordered}
@@ -102,28 +126,55 @@ def _known_rank(scope: Scope, alias: str, statement: syntax.RankStatement) -> fr
     if alias in scope.ranks:
         return frozenset({alias})
     span = statement.extent.span if statement.extent else statement.name.span
-    scope.report(f"rank {alias!r} must be declared{did_you_mean(alias, scope.ranks)}", span)
+    scope.report_missing("rank", f"rank {alias!r} must be declared{did_you_mean(alias, scope.ranks)}", span, alias)
+    scope.doubtful_ranks.add(statement.name.name)
     return frozenset()
 
 
 def _default_extent(scope: Scope, statement: syntax.RankStatement) -> Extent | None:
-    return None if statement.extent is None else to_extent(scope, statement.extent)
+    if statement.extent is None:
+        return None
+    extent = to_extent(scope, statement.extent)
+    if extent is None:
+        scope.doubtful_ranks.add(statement.name.name)
+    return extent
+
+
+def _relation(scope: Scope, statement: syntax.RelationStatement) -> Relation | None:
+    comparison = statement.comparison
+    used = frozenset(scope.used_ranks)
+    sides = [to_extent(scope, side) for side in comparison.arguments]
+    scope.used_ranks &= used  # a relation says something of a rank, but does not use it
+    left, right = sides
+    if left is None or right is None:
+        return None
+    if comparison.operator not in RELATIONS:
+        message = f"a relation of extents must be one of {', '.join(RELATIONS)}, not {comparison.operator!r}"
+        scope.report(message, comparison.span)
+        return None
+    relation = Relation(comparison.operator, left, right)
+    if not relation.names:
+        scope.report("a relation must be about a rank, but names none; remove it", comparison.span)
+        return None
+    return relation
 
 
 def bind_variable(scope: Scope, variable: str, rank: str, span: Span) -> None:
     """Bind a rank variable to a rank."""
     if rank not in scope.ranks:
-        scope.report(f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}", span)
+        message = f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}"
+        scope.report_missing("rank", message, span, rank)
+        scope.blamed.add(variable)
     elif variable in RESERVED or variable in scope.operators:
-        scope.report(f"{variable!r} is reserved and must not name a rank variable; choose another name", span)
+        scope.report(f"{variable!r} is reserved and must not name a rank variable; choose another name", span, variable)
     elif variable[:1].isupper():
         message = f"a rank variable must start lower-case, unlike {variable!r}; did you mean {variable.lower()!r}?"
-        scope.report(message, span)
+        scope.report(message, span, variable)
     elif scope.variables.setdefault(variable, rank) != rank:
         scope.used_ranks.add(rank)
         first = scope.variables[variable]
         message = f"rank variable {variable!r} must belong to one rank, but is bound to {first!r} and to {rank!r}"
-        scope.report(f"{message}; use two variables", span)
+        scope.report(f"{message}; use two variables", span, variable)
 
 
 def _declare_tensor(scope: Scope, statement: syntax.TensorStatement) -> None:
@@ -131,7 +182,9 @@ def _declare_tensor(scope: Scope, statement: syntax.TensorStatement) -> None:
     if not check_tensor_name(scope, name, span):
         return
     if name in scope.tensors:
-        scope.report(f"tensor {name!r} must be declared once, but is declared twice; rename one of them", span)
+        message = f"tensor {name!r} must be declared once, but is declared twice; rename one of them"
+        scope.refuse("tensor", message, span, f"{name} twice")
+        scope.tensors[name] = None
         return
     dimensions = [_dimension(scope, binding) for binding in statement.bindings]
     role = "computed" if statement.role == "tensor" else statement.role
@@ -143,7 +196,8 @@ def _declare_tensor(scope: Scope, statement: syntax.TensorStatement) -> None:
 def check_tensor_name(scope: Scope, name: str, span: Span) -> bool:
     """Refuse names that mean something else."""
     if name in RESERVED or name in scope.operators:
-        scope.report(f"{name!r} is reserved and must not name a tensor; choose another name", span)
+        message = f"{name!r} is reserved and must not name a tensor; choose another name"
+        scope.refuse("tensor", message, span, name)
         scope.tensors[name] = None
         return False
     return True
@@ -153,7 +207,8 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
     variable, rank = binding.variable, binding.rank
     scope.used_ranks.add(rank)
     if rank and rank not in scope.ranks:
-        scope.report(f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}", binding.span)
+        message = f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}"
+        scope.report_missing("rank", message, binding.span, rank)
         return None
     if not variable:
         variable = rank.lower()
@@ -163,6 +218,7 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
                 f"write v:{rank}",
                 binding.span,
             )
+            scope.blamed.add(variable)
             return None
     found = scope.rank_of(variable)
     if found is None:
@@ -170,6 +226,9 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
             f"rank variable {variable!r} must belong to a rank; bind it as {variable}:RANK, or declare rank "
             f"{variable.upper()!r}{did_you_mean(variable, scope.known_variables())}",
             binding.span,
+            variable,
         )
         return None
+    if rank not in ("", found):
+        return None  # the variable is bound to another rank, as is told
     return Dimension(found, variable)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.checker.declarations import check_tensor_name
-from einsum_cascade.cascade.checker.expressions import to_expression, to_predicate, to_right_side
+from einsum_cascade.cascade.checker.expressions import names_in, to_expression, to_predicate, to_right_side
 from einsum_cascade.cascade.checker.indices import to_affine
 from einsum_cascade.cascade.checker.scope import Scope, counted, listed
 from einsum_cascade.cascade.ir import Dimension, Einsum, Tensor, expression_variables
@@ -41,7 +41,8 @@ def check_equations(scope: Scope, statements: tuple[syntax.EquationStatement, ..
             scope.tensors.setdefault(name, None)
         elif check_tensor_name(scope, name, left.span):
             by_tensor[name].append(left)
-    for name, equations in by_tensor.items():
+    by_number_of_inits = sorted(by_tensor.items(), key=lambda item: all(not left.statement.is_init for left in item[1]))
+    for name, equations in by_number_of_inits:
         _define(scope, name, equations)
     einsums = [_check_right(scope, left) for left in lefts if left is not None]
     return [einsum for einsum in einsums if einsum is not None]
@@ -60,23 +61,26 @@ def _define(scope: Scope, name: str, equations: list[_Left]) -> None:
     updates = [left for left in equations if not left.statement.is_init]
     if declared is not None and declared.is_given:
         for left in equations:
-            scope.report(
-                f"tensor {name!r} is an {declared.role} and must not be written; choose another name", left.span
-            )
+            message = f"tensor {name!r} is an {declared.role} and must not be written; choose another name"
+            scope.refuse("tensor", message, left.span, name)
+            scope.has_lone_init |= left.statement.is_init
+        scope.tensors[name] = None
     elif name in scope.tensors:
-        for left in inits:
+        for left in inits if declared is not None else ():
             message = f"tensor {name!r} is declared and must not have an init; drop the tensor statement"
             scope.report(message, left.span)
     elif inits:
         scope.tensors[name] = _iterative_tensor(scope, name, inits, updates)
     else:
         for left in updates[1:]:
+            if scope.has_lone_init and any(map(_is_step, left.indices)):
+                continue  # its name is wrong, as is told where its init stands
             first = updates[0].span.line
             message = f"tensor {name!r} must be defined once, but is defined in line {first} already"
-            scope.report(
-                f"{message}; choose another name, or declare it with tensor and write disjoint regions", left.span
-            )
-        scope.tensors[name] = _plain_tensor(scope, name, updates[0])
+            remedy = "choose another name, or declare it with tensor and write disjoint regions"
+            scope.refuse("tensor", f"{message}; {remedy}", left.span, f"{name} in line {left.span.line}")
+        tensor = _plain_tensor(scope, name, updates[0])
+        scope.tensors[name] = None if updates[1:] else tensor
 
 
 def _plain_tensor(scope: Scope, name: str, left: _Left) -> Tensor | None:
@@ -84,14 +88,15 @@ def _plain_tensor(scope: Scope, name: str, left: _Left) -> Tensor | None:
     for index in left.indices:
         variable = index.plain
         if variable is None:
-            stepped = index.stepped
-            if stepped is not None and (index.offset.value or 0) > 0:
-                message = f"tensor {name!r} steps in {stepped!r} and must have an init for its first generation"
+            is_step = _is_step(index)
+            if is_step:
+                message = f"tensor {name!r} steps in {index.stepped!r} and must have an init for its first generation"
                 remedy = f"write init {name}[..., 0, ...] = ..., or declare {name!r} with a tensor statement"
             else:
                 message = f"the left indices of {name!r} must be rank variables, not {str(index)!r}"
                 remedy = f"declare {name!r} with a tensor statement"
-            scope.report(f"{message}; {remedy}", left.span)
+            if not (is_step and scope.has_lone_init):
+                scope.report(f"{message}; {remedy}", left.span)
             return None
         dimensions.append(Dimension(scope.variables[variable], variable))
     return Tensor(name, tuple(dimensions)) if _is_free_of_repeats(scope, left) else None
@@ -109,6 +114,7 @@ def _is_free_of_repeats(scope: Scope, left: _Left) -> bool:
 def _iterative_tensor(scope: Scope, name: str, inits: list[_Left], updates: list[_Left]) -> Tensor | None:
     if len(updates) != 1:
         problem = "none" if not updates else f"{len(updates)}"
+        scope.has_lone_init |= not updates
         message = f"iterative tensor {name!r} must have one equation for the next generation, but has {problem}"
         scope.report(f"{message}; write {name}[..., v+1, ...] = ...", (updates[1:] or inits)[0].span)
         return None
@@ -148,6 +154,7 @@ def _inits_are_whole(scope: Scope, name: str, inits: list[_Left], axis: int, ste
             return False
         if value in given:
             scope.report(f"generation {value} of {name!r} must be given once, but is given twice", init.span)
+            scope.has_lone_init = True
             return False
         given.append(value)
     missing = sorted(set(range(step)) - set(given))
@@ -173,9 +180,23 @@ def _init_agrees(scope: Scope, update: _Left, init: _Left, axis: int) -> bool:
 def _check_right(scope: Scope, left: _Left) -> Einsum | None:
     statement = left.statement
     left_variables = frozenset(name for index in left.indices for name in index.variables)
-    right = to_right_side(scope, statement.right, left_variables)
+    filtered = names_in(statement.where) if statement.where is not None else frozenset[str]()
+    tensor = scope.tensors.get(left.name)
+    if tensor is None:
+        # Which variables the right side may have is not known: only what is wrong in itself is told.
+        is_reduction = isinstance(statement.right, syntax.Call) and statement.right.variables is not None
+        parts = (
+            statement.right.arguments
+            if isinstance(statement.right, syntax.Call) and is_reduction
+            else (statement.right,)
+        )
+        for part in parts:
+            to_expression(scope, part)
+        return None
+    right = to_right_side(scope, statement.right, left_variables, filtered)
     otherwise = to_expression(scope, statement.otherwise) if statement.otherwise is not None else None
     if right is None:
+        scope.tensors[left.name] = None
         return None
     expression, reduction = right
     iteration = left_variables | frozenset(reduction.variables if reduction else ())
@@ -187,8 +208,7 @@ def _check_right(scope: Scope, left: _Left) -> Einsum | None:
         return None
     if (statement.where is not None and where is None) or (statement.otherwise is not None and otherwise is None):
         return None
-    tensor = scope.tensors.get(left.name)
-    if tensor is None or tensor.is_given or not _has_right_arity(scope, left, tensor):
+    if tensor.is_given or not _has_right_arity(scope, left, tensor):
         return None
     return Einsum(left.name, left.indices, expression, reduction, where, otherwise, statement.is_init, statement.span)
 

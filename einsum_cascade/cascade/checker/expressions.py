@@ -24,7 +24,7 @@ from einsum_cascade.cascade.ir import (
 )
 from einsum_cascade.errors import Span
 
-__all__ = ["to_expression", "to_predicate", "to_right_side"]
+__all__ = ["names_in", "to_expression", "to_predicate", "to_right_side"]
 
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _CONNECTIVES = frozenset({"and", "or", "not"})
@@ -33,7 +33,7 @@ _AFFINE_ONLY = frozenset({"//", "%"})
 
 
 def to_right_side(
-    scope: Scope, right: syntax.Expression, left: frozenset[str]
+    scope: Scope, right: syntax.Expression, left: frozenset[str], filtered: frozenset[str]
 ) -> tuple[Expression, Reduction | None] | None:
     """Turn a right side into the mapped expression and its reduction.
 
@@ -45,10 +45,12 @@ def to_right_side(
         The right side as written.
     left
         The rank variables of the left side.
+    filtered
+        The names that the filter mentions: a reduction may count what passes it.
 
     """
     if isinstance(right, syntax.Call) and right.variables is not None and right.operator not in _POPULATE:
-        return _explicit_reduction(scope, right, left)
+        return _explicit_reduction(scope, right, left, filtered)
     expression = to_expression(scope, right)
     if expression is None:
         return None
@@ -59,7 +61,7 @@ def to_right_side(
         names = ", ".join(missing)
         scope.report(
             f"{listed(missing)} must be reduced explicitly: a sum is implied only over one read, or a product or "
-            f"quotient of reads, numbers and extents; write sum[{names}](...), or put {names} on the left",
+            f"quotient of reads and constants; write sum[{names}](...), or put {names} on the left",
             right.span,
         )
         return None
@@ -67,7 +69,7 @@ def to_right_side(
 
 
 def _explicit_reduction(
-    scope: Scope, call: syntax.Call, left: frozenset[str]
+    scope: Scope, call: syntax.Call, left: frozenset[str], filtered: frozenset[str]
 ) -> tuple[Expression, Reduction | None] | None:
     if len(call.arguments) != 1:
         message = f"a reduction must have one argument, but {call.operator!r} has {len(call.arguments)}"
@@ -86,9 +88,9 @@ def _explicit_reduction(
         return None
     occurring = dict.fromkeys(expression_variables(expression))
     missing = tuple(name for name in occurring if name not in left)
-    if not _names_match(scope, call, names, missing):
-        return None
-    return expression, Reduction(operator, missing)
+    counted_only = tuple(name for name in dict.fromkeys(names) if name in filtered and name not in occurring)
+    iterated = (*missing, *filter(None, counted_only))
+    return (expression, Reduction(operator, iterated)) if _names_match(scope, call, names, iterated) else None
 
 
 def _reduced_variable(scope: Scope, node: syntax.Expression, left: frozenset[str]) -> str | None:
@@ -109,16 +111,33 @@ def _names_match(scope: Scope, call: syntax.Call, names: list[str | None], missi
     idle = [name for name in names if name is not None and name not in missing]
     forgotten = [name for name in missing if name not in names]
     twice = [name for name in dict.fromkeys(names) if name is not None and names.count(name) > 1]
-    if idle:
-        message = f"rank variable {idle[0]!r} must occur in what {call.operator!r} reduces; drop it"
-        scope.report(message, call.span)
+    whole = f"{call.operator}[{', '.join(missing)}](...)"
     if forgotten:
-        everything = ", ".join(dict.fromkeys([*(name for name in names if name), *forgotten]))
         message = f"the reduction must name every variable missing on the left, but lacks {listed(forgotten)}"
-        scope.report(f"{message}; write {call.operator}[{everything}](...)", call.span)
-    if twice:
-        scope.report(f"rank variable {twice[0]!r} must be named once in a reduction, but is named twice", call.span)
+        extra = f" and has {listed(idle)}, which does not occur" if idle else ""
+        scope.report(f"{message}{extra}; write {whole}", call.span)
+    elif idle:
+        message = f"rank variable {idle[0]!r} must occur in what {call.operator!r} reduces, or in the filter"
+        remedy = f"write {whole}" if missing else "drop the reduction"
+        times = f", or multiply by the extent {scope.variables[idle[0]]} instead" if call.operator == "sum" else ""
+        scope.report(f"{message}; {remedy}{times}", call.span)
+    elif twice:
+        message = f"rank variable {twice[0]!r} must be named once in a reduction, but is named twice"
+        scope.report(f"{message}; write {whole}", call.span)
     return not (idle or forgotten or twice)
+
+
+def names_in(node: syntax.Expression) -> frozenset[str]:
+    """Return every name that an expression or a filter mentions."""
+    match node:
+        case syntax.Name(name):
+            return frozenset({name})
+        case syntax.Subscript(_, parts):
+            return frozenset(name for part in parts for name in names_in(part))
+        case syntax.Call(_, arguments, variables):
+            return frozenset(name for part in (*arguments, *(variables or ())) for name in names_in(part))
+        case syntax.Number():
+            return frozenset()
 
 
 def to_expression(scope: Scope, node: syntax.Expression) -> Expression | None:
@@ -145,7 +164,7 @@ def _to_read(scope: Scope, node: syntax.Subscript) -> Expression | None:
     if node.tensor not in scope.tensors:
         known = scope.tensors.keys()
         message = f"tensor {node.tensor!r} must be given or defined, but never is"
-        scope.report(f"{message}{did_you_mean(node.tensor, known)}", node.span)
+        scope.report_missing("tensor", f"{message}{did_you_mean(node.tensor, known)}", node.span, node.tensor)
         return None
     tensor = scope.tensors[node.tensor]
     known_indices = tuple(index for index in indices if index is not None)
@@ -154,7 +173,7 @@ def _to_read(scope: Scope, node: syntax.Subscript) -> Expression | None:
     if len(indices) != len(tensor.dimensions):
         ranks = ", ".join(dimension.rank for dimension in tensor.dimensions)
         message = f"tensor {node.tensor!r} must be read with {counted(len(tensor.dimensions), 'index')} ({ranks})"
-        scope.report(f"{message}, not {len(indices)}", node.span)
+        scope.report(f"{message}, not {len(indices)}", node.span, f"{node.tensor} with {len(indices)}")
         return None
     return Read(node.tensor, known_indices, node.span)
 
@@ -180,7 +199,10 @@ def _to_call(scope: Scope, node: syntax.Call) -> Expression | None:
 
 def _misplaced(name: str, *, is_reduction: bool) -> str | None:
     if name in _POPULATE:
-        return f"populate ({name!r}) comes with the zoo; until then a tensor must be defined by map and reduce"
+        return (
+            f"{name!r} populates a tensor with coordinates, but a tensor must be defined by map and reduce; "
+            "give the coordinates as an input, or reduce to the values with max"
+        )
     if name in _COMPARISONS or name in _CONNECTIVES:
         return f"{name!r} must stand in a filter; write it after where"
     if name in _AFFINE_ONLY:
@@ -203,7 +225,8 @@ def to_predicate(scope: Scope, node: syntax.Expression, iteration: frozenset[str
     stray = sorted(found - iteration)
     if stray:
         message = f"rank variable {stray[0]!r} must occur in the equation itself, but occurs only in its filter"
-        scope.report(f"{message}; use one of {quoted(sorted(iteration))}", node.span)
+        known = f"use one of {quoted(sorted(iteration))}, or " if iteration else ""
+        scope.report(f"{message}; {known}reduce over it, as in sum[{stray[0]}](...)", node.span)
         return None
     return predicate
 
@@ -239,12 +262,14 @@ def _flatten(word: str, operands: Iterable[syntax.Expression]) -> list[syntax.Ex
 def _to_side(scope: Scope, node: syntax.Expression) -> Expression | None:
     """Turn one side of a comparison into an expression: sums and multiples of variables, extents and given tensors."""
     match node:
-        case syntax.Call("//" | "%" | "min" | "max" as operator, _, None, span):
-            scope.report(f"{operator!r} in a filter comes with the zoo; until then a filter must be affine", span)
-            return None
         case syntax.Call(operator, _, _, span) if operator not in ("+", "-", "*", "neg"):
-            message = "a filter must compare affine expressions and reads of inputs"
-            scope.report(f"{message}, but contains {operator!r}", span)
+            message = f"a filter must compare affine expressions and reads of inputs, but contains {operator!r}"
+            remedy = (
+                "compare with each of its arguments, joined by and, or"
+                if operator in ("min", "max")
+                else "use sums of variables times extents, such as m1*M0 + m0"
+            )
+            scope.report(f"{message}; {remedy}", span)
             return None
         case syntax.Call(operator, arguments):
             sides = [_to_side(scope, argument) for argument in arguments]

@@ -7,8 +7,6 @@ from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
 
 __all__ = ["report_unknown_variable", "to_affine", "to_extent"]
 
-_WITH_THE_ZOO = frozenset({"//", "%", "min", "max"})
-
 
 def to_extent(scope: Scope, expression: syntax.Expression) -> Extent | None:
     """Turn an expression over ranks and integers into an extent; report and return None if it is not one."""
@@ -19,7 +17,8 @@ def to_extent(scope: Scope, expression: syntax.Expression) -> Extent | None:
             scope.used_ranks.add(name)
             return symbol(name)
         case syntax.Name(name, span):
-            scope.report(f"rank {name!r} must be declared{did_you_mean(name, scope.ranks)}", span)
+            message = f"rank {name!r} must be declared{did_you_mean(name, scope.ranks)}"
+            scope.report_missing("rank", message, span, name)
         case syntax.Call("+" | "-" | "*" | "/" | "neg" as operator, arguments, None, span):
             operands = [to_extent(scope, argument) for argument in arguments]
             known = [operand for operand in operands if operand is not None]
@@ -67,11 +66,9 @@ def to_affine(scope: Scope, expression: syntax.Expression) -> Affine | None:
             operands = [to_affine(scope, argument) for argument in arguments]
             known = [operand for operand in operands if operand is not None]
             return _combine_affine(scope, expression, operator, known) if len(known) == len(operands) else None
-        case syntax.Call(operator, _, None, span) if operator in _WITH_THE_ZOO:
-            scope.report(f"{operator!r} in an index comes with the zoo; until then an index must be affine", span)
         case syntax.Subscript(tensor, _, span):
-            message = f"an index that reads a tensor ({tensor!r}: a gather) comes with the zoo"
-            scope.report(f"{message}; until then an index must be affine", span)
+            message = f"an index must be affine in the rank variables, but reads {tensor!r}"
+            scope.report(f"{message}; gather before the cascade, and give what is gathered as an input", span)
         case syntax.Call(operator, _, _, span):
             message = f"an index must be affine in the rank variables, but contains {operator!r}"
             scope.report(f"{message}; use sums of variables times extents, such as m1*M0 + m0", span)
@@ -82,13 +79,18 @@ def report_unknown_variable(scope: Scope, name: syntax.Name) -> None:
     """Complain about a name that is neither a rank nor a rank variable."""
     known = scope.known_variables() | scope.ranks.keys()
     owners = [rank for rank in scope.ranks if rank.lower() == name.name]
-    if owners:
+    if owners and name.name in scope.tensors:
+        message = (
+            f"{name.name!r} must be a rank variable of {listed(owners)} or a tensor, but is both; rename the tensor"
+        )
+    elif owners:
         message = f"rank variable {name.name!r} could belong to {listed(owners)}; bind it as v:{owners[0]}"
     elif name.name in scope.tensors:
         message = f"tensor {name.name!r} must be read with its indices in brackets, as {name.name}[...]"
     else:
         message = f"{name.name!r} must be a rank or a rank variable, but is unknown{did_you_mean(name.name, known)}"
-    scope.report(message, name.span)
+    if not {name.name.upper(), name.name.lower()} & (scope.blamed - {name.name}):
+        scope.report_missing("rank", message, name.span, name.name)
 
 
 def _combine_affine(scope: Scope, call: syntax.Call, operator: str, operands: list[Affine]) -> Affine | None:

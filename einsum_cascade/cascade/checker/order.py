@@ -7,11 +7,12 @@ import networkx as nx
 
 from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.ir import Einsum, Read
+from einsum_cascade.errors import Span
 
 __all__ = ["check_order"]
 
 
-def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -> None:
+def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str], strayed: frozenset[Span]) -> None:
     """Report cycles and reads of what is only defined later.
 
     Parameters
@@ -22,13 +23,18 @@ def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -
         The equations that checked, in order of the source.
     suspects
         Tensors some of whose equations did not check: nothing is said about them.
+    strayed
+        The places of reads that leave their tensor: they may be meant for another one.
 
     """
     producers: defaultdict[str, list[int]] = defaultdict(list)
     for position, einsum in enumerate(einsums):
         producers[einsum.tensor].append(position)
     needs = [
-        (at, needed, read) for at, e in enumerate(einsums) for needed, read in _needs(scope, einsums, producers, e)
+        (at, needed, read)
+        for at, e in enumerate(einsums)
+        for needed, read in _needs(scope, einsums, producers, e)
+        if read.span not in strayed
     ]
     graph = nx.DiGraph((needed, at) for at, needed, _ in needs)
     in_ring: dict[int, int] = {}
@@ -36,12 +42,55 @@ def check_order(scope: Scope, einsums: list[Einsum], suspects: frozenset[str]) -
         if len(component) > 1 or any(graph.has_edge(at, at) for at in component):
             in_ring |= dict.fromkeys(component, number)
             _report_ring(scope, einsums, sorted(component))
+    if not in_ring:
+        _check_recurrences(scope, einsums, producers, strayed)
     for at, needed, read in needs:
         is_ring = at in in_ring and in_ring[at] == in_ring.get(needed)
         if needed > at and not is_ring and read.tensor not in suspects:
-            message = f"tensor {read.tensor!r} must be defined before it is read, but is defined in line"
             line = einsums[needed].span.line
-            scope.report(f"{message} {line}; move that equation up, or read an earlier generation", read.span)
+            message = f"tensor {read.tensor!r} must be defined before it is read, but is defined in line {line}"
+            scope.report(f"{message}; move that equation up, or read an earlier generation", read.span, read.tensor)
+
+
+def _check_recurrences(
+    scope: Scope, einsums: list[Einsum], producers: dict[str, list[int]], strayed: frozenset[Span]
+) -> None:
+    """Report reads of what a later round of the same recurrence gives; where a filter decides, numbers will tell."""
+    graph = nx.DiGraph(
+        (position, at)
+        for at, einsum in enumerate(einsums)
+        for read in einsum.reads
+        for position in producers.get(read.tensor, ())
+    )
+    for component in nx.strongly_connected_components(graph):
+        iterative = {e.tensor: rank for e in (einsums[at] for at in component) if (rank := _stepped(scope, e.tensor))}
+        for at in sorted(component) if iterative else ():
+            reader = einsums[at]
+            for read in reader.reads if reader.where is None else ():
+                is_inside = component.intersection(producers.get(read.tensor, ())) and read.tensor not in iterative
+                if is_inside and read.span not in strayed:
+                    _check_round(scope, reader, read, einsums[producers[read.tensor][0]], frozenset(iterative.values()))
+
+
+def _stepped(scope: Scope, name: str) -> str | None:
+    """Return the rank along which a tensor is iterative."""
+    tensor = scope.tensors[name]
+    axis = tensor.generation_axis if tensor else None
+    return None if tensor is None or axis is None else tensor.dimensions[axis].rank
+
+
+def _check_round(scope: Scope, reader: Einsum, read: Read, producer: Einsum, ranks: frozenset[str]) -> None:
+    for index, written in zip(read.indices, producer.indices, strict=True):
+        if written.plain is None or scope.variables[written.plain] not in ranks:
+            continue
+        ahead = index.offset.value
+        is_known = not index.terms or index.stepped is not None
+        is_of_all = index.stepped is not None and index.stepped not in reader.left_variables
+        if is_known and (is_of_all or ahead is None or ahead > 0):
+            message = f"{read} must not be read before the round of the recurrence that gives it"
+            scope.report(
+                f"{message}; read {read.tensor} at {written.plain}, or at an earlier coordinate", read.span, read.tensor
+            )
 
 
 def _needs(

@@ -1,13 +1,17 @@
 """What the checker knows while it works: names, and the mistakes found so far."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.cascade.extent import Extent, symbol
+from einsum_cascade.cascade.inequality import is_nonnegative
 from einsum_cascade.cascade.ir import Rank, Tensor
 from einsum_cascade.cascade.operators import Operator, Registry
 from einsum_cascade.cascade.partition import expanded
+from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import Diagnostic, Span
 
 __all__ = ["RESERVED", "Scope", "counted", "did_you_mean", "listed", "quoted"]
@@ -17,24 +21,62 @@ _WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
 RESERVED = _KEYWORDS | _WORDS
 
 
+type Kind = Literal["rank", "tensor"]
+
+
 @dataclass(slots=True)
 class Scope:
-    """Names in scope. A tensor that is None is defined, but wrongly: its reads are not complained about again."""
+    """Names in scope, and what is known of mistakes so that each is told once.
+
+    A tensor that is None is defined, but wrongly: its reads are not complained about again. A doubtful rank has an
+    extent that is wrong: nothing is said of what goes past it. Where an `init` has no equation, one that has no `init`
+    may be the one that was meant.
+    """
 
     operators: Registry
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
     variables: dict[str, str] = field(default_factory=dict[str, str])
     tensors: dict[str, Tensor | None] = field(default_factory=dict[str, Tensor | None])
+    relations: list[Relation] = field(default_factory=list[Relation])
     missing_operators: set[str] = field(default_factory=set[str])
     used_ranks: set[str] = field(default_factory=set[str])
     used_variables: set[str] = field(default_factory=set[str])
+    blamed: set[str] = field(default_factory=set[str])
+    doubtful_ranks: set[str] = field(default_factory=set[str])
+    has_lone_init: bool = False
+    refused: Counter[str] = field(default_factory=Counter[str])
     problems: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
-    def report(self, message: str, span: Span) -> None:
-        """Note a mistake, once."""
+    def report(self, message: str, span: Span, about: str = "") -> None:
+        """Note a mistake, once.
+
+        Parameters
+        ----------
+        message, span
+            What it is and where.
+        about
+            A name that is wrong wherever it stands: only the first mistake about it is told, since the others
+            would follow from it.
+
+        """
         diagnostic = Diagnostic(message, span)
-        if diagnostic not in self.problems:
+        if about not in self.blamed and diagnostic not in self.problems:
             self.problems.append(diagnostic)
+        if about:
+            self.blamed.add(about)
+
+    def refuse(self, kind: Kind, message: str, span: Span, name: str) -> None:
+        """Note a mistake in what defines a name: another name may then lack its definition, which is no second one."""
+        if name not in self.blamed:
+            self.refused[kind] += 1
+        self.report(message, span, name)
+
+    def report_missing(self, kind: Kind, message: str, span: Span, name: str) -> None:
+        """Note that a name has no definition, unless one that was refused may have been meant for it."""
+        if name not in self.blamed and self.refused[kind]:
+            self.refused[kind] -= 1
+            self.blamed.add(name)
+        self.report(message, span, name)
 
     def default_rank(self, variable: str) -> str | None:
         """Return the rank that a variable belongs to because of its name, if exactly one does."""
@@ -50,7 +92,7 @@ class Scope:
         found = self.operators.get(name)
         if found is None and name not in self.missing_operators:
             known = (known for known in self.operators if known.isidentifier())
-            self.report(f"operator {name!r} is unknown{did_you_mean(name, known)}", span)
+            self.report(f"operator {name!r} is unknown{did_you_mean(name, known)}", span, name)
         return found
 
     def rank_of(self, variable: str) -> str | None:
@@ -62,9 +104,28 @@ class Scope:
             self.used_ranks.add(rank)
         return rank
 
+    def is_doubtful(self, *ranks: str) -> bool:
+        """Tell whether the extent of a rank hangs on one that is wrong."""
+        names = frozenset(ranks).union(*(self.expand(symbol(rank)).names for rank in ranks))
+        return not names.isdisjoint(self.doubtful_ranks)
+
     def expand(self, extent: Extent) -> Extent:
         """Write an extent over free ranks."""
         return expanded(extent, self.ranks)
+
+    def is_nonnegative(self, extent: Extent, positive: frozenset[str] = frozenset()) -> bool:
+        """Tell whether an extent is provably not negative, given the relations that are stated.
+
+        Parameters
+        ----------
+        extent
+            The extent.
+        positive
+            Free ranks that are at least 1.
+
+        """
+        facts = (self.expand(fact) for relation in self.relations for fact in relation.facts)
+        return is_nonnegative(self.expand(extent), facts, positive)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.extents import coordinate_counts
 from einsum_cascade.cascade.interpreter.space import Space
 from einsum_cascade.cascade.interpreter.views import Numbers
 from einsum_cascade.cascade.ir import Apply, Cascade, Constant, Einsum, Expression, Read, expression_variables, walk
+from einsum_cascade.cascade.reach import coordinate_counts
 
 __all__ = ["Facts"]
 

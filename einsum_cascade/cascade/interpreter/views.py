@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.extents import is_partition
 from einsum_cascade.cascade.interpreter.space import Array, Space
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cascade.reach import is_partition
 
 __all__ = ["ORIGIN", "Line", "Numbers", "flattened", "stays_inside", "view"]
 

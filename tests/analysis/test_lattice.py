@@ -1,0 +1,50 @@
+"""Counts of integer points against counting them one by one."""
+
+from itertools import product
+
+import numpy as np
+from random_counts import random_count
+
+from einsum_cascade.analysis.lattice import Bound, count_points_of, count_where
+
+NAMES = ("x", "y", "z")
+
+
+def box(sizes: dict[str, int]) -> list[Bound]:
+    return [bound for name, size in sizes.items() for bound in (Bound.of({name: 1}, 0), Bound.of({name: -1}, size - 1))]
+
+
+def random_bound(rng: np.random.Generator, names: tuple[str, ...], greatest: int) -> Bound:
+    chosen = rng.choice(names, int(rng.integers(1, len(names) + 1)), replace=False)
+    signs = rng.choice([-1, 1], len(chosen)) * rng.integers(1, greatest + 1, len(chosen))
+    return Bound.of({str(name): int(c) for name, c in zip(chosen, signs, strict=True)}, int(rng.integers(-6, 7)))
+
+
+def holds(bounds: list[Bound], at: dict[str, int]) -> bool:
+    return all(sum(c * at[name] for name, c in bound.terms) + bound.constant >= 0 for bound in bounds)
+
+
+def test_counts_are_those_of_an_enumeration(seed: int) -> None:
+    for number in range(random_count(2_000)):
+        rng = np.random.default_rng([seed, number])
+        names = NAMES[: int(rng.integers(1, 4))]
+        sizes = {name: int(rng.integers(0, 7)) for name in names}
+        shapes = [
+            [random_bound(rng, names, 1 + 2 * (number % 3 == 0)) for _ in range(int(rng.integers(0, 4)))]
+            for _ in range(int(rng.integers(1, 4)))
+        ]
+        spaces = [dict(zip(names, at, strict=True)) for at in product(*(range(sizes[name]) for name in names))]
+        inside = box(sizes)
+        case = f"case {number} of seed {seed}: {sizes}, {shapes}"
+        assert count_points_of(names, [*inside, *shapes[0]]) == sum(holds(shapes[0], at) for at in spaces), case
+        wanted = sum(any(holds(shape, at) for shape in shapes) for at in spaces)
+        assert count_where(names, inside, [shapes]) == wanted, case
+        wanted = sum(all(any(holds([b], at) for b in shape) for shape in shapes if shape) for at in spaces)
+        assert count_where(names, inside, [[[b] for b in shape] for shape in shapes if shape]) == wanted, case
+
+
+def test_counts_of_any_size() -> None:
+    """Triples m + s <= p below n: by s = p - m - s, as many as ways to choose 3 of n + 2."""
+    n = 2**21
+    bounds = [*box({"m": n, "s": n, "p": n}), Bound.of({"p": 1, "m": -1, "s": -1}, 0)]
+    assert count_points_of(("m", "s", "p"), bounds) == n * (n + 1) * (n + 2) // 6

@@ -1,0 +1,44 @@
+"""Whether the place that a sentence about a mapping names is the one that it speaks of."""
+
+import re
+
+from einsum_cascade.errors import Diagnostic, SourceError, Span
+from einsum_cascade.mapping.steps import parse_compute, parse_step
+
+__all__ = ["is_placed"]
+
+_NOWHERE = Span("", 1)
+
+
+def is_placed(diagnostic: Diagnostic, name: str = "x") -> bool:
+    """Tell whether the marked part of the file is what the sentence names: a step, an Einsum, a key, the mapping.
+
+    Parameters
+    ----------
+    diagnostic
+        A sentence with its place.
+    name
+        The name of the mapping, where sentences are placed that are about what is missing.
+
+    """
+    span = diagnostic.span
+    if not re.fullmatch(r"[^:]+:\d+:\d+", str(span)):
+        return False
+    # YAML takes some characters for the end of a line, and folds that to a space.
+    marked = " ".join(span.text[span.column - 1 : span.end_column - 1].strip("'\"").split())
+    if marked == name:
+        return "must be bound to an engine, but is nowhere in the mapping" in diagnostic.message
+    return any(f"'{said}'" in diagnostic.message or f"'{said} " in diagnostic.message for said in _readings(marked))
+
+
+def _readings(marked: str) -> set[str]:
+    found = {marked}
+    try:
+        found.add(str(parse_step(marked, _NOWHERE)))
+    except SourceError:
+        try:
+            leaf = parse_compute(marked, _NOWHERE)
+            found |= {leaf.task, leaf.engine}
+        except SourceError:
+            pass
+    return found
