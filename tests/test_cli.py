@@ -601,3 +601,29 @@ def test_the_energies_of_all_accountings_are_told(capsys: pytest.CaptureFixture[
     _, out, _ = call(capsys, "compare", *FUSEMAX, "--baseline", "flat", *BERT)
     text = " ".join(out.split())
     assert f"{found['published']:.3f} as published and {found['audited']:.3f} audited (reproduce fusemax)" in text
+
+
+def test_cost_and_schedule_tell_the_same_cycles(capsys: pytest.CaptureFixture[str]) -> None:
+    """On FuseMax's machine of a block, and of a causal program of the array, whose RTL takes 651 cycles."""
+    lengths = ("--set", "E=64,F=64,M=1000,P=999")
+    for arguments in (
+        (*FUSEMAX, *lengths),
+        ("attention", "--arch", "flat-cloud", *lengths),
+        ("attention-1pass-causal", "--arch", "fusemax-4x4", "--mapping", "array", "--set", "E=16,F=16,M=40,P=20"),
+    ):
+        (scheduled,) = read_json(capsys, "schedule", *arguments)
+        assert read_json(capsys, "cost", *arguments)["cycles"] == scheduled["cycles"]
+    assert scheduled["cycles"] == 651
+    _, out, _ = call(capsys, "schedule", *arguments)
+    assert "651 cycles in all, 7 of them from the first PE of the array to the last" in out
+
+
+def test_lengths_of_heads_are_given_as_inputs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Rows of 1, 4 and 6 of 8: 11 points of 24, whose sums take as many cycles one after the other."""
+    cascade, mapping, lengths = (tmp_path / name for name in ("rows.cascade", "rows.yaml", "lengths.npy"))
+    cascade.write_text("rank B, M\ninput X[b:B, m:M], LEN[b:B]\nY[b] = sum[m](X[b, m]) where m < LEN[b]\noutput Y\n")
+    mapping.write_text("name: rows\nsteps: [for b]\nbody: [Y on 1d]\n")
+    np.save(lengths, np.array([1, 4, 6]))
+    arguments = (str(cascade), "--arch", "fusemax-cloud", "--mapping", str(mapping), "--set", "M=8")
+    assert read_json(capsys, "cost", *arguments, "--input", f"LEN={lengths}")["cycles"] == 11
+    assert read_json(capsys, "cost", *arguments, "--set", "B=3")["cycles"] == 24

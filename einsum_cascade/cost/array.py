@@ -10,7 +10,6 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
 from einsum_cascade.mapping.ir import Block, Compute, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
-from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.kernel import MATRIX, VECTOR
@@ -48,8 +47,8 @@ def array_time(
 ) -> ArrayTime | None:
     """Return what the array of an architecture takes for a mapping; None if no array does what the mapping says.
 
-    One does where products are multiplied as they are added, where everything overlaps, and where the loops around the
-    scores are those of the array's sequencer.
+    One does where everything overlaps, and where the loops around the scores are those of the array's sequencer. It
+    multiplies products as it adds them, whether or not the mapping does.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ def array_time(
     array = architecture.engine(MATRIX)
     if array is None or array.contexts is None or not all(isinstance(value, int) for value in values.values()):
         return None
-    if not _overlaps(normalised(mapping.root)) or merge_products(workload.cascade) != workload.cascade:
+    if not _overlaps(normalised(mapping.root)):
         return None
     extents = {rank.name: values[rank.name] for rank in workload.cascade.ranks}
     try:

@@ -85,9 +85,13 @@ def _plain(value: Any) -> float:
 
 
 def ratios(ours: Figures, baseline: Figures) -> dict[str, float]:
-    """Return how many times faster and more frugal one plan is than another: above 1 is better."""
-    return {
-        "speedup": baseline.latency_s / ours.latency_s,
-        "energy": baseline.energy_pj / ours.energy_pj,
-        "traffic": baseline.traffic_bytes / ours.traffic_bytes,
+    """Return how many times faster and more frugal one plan is than another: above 1 is better.
+
+    Where one of them takes nothing, there is no ratio.
+    """
+    pairs = {
+        "speedup": (baseline.latency_s, ours.latency_s),
+        "energy": (baseline.energy_pj, ours.energy_pj),
+        "traffic": (baseline.traffic_bytes, ours.traffic_bytes),
     }
+    return {name: theirs / own for name, (theirs, own) in pairs.items() if own and theirs}

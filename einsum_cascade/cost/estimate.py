@@ -13,7 +13,7 @@ from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.cost.array import array_time
-from einsum_cascade.cost.phases import Phase, Phases
+from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.mapping.binding import Bound, bound_tasks
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
@@ -90,7 +90,7 @@ class CostEstimate:
     bounds: tuple[Bound, ...]
     accesses: Mapping[tuple[str, str], Accesses]
     energy: tuple[EnergyItem, ...]
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseCost, ...]
     traffic_bytes: Mapping[str, Any]
     fills: Mapping[str, Any]
     kept: Mapping[str, Any]
@@ -125,11 +125,11 @@ class CostEstimate:
         work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
         needed = [bound.pes for bound in own if not is_expression(bound.pes)]
         pes: Any = reduce(maximum, needed, found.pes)
-        share = work / (self.latency_s * self.architecture.clock_hz * pes)
-        if is_expression(share):
-            return share
-        # An array does some of it beside its slots, such as dividing what leaves.
-        return minimum(share, self.busy_cycles(engine) / (self.latency_s * self.architecture.clock_hz))
+        cycles = self.latency_s * self.architecture.clock_hz
+        if is_expression(cycles):
+            return work / (cycles * pes)
+        # An array does some of it beside its slots, such as dividing what leaves; of no time, no share is used.
+        return minimum(work / pes, self.busy_cycles(engine)) / np.where(cycles == 0, np.inf, cycles)
 
     @property
     def limit(self) -> str:
@@ -171,7 +171,7 @@ def estimate(
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
     engines = EngineTime(workload, architecture, bounds, values, inputs)
     array = array_time(workload, architecture, mapping, values, inputs)
-    phases = Phases(architecture, sites, counter, word_bits, engines, array).of(tree.root)
+    phases = PhaseCounter(architecture, sites, counter, word_bits, engines, array).of(tree.root)
     return CostEstimate(
         architecture,
         mapping,

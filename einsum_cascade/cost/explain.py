@@ -6,7 +6,7 @@ from typing import Any
 
 from einsum_cascade.analysis.symbolic import as_text, extent_symbol, is_expression
 from einsum_cascade.cost.estimate import CostEstimate, estimate
-from einsum_cascade.cost.phases import Phase
+from einsum_cascade.cost.phases import PhaseCost
 from einsum_cascade.cost.planning import Plan
 from einsum_cascade.mapping.counts import Count
 from einsum_cascade.mapping.ir import Loop
@@ -23,12 +23,14 @@ def reason(plan: Plan) -> str:
     """Return the sentence that says what bounds a mapping."""
     estimate = plan.estimate
     longest = max(estimate.phases, key=lambda phase: float(phase.seconds))
+    if not estimate.latency_s:
+        return "takes no time, because no point is left to do and nothing moves that takes any"
     share = float(longest.seconds / estimate.latency_s)
     where = "" if len(estimate.phases) == 1 else f" in {longest.name}, {100 * share:.0f} % of the time"
     return f"{_limit(longest)}{where}"
 
 
-def _limit(longest: Phase) -> str:
+def _limit(longest: PhaseCost) -> str:
     limit = longest.limit
     if limit in longest.memory_s:
         ratio = float(longest.memory_s[limit]) / float(longest.compute_s) if longest.compute_s else 0

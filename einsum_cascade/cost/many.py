@@ -50,6 +50,9 @@ def estimate_many(
 ) -> Costs:
     """Estimate what many mappings of one tree cost.
 
+    Blocks whose parts follow one another, or run in given stages, are looked at together. Parts that overlap on several
+    engines have a schedule for every candidate, which takes some milliseconds each.
+
     Parameters
     ----------
     workload, architecture, mapping

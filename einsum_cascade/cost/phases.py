@@ -21,7 +21,7 @@ from einsum_cascade.mapping.sites import Site, Sites
 from einsum_cascade.mapping.spread import instances_used
 from einsum_cascade.schedule.whole import EngineTime
 
-__all__ = ["Moved", "Phase", "Phases", "moved_seconds"]
+__all__ = ["Moved", "PhaseCost", "PhaseCounter", "moved_seconds"]
 
 
 _BUSY = 0.9
@@ -62,7 +62,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class PhaseCost:
     """A part of a mapping that no other part overlaps with.
 
     Parameters
@@ -118,7 +118,7 @@ class Phase:
         busiest = cast(Any, self.busy_cycles[self.slowest])
         return self.slowest if np.all(busiest >= _BUSY * np.asarray(self.cycles)) else "waiting"
 
-    def times(self, repeats: int) -> "Phase":
+    def times(self, repeats: int) -> "PhaseCost":
         """Return the phase of so many runs, one after the other."""
         return replace(
             self,
@@ -146,7 +146,7 @@ def moved_seconds(architecture: Architecture, moved: Mapping[str, Moved]) -> dic
     return found
 
 
-class Phases:
+class PhaseCounter:
     """Makes the phases of a mapping.
 
     Parameters
@@ -182,13 +182,13 @@ class Phases:
             if site.outer is not None:
                 self.sites.setdefault(site.position, []).append(site)
 
-    def of(self, root: Block) -> tuple[Phase, ...]:
+    def of(self, root: Block) -> tuple[PhaseCost, ...]:
         """Return the phases of the tree."""
         return self._of(root, (), (), is_scheduled=False)
 
     def _of(
         self, node: Block | Compute, above: tuple[Step, ...], position: tuple[int, ...], *, is_scheduled: bool
-    ) -> tuple[Phase, ...]:
+    ) -> tuple[PhaseCost, ...]:
         """Return the phases of a part of the tree; the cycles of what is inside one schedule come from that."""
         if isinstance(node, Compute):
             return (self._task(node, above),)
@@ -205,14 +205,14 @@ class Phases:
                 found = self._around(site, found)
         return found
 
-    def _task(self, leaf: Compute, above: tuple[Step, ...]) -> Phase:
+    def _task(self, leaf: Compute, above: tuple[Step, ...]) -> PhaseCost:
         uses = tuple(use for use in self.uses if use.task.name == leaf.task)
         cycles = self.engines.cycles(leaf, above)
         return self._phase((leaf.task,), (), cycles, {leaf.engine: cycles}, self._moved(Sites((), uses)))
 
     def _parallel(
-        self, block: Block, above: tuple[Step, ...], parts: Iterable[tuple[Phase, ...]], *, is_scheduled: bool
-    ) -> Phase:
+        self, block: Block, above: tuple[Step, ...], parts: Iterable[tuple[PhaseCost, ...]], *, is_scheduled: bool
+    ) -> PhaseCost:
         """Return what parts that overlap are together: an engine stands still where one of its parts does."""
         each = tuple(parts)
         own = tuple(phase for part in each for phase in part)
@@ -227,7 +227,7 @@ class Phases:
         return replace(found, seconds=maximum(found.seconds, found.compute_s + lost))
 
     def _engines(
-        self, block: Block, above: tuple[Step, ...], own: tuple[Phase, ...], *, is_scheduled: bool
+        self, block: Block, above: tuple[Step, ...], own: tuple[PhaseCost, ...], *, is_scheduled: bool
     ) -> tuple[Count, Mapping[str, Count]]:
         """Return the cycles of a block, and those by engine in which it has something to do."""
         if is_scheduled:
@@ -236,7 +236,7 @@ class Phases:
             return self.engines.told(block, self.array.cycles), self.array.busy_cycles
         return self.engines.cycles(block, above), _busy(own)
 
-    def _around(self, site: Site, inside: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    def _around(self, site: Site, inside: tuple[PhaseCost, ...]) -> tuple[PhaseCost, ...]:
         """Return phases with what a site is filled with and drained of around them."""
         moved = self._moved(Sites((site,), ()))
         move = self._phase((), (site.tensor,), 0, {}, moved)
@@ -256,11 +256,11 @@ class Phases:
         cycles: Count,
         busy: Mapping[str, Count],
         moved: Mapping[str, Moved],
-    ) -> Phase:
+    ) -> PhaseCost:
         compute = cast(Any, cycles) / self.architecture.clock_hz
         memory_s = moved_seconds(self.architecture, moved)
         seconds = reduce(maximum, memory_s.values(), compute)
-        return Phase(tasks, tensors, cycles, busy, compute, moved, memory_s, seconds)
+        return PhaseCost(tasks, tensors, cycles, busy, compute, moved, memory_s, seconds)
 
     def _moved(self, sites: Sites) -> dict[str, Moved]:
         """Return by memory the bytes that some sites and uses move."""
@@ -283,21 +283,21 @@ def _bytes(entry: Accesses, bits: int, instances: Count) -> Moved:
     return Moved(read, written, read / instances, written / instances)
 
 
-def _names(phases: Iterable[Phase]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _names(phases: Iterable[PhaseCost]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     own = tuple(phases)
     tasks = tuple(task for phase in own for task in phase.tasks)
     return tasks, tuple(dict.fromkeys(tensor for phase in own for tensor in phase.tensors))
 
 
-def _cycles(phases: Iterable[Phase]) -> Count:
+def _cycles(phases: Iterable[PhaseCost]) -> Count:
     return cast(Count, sum(cast(Any, phase.cycles) for phase in phases))
 
 
-def _seconds(phases: Iterable[Phase]) -> Any:
+def _seconds(phases: Iterable[PhaseCost]) -> Any:
     return sum(phase.seconds for phase in phases)
 
 
-def _busy(phases: Iterable[Phase]) -> dict[str, Count]:
+def _busy(phases: Iterable[PhaseCost]) -> dict[str, Count]:
     found: dict[str, Count] = {}
     for phase in phases:
         for engine, cycles in phase.busy_cycles.items():
@@ -305,7 +305,7 @@ def _busy(phases: Iterable[Phase]) -> dict[str, Count]:
     return found
 
 
-def _moved(phases: Iterable[Phase]) -> dict[str, Moved]:
+def _moved(phases: Iterable[PhaseCost]) -> dict[str, Moved]:
     found: dict[str, Moved] = {}
     for phase in phases:
         for memory, moved in phase.moved.items():

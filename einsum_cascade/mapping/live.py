@@ -4,7 +4,7 @@ A tile that a filter empties is left out; one that it cuts is there as a whole, 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -19,7 +19,7 @@ from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.masks import Constraint, Mask, masks_of
 from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
-from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.mapping.workload import Part, Workload
 
 __all__ = ["Live", "left_of"]
 
@@ -77,9 +77,7 @@ class Live:
         mask = frozenset(group for task in own for group in self._masks[task])
         parts = self.workload.parts
         ranges = {parts[name].range for group in mask for each in group for name in each.variables}
-        loops = tuple(
-            step for step in steps if isinstance(step, Loop) and not step.axis and parts[step.variable].range in ranges
-        )
+        loops = tuple(loop for loop in _in_time(steps, parts) if parts[loop.variable].range in ranges)
         weighting = frozenset(parts[name].range for name in indexed) & ranges
         key = mask, loops, weighting
         if key not in self._names:
@@ -125,6 +123,20 @@ def _at(value: Any, at: int) -> Any:
     return int(value[at]) if isinstance(value, np.ndarray) else value
 
 
+_AT_ONCE = 1 << 21
+"""Boxes that are looked at together, as far as memory goes."""
+
+
+def _in_time(steps: Sequence[Step], parts: Mapping[str, Part]) -> Iterator[Loop]:
+    """Yield the loops in time whose iterations are one interval of their range: none further in than one in space."""
+    spread: set[str] = set()
+    for step in steps:
+        if isinstance(step, Loop) and step.axis is not None:
+            spread.add(parts[step.variable].range)
+        elif isinstance(step, Loop) and parts[step.variable].range not in spread:
+            yield step
+
+
 def left_of(count: Any, share: Any) -> Any:
     """Return a share of a count: whole if both are numbers."""
     if isinstance(share, Fraction) and isinstance(count, int):
@@ -139,6 +151,12 @@ class _Boxes:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     weight: NDArray[np.int64]
+
+
+def _halves(boxes: _Boxes) -> tuple[_Boxes, _Boxes]:
+    middle = len(boxes.first) // 2
+    before = _Boxes(boxes.first[:middle], boxes.last[:middle], boxes.weight[:middle])
+    return before, _Boxes(boxes.first[middle:], boxes.last[middle:], boxes.weight[middle:])
 
 
 _POINT = _Boxes(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
@@ -213,6 +231,9 @@ class _Counter:
         shape = [len(boxes[name].first) for name in outer]
         if prod(shape) > _MOST_BOXES:
             return prod(int(own.weight.sum()) for own in boxes.values())
+        if prod(shape) > _AT_ONCE:
+            largest = max(outer, key=lambda name: len(boxes[name].first))
+            return sum(self._weight(constraints, {**boxes, largest: half}) for half in _halves(boxes[largest]))
         low, high, grid, own = self._spans(constraints, boxes, inner, outer)
         sums = np.concatenate([[0], np.cumsum(own.weight)])
         weights = np.ones(shape, np.int64)

@@ -22,7 +22,7 @@ from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
 from einsum_cascade.schedule.operation import exact
 
-__all__ = ["TileGraph", "TileGraphs", "parallel_parts", "tile_graphs"]
+__all__ = ["TileGraph", "TileGraphs", "parallel_parts", "shared_steps", "tile_graphs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class TileGraphs:
     def of(self, block: Block, above: tuple[Step, ...]) -> TileGraph:
         """Return the graph of a block of a normalised tree, and of the steps above it."""
         units = [self._unit(node, path) for node, path in _parts(block, above)]
-        shared = _shared(block, above)
+        shared = shared_steps(block, above)
         tasks = [bound for unit in units for bound in unit.tasks]
         tiles = max(1, left_of(self._steps(shared), self.live.share((bound.task for bound in tasks), shared)))
         depths = {unit.name: self._depth(unit) for unit in units}
@@ -304,7 +304,7 @@ def _pipelined(edge: Dependence, operations: Mapping[str, Operation], depths: Ma
     return replace(edge, latency=depth - 1)
 
 
-def _shared(block: Block, above: tuple[Step, ...]) -> tuple[Step, ...]:
+def shared_steps(block: Block, above: tuple[Step, ...]) -> tuple[Step, ...]:
     """Return the steps around a tile: those of the block, and of the like of it inside that has the most Einsums."""
     path, node = (*above, *block.steps), block
     while inner := [p for p in node.body if isinstance(p, Block) and p.order == block.order and len(p.body) > 1]:

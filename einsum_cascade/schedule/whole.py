@@ -18,14 +18,16 @@ from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import Bound
 from einsum_cascade.mapping.counts import Count, maximum
-from einsum_cascade.mapping.ir import Block, Compute, Step, leaves
-from einsum_cascade.mapping.live import Live
+from einsum_cascade.mapping.ir import Block, Compute, Loop, Step, leaves
+from einsum_cascade.mapping.live import Live, left_of
+from einsum_cascade.mapping.nest import Nests
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.lockstep import LockstepSchedule, lockstep_schedule
-from einsum_cascade.schedule.lowering import TileGraph, TileGraphs, tile_graphs
+from einsum_cascade.schedule.lowering import TileGraph, TileGraphs, parallel_parts, shared_steps, tile_graphs
 from einsum_cascade.schedule.modulo import modulo_schedule
 from einsum_cascade.schedule.operation import Cycles, exact
+from einsum_cascade.schedule.staging import stage_loads, staging_of
 
 __all__ = ["EngineTime", "TileTime", "busy_by_engine", "scheduled_graphs", "tile_time"]
 
@@ -42,6 +44,8 @@ class TileTime:
         Cycles from one tile to the next: those of the schedule, or more if there are too few places for its tiles.
     tiles
         How many there are.
+    latency_cycles
+        Cycles of one tile, of given stages in whole stages.
     skew_cycles
         Cycles from the first PE of an array to the last.
 
@@ -50,6 +54,7 @@ class TileTime:
     schedule: Schedule | LockstepSchedule
     interval: Cycles
     tiles: int
+    latency_cycles: Cycles
     skew_cycles: int = 0
 
     @property
@@ -57,7 +62,7 @@ class TileTime:
         """Cycles of all tiles, from the first start to the last end, which is in a whole cycle."""
         if not self.tiles:
             return 0
-        return math.ceil(self.schedule.cycles(1) + (self.tiles - 1) * self.interval) + self.skew_cycles
+        return math.ceil(self.latency_cycles + (self.tiles - 1) * self.interval) + self.skew_cycles
 
 
 @cache
@@ -68,12 +73,17 @@ def tile_time(tile: TileGraph) -> TileTime:
     """
     if tile.order != "lock-step":
         found = modulo_schedule(tile.graph)
-        return TileTime(found, found.interval, tile.tiles)
-    staged = lockstep_schedule(replace(tile.graph, contexts=()), tile.stages or None)
-    whole = replace(staged.schedule, graph=tile.graph)
-    places = [own for own in tile.graph.contexts if own.name not in tile.graph.resource]
-    turns = [Fraction(whole.contexts_needed(own.name), own.count) for own in places]
-    return TileTime(staged, exact(staged.interval * math.ceil(max(turns, default=Fraction(1)))), tile.tiles)
+        return TileTime(found, found.interval, tile.tiles, found.latency_cycles)
+    free = replace(tile.graph, contexts=())
+    staged = lockstep_schedule(free, tile.stages or None)
+    given = tile if tile.stages else replace(tile, stages=_names(staged))
+    staging, loads = staging_of(given), stage_loads(given)
+    latency, turns = staging.latency(loads), staging.turns(loads)
+    return TileTime(staged, exact(Fraction(sum(loads)) * turns), tile.tiles, latency)
+
+
+def _names(found: LockstepSchedule) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(staged.operation for staged in stage.operations) for stage in found.stages)
 
 
 class EngineTime:
@@ -157,12 +167,62 @@ class EngineTime:
         lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
         if not lengths:
             return self._of(tuple(self.bounds.values()), self.values, block, above)
+        if self._is_quick(block):
+            return self._staged(block, above, lengths[0])
         found: list[Any] = []
         for at in range(lengths[0]):
             values = {name: _at(value, at) for name, value in self.values.items()}
             bounds = [_bound_at(bound, at) for bound in self.bounds.values()]
             found.append(self._of(bounds, values, block, above))
         return np.array(found, np.int64)
+
+    def _is_quick(self, block: Block) -> bool:
+        """Tell whether stages are given to single tasks on engines without pipelines."""
+        parts, own = parallel_parts(block), [self.bounds[leaf.task] for leaf in leaves(block)]
+        deep = any(
+            op.latency_cycles > op.interval_cycles
+            for engine in self.architecture.engines
+            if engine.name in {bound.engine for bound in own}
+            for op in engine.operations
+        )
+        is_given = block.order == "lock-step" and any(bound.stage for bound in own)
+        return is_given and not deep and all(isinstance(part, Compute) or _is_leaf(part) for part in parts)
+
+    def _staged(self, block: Block, above: tuple[Step, ...], length: int) -> NDArray[np.int64]:
+        """Return the cycles of candidates, those together whose stages work on the same tiles."""
+        own = [self.bounds[leaf.task] for leaf in leaves(block)]
+        stages = sorted({bound.stage for bound in own})
+        loads = [
+            np.broadcast_to(reduce(maximum, busy_by_engine(b for b in own if b.stage == stage).values()), length)
+            for stage in stages
+        ]
+        tiles, apart = self._tiles_apart(block, above, len(own), length)
+        _, chosen, of = np.unique(apart, axis=0, return_index=True, return_inverse=True)
+        found = np.zeros(length, np.int64)
+        for number, at in enumerate(chosen):
+            values = {name: _at(value, at) for name, value in self.values.items()}
+            bounds = [_bound_at(bound, at) for bound in self.bounds.values()]
+            tile = TileGraphs(self.workload, self.architecture, bounds, values).of(block, above)
+            alike = of.reshape(-1) == number
+            found[alike] = staging_of(tile).total([load[alike] for load in loads], tiles[alike])
+        return found
+
+    def _tiles_apart(
+        self, block: Block, above: tuple[Step, ...], most: int, length: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the tiles of every candidate, and those between iterations of loops that carry state, up to some."""
+        path, nests = shared_steps(block, above), Nests(self.workload, self.values)
+        live = Live(self.workload, self.values, self.inputs)
+        tasks = [leaf.task for leaf in leaves(block)]
+        whole: Any = nests.steps(path)
+        stepped = {
+            index.stepped for task in tasks for index in self.workload.task[task].write.indices if index.offset.terms
+        }
+        ends = [at for at, step in enumerate(path) if isinstance(step, Loop) and step.variable in stepped]
+        between = [np.minimum(np.maximum(whole // nests.steps(path[: at + 1]), 1), most) for at in ends]
+        tiles = np.maximum(left_of(whole, live.share(tasks, path)), 1)
+        columns = [np.broadcast_to(each, length) for each in between] or [np.zeros(length, np.int64)]
+        return np.broadcast_to(tiles, length), np.stack(columns, axis=1)
 
     def _of(self, bounds: Sequence[Bound], values: Mapping[str, int], block: Block, above: tuple[Step, ...]) -> int:
         own = EngineTime(self.workload, self.architecture, bounds, values, self.inputs)
@@ -194,6 +254,10 @@ def busy_by_engine(bounds: Iterable[Bound]) -> dict[str, Count]:
 
 def _is_staged(node: Block | Compute) -> bool:
     return isinstance(node, Block) and (node.order == "lock-step" or any(map(_is_staged, node.body)))
+
+
+def _is_leaf(node: Block | Compute) -> bool:
+    return isinstance(node, Compute) or (len(node.body) == 1 and _is_leaf(node.body[0]))
 
 
 def _at(value: Any, at: int) -> Any:

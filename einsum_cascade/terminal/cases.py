@@ -11,7 +11,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.interpreter.inputs import as_real
-from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cascade.ir import Cascade, RankExtent, predicate_expressions, walk
 from einsum_cascade.cost.planning import Plan, plan_mapping
 from einsum_cascade.errors import UsageError
 from einsum_cascade.mapping.ir import Mapping as Tree
@@ -121,7 +121,7 @@ def baseline_case(name: str, case: Case) -> Case:
     runs = case.repeats
     for rank in _foreign_ranks(case.workload, found, name):
         runs *= case.extents[rank]
-    known = {rank: case.extents[rank] for rank in case.workload.cascade.free_ranks if rank in found.free_ranks}
+    known = {rank: case.extents[rank] for rank in found.free_ranks if rank in case.extents}
     extents = sized(found, machine, {rank: extent for rank, extent in known.items() if rank != "M0"})
     return Case(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
 
@@ -142,13 +142,23 @@ def _with_filter_of(cascade: Cascade, name: str, baseline: str) -> Cascade:
     )
 
 
+def _named(cascade: Cascade) -> frozenset[str]:
+    """Return the ranks whose extents are values of expressions or of filters."""
+    found: set[str] = set()
+    for einsum in cascade.einsums:
+        sides = (einsum.expression, *(predicate_expressions(einsum.where) if einsum.where else ()))
+        found |= {node.rank for side in sides for node in walk(side) if isinstance(node, RankExtent)}
+    return frozenset(found)
+
+
 def _foreign_ranks(workload: Workload, baseline: Cascade, name: str) -> list[str]:
     """Return the ranks that a baseline lacks and that multiply its work: those that all Einsums have."""
     found: list[str] = []
     for rank in workload.cascade.free_ranks:
         variables = {variable for variable, own in workload.cascade.variables if own == rank}
         parts = [workload.parts[variable] for variable in variables]
-        if rank in baseline.free_ranks or (parts and all(part.range not in variables for part in parts)):
+        is_tile = parts and all(part.range not in variables for part in parts)
+        if rank in baseline.free_ranks or is_tile or (not parts and rank not in _named(workload.cascade)):
             continue
         if not variables or any(variables.isdisjoint(task.variables) for task in workload.tasks):
             raise UsageError(

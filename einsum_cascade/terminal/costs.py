@@ -19,7 +19,8 @@ def cost_table(figures: Figures) -> RenderableType:
         table.add_row(name, value)
     energy = new_table("energy", "part", "pJ", "share", right=("pJ", "share"))
     for name, value in sorted(figures.energy_pj_by_part.items(), key=lambda item: -item[1]):
-        energy.add_row(name, f"{value:.6g}{_mark(figures)}", f"{100 * value / figures.energy_pj:.1f} %{_mark(figures)}")
+        share = 100 * value / (figures.energy_pj or 1)
+        energy.add_row(name, f"{value:.6g}{_mark(figures)}", f"{share:.1f} %{_mark(figures)}")
     return Group(table, energy, *_notes(figures))
 
 
@@ -83,7 +84,7 @@ def _mark(figures: Figures) -> str:
 def _ratios(ours: Figures, baseline: Figures) -> dict[str, str]:
     better = ratios(ours, baseline)
     names = {"latency (s)": "speedup", "energy (pJ)": "energy", "DRAM (B)": "traffic"}
-    found = {name: _times(better[key]) for name, key in names.items()}
+    found = {name: _times(better[key]) for name, key in names.items() if key in better}
     for name, share in ours.utilisation.items():
         if other := baseline.utilisation.get(name):
             found[f"{name} use"] = f"{share / other:.4g} x"

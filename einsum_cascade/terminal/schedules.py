@@ -71,7 +71,7 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
 def _of_program(each: ArrayProgram) -> Scheduled:
     found, program = each.lowered.schedule, each.lowered.program
     tile = TileGraph(found.graph, program.tile_count, (), "overlap")
-    time = TileTime(found, found.interval, tile.tiles, program.shape.depth_cycles)
+    time = TileTime(found, found.interval, tile.tiles, found.latency_cycles, program.shape.depth_cycles)
     return Scheduled(tile, found, None, None, time)
 
 
@@ -126,13 +126,18 @@ def schedule_text(scheduled: Scheduled, width: int) -> str:
         f"{tiles:,} tiles, one every {float(pipelined.interval):.6g} cycles: {_proof(pipelined)}",
         f"each takes {float(pipelined.latency_cycles):.6g} cycles, {pipelined.tiles_in_flight} in flight; "
         f"{float(pipelined.cycles(tiles)):,.6g} cycles in all",
-        f"in the mapping's order, {scheduled.tile.order}: {scheduled.time.cycles:,} cycles in all",
+        f"in the mapping's order, {scheduled.tile.order}: {_all_cycles(scheduled.time)}",
     ]
     for what, found in (("the stages of the mapping", scheduled.given), ("the best stages", scheduled.found)):
         if found is not None:
             ratio = float(found.interval / pipelined.interval)
             lines.append(f"in lock-step, {what}: {float(found.interval):.6g} cycles, {ratio:.4f} of the above")
     return "\n".join([*lines, "", to_text(pipelined, tiles=3, width=width)])
+
+
+def _all_cycles(time: TileTime) -> str:
+    skew = f", {time.skew_cycles} of them from the first PE of the array to the last" if time.skew_cycles else ""
+    return f"{time.cycles:,} cycles in all{skew}"
 
 
 def _proof(schedule: Schedule) -> str:

@@ -14,6 +14,7 @@ from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.cost.many import estimate_many
 from einsum_cascade.mapping.binding import bound_tasks
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
+from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.sites import sites_of
 from einsum_cascade.mapping.workload import Workload
 
@@ -100,3 +101,18 @@ def test_attention_takes_arrays() -> None:
     assert found.cycles.tolist() == [cost.cycles for cost in alone]
     assert found.latency_s.tolist() == [cost.latency_s for cost in alone]
     assert found.energy_pj == pytest.approx([cost.energy_pj for cost in alone], rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ["binding", "architecture"])
+def test_stages_take_arrays(name: str) -> None:
+    """Tilings of FuseMax's machine, whose stages work on tiles that are 1 to 20 tiles apart: all as one by one."""
+    workload, architecture = Workload(zoo.load("attention-1pass")), load_architecture("fusemax-cloud")
+    extents = resolve_extents(workload.cascade, {"E": 8, "F": 5, "M": 700, "P": 900, "M0": 256})
+    rng = np.random.default_rng(5)
+    tilings = {"PE": rng.integers(1, 257, 60), "P1": rng.integers(1, 21, 60)}
+    mapping = load_mapping(name)
+    found = estimate_many(workload, architecture, mapping, {**extents, **tilings}, chunk=25)
+    one = [{key: int(value[at]) for key, value in tilings.items()} for at in range(60)]
+    alone = [estimate(workload, architecture, mapping, {**extents, **own}) for own in one]
+    assert found.cycles.tolist() == [cost.cycles for cost in alone]
+    assert found.latency_s == pytest.approx([float(cost.latency_s) for cost in alone], rel=1e-12)

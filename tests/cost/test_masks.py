@@ -1,6 +1,8 @@
 """Masks in cost: by hand, against enumeration, and against the operations that the analysis counts."""
 
+import json
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from einsum_cascade.analysis.bounds import analyse
 from einsum_cascade.analysis.symbolic import evaluate, substitute
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extent import constant
+from einsum_cascade.cli import main
 from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
@@ -63,6 +66,20 @@ def test_lengths_of_heads() -> None:
     (bound,) = found.bounds
     assert (bound.points, bound.steps, found.accesses["dram", "X"].reads) == (11, 6, 12)
     assert estimate(workload, machine(), mapping, extents).bounds[0].steps == 12
+
+
+def test_iterations_further_in_than_a_loop_in_space_are_none_the_fewer() -> None:
+    """Two rows of PEs have keys 0 to 3 and 4 to 7, in 4 steps that are one tile: as some key is below 2, all are taken.
+
+    In tiles of 4 in time around two rows of 2, the second tile has none, and its 2 steps are left out.
+    """
+    text = "rank M, P\ninput X[m:M], Z[p:P]\nY[p] = sum[m](X[m] * Z[p]) where m < 2\noutput Y"
+    workload = Workload(parse(text))
+    mapping = parse_mapping("name: x\nsteps: [for m by 4 on rows]\ncompute: Y on pes")
+    found = estimate(workload, machine(), mapping, {"M": 8, "P": 1})
+    assert (found.bounds[0].points, found.bounds[0].steps) == (2, 4)
+    inside = parse_mapping("name: x\nsteps: [for m by 4, for m by 2 on rows]\ncompute: Y on pes")
+    assert estimate(workload, machine(), inside, {"M": 8, "P": 1}).bounds[0].steps == 2
 
 
 COMPARISONS = {
@@ -169,3 +186,21 @@ def test_candidates_of_masked_tasks() -> None:
     alone = [estimate(CAUSAL, machine(), mapping, {"M": int(size), "P": 7}) for size in sizes]
     assert many.cycles.tolist() == [each.cycles for each in alone]
     assert many.accesses["dram", "A"].reads.tolist() == [each.accesses["dram", "A"].reads for each in alone]
+
+
+def test_nothing_is_left_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A filter that no point passes: no operation, no byte, no time, and a sentence."""
+    cascade, mapping = tmp_path / "none.cascade", tmp_path / "none.yaml"
+    cascade.write_text("rank M, P\ninput A[m:M], B[p:P]\nS[m, p] = A[m] * B[p] where m > p + 100\noutput S\n")
+    mapping.write_text("name: none\nsteps: [for m by 2, for p]\nbody: [S on 1d]\n")
+    arguments = ["cost", str(cascade), "--arch", "fusemax-16x16", "--mapping", str(mapping), "--set", "M=4,P=4"]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "takes no time" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--explain", "--json"])
+    assert ended.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cycles"], found["latency_s"], found["energy_pj"], found["traffic_bytes"]) == (0, 0, 0, 0)
+    assert found["utilisation"] == {"2d": 0, "1d": 0}
+    assert found["reason"].startswith("takes no time")
