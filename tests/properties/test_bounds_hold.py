@@ -1,4 +1,4 @@
-"""What is called a bound holds for every legal mapping: words moved, loops over a fiber, positions held between passes."""
+"""What is called a bound holds for every legal mapping: words moved, also for what it holds, loops over a fiber."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_no_mapping_moves_less_than_the_bounds(chunk: int, seed: int) -> None:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_mapping_loops_over_a_fiber_less_often_than_it_must(chunk: int, seed: int) -> None:
-    """Einsums that read a family along a rank, by the outermost loop over it that they are in: at least so many loops."""
+    """Einsums that read a family along a rank, by the outermost loop over it that they are in."""
     tried = 0
     for number in range(chunk, random_count(2_000), CHUNKS):
         rng = np.random.default_rng([seed, number])
