@@ -58,6 +58,12 @@ def elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> Po
 
     A reduction over nothing makes an element, too: only constraints on what is left can make it absent.
     """
+    if tensor.name not in facts.made:
+        facts.made[tensor.name] = _elements_made(facts, domains, tensor)
+    return facts.made[tensor.name]
+
+
+def _elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:
     made = [at for at, einsum in enumerate(facts.cascade.einsums) if einsum.tensor == tensor.name]
     if tensor.is_declared or tensor.generation_axis is not None or len(made) != 1:
         return _count(facts, tensor, [_Image((), is_exact=True)])

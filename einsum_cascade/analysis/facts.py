@@ -14,6 +14,7 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
 
 if TYPE_CHECKING:
+    from einsum_cascade.analysis.counting import PointCount
     from einsum_cascade.analysis.points import Point
     from einsum_cascade.analysis.precedence import Ordering
 
@@ -128,6 +129,7 @@ class Facts:
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
         self.coordinates = Coordinates(cascade)
         self.points: dict[tuple[int, int, tuple[Position, ...], bool], Point] = {}
+        self.made: dict[str, PointCount] = {}
         self.reaches: dict[tuple[int, int, bool], Extent] = {}
         self.orderings: dict[tuple[int, int | None, bool], Ordering] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}

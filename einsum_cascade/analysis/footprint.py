@@ -102,8 +102,12 @@ class _Held:
 def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> tuple[Footprint, ...]:
     """Return the footprint of every pass of a bound; one that stands for all passes if the count grows."""
     numbers = (bound.timing.count,) if bound.timing.growing else range(1, bound.timing.count + 1)
-    uses = list(_uses(facts, bound))
-    held = [tuple(_held(facts, domains, bound, uses, number)) for number in numbers]
+    by_pass: dict[int, list[_Held]] = {number: [] for number in numbers}
+    for use in _uses(facts, bound):
+        for number in use.passes:
+            if number in by_pass:
+                by_pass[number] += _held(facts, domains, bound, use, number)
+    held = list(by_pass.values())
     per = _riding_along(facts, bound, [entry for entries in held for entry in entries])
     growing = {facts.cascade.base_rank(name) for name in growing_ranks(facts, bound)} | growing_ranks(facts, bound)
     found: list[Footprint] = []
@@ -191,6 +195,13 @@ class _Use:
     reads: tuple[tuple[int, Phase], ...]
     spreads: dict[int, list[tuple[Extent, Extent]]]
 
+    @property
+    def passes(self) -> range:
+        """The passes in which it may be live: from where it is made, or read first, to where it is read last."""
+        numbers = [number for number, _ in self.reads]
+        first = self.made or min(numbers, default=1)
+        return range(max(1, first), max((first, *numbers)) + 1)
+
 
 def _uses(facts: Facts, bound: PassBound) -> Iterator[_Use]:
     """Yield the use of the target and of every tensor that depends on it."""
@@ -210,30 +221,26 @@ def _uses(facts: Facts, bound: PassBound) -> Iterator[_Use]:
         yield _Use(tensor, carrier, made, phase, folds, reads, spreads)
 
 
-def _held(
-    facts: Facts, domains: tuple[Domain, ...], bound: PassBound, uses: list[_Use], number: int
-) -> Iterator[_Held]:
-    for use in uses:
-        tensor = use.tensor
-        reason = _reason(bound, use, number)
-        if reason in ("fiber", "summary"):
-            sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=True)
-            words = (
-                _words_not_kept(facts, domains, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
-            )
-            yield _Held(tensor.name, reason, sizes, words)
-        elif spans := outliving(facts, bound, tensor, number):
-            yield _Held(tensor.name, "kept", _spanned(facts, domains, bound, tensor, spans), to_sympy(ZERO))
-        elif reason:
-            sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=False)
-            yield _Held(tensor.name, reason, sizes, to_sympy(ZERO))
-        elif (sums := _open_sums(facts, bound, use, number)) is not None:
-            sizes = _spanned(facts, domains, bound, tensor, sums)
-            yield _Held(tensor.name, "accumulator", sizes, to_sympy(ZERO))
-        elif (window := _window(use.spreads.get(number, []))).value != 0:
-            axis = use.carrier[0]
-            sizes = tuple((d.rank, to_sympy(d.extent)) for at, d in enumerate(tensor.dimensions) if at != axis)
-            yield _Held(tensor.name, "window", (*sizes, ("", to_sympy(window))), to_sympy(ZERO))
+def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, use: _Use, number: int) -> Iterator[_Held]:
+    """Yield what a pass holds of a tensor, if anything."""
+    tensor = use.tensor
+    reason = _reason(bound, use, number)
+    if reason in ("fiber", "summary"):
+        sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=True)
+        words = _words_not_kept(facts, domains, bound, tensor, number, sizes) if reason == "fiber" else to_sympy(ZERO)
+        yield _Held(tensor.name, reason, sizes, words)
+    elif spans := outliving(facts, bound, tensor, number):
+        yield _Held(tensor.name, "kept", _spanned(facts, domains, bound, tensor, spans), to_sympy(ZERO))
+    elif reason:
+        sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=False)
+        yield _Held(tensor.name, reason, sizes, to_sympy(ZERO))
+    elif (sums := _open_sums(facts, bound, use, number)) is not None:
+        sizes = _spanned(facts, domains, bound, tensor, sums)
+        yield _Held(tensor.name, "accumulator", sizes, to_sympy(ZERO))
+    elif (window := _window(use.spreads.get(number, []))).value != 0:
+        axis = use.carrier[0]
+        sizes = tuple((d.rank, to_sympy(d.extent)) for at, d in enumerate(tensor.dimensions) if at != axis)
+        yield _Held(tensor.name, "window", (*sizes, ("", to_sympy(window))), to_sympy(ZERO))
 
 
 def _open_sums(facts: Facts, bound: PassBound, use: _Use, number: int) -> Spans | None:

@@ -11,6 +11,7 @@ from itertools import product
 
 from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.precedence import is_directed
 from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
 from einsum_cascade.analysis.timing import Reading, Timing, time_cascade
@@ -155,8 +156,9 @@ def _descending(facts: Facts, target: Target, reading: Reading, timing: Timing) 
 
     A recurrence along the fiber ascends, so there is no other order then; nor is one tried of points at two positions.
     """
-    has_loop = any(_runs_along(facts, timing, name) for name in timing.generations)
-    if timing.count < 2 or timing.growing or timing.torn or has_loop:
+    if timing.count < 2 or timing.growing or timing.torn or not is_directed(facts):
+        return None
+    if any(_runs_along(facts, timing, name) for name in timing.generations):
         return None
     ranks = dict.fromkeys((facts.cascade.rank_of[name] for name in facts.loop_variables), _STEADY)
     found = time_cascade(facts, target, replace(reading, is_descending=True), ranks)

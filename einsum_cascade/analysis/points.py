@@ -6,6 +6,7 @@ last of its points has fired: at the coordinate of a variable on the left that b
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, Stream, pruned
 from einsum_cascade.analysis.boxes import Box, Side, is_constant, meet, merged, renamed
@@ -35,7 +36,7 @@ class Operand:
     pieces: list[tuple[Piece, str]] = field(default_factory=list[tuple[Piece, str]])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Point:
     """How the points of an Einsum sit on the fiber.
 
@@ -81,11 +82,12 @@ class Point:
         generation = None if axis is None else einsum.indices[axis].stepped
         return cls(along, loose, constants, einsum.left_variables, generation, ordering, doubts)
 
-    @property
+    @cached_property
     def positions(self) -> frozenset[str]:
         """The variables whose coordinates are positions."""
         return self.along | self.loose
 
+    @cached_property
     def completion(self) -> tuple[Phase, Stream, Wait]:
         """Return when the result of points that sit on the fiber is complete."""
         gone = self.positions.difference(self.left)
@@ -143,7 +145,7 @@ class Point:
     def _wait_along(self, name: str, lag: Extent) -> Wait:
         return min(self.ordering.ahead(name, position).wait(lag) for position in self.positions)
 
-    @property
+    @cached_property
     def is_at_one_position(self) -> bool:
         """Whether all points of an element of the result sit at one position, that of a variable on the left."""
         kept = self.along.intersection(self.left)
@@ -195,7 +197,7 @@ def _awaited(piece: Piece, point: Point, number: int, name: str, doubts: Doubts)
 
 def _completed(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
     """Return when the result of points on the fiber is complete, given the traversal in which they fire."""
-    phase, along, wait = point.completion()
+    phase, along, wait = point.completion
     return _noted(
         piece, phase, along, wait, number, tensor, doubts, has_folded=not set(point.positions) <= set(point.left)
     )

@@ -16,10 +16,11 @@ from enum import IntEnum
 from einsum_cascade.analysis.coordinates import Coordinates
 from einsum_cascade.analysis.domain import Choice, Domain, domains
 from einsum_cascade.analysis.facts import Facts
+from einsum_cascade.analysis.positions import Order
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
 
-__all__ = ["Ahead", "Ordering", "Wait", "is_at_most", "ordering_of"]
+__all__ = ["Ahead", "Ordering", "Wait", "is_at_most", "is_directed", "ordering_of"]
 
 
 class Wait(IntEnum):
@@ -131,6 +132,17 @@ def ordering_of(facts: Facts, number: int, branch: int | None = None, *, is_desc
         chosen = reading if branch is None else reading[branch : branch + 1]
         facts.orderings[key] = Ordering(facts.coordinates, chosen, is_descending=is_descending)
     return facts.orderings[key]
+
+
+def is_directed(facts: Facts) -> bool:
+    """Tell whether descending traversals may differ: a filter orders coordinates of a rank, or an end of it is read."""
+    ends = {Order.START, Order.END}
+    if any(position.order in ends for accesses in facts.accesses for a in accesses for position in a.positions):
+        return True
+    parts = [part for domain in domains(facts) for part in domain.reading]
+    bounds = [b for part in parts for b in (*part.bounds, *(b for c in part.choices for bounds in c for b in bounds))]
+    roots = ([facts.coordinates.root(name) for name in bound.variables] for bound in bounds)
+    return any(len(set(names)) < len(names) for names in roots)
 
 
 class _Constraints:

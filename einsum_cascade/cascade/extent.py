@@ -52,13 +52,15 @@ class Extent:
     terms: tuple[tuple[Monomial, int], ...]
 
     def __add__(self, other: "Extent") -> "Extent":
+        if not self.terms or not other.terms:
+            return self if self.terms else other
         return _collect((*self.terms, *other.terms))
 
     def __neg__(self) -> "Extent":
         return Extent(tuple((monomial, -coefficient) for monomial, coefficient in self.terms))
 
     def __sub__(self, other: "Extent") -> "Extent":
-        return self + -other
+        return self + -other if other.terms else self
 
     def __mul__(self, other: "Extent") -> "Extent":
         return _collect((a + b, x * y) for a, x in self.terms for b, y in other.terms)
