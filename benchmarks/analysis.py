@@ -3,11 +3,15 @@
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from measure import Entry, median_seconds
 
 __all__ = ["bounds_of_a_chain", "chain"]
+
+DELTA_RULE = Path(__file__).with_name("delta-rule.cascade")
+"""Gated delta rule in chunks, from token projections: forward substitution inside a chunk, a state between chunks."""
 
 
 def chain(length: int = 60) -> str:
@@ -27,18 +31,23 @@ def chain(length: int = 60) -> str:
 
 
 def bounds_of_a_chain() -> list[Entry]:
-    """Time `bounds --json` on a chain of 60 Einsums beyond the time that importing its libraries takes."""
-    command = Path(sys.executable).with_name("einsum-cascade")
+    """Time `bounds --json` beyond the time that importing its libraries takes: chains, recurrences in one another."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "chain.cascade"
-        path.write_text(chain())
+        texts = {60: Path(folder) / "chain.cascade", 200: Path(folder) / "long.cascade"}
+        for length, path in texts.items():
+            path.write_text(chain(length))
+        timed = [("60 Einsums", texts[60], 0.5), ("200 Einsums", texts[200], 5)]
+        timed += [("grouped queries", "attention-1pass-gqa", 2), ("a chunked delta rule", DELTA_RULE, 2)]
+        start = median_seconds(_start)
+        found = [(name, median_seconds(partial(_bounds, cascade)) - start, limit) for name, cascade, limit in timed]
+    return [Entry(f"bounds on {name} beyond start-up", took, None, "s", took, limit) for name, took, limit in found]
 
-        def run() -> None:
-            subprocess.run([command, "bounds", path, "--json"], check=True, stdout=subprocess.DEVNULL)
 
-        def start() -> None:
-            modules = "einsum_cascade.cli, einsum_cascade.analysis.bounds, einsum_cascade.cascade.parser"
-            subprocess.run([sys.executable, "-c", f"import {modules}, einsum_cascade.zoo"], check=True)
+def _bounds(cascade: str | Path) -> None:
+    command = Path(sys.executable).with_name("einsum-cascade")
+    subprocess.run([command, "bounds", cascade, "--json"], check=True, stdout=subprocess.DEVNULL)
 
-        whole, imports = median_seconds(run), median_seconds(start)
-    return [Entry("bounds on 60 Einsums beyond start-up", whole - imports, None, "s", whole - imports, 0.5)]
+
+def _start() -> None:
+    modules = "einsum_cascade.cli, einsum_cascade.analysis.bounds, einsum_cascade.cascade.parser"
+    subprocess.run([sys.executable, "-c", f"import {modules}, einsum_cascade.zoo"], check=True)
