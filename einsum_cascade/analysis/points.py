@@ -88,6 +88,11 @@ class Point:
         return self.along | self.loose
 
     @cached_property
+    def folds(self) -> bool:
+        """Whether the result waits for points at several positions."""
+        return not self.positions.issubset(self.left)
+
+    @cached_property
     def completion(self) -> tuple[Phase, Stream, Wait]:
         """Return when the result of points that sit on the fiber is complete."""
         gone = self.positions.difference(self.left)
@@ -171,36 +176,43 @@ def fired(operand: Operand, point: Point, number: int, tensor: str, doubts: Doub
     for box in operand.lineage:
         yield _completed(Piece(box, 1, Phase.START), point, number, tensor, doubts)
     for piece, name in operand.pieces:
-        alone = _passed_on(piece, point, number, tensor, doubts)
         is_implied = False
         for box in operand.lineage:
             common = meet(box, piece.box)
             if common is not None:
-                seen = Piece(common, piece.number, piece.phase, piece.ended, piece.cause, piece.along)
-                own = _completed(_awaited(seen, point, number, name, doubts), point, number, tensor, doubts)
-                is_implied |= common == piece.box and own.time >= alone.time
+                awaited = _awaited(piece, common, point, number, name, doubts)
+                own = _completed(awaited, point, number, tensor, doubts)
+                is_implied |= common == piece.box and _is_later(own, piece)
                 yield own
         if not is_implied:
-            yield alone
+            yield _passed_on(piece, point, number, tensor, doubts)
 
 
-def _awaited(piece: Piece, point: Point, number: int, name: str, doubts: Doubts) -> Piece:
-    """Return when a point that sits on the fiber fires, of all that its operand asks for."""
+def _is_later(own: Piece, piece: Piece) -> bool:
+    """Tell whether a result at its position is complete no earlier than one that only waits for an operand."""
+    if own.number > piece.number or own.phase is Phase.END:
+        return True
+    return own.phase is Phase.ALONG and piece.phase is not Phase.END
+
+
+def _awaited(piece: Piece, box: Box, point: Point, number: int, name: str, doubts: Doubts) -> Piece:
+    """Return when a point that sits on the fibers of a box fires, of all that its operand asks for."""
     wait = point.wait(piece)
     if wait in _REASONS:
         doubts.add((f"{_REASONS[wait]} along with it", name))
     if wait is not Wait.WHOLE:
-        return Piece(piece.box, max(piece.number, 1), Phase.START, piece.ended, piece.cause)
+        return Piece(box, max(piece.number, 1), Phase.START, piece.ended, piece.cause)
     cause = Barrier(piece.ended, name, number, piece.number + 1, piece.cause)
-    return Piece(piece.box, piece.number + 1, Phase.START, -1, cause)
+    return Piece(box, piece.number + 1, Phase.START, -1, cause)
 
 
 def _completed(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
     """Return when the result of points on the fiber is complete, given the traversal in which they fire."""
     phase, along, wait = point.completion
-    return _noted(
-        piece, phase, along, wait, number, tensor, doubts, has_folded=not set(point.positions) <= set(point.left)
-    )
+    if wait in _REASONS:
+        doubts.add((_REASONS[wait], tensor))
+    ended = number if phase is Phase.END or point.folds else piece.ended
+    return Piece(piece.box, piece.number, phase, ended, piece.cause, along)
 
 
 def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
@@ -208,23 +220,9 @@ def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Dou
     if piece.phase is not Phase.ALONG:
         return piece
     phase, along, wait = point.reduced(tuple((point.lasting(str(name)), lag) for name, lag in piece.along))
-    return _noted(piece, phase, along, wait, number, tensor, doubts, has_folded=along != piece.along)
-
-
-def _noted(
-    piece: Piece,
-    phase: Phase,
-    along: Stream,
-    wait: Wait,
-    number: int,
-    tensor: str,
-    doubts: Doubts,
-    *,
-    has_folded: bool,
-) -> Piece:
     if wait in _REASONS:
         doubts.add((_REASONS[wait], tensor))
-    ended = number if phase is Phase.END or has_folded else piece.ended
+    ended = number if phase is Phase.END or along != piece.along else piece.ended
     return Piece(piece.box, piece.number, phase, ended, piece.cause, along)
 
 
