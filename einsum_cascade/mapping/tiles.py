@@ -32,7 +32,8 @@ class Piece:
         Coordinates that each range covers.
     scattered
         The ranges of which it covers coordinates that are not next to one another. Where an index adds one of their
-        variables to another variable, no element is taken to be reached twice: this is an upper bound.
+        variables to another variable, and where reads differ by constants, no element is taken to be reached twice:
+        this is an upper bound.
 
     """
 
@@ -43,6 +44,9 @@ class Piece:
 
     def reached(self, ways: Sequence[tuple[Affine, ...]]) -> int:
         """Return the elements at indices that differ by constants only, together."""
+        ranges = {self.workload.parts[name].range for index in ways[0] for name in index.variables}
+        if len(ways) > 1 and ranges & self.scattered:
+            return sum(self.reached((way,)) for way in ways)
         first, *others = [Access("", tuple(own for index in way for own in self._apart(index))) for way in ways]
         footprint = footprint_of(first, self.workload.parts, self.extents, others)
         return int(cast(Any, footprint.elements(self.sizes)))
