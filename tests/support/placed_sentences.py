@@ -25,10 +25,14 @@ def is_placed(diagnostic: Diagnostic, name: str = "x") -> bool:
     if not re.fullmatch(r"[^:]+:\d+:\d+", str(span)):
         return False
     # YAML takes some characters for the end of a line, and folds that to a space.
-    marked = " ".join(span.text[span.column - 1 : span.end_column - 1].strip("'\"").split())
+    marked = span.text[span.column - 1 : span.end_column - 1]
+    # What stands before a value belongs to its place, but not to the value: tags and anchors.
+    value = re.sub(r"^(?:[!&]\S*\s+)+", "", marked)
+    marked = " ".join(re.sub(r"^(['\"])(.*)\1$", r"\2", value).split())
     if marked == name:
         return "must be bound to an engine, but is nowhere in the mapping" in diagnostic.message
-    return any(f"'{said}'" in diagnostic.message or f"'{said} " in diagnostic.message for said in _readings(marked))
+    quoted = map(repr, _readings(marked))
+    return any(said in diagnostic.message or f"{said[:-1]} " in diagnostic.message for said in quoted)
 
 
 def _readings(marked: str) -> set[str]:
