@@ -9,35 +9,22 @@ stays opaque and makes a count an upper bound.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
 
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.positions import Order
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
-from einsum_cascade.cascade.extent import ONE, Extent, constant, symbol
+from einsum_cascade.cascade.constraints import Choice, alternatives_of
+from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import (
-    And,
-    Apply,
-    Comparison,
-    Constant,
-    Coordinate,
     Einsum,
-    Expression,
     Not,
-    Or,
     Predicate,
-    RankExtent,
     conjuncts,
     predicate_variables,
     reads_of,
 )
 
 __all__ = ["Choice", "Domain", "domains", "variables_of_choice"]
-
-_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
-
-
-type Choice = tuple[tuple[Affine, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +118,7 @@ class _Constraints:
     opaque: set[frozenset[str]] = field(default_factory=set[frozenset[str]])
 
     def add_predicate(self, predicate: Predicate, *, is_negated: bool = False) -> None:
-        alternatives = _alternatives(predicate, is_negated=is_negated)
+        alternatives = alternatives_of(predicate, is_negated=is_negated)
         if alternatives is None:
             self.opaque.add(predicate_variables(predicate))
         else:
@@ -165,7 +152,7 @@ class _Constraints:
 
     def add_where(self, predicate: Predicate, other: "_Constraints") -> None:
         """Add what must hold where a predicate does."""
-        alternatives = _alternatives(predicate, is_negated=True)
+        alternatives = alternatives_of(predicate, is_negated=True)
         names = predicate_variables(predicate)
         if alternatives is None:
             bounds = {names | frozenset(bound.variables) for bound in other.bounds}
@@ -233,72 +220,3 @@ def variables_of_choice(choice: Choice) -> frozenset[str]:
 
 def _substituted_choice(choice: Choice, values: Mapping[str, Affine]) -> Choice:
     return tuple(tuple(bound.substituted(values) for bound in conjunction) for conjunction in choice)
-
-
-def _alternatives(predicate: Predicate, *, is_negated: bool = False) -> Choice | None:
-    """Return conjunctions of bounds one of which must hold; None if the predicate reads data."""
-    match predicate:
-        case Comparison(operator, left, right):
-            low, high = _affine(left), _affine(right)
-            if low is None or high is None:
-                return None
-            return _differences(_OPPOSITE[operator] if is_negated else operator, low, high)
-        case Not(operand):
-            return _alternatives(operand, is_negated=not is_negated)
-        case And(operands) | Or(operands):
-            parts = [_alternatives(operand, is_negated=is_negated) for operand in operands]
-            known = [part for part in parts if part is not None]
-            if len(known) < len(parts):
-                return None
-            if isinstance(predicate, And) is is_negated:
-                return tuple(conjunction for part in known for conjunction in part)
-            return tuple(tuple(bound for part in parts for bound in part) for parts in product(*known))
-
-
-def _differences(operator: str, left: Affine, right: Affine) -> Choice:
-    one = affine_constant(ONE)
-    at_most, at_least = right - left, left - right
-    match operator:
-        case "<=":
-            return ((at_most,),)
-        case ">=":
-            return ((at_least,),)
-        case "<":
-            return ((at_most - one,),)
-        case ">":
-            return ((at_least - one,),)
-        case "==":
-            return ((at_most, at_least),)
-        case _:
-            return ((at_most - one,), (at_least - one,))
-
-
-def _affine(expression: Expression) -> Affine | None:
-    """Return a side of a comparison as an affine expression; None if it reads data."""
-    match expression:
-        case Constant(value) if isinstance(value, int):
-            return affine_constant(constant(value))
-        case RankExtent(rank):
-            return affine_constant(symbol(rank))
-        case Coordinate(variable):
-            return affine_variable(variable)
-        case Apply(operator, arguments):
-            parts = [_affine(argument) for argument in arguments]
-            known = [part for part in parts if part is not None]
-            return _combined(operator.name, known) if len(known) == len(parts) else None
-        case _:
-            return None
-
-
-def _combined(operator: str, parts: list[Affine]) -> Affine | None:
-    match operator, parts:
-        case "+", [a, b]:
-            return a + b
-        case "-", [a, b]:
-            return a - b
-        case "neg", [a]:
-            return -a
-        case "*", [a, b]:
-            return a.scaled(b.offset) if not b.terms else b.scaled(a.offset)
-        case _:
-            return None

@@ -1,25 +1,32 @@
 """Filters as affine bounds: expressions that are not negative at the points that pass."""
 
+from itertools import product
+
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.extent import ONE, constant, symbol
 from einsum_cascade.cascade.ir import (
+    And,
     Apply,
     Comparison,
     Constant,
     Coordinate,
     Expression,
     Not,
+    Or,
     Predicate,
     RankExtent,
 )
 
-__all__ = ["affine_of", "bounds_of"]
+__all__ = ["Choice", "affine_of", "alternatives_of", "bounds_of"]
+
+type Choice = tuple[tuple[Affine, ...], ...]
+"""Conjunctions of bounds, one of which must hold."""
 
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 
 
 def bounds_of(predicate: Predicate) -> tuple[Affine, ...]:
-    r"""Return what is not negative where a comparison holds; nothing if it reads data, or is no bound.
+    r"""Return what is not negative where a predicate holds; nothing if it reads data, or is a choice.
 
     Examples
     --------
@@ -29,33 +36,46 @@ def bounds_of(predicate: Predicate) -> tuple[Affine, ...]:
     ['m - M + W']
 
     """
+    found = alternatives_of(predicate)
+    return found[0] if found is not None and len(found) == 1 else ()
+
+
+def alternatives_of(predicate: Predicate, *, is_negated: bool = False) -> Choice | None:
+    """Return conjunctions of bounds one of which must hold; None if the predicate reads data or is not affine."""
     match predicate:
         case Comparison(operator, left, right):
             low, high = affine_of(left), affine_of(right)
-            return () if low is None or high is None else _bounds(operator, high - low)
-        case Not(Comparison(operator, left, right)):
-            return bounds_of(Comparison(_OPPOSITE[operator], left, right))
-        case Not(Not(operand)):
-            return bounds_of(operand)
-        case _:
-            return ()
+            if low is None or high is None:
+                return None
+            return _differences(_OPPOSITE[operator] if is_negated else operator, low, high)
+        case Not(operand):
+            return alternatives_of(operand, is_negated=not is_negated)
+        case And(operands) | Or(operands):
+            parts = [alternatives_of(operand, is_negated=is_negated) for operand in operands]
+            known = [part for part in parts if part is not None]
+            if len(known) < len(parts):
+                return None
+            if isinstance(predicate, And) is is_negated:
+                return tuple(conjunction for part in known for conjunction in part)
+            return tuple(tuple(bound for part in parts for bound in part) for parts in product(*known))
 
 
-def _bounds(operator: str, rest: Affine) -> tuple[Affine, ...]:
+def _differences(operator: str, left: Affine, right: Affine) -> Choice:
     one = affine_constant(ONE)
+    at_most, at_least = right - left, left - right
     match operator:
-        case "<":
-            return (rest - one,)
         case "<=":
-            return (rest,)
-        case ">":
-            return (-rest - one,)
+            return ((at_most,),)
         case ">=":
-            return (-rest,)
+            return ((at_least,),)
+        case "<":
+            return ((at_most - one,),)
+        case ">":
+            return ((at_least - one,),)
         case "==":
-            return (rest, -rest)
+            return ((at_most, at_least),)
         case _:
-            return ()
+            return ((at_most - one,), (at_least - one,))
 
 
 def affine_of(expression: Expression) -> Affine | None:
