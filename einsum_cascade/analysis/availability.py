@@ -7,7 +7,7 @@ from einsum_cascade.analysis.boxes import Box, covers, merged, union
 from einsum_cascade.analysis.positions import Phase
 from einsum_cascade.cascade.extent import Extent
 
-__all__ = ["Barrier", "Piece", "State", "Stream", "latest", "pruned", "united"]
+__all__ = ["Barrier", "Piece", "State", "Stream", "alike", "either", "latest", "pruned", "united"]
 
 type Stream = tuple[tuple[str | int, Extent], ...]
 """Coordinates whose visits an element waits for, each by a rank variable or a dimension, and how long after it."""
@@ -129,6 +129,35 @@ def _keep(kept: list[Piece], piece: Piece) -> None:
         if covers(other.box, piece.box):
             return
     kept.append(piece)
+
+
+def alike(first: State, second: State) -> bool:
+    """Tell whether two states become available along the same coordinates, and carry the same."""
+    streams = [{piece.along for piece in state.pieces} for state in (first, second)]
+    return streams[0] == streams[1] and first.carriers == second.carriers
+
+
+def either(first: State, second: State) -> State:
+    """Return the state of a tensor each of whose elements comes from one of two branches; which one is not known.
+
+    Where the branches differ, no more is claimed than holds for both: an element waits for the coordinates common to
+    them, and carries the family where either does.
+    """
+    if alike(first, second):
+        return united(first, second)
+    known = [dict(p.along).keys() for p in (*first.pieces, *second.pieces) if p.phase is Phase.ALONG]
+    common = {name for name in (known[0] if known else ()) if all(name in names for names in known)}
+    carriers = tuple(carrier for carrier in first.carriers if carrier in second.carriers)
+    lineage = merged((*first.lineage, *second.lineage)) if carriers else ()
+    pieces = (_narrowed(piece, common) for piece in (*first.pieces, *second.pieces))
+    return State(pruned(pieces), carriers, lineage)
+
+
+def _narrowed(piece: Piece, common: set[str | int]) -> Piece:
+    """Leave out coordinates that only one branch waits for."""
+    along = tuple(pair for pair in piece.along if pair[0] in common)
+    phase = Phase.START if piece.phase is Phase.ALONG and not along else piece.phase
+    return replace(piece, phase=phase, along=along)
 
 
 def united(first: State, second: State) -> State:

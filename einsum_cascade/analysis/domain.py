@@ -24,7 +24,7 @@ from einsum_cascade.cascade.ir import (
     reads_of,
 )
 
-__all__ = ["Choice", "Domain", "domains", "variables_of_choice"]
+__all__ = ["Choice", "Domain", "dependence_domains", "domains", "variables_of_choice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,21 @@ class _Presence:
 @lru_cache(maxsize=4)
 def domains(facts: Facts) -> tuple[Domain, ...]:
     """Return the domain of every Einsum, in order."""
+    return _domains(facts, is_dependence=False)
+
+
+@lru_cache(maxsize=4)
+def dependence_domains(facts: Facts) -> tuple[Domain, ...]:
+    """Return where every Einsum depends on what it reads: not where an `else` that reads nothing gives the value."""
+    return _domains(facts, is_dependence=True)
+
+
+def _domains(facts: Facts, *, is_dependence: bool) -> tuple[Domain, ...]:
     presence: dict[str, _Presence] = {}
     found: list[Domain] = []
     for number, einsum in enumerate(facts.cascade.einsums):
         extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
-        domain, present = _domain(facts, number, presence, extents)
+        domain, present = _domain(facts, number, presence, extents, is_dependence=is_dependence)
         found.append(_plain(facts, domain))
         presence[einsum.tensor] = _presence(facts, einsum, present)
     return tuple(found)
@@ -170,7 +180,12 @@ class _Constraints:
 
 
 def _domain(
-    facts: Facts, number: int, presence: Mapping[str, _Presence], extents: tuple[tuple[str, Extent], ...]
+    facts: Facts,
+    number: int,
+    presence: Mapping[str, _Presence],
+    extents: tuple[tuple[str, Extent], ...],
+    *,
+    is_dependence: bool,
 ) -> tuple[Domain, _Constraints]:
     """Return where an Einsum evaluates its expression and its `else`, and what its points need to be present."""
     einsum, accesses = facts.cascade.einsums[number], facts.accesses[number]
@@ -185,7 +200,7 @@ def _domain(
     for part in conjuncts(einsum.where):
         taken.add_predicate(part)
     taken.add(yes)
-    if einsum.where is None or einsum.otherwise is None:
+    if einsum.where is None or einsum.otherwise is None or (is_dependence and first == last):
         return taken.domain(extents), taken
     other.add_predicate(einsum.where, is_negated=True)
     other.add(no)

@@ -19,6 +19,7 @@ from einsum_cascade.analysis.passes import PassBound
 from einsum_cascade.analysis.persistence import Spans, open_sums, outliving, streamed_axes
 from einsum_cascade.analysis.positions import Order, Phase
 from einsum_cascade.analysis.symbolic import Expr, grows_with, product_of, sum_of, to_sympy
+from einsum_cascade.analysis.symbolic import number as number_of
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, constant, symbol
 from einsum_cascade.cascade.ir import Tensor
@@ -233,6 +234,8 @@ def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, use: _Use
         yield _Held(tensor.name, "kept", _spanned(facts, domains, bound, tensor, spans), to_sympy(ZERO))
     elif reason:
         sizes = _sizes(facts, domains, bound, tensor, keeps_fiber=False)
+        if reason == "running":
+            sizes = (*sizes, ("", number_of(_generations(facts, tensor))))
         yield _Held(tensor.name, reason, sizes, to_sympy(ZERO))
     elif (sums := _open_sums(facts, bound, use, number)) is not None:
         sizes = _spanned(facts, domains, bound, tensor, sums)
@@ -241,6 +244,16 @@ def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, use: _Use
         axis = use.carrier[0]
         sizes = tuple((d.rank, to_sympy(d.extent)) for at, d in enumerate(tensor.dimensions) if at != axis)
         yield _Held(tensor.name, "window", (*sizes, ("", to_sympy(window))), to_sympy(ZERO))
+
+
+def _generations(facts: Facts, tensor: Tensor) -> int:
+    """Return how many generations of an iterative tensor are live at once: from the earliest read to the newest."""
+    axis, step = tensor.generation_axis, facts.cascade.step(tensor.name)
+    if axis is None or step is None:
+        return 1
+    reads = (a for at in facts.readers[tensor.name] for a in facts.accesses[at] if a.tensor == tensor.name)
+    earliest = min((read.generation[1] for read in reads if read.generation and read.generation[0]), default=0)
+    return max(1, step - earliest)
 
 
 def _open_sums(facts: Facts, bound: PassBound, use: _Use, number: int) -> Spans | None:

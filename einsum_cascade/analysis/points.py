@@ -211,7 +211,7 @@ def _completed(piece: Piece, point: Point, number: int, tensor: str, doubts: Dou
     phase, along, wait = point.completion
     if wait in _REASONS:
         doubts.add((_REASONS[wait], tensor))
-    ended = number if phase is Phase.END or point.folds else piece.ended
+    ended = number if point.folds else piece.ended
     return Piece(piece.box, piece.number, phase, ended, piece.cause, along)
 
 

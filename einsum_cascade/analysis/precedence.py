@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from einsum_cascade.analysis.coordinates import Coordinates
-from einsum_cascade.analysis.domain import Choice, Domain, domains
+from einsum_cascade.analysis.domain import Choice, Domain, dependence_domains, domains
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.positions import Order
 from einsum_cascade.cascade.affine import Affine
@@ -128,7 +128,7 @@ def ordering_of(facts: Facts, number: int, branch: int | None = None, *, is_desc
     """
     key = number, branch, is_descending
     if key not in facts.orderings:
-        reading = domains(facts)[number].reading
+        reading = dependence_domains(facts)[number].reading
         chosen = reading if branch is None else reading[branch : branch + 1]
         facts.orderings[key] = Ordering(facts.coordinates, chosen, is_descending=is_descending)
     return facts.orderings[key]

@@ -12,7 +12,7 @@ composites by their outermost sub-rank, and in letting generations stream.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from einsum_cascade.analysis.availability import Barrier, Piece, State, latest, united
+from einsum_cascade.analysis.availability import Barrier, Piece, State, alike, either, latest, united
 from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.loops import Loop, Nest
@@ -144,7 +144,7 @@ class _Timer:
         self.other_axes = tuple(axis for axis in range(len(tensor.dimensions)) if axis not in target.axes)
         self.timing = Timing()
         self.at: dict[str, int] = {}
-        self.states: dict[State, State] = {}
+        self.states: dict[tuple[int, State], State] = {}
         self.known: dict[tuple[int, ...], tuple[tuple[State, ...], State, PointTime | None]] = {}
 
     def run(self, nest: Nest) -> None:
@@ -197,9 +197,13 @@ class _Timer:
             return states, _UNRELATED, None
         state, time = known[0]
         for other, later in known[1:]:
-            state = united(state, other)
+            if not alike(state, other):
+                self.timing.doubts.add(
+                    ("different on the two sides of an else", self.facts.cascade.einsums[number].tensor)
+                )
+            state = either(state, other)
             time = max(time, later, key=lambda one: (one.number, one.phase))
-        return states, self.states.setdefault(state, state), time
+        return states, self.states.setdefault((number, state), state), time
 
     def _branch(self, number: int, branch: int, states: tuple[State, ...]) -> tuple[State, PointTime] | None:
         """Return the state of a result and when its points fire, for those of one branch; None if unrelated."""

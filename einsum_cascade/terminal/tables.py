@@ -146,6 +146,10 @@ def _operations_table(rows: Iterable[Row]) -> RenderableType:
 def _traffic_table(title: str, rows: Iterable[Row]) -> RenderableType:
     table = new_table(title, "tensor", "words", "why", right=("words",))
     for row in rows:
-        why = row["reason"] if row["exact"] else f"{row['reason']}, fewer where the data leave elements out"
+        why = (
+            row["reason"]
+            if row["exact"]
+            else f"{row['reason']}: an upper bound, where data or indices leave elements out"
+        )
         table.add_row(row["tensor"], ("" if row["exact"] else "at most ") + str(row["words"]), why)
     return table

@@ -193,3 +193,38 @@ def test_what_a_later_position_reads_persists() -> None:
     ):
         (only,) = analyse(parse(text.format(where))).footprints_of("G", "N")
         assert live(only) == {"C": f"{expected} kept"}
+
+
+def test_deferred_division_holds_the_sums_of_its_output() -> None:
+    """In the second pass the denominator and F numerators of a query are open."""
+    _, second = analyse(zoo.load("attention-deferred")).footprints_of("K", "M")
+    assert live(second) == {"GM": "1 result", "SD": "1 accumulator", "SNV": "F accumulator"}
+
+
+@pytest.mark.parametrize(
+    ("update", "read", "expected"),
+    [
+        ("S[n+1] = S[n] + X[n]", "S[n+1]", "1"),
+        ("S[n+1] = S[n] + X[n]", "S[n - 4]", "5"),  # S[n - 3] to S[n + 1] are still read after visit n
+        ("S[n+3] = S[n+2] + S[n+1] + S[n] * X[n]", "S[n]", "3"),
+    ],
+)
+def test_generations_that_are_read_later_are_live(update: str, read: str, expected: str) -> None:
+    steps = 3 if "n+3" in update else 1
+    inits = "\n".join(f"init S[{generation}] = {generation}" for generation in range(steps))
+    text = f"rank N\ninput X[n:N], Z[n:N]\n{inits}\n{update}\nY[n] = Z[n] * {read} where n >= 4\noutput Y"
+    (only,) = analyse(parse(text)).footprints_of("X", "N")
+    assert live(only) == {"S": f"{expected} running"}
+
+
+def test_what_is_mapped_after_a_loop_accumulates_nothing() -> None:
+    text = """
+        rank N
+        input X[n:N]
+        init S[0] = 0
+        S[n+1] = S[n] + X[n]
+        Y[n] = exp(X[n]) / S[N]
+        output Y
+    """
+    (only,) = analyse(parse(text)).footprints_of("S", "N")
+    assert "Y" not in live(only)

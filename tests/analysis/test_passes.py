@@ -296,6 +296,47 @@ def test_a_chain_through_two_positions_at_once_is_not_claimed() -> None:
     assert counts(text, "X/M") == {"X/M": "1+"}
 
 
+ELSE = """
+rank N
+rank U = N
+input X[n:N]
+A[n, u] = X[u] where u <= n else {}
+S[n] = sum[u](A[n, u])
+Y[n] = X[n] * S[n]
+output Y
+"""
+
+
+@pytest.mark.parametrize(("otherwise", "expected"), [("0", "1"), ("n", "1"), ("X[n]", "1+")])
+def test_points_of_an_else_wait_for_what_the_else_reads(otherwise: str, expected: str) -> None:
+    """Beyond n the sum takes in what reads nothing, or X[n]: it is complete at n either way."""
+    assert counts(ELSE.format(otherwise), "X/N") == {"X/N": expected}
+
+
+def test_a_triangular_solve_streams() -> None:
+    """Row i needs the solutions before it, which earlier visits made: one pass, at least."""
+    text = """
+        rank N
+        var i : N
+        rank G = N
+        input L[i:N, g:G], B[i:N]
+        init Z[0, i] = B[i]
+        Z[g+1, i] = Z[g, i] - L[i, g] * Z[g, g] where i > g else Z[g, i]
+        Y[i] = Z[i, i]
+        output Y
+    """
+    assert counts(text, "B/N") == {"B/N": "1+"}
+
+
+def test_a_witness_names_the_reduction_that_is_waited_for() -> None:
+    """S and T are reduced alike, but only T is read: T is the reason, whichever stands first."""
+    text = "rank M\ninput X[m:M]\nS[] = sum[m](X[m])\nT[] = max[m](X[m])\nY[m] = X[m] - T[]\noutput Y, S"
+    report = analyse(parse(text))
+    assert report.witness("X", "M") == ("T[] needs every X[m] before the first Y[m]: pass 2 begins",)
+    first, _ = report.footprints_of("X", "M")
+    assert {entry.tensor for entry in first.live} == {"X", "S", "T"}
+
+
 def test_a_filter_never_lowers_the_count() -> None:
     text = """
         rank M, P, W
