@@ -147,7 +147,8 @@ class _Writer:
         right = a if second is None else f"{a} * {self._value(second)}"
         left = tuple(rank for rank in ranks if rank not in over)
         head = f"{self._pick(['sum', 'max'])}[{', '.join(map(str.lower, over))}]"
-        self._add(self._name(), left, f"{head}({right})")
+        is_partial = first.is_partial or bool(second and second.is_partial)
+        self._add(self._name(), left, f"{head}({right})", is_partial=is_partial)
 
     def _reduced(self, ranks: tuple[str, ...]) -> tuple[str, ...]:
         streams = [rank for rank in ranks if rank in ("M", "P", "M1", "M0")]
@@ -160,11 +161,11 @@ class _Writer:
         over = self._reduced(first.ranks)
         left = tuple(rank for rank in first.ranks if rank not in over)
         head = f"{self._pick(['sum', 'max'])}[{', '.join(map(str.lower, over))}]"
-        summary = self._add(self._name(), left, f"{head}({self._value(first)})")
+        summary = self._add(self._name(), left, f"{head}({self._value(first)})", is_partial=first.is_partial)
         again = first if self._chance(0.7) else self._partner(first.ranks) or first
         ranks = _union(again.ranks, left)
         right = self._pick(list(_MAPS)).format(self._value(again), self._value(summary))
-        self._add(self._name(), ranks, right, is_partial=again.is_partial)
+        self._add(self._name(), ranks, right, is_partial=again.is_partial or summary.is_partial)
 
     def _running(self) -> None:
         """Keep a running maximum or sum along M, P or M1."""
