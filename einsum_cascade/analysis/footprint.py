@@ -400,6 +400,6 @@ def _riding_along(facts: Facts, bound: PassBound, held: list[_Held]) -> tuple[st
         reduction = facts.cascade.einsums[at].reduction
         reduced |= {facts.cascade.rank_of[name] for name in reduction.variables} if reduction else set()
     carried = [rank for entry in held for rank, _ in entry.sizes if rank]
-    shared = {rank for rank in carried if rank not in reduced and all(rank in dict(e.sizes) for e in own)}
+    shared = {rank for rank in set(carried) if rank not in reduced and all(rank in dict(e.sizes) for e in own)}
     aside = {rank for rank in shared if facts.coordinates.root_of_rank(rank) != root}
     return tuple(dict.fromkeys(rank for rank in carried if rank in others | aside))

@@ -65,12 +65,8 @@ def _is_in_visit(ordering: Ordering, time: PointTime, names: tuple[str, ...]) ->
     """Tell whether points read elements in the visit that makes them, which is at the latest of some coordinates."""
     return (
         time.fires is not Phase.END
-        and all(
-            any(ordering.ahead(position, name).wait() is Wait.NONE for name in names) for position in time.positions
-        )
-        and all(
-            any(ordering.ahead(name, position).wait() <= Wait.LAGS for position in time.positions) for name in names
-        )
+        and all(any(ordering.wait(position, name) is Wait.NONE for name in names) for position in time.positions)
+        and all(any(ordering.wait(name, position) <= Wait.LAGS for position in time.positions) for name in names)
     )
 
 
@@ -79,7 +75,7 @@ def _reach(ordering: Ordering, time: PointTime, name: str) -> Extent | None:
 
     A coordinate of a later position is one that another thread has visited.
     """
-    is_later = all(ordering.ahead(name, position).wait() > Wait.LAGS for position in time.positions)
+    is_later = all(ordering.wait(name, position) > Wait.LAGS for position in time.positions)
     if time.fires is Phase.END or is_later:
         return None
     aheads = [ordering.ahead(position, name) for position in time.positions]
@@ -111,7 +107,7 @@ def open_sums(facts: Facts, bound: PassBound, number: int) -> Spans | None:
     ordering, left = ordering_of(facts, number), facts.left_of(einsum)
     spans: Spans = {}
     for name in sorted(gone):
-        if any(ordering.ahead(name, own).wait() is Wait.NONE for own in time.positions - gone):
+        if any(ordering.wait(name, own) is Wait.NONE for own in time.positions - gone):
             continue
         for own in einsum.left_variables:
             slot = left.slot(own)

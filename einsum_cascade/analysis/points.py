@@ -133,9 +133,7 @@ class Point:
     def lasting(self, name: str) -> str:
         """Return a variable of the same coordinate that later generations still have (`where s == t`), or `name`."""
         others = (other for other in self.left if name == self.generation != other)
-        same = (
-            o for o in others if self.ordering.ahead(name, o).wait() == self.ordering.ahead(o, name).wait() == Wait.NONE
-        )
+        same = (o for o in others if self.ordering.wait(name, o) == self.ordering.wait(o, name) == Wait.NONE)
         return next(same, name)
 
     def wait(self, piece: Piece) -> Wait:
@@ -148,14 +146,14 @@ class Point:
         return max((self._wait_along(str(name), lag) for name, lag in piece.along), default=Wait.NONE)
 
     def _wait_along(self, name: str, lag: Extent) -> Wait:
-        return min(self.ordering.ahead(name, position).wait(lag) for position in self.positions)
+        return min(self.ordering.wait(name, position, lag) for position in self.positions)
 
     @cached_property
     def is_at_one_position(self) -> bool:
         """Whether all points of an element of the result sit at one position, that of a variable on the left."""
         kept = self.along.intersection(self.left)
         gone = self.positions - kept
-        return all(any(self.ordering.ahead(name, k).wait() is Wait.NONE for k in kept) for name in gone)
+        return all(any(self.ordering.wait(name, k) is Wait.NONE for k in kept) for name in gone)
 
 
 def joined(positions: tuple[Position, ...]) -> Position:

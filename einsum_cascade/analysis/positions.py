@@ -1,7 +1,7 @@
 """Where along a fiber a point reads: what an affine index says about the order of a traversal."""
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
@@ -11,7 +11,7 @@ from einsum_cascade.cascade.partition import partition_of
 __all__ = ["Order", "Phase", "Position", "position_of"]
 
 
-class Order(Enum):
+class Order(StrEnum):
     """How the coordinate of a read runs while its variables ascend."""
 
     ALONG = "along"

@@ -85,6 +85,7 @@ class Ordering:
         """Leave the reading of constraints until they are asked for."""
         self._coordinates, self._domains, self._is_descending = coordinates, domains, is_descending
         self._found: dict[tuple[str, str], Ahead] = {}
+        self._waits: dict[tuple[str, str, Extent], Wait] = {}
 
     def ahead_by(self, offset: Extent) -> Extent:
         """Return an offset of coordinates as one in the order of the traversal."""
@@ -99,6 +100,13 @@ class Ordering:
         if (first, second) not in self._found:
             self._found[first, second] = self._ahead(first, second)
         return self._found[first, second]
+
+    def wait(self, first: str, second: str, lag: Extent = ZERO) -> Wait:
+        """Tell whether a point at `second` waits for what is available `lag` after `first`."""
+        key = first, second, lag
+        if key not in self._waits:
+            self._waits[key] = self.ahead(first, second).wait(lag)
+        return self._waits[key]
 
     def _ahead(self, first: str, second: str) -> Ahead:
         if first == second:

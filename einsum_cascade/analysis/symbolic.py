@@ -203,7 +203,12 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
     (True, False)
 
     """
-    present = {symbol: _sympy.oo for name, symbol in symbols_of(expression).items() if name in set(ranks)}
+    return _grows_with(expression, frozenset(ranks))
+
+
+@lru_cache(maxsize=4096)
+def _grows_with(expression: Expr, ranks: frozenset[str]) -> bool:
+    present = {symbol: _sympy.oo for name, symbol in symbols_of(expression).items() if name in ranks}
     return bool(present) and not cast(Any, expression).subs(present).is_finite
 
 

@@ -131,8 +131,14 @@ class _Seen:
         return frozenset(position.variables[0] for position in self.positions if position.variables)
 
 
+type _Found = tuple[tuple[State, ...], State, PointTime | None]
+
 _UNRELATED = State()
 """Of tensors that do not depend on the target."""
+
+
+_PHASES = {Order.START: Phase.START, Order.LOOSE: Phase.START, Order.END: Phase.END}
+"""When elements exist that are read so; along with the traversal otherwise."""
 
 
 class _Timer:
@@ -145,7 +151,7 @@ class _Timer:
         self.timing = Timing()
         self.at: dict[str, int] = {}
         self.states: dict[tuple[int, State], State] = {}
-        self.known: dict[tuple[int, ...], tuple[tuple[State, ...], State, PointTime | None]] = {}
+        self.known: dict[tuple[int, ...], _Found] = {}
 
     def run(self, nest: Nest) -> None:
         for node in nest:
@@ -177,17 +183,22 @@ class _Timer:
         if not self._may_depend(number) or self._is_past_the_end(einsum):
             return
         states = tuple(map(self._state_read, self.facts.accesses[number]))
-        key = (number, *map(id, states))
-        if key not in self.known:
-            self.known[key] = self._evaluated(number, states)
-        _, state, time = self.known[key]
+        _, state, time = self._known(number, states) if self.at else self._evaluated(number, states)
         self._store(einsum, state)
         old = self.timing.points.get(number)
         if time is not None and (old is None or (old.number, old.phase) < (time.number, time.phase)):
             self.timing.points[number] = time
 
-    def _evaluated(self, number: int, states: tuple[State, ...]) -> tuple[tuple[State, ...], State, PointTime | None]:
-        """Return what was read, the state of the result and when the points fire; equal states are one object.
+    def _known(self, number: int, states: tuple[State, ...]) -> _Found:
+        """Work out an Einsum inside a loop, once for the same states; equal states of it are one object."""
+        key = (number, *map(id, states))
+        if key not in self.known:
+            _, state, time = self._evaluated(number, states)
+            self.known[key] = states, self.states.setdefault((number, state), state), time
+        return self.known[key]
+
+    def _evaluated(self, number: int, states: tuple[State, ...]) -> _Found:
+        """Return what was read, the state of the result and when the points fire.
 
         Points of the expression and of the `else` are apart, since the filter orders their variables differently.
         """
@@ -203,7 +214,7 @@ class _Timer:
                 )
             state = either(state, other)
             time = max(time, later, key=lambda one: (one.number, one.phase))
-        return states, self.states.setdefault((number, state), state), time
+        return states, state, time
 
     def _branch(self, number: int, branch: int, states: tuple[State, ...]) -> tuple[State, PointTime] | None:
         """Return the state of a result and when its points fire, for those of one branch; None if unrelated."""
@@ -283,7 +294,9 @@ class _Timer:
 
     def _position(self, access: Access, axes: tuple[int, ...]) -> Position:
         position = joined(tuple(access.positions[axis] for axis in axes))
-        turned = {Order.START: Order.END, Order.END: Order.START} if self.reading.is_descending else {}
+        if not self.reading.is_descending:
+            return position
+        turned = {Order.START: Order.END, Order.END: Order.START}
         return Position(turned.get(position.order, position.order), position.variables)
 
     def _see_state(self, access: Access, state: State, seen: _Seen) -> None:
@@ -319,8 +332,7 @@ class _Timer:
         order = self._position(access, (slot,)).order
         if order is Order.LOOSE:
             self.timing.doubts.add(("read in another order", access.tensor))
-        phases = {Order.START: Phase.START, Order.LOOSE: Phase.START, Order.END: Phase.END}
-        return phases.get(order, Phase.ALONG)
+        return _PHASES.get(order, Phase.ALONG)
 
     def _reach(self, access: Access, slot: int) -> tuple[str, Extent]:
         """Return the variable along which a dimension is read, and how far the elements read are ahead of it."""
