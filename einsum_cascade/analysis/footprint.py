@@ -113,16 +113,22 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
     growing = {facts.cascade.base_rank(name) for name in growing_ranks(facts, bound)} | growing_ranks(facts, bound)
     found: list[Footprint] = []
     for number, entries in enumerate(held, start=1):
-        live = tuple(
-            Live(e.tensor, product_of(size for rank, size in e.sizes if rank not in per), e.reason, e.words)
-            for e in entries
-        )
+        live = tuple(Live(e.tensor, _elements(facts, domains, bound, e, per), e.reason, e.words) for e in entries)
         elements = sum_of(entry.elements for entry in live)
         words = sum_of(entry.words for entry in live)
         depends = grows_with(elements, growing)
         target = bound.target
         found.append(Footprint(target.tensor, target.rank, number, elements, per, depends, live, words))
     return tuple(found)
+
+
+def _elements(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, held: _Held, per: tuple[str, ...]) -> Expr:
+    """Return the elements of a live tensor per coordinate of what rides along; of a whole fiber those that exist."""
+    tensor = facts.cascade.tensor[held.tensor]
+    is_whole = held.reason == "fiber" and not any(rank in per for rank, _ in held.sizes)
+    if is_whole and not tensor.is_given and tensor.generation_axis is None and not bound.timing.growing:
+        return elements_made(facts, domains, tensor).points
+    return product_of(size for rank, size in held.sizes if rank not in per)
 
 
 def growing_ranks(facts: Facts, bound: PassBound) -> frozenset[str]:

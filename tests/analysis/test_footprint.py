@@ -228,3 +228,19 @@ def test_what_is_mapped_after_a_loop_accumulates_nothing() -> None:
     """
     (only,) = analyse(parse(text)).footprints_of("S", "N")
     assert "Y" not in live(only)
+
+
+def test_a_fiber_has_the_elements_that_exist() -> None:
+    """Scores of a causal self-attention: N (N + 1) / 2 of N * N, kept for the next pass over the keys."""
+    text = """
+        rank N
+        rank P = N
+        input K[n:N], Q[n:N]
+        S[n, p] = K[n] * Q[p] where n <= p
+        G[p] = max[n](S[n, p])
+        A[n, p] = exp(S[n, p] - G[p])
+        Y[p] = sum[n](A[n, p])
+        output Y
+    """
+    first, _ = analyse(parse(text)).footprints_of("K", "N")
+    assert live(first)["S"] == "N*(N + 1)/2 fiber"
