@@ -187,7 +187,8 @@ def timing_via(facts: Facts, target: Target, way: tuple[str, ...]) -> Timing:
 
 def ways_of(facts: Facts, target: Target) -> tuple[tuple[str, ...], ...]:
     """Return the ways of reading a target along its rank: the variables of each, the outermost of a partition first."""
-    reads = (read for einsum in facts.cascade.einsums for read in reads_of_target(target, einsum))
+    einsums = (facts.cascade.einsums[at] for at in facts.readers[target.tensor])
+    reads = (read for einsum in einsums for read in reads_of_target(target, einsum))
     ways = dict.fromkeys(via_of(facts.cascade, target, read) for read in reads)
     return tuple(way for way in ways if way)
 
