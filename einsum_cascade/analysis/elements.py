@@ -8,6 +8,7 @@ an upper bound, and is told as one.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
 from einsum_cascade.analysis.counting import PointCount, count_points
 from einsum_cascade.analysis.domain import Choice, Domain
@@ -35,11 +36,11 @@ class _Image:
 def elements_read(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:
     """Return how many elements of a tensor some point reads; an upper bound where data decides."""
     images: list[_Image] = []
-    for number_, einsum in enumerate(facts.cascade.einsums):
+    for place, einsum in enumerate(facts.cascade.einsums):
         first, last = len(tuple(reads_of(einsum.expression))), len(einsum.reads)
-        for at, access in enumerate(facts.accesses[number_]):
+        for at, access in enumerate(facts.accesses[place]):
             if access.tensor == tensor.name:
-                domain = domains[number_]
+                domain = domains[place]
                 branches = [domain] if at < first else [domain.otherwise] if at < last else _filtering(domain)
                 for branch in branches:
                     if branch is not None:
@@ -125,21 +126,13 @@ def _sorted(bounds: Iterable[Affine]) -> tuple[Affine, ...]:
 
 def _images(facts: Facts, domain: Domain, indices: Sequence[Affine], tensor: Tensor) -> Iterable[_Image]:
     """Return the elements that the points of a domain reach, in parts that may overlap."""
-    chosen = list(product(*domain.choices)) if _alternatives(domain) <= _MOST_ALTERNATIVES else [()]
-    is_whole = not domain.choices or _alternatives(domain) <= _MOST_ALTERNATIVES
-    for choices in chosen:
+    is_whole = prod(map(len, domain.choices)) <= _MOST_ALTERNATIVES
+    for choices in product(*domain.choices) if is_whole else [()]:
         bounds = [*domain.bounds, *(bound for conjunction in choices for bound in conjunction)]
         system = _System(facts, tensor, dict(domain.extents))
         system.start(bounds, indices)
         system.eliminate()
         yield _Image(system.result(), system.is_exact and is_whole and not domain.opaque)
-
-
-def _alternatives(domain: Domain) -> int:
-    total = 1
-    for choice in domain.choices:
-        total *= len(choice)
-    return total
 
 
 class _System:
@@ -192,7 +185,7 @@ class _System:
             for high in highs:
                 a, b = low.coefficient(name), -high.coefficient(name)
                 room = low.scaled(b) + high.scaled(a) if a != b else low + high
-                if a not in (ONE,) and b not in (ONE,):
+                if ONE not in (a, b):
                     self.is_exact = self.is_exact and a == b and self._holds(room - affine_constant(a - ONE))
                 rest.append(room)
         waiting = set(self._left)

@@ -4,7 +4,7 @@ What a filter says of data is an upper bound without them. With them, the points
 over its iteration space, which is held in memory; presence is inherited as in `analysis.domain`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -41,6 +41,14 @@ __all__ = ["Array", "Enumeration", "tensors_that_decide"]
 
 type Array = NDArray[Any]
 
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
 _MOST_POINTS = 2**28
 """Points of one Einsum whose mask is held in memory."""
 
@@ -186,15 +194,7 @@ class Enumeration:
         match predicate:
             case Comparison(operator, left, right):
                 low, high = self._value(left, at), self._value(right, at)
-                compare = {
-                    "<": np.less,
-                    "<=": np.less_equal,
-                    ">": np.greater,
-                    ">=": np.greater_equal,
-                    "==": np.equal,
-                    "!=": np.not_equal,
-                }
-                return compare[operator](low, high)
+                return _COMPARE[operator](low, high)
             case Not(operand):
                 return ~np.asarray(self._holds(operand, at))
             case And(operands):
