@@ -272,11 +272,11 @@ def _spanned(
     facts: Facts, domains: tuple[Domain, ...], bound: PassBound, tensor: Tensor, spans: Spans
 ) -> tuple[tuple[str, Expr], ...]:
     """Return rank and number of coordinates of the dimensions of a tensor part of whose fiber is live."""
-    streamed = {*streamed_axes(bound, tensor), *_carrier(bound, tensor)}
+    streamed = {*streamed_axes(facts, bound, tensor), *_carrier(bound, tensor)}
     sizes: list[tuple[str, Expr]] = []
     for axis, dimension in enumerate(tensor.dimensions):
         if axis in spans and (span := spans[axis]) is not None:
-            sizes.append(("", to_sympy(span)))
+            sizes.append(("", span))
         elif axis in spans or (axis not in streamed and not dimension.is_generational):
             sizes.append((dimension.rank, _length(facts, domains, tensor, (axis,))))
     return tuple(sizes)

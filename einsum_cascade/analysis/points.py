@@ -145,6 +145,11 @@ class Point:
             return Wait.NONE
         return max((self._wait_along(str(name), lag) for name, lag in piece.along), default=Wait.NONE)
 
+    def delayed_by(self, piece: Piece) -> Iterator[str]:
+        """Yield the variables that points wait for within a bounded offset, to read what comes along with them."""
+        if piece.phase is Phase.ALONG and self.positions:
+            yield from (str(name) for name, lag in piece.along if self._wait_along(str(name), lag) is Wait.LAGS)
+
     def _wait_along(self, name: str, lag: Extent) -> Wait:
         return min(self.ordering.wait(name, position, lag) for position in self.positions)
 

@@ -9,8 +9,8 @@ Source: FuseMax (arXiv 2406.10491), Sec. III, for what a pass is. We differ in c
 composites by their outermost sub-rank, and in letting generations stream.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, alike, either, latest, united
 from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
@@ -42,6 +42,9 @@ class PointTime:
         The last barrier that they wait for.
     positions
         The variables at the latest of whose coordinates they fire.
+    delaying
+        Further such variables: what the points read comes along with them, within a bounded offset after the positions,
+        which the count takes for no wait at all.
 
     """
 
@@ -51,6 +54,12 @@ class PointTime:
     reads_family: bool
     cause: Barrier | None = None
     positions: frozenset[str] = frozenset()
+    delaying: frozenset[str] = frozenset()
+
+    @property
+    def latest(self) -> frozenset[str]:
+        """All variables at the latest of whose coordinates they fire."""
+        return self.positions | self.delaying
 
 
 @dataclass(slots=True)
@@ -70,6 +79,15 @@ class Timing:
         """Return the last state of a tensor."""
         states = self.generations.get(tensor)
         return states[-1] if states else State()
+
+    def delayed_axes(self, facts: Facts, tensor: str) -> frozenset[int]:
+        """Return the dimensions of a computed tensor whose coordinates the points that make it are delayed by."""
+        producer = facts.producer.get(tensor)
+        if producer not in self.points:
+            return frozenset()
+        left = facts.left_of(facts.cascade.einsums[producer])
+        slots = (left.slot(name) for name in self.points[producer].delaying)
+        return frozenset(slot[0] for slot in slots if slot is not None)
 
     @property
     def count(self) -> int:
@@ -114,7 +132,25 @@ def time_cascade(facts: Facts, target: Target, reading: Reading, iterations: Map
     """
     timer = _Timer(facts, target, reading, iterations)
     timer.run(facts.nest)
+    _pass_on_delays(facts, timer.timing)
     return timer.timing
+
+
+def _pass_on_delays(facts: Facts, timing: Timing) -> None:
+    """Let points that read what is delayed be delayed, too, until nothing changes."""
+    points, count = timing.points, -1
+    while count != (count := sum(len(time.delaying) for time in points.values())) and count:
+        for number, time in points.items():
+            read = (name for access in facts.accesses[number] for name in _delaying(facts, timing, time, access))
+            points[number] = replace(time, delaying=(time.delaying | frozenset(read)) - time.positions)
+
+
+def _delaying(facts: Facts, timing: Timing, time: PointTime, access: Access) -> Iterator[str]:
+    """Yield the variables that what is read is delayed by, in the same traversal."""
+    made = timing.points.get(facts.producer.get(access.tensor, -1))
+    if made is not None and made.number == time.number:
+        for axis in timing.delayed_axes(facts, access.tensor):
+            yield from access.positions[axis].variables[:1]
 
 
 @dataclass(slots=True)
@@ -226,7 +262,7 @@ class _Timer:
         self.timing.doubts |= point.doubts
         pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
         state = state_of(self.facts, einsum, operand, point, pieces)
-        return state, _point_time(operand, pieces, point.positions)
+        return state, _point_time(operand, pieces, point)
 
     def _point(self, number: int, branch: int, positions: tuple[Position, ...]) -> Point:
         """Return how the points of an Einsum sit, worked out once for all targets."""
@@ -362,12 +398,13 @@ class _Timer:
         self.timing.generations[einsum.tensor] = [*old, state] if is_later else [state]
 
 
-def _point_time(operand: Operand, pieces: list[Piece], positions: frozenset[str]) -> PointTime:
+def _point_time(operand: Operand, pieces: list[Piece], point: Point) -> PointTime:
     """Return when the points of an Einsum fire at the latest, given the availability of its result."""
     own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
     last = max(own, key=lambda piece: piece.time)
     inputs = [piece for piece, _ in operand.pieces if piece.number == last.number]
     fires = Phase.ALONG if operand.lineage else max(piece.phase for piece in inputs)
     awaited = frozenset(str(name) for piece in inputs for name, _ in piece.along)
-    at = positions if operand.lineage else awaited if fires is Phase.ALONG else frozenset[str]()
-    return PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause, at)
+    delaying = frozenset(name for piece in inputs for name in point.delayed_by(piece))
+    at = point.positions if operand.lineage else awaited if fires is Phase.ALONG else frozenset[str]()
+    return PointTime(last.number, fires, last.phase, bool(operand.lineage), last.cause, at, delaying)
