@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from math import prod
 from typing import Any, cast
 
 import networkx as nx
@@ -16,6 +17,7 @@ from einsum_cascade.analysis.symbolic import (
     positive_part,
     product_of,
     smallest,
+    sum_of,
     to_sympy,
     triangle,
 )
@@ -25,6 +27,10 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.partition import expanded
 
 __all__ = ["PointCount", "count_points", "counts_through_tiles", "fiber_length"]
+
+
+_MOST_ALTERNATIVES = 16
+"""Conjunctions that filters may have to bound the length of a fiber."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,10 @@ def _with_whole_tiles(
 def _tiles_in(cascade: Cascade, bound: Affine) -> tuple[str, ...] | None:
     """Return the variables of a partition that a bound combines, outermost first."""
     for name, sign in ((n, c) for n, c in bound.terms if c in (ONE, -ONE) and n in cascade.rank_of):
-        found, stride, rest = [name], symbol(cascade.rank_of[name]), dict(bound.terms)
+        found, stride, rest = [name], symbol(cascade.base_rank(cascade.rank_of[name])), dict(bound.terms)
         while outer := next((n for n, c in rest.items() if c == stride * sign and n not in found), None):
             found.insert(0, outer)
-            stride *= symbol(cascade.rank_of[outer])
+            stride *= symbol(cascade.base_rank(cascade.rank_of[outer]))
         if len(found) > 1:
             return tuple(found)
     return None
@@ -188,7 +194,7 @@ def _summed(extents: Mapping[str, Extent], bounds: list[Affine], choices: list[C
     inside = library.Piecewise((1, library.And(*map(holds, bounds), *alternatives)), (0, True))
     if not extents:
         return inside
-    return library.Sum(inside, *((symbols[name], 0, to_sympy(extent) - 1) for name, extent in extents.items()))
+    return library.Sum(inside, *((symbols[name], 0, to_sympy(extent) - 1) for name, extent in sorted(extents.items())))
 
 
 def fiber_length(facts: Facts, domain: Domain, names: tuple[str, ...], extent: Extent) -> Expr:
@@ -206,17 +212,31 @@ def fiber_length(facts: Facts, domain: Domain, names: tuple[str, ...], extent: E
         Number of coordinates without any filter.
 
     """
-    _, bounds = _with_whole_tiles(facts.cascade, dict(domain.extents), domain.bounds)
-    along = names[0] if len(names) == 1 else "".join(names)
+    whole = to_sympy(extent)
+    alternatives = product(*domain.choices) if prod(map(len, domain.choices)) <= _MOST_ALTERNATIVES else [()]
+    parts: list[Expr] = []
+    for chosen in alternatives:
+        bounds = (*domain.bounds, *(bound for conjunction in chosen for bound in conjunction))
+        lengths = _lengths(facts, domain, bounds, names, extent)
+        if not lengths:
+            return whole
+        parts.append(smallest(*lengths))
+    return smallest(whole, sum_of(parts))
+
+
+def _lengths(
+    facts: Facts, domain: Domain, bounds: Iterable[Affine], names: tuple[str, ...], extent: Extent
+) -> list[Expr]:
+    """Return bounds on how many coordinates of some variables meet a conjunction while the others stand still."""
+    _, bounds = _with_whole_tiles(facts.cascade, dict(domain.extents), bounds)
+    along = "".join(names)
     lows = [bound for bound in bounds if bound.coefficient(along) == ONE]
     highs = [bound for bound in bounds if bound.coefficient(along) == -ONE]
-    lengths = [to_sympy(extent)]
+    lengths: list[Expr] = []
     for low in lows:
         for high in highs:
             width = low + high
             if not width.terms and width.offset.names != extent.names:
                 lengths.append(cast(Any, to_sympy(width.offset)) + 1)
-    for high in highs:
-        if high.variables == (along,):
-            lengths.append(cast(Any, to_sympy(high.offset)) + 1)
-    return smallest(*lengths)
+    lengths += (cast(Any, to_sympy(high.offset)) + 1 for high in highs if high.variables == (along,))
+    return lengths

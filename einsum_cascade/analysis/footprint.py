@@ -336,9 +336,8 @@ def _sizes(
         and dimension.rank not in bound.timing.growing
     ]
     if carrier and keeps_fiber:
-        is_target = tensor.name == bound.target.tensor
-        whole = to_sympy(_extent_of(facts, tensor.name, carrier))
-        sizes.append(("", whole if is_target else _length(facts, domains, tensor, carrier)))
+        is_read = tensor.is_given and tensor.name == bound.target.tensor
+        sizes.append(("", fiber_bound(facts, domains, bound) if is_read else _length(facts, domains, tensor, carrier)))
     return tuple(sizes)
 
 

@@ -59,6 +59,47 @@ def test_window_bounds_the_fiber() -> None:
     assert str(report.fibers[position]) in ("M", "Min(M, W)")
 
 
+def test_sinks_beside_a_window_bound_the_fiber() -> None:
+    """A query reads the W keys before it and the first G ones: at most W + G scores, however many keys there are."""
+    text = """
+        rank M, N, W, G
+        input Q[n:N], K[m:M], V[m:M]
+        S[m, n] = Q[n] * K[m] where m <= n and (n - W < m or m < G)
+        GM[n] = max[m](S[m, n])
+        SN[m, n] = exp(S[m, n] - GM[n])
+        Z[n] = sum[m](SN[m, n] * V[m])
+        output Z
+    """
+    report = analyse(parse(text))
+    for target in ("K", "S"):
+        first, _ = report.footprints_of(target, "M")
+        assert live(first) == {"S": "Min(M, G + W) fiber", "GM": "1 accumulator"}
+        assert not first.depends_on_rank
+
+
+def test_a_window_of_an_alias_keeps_the_scores_until_their_maximum_is_there() -> None:
+    """Key v visited, queries v to v + W - 1 are open: W maxima. A score (m, n) is made at m and read again at n.
+
+    Of those with m < v <= n < m + W there are W - k for every k = v - m from 1 to W - 1: W (W - 1) / 2. The sums of a
+    query begin and end in the visit of its own coordinate.
+    """
+    text = """
+        rank N, W
+        rank M = N
+        input Q[n:N], K[n:N], V[n:N]
+        S[m, n] = Q[n] * K[m] where m <= n and n - W < m
+        GM[n] = max[m](S[m, n])
+        SN[m, n] = exp(S[m, n] - GM[n])
+        SD[n] = sum[m](SN[m, n])
+        SNV[n] = sum[m](SN[m, n] * V[m])
+        Z[n] = SNV[n] / SD[n]
+        output Z
+    """
+    (only,) = analyse(parse(text)).footprints_of("K", "N")
+    assert live(only) == {"S": "W**2/2 - W/2 kept", "GM": "W accumulator"}
+    assert not only.depends_on_rank
+
+
 @pytest.mark.parametrize("name", ["attention-causal", "attention-1pass-causal"])
 def test_causal_fibers_still_grow(name: str) -> None:
     report = analyse(zoo.load(name))

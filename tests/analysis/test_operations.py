@@ -131,3 +131,22 @@ def test_else_gives_every_point_a_value() -> None:
     text = "rank M\ninput X[m:M]\nY[m] = exp(X[m]) where m < 3 else 0\nS[] = sum[m](Y[m])\noutput S"
     counts = {o.einsum: str(o.count) for o in analyse(parse(text)).operations}
     assert counts["S[]"] == "M"
+
+
+def test_tiles_under_other_names_are_counted_as_the_whole() -> None:
+    """Tiles c*T + u of L elements have L points, whatever the rank of u is called."""
+    for inner in ("var u : T", "rank U = T"):
+        text = f"rank L, T\nrank C = L / T\n{inner}\ninput X[l:L]\nZ[c] = sum[u](X[c*T + u])\noutput Z"
+        assert str(analyse(parse(text)).total_operations) == "L"
+
+
+def test_counts_do_not_depend_on_the_order_of_variables() -> None:
+    text = """
+        rank M, N, W, G
+        input Q[n:N], K[m:M]
+        S[m, n] = Q[n] * K[m] where m <= n and (n - W < m or m < G)
+        Z[n] = max[m](S[m, n])
+        output Z
+    """
+    multiplications, maxima = analyse(parse(text)).operations
+    assert multiplications.count == maxima.count
