@@ -1,6 +1,7 @@
 """What the analyses ask of a cascade again and again, worked out once."""
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,9 +15,11 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
 
 if TYPE_CHECKING:
+    from einsum_cascade.analysis.availability import State
     from einsum_cascade.analysis.counting import PointCount
     from einsum_cascade.analysis.points import Point
     from einsum_cascade.analysis.precedence import Ordering
+    from einsum_cascade.analysis.timing import Found
 
 __all__ = ["Access", "Facts", "Left"]
 
@@ -132,6 +135,8 @@ class Facts:
         self.made: dict[str, PointCount] = {}
         self.reaches: dict[tuple[int, int, bool], Extent] = {}
         self.orderings: dict[tuple[int, int | None, bool], Ordering] = {}
+        self.states: dict[tuple[int, State, tuple[int, ...]], State] = {}
+        self.evaluations: dict[tuple[Hashable, ...], Found] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 
     def _access(self, read: Read) -> Access:

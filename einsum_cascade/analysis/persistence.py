@@ -96,10 +96,10 @@ def _streams(access: Access, axis: int) -> bool:
 
 def _is_in_visit(ordering: Ordering, time: PointTime, names: tuple[str, ...]) -> bool:
     """Tell whether points read elements in the visit that makes them, which is at the latest of some coordinates."""
-    return (
-        time.fires is not Phase.END
-        and all(any(ordering.wait(position, name) is Wait.NONE for name in names) for position in time.latest)
-        and all(any(ordering.wait(name, position) <= Wait.LAGS for position in time.latest) for name in names)
+    if time.fires is Phase.END or time.latest == frozenset(names):
+        return time.fires is not Phase.END
+    return all(any(ordering.wait(position, name) is Wait.NONE for name in names) for position in time.latest) and all(
+        any(ordering.wait(name, position) <= Wait.LAGS for position in time.latest) for name in names
     )
 
 

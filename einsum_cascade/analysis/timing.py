@@ -9,7 +9,7 @@ Source: FuseMax (arXiv 2406.10491), Sec. III, for what a pass is. We differ in c
 composites by their outermost sub-rank, and in letting generations stream.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, alike, either, latest, united
@@ -23,7 +23,7 @@ from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["PointTime", "Reading", "Timing", "time_cascade"]
+__all__ = ["Found", "PointTime", "Reading", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,12 @@ class Timing:
 
     def delayed_axes(self, facts: Facts, tensor: str) -> frozenset[int]:
         """Return the dimensions of a computed tensor whose coordinates the points that make it are delayed by."""
-        producer = facts.producer.get(tensor)
-        if producer not in self.points:
+        producer = facts.producer.get(tensor, -1)
+        made = self.points.get(producer)
+        if made is None or not made.delaying:
             return frozenset()
         left = facts.left_of(facts.cascade.einsums[producer])
-        slots = (left.slot(name) for name in self.points[producer].delaying)
+        slots = (left.slot(name) for name in made.delaying)
         return frozenset(slot[0] for slot in slots if slot is not None)
 
     @property
@@ -167,7 +168,16 @@ class _Seen:
         return frozenset(position.variables[0] for position in self.positions if position.variables)
 
 
-type _Found = tuple[tuple[State, ...], State, PointTime | None]
+@dataclass(slots=True)
+class Found:
+    """What was worked out of one Einsum from states: that of its result, when its points fire, what is to be noted."""
+
+    states: tuple[State, ...]
+    state: State = field(default_factory=State)
+    time: PointTime | None = None
+    doubts: Doubts = field(default_factory=set[tuple[str, str]])
+    torn: set[str] = field(default_factory=set[str])
+
 
 _UNRELATED = State()
 """Of tensors that do not depend on the target."""
@@ -187,7 +197,7 @@ class _Timer:
         self.timing = Timing()
         self.at: dict[str, int] = {}
         self.states: dict[tuple[int, State], State] = {}
-        self.known: dict[tuple[int, ...], _Found] = {}
+        self.known: dict[tuple[Hashable, ...], Found] = {}
 
     def run(self, nest: Nest) -> None:
         for node in nest:
@@ -219,48 +229,64 @@ class _Timer:
         if not self._may_depend(number) or self._is_past_the_end(einsum):
             return
         states = tuple(map(self._state_read, self.facts.accesses[number]))
-        _, state, time = self._known(number, states) if self.at else self._evaluated(number, states)
-        self._store(einsum, state)
+        found = self._found(number, states)
+        self.timing.doubts |= found.doubts
+        self.timing.torn |= found.torn
+        self._store(einsum, found.state)
         old = self.timing.points.get(number)
-        if time is not None and (old is None or (old.number, old.phase) < (time.number, time.phase)):
-            self.timing.points[number] = time
+        if found.time is not None and (old is None or (old.number, old.phase) < (found.time.number, found.time.phase)):
+            self.timing.points[number] = found.time
 
-    def _known(self, number: int, states: tuple[State, ...]) -> _Found:
-        """Work out an Einsum inside a loop, once for the same states; equal states of it are one object."""
-        key = (number, *map(id, states))
-        if key not in self.known:
-            _, state, time = self._evaluated(number, states)
-            self.known[key] = states, self.states.setdefault((number, state), state), time
-        return self.known[key]
+    def _found(self, number: int, states: tuple[State, ...]) -> Found:
+        """Work out an Einsum, or find that it reads the same states as before.
 
-    def _evaluated(self, number: int, states: tuple[State, ...]) -> _Found:
-        """Return what was read, the state of the result and when the points fire.
+        Before their first barrier many targets are alike. Inside a loop only what belongs to this one is.
+        """
+        is_shared = self.target.tensor not in self.facts.operands[number] and all(map(_is_before_barriers, states))
+        if not is_shared and not self.at:
+            return self._evaluated(number, states)
+        known = self.facts.evaluations if is_shared else self.known
+        key = number, self.reading.thread, self.reading.is_descending, *map(id, states)
+        if key not in known:
+            known[key] = self._evaluated(number, states)
+        return known[key]
+
+    def _as_one(self, number: int, state: State) -> State:
+        """Return the one object that stands for all equal states of the result of an Einsum."""
+        if _is_before_barriers(state):
+            return self.facts.states.setdefault((number, state, tuple(piece.ended for piece in state.pieces)), state)
+        return self.states.setdefault((number, state), state) if self.at else state
+
+    def _evaluated(self, number: int, states: tuple[State, ...]) -> Found:
+        """Work out an Einsum.
 
         Points of the expression and of the `else` are apart, since the filter orders their variables differently.
         """
-        found = [self._branch(number, branch, states) for branch in range(len(self.facts.branches[number]))]
-        known = [result for result in found if result is not None]
-        if not known:
-            return states, _UNRELATED, None
-        state, time = known[0]
+        found = Found(states)
+        branches = (self._branch(number, branch, states, found) for branch in range(len(self.facts.branches[number])))
+        known = [result for result in branches if result is not None]
+        if known:
+            found.state, found.time = known[0]
         for other, later in known[1:]:
-            if not alike(state, other):
-                self.timing.doubts.add(
-                    ("different on the two sides of an else", self.facts.cascade.einsums[number].tensor)
-                )
-            state = either(state, other)
-            time = max(time, later, key=lambda one: (one.number, one.phase))
-        return states, state, time
+            if not alike(found.state, other):
+                reason = "different on the two sides of an else"
+                found.doubts.add((reason, self.facts.cascade.einsums[number].tensor))
+            found.state = either(found.state, other)
+            found.time = max(found.time or later, later, key=lambda one: (one.number, one.phase))
+        found.state = self._as_one(number, found.state)
+        return found
 
-    def _branch(self, number: int, branch: int, states: tuple[State, ...]) -> tuple[State, PointTime] | None:
+    def _branch(
+        self, number: int, branch: int, states: tuple[State, ...], found: Found
+    ) -> tuple[State, PointTime] | None:
         """Return the state of a result and when its points fire, for those of one branch; None if unrelated."""
         einsum = self.facts.cascade.einsums[number]
-        operand = self._operand(number, branch, states)
+        operand = self._operand(number, branch, states, found)
         if not operand.lineage and not operand.pieces:
             return None
         point = self._point(number, branch, tuple(dict.fromkeys(operand.positions)))
-        self.timing.doubts |= point.doubts
-        pieces = latest(fired(operand, point, number, einsum.tensor, self.timing.doubts))
+        found.doubts |= point.doubts
+        pieces = latest(fired(operand, point, number, einsum.tensor, found.doubts))
         state = state_of(self.facts, einsum, operand, point, pieces)
         return state, _point_time(operand, pieces, point)
 
@@ -290,9 +316,10 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _operand(self, number: int, branch: int, states: tuple[State, ...]) -> Operand:
+    def _operand(self, number: int, branch: int, states: tuple[State, ...], found: Found) -> Operand:
         accesses = self.facts.accesses[number]
-        seen = self._thread([self._seen(accesses[at], states[at]) for at in self.facts.branches[number][branch]])
+        branches = self.facts.branches[number][branch]
+        seen = self._thread([self._seen(accesses[at], states[at], found) for at in branches], found)
         operand = Operand()
         for one in seen:
             operand.positions += one.positions
@@ -301,12 +328,12 @@ class _Timer:
         operand.lineage = list(merged(operand.lineage))
         return operand
 
-    def _thread(self, seen: list[_Seen]) -> list[_Seen]:
+    def _thread(self, seen: list[_Seen], found: Found) -> list[_Seen]:
         """Keep the reads of the family by one variable only, where there are several and it is one of them."""
         variables = frozenset[str]().union(*(one.variables for one in seen))
         thread = self.reading.thread
         if len(variables) > 1:
-            self.timing.torn |= variables
+            found.torn |= variables
         if len(variables) < 2 or thread not in variables:
             return seen
         kept = [one for one in seen if not one.positions or thread in one.variables]
@@ -314,12 +341,12 @@ class _Timer:
             one.positions = [position for position in one.positions if position.variables[:1] == (thread,)]
         return kept
 
-    def _seen(self, access: Access, state: State) -> _Seen:
+    def _seen(self, access: Access, state: State, found: Found) -> _Seen:
         seen = _Seen()
         if access.tensor == self.target.tensor:
             self._see_target(access, seen)
         if state.pieces:
-            self._see_state(access, state, seen)
+            self._see_state(access, state, seen, found)
         return seen
 
     def _see_target(self, access: Access, seen: _Seen) -> None:
@@ -335,22 +362,22 @@ class _Timer:
         turned = {Order.START: Order.END, Order.END: Order.START}
         return Position(turned.get(position.order, position.order), position.variables)
 
-    def _see_state(self, access: Access, state: State, seen: _Seen) -> None:
+    def _see_state(self, access: Access, state: State, seen: _Seen, found: Found) -> None:
         def rename(side: Side) -> Side | None:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
         if state.carriers and not any(access.is_final(slot) for carrier in state.carriers for slot in carrier):
             carriers = (*state.carriers, *((slot,) for slot in state.later_slots))
-            found = [self._position(access, carrier) for carrier in carriers]
-            seen.positions += (p for at, p in enumerate(found) if p.variables or at < len(state.carriers))
+            positions = [self._position(access, carrier) for carrier in carriers]
+            seen.positions += (p for at, p in enumerate(positions) if p.variables or at < len(state.carriers))
             seen.lineage += [renamed(box, rename) for box in state.lineage]
         seen.pieces += (
-            (self._piece(access, piece, renamed(piece.box, rename)), access.tensor) for piece in state.pieces
+            (self._piece(access, piece, renamed(piece.box, rename), found), access.tensor) for piece in state.pieces
         )
 
-    def _piece(self, access: Access, piece: Piece, box: Box) -> Piece:
+    def _piece(self, access: Access, piece: Piece, box: Box, found: Found) -> Piece:
         """Express a piece of a tensor's availability by the variables of the Einsum that reads it."""
-        phases = [self._phase(access, int(slot)) for slot, _ in piece.along]
+        phases = [self._phase(access, int(slot), found) for slot, _ in piece.along]
         if piece.phase is not Phase.ALONG or Phase.END in phases:
             is_whole = piece.phase is Phase.ALONG
             ended = self.facts.producer[access.tensor] if is_whole else piece.ended
@@ -363,11 +390,11 @@ class _Timer:
         stream = tuple(sorted(along.items(), key=str))
         return Piece(box, piece.number, Phase.ALONG if along else Phase.START, piece.ended, piece.cause, stream)
 
-    def _phase(self, access: Access, slot: int) -> Phase:
+    def _phase(self, access: Access, slot: int, found: Found) -> Phase:
         """Return when the elements read exist, of a tensor that becomes available along a dimension."""
         order = self._position(access, (slot,)).order
         if order is Order.LOOSE:
-            self.timing.doubts.add(("read in another order", access.tensor))
+            found.doubts.add(("read in another order", access.tensor))
         return _PHASES.get(order, Phase.ALONG)
 
     def _reach(self, access: Access, slot: int) -> tuple[str, Extent]:
@@ -396,6 +423,10 @@ class _Timer:
         if axis is None and old and self.facts.is_declared(einsum.tensor):
             state = united(old[-1], state)
         self.timing.generations[einsum.tensor] = [*old, state] if is_later else [state]
+
+
+def _is_before_barriers(state: State) -> bool:
+    return all(piece.cause is None for piece in state.pieces)
 
 
 def _point_time(operand: Operand, pieces: list[Piece], point: Point) -> PointTime:
