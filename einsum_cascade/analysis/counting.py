@@ -1,6 +1,6 @@
 """Count the points of a domain, symbolically and exactly where its bounds allow a closed form."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
@@ -9,6 +9,7 @@ from typing import Any, cast
 import networkx as nx
 import sympy
 
+from einsum_cascade.analysis.counted import ElementCount
 from einsum_cascade.analysis.domain import Choice, Domain, variables_of_choice
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import (
@@ -26,7 +27,7 @@ from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.partition import expanded
 
-__all__ = ["PointCount", "count_points", "counts_through_tiles", "fiber_length"]
+__all__ = ["PointCount", "count_points", "counts_through_tiles", "element_count", "fiber_length"]
 
 
 _MOST_ALTERNATIVES = 16
@@ -182,19 +183,56 @@ def _pairs_up_to(first: Any, second: Any, difference: Any) -> Expr:
 def _summed(extents: Mapping[str, Extent], bounds: list[Affine], choices: list[Choice]) -> Expr:
     """Return a sum over all coordinates, which has a value once the extents are numbers."""
     library = cast(Any, sympy)
-    symbols = {name: library.Symbol(name, integer=True) for name in extents}
-
-    def holds(bound: Affine) -> Any:
-        total: Any = to_sympy(bound.offset)
-        for name, coefficient in bound.terms:
-            total += cast(Any, to_sympy(coefficient)) * symbols[name]
-        return total >= 0
-
-    alternatives = (library.Or(*(library.And(*map(holds, c)) for c in choice)) for choice in choices)
-    inside = library.Piecewise((1, library.And(*map(holds, bounds), *alternatives)), (0, True))
+    inside = library.Piecewise((1, _condition(bounds, choices)), (0, True))
     if not extents:
         return inside
-    return library.Sum(inside, *((symbols[name], 0, to_sympy(extent) - 1) for name, extent in sorted(extents.items())))
+    return library.Sum(
+        inside, *((_coordinate(name), 0, to_sympy(extent) - 1) for name, extent in sorted(extents.items()))
+    )
+
+
+def element_count(
+    dimensions: Iterable[tuple[str, Extent]],
+    parts: Iterable[tuple[Sequence[Affine], Iterable[tuple[str, Extent]]]],
+) -> Expr:
+    """Return how many elements there are for which rank variables exist under one of several conditions.
+
+    Parameters
+    ----------
+    dimensions
+        Name and extent of every dimension.
+    parts
+        For each part bounds, and the name and the extent of its rank variables.
+
+    """
+
+    def pairs(extents: Iterable[tuple[str, Extent]]) -> list[tuple[Any, Any]]:
+        return [(_coordinate(name), to_sympy(extent)) for name, extent in extents]
+
+    found = [(pairs(hidden), _condition(bounds)) for bounds, hidden in parts]
+    return cast(Expr, ElementCount(pairs(dimensions), found))
+
+
+def _condition(bounds: Sequence[Affine], choices: Iterable[Choice] = ()) -> Any:
+    """Return the condition that bounds hold, and one conjunction of every choice; opposite bounds are an equation."""
+    library = cast(Any, sympy)
+    equations = [bound for at, bound in enumerate(bounds) if -bound in bounds[at:]]
+    rest = [bound for bound in bounds if bound not in equations and -bound not in equations]
+    parts = [library.Eq(_left_side(bound), 0) for bound in equations] + [_left_side(bound) >= 0 for bound in rest]
+    alternatives = (library.Or(*(library.And(*(_left_side(b) >= 0 for b in c)) for c in choice)) for choice in choices)
+    return library.And(*parts, *alternatives)
+
+
+def _coordinate(name: str) -> Any:
+    """Return the symbol of a rank variable."""
+    return cast(Any, sympy).Symbol(name, integer=True)
+
+
+def _left_side(bound: Affine) -> Any:
+    total: Any = to_sympy(bound.offset)
+    for name, coefficient in bound.terms:
+        total += cast(Any, to_sympy(coefficient)) * _coordinate(name)
+    return total
 
 
 def fiber_length(facts: Facts, domain: Domain, names: tuple[str, ...], extent: Extent) -> Expr:

@@ -1,23 +1,22 @@
 """Which elements of a tensor some surviving point reads, or that exist: the image of domains under indices.
 
-Variables are eliminated from the constraints (Fourier and Motzkin), which over integers is exact where one of the two
-coefficients of a pair is 1, or where the room between the two bounds always holds a multiple. What is not exact becomes
-an upper bound, and is told as one.
+Rank variables are eliminated from the constraints as far as formulas allow; others stay, and are eliminated once the
+extents are numbers. Only where data decides the count is an upper bound.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from einsum_cascade.analysis.counting import PointCount, count_points
+from einsum_cascade.analysis.counting import PointCount, count_points, element_count
 from einsum_cascade.analysis.domain import Choice, Domain
+from einsum_cascade.analysis.elimination import System
 from einsum_cascade.analysis.facts import Facts
-from einsum_cascade.analysis.symbolic import number
-from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
+from einsum_cascade.analysis.symbolic import Expr, number
+from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import ONE, Extent
 from einsum_cascade.cascade.ir import Tensor, reads_of
-from einsum_cascade.cascade.partition import expanded
 
 __all__ = ["elements_made", "elements_read"]
 
@@ -27,10 +26,29 @@ _MOST_ALTERNATIVES = 16
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """Elements of a tensor: constraints on its dimensions `#0`, `#1`, ..., and whether they are exact."""
+    """Elements of a tensor: those for which rank variables exist under constraints.
+
+    Parameters
+    ----------
+    bounds
+        Constraints on its dimensions `#0`, `#1`, ..., and on rank variables that are left.
+    hidden
+        Those with their extents.
+    is_exact
+        Whether no data decides further.
+    domain
+        Points of which each reaches an element of its own, if that is known.
+
+    """
 
     bounds: tuple[Affine, ...]
-    is_exact: bool
+    hidden: tuple[tuple[str, Extent], ...] = ()
+    is_exact: bool = True
+    domain: Domain | None = None
+
+
+type _Part = tuple[frozenset[Affine], frozenset[tuple[str, Extent]]]
+"""Constraints, and the rank variables in them with their extents."""
 
 
 def elements_read(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:
@@ -67,7 +85,7 @@ def elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> Po
 def _elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:
     made = [at for at, einsum in enumerate(facts.cascade.einsums) if einsum.tensor == tensor.name]
     if tensor.is_declared or tensor.generation_axis is not None or len(made) != 1:
-        return _count(facts, tensor, [_Image((), is_exact=True)])
+        return _count(facts, tensor, [_Image(())])
     einsum, domain = facts.cascade.einsums[made[0]], domains[made[0]]
     if einsum.otherwise is not None and domain.otherwise is not None:
         if einsum.reduction is not None:
@@ -87,24 +105,48 @@ def _elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> P
 def _count(facts: Facts, tensor: Tensor, images: Iterable[_Image]) -> PointCount:
     """Count the elements in at least one of several images."""
     names = _names(tensor)
+    distinct: dict[_Part, _Image] = {}
+    for image in images:
+        part = _part(image, names)
+        if part not in distinct or image.is_exact:
+            distinct[part] = image
+    least = {part: image for part, image in distinct.items() if not any(_implies(part, o) for o in distinct)}
+    # What an exact image covers, an inexact one adds nothing to.
+    is_exact = all(image.is_exact for image in least.values())
+    if _covers_all(bounds for bounds, hidden in least if not hidden):
+        least = {(frozenset[Affine](), frozenset[tuple[str, Extent]]()): _Image((), is_exact=is_exact)}
     extents = tuple(
         zip(names.values(), (facts.plain(dimension.extent) for dimension in tensor.dimensions), strict=True)
     )
-    renamed = {dimension: affine_variable(name) for dimension, name in names.items()}
-    distinct: dict[frozenset[Affine], bool] = {}
-    for image in images:
-        key = frozenset(bound.substituted(renamed) for bound in image.bounds)
-        distinct[key] = distinct.get(key, False) or image.is_exact
-    least = {key: exact for key, exact in distinct.items() if not any(other < key for other in distinct)}
-    if _covers_all(least):
-        least = {frozenset[Affine](): all(least.values())}
-    # What an exact image covers, an inexact one adds nothing to.
-    is_exact = all(least.values())
-    if len(least) == 1:
-        (bounds,) = least
-        return PointCount(count_points(facts, Domain(extents, _sorted(bounds), (), frozenset())).points, is_exact)
-    choice: Choice = tuple(sorted((_sorted(bounds) for bounds in least), key=str))
-    return PointCount(count_points(facts, Domain(extents, (), (choice,), frozenset())).points, is_exact)
+    return PointCount(_points(facts, extents, least), is_exact)
+
+
+def _part(image: _Image, names: Mapping[str, str]) -> "_Part":
+    """Write an image with names of dimensions; a rank variable of such a name gets another one."""
+    taken = set(names.values())
+    others = {name: f"{name}_" if name in taken else name for name, _ in image.hidden}
+    renamed = {old: affine_variable(new) for old, new in (dict(names) | others).items()}
+    hidden = frozenset((others[name], extent) for name, extent in image.hidden)
+    return frozenset(bound.substituted(renamed) for bound in image.bounds), hidden
+
+
+def _implies(part: "_Part", other: "_Part") -> bool:
+    """Tell whether all elements of a part are in another one, because it asks for more."""
+    return part != other and other[0] <= part[0] and other[1] <= part[1]
+
+
+def _points(facts: Facts, extents: tuple[tuple[str, Extent], ...], parts: Mapping["_Part", _Image]) -> Expr:
+    """Count the elements of parts of a tensor whose dimensions have names and extents."""
+    if len(parts) == 1:
+        ((bounds, hidden), image), *_ = parts.items()
+        if hidden and image.domain is not None:
+            return count_points(facts, image.domain).points
+        if not hidden:
+            return count_points(facts, Domain(extents, _sorted(bounds), (), frozenset())).points
+    if any(hidden for _, hidden in parts):
+        return element_count(extents, sorted(((_sorted(b), tuple(sorted(h, key=str))) for b, h in parts), key=str))
+    choice: Choice = tuple(sorted((_sorted(bounds) for bounds, _ in parts), key=str))
+    return count_points(facts, Domain(extents, (), (choice,), frozenset())).points
 
 
 def _covers_all(images: Iterable[frozenset[Affine]]) -> bool:
@@ -129,82 +171,8 @@ def _images(facts: Facts, domain: Domain, indices: Sequence[Affine], tensor: Ten
     is_whole = prod(map(len, domain.choices)) <= _MOST_ALTERNATIVES
     for choices in product(*domain.choices) if is_whole else [()]:
         bounds = [*domain.bounds, *(bound for conjunction in choices for bound in conjunction)]
-        system = _System(facts, tensor, dict(domain.extents))
+        system = System(facts, tensor, dict(domain.extents))
         system.start(bounds, indices)
         system.eliminate()
-        yield _Image(system.result(), system.is_exact and is_whole and not domain.opaque)
-
-
-class _System:
-    """Constraints over rank variables and the dimensions of a tensor, from which the variables are eliminated."""
-
-    def __init__(self, facts: Facts, tensor: Tensor, extents: dict[str, Extent]) -> None:
-        self._ranks = facts.cascade.rank
-        self._extents = extents
-        self._dimensions = {f"#{axis}": facts.plain(d.extent) for axis, d in enumerate(tensor.dimensions)}
-        self._bounds: list[Affine] = []
-        self._left: list[str] = []
-        self.is_exact = True
-
-    def start(self, bounds: Iterable[Affine], indices: Sequence[Affine]) -> None:
-        """Take constraints on variables, and the indices as equations of dimensions."""
-        self._bounds = list(bounds)
-        for name, extent in self._extents.items():
-            self._bounds += (affine_variable(name), affine_constant(extent - ONE) - affine_variable(name))
-        self._left = list(self._extents)
-        solved: dict[str, Affine] = {}
-        for axis, index in enumerate(indices):
-            rest = index.substituted(solved) - affine_variable(f"#{axis}")
-            name = next((n for n in rest.variables if n in self._left and rest.coefficient(n) in (ONE, -ONE)), None)
-            if name is None:
-                self._bounds += (rest, -rest)
-                continue
-            value = (affine_variable(name) - rest) if rest.coefficient(name) == ONE else affine_variable(name) + rest
-            self._left.remove(name)
-            self._bounds = [bound.substituted({name: value}) for bound in self._bounds]
-            solved = {other: known.substituted({name: value}) for other, known in solved.items()} | {name: value}
-
-    def eliminate(self) -> None:
-        """Drop the variables one by one, those with fewest pairs of bounds first."""
-        while self._left:
-            name = min(self._left, key=lambda n: self._cost(n))
-            self._left.remove(name)
-            self._drop(name)
-
-    def _cost(self, name: str) -> tuple[bool, int]:
-        found = [bound.coefficient(name) for bound in self._bounds if bound.coefficient(name)]
-        signs = [c.is_nonnegative() for c in found]
-        return any(c not in (ONE, -ONE) for c in found), signs.count(True) * signs.count(False)
-
-    def _drop(self, name: str) -> None:
-        lows = [bound for bound in self._bounds if (c := bound.coefficient(name)) and c.is_nonnegative()]
-        highs = [bound for bound in self._bounds if (c := bound.coefficient(name)) and (-c).is_nonnegative()]
-        rest = [bound for bound in self._bounds if not bound.coefficient(name)]
-        self.is_exact = self.is_exact and len(lows) + len(highs) + len(rest) == len(self._bounds)
-        for low in lows:
-            for high in highs:
-                a, b = low.coefficient(name), -high.coefficient(name)
-                room = low.scaled(b) + high.scaled(a) if a != b else low + high
-                if ONE not in (a, b):
-                    self.is_exact = self.is_exact and a == b and self._holds(room - affine_constant(a - ONE))
-                rest.append(room)
-        waiting = set(self._left)
-        self._bounds = list(
-            dict.fromkeys(bound for bound in rest if waiting & set(bound.variables) or not self._holds(bound))
-        )
-
-    def _holds(self, bound: Affine) -> bool:
-        """Tell whether a constraint holds anyway, inside the extents of what it names."""
-
-        def last(name: str) -> Extent:
-            return (self._dimensions.get(name) or self._extents[name]) - ONE
-
-        least = bound.extreme(last, is_upper=False)
-        if least is None:
-            return False
-        values = (least, expanded(least, self._ranks))
-        return any(value.is_nonnegative(value.names) for value in values)
-
-    def result(self) -> tuple[Affine, ...]:
-        """Return what is left: constraints on dimensions that the extents do not imply."""
-        return tuple(dict.fromkeys(bound for bound in self._bounds if not self._holds(bound)))
+        own = replace(domain, bounds=tuple(bounds), choices=()) if is_whole and system.is_injective else None
+        yield _Image(system.result(), system.hidden, is_whole and not domain.opaque, own)

@@ -1,17 +1,20 @@
 """Count the integer points of polyhedra exactly, however many there are.
 
 A variable is summed out symbolically: between its bounds, of which each is the tightest in a region of its own, a
-polynomial has a sum that is a polynomial again (Faulhaber). What is left at the end is a number. Nothing is enumerated
-but a variable that has a coefficient other than 1 and -1 beside others.
+polynomial has a sum that is a polynomial again. What is left at the end is a number. Equations are solved over the
+integers (Euclid). Where every variable has a coefficient other than 1 and -1, the others are split by their residues;
+values of a variable are enumerated only where those are more.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from math import comb, gcd
+from itertools import product
+from math import gcd, lcm
 
-__all__ = ["Bound", "count_points_of", "count_where"]
+from einsum_cascade.analysis.polynomials import ONE, Polynomial, between, substituted
+
+__all__ = ["Bound", "count_points_of", "count_where", "opposite", "tightest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Bound:
             sums[name] = sums.get(name, 0) + factor * c
         return Bound.of(sums, self.constant + factor * other.constant + constant)
 
+    def times(self, factor: int) -> "Bound":
+        """Return a multiple that is not in lowest terms."""
+        return Bound(tuple((name, factor * c) for name, c in self.terms), factor * self.constant)
+
     def negated(self) -> "Bound":
         """Return the constraint that holds where this one does not."""
         return Bound.of({name: -c for name, c in self.terms}, -self.constant - 1)
@@ -56,16 +63,15 @@ class Bound:
         """Return what is left of it if a variable is zero."""
         return Bound(tuple(term for term in self.terms if term[0] != variable), self.constant)
 
-    def at(self, variable: str, value: int) -> "Bound":
-        """Return the constraint for one value of a variable."""
-        rest = self.without(variable)
-        return Bound.of(dict(rest.terms), self.constant + value * self.coefficient(variable))
-
-
-type Monomial = tuple[tuple[str, int], ...]
-type Polynomial = dict[Monomial, Fraction]
-
-_UNIT: Polynomial = {(): Fraction(1)}
+    def at(self, variable: str, terms: Mapping[str, int], constant: int) -> "Bound":
+        """Return the constraint with an affine expression instead of a variable."""
+        c = self.coefficient(variable)
+        if not c:
+            return self
+        sums = {name: factor for name, factor in self.terms if name != variable}
+        for name, factor in terms.items():
+            sums[name] = sums.get(name, 0) + c * factor
+        return Bound.of(sums, self.constant + c * constant)
 
 
 def count_points_of(variables: Sequence[str], bounds: Iterable[Bound]) -> int:
@@ -81,7 +87,7 @@ def count_points_of(variables: Sequence[str], bounds: Iterable[Bound]) -> int:
     """
     total = 1
     for part in _components(variables, tuple(bounds)):
-        total *= _sum(part[0], part[1], _UNIT)
+        total *= _sum(part[0], part[1], ONE)
         if not total:
             break
     return int(total)
@@ -112,7 +118,7 @@ def _disjoint(bounds: tuple[Bound, ...], choices: tuple[Sequence[Sequence[Bound]
 
 def _is_empty(bounds: Iterable[Bound]) -> bool:
     """Tell whether constraints on single variables leave no room for some other one; False may be wrong."""
-    kept = _tightest(bounds)
+    kept = tightest(bounds)
     if kept is None:
         return True
     greatest: dict[tuple[str, bool], int] = {}
@@ -151,31 +157,58 @@ def _components(
 
 def _sum(variables: tuple[str, ...], bounds: Iterable[Bound], summand: Polynomial) -> Fraction:
     """Return the sum of a polynomial over the points of a polyhedron."""
-    kept = _tightest(bounds)
+    kept = tightest(bounds)
     if kept is None or not summand:
         return Fraction(0)
     if not variables:
         return summand.get((), Fraction(0))
+    known = set(kept)
+    equation = next((bound for bound in kept if opposite(bound) in known), None)
+    if equation is not None:
+        return _solved(variables, kept, summand, equation)
     name = _easiest(variables, kept)
     if name is None:
-        return _enumerated(variables, kept, summand)
+        return _split(variables, kept, summand)
     rest = tuple(other for other in variables if other != name)
     lows = [bound for bound in kept if bound.coefficient(name) > 0]
     highs = [bound for bound in kept if bound.coefficient(name) < 0]
     common = [bound for bound in kept if not bound.coefficient(name)]
-    primitive = _primitive(name, summand)
     total = Fraction(0)
     for low_at, low in enumerate(lows):
+        least = low.without(name).times(-1)
         for high_at, high in enumerate(highs):
+            greatest = high.without(name)
             region = [*common, low.plus(high)]
             region += (o.plus(low, -1, -(at < low_at)) for at, o in enumerate(lows) if at != low_at)
             region += (o.plus(high, -1, -(at < high_at)) for at, o in enumerate(highs) if at != high_at)
-            inside = _between(name, primitive, low, high)
+            inside = between(summand, name, (least.terms, least.constant), (greatest.terms, greatest.constant))
             total += _sum(rest, region, inside)
     return total
 
 
-def _tightest(bounds: Iterable[Bound]) -> list[Bound] | None:
+def opposite(bound: Bound) -> Bound:
+    """Return the constraint that makes an equation of a bound."""
+    return Bound(tuple((name, -c) for name, c in bound.terms), -bound.constant)
+
+
+def _solved(variables: tuple[str, ...], bounds: list[Bound], summand: Polynomial, equation: Bound) -> Fraction:
+    """Sum over the solutions of an equation: a variable with coefficient 1 or -1 is replaced by what it equals.
+
+    While there is none, the variable of the least coefficient is replaced by one that leaves remainders of the others.
+    """
+    name, c = min(equation.terms, key=lambda term: (abs(term[1]), term[0]))
+    others = {other: factor for other, factor in equation.terms if other != name}
+    if abs(c) == 1:
+        value, constant = {other: -c * factor for other, factor in others.items()}, -c * equation.constant
+        left = tuple(other for other in variables if other != name)
+    else:
+        value, constant = {name: 1, **{other: -(factor // c) for other, factor in others.items()}}, 0
+        left = variables
+    replaced = [bound.at(name, value, constant) for bound in bounds]
+    return _sum(left, replaced, substituted(summand, name, value.items(), constant))
+
+
+def tightest(bounds: Iterable[Bound]) -> list[Bound] | None:
     """Return the constraints without those that others imply at once; None if no point satisfies them."""
     least: dict[tuple[tuple[str, int], ...], int] = {}
     for bound in bounds:
@@ -199,98 +232,65 @@ def _easiest(variables: tuple[str, ...], bounds: list[Bound]) -> str | None:
     return min(costs, key=lambda name: costs[name]) if costs else None
 
 
-def _enumerated(variables: tuple[str, ...], bounds: list[Bound], summand: Polynomial) -> Fraction:
-    """Sum value by value over the variable that has the fewest."""
-    ranges = {name: _range(name, bounds) for name in variables}
-    name = min(ranges, key=lambda name: len(ranges[name]))
-    rest = tuple(other for other in variables if other != name)
-    return sum(
-        (
-            _sum(rest, [bound.at(name, value) for bound in bounds], _substituted(summand, name, (), value))
-            for value in ranges[name]
-        ),
-        Fraction(0),
-    )
+def _split(variables: tuple[str, ...], bounds: list[Bound], summand: Polynomial) -> Fraction:
+    """Sum apart over what leaves one variable with coefficients 1 and -1: residues of others, or values of one."""
+    ways: list[tuple[int, Iterator[dict[str, tuple[int, int]]]]] = []
+    for name in variables:
+        strided = [bound for bound in bounds if abs(bound.coefficient(name)) > 1]
+        modulus = lcm(*(bound.coefficient(name) for bound in strided))
+        others = sorted({other for bound in strided for other, c in bound.terms if other != name and c % modulus})
+        values = _values_of(name, variables, bounds)
+        ways += ((modulus ** len(others), _residues(modulus, others)), (len(values), _values(name, values)))
+    _, cheapest = min(ways, key=lambda way: way[0])
+    return sum((_replaced(variables, bounds, summand, values) for values in cheapest), Fraction(0))
 
 
-def _range(name: str, bounds: list[Bound]) -> range:
-    """Return the values that the constraints on one variable alone leave."""
-    alone = [(bound.coefficient(name), bound.constant) for bound in bounds if len(bound.terms) == 1]
-    lows = [-(constant // c) for c, constant in alone if c > 0]
-    highs = [constant // -c for c, constant in alone if c < 0]
+def _residues(modulus: int, names: Sequence[str]) -> Iterator[dict[str, tuple[int, int]]]:
+    for residues in product(range(modulus), repeat=len(names)):
+        yield {name: (modulus, residue) for name, residue in zip(names, residues, strict=True)}
+
+
+def _values(name: str, values: Iterable[int]) -> Iterator[dict[str, tuple[int, int]]]:
+    for value in values:
+        yield {name: (0, value)}
+
+
+def _replaced(
+    variables: tuple[str, ...], bounds: Iterable[Bound], summand: Polynomial, values: Mapping[str, tuple[int, int]]
+) -> Fraction:
+    """Sum with variables replaced by a factor times themselves and a constant."""
+    for name, (factor, constant) in values.items():
+        value = {name: factor} if factor else dict[str, int]()
+        bounds = [bound.at(name, value, constant) for bound in bounds]
+        summand = substituted(summand, name, value.items(), constant)
+    return _sum(tuple(name for name in variables if values.get(name, (1, 0))[0]), bounds, summand)
+
+
+def _values_of(name: str, variables: Iterable[str], bounds: Iterable[Bound]) -> range:
+    """Return a range that has all values of a variable, by what the constraints leave of real numbers.
+
+    Raises
+    ------
+    ValueError
+        They leave it without an end.
+
+    """
+    kept = tightest(bounds)
+    for other in variables:
+        if other != name and kept is not None:
+            kept = tightest(_without(other, kept))
+    if kept is None:
+        return range(0)
+    lows = [-(bound.constant // c) for bound in kept if (c := bound.coefficient(name)) > 0]
+    highs = [bound.constant // -c for bound in kept if (c := bound.coefficient(name)) < 0]
     if not lows or not highs:
         raise ValueError(f"variable {name!r} must have a constant bound on either side")
     return range(max(lows), min(highs) + 1)
 
 
-# Polynomials
-
-
-def _add(total: Polynomial, monomial: Monomial, value: Fraction) -> None:
-    found = total.get(monomial, Fraction(0)) + value
-    if found:
-        total[monomial] = found
-    else:
-        total.pop(monomial, None)
-
-
-def _times(first: Polynomial, second: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for a, x in first.items():
-        for b, y in second.items():
-            powers = dict(a)
-            for name, power in b:
-                powers[name] = powers.get(name, 0) + power
-            _add(total, tuple(sorted(powers.items())), x * y)
-    return total
-
-
-def _substituted(summand: Polynomial, name: str, terms: Iterable[tuple[str, int]], constant: int) -> Polynomial:
-    """Replace a variable by an affine expression."""
-    value: Polynomial = {((other, 1),): Fraction(c) for other, c in terms}
-    _add(value, (), Fraction(constant))
-    total: Polynomial = {}
-    powers = [_UNIT]
-    for monomial, factor in summand.items():
-        power = dict(monomial).get(name, 0)
-        while len(powers) <= power:
-            powers.append(_times(powers[-1], value))
-        rest = tuple(term for term in monomial if term[0] != name)
-        for found, x in _times({rest: factor}, powers[power]).items():
-            _add(total, found, x)
-    return total
-
-
-@lru_cache(maxsize=64)
-def _power_sum(power: int) -> tuple[Fraction, ...]:
-    """Return the coefficients, from the constant on, of 1^power + ... + n^power as a polynomial in n (Faulhaber)."""
-    bernoulli = [Fraction(1)]
-    for m in range(1, power + 1):
-        bernoulli.append(-sum((comb(m + 1, k) * bernoulli[k] for k in range(m)), Fraction(0)) / (m + 1))
-    if power:
-        bernoulli[1] = Fraction(1, 2)
-    found = [Fraction(0)] * (power + 2)
-    for k, number in enumerate(bernoulli):
-        found[power + 1 - k] += Fraction(comb(power + 1, k), power + 1) * number
-    return tuple(found)
-
-
-def _primitive(name: str, summand: Polynomial) -> Polynomial:
-    """Return a polynomial whose difference from x - 1 to x is the summand at x."""
-    total: Polynomial = {}
-    for monomial, factor in summand.items():
-        rest = {other: power for other, power in monomial if other != name}
-        for power, coefficient in enumerate(_power_sum(dict(monomial).get(name, 0))):
-            powers = {**rest, **({name: power} if power else {})}
-            _add(total, tuple(sorted(powers.items())), factor * coefficient)
-    return total
-
-
-def _between(name: str, primitive: Polynomial, low: Bound, high: Bound) -> Polynomial:
-    """Return the sum from the least to the greatest value of a variable, as a polynomial in the others."""
-    least, greatest = low.without(name), high.without(name)
-    total = _substituted(primitive, name, greatest.terms, greatest.constant)
-    below = [(other, -c) for other, c in least.terms]
-    for monomial, value in _substituted(primitive, name, below, -least.constant - 1).items():
-        _add(total, monomial, -value)
-    return total
+def _without(name: str, bounds: Sequence[Bound]) -> Iterator[Bound]:
+    """Yield what constraints say of the other variables (Fourier and Motzkin)."""
+    yield from (bound for bound in bounds if not bound.coefficient(name))
+    for low in (bound for bound in bounds if bound.coefficient(name) > 0):
+        for high in (bound for bound in bounds if bound.coefficient(name) < 0):
+            yield low.times(-high.coefficient(name)).plus(high, low.coefficient(name))

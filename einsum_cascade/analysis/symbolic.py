@@ -5,13 +5,12 @@ Sympy publishes no types; everything that touches its untyped functions is here.
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import product
 from typing import Any, TypeGuard, cast
 
 import sympy
 from sympy.printing.str import StrPrinter
 
-from einsum_cascade.analysis.lattice import Bound, count_where
+from einsum_cascade.analysis.counted import counts_in, value_of
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 
@@ -126,59 +125,7 @@ def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
     """Replace the ranks whose extents are known, and count the points of sums whose limits are numbers then."""
     known = ((name, symbol) for name, symbol in symbols_of(expression).items() if name in extents)
     found = cast(Any, expression).xreplace({symbol: _sympy.sympify(extents[name]) for name, symbol in known})
-    return found.xreplace({total: _counted(total) for total in found.atoms(_sympy.Sum)})
-
-
-def _counted(total: Any) -> Any:
-    """Count the points at which the condition of a sum holds."""
-    if total.free_symbols:
-        return total
-    names = [str(variable) for variable, _, _ in total.limits]
-    inside = [
-        bound
-        for variable, low, high in total.limits
-        for bound in (Bound.of({str(variable): 1}, -int(low)), Bound.of({str(variable): -1}, int(high)))
-    ]
-    condition = total.function.args[0][1] if isinstance(total.function, _sympy.Piecewise) else total.function == 1
-    parts = [_alternatives(part) for part in _sympy.And.make_args(_sympy.sympify(condition))]
-    choices = [alternatives for alternatives in parts if len(alternatives) != 1]
-    inside += (bound for alternatives in parts if len(alternatives) == 1 for bound in alternatives[0])
-    return _sympy.Integer(count_where(names, inside, choices) if all(choices) else 0)
-
-
-def _alternatives(condition: Any) -> list[list[Bound]]:
-    """Return conjunctions of constraints one of which must hold."""
-    if condition in (_sympy.true, _sympy.false):
-        return [[]] if condition == _sympy.true else []
-    if isinstance(condition, _sympy.Or):
-        return [found for part in condition.args for found in _alternatives(part)]
-    if isinstance(condition, _sympy.And):
-        parts = [_alternatives(part) for part in condition.args]
-        return [[bound for part in chosen for bound in part] for chosen in product(*parts)]
-    return _related(condition)
-
-
-def _related(relation: Any) -> list[list[Bound]]:
-    """Return the constraints of an equation or inequality of affine expressions."""
-    coefficients = _sympy.expand(relation.lhs - relation.rhs).as_coefficients_dict()
-    scale = _sympy.ilcm(1, *(factor.q for factor in coefficients.values()))
-    difference = _sympy.Add(*(term * factor * scale for term, factor in coefficients.items()))
-    terms = {str(name): int(difference.coeff(name)) for name in difference.free_symbols}
-    constant = int(difference.subs(dict.fromkeys(difference.free_symbols, 0)))
-    above, below = Bound.of(terms, constant), Bound.of({name: -c for name, c in terms.items()}, -constant)
-    match relation:
-        case _sympy.GreaterThan():
-            return [[above]]
-        case _sympy.LessThan():
-            return [[below]]
-        case _sympy.StrictGreaterThan():
-            return [[below.negated()]]
-        case _sympy.StrictLessThan():
-            return [[above.negated()]]
-        case _sympy.Equality():
-            return [[above, below]]
-        case _:
-            return [[below.negated()], [above.negated()]]
+    return found.xreplace({count: value_of(count) for count in counts_in(found)})
 
 
 def renamed(expression: Expr, names: Mapping[str, str]) -> Expr:
@@ -262,9 +209,21 @@ class _Text(cast(Any, StrPrinter)):
 
     def _print_Sum(self, expr: Any) -> str:
         """Say what is counted: `#(m < M, s < S: m + s <= P)`."""
-        ranges = ", ".join(f"{self._print(name)} < {self._print(high + 1)}" for name, _, high in expr.limits)
+        ranges = self._ranges((name, high + 1) for name, _, high in expr.limits)
         condition = expr.function.args[0][1] if isinstance(expr.function, _sympy.Piecewise) else expr.function
         return f"#({ranges}: {self._condition(condition)})"
+
+    def _print_ElementCount(self, expr: Any) -> str:
+        """Say which elements are counted: `#(i < I: i = 3*y + r for some y < Y, r < R)`."""
+        parts = [self._part(pairs, condition) for pairs, condition in expr.parts]
+        return f"#({self._ranges(expr.dimensions)}: {' or '.join(parts)})"
+
+    def _part(self, pairs: Any, condition: Any) -> str:
+        text = self._condition(condition)
+        return f"{text} for some {self._ranges(pairs)}" if pairs else text
+
+    def _ranges(self, pairs: Any) -> str:
+        return ", ".join(f"{self._print(name)} < {self._print(extent)}" for name, extent in pairs)
 
     def _print_Piecewise(self, expr: Any) -> str:
         """Say what is counted once, or not at all."""
@@ -288,6 +247,8 @@ class _Text(cast(Any, StrPrinter)):
         for term in terms:
             sides[bool(term.could_extract_minus_sign())].append(term)
         left, right, sign = _sympy.Add(*sides[False]), -_sympy.Add(*sides[True]), relation.rel_op
+        if sign == ">=":
+            left, right, sign = right, left, "<="
         constant = left.as_coeff_Add()[0]
         if sign == "<=" and constant == 1:
             left, sign = left - 1, "<"

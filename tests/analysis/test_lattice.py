@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 from random_counts import random_count
 
-from einsum_cascade.analysis.lattice import Bound, count_points_of, count_where
+from einsum_cascade.analysis.lattice import Bound, count_points_of, count_where, opposite
+from einsum_cascade.analysis.projection import Hiding, count_visible
 
 NAMES = ("x", "y", "z")
 
@@ -41,6 +42,36 @@ def test_counts_are_those_of_an_enumeration(seed: int) -> None:
         assert count_where(names, inside, [shapes]) == wanted, case
         wanted = sum(all(any(holds([b], at) for b in shape) for shape in shapes if shape) for at in spaces)
         assert count_where(names, inside, [[[b] for b in shape] for shape in shapes if shape]) == wanted, case
+
+
+def test_visible_points_are_those_of_an_enumeration(seed: int) -> None:
+    """Points of which some values of the hidden variables meet one of several conjunctions, found one by one."""
+    for number in range(random_count(1_000)):
+        rng = np.random.default_rng([seed, number])
+        names = NAMES[: int(rng.integers(2, 4))]
+        sizes = {name: int(rng.integers(1, 7)) for name in names}
+        shown = names[: int(rng.integers(1, len(names)))]
+        shapes = [
+            [random_bound(rng, names, 4) for _ in range(int(rng.integers(0, 4)))]
+            for _ in range(int(rng.integers(1, 4)))
+        ]
+        if number % 2:
+            shapes[0].append(opposite(shapes[0][0]) if shapes[0] else random_bound(rng, names, 4))
+        spaces = [dict(zip(names, at, strict=True)) for at in product(*(range(sizes[name]) for name in names))]
+        wanted = {tuple(at[name] for name in shown) for at in spaces if any(holds(shape, at) for shape in shapes)}
+        hidden = tuple(name for name in names if name not in shown)
+        limits = box({name: sizes[name] for name in hidden})
+        parts = [Hiding(hidden, (*shape, *limits)) for shape in shapes]
+        case = f"case {number} of seed {seed}: {sizes}, {shown}, {shapes}"
+        assert count_visible(shown, box({name: sizes[name] for name in shown}), parts) == len(wanted), case
+
+
+def test_visible_points_of_any_size() -> None:
+    """Of x = 5 y + 7 z below 10^9 all exist but those that no sum is: (5 - 1) * (7 - 1) / 2 of them (Sylvester)."""
+    n = 10**9
+    equation = Bound.of({"x": 1, "y": -5, "z": -7}, 0)
+    part = Hiding(("y", "z"), (equation, opposite(equation), *box({"y": n, "z": n})))
+    assert count_visible(("x",), box({"x": n}), [part]) == n - 12
 
 
 def test_counts_of_any_size() -> None:

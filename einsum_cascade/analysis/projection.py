@@ -1,0 +1,175 @@
+"""Count integer points of some variables for which others have values that satisfy constraints: images of polyhedra.
+
+Hidden variables are eliminated one by one (Fourier and Motzkin), exactly: where coefficients other than 1 meet, with
+the integer part of a quotient as a further variable, or with the shadows of the Omega test.
+Source: Pugh, The Omega Test, Communications of the ACM 35 (8), 1992.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from einsum_cascade.analysis.lattice import Bound, count_where, opposite, tightest
+
+__all__ = ["Hiding", "count_visible"]
+
+type Conjunction = tuple[Bound, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """Constraints over visible variables and hidden ones, for which some values must exist.
+
+    Parameters
+    ----------
+    hidden
+        The hidden variables.
+    bounds
+        What must hold.
+
+    """
+
+    hidden: tuple[str, ...]
+    bounds: Conjunction
+
+
+def count_visible(visible: Sequence[str], inside: Iterable[Bound], parts: Iterable[Hiding]) -> int:
+    """Return how many points of the visible variables satisfy some constraints and at least one of several parts.
+
+    Parameters
+    ----------
+    visible
+        Their names.
+    inside
+        Constraints on them alone, which must bound each.
+    parts
+        The parts, each with hidden variables of its own.
+
+    Examples
+    --------
+    Of the 8 elements that `x = 3*y + r` may reach, with 3 values of y and 2 of r, there are 6.
+
+    >>> equation = [Bound.of({"x": 1, "y": -3, "r": -1}, 0), Bound.of({"x": -1, "y": 3, "r": 1}, 0)]
+    >>> lasts = {"y": 2, "r": 1, "x": 7}
+    >>> y, r, x = ((Bound.of({name: 1}, 0), Bound.of({name: -1}, last)) for name, last in lasts.items())
+    >>> count_visible(["x"], x, [Hiding(("y", "r"), (*equation, *y, *r))])
+    6
+
+    """
+    eliminator = _Eliminator()
+    found = [left for part in parts for left in eliminator.eliminated(frozenset(part.hidden), part.bounds)]
+    if not found:
+        return 0
+    names = [*visible, *eliminator.quotients.values()]
+    return count_where(names, [*inside, *eliminator.definitions()], [list(dict.fromkeys(found))])
+
+
+class _Eliminator:
+    """Eliminates hidden variables; `quotients` names integer parts of quotients that the visible ones determine."""
+
+    def __init__(self) -> None:
+        self.quotients: dict[tuple[Bound, int], str] = {}
+
+    def definitions(self) -> Iterator[Bound]:
+        """Yield what ties the quotients to what they divide: `0 <= dividend - divisor * quotient < divisor`."""
+        for (dividend, divisor), name in self.quotients.items():
+            rest = Bound.of({**dict(dividend.terms), name: -divisor}, dividend.constant)
+            yield rest
+            yield Bound.of({**{n: -c for n, c in dividend.terms}, name: divisor}, divisor - 1 - dividend.constant)
+
+    def eliminated(self, hidden: frozenset[str], bounds: Iterable[Bound]) -> Iterator[Conjunction]:
+        """Yield conjunctions over visible variables and quotients, one of which must hold."""
+        kept = tightest(bounds)
+        if kept is None:
+            return
+        hidden = frozenset(name for bound in kept for name, _ in bound.terms if name in hidden)
+        if not hidden:
+            yield tuple(kept)
+        elif (equation := _equation(hidden, kept)) is not None:
+            yield from self._solved(hidden, kept, equation)
+        else:
+            name = min(hidden, key=lambda name: (_difficulty(name, hidden, kept), name))
+            if _is_exact(name, kept) or not _is_entangled(name, hidden, kept):
+                yield from self.eliminated(hidden - {name}, self._met(name, kept))
+            else:
+                yield from self._shadows(name, hidden, kept)
+
+    def _solved(self, hidden: frozenset[str], bounds: list[Bound], equation: Bound) -> Iterator[Conjunction]:
+        """Solve an equation for a hidden variable, if need be after others left a remainder of it."""
+        mine = {name: c for name, c in equation.terms if name in hidden}
+        name = min(mine, key=lambda name: (abs(mine[name]), name))
+        c = mine.pop(name)
+        if abs(c) == 1:
+            value, constant = {n: -c * k for n, k in equation.terms if n != name}, -c * equation.constant
+            hidden -= {name}
+        elif any(mine.values()):
+            value, constant = {name: 1, **{other: -(factor // c) for other, factor in mine.items()}}, 0
+        else:
+            sign = -1 if c > 0 else 1
+            rest = equation.without(name)
+            dividend = Bound(tuple((n, sign * k) for n, k in rest.terms), sign * rest.constant)
+            value, constant = {self._quotient(dividend, abs(c)): 1}, 0
+            hidden -= {name}
+        yield from self.eliminated(hidden, [bound.at(name, value, constant) for bound in bounds])
+
+    def _quotient(self, dividend: Bound, divisor: int) -> str:
+        return self.quotients.setdefault((dividend, divisor), f"/{len(self.quotients)}")
+
+    def _met(self, name: str, bounds: list[Bound]) -> Iterator[Bound]:
+        """Yield what lets each lower and each upper bound of a variable have an integer between them."""
+        lows, highs, rest = _sides(name, bounds)
+        yield from rest
+        for low in lows:
+            for high in highs:
+                a, b = low.coefficient(name), -high.coefficient(name)
+                if 1 in (a, b):
+                    yield low.times(b).plus(high, a)
+                else:
+                    quotient = self._quotient(high.without(name), b)
+                    yield low.at(name, {quotient: 1}, 0)
+
+    def _shadows(self, name: str, hidden: frozenset[str], bounds: list[Bound]) -> Iterator[Conjunction]:
+        """Yield where there is room for an integer in any case, and the values near a lower bound apart."""
+        lows, highs, rest = _sides(name, bounds)
+        dark = list(rest)
+        for low in lows:
+            a = low.coefficient(name)
+            for high in highs:
+                b = -high.coefficient(name)
+                dark.append(low.times(b).plus(high, a, -(a - 1) * (b - 1)))
+        yield from self.eliminated(hidden - {name}, dark)
+        b = max(-high.coefficient(name) for high in highs)
+        for low in lows:
+            a = low.coefficient(name)
+            for offset in range((a * b - a - b) // b + 1):
+                at = Bound(low.terms, low.constant - offset)
+                yield from self.eliminated(hidden, [*bounds, at, opposite(at)])
+
+
+def _equation(hidden: frozenset[str], bounds: list[Bound]) -> Bound | None:
+    """Return an equation of some hidden variable, if there is one."""
+    known = set(bounds)
+    return next((b for b in bounds if opposite(b) in known and any(name in hidden for name, _ in b.terms)), None)
+
+
+def _sides(name: str, bounds: list[Bound]) -> tuple[list[Bound], list[Bound], list[Bound]]:
+    """Return the bounds from below, from above, and those on others."""
+    lows = [bound for bound in bounds if bound.coefficient(name) > 0]
+    highs = [bound for bound in bounds if bound.coefficient(name) < 0]
+    return lows, highs, [bound for bound in bounds if not bound.coefficient(name)]
+
+
+def _is_exact(name: str, bounds: list[Bound]) -> bool:
+    """Tell whether every pair of bounds of a variable has a coefficient 1 or -1."""
+    lows, highs, _ = _sides(name, bounds)
+    return all(b.coefficient(name) == 1 for b in lows) or all(b.coefficient(name) == -1 for b in highs)
+
+
+def _is_entangled(name: str, hidden: frozenset[str], bounds: list[Bound]) -> bool:
+    """Tell whether bounds of a variable name other hidden ones."""
+    return any(bound.coefficient(name) and any(n in hidden and n != name for n, _ in bound.terms) for bound in bounds)
+
+
+def _difficulty(name: str, hidden: frozenset[str], bounds: list[Bound]) -> tuple[bool, bool, int]:
+    lows, highs, _ = _sides(name, bounds)
+    is_exact = _is_exact(name, bounds)
+    return not is_exact, not is_exact and _is_entangled(name, hidden, bounds), len(lows) * len(highs)
