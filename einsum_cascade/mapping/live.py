@@ -27,6 +27,9 @@ _MOST_BOXES = 1 << 26
 """Boxes beside those of one range up to which they are looked at; beyond, all are taken to be there."""
 
 
+_MOST_APART = 1 << 14
+"""Coordinates with lengths of their own that are looked at one by one; of more, the longest counts for all."""
+
 _SOME = 7
 """An extent like any other."""
 
@@ -162,6 +165,18 @@ def _halves(boxes: _Boxes) -> tuple[_Boxes, _Boxes]:
 _POINT = _Boxes(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
 
 
+def _only(coordinate: int) -> _Boxes:
+    """Return the box of one coordinate."""
+    at = np.array([coordinate], np.int64)
+    return _Boxes(at, at, np.ones(1, np.int64))
+
+
+def _within(own: _Boxes, hull: tuple[int, int]) -> _Boxes:
+    """Return boxes that weigh what they have of an interval."""
+    width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
+    return _Boxes(own.first, own.last, np.maximum(width, 0))
+
+
 class _Counter:
     """Counts boxes for ranks and parameters with numbers."""
 
@@ -180,13 +195,31 @@ class _Counter:
         nest = nest_of(self.workload, loops, self.values)
         boxes = {name: self._boxes(name, nest, is_weighted=name in weighted) for name in ranges}
         total = prod(int(own.weight.sum()) for own in boxes.values())
-        clipped = {name: self._clipped(own, self._hull(mask, name), name in weighted) for name, own in boxes.items()}
-        return Fraction(self._live(mask, clipped), total) if total else Fraction(1)
+        left = sum(self._live(mask, self._clipped(mask, own, weighted)) for own in self._apart(mask, boxes, weighted))
+        return Fraction(left, total) if total else Fraction(1)
 
-    def _hull(self, mask: Mask, name: str) -> tuple[int, int]:
-        """Return the first coordinate of a range that has a point, and the one after the last."""
+    def _apart(self, mask: Mask, boxes: dict[str, _Boxes], weighted: frozenset[str]) -> Iterator[dict[str, _Boxes]]:
+        """Yield boxes for every coordinate of the ranges that index lengths and weight: each has its own length."""
+        at = {self.workload.parts[v].range for group in mask for own in group for _, _, at in own.data for v in at}
+        apart = sorted(at & weighted)
+        sizes = [self.sizes[name] for name in apart]
+        if prod(sizes) > _MOST_APART:
+            apart, sizes = [], []
+        for own in np.ndindex(*sizes):
+            yield boxes | {name: _only(coordinate) for name, coordinate in zip(apart, own, strict=True)}
+
+    def _clipped(self, mask: Mask, boxes: Mapping[str, _Boxes], weighted: frozenset[str]) -> dict[str, _Boxes]:
+        """Return boxes that weigh what is between the first and the last coordinate that has a point."""
+        fixed = {name: own for name, own in boxes.items() if len(own.first) == 1 and own.first[0] == own.last[0]}
+        return {
+            name: _within(own, self._hull(mask, name, fixed)) if name in weighted else own
+            for name, own in boxes.items()
+        }
+
+    def _hull(self, mask: Mask, name: str, fixed: Mapping[str, _Boxes]) -> tuple[int, int]:
+        """Return the first coordinate of a range that has a point, and the one after the last; others may be fixed."""
         ranges = {self.workload.parts[v].range for group in mask for own in group for v in own.variables}
-        every = {other: self._boxes(other, (), is_weighted=False) for other in ranges}
+        every = {other: fixed.get(other) or self._boxes(other, (), is_weighted=False) for other in ranges}
         at = np.arange(self.sizes[name])
         every[name] = _Boxes(at, at, np.ones_like(at))
         spans: list[tuple[int, int]] = []
@@ -197,12 +230,6 @@ class _Counter:
             if (high > low).any():
                 spans.append((int(low[high > low].min()), int(high.max())))
         return min((low for low, _ in spans), default=0), max((high for _, high in spans), default=0)
-
-    def _clipped(self, own: _Boxes, hull: tuple[int, int], is_weighted: bool) -> _Boxes:
-        if not is_weighted:
-            return own
-        width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
-        return _Boxes(own.first, own.last, np.maximum(width, 0))
 
     def _boxes(self, name: str, nest: Sequence[NestLoop], *, is_weighted: bool) -> _Boxes:
         first, last = np.zeros(1, np.int64), np.full(1, self.sizes[name] - 1, np.int64)
