@@ -19,7 +19,7 @@ from einsum_cascade.cascade.ir import (
     predicate_variables,
 )
 from einsum_cascade.cascade.overrides import first_omission
-from einsum_cascade.cascade.partition import expanded
+from einsum_cascade.cascade.partition import expanded, partition_of
 from einsum_cascade.cascade.reach import accesses, coordinate_counts, is_partition
 from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import EvaluationError
@@ -75,6 +75,7 @@ def resolve_extents(
     _check_relations(cascade, extents)
     _check_accesses(cascade, extents)
     _check_overrides(cascade, given, extents)
+    _check_tiles(cascade, extents)
     return extents
 
 
@@ -237,6 +238,27 @@ def _reach(
         reach = _evaluate(name_index, coefficient, extents) * last[name]
         low, high = low + min(0, reach), high + max(0, reach)
     return low, high
+
+
+def _check_tiles(cascade: Cascade, extents: Mapping[str, int]) -> None:
+    """Refuse tiles that do not cover what they are tiles of, where nothing but the numbers says how many there are."""
+    for einsum in cascade.einsums:
+        for access, axis, index in accesses(cascade, einsum):
+            names = partition_of(index, cascade.rank_of, cascade.rank)
+            if names is None or cascade.rank[cascade.rank_of[names[0]]].extent is not None:
+                continue
+            whole, outer = cascade.tensor[access.tensor].dimensions[axis].rank, cascade.rank_of[names[0]]
+            inner = _evaluate(partial("index '{}' of {}".format, index, access), index.coefficient(names[0]), extents)
+            enough = -(-extents[whole] // inner) if inner else 0
+            omission = first_omission(cascade, extents, {**extents, outer: enough}) if enough > extents[outer] else None
+            if omission is not None:
+                is_written = "written" if omission.is_written else "read"
+                raise EvaluationError(
+                    f"rank {whole!r} must be reached as a whole by the tiles of index '{index}', but with {whole} = "
+                    f"{extents[whole]} and {outer} = {extents[outer]} coordinate {omission.coordinate} of "
+                    f"{omission.tensor!r} is never {is_written}; set {outer} = {enough}, or give it a default: rank "
+                    f"{outer} = {whole}/{index.coefficient(names[0])}"
+                )
 
 
 def _check_overrides(cascade: Cascade, given: Mapping[str, _Given], extents: Mapping[str, int]) -> None:

@@ -134,10 +134,19 @@ class AccessCounter:
         """Return the elements of accesses over the whole iteration space."""
         return self._footprint(accesses).elements(self._nests.sizes)
 
-    def first_share(self, site: Site) -> Any:
-        """Return the share of what moves between a site and the level outside that is in the first tile, at most 1."""
+    def first_share(self, site: Site, path: tuple[Step, ...]) -> Any:
+        """Return the share of what moves between a site and the level outside that is in the first tile, at most 1.
+
+        Parameters
+        ----------
+        site
+            The site.
+        path
+            The steps above the tile: its own, or more where it is filled in parts.
+
+        """
         sizes: dict[str, Count] = dict(self._nests.sizes)
-        for loop in self._nests.of(site.path):
+        for loop in self._nests.of(path):
             if loop.axis is None:
                 sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
         first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]

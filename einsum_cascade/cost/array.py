@@ -10,6 +10,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
 from einsum_cascade.mapping.ir import Block, Compute, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.mapping.merging import mergeable
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.kernel import MATRIX, VECTOR
@@ -30,12 +31,16 @@ class ArrayTime:
         By engine, those with an instruction for it.
     programs
         What it runs.
+    beside
+        The tasks that take no slot of their own: products that are multiplied where they are added, divisions of what
+        leaves.
 
     """
 
     cycles: int
     busy_cycles: Mapping[str, int]
     programs: tuple[ArrayProgram, ...]
+    beside: frozenset[str]
 
 
 def array_time(
@@ -74,7 +79,9 @@ def array_time(
     for each in programs:
         for engine, slots in _slots(each).items():
             busy[engine] += slots * each.lowered.program.tile_count
-    return ArrayTime(sum(each.cycles for each in programs), busy, programs)
+    quotients = {each.work.tasks["quotient"].tensor for each in programs if "quotient" in each.work.tasks}
+    beside = quotients.union(mergeable(workload.cascade))
+    return ArrayTime(sum(each.cycles for each in programs), busy, programs, frozenset(beside))
 
 
 def _slots(program: ArrayProgram) -> dict[str, int]:

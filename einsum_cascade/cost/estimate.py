@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
-from einsum_cascade.cost.array import array_time
+from einsum_cascade.cost.array import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.mapping.binding import Bound, bound_tasks
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
@@ -81,6 +81,8 @@ class CostEstimate:
         By name in formulas, cycles of one run in which the busiest engine of a block waits; symbols in formulas.
     kept
         By name in formulas, the share of an iteration space that masks leave; symbols in formulas.
+    array
+        What an array takes that runs the mapping as a program; None if none does.
 
     """
 
@@ -94,6 +96,7 @@ class CostEstimate:
     traffic_bytes: Mapping[str, Any]
     fills: Mapping[str, Any]
     kept: Mapping[str, Any]
+    array: ArrayTime | None = None
 
     @property
     def latency_s(self) -> Any:
@@ -145,6 +148,7 @@ def estimate(
     extents: Mapping[str, Count],
     repeats: int = 1,
     inputs: Mapping[str, NDArray[Any]] | None = None,
+    array: ArrayTime | None = None,
 ) -> CostEstimate:
     """Estimate what a mapping costs.
 
@@ -159,6 +163,8 @@ def estimate(
         How often the cascade runs, one after the other.
     inputs
         What filters read, by name.
+    array
+        What an array takes for the mapping, in formulas for one that an array runs. With numbers it is found.
 
     """
     values: dict[str, Count] = {**mapping.numbers, **extents}
@@ -169,8 +175,8 @@ def estimate(
     counter = AccessCounter(workload, architecture, sites, values, live)
     accesses = counter.count(sites)
     word_bits = {name: architecture.word_bits for name in workload.tensors} | dict(mapping.word_bits)
-    engines = EngineTime(workload, architecture, bounds, values, inputs)
-    array = array_time(workload, architecture, mapping, values, inputs)
+    array = array or array_time(workload, architecture, mapping, values, inputs)
+    engines = EngineTime(workload, architecture, bounds, values, inputs, array.beside if array else frozenset())
     phases = PhaseCounter(architecture, sites, counter, word_bits, engines, array).of(tree.root)
     return CostEstimate(
         architecture,
@@ -183,6 +189,7 @@ def estimate(
         {memory.name: repeats * _bytes(memory, accesses, word_bits) for memory in architecture.memories},
         engines.fills,
         live.kept,
+        array,
     )
 
 

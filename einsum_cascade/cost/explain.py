@@ -85,10 +85,10 @@ def formulas(workload: Workload, plan: Plan) -> Iterator[Formula]:
 
     What the plan has chosen, a mapping and the values of its parameters, is taken as it is: parameters are symbols.
     """
-    values = symbolic_values(workload, plan.mapping, _own_symbols(workload, plan))
+    values, own = symbolic_values(workload, plan.mapping, _own_symbols(workload, plan)), plan.estimate
     estimates = (
-        plan.estimate,
-        estimate(workload, plan.estimate.architecture, plan.mapping, values, plan.estimate.repeats, plan.inputs),
+        own,
+        estimate(workload, own.architecture, plan.mapping, values, own.repeats, plan.inputs, own.array),
     )
     for rows in (_cycles, _words, _energies, _phases, _totals):
         for (number, parts, value), (_, _, formula) in zip(*map(rows, estimates), strict=True):

@@ -6,6 +6,7 @@ two: then only the first tile's move is waited for.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, cast
@@ -16,7 +17,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.cost.array import ArrayTime
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
-from einsum_cascade.mapping.ir import Block, Compute, Step
+from einsum_cascade.mapping.ir import Block, Compute, Step, leaves
 from einsum_cascade.mapping.sites import Site, Sites
 from einsum_cascade.mapping.spread import instances_used
 from einsum_cascade.schedule.whole import EngineTime
@@ -184,6 +185,7 @@ class PhaseCounter:
 
     def of(self, root: Block) -> tuple[PhaseCost, ...]:
         """Return the phases of the tree."""
+        self._root = root
         return self._of(root, (), (), is_scheduled=False)
 
     def _of(
@@ -213,11 +215,16 @@ class PhaseCounter:
     def _parallel(
         self, block: Block, above: tuple[Step, ...], parts: Iterable[tuple[PhaseCost, ...]], *, is_scheduled: bool
     ) -> PhaseCost:
-        """Return what parts that overlap are together: an engine stands still where one of its parts does."""
+        """Return what parts that overlap are together: an engine stands still where one of its parts does.
+
+        An array has places for what comes and for what leaves, so that none of its engines does.
+        """
         each = tuple(parts)
         own = tuple(phase for part in each for phase in part)
         cycles, taken = self._engines(block, above, own, is_scheduled=is_scheduled)
         found = self._phase(*_names(own), cycles, taken, _moved(own))
+        if self.array is not None:
+            return found
         busy = {name: cast(Any, taken) / self.architecture.clock_hz for name, taken in found.busy_cycles.items()}
         stalled = dict(busy)
         for part in each:
@@ -240,14 +247,21 @@ class PhaseCounter:
         """Return phases with what a site is filled with and drained of around them."""
         moved = self._moved(Sites((site,), ()))
         move = self._phase((), (site.tensor,), 0, {}, moved)
-        if site.copies < 2:
+        if site.copies < 2 and self.array is None:
             return (move, *inside)
         both = (*inside, move)
         found = self._phase(*_names(both), _cycles(inside), _busy(inside), _moved(both))
         inner = _seconds(inside)
-        waited = self.counter.first_share(site)
+        waited = self.counter.first_share(site, self._path(site))
         together = reduce(maximum, (inner, *found.memory_s.values()))
         return (replace(found, seconds=together * (1 - waited) + (inner + move.seconds) * waited),)
+
+    def _path(self, site: Site) -> tuple[Step, ...]:
+        """Return the steps above the tile that is waited for: that of a site, or of the program of an array."""
+        if self.array is None:
+            return site.path
+        users = {use.task.name for use in self.uses if use.access.tensor == site.tensor} & site.tasks
+        return _shared_by(self._root, users)
 
     def _phase(
         self,
@@ -274,6 +288,15 @@ class PhaseCounter:
                 own = _bytes(entry, self.word_bits[tensor], used)
                 found[level] = found.get(level, Moved()).plus(own)
         return found
+
+
+def _shared_by(block: Block, tasks: AbstractSet[str]) -> tuple[Step, ...]:
+    """Return the steps above some tasks that are above others, too: those of the tiles of a program."""
+    for part in block.body:
+        own = [leaf.task for leaf in leaves(part)]
+        if isinstance(part, Block) and len(own) > 1 and tasks <= set(own):
+            return (*block.steps, *_shared_by(part, tasks))
+    return block.steps
 
 
 def _bytes(entry: Accesses, bits: int, instances: Count) -> Moved:

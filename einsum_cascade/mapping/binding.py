@@ -5,9 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
+from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.extent import ZERO
+from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.counts import Count, evaluated
 from einsum_cascade.mapping.footprint import footprint_of
 from einsum_cascade.mapping.ir import Block, Compute, Step
@@ -81,6 +85,11 @@ def bound_tasks(
     live
         What masks leave; those of the cascade, without data, if not given.
 
+    Raises
+    ------
+    MappingError
+        An overhead is below 0.
+
     """
     nests, left = Nests(workload, values), live or Live(workload, values)
     return tuple(_bound(nests, left, architecture, leaf, outer, inner) for leaf, outer, inner in _leaves(root, (), ()))
@@ -130,8 +139,12 @@ def _bound(
 def _overhead(nests: Nests, live: Live, leaf: Compute, outer: tuple[Step, ...]) -> Count:
     if leaf.overhead_cycles == ZERO:
         return 0
-    runs = left_of(nests.steps(outer), live.share((leaf.task,), outer))
-    return runs * cast(Any, evaluated(leaf.overhead_cycles, nests.values))
+    cycles: Any = evaluated(leaf.overhead_cycles, nests.values)
+    if not is_expression(cycles) and np.any(cycles < 0):
+        least = int(np.min(cycles))
+        what = f"the overhead of Einsum {leaf.task!r} must be at least 0 cycles, not {least}"
+        raise MappingError(f"{what}, as {leaf.overhead_cycles} is with these extents and parameters; give others")
+    return left_of(nests.steps(outer), live.share((leaf.task,), outer)) * cycles
 
 
 def _points(task: Task, nests: Nests) -> Count:

@@ -27,6 +27,13 @@ _MOST_BOXES = 1 << 26
 """Boxes beside those of one range up to which they are looked at; beyond, all are taken to be there."""
 
 
+_MOST_POINTS = 1 << 20
+"""Points up to which comparisons that are not parallel are looked at one by one; of more, a box counts if each of them
+has a point in it."""
+
+_MOST_APART = 1 << 14
+"""Coordinates with lengths of their own that are looked at one by one; of more, the longest counts for all."""
+
 _SOME = 7
 """An extent like any other."""
 
@@ -162,12 +169,67 @@ def _halves(boxes: _Boxes) -> tuple[_Boxes, _Boxes]:
 _POINT = _Boxes(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
 
 
+def _only(coordinate: int) -> _Boxes:
+    """Return the box of one coordinate."""
+    at = np.array([coordinate], np.int64)
+    return _Boxes(at, at, np.ones(1, np.int64))
+
+
+def _within(own: _Boxes, hull: tuple[int, int]) -> _Boxes:
+    """Return boxes that weigh what they have of an interval."""
+    width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
+    return _Boxes(own.first, own.last, np.maximum(width, 0))
+
+
+def _form(axis: int, axes: int) -> list[int]:
+    """Return the shape of what lies along one axis of several."""
+    return [1] * axis + [-1] + [1] * (axes - axis - 1)
+
+
+def _direction(constraint: Constraint) -> object:
+    """Return what parallel constraints have in common: their terms, up to a factor; data are like nothing else."""
+    if constraint.data:
+        return constraint
+    first = constraint.terms[0][1]
+    return tuple((name, Fraction(coefficient, first)) for name, coefficient in constraint.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """Which points are there, along the axes of some ranges."""
+
+    ranges: tuple[str, ...]
+    found: NDArray[np.bool_]
+
+    def hull(self, name: str, fixed: Mapping[str, _Boxes]) -> tuple[int, int]:
+        """Return the first coordinate of a range that has a point, and the one after the last; others may be fixed."""
+        left = self.found
+        for axis, other in enumerate(self.ranges):
+            if other != name and other in fixed:
+                left = left.take(fixed[other].first, axis)
+        axes = tuple(axis for axis, other in enumerate(self.ranges) if other != name)
+        met = np.flatnonzero(left.any(axes))
+        return (int(met[0]), int(met[-1]) + 1) if len(met) else (0, 0)
+
+    def weight(self, boxes: Mapping[str, _Boxes]) -> int:
+        """Return what the boxes weigh that have a point."""
+        left: Any = self.found
+        for axis, name in enumerate(self.ranges):
+            own = boxes[name]
+            left = left.take(np.arange(own.first[0], own.last[-1] + 1), axis)
+            left = np.logical_or.reduceat(left, own.first - own.first[0], axis)
+        for axis, name in enumerate(self.ranges):
+            left = left * boxes[name].weight.reshape(_form(axis, len(self.ranges)))
+        return int(left.sum())
+
+
 class _Counter:
     """Counts boxes for ranks and parameters with numbers."""
 
     def __init__(self, workload: Workload, values: Mapping[str, Any], inputs: Mapping[str, NDArray[Any]]) -> None:
         self.workload, self.values, self.inputs = workload, values, inputs
         self.masks = masks_of(workload, values, inputs)
+        self.points: dict[Mask, _Points | None] = {}
         self.sizes: dict[str, int] = {name: int(size) for name, size in range_sizes(workload, values).items()}  # pyright: ignore[reportArgumentType]
 
     def share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], weighted: frozenset[str]) -> Fraction:
@@ -180,15 +242,59 @@ class _Counter:
         nest = nest_of(self.workload, loops, self.values)
         boxes = {name: self._boxes(name, nest, is_weighted=name in weighted) for name in ranges}
         total = prod(int(own.weight.sum()) for own in boxes.values())
-        clipped = {name: self._clipped(own, self._hull(mask, name), name in weighted) for name, own in boxes.items()}
-        return Fraction(self._live(mask, clipped), total) if total else Fraction(1)
+        left = sum(self._live(mask, self._clipped(mask, own, weighted)) for own in self._apart(mask, boxes, weighted))
+        return Fraction(left, total) if total else Fraction(1)
 
-    def _hull(self, mask: Mask, name: str) -> tuple[int, int]:
-        """Return the first coordinate of a range that has a point, and the one after the last."""
-        ranges = {self.workload.parts[v].range for group in mask for own in group for v in own.variables}
-        every = {other: self._boxes(other, (), is_weighted=False) for other in ranges}
+    def _apart(self, mask: Mask, boxes: dict[str, _Boxes], weighted: frozenset[str]) -> Iterator[dict[str, _Boxes]]:
+        """Yield boxes for every coordinate of the ranges that index lengths and weight: each has its own length."""
+        at = {self.workload.parts[v].range for group in mask for own in group for _, _, at in own.data for v in at}
+        apart = sorted(at & weighted)
+        sizes = [self.sizes[name] for name in apart]
+        if prod(sizes) > _MOST_APART:
+            apart, sizes = [], []
+        for own in np.ndindex(*sizes):
+            yield boxes | {name: _only(coordinate) for name, coordinate in zip(apart, own, strict=True)}
+
+    def _clipped(self, mask: Mask, boxes: Mapping[str, _Boxes], weighted: frozenset[str]) -> dict[str, _Boxes]:
+        """Return boxes that weigh what is between the first and the last coordinate that has a point."""
+        fixed = {name: own for name, own in boxes.items() if len(own.first) == 1 and own.first[0] == own.last[0]}
+        return {
+            name: _within(own, self._hull(mask, name, fixed)) if name in weighted else own
+            for name, own in boxes.items()
+        }
+
+    def _points(self, mask: Mask) -> "_Points | None":
+        """Return which points a mask leaves, where its comparisons are not parallel and there are few enough."""
+        if mask not in self.points:
+            self.points[mask] = self._look(mask)
+        return self.points[mask]
+
+    def _look(self, mask: Mask) -> "_Points | None":
+        constraints = {own for group in mask for own in group}
+        ranges = sorted({self.workload.parts[v].range for own in constraints for v in own.variables})
+        if len({_direction(own) for own in constraints}) < 2 or prod(self.sizes[r] for r in ranges) > _MOST_POINTS:
+            return None
+        every = {name: self._each(name) for name in ranges}
+        grid = {name: (every[name], _form(at, len(ranges))) for at, name in enumerate(ranges)}
+        found = np.zeros([self.sizes[name] for name in ranges], np.bool_)
+        for group in mask:
+            own = np.ones_like(found)
+            for constraint in group:
+                own &= self._most(constraint, grid, "")[0] >= 0
+            found |= own
+        return _Points(tuple(ranges), found)
+
+    def _each(self, name: str) -> _Boxes:
         at = np.arange(self.sizes[name])
-        every[name] = _Boxes(at, at, np.ones_like(at))
+        return _Boxes(at, at, np.ones_like(at))
+
+    def _hull(self, mask: Mask, name: str, fixed: Mapping[str, _Boxes]) -> tuple[int, int]:
+        """Return the first coordinate of a range that has a point, and the one after the last; others may be fixed."""
+        if (points := self._points(mask)) is not None:
+            return points.hull(name, fixed)
+        ranges = {self.workload.parts[v].range for group in mask for own in group for v in own.variables}
+        every = {other: fixed.get(other) or self._boxes(other, (), is_weighted=False) for other in ranges}
+        every[name] = self._each(name)
         spans: list[tuple[int, int]] = []
         for group in mask:
             if any(self._slope(own, name) is None for own in group):
@@ -197,12 +303,6 @@ class _Counter:
             if (high > low).any():
                 spans.append((int(low[high > low].min()), int(high.max())))
         return min((low for low, _ in spans), default=0), max((high for _, high in spans), default=0)
-
-    def _clipped(self, own: _Boxes, hull: tuple[int, int], is_weighted: bool) -> _Boxes:
-        if not is_weighted:
-            return own
-        width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
-        return _Boxes(own.first, own.last, np.maximum(width, 0))
 
     def _boxes(self, name: str, nest: Sequence[NestLoop], *, is_weighted: bool) -> _Boxes:
         first, last = np.zeros(1, np.int64), np.full(1, self.sizes[name] - 1, np.int64)
@@ -219,6 +319,8 @@ class _Counter:
 
     def _live(self, mask: Mask, boxes: Mapping[str, _Boxes]) -> int:
         """Return what all boxes weigh that some set of constraints leaves something of."""
+        if (points := self._points(mask)) is not None:
+            return points.weight(boxes)
         groups, total = list(mask), 0
         for size in range(1, len(groups) + 1):
             for chosen in combinations(groups, size):
@@ -246,7 +348,7 @@ class _Counter:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, tuple[_Boxes, list[int]]], _Boxes]:
         """Return for boxes of all other ranges from which to before which box of one range all constraints hold."""
         shape = [len(boxes[name].first) for name in outer]
-        grid = {name: (boxes[name], [1] * at + [-1] + [1] * (len(outer) - at - 1)) for at, name in enumerate(outer)}
+        grid = {name: (boxes[name], _form(at, len(outer))) for at, name in enumerate(outer)}
         own = boxes.get(inner, _POINT)
         low, high = np.zeros(shape, np.int64), np.full(shape, len(own.first), np.int64)
         for constraint in constraints:

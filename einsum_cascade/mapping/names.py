@@ -79,6 +79,10 @@ def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:
     if leaf.stage < 0:
         yield f"the stage of Einsum {leaf.task!r} must be at least 1, or 0 for none, not {leaf.stage}"
     yield from _expression(scene, leaf.overhead_cycles, f"the overhead of Einsum {leaf.task!r}")
+    cycles = scene.number(leaf.overhead_cycles)
+    if cycles is not None and cycles < 0:
+        what = f"the overhead of Einsum {leaf.task!r} must be at least 0 cycles"
+        yield f"{what}, not {cycles}; leave it out where none is"
     engine = scene.architecture.engine(leaf.engine)
     if engine is None:
         known = did_you_mean(leaf.engine, [engine.name for engine in scene.architecture.engines])

@@ -99,6 +99,8 @@ class EngineTime:
         Of ranks and parameters: numbers, arrays with an entry per candidate, or expressions.
     inputs
         What filters read, by name.
+    beside
+        Tasks that take no slot of their engine.
 
     """
 
@@ -109,11 +111,13 @@ class EngineTime:
         bounds: Sequence[Bound],
         values: Mapping[str, Any],
         inputs: Mapping[str, NDArray[Any]] | None = None,
+        beside: frozenset[str] = frozenset(),
     ) -> None:
         """Take a mapping; nothing is scheduled yet."""
         self.inputs = inputs
         self.workload, self.architecture, self.values = workload, architecture, values
-        self.bounds = {bound.task: bound for bound in bounds}
+        each = (replace(bound, steps=0, overhead_cycles=0) if bound.task in beside else bound for bound in bounds)
+        self.bounds = {bound.task: bound for bound in each}
         self.fills: dict[str, Any] = {}
 
     def cycles(self, node: Block | Compute, above: tuple[Step, ...]) -> Count:
@@ -129,13 +133,18 @@ class EngineTime:
         own, steady = [self.bounds[leaf.task] for leaf in leaves(node)], self.steady_cycles(node)
         if not self._waits(node, own):
             return steady
-        if any(map(is_expression, self.values.values())):
-            return cast(Any, steady) + self._fill(None)
-        return self.told(node, self._scheduled(node, above))
+        is_formula = any(map(is_expression, self.values.values()))
+        return self.told(node, None if is_formula else self._scheduled(node, above))
 
     def told(self, block: Block, cycles: Any) -> Count:
-        """Return cycles of a block that are known from elsewhere, and keep what is beyond its steady state."""
-        self._fill(cycles - cast(Any, self.steady_cycles(block)))
+        """Return cycles of a block that are known from elsewhere, and keep what is beyond its steady state.
+
+        In formulas, what is beyond it is a symbol.
+        """
+        steady = cast(Any, self.steady_cycles(block))
+        if any(map(is_expression, self.values.values())):
+            return steady + self._fill(None)
+        self._fill(cycles - steady)
         return cycles
 
     def _fill(self, cycles: Any) -> Any:

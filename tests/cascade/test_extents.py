@@ -1,6 +1,10 @@
 """Extents: settings, shapes of inputs, defaults, and every message."""
 
+from itertools import product
+from random import Random
+
 import pytest
+from random_counts import random_count
 
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.extents import resolve_extents
@@ -64,6 +68,48 @@ def test_defaults_follow_what_they_are_made_of():
 def test_shapes_give_the_free_ranks():
     assert resolve_extents(parse(TILED), {}, {"K": (9, 2)}) == {"M": 9, "P": 2, "M0": 4, "M1": 3}
     assert resolve_extents(parse(ALIAS), {}, {"Y": (5,)}) == {"N": 5, "M": 5, "W": 2}
+
+
+FREE_TILES = """
+rank M, M1, M0, T
+input X[m:M]
+Y[m1, m0] = X[m1*M0 + m0]
+output Y
+"""
+
+
+def test_tiles_must_cover_what_they_are_tiles_of():
+    # Nothing but the numbers says how many tiles there are: 2 of 4 leave out the last two of ten coordinates.
+    cascade = parse(FREE_TILES.replace(", T", ""))
+    for tiles, each in ((3, 4), (4, 4), (2, 5), (10, 1), (1, 12)):
+        assert resolve_extents(cascade, {"M": 10, "M1": tiles, "M0": each})["M1"] == tiles
+    message = (
+        r"^rank 'M' must be reached as a whole by the tiles of index 'm1\*M0 \+ m0', but with M = 10 and M1 = 2 "
+        r"coordinate 8 of 'X' is never read; set M1 = 3, or give it a default: rank M1 = M/M0$"
+    )
+    with pytest.raises(EvaluationError, match=message):
+        resolve_extents(cascade, {"M": 10, "M1": 2, "M0": 4})
+    # What others read of it is no omission.
+    rest = FREE_TILES.replace("input", "rank M >= M0*M1 + T\ninput").replace("output", "Z[t] = X[M1*M0 + t]\noutput Z,")
+    assert resolve_extents(parse(rest), {"M": 10, "M1": 2, "M0": 4, "T": 2})["T"] == 2
+
+
+def test_tiles_that_are_accepted_reach_every_coordinate(seed):
+    """Three ranks of a partition, and two levels of it: what is accepted leaves nothing out, what is refused does."""
+    deep = "rank M, A, B, C\ninput X[m:M]\nY[a, b, c] = X[a*B*C + b*C + c]\noutput Y"
+    for number in range(random_count(400)):
+        random = Random(f"{seed} {number}")
+        sizes = {name: random.randint(1, most) for name, most in (("M", 24), ("A", 4), ("B", 4), ("C", 4))}
+        reached = {
+            a * sizes["B"] * sizes["C"] + b * sizes["C"] + c
+            for a, b, c in product(*(range(sizes[name]) for name in "ABC"))
+        }
+        try:
+            resolve_extents(parse(deep), sizes)
+            is_accepted = True
+        except EvaluationError:
+            is_accepted = False
+        assert is_accepted == (set(range(sizes["M"])) <= reached), f"case {number} of seed {seed}: {sizes}"
 
 
 def test_extents_of_zero_are_allowed():

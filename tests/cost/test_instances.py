@@ -1,8 +1,12 @@
 """Memories of several instances: capacity, bandwidth and energy are those of one, and what several use is in each."""
 
+from dataclasses import replace
 from fractions import Fraction
+from itertools import product
+from random import Random
 
 import pytest
+from random_counts import random_count
 
 from einsum_cascade import parse
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
@@ -86,3 +90,48 @@ def test_the_energy_is_that_of_one() -> None:
         found = estimate(PRODUCT, machine(instances), mapping("[keep A in pad, for m on rows]"), EXTENTS)
         pads = sum(item.total_pj for item in found.energy if item.where == "pad")
         assert pads == pytest.approx(3 * (20 + 60))
+
+
+def shares_of(instances, order, sizes):
+    """Elements of every tensor in every pad: PEs are dealt out in the order of loops, a pad has what its PEs use."""
+    pes = list(product(*(range(sizes[name]) for name in order)))
+    each = -(-len(pes) // min(instances, len(pes)))
+    groups = [[dict(zip(order, pe, strict=True)) for pe in pes[at : at + each]] for at in range(0, len(pes), each)]
+    names = {"A": "mk", "B": "kn", "Z": "mn"}
+    found = {}
+    for tensor, indices in names.items():
+        free = [name for name in indices if name not in order]
+        rest = list(product(*(range(sizes[name]) for name in free)))
+        found[tensor] = [
+            len({(tuple(pe[name] for name in indices if name in order), own) for pe in group for own in rest})
+            for group in groups
+        ]
+    return found
+
+
+def test_pads_have_what_their_pes_use(seed: int) -> None:
+    """Any number of pads beside PEs that one or two loops in space spread: capacity, bytes, bandwidth and energy."""
+    for number in range(random_count(300)):
+        random = Random(f"{seed} {number}")
+        sizes = {name: random.randint(1, 4) for name in "mnk"}
+        order = random.sample("mn", random.randint(1, 2))
+        kept = random.sample("AB", random.randint(1, 2))
+        axes = random.sample(["rows", "columns"], 2)
+        loops = [f"for {name} on {axis}" for name, axis in zip(order, axes, strict=False)]
+        steps = f"[keep {' '.join(kept)} in pad, {', '.join(loops)}]"
+        instances, extents = random.randint(1, 17), {name.upper(): size for name, size in sizes.items()}
+        pads = machine(instances)
+        pads = replace(pads, engines=(replace(pads.engines[0], rows=4, columns=4),))
+        shares = shares_of(instances, order, sizes)
+        where = f"case {number} of seed {seed}: {extents}, {instances} pads, {steps}"
+        found = demands(PRODUCT, pads, mapping(steps), extents)
+        (needed,) = (each.amount for each in found if each.resource == ("memory", "pad"))
+        assert needed == 2 * max(map(sum, zip(*(shares[name] for name in kept), strict=True))), where
+        cost = estimate(PRODUCT, pads, mapping(steps), extents)
+        fills = sum(sum(shares[name]) for name in kept)
+        assert sum(cost.accesses["pad", name].fills for name in kept) == fills, where
+        reads = sum(cost.accesses["pad", name].reads for name in kept)
+        spent = sum(item.total_pj for item in cost.energy if item.where == "pad")
+        assert spent == pytest.approx(3 * (fills + reads)), where
+        moved = sum(float(phase.memory_s["pad"]) for phase in cost.phases)
+        assert moved == pytest.approx(2 * (fills + reads) / 2e9 / len(shares["A"])), where

@@ -13,7 +13,9 @@ from random_mappings import CASES, random_architecture, random_extents, random_m
 
 from einsum_cascade import load_architecture, parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
-from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.cost.estimate import estimate
+from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.errors import IllegalMappingError, MappingError
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.ir import NOWHERE, Block, Compute, Keep, Loop, paths
 from einsum_cascade.mapping.legality import check_mapping, diagnostics, violations
@@ -202,6 +204,24 @@ def test_an_engine_must_be_able() -> None:
     assert told(CHAINS["barrier"].text, text, architecture=machine("mac", "max", "+")) == (
         "engine 'pes' must be able to do 'exp' for Einsum 'N', but can do 'mac', 'max' and '+' only; bind it to 'all'",
     )
+
+
+def test_no_overhead_is_below_0() -> None:
+    """Known without extents, known with them, and only once a rule has given a parameter its value."""
+    workload, body = Workload(parse(MATMUL)), "compute: Z on pes\noverhead_cycles: "
+    sentence = "the overhead of Einsum 'Z' must be at least 0 cycles, not {}; leave it out where none is"
+    assert told(MATMUL, body + "-3") == (sentence.format(-3),)
+    assert told(MATMUL, body + "M - 4") == ()
+    assert told(MATMUL, body + "M - 4", {"M": 4, "N": 1, "K": 1}) == ()
+    assert told(MATMUL, body + "M - 4", {"M": 3, "N": 1, "K": 1}) == (sentence.format(-1),)
+    ruled = parse_mapping("name: x\nparameters: {W: rows of pes}\n" + body + "M - W")
+    extents = {"M": 4, "N": 1, "K": 1}
+    assert violations(workload, machine(), ruled, extents) == ()
+    reason = re.escape("must be at least 0 cycles, not -4, as M - W is with these extents and parameters; give others")
+    with pytest.raises(MappingError, match=f"^the overhead of Einsum 'Z' {reason}$"):
+        plan_mapping(workload, machine(), [ruled], extents)
+    with pytest.raises(MappingError, match="not -2, as "):
+        estimate(workload, machine(), ruled, extents | {"W": np.array([1, 6, 3])})
 
 
 def test_a_division_by_zero_is_told_for_the_extents_that_make_it() -> None:

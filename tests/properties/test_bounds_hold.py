@@ -1,5 +1,7 @@
 """What is called a bound holds for every legal mapping: words moved, also for what it holds, loops over a fiber."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from random_cascades import extents_for, random_cascade
@@ -85,8 +87,9 @@ def test_no_mapping_moves_less_than_the_bounds(chunk: int, seed: int) -> None:
             phases = estimate(workload, architecture, mapping, extents).phases
             moved = sum(phase.moved["dram"].total for phase in phases if "dram" in phase.moved)
             report = analyse(cascade)
-            on_chip = sum(d.amount for d in demands(workload, architecture, mapping, extents) if d.resource == "buffer")
-            capacity = on_chip // WORD_BITS + 64
+            found = demands(workload, architecture, mapping, extents)
+            (held,) = (demand.amount for demand in found if demand.resource == ("memory", "buffer"))
+            capacity = held * 8 // WORD_BITS + 64  # and the registers
             proved = (*(t for t in report.traffic if t.is_exact), *report.pass_traffic(extents, capacity))
             words = sum(evaluate(entry.words, extents) for entry in proved)
             assert moved * 8 >= words * WORD_BITS, f"case {number} of seed {seed}: {extents}\n{cascade}\n{mapping}"
@@ -120,3 +123,92 @@ def _loops_over(workload, mapping, bound, extents):
                 step for step in loops if step.tile.evaluate({}) < extents[workload.cascade.rank_of[step.variable]]
             ]
             yield id(several[0]) if several else number
+
+
+def traversing_mapping(rng: np.random.Generator, workload: Workload, variable: str) -> Mapping:
+    """Put neighbours that have a variable into one loop over it, maybe in others, and keep what they make anywhere."""
+    names = [task.name for task in workload.tasks]
+    inside = [at for at, name in enumerate(names) if variable in workload.task[name].variables]
+    first, last = min(inside), max(inside)
+    own = names[first : last + 1]
+    shared = set.intersection(*(set(workload.task[name].variables) for name in own)) - {variable}
+    steps = [*(Loop(name) for name in sorted(shared) if rng.random() < 0.3), Loop(variable)]
+    top = []
+    for tensor in workload.cascade.tensors:
+        if tensor.name in workload.writers and tensor.name not in workload.cascade.outputs:
+            users = [task.name for by in (workload.writers, workload.readers) for task in by.get(tensor.name, ())]
+            keep = Keep("buffer", (tensor.name,))
+            if set(users) <= set(own) or rng.random() < 0.2:
+                steps.insert(int(rng.integers(0, len(steps) + 1)), keep)
+            else:
+                top.append(keep)
+    block = Block(tuple(steps), tuple(Compute(name, "pe") for name in own), "sequence")
+    parts = (*(Compute(name, "pe") for name in names[:first]), block)
+    return Mapping("random", Block(tuple(top), (*parts, *(Compute(name, "pe") for name in names[last + 1 :]))))
+
+
+def held_words(workload, architecture, mapping, extents):
+    """Words of the buffer by tensor, when it is fullest."""
+    found = demands(workload, architecture, mapping, extents)
+    (tiles,) = (demand.tiles for demand in found if demand.resource == ("memory", "buffer"))
+    words = Counter()
+    for tile in tiles:
+        words[tile.tensor] += tile.amount // WORD_BITS
+    return words
+
+
+def _is_one_traversal(workload, mapping, bound, per, extents):
+    """Tell whether one loop over a rank is around all that reads a family, with loops over fibers alone around it."""
+    roots = {name for via in bound.via for name in via.variables}
+    loops = set()
+    for steps, leaf in paths(mapping.root):
+        time = bound.timing.points.get(workload.task[leaf.task].number)
+        if time is None or not time.reads_family:
+            continue
+        several = [
+            step
+            for step in steps
+            if isinstance(step, Loop) and step.tile.evaluate({}) < extents[workload.cascade.rank_of[step.variable]]
+        ]
+        at = next((at for at, step in enumerate(several) if step.variable in roots), None)
+        if at is None or any(workload.cascade.rank_of[step.variable] not in per for step in several[:at]):
+            return False
+        loops.add((id(several[at]), several[at].tile.evaluate({})))
+    return len(loops) == 1 and next(iter(loops))[1] == 1
+
+
+def test_no_mapping_holds_less_than_the_live_state(seed: int) -> None:
+    """Of every tensor between Einsums, what a traversal keeps of it.
+
+    Live state is that of one traversal of one fiber, so a mapping is comparable if it is one: a single loop, coordinate
+    by coordinate, around all that reads the family, and around it loops over other fibers only, which share none of
+    the state. What is at home in DRAM (inputs, results) need not be on chip, a fiber that is read again may be spilled,
+    and of what another pass makes only whole cascades speak; all else that lives from one position to a later one is
+    kept above that loop, so a legal mapping has a place for all of it at once.
+    """
+    tried = 0
+    for number in range(random_count(2_000)):
+        rng = np.random.default_rng([seed, 31, number])
+        architecture, cascade = machine(), random_cascade(rng)
+        try:
+            workload = Workload(cascade)
+        except MappingError:
+            continue
+        extents = all_extents(cascade, extents_for(cascade, rng, "M"))
+        report = analyse(cascade)
+        for bound, footprints in zip(report.passes, report.footprints, strict=True):
+            if len(footprints) != 1 or not bound.is_exact or len(bound.via) != 1 or not footprints[0].live:
+                continue
+            mapping = traversing_mapping(rng, workload, bound.via[0].variables[0])
+            if violations(workload, architecture, mapping, extents):
+                continue
+            if not _is_one_traversal(workload, mapping, bound, footprints[0].per, extents):
+                continue
+            held = held_words(workload, architecture, mapping, extents)
+            for live in footprints[0].live:
+                if live.reason != "fiber" and live.tensor in held:
+                    tried += 1
+                    needed = evaluate(live.elements, extents)
+                    where = f"case {number} of seed {seed}: {extents}\n{cascade}\n{mapping}\n{bound.target}, {live}"
+                    assert held[live.tensor] >= needed, where
+    assert tried

@@ -45,6 +45,7 @@ class Scope:
     doubtful_ranks: set[str] = field(default_factory=set[str])
     has_lone_init: bool = False
     refused: Counter[str] = field(default_factory=Counter[str])
+    absent: dict[Kind, tuple[Diagnostic, list[str]]] = field(default_factory=dict[Kind, tuple[Diagnostic, list[str]]])
     problems: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def report(self, message: str, span: Span, about: str = "") -> None:
@@ -72,11 +73,26 @@ class Scope:
         self.report(message, span, name)
 
     def report_missing(self, kind: Kind, message: str, span: Span, name: str) -> None:
-        """Note that a name has no definition, unless one that was refused may have been meant for it."""
+        """Note that a name has no definition, unless one that was refused may have been meant for it.
+
+        Names that are like no other are told together: what is missing is most often the line that declares them.
+        """
         if name not in self.blamed and self.refused[kind]:
             self.refused[kind] -= 1
             self.blamed.add(name)
-        self.report(message, span, name)
+        what, rest = message[: len(kind) + 1 + len(repr(name))], message[len(kind) + 1 + len(repr(name)) :]
+        if name in self.blamed or what != f"{kind} {name!r}" or "did you mean" in rest:
+            self.report(message, span, name)
+            return
+        self.blamed.add(name)
+        first, names = self.absent.setdefault(kind, (Diagnostic(message, span), []))
+        names.append(name)
+        if len(names) == 1:
+            self.problems.append(first)
+            return
+        joined = f"{kind}s {listed(names)}{rest}".replace("but never is", "but never are")
+        self.problems[self.problems.index(first)] = again = Diagnostic(joined, first.span)
+        self.absent[kind] = again, names
 
     def default_rank(self, variable: str) -> str | None:
         """Return the rank that a variable belongs to because of its name, if exactly one does."""
