@@ -64,7 +64,7 @@ class Step:
     def operands(self, stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the operands of the array, `program.operands.to_array`, from tensors of the operand format."""
         program = self.lowered.program
-        found = to_array(self.work, stored, program.shape.columns, program.keys)
+        found = to_array(self.work, stored, self.extents, program.shape.columns, program.keys)
         (first, last), members = self._bounds, {"query": program.group, "key": 1, "value": 1}
         return {name: values[first * members[name] : last * members[name]] for name, values in found.items()}
 
@@ -88,7 +88,7 @@ class Step:
 
     def tensors(self, results: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Return the tensors that the results of all heads of the work are, by name."""
-        return from_array(self.work, results, self.sizes)
+        return from_array(self.work, results, self.extents)
 
     @property
     def is_whole(self) -> bool:

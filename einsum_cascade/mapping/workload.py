@@ -83,13 +83,23 @@ class Part:
 
 
 class Workload:
-    """The tasks of a cascade and the ranges that its variables run over."""
+    """The tasks of a cascade and the ranges that its variables run over.
 
-    def __init__(self, cascade: Cascade) -> None:
+    Parameters
+    ----------
+    cascade
+        The cascade.
+    apart
+        Names of ranges whose parts are ranges of their own instead.
+
+    """
+
+    def __init__(self, cascade: Cascade, apart: frozenset[str] = frozenset()) -> None:
         """Resolve views and find the partitions."""
         self.cascade = cascade
+        self.apart = apart
         self.views = _views(cascade)
-        self.parts = _parts(cascade)
+        self.parts = _parts(cascade, apart)
         self._timings: dict[str, tuple[tuple[Target, Timing], ...]] = {}
         names: Counter[str] = Counter()
         tasks: list[Task] = []
@@ -184,14 +194,14 @@ def _views(cascade: Cascade) -> dict[str, Einsum]:
     return {name: einsum for name, einsum in found.items() if name not in cascade.outputs}
 
 
-def _parts(cascade: Cascade) -> dict[str, Part]:
+def _parts(cascade: Cascade, apart: frozenset[str]) -> dict[str, Part]:
     """Return for every rank variable the range that it belongs to."""
     by_rank: dict[str, Part] = {}
     for ranks, whole in partitions(cascade).items():
-        unit = ONE
-        for at in reversed(range(len(ranks))):
+        unit, name = ONE, f"{whole}:{'*'.join(ranks)}"
+        for at in reversed(range(len(ranks) if name not in apart else 0)):
             limit = symbol(ranks[at])
-            by_rank.setdefault(ranks[at], Part(f"{whole}:{'*'.join(ranks)}", symbol(whole), unit, limit))
+            by_rank.setdefault(ranks[at], Part(name, symbol(whole), unit, limit))
             unit *= limit
     found: dict[str, Part] = {}
     for name, rank in cascade.variables:

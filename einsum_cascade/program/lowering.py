@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from einsum_cascade.analysis.target import partitions
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
 from einsum_cascade.mapping.capacity import Infeasibility
@@ -98,6 +99,10 @@ def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
 def _unmet_ranges(work: ArrayWork, extents: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
     parts = work.workload.parts.values()
     used = {work.rows, work.columns, work.steps, work.outputs, *work.shared, *work.group}
+    for ranks, whole in partitions(work.cascade).items():
+        count = math.prod(extents[rank] for rank in ranks)
+        if f"{whole}:{'*'.join(ranks)}" in work.workload.apart and count != extents[whole]:
+            yield f"the parts of rank {whole} must have its {extents[whole]} coordinates for the array, not {count}"
     ranks = {part.range: part.extent for part in parts if part.range in used}
     for name, rank in ranks.items():
         covered = max(p.unit.evaluate(extents) * p.limit.evaluate(extents) for p in parts if p.range == name)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.program.recognition import ArrayWork, Operand
 
@@ -15,7 +17,9 @@ __all__ = ["from_array", "to_array"]
 type Array = NDArray[Any]
 
 
-def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: int) -> dict[str, Array]:
+def to_array(
+    work: ArrayWork, tensors: Mapping[str, Array], extents: Mapping[str, int], columns: int, keys: int
+) -> dict[str, Array]:
     """Return the operands of the array.
 
     Parameters
@@ -24,6 +28,8 @@ def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: 
         Says which axis is what.
     tensors
         The inputs of the cascade, by name.
+    extents
+        Of all ranks.
     columns
         Of the array.
     keys
@@ -42,30 +48,78 @@ def to_array(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: 
         A score that is given is not finite, so that no product with the identity is the score.
 
     """
-    shared, group = work.shared, work.group
+    view = _View(work, extents, keys)
     if work.query is None or work.steps is None:
-        found, copies = _given(work, tensors, columns, keys)
+        found, copies = _given(work, view, tensors, columns)
     else:
-        query = _arranged(work, work.query, tensors, (*shared, *group), work.columns, work.steps)
-        found, copies = {"query": query, "key": _arranged(work, work.key, tensors, shared, work.rows, work.steps)}, 1
-        found["key"] = found["key"][:, :keys]
+        query = view.read(tensors, work.query, (*work.shared, *work.group), work.columns, work.steps)
+        found, copies = {"query": query, "key": view.read(tensors, work.key, work.shared, work.rows, work.steps)}, 1
     if work.value is not None and work.outputs is not None:
-        found["value"] = _values(work, tensors, work.value, work.outputs)[:, :keys].repeat(copies, axis=0)
+        found["value"] = _values(work, view, tensors, work.value, work.outputs).repeat(copies, axis=0)
     return found
 
 
-def _values(work: ArrayWork, tensors: Mapping[str, Array], value: Operand, outputs: str) -> Array:
-    values = _arranged(work, value, tensors, work.shared, work.rows, outputs)
+class _View:
+    """Elements of tensors by coordinates of the ranges of a work.
+
+    Parameters
+    ----------
+    work
+        Says what indices are at the coordinates.
+    extents
+        Of all ranks.
+    keys
+        How many coordinates the rows have.
+
+    """
+
+    def __init__(self, work: ArrayWork, extents: Mapping[str, int], keys: int | None = None) -> None:
+        self._parts, self._extents = work.workload.parts, extents
+        self.sizes = {part.range: part.extent.evaluate(extents) for part in self._parts.values()}
+        if keys is not None:
+            self.sizes[work.rows] = keys
+
+    def read(self, tensors: Mapping[str, Array], operand: Operand, heads: tuple[str, ...], *others: str) -> Array:
+        """Return the elements of an operand with one axis of heads, then others; it may lack heads, and is the same."""
+        names, values = (*heads, *others), np.asarray(tensors[operand.tensor])
+        # Only what a mask leaves out may be outside.
+        inside = (np.clip(at, 0, size - 1) for at, size in zip(self.indices(operand, names), values.shape, strict=True))
+        found = values[tuple(inside)]
+        sizes = [self.sizes[name] for name in others]
+        full = np.broadcast_to(found, [self.sizes[name] for name in names])
+        return full.reshape(math.prod(self.sizes[name] for name in heads), *sizes)
+
+    def indices(self, operand: Operand, names: tuple[str, ...]) -> tuple[Array, ...]:
+        """Return the index of every axis of an operand, over coordinates along some ranges in order."""
+        along = np.ix_(*(np.arange(self.sizes[name]) for name in names))
+        at = dict(zip(names, along, strict=True))
+        return tuple(self._index(index, at) for index in operand.indices)
+
+    def extent(self, extent: Extent) -> int:
+        """Return the number that an extent is."""
+        return extent.evaluate(self._extents)
+
+    def _index(self, index: Affine, at: Mapping[str, Array]) -> Array:
+        total: Any = np.asarray(index.offset.evaluate(self._extents))
+        for name, coefficient in index.terms:
+            part = self._parts[name]
+            unit, limit = part.unit.evaluate(self._extents), part.limit.evaluate(self._extents)
+            total = total + coefficient.evaluate(self._extents) * (at[part.range] // unit % limit)
+        return total
+
+
+def _values(work: ArrayWork, view: _View, tensors: Mapping[str, Array], value: Operand, outputs: str) -> Array:
+    values = view.read(tensors, value, work.shared, work.rows, outputs)
     if not work.has_more_values:
         return values
     one = np.ones((*values.shape[:2], 1), values.dtype)
-    last = one if work.weight is None else _arranged(work, work.weight, tensors, work.shared, work.rows)[..., None]
+    last = one if work.weight is None else view.read(tensors, work.weight, work.shared, work.rows)[..., None]
     return np.concatenate((values, last), axis=2)
 
 
-def _given(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: int) -> tuple[dict[str, Array], int]:
+def _given(work: ArrayWork, view: _View, tensors: Mapping[str, Array], columns: int) -> tuple[dict[str, Array], int]:
     """Return keys and queries for scores that are given, and of how many heads each of them became."""
-    scores = _arranged(work, work.key, tensors, work.shared, work.rows, work.columns)[:, :keys]
+    scores = view.read(tensors, work.key, work.shared, work.rows, work.columns)
     if not np.isfinite(scores).all():
         at = tuple(int(index) for index in np.argwhere(~np.isfinite(scores))[0])
         raise EvaluationError(
@@ -80,20 +134,7 @@ def _given(work: ArrayWork, tensors: Mapping[str, Array], columns: int, keys: in
     return {"query": np.broadcast_to(identity, (len(key), columns, columns)), "key": key}, tiles
 
 
-def _arranged(
-    work: ArrayWork, operand: Operand, tensors: Mapping[str, Array], heads: tuple[str, ...], *others: str
-) -> Array:
-    """Return a tensor with one axis of heads, then others; for heads along which it has no axis, it is the same."""
-    own = [name for name in heads if name in operand.axes]
-    values = np.asarray(tensors[operand.tensor]).transpose([operand.axes.index(name) for name in (*own, *others)])
-    keys = dict(zip(work.key.axes, np.shape(tensors[work.key.tensor]), strict=True))
-    sizes = keys | dict(zip(operand.axes, np.shape(tensors[operand.tensor]), strict=True))
-    sides, rest = [sizes[name] for name in heads], values.shape[len(own) :]
-    full = values.reshape([sizes[name] if name in own else 1 for name in heads] + [*rest])
-    return np.broadcast_to(full, (*sides, *rest)).reshape(math.prod(sides), *rest)
-
-
-def from_array(work: ArrayWork, results: Array, sizes: Mapping[str, int]) -> dict[str, Array]:
+def from_array(work: ArrayWork, results: Array, extents: Mapping[str, int]) -> dict[str, Array]:
     """Return the outputs of the cascade.
 
     Parameters
@@ -102,11 +143,12 @@ def from_array(work: ArrayWork, results: Array, sizes: Mapping[str, int]) -> dic
         Says which axis is what.
     results
         (H, F, P), or (H, M, P) where scores are the results; with sums, the last of F is theirs.
-    sizes
-        Coordinates of every range.
+    extents
+        Of all ranks.
 
     """
-    heads, word = (*work.shared, *work.group), work.outputs or work.rows
+    view = _View(work, extents)
+    heads, word, sizes = (*work.shared, *work.group), work.outputs or work.rows, view.sizes
     if work.query is None:
         count = math.prod(sizes[name] for name in heads)
         results = results.reshape(count, -1, *results.shape[1:]).swapaxes(1, 2)
@@ -114,13 +156,16 @@ def from_array(work: ArrayWork, results: Array, sizes: Mapping[str, int]) -> dic
     # Rows without a key are not computed; they are absent, hence 0.
     missing = max(0, sizes[word] - results.shape[1])
     values = np.pad(results, ((0, 0), (0, missing), (0, 0)))
-    found = {work.output.tensor: _tensor(work.output, values[:, : sizes[word]], (*heads, word, work.columns), sizes)}
+    found = {work.output.tensor: _tensor(work, view, work.output, values[:, : sizes[word]], (*heads, word))}
     if work.sums is not None:
-        found[work.sums.tensor] = _tensor(work.sums, values[:, -1], (*heads, work.columns), sizes)
+        found[work.sums.tensor] = _tensor(work, view, work.sums, values[:, -1], heads)
     return found
 
 
-def _tensor(operand: Operand, values: Array, names: tuple[str, ...], sizes: Mapping[str, int]) -> Array:
-    """Return a tensor from values that have its axes in the order of names, heads as one."""
-    full = values.reshape([sizes[name] for name in names])
-    return np.ascontiguousarray(full.transpose([names.index(name) for name in operand.axes]))
+def _tensor(work: ArrayWork, view: _View, operand: Operand, values: Array, names: tuple[str, ...]) -> Array:
+    """Return a tensor from values along some ranges and the columns, heads as one; elements without one are 0."""
+    names = (*names, work.columns)
+    dimensions = work.cascade.tensor[operand.tensor].dimensions
+    found = np.zeros([view.extent(dimension.extent) for dimension in dimensions], values.dtype)
+    found[view.indices(operand, names)] = values.reshape([view.sizes[name] for name in names])
+    return found

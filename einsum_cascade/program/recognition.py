@@ -9,6 +9,7 @@ refused, and named.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
@@ -21,19 +22,22 @@ __all__ = ["ArrayWork", "Operand", "kernels_in", "recognise"]
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor in memory, and which of its axes are what.
+    """A tensor in memory, and what is read or written of it.
 
     Parameters
     ----------
     tensor
         Its name.
-    axes
-        The range of every axis, in the order of the tensor.
+    indices
+        One for every axis, in rank variables of the cascade.
+    ranges
+        Those that the variables run along, each once.
 
     """
 
     tensor: str
-    axes: tuple[str, ...]
+    indices: tuple[Affine, ...]
+    ranges: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ def recognise(cascade: Cascade) -> ArrayWork:
     """
     merged = merge_products(cascade)
     workload = Workload(merged)
-    tried = [_tried(workload, kernel) for kernel in KERNELS]
+    apart = _apart(workload)
+    tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
     # A cascade that is none is told of the kernel that it is nearest to.
     kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
     if refused:
@@ -125,6 +130,7 @@ def recognise(cascade: Cascade) -> ArrayWork:
         raise IllegalMappingError(
             [f"all works of {needed} must be there for the array, but {cascade.name!r} has {found}; {_REMEDY}"]
         )
+    workload = workload if kernel.is_tiled else apart
     named: dict[str, Task] = {**roles}
     unmet = [*unmet_restrictions(workload, named, kernel.results, is_tiled=kernel.is_tiled)]
     if unmet:
@@ -134,10 +140,26 @@ def recognise(cascade: Cascade) -> ArrayWork:
 
 def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]]]:
     """Yield every kernel all of whose works are there, and its tasks by their roles; there may be others."""
+    apart = _apart(workload)
     for kernel in KERNELS:
-        _, roles, _ = _tried(workload, kernel)
+        _, roles, _ = _tried(workload if kernel.is_tiled else apart, kernel)
         if len(roles) == len(kernel.roles):
             yield kernel, roles
+
+
+def _apart(workload: Workload) -> Workload:
+    """Return the workload with the parts of a range as ranges of their own, where one is reduced and another is left.
+
+    Softmax inside blocks of keys is such a case: the blocks are heads. Where a kernel says how keys are tiled, that is
+    its tiling.
+    """
+    found: set[str] = set()
+    for task in workload.tasks:
+        einsum = workload.cascade.einsums[task.number]
+        reduced = einsum.reduction.variables if einsum.reduction is not None else ()
+        left = {workload.parts[name].range for name in einsum.left_variables}
+        found |= {workload.parts[name].range for name in reduced} & left
+    return Workload(workload.cascade, frozenset(found)) if found else workload
 
 
 def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
@@ -238,12 +260,16 @@ def _product(workload: Workload, roles: Mapping[Role, Task]) -> _Scores:
     at = _keys(own, left, None if over is None else _over(workload, over), compared)
     if at is None:
         raise _shapeless(workload, product)
-    (rows,), queries = own[at], own[1 - at]
+    rows = own[at][-1] if over is None else _over(workload, over)
+    queries = own[1 - at]
     # A mask needs its queries along the columns.
     columns = next((name for name in reversed(queries) if any(name in names for names in compared)), queries[-1])
     group = (name for name in queries if name != columns)
-    shared = tuple(name for name in left if all(name in found for found in ranges))
-    (steps,) = (name for name in ranges[at] if name not in left)
+    # Ranks that only keys have beside the rows are heads, too, whose queries are the same.
+    shared = tuple(name for name in left if name not in (rows, *queries))
+    steps = _over(workload, product)
+    if steps in left:
+        raise _shapeless(workload, product)
     query, key = (_operand(workload, product.reads[number]) for number in (1 - at, at))
     return _Scores(query, key, shared, tuple(group), steps, rows, columns)
 
@@ -260,7 +286,7 @@ def _given(workload: Workload, kernel: Kernel, roles: Mapping[Role, Task]) -> _S
     taken = {name for task in weighted for name in ranges_of(workload, given_read(workload, task))}
     others = [name for name in ranges_of(workload, roles[kernel.weights].write) if name != rows]
     possible = [name for name in others if name not in taken]
-    if not possible or {*others, rows} != {*scores.axes}:
+    if not possible or {*others, rows} != {*scores.ranges}:
         raise _shapeless(workload, first)
     columns = possible[-1]
     return _Scores(None, scores, tuple(name for name in others if name != columns), (), None, rows, columns)
@@ -285,16 +311,20 @@ def _compared(workload: Workload, task: Task) -> Iterator[set[str]]:
 
 
 def _keys(own: list[list[str]], left: tuple[str, ...], tiled: str | None, compared: list[set[str]]) -> int | None:
-    """Return which of two operands is the keys: it has one rank of its own, the one that is tiled if any is.
+    """Return which of two operands is the keys: both have ranks of their own, it the one that is tiled if any is.
 
-    If both may be, it is the one that the filter bounds, for bounds of queries are no mask, or the first in the result.
+    If both may be, it is the one with one such rank, then the one that the filter bounds, for bounds of queries are no
+    mask, then the first in the result.
     """
-    possible = [at for at, names in enumerate(own) if len(names) == 1 and own[1 - at] and tiled in (None, *names)]
+    possible = [at for at, names in enumerate(own) if names and own[1 - at] and tiled in (None, *names)]
 
     def bounded_queries(at: int) -> int:
-        return sum(not names.isdisjoint(own[1 - at]) and own[at][0] not in names for names in compared)
+        return sum(not names.isdisjoint(own[1 - at]) and own[at][-1] not in names for names in compared)
 
-    return min(possible, key=lambda at: (bounded_queries(at), left.index(own[at][0])), default=None)
+    def order(at: int) -> tuple[bool, int, int]:
+        return len(own[at]) > 1, bounded_queries(at), left.index(own[at][-1])
+
+    return min(possible, key=order, default=None)
 
 
 def _outputs(workload: Workload, task: Task, value: Access, keys: set[str]) -> str:
@@ -327,4 +357,4 @@ def _check_keys(workload: Workload, task: Task, weight: Access, keys: set[str]) 
 
 
 def _operand(workload: Workload, access: Access) -> Operand:
-    return Operand(access.tensor, ranges_of(workload, access))
+    return Operand(access.tensor, access.indices, ranges_of(workload, access))

@@ -34,7 +34,7 @@ def unmet_restrictions(
     cascade = workload.cascade
     for role, task in roles.items():
         einsum = cascade.einsums[task.number]
-        yield from _indices(workload, einsum, task)
+        yield from _indices(workload, einsum, task, leaves=role in results)
         if role == "product":
             yield from _products(workload, einsum, task)
         yield from (_start(each, _STARTS[role]) for each in _wrong_starts(workload, role, task))
@@ -83,21 +83,31 @@ def _start(einsum: Einsum, value: float) -> str:
     return f"init {einsum} must start from {value:g}, as the vector row does; rewrite it so"
 
 
-def _indices(workload: Workload, einsum: Einsum, task: Task) -> Iterator[str]:
+def _indices(workload: Workload, einsum: Einsum, task: Task, *, leaves: bool) -> Iterator[str]:
+    """Yield what of results inside a kernel is read or written at other places than the array has it.
+
+    Inputs are laid out as they are read, and what leaves as it is written.
+    """
     for read in task.reads:
-        tensor = workload.cascade.tensor[read.tensor]
-        for axis, index in enumerate(read.indices):
-            if axis != tensor.generation_axis and not _is_whole(workload, index, is_given=tensor.is_given):
-                yield f"{einsum} must read {read.tensor} element by element for the array, not at {index}"
+        if not workload.cascade.tensor[read.tensor].is_given:
+            for index in _uneven(workload, read):
+                yield _moved(einsum, "read", read.tensor, index)
+    if not leaves:
+        for index in _uneven(workload, task.write):
+            yield _moved(einsum, "write", task.write.tensor, index)
 
 
-def _is_whole(workload: Workload, index: Affine, *, is_given: bool) -> bool:
-    """Tell whether an index runs along an axis, whole or in tiles."""
-    if not is_given:
-        return index.plain is not None
-    parts = [workload.parts[name] for name, _ in index.terms]
-    are_units = all(part.unit == coefficient for part, (_, coefficient) in zip(parts, index.terms, strict=True))
-    return are_units and not index.offset and len({part.range for part in parts}) == 1
+def _moved(einsum: Einsum, does: str, tensor: str, index: Affine) -> str:
+    return (
+        f"{einsum} must {does} {tensor} by rank variables alone, for it stays inside the array, not at {index}; change "
+        "the indices of inputs or of the output instead"
+    )
+
+
+def _uneven(workload: Workload, access: Access) -> Iterator[Affine]:
+    """Yield the indices that are not a variable, generations apart."""
+    axis = workload.cascade.tensor[access.tensor].generation_axis
+    return (index for at, index in enumerate(access.indices) if at != axis and index.plain is None)
 
 
 def _products(workload: Workload, einsum: Einsum, task: Task) -> Iterator[str]:

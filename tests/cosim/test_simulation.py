@@ -51,6 +51,28 @@ def test_values_and_cycles_agree_with_four_stages(name, extents):
     _check(prepared(name, extents, MEDIUM))
 
 
+def test_indices_of_inputs_and_outputs_are_honoured():
+    """A result that is written backwards, of queries in blocks and heads in one index, is that of the interpreter."""
+    text = """
+        rank M, P, E, F, P0, R, G
+        rank P1 = P / P0
+        rank H = R*G
+        input Q[h:H, e:E, p:P], K[g:G, e:E, m:M], V[g:G, f:F, m:M]
+        tensor Z[p:P, h:H, f:F]
+        S[r, g, m, p1, p0] = Q[r*G + g, e, p1*P0 + p0] * K[g, e, M - 1 - m]
+        GM[r, g, p1, p0] = max[m](S[r, g, m, p1, p0])
+        SN[r, g, m, p1, p0] = exp(S[r, g, m, p1, p0] - GM[r, g, p1, p0])
+        SD[r, g, p1, p0] = sum[m](SN[r, g, m, p1, p0])
+        SNV[r, g, f, p1, p0] = SN[r, g, m, p1, p0] * V[g, f, M - 1 - m]
+        Z[p1*P0 + p0, r*G + g, F - 1 - f] = SNV[r, g, f, p1, p0] / SD[r, g, p1, p0]
+        output Z
+    """
+    cascade = parse(text)
+    extents = resolve_extents(cascade, {"M": 6, "P": 7, "E": 5, "F": 3, "P0": 4, "R": 2, "G": 2})
+    result = _check(prepare(cascade, load_architecture(SMALL), extents))
+    assert result.max_rel_error is not None and result.max_rel_error < 0.02
+
+
 def test_no_cycle_is_lost_between_query_tiles_when_memory_keeps_up():
     # Three tiles of keys, five of queries: a result leaves in less than the three intervals that the next one takes.
     result = _check(prepared("attention-1pass", {"E": 16, "F": 16, "M": 12, "P": 20, "M0": 4}, SMALL))

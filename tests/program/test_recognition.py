@@ -321,8 +321,14 @@ def test_near_misses_are_refused(old: str, new: str, einsum: str, needs: str) ->
             r"Z\[m\] must read two tensors, or one at two places, not squares of one",
         ),
         (
-            PRODUCT.replace("B[k", "B[K - 1 - k").replace("B[K - 1 - k:K", "B[k:K"),
-            r"Z\[m, n\] must read B element by element for the array, not at -k \+ K - 1",
+            SOFTMAX.replace("exp(QK[m, p]", "exp(QK[M - 1 - m, p]"),
+            r"SN\[m, p\] must read QK by rank variables alone, for it stays inside the array, not at -m \+ M - 1; "
+            "change the indices of inputs or of the output instead",
+        ),
+        (
+            SOFTMAX.replace("QK[m, p] =", "QK[M - 1 - m, p] =").replace("\nQK", "\ntensor QK[m:M, p:P]\nQK"),
+            r"QK\[-m \+ M - 1, p\] must write QK by rank variables alone, for it stays inside the array, not at "
+            r"-m \+ M - 1; change the indices of inputs or of the output instead",
         ),
         (
             "rank M, N, K\ninput A[m:M, k:K], B[n:N]\nZ[m, n] = A[m, k] * B[n]\noutput Z",
