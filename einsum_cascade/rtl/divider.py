@@ -55,7 +55,7 @@ class Divider(Component):
     Timing
     ------
     `DIVIDER_LATENCY` cycles from the operands to the registered quotient; a new one can begin in every cycle. Nothing
-    stalls. Reset does not reach it: what is under way comes out.
+    stalls. Reset does not reach it: what is under way comes out, and who takes quotients must know that it is nobody's.
 
     """
 

@@ -14,7 +14,6 @@ from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.jobs import TensorLayout
 from einsum_cascade.rtl.lane import accumulator_bits
 from einsum_cascade.rtl.links import StateWord, address_bits
-from einsum_cascade.rtl.multiply_add import rank
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 
@@ -187,8 +186,11 @@ class Drain(Component):
     def _divide(self, m: Module, group: data.View) -> tuple[list[Value], data.View]:
         quotients: list[Value] = []
         groups = [group]
-        for _ in range(_LATENCY):
-            groups.append(rank(m, groups[-1], is_registered=True))
+        for at in range(_LATENCY):
+            # A reset must reach them: what the dividers still work on then is nobody's.
+            register = Signal(_group_layout(), name=f"group_{at + 1}")
+            m.d.sync += register.eq(groups[-1])
+            groups.append(register)
         beat_group = groups[-1]
         divides = ((self.flags & Flag.DIVIDE) != 0) & ~groups[DRAIN_LATENCY].is_state
         empty: list[Value] = []
@@ -250,8 +252,9 @@ class Drain(Component):
             sends_beat.eq(memory.wvalid & memory.wready),
             beats.r_en.eq(sends_beat),
             memory.bready.eq(1),
-            is_acknowledged.eq(memory.bvalid),
-            self.has_error.eq(memory.bvalid & (memory.bresp != OKAY)),
+            # What nobody asked for is an answer to what was asked for before a reset.
+            is_acknowledged.eq(memory.bvalid & (outstanding != 0)),
+            self.has_error.eq(is_acknowledged & (memory.bresp != OKAY)),
             self.is_waiting.eq(memory.awvalid | memory.wvalid | (outstanding != 0)),
         ]
         m.d.comb += self._acknowledges.r_en.eq(is_acknowledged)

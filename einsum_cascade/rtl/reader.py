@@ -145,22 +145,23 @@ class Reader(wiring.Component):
         entry = data.View(burst, bursts.r_data)
         beat = Signal(9)
         is_last = beat + 1 == entry.beats
-        arrives = Signal()
+        arrives, is_asked = Signal(), Signal()
         m.d.comb += [
+            is_asked.eq(arrives & bursts.r_rdy),
             memory.rready.eq(bursts.r_rdy | (self.stop & (bursts.level == 0))),
             arrives.eq(memory.rvalid & memory.rready),
-            self.fill_write.eq(arrives),
+            self.fill_write.eq(is_asked),
             self.fill.line.eq(entry.line),
             self.fill.place.eq(entry.place + beat),
             self.fill.target.eq(entry.target),
             self.fill.data.eq(memory.rdata),
             # A burst ends where memory says so: after one of another length, the next ones are still told apart.
-            bursts.r_en.eq(arrives & memory.rlast),
+            bursts.r_en.eq(is_asked & memory.rlast),
             self.has_error.eq(arrives & (memory.rresp != OKAY)),
-            self.has_protocol_error.eq(arrives & (memory.rlast != is_last)),
+            self.has_protocol_error.eq(is_asked & (memory.rlast != is_last)),
             self.waits_data.eq(bursts.r_rdy & ~memory.rvalid),
         ]
-        with m.If(arrives):
+        with m.If(is_asked):
             m.d.sync += beat.eq(Mux(memory.rlast, 0, beat + 1))
         for target, count in (
             (Target.KEYS, self.keys_loaded),
@@ -169,5 +170,5 @@ class Reader(wiring.Component):
         ):
             with m.If(self.start):
                 m.d.sync += count.eq(0)
-            with m.Elif(arrives & memory.rlast & entry.ends_tile & (entry.target == target)):
+            with m.Elif(is_asked & memory.rlast & entry.ends_tile & (entry.target == target)):
                 m.d.sync += count.eq(count + 1)

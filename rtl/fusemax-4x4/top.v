@@ -1139,7 +1139,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_stride(output__stride),
     .passes(passes),
     .\port$210$0 (\$195 ),
-    .\port$2495$0 (\waiting$292 ),
+    .\port$2498$0 (\waiting$292 ),
     .\port$327$3 (\$309 ),
     .product_steps(product_steps),
     .queries(queries),
@@ -1178,7 +1178,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .group(\group$329 ),
     .has_error(\has_error$277 ),
     .has_result(has_result),
-    .is_acknowledged(m_axi_bvalid),
     .is_idle(\is_idle$287 ),
     .is_waiting(is_waiting),
     .keys(parameters__keys),
@@ -1186,6 +1185,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .memory__awready(m_axi_awready),
     .memory__awvalid(m_axi_awvalid),
     .memory__bresp(m_axi_bresp),
+    .memory__bvalid(m_axi_bvalid),
     .memory__wready(m_axi_wready),
     .memory__wvalid(m_axi_wvalid),
     .output__address(output__address),
@@ -1193,8 +1193,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2759$0 (\$315 ),
-    .\port$2763$0 (\$316 ),
+    .\port$2762$0 (\$315 ),
+    .\port$2766$0 (\$316 ),
     .queries(queries),
     .r_data(\$314 ),
     .\r_data$56 (\$313 ),
@@ -1228,8 +1228,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2685$0 (\$310 ),
-    .\port$2689$0 (\$311 ),
+    .\port$2688$0 (\$310 ),
+    .\port$2692$0 (\$311 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1265,11 +1265,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stop(stop)
   );
   \top.reader  reader (
-    .arrives(fill_write),
     .clk(clk),
     .fill(fill),
     .has_error(has_error),
     .has_protocol_error(has_protocol_error),
+    .is_asked(fill_write),
     .is_idle(is_idle),
     .key_jobs__payload(key_jobs__payload),
     .key_jobs__ready(jobs__ready),
@@ -1323,10 +1323,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2685$0 (\$310 ),
-    .\port$2689$0 (\$311 ),
-    .\port$2700$0 (\$312 ),
-    .\port$2704$0 (released),
+    .\port$2688$0 (\$310 ),
+    .\port$2692$0 (\$311 ),
+    .\port$2703$0 (\$312 ),
+    .\port$2707$0 (released),
     .\port$327$3 (\$309 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
@@ -1890,7 +1890,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2495$0 , total_cycles, table_half, table_data, start, bus__bvalid
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2498$0 , total_cycles, table_half, table_data, start, bus__bvalid
 , watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low
 , first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, state_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys
 , stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
@@ -2087,8 +2087,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] passes = 32'd0;
   input [22:0] \port$210$0 ;
   wire [22:0] \port$210$0 ;
-  input [6:0] \port$2495$0 ;
-  wire [6:0] \port$2495$0 ;
+  input [6:0] \port$2498$0 ;
+  wire [6:0] \port$2498$0 ;
   output [13:0] \port$327$3 ;
   wire [13:0] \port$327$3 ;
   output [31:0] product_steps;
@@ -2317,7 +2317,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
       14'h0001:
           \$56  = { 9'h000, \port$210$0  };
       14'h0002:
-          \$56  = { 25'h0000000, \port$2495$0  };
+          \$56  = { 25'h0000000, \port$2498$0  };
       14'h0003:
           \$56  = cycles;
       14'h0004:
@@ -2989,38 +2989,56 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign table_row = { 2'h0, \$6 [16:3] };
   assign data = table_data;
   assign status = { 9'h000, \port$210$0  };
-  assign waiting = { 25'h0000000, \port$2495$0  };
+  assign waiting = { 25'h0000000, \port$2498$0  };
   assign \port$327$3  = \$6 [16:3];
   assign table_half = \$signal$7 [2];
 endmodule
 
-module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2759$0 , parity, \port$2763$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2762$0 , parity, \port$2766$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [31:0] \$100 ;
+  reg [15:0] \$100 ;
   reg [31:0] \$101 ;
-  reg \$102 ;
+  reg [31:0] \$102 ;
   reg \$103 ;
   reg \$104 ;
-  reg [15:0] \$105 ;
-  reg [1:0] \$106 ;
-  reg \$107 ;
-  reg [23:0] \$108 ;
-  reg [31:0] \$109 ;
+  reg \$105 ;
+  reg [15:0] \$106 ;
+  reg [1:0] \$107 ;
+  reg \$108 ;
+  reg [23:0] \$109 ;
   wire [8:0] \$11 ;
-  reg \$110 ;
-  reg [63:0] \$111 ;
-  reg [7:0] \$112 ;
-  reg [23:0] \$113 ;
-  reg [7:0] \$114 ;
-  reg [4:0] \$115 ;
+  reg [28:0] \$110 ;
+  reg [28:0] \$111 ;
+  reg [28:0] \$112 ;
+  reg [28:0] \$113 ;
+  reg [28:0] \$114 ;
+  reg [28:0] \$115 ;
+  reg [28:0] \$116 ;
+  reg [28:0] \$117 ;
+  reg [28:0] \$118 ;
+  reg [28:0] \$119 ;
   wire [2:0] \$12 ;
-  wire [17:0] \$121 ;
-  wire \$123 ;
+  reg [28:0] \$120 ;
+  reg [28:0] \$121 ;
+  reg [28:0] \$122 ;
+  reg [28:0] \$123 ;
+  reg [28:0] \$124 ;
+  reg [28:0] \$125 ;
+  reg [28:0] \$126 ;
+  reg [31:0] \$127 ;
+  reg \$128 ;
+  reg [63:0] \$129 ;
   wire \$13 ;
+  reg [7:0] \$130 ;
+  reg [23:0] \$131 ;
+  reg [7:0] \$132 ;
+  reg [4:0] \$133 ;
+  wire [17:0] \$139 ;
   wire \$14 ;
+  wire \$141 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -3049,70 +3067,70 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \$38 ;
   wire \$39 ;
   wire [17:0] \$4 ;
-  wire [5:0] \$40 ;
-  wire \$41 ;
+  wire \$40 ;
+  wire [5:0] \$41 ;
   wire \$42 ;
-  wire [7:0] \$43 ;
-  wire \$44 ;
-  wire [26:0] \$45 ;
-  wire [32:0] \$46 ;
-  wire \$47 ;
-  wire [26:0] \$48 ;
-  wire [32:0] \$49 ;
+  wire \$43 ;
+  wire [7:0] \$44 ;
+  wire \$45 ;
+  wire [26:0] \$46 ;
+  wire [32:0] \$47 ;
+  wire \$48 ;
+  wire [26:0] \$49 ;
   wire [17:0] \$5 ;
   wire [32:0] \$50 ;
-  wire [1:0] \$51 ;
-  wire [16:0] \$52 ;
-  wire [32:0] \$53 ;
-  wire [26:0] \$54 ;
-  wire [32:0] \$55 ;
-  wire \$56 ;
-  wire [26:0] \$57 ;
-  wire [32:0] \$58 ;
+  wire [32:0] \$51 ;
+  wire [1:0] \$52 ;
+  wire [16:0] \$53 ;
+  wire [32:0] \$54 ;
+  wire [26:0] \$55 ;
+  wire [32:0] \$56 ;
+  wire \$57 ;
+  wire [26:0] \$58 ;
   wire [32:0] \$59 ;
   wire \$6 ;
-  wire [31:0] \$60 ;
+  wire [32:0] \$60 ;
   wire [31:0] \$61 ;
   wire [31:0] \$62 ;
-  wire [55:0] \$63 ;
-  wire [56:0] \$64 ;
-  wire [7:0] \$65 ;
-  wire \$66 ;
-  wire [26:0] \$67 ;
+  wire [31:0] \$63 ;
+  wire [55:0] \$64 ;
+  wire [56:0] \$65 ;
+  wire [7:0] \$66 ;
+  wire \$67 ;
   wire [26:0] \$68 ;
-  wire [31:0] \$69 ;
+  wire [26:0] \$69 ;
   wire \$7 ;
-  wire [58:0] \$70 ;
-  wire [59:0] \$71 ;
-  wire [28:0] \$72 ;
-  wire [60:0] \$73 ;
-  wire \$74 ;
-  wire [2:0] \$75 ;
+  wire [31:0] \$70 ;
+  wire [58:0] \$71 ;
+  wire [59:0] \$72 ;
+  wire [28:0] \$73 ;
+  wire [60:0] \$74 ;
+  wire \$75 ;
   wire [2:0] \$76 ;
-  wire \$77 ;
-  wire [16:0] \$78 ;
-  wire \$79 ;
+  wire [2:0] \$77 ;
+  wire \$78 ;
+  wire [16:0] \$79 ;
   wire [1:0] \$8 ;
-  wire [16:0] \$80 ;
-  wire \$81 ;
+  wire \$80 ;
+  wire [16:0] \$81 ;
   wire \$82 ;
-  wire [24:0] \$83 ;
-  wire [32:0] \$84 ;
-  wire [10:0] \$85 ;
-  wire \$86 ;
+  wire \$83 ;
+  wire [24:0] \$84 ;
+  wire [32:0] \$85 ;
+  wire [10:0] \$86 ;
   wire \$87 ;
   wire \$88 ;
-  wire [1:0] \$89 ;
+  wire \$89 ;
   wire [16:0] \$9 ;
-  wire [32:0] \$90 ;
-  wire [1:0] \$91 ;
-  wire [24:0] \$92 ;
-  wire [8:0] \$93 ;
-  wire [9:0] \$94 ;
-  wire [7:0] \$95 ;
-  wire [8:0] \$96 ;
-  wire [9:0] \$97 ;
-  reg [15:0] \$98 ;
+  wire [1:0] \$90 ;
+  wire [32:0] \$91 ;
+  wire [1:0] \$92 ;
+  wire [24:0] \$93 ;
+  wire [8:0] \$94 ;
+  wire [9:0] \$95 ;
+  wire [7:0] \$96 ;
+  wire [8:0] \$97 ;
+  wire [9:0] \$98 ;
   reg [15:0] \$99 ;
   wire \$signal ;
   wire [4:0] \$signal$1 ;
@@ -3157,11 +3175,112 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire [9:0] \group$18.first ;
   wire \group$18.is_state ;
   wire \group$18.is_valid ;
+  reg [28:0] group_1 = 29'h00000000;
+  wire [15:0] \group_1.columns ;
+  wire \group_1.ends_row ;
+  wire [9:0] \group_1.first ;
+  wire \group_1.is_state ;
+  wire \group_1.is_valid ;
+  reg [28:0] group_10 = 29'h00000000;
+  wire [15:0] \group_10.columns ;
+  wire \group_10.ends_row ;
+  wire [9:0] \group_10.first ;
+  wire \group_10.is_state ;
+  wire \group_10.is_valid ;
+  reg [28:0] group_11 = 29'h00000000;
+  wire [15:0] \group_11.columns ;
+  wire \group_11.ends_row ;
+  wire [9:0] \group_11.first ;
+  wire \group_11.is_state ;
+  wire \group_11.is_valid ;
+  reg [28:0] group_12 = 29'h00000000;
+  wire [15:0] \group_12.columns ;
+  wire \group_12.ends_row ;
+  wire [9:0] \group_12.first ;
+  wire \group_12.is_state ;
+  wire \group_12.is_valid ;
+  reg [28:0] group_13 = 29'h00000000;
+  wire [15:0] \group_13.columns ;
+  wire \group_13.ends_row ;
+  wire [9:0] \group_13.first ;
+  wire \group_13.is_state ;
+  wire \group_13.is_valid ;
+  reg [28:0] group_14 = 29'h00000000;
+  wire [15:0] \group_14.columns ;
+  wire \group_14.ends_row ;
+  wire [9:0] \group_14.first ;
+  wire \group_14.is_state ;
+  wire \group_14.is_valid ;
+  reg [28:0] group_15 = 29'h00000000;
+  wire [15:0] \group_15.columns ;
+  wire \group_15.ends_row ;
+  wire [9:0] \group_15.first ;
+  wire \group_15.is_state ;
+  wire \group_15.is_valid ;
+  reg [28:0] group_16 = 29'h00000000;
+  wire [15:0] \group_16.columns ;
+  wire \group_16.ends_row ;
+  wire [9:0] \group_16.first ;
+  wire \group_16.is_state ;
+  wire \group_16.is_valid ;
+  reg [28:0] group_17 = 29'h00000000;
+  wire [15:0] \group_17.columns ;
+  wire \group_17.ends_row ;
+  wire [9:0] \group_17.first ;
+  wire \group_17.is_state ;
+  wire \group_17.is_valid ;
+  reg [28:0] group_2 = 29'h00000000;
+  wire [15:0] \group_2.columns ;
+  wire \group_2.ends_row ;
+  wire [9:0] \group_2.first ;
+  wire \group_2.is_state ;
+  wire \group_2.is_valid ;
+  reg [28:0] group_3 = 29'h00000000;
+  wire [15:0] \group_3.columns ;
+  wire \group_3.ends_row ;
+  wire [9:0] \group_3.first ;
+  wire \group_3.is_state ;
+  wire \group_3.is_valid ;
+  reg [28:0] group_4 = 29'h00000000;
+  wire [15:0] \group_4.columns ;
+  wire \group_4.ends_row ;
+  wire [9:0] \group_4.first ;
+  wire \group_4.is_state ;
+  wire \group_4.is_valid ;
+  reg [28:0] group_5 = 29'h00000000;
+  wire [15:0] \group_5.columns ;
+  wire \group_5.ends_row ;
+  wire [9:0] \group_5.first ;
+  wire \group_5.is_state ;
+  wire \group_5.is_valid ;
+  reg [28:0] group_6 = 29'h00000000;
+  wire [15:0] \group_6.columns ;
+  wire \group_6.ends_row ;
+  wire [9:0] \group_6.first ;
+  wire \group_6.is_state ;
+  wire \group_6.is_valid ;
+  reg [28:0] group_7 = 29'h00000000;
+  wire [15:0] \group_7.columns ;
+  wire \group_7.ends_row ;
+  wire [9:0] \group_7.first ;
+  wire \group_7.is_state ;
+  wire \group_7.is_valid ;
+  reg [28:0] group_8 = 29'h00000000;
+  wire [15:0] \group_8.columns ;
+  wire \group_8.ends_row ;
+  wire [9:0] \group_8.first ;
+  wire \group_8.is_state ;
+  wire \group_8.is_valid ;
+  reg [28:0] group_9 = 29'h00000000;
+  wire [15:0] \group_9.columns ;
+  wire \group_9.ends_row ;
+  wire [9:0] \group_9.first ;
+  wire \group_9.is_state ;
+  wire \group_9.is_valid ;
   output has_error;
   wire has_error;
   input has_result;
   wire has_result;
-  input is_acknowledged;
   wire is_acknowledged;
   output is_idle;
   wire is_idle;
@@ -3185,6 +3304,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire memory__bready;
   input [1:0] memory__bresp;
   wire [1:0] memory__bresp;
+  input memory__bvalid;
   wire memory__bvalid;
   wire [63:0] memory__wdata;
   wire memory__wlast;
@@ -3206,10 +3326,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg parity = 1'h0;
   reg place = 1'h0;
   (* init = 1'h0 *)
-  output \port$2759$0 ;
-  wire \port$2759$0 ;
-  output [5:0] \port$2763$0 ;
-  wire [5:0] \port$2763$0 ;
+  output \port$2762$0 ;
+  wire \port$2762$0 ;
+  output [5:0] \port$2766$0 ;
+  wire [5:0] \port$2766$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3226,108 +3346,6 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \r_en$67 ;
   wire r_rdy;
   wire \r_rdy$52 ;
-  reg [28:0] register = 29'h00000000;
-  reg [28:0] \register$100  = 29'h00000000;
-  wire [15:0] \register$100.columns ;
-  wire \register$100.ends_row ;
-  wire [9:0] \register$100.first ;
-  wire \register$100.is_state ;
-  wire \register$100.is_valid ;
-  reg [28:0] \register$36  = 29'h00000000;
-  wire [15:0] \register$36.columns ;
-  wire \register$36.ends_row ;
-  wire [9:0] \register$36.first ;
-  wire \register$36.is_state ;
-  wire \register$36.is_valid ;
-  reg [28:0] \register$86  = 29'h00000000;
-  wire [15:0] \register$86.columns ;
-  wire \register$86.ends_row ;
-  wire [9:0] \register$86.first ;
-  wire \register$86.is_state ;
-  wire \register$86.is_valid ;
-  reg [28:0] \register$87  = 29'h00000000;
-  wire [15:0] \register$87.columns ;
-  wire \register$87.ends_row ;
-  wire [9:0] \register$87.first ;
-  wire \register$87.is_state ;
-  wire \register$87.is_valid ;
-  reg [28:0] \register$88  = 29'h00000000;
-  wire [15:0] \register$88.columns ;
-  wire \register$88.ends_row ;
-  wire [9:0] \register$88.first ;
-  wire \register$88.is_state ;
-  wire \register$88.is_valid ;
-  reg [28:0] \register$89  = 29'h00000000;
-  wire [15:0] \register$89.columns ;
-  wire \register$89.ends_row ;
-  wire [9:0] \register$89.first ;
-  wire \register$89.is_state ;
-  wire \register$89.is_valid ;
-  reg [28:0] \register$90  = 29'h00000000;
-  wire [15:0] \register$90.columns ;
-  wire \register$90.ends_row ;
-  wire [9:0] \register$90.first ;
-  wire \register$90.is_state ;
-  wire \register$90.is_valid ;
-  reg [28:0] \register$91  = 29'h00000000;
-  wire [15:0] \register$91.columns ;
-  wire \register$91.ends_row ;
-  wire [9:0] \register$91.first ;
-  wire \register$91.is_state ;
-  wire \register$91.is_valid ;
-  reg [28:0] \register$92  = 29'h00000000;
-  wire [15:0] \register$92.columns ;
-  wire \register$92.ends_row ;
-  wire [9:0] \register$92.first ;
-  wire \register$92.is_state ;
-  wire \register$92.is_valid ;
-  reg [28:0] \register$93  = 29'h00000000;
-  wire [15:0] \register$93.columns ;
-  wire \register$93.ends_row ;
-  wire [9:0] \register$93.first ;
-  wire \register$93.is_state ;
-  wire \register$93.is_valid ;
-  reg [28:0] \register$94  = 29'h00000000;
-  wire [15:0] \register$94.columns ;
-  wire \register$94.ends_row ;
-  wire [9:0] \register$94.first ;
-  wire \register$94.is_state ;
-  wire \register$94.is_valid ;
-  reg [28:0] \register$95  = 29'h00000000;
-  wire [15:0] \register$95.columns ;
-  wire \register$95.ends_row ;
-  wire [9:0] \register$95.first ;
-  wire \register$95.is_state ;
-  wire \register$95.is_valid ;
-  reg [28:0] \register$96  = 29'h00000000;
-  wire [15:0] \register$96.columns ;
-  wire \register$96.ends_row ;
-  wire [9:0] \register$96.first ;
-  wire \register$96.is_state ;
-  wire \register$96.is_valid ;
-  reg [28:0] \register$97  = 29'h00000000;
-  wire [15:0] \register$97.columns ;
-  wire \register$97.ends_row ;
-  wire [9:0] \register$97.first ;
-  wire \register$97.is_state ;
-  wire \register$97.is_valid ;
-  reg [28:0] \register$98  = 29'h00000000;
-  wire [15:0] \register$98.columns ;
-  wire \register$98.ends_row ;
-  wire [9:0] \register$98.first ;
-  wire \register$98.is_state ;
-  wire \register$98.is_valid ;
-  reg [28:0] \register$99  = 29'h00000000;
-  wire [15:0] \register$99.columns ;
-  wire \register$99.ends_row ;
-  wire [9:0] \register$99.first ;
-  wire \register$99.is_state ;
-  wire \register$99.is_valid ;
-  wire [15:0] \register.columns ;
-  wire \register.ends_row ;
-  wire [9:0] \register.first ;
-  wire \register.is_state ;
-  wire \register.is_valid ;
   input [74:0] result;
   wire [74:0] result;
   wire \result.bank ;
@@ -3367,7 +3385,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \w_rdy$3 ;
   wire [31:0] words;
   wire [31:0] \words[0] ;
-  assign \$1  = \$40 [4:0] >= 2'h2;
+  assign \$1  = \$41 [4:0] >= 2'h2;
   assign \$2  = \$1  & w_rdy;
   assign \$signal  = \$2  & \w_rdy$3 ;
   assign \$3  = \$signal$5  + 2'h2;
@@ -3376,7 +3394,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign _0_ = $signed(\$4 );
   assign _1_ = $signed(3'h2);
   assign _2_ = (\$4 [17] == 1'h0) || \$4  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$121  = $signed(_2_) / $signed(_1_);
+  assign \$139  = $signed(_2_) / $signed(_1_);
   assign \$6  = \$signal$8  < output_steps;
   assign \$7  = \$signal$8  == output_steps;
   assign \$8  = \$7  ? 2'h1 : 2'h2;
@@ -3391,157 +3409,159 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \$15  = \$14  & \$signal ;
   assign \$16  = | group;
   assign \$17  = \$16  | \$signal ;
-  assign \$20  = ~ register[28];
+  assign \$20  = ~ group_2[28];
   assign \$21  = \$19  & \$20 ;
   assign divisor = \$21  ? sums : 32'd1065353216;
-  assign \$22  = \register$36 [10:1] + 1'h0;
-  assign \$23  = \$22  < \register$36 [26:11];
-  assign \$24  = \register$36 [10:1] + 1'h0;
-  assign \$25  = \$24  < \register$36 [26:11];
-  assign \$26  = \register$36 [10:1] + 1'h0;
-  assign \$27  = \$26  < \register$36 [26:11];
-  assign \$28  = \register$36 [10:1] + 1'h0;
-  assign \$29  = \$28  < \register$36 [26:11];
-  assign \$31  = \$30  | \register$36 [27];
-  assign \$signal$37  = \register$36 [0] & \$31 ;
-  assign \$32  = \register$36 [10:1] + 1'h1;
-  assign \$33  = \$32  >= \register$36 [26:11];
-  assign is_last = \$33  | \register$36 [27];
+  assign \$22  = group_17[10:1] + 1'h0;
+  assign \$23  = \$22  < group_17[26:11];
+  assign \$24  = group_17[10:1] + 1'h0;
+  assign \$25  = \$24  < group_17[26:11];
+  assign \$26  = group_17[10:1] + 1'h0;
+  assign \$27  = \$26  < group_17[26:11];
+  assign \$28  = group_17[10:1] + 1'h0;
+  assign \$29  = \$28  < group_17[26:11];
+  assign \$31  = \$30  | group_17[27];
+  assign \$signal$37  = group_17[0] & \$31 ;
+  assign \$32  = group_17[10:1] + 1'h1;
+  assign \$33  = \$32  >= group_17[26:11];
+  assign is_last = \$33  | group_17[27];
   assign \$34  = | strobes;
   assign \w_en$39  = \$signal$37  & \$34 ;
   assign \$signal$48  = memory__awvalid & memory__awready;
   assign \$signal$57  = memory__wvalid & memory__wready;
-  assign \$35  = | memory__bresp;
-  assign has_error = is_acknowledged & \$35 ;
-  assign \$36  = memory__awvalid | memory__wvalid;
-  assign \$37  = | outstanding;
-  assign is_waiting = \$36  | \$37 ;
-  assign \$38  = ~ \$42 ;
-  assign \$39  = ! outstanding;
-  assign is_idle = \$38  & \$39 ;
-  assign \$40  = 5'h12 - used;
-  assign \$41  = ! fsm_state;
-  assign \$45  = result[71:48] * 3'h4;
-  assign \$46  = keys - \$45 ;
-  assign \$47  = $signed(\$46 ) < $signed(4'h4);
-  assign \$48  = result[71:48] * 3'h4;
-  assign \$49  = keys - \$48 ;
-  assign \$50  = \$47  ? \$49  : 33'h000000004;
-  assign \$51  = result[74] ? 2'h2 : 2'h0;
-  assign \$52  = output_steps + \$51 ;
-  assign \$53  = \$44  ? \$50  : { 16'h0000, \$52  };
-  assign \$54  = result[47:24] * 3'h4;
-  assign \$55  = queries - \$54 ;
-  assign \$56  = $signed(\$55 ) < $signed(4'h4);
-  assign \$57  = result[47:24] * 3'h4;
-  assign \$58  = queries - \$57 ;
-  assign \$59  = \$56  ? \$58  : 33'h000000004;
-  assign \$60  = result[74] ? state__stride : output__stride;
-  assign \$61  = result[74] ? state__address : output__address;
-  assign \$62  = result[74] ? state__head_stride : output__head_stride;
-  assign \$63  = result[23:0] * \$62 ;
-  assign \$64  = \$61  + \$63 ;
-  assign \$67  = result[71:48] * 3'h4;
-  assign \$68  = \$66  ? \$67  : 27'h0000000;
-  assign \$69  = result[74] ? state__stride : output__stride;
-  assign \$70  = \$68  * \$69 ;
-  assign \$71  = \$64  + \$70 ;
-  assign \$72  = result[47:24] * 5'h10;
-  assign \$73  = \$71  + \$72 ;
-  assign \$74  = group == 2'h3;
-  assign \$75  = group + 1'h1;
-  assign \$76  = \$74  ? 3'h0 : \$75 ;
-  assign \$77  = group == 2'h3;
-  assign \$78  = \$signal$8  + \$77 ;
-  assign \$79  = group == 2'h3;
-  assign \$80  = \$signal$8  + 1'h1;
-  assign \$81  = \$80  == \$signal$17 ;
-  assign \$82  = \$79  & \$81 ;
-  assign \$83  = results_drained + 1'h1;
-  assign \$84  = \$signal$21  + \$signal$76 ;
-  assign \$85  = \register$36 [10:1] + 1'h0;
-  assign \$86  = \$85  < \register$36 [26:11];
-  assign \$87  = \register$36 [0] & \$86 ;
-  assign \$88  = \$87  & is_undivided;
-  assign \$89  = 1'h0 + \$88 ;
-  assign \$90  = empty_columns + \$89 ;
-  assign \$91  = place + 1'h1;
-  assign \$92  = states_stored + \r_data$104 ;
-  assign \$93  = outstanding + w_en;
-  assign \$94  = \$93  - is_acknowledged;
-  assign \$95  = w_en ? \$5 [7:0] : 8'h00;
-  assign \$96  = used + \$95 ;
-  assign \$97  = \$96  - \$signal$57 ;
+  assign \$35  = | outstanding;
+  assign is_acknowledged = memory__bvalid & \$35 ;
+  assign \$36  = | memory__bresp;
+  assign has_error = is_acknowledged & \$36 ;
+  assign \$37  = memory__awvalid | memory__wvalid;
+  assign \$38  = | outstanding;
+  assign is_waiting = \$37  | \$38 ;
+  assign \$39  = ~ \$43 ;
+  assign \$40  = ! outstanding;
+  assign is_idle = \$39  & \$40 ;
+  assign \$41  = 5'h12 - used;
+  assign \$42  = ! fsm_state;
+  assign \$46  = result[71:48] * 3'h4;
+  assign \$47  = keys - \$46 ;
+  assign \$48  = $signed(\$47 ) < $signed(4'h4);
+  assign \$49  = result[71:48] * 3'h4;
+  assign \$50  = keys - \$49 ;
+  assign \$51  = \$48  ? \$50  : 33'h000000004;
+  assign \$52  = result[74] ? 2'h2 : 2'h0;
+  assign \$53  = output_steps + \$52 ;
+  assign \$54  = \$45  ? \$51  : { 16'h0000, \$53  };
+  assign \$55  = result[47:24] * 3'h4;
+  assign \$56  = queries - \$55 ;
+  assign \$57  = $signed(\$56 ) < $signed(4'h4);
+  assign \$58  = result[47:24] * 3'h4;
+  assign \$59  = queries - \$58 ;
+  assign \$60  = \$57  ? \$59  : 33'h000000004;
+  assign \$61  = result[74] ? state__stride : output__stride;
+  assign \$62  = result[74] ? state__address : output__address;
+  assign \$63  = result[74] ? state__head_stride : output__head_stride;
+  assign \$64  = result[23:0] * \$63 ;
+  assign \$65  = \$62  + \$64 ;
+  assign \$68  = result[71:48] * 3'h4;
+  assign \$69  = \$67  ? \$68  : 27'h0000000;
+  assign \$70  = result[74] ? state__stride : output__stride;
+  assign \$71  = \$69  * \$70 ;
+  assign \$72  = \$65  + \$71 ;
+  assign \$73  = result[47:24] * 5'h10;
+  assign \$74  = \$72  + \$73 ;
+  assign \$75  = group == 2'h3;
+  assign \$76  = group + 1'h1;
+  assign \$77  = \$75  ? 3'h0 : \$76 ;
+  assign \$78  = group == 2'h3;
+  assign \$79  = \$signal$8  + \$78 ;
+  assign \$80  = group == 2'h3;
+  assign \$81  = \$signal$8  + 1'h1;
+  assign \$82  = \$81  == \$signal$17 ;
+  assign \$83  = \$80  & \$82 ;
+  assign \$84  = results_drained + 1'h1;
+  assign \$85  = \$signal$21  + \$signal$76 ;
+  assign \$86  = group_17[10:1] + 1'h0;
+  assign \$87  = \$86  < group_17[26:11];
+  assign \$88  = group_17[0] & \$87 ;
+  assign \$89  = \$88  & is_undivided;
+  assign \$90  = 1'h0 + \$89 ;
+  assign \$91  = empty_columns + \$90 ;
+  assign \$92  = place + 1'h1;
+  assign \$93  = states_stored + \r_data$104 ;
+  assign \$94  = outstanding + w_en;
+  assign \$95  = \$94  - is_acknowledged;
+  assign \$96  = w_en ? \$5 [7:0] : 8'h00;
+  assign \$97  = used + \$96 ;
+  assign \$98  = \$97  - \$signal$57 ;
   always @(posedge clk)
-    \$signal$17  <= \$98 ;
+    \$signal$17  <= \$99 ;
   always @(posedge clk)
-    \$signal$5  <= \$99 ;
+    \$signal$5  <= \$100 ;
   always @(posedge clk)
-    \$signal$76  <= \$100 ;
+    \$signal$76  <= \$101 ;
   always @(posedge clk)
-    \$signal$21  <= \$101 ;
+    \$signal$21  <= \$102 ;
   always @(posedge clk)
-    \$signal$16  <= \$102 ;
+    \$signal$16  <= \$103 ;
   always @(posedge clk)
-    \$signal$7  <= \$103 ;
+    \$signal$7  <= \$104 ;
   always @(posedge clk)
-    parity <= \$104 ;
+    parity <= \$105 ;
   always @(posedge clk)
-    \$signal$8  <= \$105 ;
+    \$signal$8  <= \$106 ;
   always @(posedge clk)
-    group <= \$106 ;
+    group <= \$107 ;
   always @(posedge clk)
-    fsm_state <= \$107 ;
+    fsm_state <= \$108 ;
   always @(posedge clk)
-    results_drained <= \$108 ;
+    results_drained <= \$109 ;
   always @(posedge clk)
-    \register$86  <= \group$18 ;
+    group_1 <= \$110 ;
   always @(posedge clk)
-    register <= \register$86 ;
+    group_2 <= \$111 ;
   always @(posedge clk)
-    \register$87  <= register;
+    group_3 <= \$112 ;
   always @(posedge clk)
-    \register$88  <= \register$87 ;
+    group_4 <= \$113 ;
   always @(posedge clk)
-    \register$89  <= \register$88 ;
+    group_5 <= \$114 ;
   always @(posedge clk)
-    \register$90  <= \register$89 ;
+    group_6 <= \$115 ;
   always @(posedge clk)
-    \register$91  <= \register$90 ;
+    group_7 <= \$116 ;
   always @(posedge clk)
-    \register$92  <= \register$91 ;
+    group_8 <= \$117 ;
   always @(posedge clk)
-    \register$93  <= \register$92 ;
+    group_9 <= \$118 ;
   always @(posedge clk)
-    \register$94  <= \register$93 ;
+    group_10 <= \$119 ;
   always @(posedge clk)
-    \register$95  <= \register$94 ;
+    group_11 <= \$120 ;
   always @(posedge clk)
-    \register$96  <= \register$95 ;
+    group_12 <= \$121 ;
   always @(posedge clk)
-    \register$97  <= \register$96 ;
+    group_13 <= \$122 ;
   always @(posedge clk)
-    \register$98  <= \register$97 ;
+    group_14 <= \$123 ;
   always @(posedge clk)
-    \register$99  <= \register$98 ;
+    group_15 <= \$124 ;
   always @(posedge clk)
-    \register$100  <= \register$99 ;
+    group_16 <= \$125 ;
   always @(posedge clk)
-    \register$36  <= \register$100 ;
+    group_17 <= \$126 ;
   always @(posedge clk)
-    empty_columns <= \$109 ;
+    empty_columns <= \$127 ;
   always @(posedge clk)
-    place <= \$110 ;
+    place <= \$128 ;
   always @(posedge clk)
-    \$signal$31  <= \$111 ;
+    \$signal$31  <= \$129 ;
   always @(posedge clk)
-    kept <= \$112 ;
+    kept <= \$130 ;
   always @(posedge clk)
-    states_stored <= \$113 ;
+    states_stored <= \$131 ;
   always @(posedge clk)
-    outstanding <= \$114 ;
+    outstanding <= \$132 ;
   always @(posedge clk)
-    used <= \$115 ;
+    used <= \$133 ;
   \top.drain.acknowledges  acknowledges (
     .clk(clk),
     .r_data(\r_data$104 ),
@@ -3553,8 +3573,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1421$0 (\$11 [7:0]),
-    .\port$2755$0 (\$signal$21 ),
+    .\port$1422$0 (\$11 [7:0]),
+    .\port$2758$0 (\$signal$21 ),
     .r_data(r_data),
     .r_en(\$signal$48 ),
     .r_rdy(memory__awvalid),
@@ -3564,9 +3584,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1455$0 (is_last),
-    .\port$2744$0 (\$signal$30 ),
-    .\port$2745$0 (strobes),
+    .\port$1456$0 (is_last),
+    .\port$2747$0 (\$signal$30 ),
+    .\port$2748$0 (strobes),
     .r_data(\r_data$56 ),
     .r_en(\$signal$57 ),
     .r_rdy(memory__wvalid),
@@ -3635,24 +3655,11 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$98  = \$signal$17 ;
+    \$99  = \$signal$17 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$98  = \$53 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$98  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$99  = \$signal$5 ;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$99  = \$59 [15:0];
+            \$99  = \$54 [15:0];
           end
     endcase
     if (rst) begin
@@ -3661,53 +3668,53 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$100  = \$signal$76 ;
+    \$100  = \$signal$5 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$100  = \$60 ;
+            \$100  = \$60 [15:0];
           end
     endcase
     if (rst) begin
-      \$100  = 32'd0;
+      \$100  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$101  = \$signal$21 ;
+    \$101  = \$signal$76 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$101  = \$73 [31:0];
+            \$101  = \$61 ;
           end
     endcase
-    if (w_en) begin
-      \$101  = \$84 [31:0];
-    end
     if (rst) begin
       \$101  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$102  = \$signal$16 ;
+    \$102  = \$signal$21 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$102  = result[74];
+            \$102  = \$74 [31:0];
           end
     endcase
+    if (w_en) begin
+      \$102  = \$85 [31:0];
+    end
     if (rst) begin
-      \$102  = 1'h0;
+      \$102  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$103  = \$signal$7 ;
+    \$103  = \$signal$16 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$103  = result[72];
+            \$103  = result[74];
           end
     endcase
     if (rst) begin
@@ -3716,11 +3723,11 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$104  = parity;
+    \$104  = \$signal$7 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$104  = result[73];
+            \$104  = result[72];
           end
     endcase
     if (rst) begin
@@ -3729,156 +3736,288 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$105  = \$signal$8 ;
-    (* full_case = 32'd1 *)
+    \$105  = parity;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$105  = 16'h0000;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            \$105  = \$78 [15:0];
+            \$105  = result[73];
           end
     endcase
     if (rst) begin
-      \$105  = 16'h0000;
+      \$105  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$106  = group;
+    \$106  = \$signal$8 ;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$106  = 2'h0;
+            \$106  = 16'h0000;
           end
       1'h1:
           if (\group$18 [0]) begin
-            \$106  = \$76 [1:0];
+            \$106  = \$79 [15:0];
           end
     endcase
     if (rst) begin
-      \$106  = 2'h0;
+      \$106  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$107  = fsm_state;
+    \$107  = group;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$107  = 1'h1;
+            \$107  = 2'h0;
           end
       1'h1:
           if (\group$18 [0]) begin
-            if (\$82 ) begin
-              \$107  = 1'h0;
+            \$107  = \$77 [1:0];
+          end
+    endcase
+    if (rst) begin
+      \$107  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$108  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$108  = 1'h1;
+          end
+      1'h1:
+          if (\group$18 [0]) begin
+            if (\$83 ) begin
+              \$108  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$107  = 1'h0;
+      \$108  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$108  = results_drained;
+    \$109  = results_drained;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           /* empty */;
       1'h1:
           if (\group$18 [0]) begin
-            if (\$82 ) begin
-              \$108  = \$83 [23:0];
+            if (\$83 ) begin
+              \$109  = \$84 [23:0];
             end
           end
     endcase
     if (start) begin
-      \$108  = 24'h000000;
+      \$109  = 24'h000000;
     end
     if (rst) begin
-      \$108  = 24'h000000;
+      \$109  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$110  = \group$18 ;
+    if (rst) begin
+      \$110  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$111  = group_1;
+    if (rst) begin
+      \$111  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$112  = group_2;
+    if (rst) begin
+      \$112  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$113  = group_3;
+    if (rst) begin
+      \$113  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$114  = group_4;
+    if (rst) begin
+      \$114  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$115  = group_5;
+    if (rst) begin
+      \$115  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$116  = group_6;
+    if (rst) begin
+      \$116  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$117  = group_7;
+    if (rst) begin
+      \$117  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$118  = group_8;
+    if (rst) begin
+      \$118  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$119  = group_9;
+    if (rst) begin
+      \$119  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$120  = group_10;
+    if (rst) begin
+      \$120  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$121  = group_11;
+    if (rst) begin
+      \$121  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$122  = group_12;
+    if (rst) begin
+      \$122  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$123  = group_13;
+    if (rst) begin
+      \$123  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$124  = group_14;
+    if (rst) begin
+      \$124  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$125  = group_15;
+    if (rst) begin
+      \$125  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$126  = group_16;
+    if (rst) begin
+      \$126  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$109  = 32'd0;
+      \$127  = 32'd0;
     end else begin
-      \$109  = \$90 [31:0];
+      \$127  = \$91 [31:0];
     end
     if (rst) begin
-      \$109  = 32'd0;
+      \$127  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$110  = place;
+    \$128  = place;
     if (\$signal$37 ) begin
-      \$110  = 1'h0;
-    end else if (\register$36 [0]) begin
-      \$110  = \$91 [0];
+      \$128  = 1'h0;
+    end else if (group_17[0]) begin
+      \$128  = \$92 [0];
     end
     if (rst) begin
-      \$110  = 1'h0;
+      \$128  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$111  = \$signal$31 ;
+    \$129  = \$signal$31 ;
     if (\$signal$37 ) begin
-      \$111  = 64'h0000000000000000;
-    end else if (\register$36 [0]) begin
-      \$111  = \$signal$30 ;
+      \$129  = 64'h0000000000000000;
+    end else if (group_17[0]) begin
+      \$129  = \$signal$30 ;
     end
     if (rst) begin
-      \$111  = 64'h0000000000000000;
+      \$129  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$112  = kept;
+    \$130  = kept;
     if (\$signal$37 ) begin
-      \$112  = 8'h00;
-    end else if (\register$36 [0]) begin
-      \$112  = strobes;
+      \$130  = 8'h00;
+    end else if (group_17[0]) begin
+      \$130  = strobes;
     end
     if (rst) begin
-      \$112  = 8'h00;
+      \$130  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$113  = states_stored;
+    \$131  = states_stored;
     if (start) begin
-      \$113  = 24'h000000;
+      \$131  = 24'h000000;
     end else if (is_acknowledged) begin
-      \$113  = \$92 [23:0];
+      \$131  = \$93 [23:0];
     end
     if (rst) begin
-      \$113  = 24'h000000;
+      \$131  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$114  = \$94 [7:0];
+    \$132  = \$95 [7:0];
     if (rst) begin
-      \$114  = 8'h00;
+      \$132  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$115  = \$97 [4:0];
+    \$133  = \$98 [4:0];
     if (rst) begin
-      \$115  = 5'h00;
+      \$133  = 5'h00;
     end
   end
-  assign \$signal$1  = \$40 [4:0];
+  assign \$signal$1  = \$41 [4:0];
   assign \$signal$4  = \$5 [7:0];
   assign address = { \$signal$8 [5:0], \$signal$7  };
   assign \$signal$10  = group;
@@ -3899,10 +4038,9 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign memory__wlast = \r_data$56 [72];
   assign \r_en$59  = \$signal$57 ;
   assign memory__bready = 1'h1;
-  assign memory__bvalid = is_acknowledged;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2759$0  = \$signal$7 ;
-  assign \port$2763$0  = \$signal$8 [5:0];
+  assign \port$2762$0  = \$signal$7 ;
+  assign \port$2766$0  = \$signal$8 [5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
@@ -3915,101 +4053,101 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \divisor.mantissa  = divisor[22:0];
   assign \divisor.exponent  = divisor[30:23];
   assign \divisor.sign  = divisor[31];
-  assign \register.is_valid  = register[0];
-  assign \register.first  = register[10:1];
-  assign \register.columns  = register[26:11];
-  assign \register.ends_row  = register[27];
-  assign \register.is_state  = register[28];
+  assign \group_2.is_valid  = group_2[0];
+  assign \group_2.first  = group_2[10:1];
+  assign \group_2.columns  = group_2[26:11];
+  assign \group_2.ends_row  = group_2[27];
+  assign \group_2.is_state  = group_2[28];
   assign \sums[0]  = sums;
   assign \quotient.mantissa  = quotient[22:0];
   assign \quotient.exponent  = quotient[30:23];
   assign \quotient.sign  = quotient[31];
-  assign \register$36.is_valid  = \register$36 [0];
-  assign \register$36.first  = \register$36 [10:1];
-  assign \register$36.columns  = \register$36 [26:11];
-  assign \register$36.ends_row  = \register$36 [27];
-  assign \register$36.is_state  = \register$36 [28];
+  assign \group_17.is_valid  = group_17[0];
+  assign \group_17.first  = group_17[10:1];
+  assign \group_17.columns  = group_17[26:11];
+  assign \group_17.ends_row  = group_17[27];
+  assign \group_17.is_state  = group_17[28];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
   assign \result.sum_bank  = result[73];
   assign \result.is_state  = result[74];
-  assign \register$86.is_valid  = \register$86 [0];
-  assign \register$86.first  = \register$86 [10:1];
-  assign \register$86.columns  = \register$86 [26:11];
-  assign \register$86.ends_row  = \register$86 [27];
-  assign \register$86.is_state  = \register$86 [28];
-  assign \register$87.is_valid  = \register$87 [0];
-  assign \register$87.first  = \register$87 [10:1];
-  assign \register$87.columns  = \register$87 [26:11];
-  assign \register$87.ends_row  = \register$87 [27];
-  assign \register$87.is_state  = \register$87 [28];
-  assign \register$88.is_valid  = \register$88 [0];
-  assign \register$88.first  = \register$88 [10:1];
-  assign \register$88.columns  = \register$88 [26:11];
-  assign \register$88.ends_row  = \register$88 [27];
-  assign \register$88.is_state  = \register$88 [28];
-  assign \register$89.is_valid  = \register$89 [0];
-  assign \register$89.first  = \register$89 [10:1];
-  assign \register$89.columns  = \register$89 [26:11];
-  assign \register$89.ends_row  = \register$89 [27];
-  assign \register$89.is_state  = \register$89 [28];
-  assign \register$90.is_valid  = \register$90 [0];
-  assign \register$90.first  = \register$90 [10:1];
-  assign \register$90.columns  = \register$90 [26:11];
-  assign \register$90.ends_row  = \register$90 [27];
-  assign \register$90.is_state  = \register$90 [28];
-  assign \register$91.is_valid  = \register$91 [0];
-  assign \register$91.first  = \register$91 [10:1];
-  assign \register$91.columns  = \register$91 [26:11];
-  assign \register$91.ends_row  = \register$91 [27];
-  assign \register$91.is_state  = \register$91 [28];
-  assign \register$92.is_valid  = \register$92 [0];
-  assign \register$92.first  = \register$92 [10:1];
-  assign \register$92.columns  = \register$92 [26:11];
-  assign \register$92.ends_row  = \register$92 [27];
-  assign \register$92.is_state  = \register$92 [28];
-  assign \register$93.is_valid  = \register$93 [0];
-  assign \register$93.first  = \register$93 [10:1];
-  assign \register$93.columns  = \register$93 [26:11];
-  assign \register$93.ends_row  = \register$93 [27];
-  assign \register$93.is_state  = \register$93 [28];
-  assign \register$94.is_valid  = \register$94 [0];
-  assign \register$94.first  = \register$94 [10:1];
-  assign \register$94.columns  = \register$94 [26:11];
-  assign \register$94.ends_row  = \register$94 [27];
-  assign \register$94.is_state  = \register$94 [28];
-  assign \register$95.is_valid  = \register$95 [0];
-  assign \register$95.first  = \register$95 [10:1];
-  assign \register$95.columns  = \register$95 [26:11];
-  assign \register$95.ends_row  = \register$95 [27];
-  assign \register$95.is_state  = \register$95 [28];
-  assign \register$96.is_valid  = \register$96 [0];
-  assign \register$96.first  = \register$96 [10:1];
-  assign \register$96.columns  = \register$96 [26:11];
-  assign \register$96.ends_row  = \register$96 [27];
-  assign \register$96.is_state  = \register$96 [28];
-  assign \register$97.is_valid  = \register$97 [0];
-  assign \register$97.first  = \register$97 [10:1];
-  assign \register$97.columns  = \register$97 [26:11];
-  assign \register$97.ends_row  = \register$97 [27];
-  assign \register$97.is_state  = \register$97 [28];
-  assign \register$98.is_valid  = \register$98 [0];
-  assign \register$98.first  = \register$98 [10:1];
-  assign \register$98.columns  = \register$98 [26:11];
-  assign \register$98.ends_row  = \register$98 [27];
-  assign \register$98.is_state  = \register$98 [28];
-  assign \register$99.is_valid  = \register$99 [0];
-  assign \register$99.first  = \register$99 [10:1];
-  assign \register$99.columns  = \register$99 [26:11];
-  assign \register$99.ends_row  = \register$99 [27];
-  assign \register$99.is_state  = \register$99 [28];
-  assign \register$100.is_valid  = \register$100 [0];
-  assign \register$100.first  = \register$100 [10:1];
-  assign \register$100.columns  = \register$100 [26:11];
-  assign \register$100.ends_row  = \register$100 [27];
-  assign \register$100.is_state  = \register$100 [28];
+  assign \group_1.is_valid  = group_1[0];
+  assign \group_1.first  = group_1[10:1];
+  assign \group_1.columns  = group_1[26:11];
+  assign \group_1.ends_row  = group_1[27];
+  assign \group_1.is_state  = group_1[28];
+  assign \group_3.is_valid  = group_3[0];
+  assign \group_3.first  = group_3[10:1];
+  assign \group_3.columns  = group_3[26:11];
+  assign \group_3.ends_row  = group_3[27];
+  assign \group_3.is_state  = group_3[28];
+  assign \group_4.is_valid  = group_4[0];
+  assign \group_4.first  = group_4[10:1];
+  assign \group_4.columns  = group_4[26:11];
+  assign \group_4.ends_row  = group_4[27];
+  assign \group_4.is_state  = group_4[28];
+  assign \group_5.is_valid  = group_5[0];
+  assign \group_5.first  = group_5[10:1];
+  assign \group_5.columns  = group_5[26:11];
+  assign \group_5.ends_row  = group_5[27];
+  assign \group_5.is_state  = group_5[28];
+  assign \group_6.is_valid  = group_6[0];
+  assign \group_6.first  = group_6[10:1];
+  assign \group_6.columns  = group_6[26:11];
+  assign \group_6.ends_row  = group_6[27];
+  assign \group_6.is_state  = group_6[28];
+  assign \group_7.is_valid  = group_7[0];
+  assign \group_7.first  = group_7[10:1];
+  assign \group_7.columns  = group_7[26:11];
+  assign \group_7.ends_row  = group_7[27];
+  assign \group_7.is_state  = group_7[28];
+  assign \group_8.is_valid  = group_8[0];
+  assign \group_8.first  = group_8[10:1];
+  assign \group_8.columns  = group_8[26:11];
+  assign \group_8.ends_row  = group_8[27];
+  assign \group_8.is_state  = group_8[28];
+  assign \group_9.is_valid  = group_9[0];
+  assign \group_9.first  = group_9[10:1];
+  assign \group_9.columns  = group_9[26:11];
+  assign \group_9.ends_row  = group_9[27];
+  assign \group_9.is_state  = group_9[28];
+  assign \group_10.is_valid  = group_10[0];
+  assign \group_10.first  = group_10[10:1];
+  assign \group_10.columns  = group_10[26:11];
+  assign \group_10.ends_row  = group_10[27];
+  assign \group_10.is_state  = group_10[28];
+  assign \group_11.is_valid  = group_11[0];
+  assign \group_11.first  = group_11[10:1];
+  assign \group_11.columns  = group_11[26:11];
+  assign \group_11.ends_row  = group_11[27];
+  assign \group_11.is_state  = group_11[28];
+  assign \group_12.is_valid  = group_12[0];
+  assign \group_12.first  = group_12[10:1];
+  assign \group_12.columns  = group_12[26:11];
+  assign \group_12.ends_row  = group_12[27];
+  assign \group_12.is_state  = group_12[28];
+  assign \group_13.is_valid  = group_13[0];
+  assign \group_13.first  = group_13[10:1];
+  assign \group_13.columns  = group_13[26:11];
+  assign \group_13.ends_row  = group_13[27];
+  assign \group_13.is_state  = group_13[28];
+  assign \group_14.is_valid  = group_14[0];
+  assign \group_14.first  = group_14[10:1];
+  assign \group_14.columns  = group_14[26:11];
+  assign \group_14.ends_row  = group_14[27];
+  assign \group_14.is_state  = group_14[28];
+  assign \group_15.is_valid  = group_15[0];
+  assign \group_15.first  = group_15[10:1];
+  assign \group_15.columns  = group_15[26:11];
+  assign \group_15.ends_row  = group_15[27];
+  assign \group_15.is_state  = group_15[28];
+  assign \group_16.is_valid  = group_16[0];
+  assign \group_16.first  = group_16[10:1];
+  assign \group_16.columns  = group_16[26:11];
+  assign \group_16.ends_row  = group_16[27];
+  assign \group_16.is_state  = group_16[28];
   always @*
     \group$18 [27] = \$13 ;
   always @*
@@ -4018,22 +4156,22 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
     \group$18 [10:1] = { 7'h00, \$12  };
   always @*
     \group$18 [28] = \$signal$16 ;
-  assign \$123  = 1'h1;
-  assign \$5  = \$121 ;
+  assign \$141  = 1'h1;
+  assign \$5  = \$139 ;
   assign \$18 [7:1] = 7'h00;
   assign \$18 [0] = flags[0];
   assign \$30  = place;
-  assign \$42  = fsm_state;
-  assign { \$43 [7], \$43 [5:0] } = 7'h00;
-  assign \$43 [6] = flags[6];
-  assign { \$65 [7], \$65 [5:0] } = 7'h00;
-  assign \$65 [6] = flags[6];
+  assign \$43  = fsm_state;
+  assign { \$44 [7], \$44 [5:0] } = 7'h00;
+  assign \$44 [6] = flags[6];
+  assign { \$66 [7], \$66 [5:0] } = 7'h00;
+  assign \$66 [6] = flags[6];
   assign \$19  = flags[0];
-  assign \$44  = flags[6];
-  assign \$66  = flags[6];
+  assign \$45  = flags[6];
+  assign \$67  = flags[6];
 endmodule
 
-module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_en);
+module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4233,7 +4371,7 @@ module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_e
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \port$2755$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1422$0 , r_en, w_rdy, r_data, w_en, \port$2758$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4272,10 +4410,10 @@ module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1421$0 ;
-  wire [7:0] \port$1421$0 ;
-  input [31:0] \port$2755$0 ;
-  wire [31:0] \port$2755$0 ;
+  input [7:0] \port$1422$0 ;
+  wire [7:0] \port$1422$0 ;
+  input [31:0] \port$2758$0 ;
+  wire [31:0] \port$2758$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -4312,7 +4450,7 @@ module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \por
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1421$0 , \port$2755$0  };
+      storage[w_port__addr] <= { \port$1422$0 , \port$2758$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -4408,13 +4546,13 @@ module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1421$0 , \port$2755$0  };
-  assign w_data = { \port$1421$0 , \port$2755$0  };
+  assign w_port__data = { \port$1422$0 , \port$2758$0  };
+  assign w_data = { \port$1422$0 , \port$2758$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , \port$2745$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , \port$2748$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4457,12 +4595,12 @@ module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1455$0 ;
-  wire \port$1455$0 ;
-  input [63:0] \port$2744$0 ;
-  wire [63:0] \port$2744$0 ;
-  input [7:0] \port$2745$0 ;
-  wire [7:0] \port$2745$0 ;
+  input \port$1456$0 ;
+  wire \port$1456$0 ;
+  input [63:0] \port$2747$0 ;
+  wire [63:0] \port$2747$0 ;
+  input [7:0] \port$2748$0 ;
+  wire [7:0] \port$2748$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -4507,7 +4645,7 @@ module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , 
   end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1455$0 , \port$2745$0 , \port$2744$0  };
+      storage[w_port__addr] <= { \port$1456$0 , \port$2748$0 , \port$2747$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -4607,8 +4745,8 @@ module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1455$0 , \port$2745$0 , \port$2744$0  };
-  assign w_data = { \port$1455$0 , \port$2745$0 , \port$2744$0  };
+  assign w_port__data = { \port$1456$0 , \port$2748$0 , \port$2747$0  };
+  assign w_data = { \port$1456$0 , \port$2748$0 , \port$2747$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -5996,7 +6134,7 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2685$0 , \port$2689$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2688$0 , \port$2692$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [3:0] \$1 ;
   wire [7:0] \$10 ;
@@ -6126,10 +6264,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2685$0 ;
-  wire [28:0] \port$2685$0 ;
-  input [23:0] \port$2689$0 ;
-  wire [23:0] \port$2689$0 ;
+  input [28:0] \port$2688$0 ;
+  wire [28:0] \port$2688$0 ;
+  input [23:0] \port$2692$0 ;
+  wire [23:0] \port$2692$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -6184,12 +6322,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = \$signal$21  - \port$2689$0 ;
+  assign \$3  = \$signal$21  - \port$2692$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = \$signal$21  - \port$2685$0 [24:1];
+  assign \$5  = \$signal$21  - \port$2688$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2685$0 [0] & \$6 ;
-  assign \$8  = \port$2685$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2688$0 [0] & \$6 ;
+  assign \$8  = \port$2688$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign \$signal  = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
@@ -6458,12 +6596,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2685$0 , \port$2689$0  };
+  assign places = { \port$2688$0 , \port$2692$0  };
   assign start = restart;
-  assign \places.released  = \port$2689$0 ;
-  assign \places.is_leaving  = \port$2685$0 [0];
-  assign \places.leaving  = \port$2685$0 [24:1];
-  assign \places.cycles_left  = \port$2685$0 [28:25];
+  assign \places.released  = \port$2692$0 ;
+  assign \places.is_leaving  = \port$2688$0 [0];
+  assign \places.leaving  = \port$2688$0 [24:1];
+  assign \places.cycles_left  = \port$2688$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -7922,7 +8060,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, state_jobs__ready, key_jobs__ready, is_idle, memory__rready, arrives, has_error, has_protocol_error, waits_data, fill
+module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, state_jobs__ready, key_jobs__ready, is_idle, is_asked, memory__rready, has_error, has_protocol_error, waits_data, fill
 , memory__araddr, keys_loaded, queries_loaded, states_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, state_jobs__payload, state_jobs__valid, memory__arready);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [13:0] \$1 ;
@@ -8002,14 +8140,13 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   reg [84:0] \$signal  = 85'h0000000000000000000000;
   wire \$signal$11 ;
   wire [9:0] \$signal$2 ;
+  wire \$signal$26 ;
   wire [31:0] \$signal.address ;
   wire [15:0] \$signal.beats ;
   wire \$signal.ends_tile ;
   wire [9:0] \$signal.line ;
   wire [23:0] \$signal.place ;
   wire [1:0] \$signal.target ;
-  output arrives;
-  wire arrives;
   reg [8:0] beat = 9'h000;
   input clk;
   wire clk;
@@ -8032,6 +8169,8 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   reg has_job = 1'h0;
   output has_protocol_error;
   wire has_protocol_error;
+  output is_asked;
+  wire is_asked;
   output is_idle;
   wire is_idle;
   input [84:0] key_jobs__payload;
@@ -8126,18 +8265,19 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$29  = \$27  & \$28 ;
   assign \$30  = ~ memory__rvalid;
   assign is_idle = \$29  & \$30 ;
+  assign is_asked = \$signal$26  & r_rdy;
   assign \$31  = ! level;
   assign \$32  = stop & \$31 ;
   assign memory__rready = r_rdy | \$32 ;
-  assign arrives = memory__rvalid & memory__rready;
+  assign \$signal$26  = memory__rvalid & memory__rready;
   assign \$33  = r_data[33:10] + beat;
-  assign r_en = arrives & memory__rlast;
+  assign r_en = is_asked & memory__rlast;
   assign \$34  = | memory__rresp;
-  assign has_error = arrives & \$34 ;
+  assign has_error = \$signal$26  & \$34 ;
   assign \$35  = beat + 1'h1;
   assign \$36  = \$35  == r_data[42:34];
   assign \$37  = memory__rlast != \$36 ;
-  assign has_protocol_error = arrives & \$37 ;
+  assign has_protocol_error = is_asked & \$37 ;
   assign \$38  = ~ memory__rvalid;
   assign waits_data = r_rdy & \$38 ;
   assign \$39  = ~ has_job;
@@ -8153,17 +8293,17 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$51  = stop & \$50 ;
   assign \$52  = beat + 1'h1;
   assign \$53  = memory__rlast ? 10'h000 : \$52 ;
-  assign \$54  = arrives & memory__rlast;
+  assign \$54  = is_asked & memory__rlast;
   assign \$55  = \$54  & r_data[45];
   assign \$56  = ! r_data[44:43];
   assign \$57  = \$55  & \$56 ;
   assign \$58  = keys_loaded + 1'h1;
-  assign \$59  = arrives & memory__rlast;
+  assign \$59  = is_asked & memory__rlast;
   assign \$60  = \$59  & r_data[45];
   assign \$61  = r_data[44:43] == 2'h2;
   assign \$62  = \$60  & \$61 ;
   assign \$63  = queries_loaded + 1'h1;
-  assign \$64  = arrives & memory__rlast;
+  assign \$64  = is_asked & memory__rlast;
   assign \$65  = \$64  & r_data[45];
   assign \$66  = r_data[44:43] == 1'h1;
   assign \$67  = \$65  & \$66 ;
@@ -8249,7 +8389,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$71  = beat;
-    if (arrives) begin
+    if (is_asked) begin
       \$71  = \$53 [8:0];
     end
     if (rst) begin
@@ -8298,7 +8438,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign memory__arburst = 2'h1;
   assign w_en = \$signal$11 ;
   assign w_data = entry;
-  assign fill_write = arrives;
+  assign fill_write = is_asked;
   assign memory__arlen = \$9 [7:0];
   assign memory__araddr = \$signal [31:0];
   assign \$signal.address  = \$signal [31:0];
@@ -8546,7 +8686,7 @@ endmodule
 
 module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2685$0 , \port$2689$0 , \port$2700$0 , \port$2704$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2688$0 , \port$2692$0 , \port$2703$0 , \port$2707$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -8910,14 +9050,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2685$0 ;
-  wire [28:0] \port$2685$0 ;
-  output [23:0] \port$2689$0 ;
-  wire [23:0] \port$2689$0 ;
-  output [28:0] \port$2700$0 ;
-  wire [28:0] \port$2700$0 ;
-  output [23:0] \port$2704$0 ;
-  wire [23:0] \port$2704$0 ;
+  output [28:0] \port$2688$0 ;
+  wire [28:0] \port$2688$0 ;
+  output [23:0] \port$2692$0 ;
+  wire [23:0] \port$2692$0 ;
+  output [28:0] \port$2703$0 ;
+  wire [28:0] \port$2703$0 ;
+  output [23:0] \port$2707$0 ;
+  wire [23:0] \port$2707$0 ;
   input [13:0] \port$327$3 ;
   wire [13:0] \port$327$3 ;
   wire push;
@@ -10382,8 +10522,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2685$0 (\$238 ),
-    .\port$2689$0 (\$239 ),
+    .\port$2688$0 (\$238 ),
+    .\port$2692$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -10391,8 +10531,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2700$0 (\$240 ),
-    .\port$2704$0 (\$241 ),
+    .\port$2703$0 (\$240 ),
+    .\port$2707$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -11339,10 +11479,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2685$0  = \$238 ;
-  assign \port$2689$0  = \$239 ;
-  assign \port$2700$0  = \$240 ;
-  assign \port$2704$0  = \$241 ;
+  assign \port$2688$0  = \$238 ;
+  assign \port$2692$0  = \$239 ;
+  assign \port$2703$0  = \$240 ;
+  assign \port$2707$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -11532,7 +11672,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \port$2689$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2688$0 , \port$2692$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -11549,11 +11689,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2685$0 ;
-  wire [28:0] \port$2685$0 ;
+  output [28:0] \port$2688$0 ;
+  wire [28:0] \port$2688$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2689$0 ;
-  wire [23:0] \port$2689$0 ;
+  output [23:0] \port$2692$0 ;
+  wire [23:0] \port$2692$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -11590,8 +11730,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2685$0  = \$1 ;
-  assign \port$2689$0  = \$3 ;
+  assign \port$2688$0  = \$1 ;
+  assign \port$2692$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -11730,7 +11870,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , \port$2704$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2703$0 , \port$2707$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -11747,11 +11887,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2700$0 ;
-  wire [28:0] \port$2700$0 ;
+  output [28:0] \port$2703$0 ;
+  wire [28:0] \port$2703$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2704$0 ;
-  wire [23:0] \port$2704$0 ;
+  output [23:0] \port$2707$0 ;
+  wire [23:0] \port$2707$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -11788,8 +11928,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2700$0  = \$1 ;
-  assign \port$2704$0  = \$3 ;
+  assign \port$2703$0  = \$1 ;
+  assign \port$2707$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
