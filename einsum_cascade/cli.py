@@ -337,6 +337,7 @@ def rtl(
     scores: Scores = None,
     multiplier: Width = None,
     accumulation: Accumulation = "fp32",
+    prefix: Annotated[str, Parameter(help="What the names of all modules begin with.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
@@ -345,7 +346,7 @@ def rtl(
 
     numbers = numbers_of(operands, scores, multiplier, accumulation)
     prepared, _ = prepared_case(cascade, architecture, _settings(settings), load_inputs(inputs or ()), numbers)
-    files = write_design(prepared, architecture, output)
+    files = write_design(prepared, architecture, output, prefix)
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
     intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
     if as_json:

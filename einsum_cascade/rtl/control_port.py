@@ -66,8 +66,10 @@ class ControlPort(wiring.Component):
 
     def _writes(self, m: Module) -> None:
         bus = self.bus
-        address, data = Signal(len(bus.awaddr)), Signal(32)
-        has_address, has_data = Signal(), Signal()
+        address = Signal(len(bus.awaddr))
+        data = Signal(32)
+        has_address = Signal()
+        has_data = Signal()
         m.d.comb += [bus.awready.eq(~has_address & ~bus.bvalid), bus.wready.eq(~has_data & ~bus.bvalid)]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr), has_address.eq(1)]

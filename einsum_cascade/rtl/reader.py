@@ -93,13 +93,17 @@ class Reader(wiring.Component):
         return m
 
     def _addresses(self, m: Module, bursts: SyncFIFOBuffered, burst: data.StructLayout) -> None:
-        job, has_job = Signal(JobLayout()), Signal()
+        job = Signal(JobLayout())
+        has_job = Signal()
         beat_bits = (self.shape.beat_bytes - 1).bit_length()
         to_page = (_PAGE - job.address[:12]) >> beat_bits
         most = _LONGEST if self.shape.beat_bytes * _LONGEST <= _PAGE else _PAGE // self.shape.beat_bytes
-        length, within = Signal(10), Signal(10)
+        length = Signal(10)
+        within = Signal(10)
         entry = Signal(burst)
-        memory, fire, ends = self.memory, Signal(), Signal()
+        memory = self.memory
+        fire = Signal()
+        ends = Signal()
         m.d.comb += [
             within.eq(Mux(to_page > most, most, to_page)),
             length.eq(Mux(job.beats > within, within, job.beats)),
@@ -145,7 +149,8 @@ class Reader(wiring.Component):
         entry = data.View(burst, bursts.r_data)
         beat = Signal(9)
         is_last = beat + 1 == entry.beats
-        arrives, is_asked = Signal(), Signal()
+        arrives = Signal()
+        is_asked = Signal()
         m.d.comb += [
             is_asked.eq(arrives & bursts.r_rdy),
             memory.rready.eq(bursts.r_rdy | (self.stop & (bursts.level == 0))),

@@ -130,7 +130,7 @@ def prepared_case(
     return prepare(found, machine, extents, numbers, tree, inputs), inputs
 
 
-def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:
+def write_design(prepared: Prepared, architecture: str, folder: Path, prefix: str = "") -> dict[str, str]:
     """Write the Verilog of an array, its waivers, its manifest and its programs; return the files.
 
     A program that is the only one is in program.txt, several are numbered in the order in which they run.
@@ -138,10 +138,13 @@ def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[st
     Raises
     ------
     UsageError
-        The folder cannot be written.
+        The folder cannot be written, or no name can begin with the prefix.
 
     """
-    files = design_files(prepared.shape)
+    try:
+        files = design_files(prepared.shape, prefix)
+    except ValueError as error:
+        raise UsageError(f"--prefix: {error}") from None
     programs = [step.lowered.program for step in prepared.steps]
     names = ["program.txt"] if len(programs) == 1 else [f"program-{at}.txt" for at in range(1, len(programs) + 1)]
     texts = dict(zip(names, map(to_text, programs), strict=True))

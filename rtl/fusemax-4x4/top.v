@@ -320,16 +320,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$97 ;
   wire [31:0] \$98 ;
   wire \$99 ;
-  wire \$signal ;
-  reg \$signal$280  = 1'h0;
-  reg \$signal$281  = 1'h0;
-  (* init = 1'h0 *)
-  wire \$signal$288 ;
-  reg [7:0] \$signal$290  = 8'h00;
-  (* init = 32'd0 *)
-  wire [31:0] \$signal$294 ;
-  wire \$signal$311 ;
-  reg [31:0] \$signal$320  = 32'd0;
   wire [6:0] address;
   wire [31:0] block_tiles;
   wire [23:0] bounds__block_tiles;
@@ -411,6 +401,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] empty_columns;
   wire [31:0] \empty_columns$296 ;
   wire [31:0] end_tile;
+  reg [7:0] error = 8'h00;
   reg [7:0] failure;
   wire [99:0] fill;
   wire [63:0] \fill.data ;
@@ -427,9 +418,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \has_error$277 ;
   wire has_protocol_error;
   wire has_result;
+  reg [31:0] idle = 32'd0;
   wire [31:0] interval;
   output irq;
   reg irq = 1'h0;
+  reg is_busy = 1'h0;
+  (* init = 1'h0 *)
+  wire is_done;
   wire is_idle;
   wire \is_idle$287 ;
   wire is_running;
@@ -671,10 +666,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \result.query_tile ;
   wire \result.sum_bank ;
   wire result_push;
+  wire results_done;
   wire [23:0] results_drained;
   wire [23:0] \results_drained$265 ;
   input rst;
   wire rst;
+  reg runs = 1'h0;
   input [15:0] s_axil_araddr;
   wire [15:0] s_axil_araddr;
   output s_axil_arready;
@@ -724,6 +721,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] stalls_state;
   wire [31:0] \stalls_state$306 ;
   wire start;
+  wire \start$250 ;
   wire \start$251 ;
   wire \start$252 ;
   wire \start$253 ;
@@ -767,6 +765,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire table_write;
   wire \table_write$202 ;
   wire takes_result;
+  (* init = 32'd0 *)
+  wire [31:0] total;
   reg [31:0] total_cycles = 32'd0;
   wire [31:0] value__address;
   wire [31:0] value__head_stride;
@@ -931,11 +931,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$173  = | \$172 ;
   assign \$174  = \$171  & \$173 ;
   assign \$175  = \$167  | \$174 ;
-  assign \$176  = ~ \$signal$280 ;
+  assign \$176  = ~ is_busy;
   assign \$177  = \start$279  & \$176 ;
   assign \$178  = ! problem;
   assign start = \$177  & \$178 ;
-  assign \$179  = ~ \$signal$281 ;
+  assign \$179  = ~ runs;
   assign \$180  = ~ start;
   assign stop = \$179  & \$180 ;
   assign \$181  = matrix_busy + vector_busy;
@@ -945,8 +945,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$185  = \$183  & \$184 ;
   assign \$186  = \$185  & is_idle;
   assign is_settled = \$186  & \is_idle$287 ;
-  assign \$188  = { 1'h0, \$signal$280  } | \$187 ;
-  assign \$189  = ~ \$signal$280 ;
+  assign \$188  = { 1'h0, is_busy } | \$187 ;
+  assign \$189  = ~ is_busy;
   assign \$190  = ~ is_settled;
   assign \$191  = \$189  & \$190 ;
   assign \$193  = { 2'h0, \$188  } | \$192 ;
@@ -957,7 +957,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$199  = m_axi_wvalid & m_axi_wready;
   assign \$200  = \$198  | \$199 ;
   assign \$201  = \$200  | m_axi_bvalid;
-  assign \$202  = ~ \$signal$281 ;
+  assign \$202  = ~ runs;
   assign \$203  = matrix_busy + vector_busy;
   assign \$204  = \$203  != seen;
   assign \$205  = ~ \$204 ;
@@ -966,7 +966,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$208  = ~ \$207 ;
   assign \$209  = \$202  & \$208 ;
   assign moves = \$201  | \$209 ;
-  assign \$210  = complete + \$signal$311 ;
+  assign \$210  = complete + results_done;
   assign \$211  = has_result & takes_result;
   assign \$212  = \$210  - \$211 ;
   assign \$213  = stop ? 4'h0 : \$212 ;
@@ -977,7 +977,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$218  = left - 1'h1;
   assign \$219  = \$217  ? 5'h00 : \$218 ;
   assign \$220  = \$216  ? 5'h0e : \$219 ;
-  assign \$221  = ~ \$signal$280 ;
+  assign \$221  = ~ is_busy;
   assign \$222  = \start$279  & \$221 ;
   assign \$223  = ~ start;
   assign \$224  = is_waiting ? 6'h20 : 6'h00;
@@ -993,8 +993,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$235  = { 3'h0, \$226  } | \$234 ;
   assign \$236  = { 2'h0, \$225  } | \$235 ;
   assign \$237  = { 1'h0, \$224  } | \$236 ;
-  assign \$238  = total_cycles + \$signal$281 ;
-  assign \$239  = \$signal$320  + 1'h1;
+  assign \$238  = total_cycles + runs;
+  assign \$239  = idle + 1'h1;
   assign \$240  = moves ? 33'h000000000 : \$239 ;
   assign \$241  = is_waiting ? 6'h20 : 6'h00;
   assign \$242  = waits_data ? 5'h10 : 5'h00;
@@ -1010,7 +1010,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$253  = { 2'h0, \$242  } | \$252 ;
   assign \$254  = { 1'h0, \$241  } | \$253 ;
   assign \$255  = | \$254 ;
-  assign \$256  = \$signal$281  & \$255 ;
+  assign \$256  = runs & \$255 ;
   assign \$257  = is_waiting ? 6'h20 : 6'h00;
   assign \$258  = waits_data ? 5'h10 : 5'h00;
   assign \$259  = waits_address ? 4'h8 : 4'h0;
@@ -1025,10 +1025,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$269  = { 2'h0, \$258  } | \$268 ;
   assign \$270  = { 1'h0, \$257  } | \$269 ;
   assign \$271  = | failure;
-  assign \$272  = \$signal$320  >= watchdog;
+  assign \$272  = idle >= watchdog;
   assign \$273  = \$271  | \$272 ;
-  assign \$274  = \$signal$281  & \$273 ;
-  assign \$275  = ~ \$signal$281 ;
+  assign \$274  = runs & \$273 ;
+  assign \$275  = ~ runs;
   assign \$276  = ~ is_running;
   assign \$277  = ~ start;
   assign \$278  = \$276  & \$277 ;
@@ -1041,8 +1041,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$285  = \$275  | \$284 ;
   assign \$286  = | failure;
   assign \$287  = \$286  ? failure : 8'h05;
-  assign \$288  = ~ \$signal$281 ;
-  assign \$289  = \$signal$320  >= watchdog;
+  assign \$288  = ~ runs;
+  assign \$289  = idle >= watchdog;
   assign \$290  = \$288  & \$289 ;
   assign \$291  = is_settled | \$290 ;
   assign \$292  = ! fill[35:34];
@@ -1060,19 +1060,19 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   always @(posedge clk)
     just_started <= \$301 ;
   always @(posedge clk)
-    \$signal$280  <= \$302 ;
+    is_busy <= \$302 ;
   always @(posedge clk)
     irq <= \$303 ;
   always @(posedge clk)
-    \$signal$281  <= \$304 ;
+    runs <= \$304 ;
   always @(posedge clk)
-    \$signal$290  <= \$305 ;
+    error <= \$305 ;
   always @(posedge clk)
     \waiting$292  <= \$306 ;
   always @(posedge clk)
     total_cycles <= \$307 ;
   always @(posedge clk)
-    \$signal$320  <= \$308 ;
+    idle <= \$308 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[99:36]),
@@ -1095,7 +1095,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query_column(fill[1:0]),
     .query_data(fill[99:36]),
     .query_enable(\$295 ),
-    .results_done(\$signal$311 ),
+    .results_done(results_done),
     .rst(rst)
   );
   \top.control  control (
@@ -1171,6 +1171,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .watchdog(watchdog)
   );
   \top.drain  drain (
+    .bank(\$315 ),
     .clk(clk),
     .dividend(words),
     .empty_columns(empty_columns),
@@ -1193,7 +1194,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2762$0 (\$315 ),
     .\port$2766$0 (\$316 ),
     .queries(queries),
     .r_data(\$314 ),
@@ -1443,10 +1443,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = \$signal$280 ;
+    \$302  = is_busy;
     if (\$222 ) begin
       \$302  = start;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       if (\$274 ) begin
       end else if (\$285 ) begin
         if (\$291 ) begin
@@ -1463,7 +1463,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     \$303  = irq;
     if (\$222 ) begin
       \$303  = \$223 ;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       if (\$274 ) begin
       end else if (\$285 ) begin
         if (\$291 ) begin
@@ -1477,10 +1477,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = \$signal$281 ;
+    \$304  = runs;
     if (\$222 ) begin
       \$304  = start;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       if (\$274 ) begin
         \$304  = 1'h0;
       end else if (\$285 ) begin
@@ -1493,10 +1493,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = \$signal$290 ;
+    \$305  = error;
     if (\$222 ) begin
       \$305  = problem;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       if (\$274 ) begin
         \$305  = \$287 ;
       end
@@ -1510,7 +1510,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     \$306  = \waiting$292 ;
     if (\$222 ) begin
       \$306  = \$237 ;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       if (\$256 ) begin
         \$306  = \$270 ;
       end
@@ -1524,7 +1524,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     \$307  = total_cycles;
     if (\$222 ) begin
       \$307  = 32'd0;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       \$307  = \$238 [31:0];
     end
     if (rst) begin
@@ -1533,10 +1533,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = \$signal$320 ;
+    \$308  = idle;
     if (\$222 ) begin
       \$308  = 32'd0;
-    end else if (\$signal$280 ) begin
+    end else if (is_busy) begin
       \$308  = \$240 [31:0];
       if (\$274 ) begin
         \$308  = 32'd0;
@@ -1689,7 +1689,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign result_push = w_en;
   assign result = w_data;
   assign r_data = \result$245 ;
-  assign \$signal  = start;
+  assign \start$250  = start;
   assign \start$251  = start;
   assign \start$252  = start;
   assign \start$253  = start;
@@ -1706,10 +1706,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign query_places = { \$312 , released };
   assign drained = results_drained;
   assign states_stored = stored;
-  assign \$signal$288  = irq;
+  assign is_done = irq;
   assign status = { 9'h000, \$195  };
   assign waiting = { 25'h0000000, \waiting$292  };
-  assign \$signal$294  = total_cycles;
+  assign total = total_cycles;
   assign \empty_columns$296  = empty_columns;
   assign \cycles$298  = cycles;
   assign \stalls_keys$300  = stalls_keys;
@@ -1882,7 +1882,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$172 [3:0] = state__head_stride[3:0];
   assign \$187  = { irq, 1'h0 };
   assign \$192  = { 1'h0, \$191 , 2'h0 };
-  assign \$194  = { 7'h00, \$signal$290 , 8'h00 };
+  assign \$194  = { 7'h00, error, 8'h00 };
   assign \$231  = \$230 ;
   assign \$248  = \$247 ;
   assign \$264  = \$263 ;
@@ -2000,8 +2000,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$97 ;
   reg [31:0] \$98 ;
   reg [31:0] \$99 ;
-  reg \$signal  = 1'h0;
-  reg [15:0] \$signal$7  = 16'h0000;
+  reg [15:0] address = 16'h0000;
   reg [31:0] bias = 32'd0;
   output [31:0] block_tiles;
   reg [31:0] block_tiles = 32'd0;
@@ -2055,6 +2054,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] flags = 32'd0;
   output [31:0] group;
   reg [31:0] group = 32'd0;
+  reg has_address = 1'h0;
   reg has_data = 1'h0;
   output [31:0] interval;
   reg [31:0] interval = 32'd0;
@@ -2151,71 +2151,71 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] waiting;
   output [31:0] watchdog;
   reg [31:0] watchdog = 32'd0;
-  assign \$1  = ~ \$signal ;
+  assign \$1  = ~ has_address;
   assign \$2  = ~ bus__bvalid;
   assign bus__awready = \$1  & \$2 ;
   assign \$3  = ~ has_data;
   assign \$4  = ~ bus__bvalid;
   assign bus__wready = \$3  & \$4 ;
-  assign is_complete = \$signal  & has_data;
-  assign \$5  = \$signal$7  >= 15'h4000;
+  assign is_complete = has_address & has_data;
+  assign \$5  = address >= 15'h4000;
   assign table_write = is_complete & \$5 ;
-  assign \$6  = \$signal$7  - 15'h4000;
+  assign \$6  = address - 15'h4000;
   assign \$7  = ~ bus__rvalid;
   assign bus__arready = \$7  | bus__rready;
   assign \$8  = bus__awvalid & bus__awready;
   assign \$9  = bus__wvalid & bus__wready;
-  assign \$10  = ! \$signal$7 ;
+  assign \$10  = ! address;
   assign \$11  = is_complete & \$10 ;
   assign \$12  = \$11  & table_data[0];
-  assign \$13  = \$signal$7  == 6'h30;
-  assign \$14  = \$signal$7  == 6'h34;
-  assign \$15  = \$signal$7  == 6'h38;
-  assign \$16  = \$signal$7  == 6'h3c;
-  assign \$17  = \$signal$7  == 7'h40;
-  assign \$18  = \$signal$7  == 7'h44;
-  assign \$19  = \$signal$7  == 7'h48;
-  assign \$20  = \$signal$7  == 7'h4c;
-  assign \$21  = \$signal$7  == 7'h50;
-  assign \$22  = \$signal$7  == 7'h54;
-  assign \$23  = \$signal$7  == 7'h58;
-  assign \$24  = \$signal$7  == 7'h5c;
-  assign \$25  = \$signal$7  == 7'h60;
-  assign \$26  = \$signal$7  == 7'h64;
-  assign \$27  = \$signal$7  == 7'h68;
-  assign \$28  = \$signal$7  == 7'h6c;
-  assign \$29  = \$signal$7  == 7'h70;
-  assign \$30  = \$signal$7  == 7'h74;
-  assign \$31  = \$signal$7  == 7'h78;
-  assign \$32  = \$signal$7  == 7'h7c;
-  assign \$33  = \$signal$7  == 8'h80;
-  assign \$34  = \$signal$7  == 8'h84;
-  assign \$35  = \$signal$7  == 8'h88;
-  assign \$36  = \$signal$7  == 8'h8c;
-  assign \$37  = \$signal$7  == 8'h90;
-  assign \$38  = \$signal$7  == 8'h94;
-  assign \$39  = \$signal$7  == 8'h98;
-  assign \$40  = \$signal$7  == 8'h9c;
-  assign \$41  = \$signal$7  == 8'ha0;
-  assign \$42  = \$signal$7  == 8'ha4;
-  assign \$43  = \$signal$7  == 8'ha8;
-  assign \$44  = \$signal$7  == 8'hac;
-  assign \$45  = \$signal$7  == 8'hb0;
-  assign \$46  = \$signal$7  == 8'hb4;
-  assign \$47  = \$signal$7  == 8'hb8;
-  assign \$48  = \$signal$7  == 8'hbc;
-  assign \$49  = \$signal$7  == 8'hc0;
-  assign \$50  = \$signal$7  == 8'hc4;
-  assign \$51  = \$signal$7  == 8'hc8;
-  assign \$52  = \$signal$7  == 8'hcc;
+  assign \$13  = address == 6'h30;
+  assign \$14  = address == 6'h34;
+  assign \$15  = address == 6'h38;
+  assign \$16  = address == 6'h3c;
+  assign \$17  = address == 7'h40;
+  assign \$18  = address == 7'h44;
+  assign \$19  = address == 7'h48;
+  assign \$20  = address == 7'h4c;
+  assign \$21  = address == 7'h50;
+  assign \$22  = address == 7'h54;
+  assign \$23  = address == 7'h58;
+  assign \$24  = address == 7'h5c;
+  assign \$25  = address == 7'h60;
+  assign \$26  = address == 7'h64;
+  assign \$27  = address == 7'h68;
+  assign \$28  = address == 7'h6c;
+  assign \$29  = address == 7'h70;
+  assign \$30  = address == 7'h74;
+  assign \$31  = address == 7'h78;
+  assign \$32  = address == 7'h7c;
+  assign \$33  = address == 8'h80;
+  assign \$34  = address == 8'h84;
+  assign \$35  = address == 8'h88;
+  assign \$36  = address == 8'h8c;
+  assign \$37  = address == 8'h90;
+  assign \$38  = address == 8'h94;
+  assign \$39  = address == 8'h98;
+  assign \$40  = address == 8'h9c;
+  assign \$41  = address == 8'ha0;
+  assign \$42  = address == 8'ha4;
+  assign \$43  = address == 8'ha8;
+  assign \$44  = address == 8'hac;
+  assign \$45  = address == 8'hb0;
+  assign \$46  = address == 8'hb4;
+  assign \$47  = address == 8'hb8;
+  assign \$48  = address == 8'hbc;
+  assign \$49  = address == 8'hc0;
+  assign \$50  = address == 8'hc4;
+  assign \$51  = address == 8'hc8;
+  assign \$52  = address == 8'hcc;
   assign \$53  = bus__bvalid & bus__bready;
   assign \$54  = bus__arvalid & bus__arready;
   assign \$55  = bus__araddr[15:2] < 6'h34;
   assign \$57  = \$55  ? \$56  : 32'd0;
   always @(posedge clk)
-    \$signal$7  <= \$58 ;
+    address <= \$58 ;
   always @(posedge clk)
-    \$signal  <= \$59 ;
+    has_address <= \$59 ;
   always @(posedge clk)
     table_data <= \$60 ;
   always @(posedge clk)
@@ -2420,7 +2420,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$58  = \$signal$7 ;
+    \$58  = address;
     if (\$8 ) begin
       \$58  = bus__awaddr;
     end
@@ -2430,7 +2430,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$59  = \$signal ;
+    \$59  = has_address;
     if (\$8 ) begin
       \$59  = 1'h1;
     end
@@ -2991,11 +2991,11 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign status = { 9'h000, \port$210$0  };
   assign waiting = { 25'h0000000, \port$2498$0  };
   assign \port$327$3  = \$6 [16:3];
-  assign table_half = \$signal$7 [2];
+  assign table_half = address[2];
 endmodule
 
 module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2762$0 , parity, \port$2766$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2766$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3132,27 +3132,17 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire [8:0] \$97 ;
   wire [9:0] \$98 ;
   reg [15:0] \$99 ;
-  wire \$signal ;
-  wire [4:0] \$signal$1 ;
-  (* init = 2'h0 *)
-  wire [1:0] \$signal$10 ;
-  wire \$signal$14 ;
-  reg \$signal$16  = 1'h0;
-  reg [15:0] \$signal$17  = 16'h0000;
-  reg [31:0] \$signal$21  = 32'd0;
-  reg [63:0] \$signal$30 ;
-  reg [63:0] \$signal$31  = 64'h0000000000000000;
-  wire \$signal$37 ;
-  wire [7:0] \$signal$4 ;
-  wire \$signal$48 ;
-  reg [15:0] \$signal$5  = 16'h0000;
-  wire \$signal$57 ;
-  reg \$signal$7  = 1'h0;
-  reg [31:0] \$signal$76  = 32'd0;
-  reg [15:0] \$signal$8  = 16'h0000;
+  wire _begins_row;
+  wire [4:0] _room;
+  wire [7:0] _row_beats;
   wire [6:0] address;
+  reg [31:0] \address$21  = 32'd0;
+  output bank;
+  reg bank = 1'h0;
   input clk;
   wire clk;
+  reg [63:0] collected = 64'h0000000000000000;
+  reg [15:0] columns = 16'h0000;
   input [31:0] dividend;
   wire [31:0] dividend;
   wire [7:0] \dividend.exponent ;
@@ -3164,9 +3154,11 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire \divisor.sign ;
   output [31:0] empty_columns;
   reg [31:0] empty_columns = 32'd0;
+  wire ends_beat;
   input [7:0] flags;
   wire [7:0] flags;
   reg fsm_state = 1'h0;
+  reg [63:0] full;
   output [1:0] group;
   reg [1:0] group = 2'h0;
   reg [28:0] \group$18 ;
@@ -3281,10 +3273,12 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire has_error;
   input has_result;
   wire has_result;
+  wire has_room;
   wire is_acknowledged;
   output is_idle;
   wire is_idle;
   wire is_last;
+  reg is_state = 1'h0;
   wire is_undivided;
   output is_waiting;
   wire is_waiting;
@@ -3313,6 +3307,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire [7:0] memory__wstrb;
   output memory__wvalid;
   wire memory__wvalid;
+  (* init = 2'h0 *)
+  wire [1:0] number;
   input [31:0] output__address;
   wire [31:0] output__address;
   input [31:0] output__head_stride;
@@ -3325,9 +3321,6 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  (* init = 1'h0 *)
-  output \port$2762$0 ;
-  wire \port$2762$0 ;
   output [5:0] \port$2766$0 ;
   wire [5:0] \port$2766$0 ;
   input [31:0] queries;
@@ -3358,6 +3351,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   reg [23:0] results_drained = 24'h000000;
   input rst;
   wire rst;
+  wire sends_address;
+  wire sends_beat;
   input start;
   wire start;
   input [31:0] state__address;
@@ -3368,6 +3363,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire [31:0] state__stride;
   output [23:0] states_stored;
   reg [23:0] states_stored = 24'h000000;
+  reg [31:0] stride = 32'd0;
   reg [7:0] strobes;
   input [31:0] sums;
   wire [31:0] sums;
@@ -3383,32 +3379,34 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire \w_en$39 ;
   wire w_rdy;
   wire \w_rdy$3 ;
-  wire [31:0] words;
-  wire [31:0] \words[0] ;
+  reg [15:0] word = 16'h0000;
+  reg [15:0] words = 16'h0000;
+  wire [31:0] \words$25 ;
+  wire [31:0] \words$25[0] ;
   assign \$1  = \$41 [4:0] >= 2'h2;
   assign \$2  = \$1  & w_rdy;
-  assign \$signal  = \$2  & \w_rdy$3 ;
-  assign \$3  = \$signal$5  + 2'h2;
+  assign has_room = \$2  & \w_rdy$3 ;
+  assign \$3  = columns + 2'h2;
   assign \$4  = \$3  - 1'h1;
   wire [18:0] _0_, _1_, _2_;
   assign _0_ = $signed(\$4 );
   assign _1_ = $signed(3'h2);
   assign _2_ = (\$4 [17] == 1'h0) || \$4  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
   assign \$139  = $signed(_2_) / $signed(_1_);
-  assign \$6  = \$signal$8  < output_steps;
-  assign \$7  = \$signal$8  == output_steps;
+  assign \$6  = word < output_steps;
+  assign \$7  = word == output_steps;
   assign \$8  = \$7  ? 2'h1 : 2'h2;
   assign kind = \$6  ? 2'h0 : \$8 ;
-  assign \$9  = \$signal$8  + 1'h1;
-  assign \$10  = \$9  == \$signal$17 ;
-  assign w_data = \$signal$16  & \$10 ;
+  assign \$9  = word + 1'h1;
+  assign \$10  = \$9  == words;
+  assign w_data = is_state & \$10 ;
   assign \$11  = \$5 [7:0] - 1'h1;
   assign \$12  = group * 1'h1;
   assign \$13  = group == 2'h3;
   assign \$14  = ! group;
-  assign \$15  = \$14  & \$signal ;
+  assign \$15  = \$14  & has_room;
   assign \$16  = | group;
-  assign \$17  = \$16  | \$signal ;
+  assign \$17  = \$16  | has_room;
   assign \$20  = ~ group_2[28];
   assign \$21  = \$19  & \$20 ;
   assign divisor = \$21  ? sums : 32'd1065353216;
@@ -3421,14 +3419,14 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \$28  = group_17[10:1] + 1'h0;
   assign \$29  = \$28  < group_17[26:11];
   assign \$31  = \$30  | group_17[27];
-  assign \$signal$37  = group_17[0] & \$31 ;
+  assign ends_beat = group_17[0] & \$31 ;
   assign \$32  = group_17[10:1] + 1'h1;
   assign \$33  = \$32  >= group_17[26:11];
   assign is_last = \$33  | group_17[27];
   assign \$34  = | strobes;
-  assign \w_en$39  = \$signal$37  & \$34 ;
-  assign \$signal$48  = memory__awvalid & memory__awready;
-  assign \$signal$57  = memory__wvalid & memory__wready;
+  assign \w_en$39  = ends_beat & \$34 ;
+  assign sends_address = memory__awvalid & memory__awready;
+  assign sends_beat = memory__wvalid & memory__wready;
   assign \$35  = | outstanding;
   assign is_acknowledged = memory__bvalid & \$35 ;
   assign \$36  = | memory__bresp;
@@ -3472,13 +3470,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \$76  = group + 1'h1;
   assign \$77  = \$75  ? 3'h0 : \$76 ;
   assign \$78  = group == 2'h3;
-  assign \$79  = \$signal$8  + \$78 ;
+  assign \$79  = word + \$78 ;
   assign \$80  = group == 2'h3;
-  assign \$81  = \$signal$8  + 1'h1;
-  assign \$82  = \$81  == \$signal$17 ;
+  assign \$81  = word + 1'h1;
+  assign \$82  = \$81  == words;
   assign \$83  = \$80  & \$82 ;
   assign \$84  = results_drained + 1'h1;
-  assign \$85  = \$signal$21  + \$signal$76 ;
+  assign \$85  = \address$21  + stride;
   assign \$86  = group_17[10:1] + 1'h0;
   assign \$87  = \$86  < group_17[26:11];
   assign \$88  = group_17[0] & \$87 ;
@@ -3491,23 +3489,23 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \$95  = \$94  - is_acknowledged;
   assign \$96  = w_en ? \$5 [7:0] : 8'h00;
   assign \$97  = used + \$96 ;
-  assign \$98  = \$97  - \$signal$57 ;
+  assign \$98  = \$97  - sends_beat;
   always @(posedge clk)
-    \$signal$17  <= \$99 ;
+    words <= \$99 ;
   always @(posedge clk)
-    \$signal$5  <= \$100 ;
+    columns <= \$100 ;
   always @(posedge clk)
-    \$signal$76  <= \$101 ;
+    stride <= \$101 ;
   always @(posedge clk)
-    \$signal$21  <= \$102 ;
+    \address$21  <= \$102 ;
   always @(posedge clk)
-    \$signal$16  <= \$103 ;
+    is_state <= \$103 ;
   always @(posedge clk)
-    \$signal$7  <= \$104 ;
+    bank <= \$104 ;
   always @(posedge clk)
     parity <= \$105 ;
   always @(posedge clk)
-    \$signal$8  <= \$106 ;
+    word <= \$106 ;
   always @(posedge clk)
     group <= \$107 ;
   always @(posedge clk)
@@ -3553,7 +3551,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   always @(posedge clk)
     place <= \$128 ;
   always @(posedge clk)
-    \$signal$31  <= \$129 ;
+    collected <= \$129 ;
   always @(posedge clk)
     kept <= \$130 ;
   always @(posedge clk)
@@ -3574,9 +3572,9 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   \top.drain.addresses  addresses (
     .clk(clk),
     .\port$1422$0 (\$11 [7:0]),
-    .\port$2758$0 (\$signal$21 ),
+    .\port$2758$0 (\address$21 ),
     .r_data(r_data),
-    .r_en(\$signal$48 ),
+    .r_en(sends_address),
     .r_rdy(memory__awvalid),
     .rst(rst),
     .w_en(w_en),
@@ -3585,10 +3583,10 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   \top.drain.beats  beats (
     .clk(clk),
     .\port$1456$0 (is_last),
-    .\port$2747$0 (\$signal$30 ),
+    .\port$2747$0 (full),
     .\port$2748$0 (strobes),
     .r_data(\r_data$56 ),
-    .r_en(\$signal$57 ),
+    .r_en(sends_beat),
     .r_rdy(memory__wvalid),
     .rst(rst),
     .w_en(\w_en$39 )
@@ -3596,7 +3594,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   \top.drain.divider_0  divider_0 (
     .clk(clk),
     .dividend(dividend),
-    .\divisor$2 (divisor),
+    .divisor(divisor),
     .is_undivided(is_undivided),
     .\quotient$75 (quotient),
     .rst(rst)
@@ -3633,13 +3631,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signal$30  = \$signal$31 ;
+    full = collected;
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          \$signal$30 [31:0] = quotient;
+          full[31:0] = quotient;
       1'h1:
-          \$signal$30 [63:32] = quotient;
+          full[63:32] = quotient;
     endcase
   end
   always @* begin
@@ -3655,7 +3653,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$99  = \$signal$17 ;
+    \$99  = words;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
@@ -3668,7 +3666,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$100  = \$signal$5 ;
+    \$100  = columns;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
@@ -3681,7 +3679,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$101  = \$signal$76 ;
+    \$101  = stride;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
@@ -3694,7 +3692,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$102  = \$signal$21 ;
+    \$102  = \address$21 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
@@ -3710,7 +3708,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$103  = \$signal$16 ;
+    \$103  = is_state;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
@@ -3723,7 +3721,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$104  = \$signal$7 ;
+    \$104  = bank;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
@@ -3749,7 +3747,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$106  = \$signal$8 ;
+    \$106  = word;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
@@ -3958,7 +3956,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$128  = place;
-    if (\$signal$37 ) begin
+    if (ends_beat) begin
       \$128  = 1'h0;
     end else if (group_17[0]) begin
       \$128  = \$92 [0];
@@ -3969,11 +3967,11 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$129  = \$signal$31 ;
-    if (\$signal$37 ) begin
+    \$129  = collected;
+    if (ends_beat) begin
       \$129  = 64'h0000000000000000;
     end else if (group_17[0]) begin
-      \$129  = \$signal$30 ;
+      \$129  = full;
     end
     if (rst) begin
       \$129  = 64'h0000000000000000;
@@ -3982,7 +3980,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$130  = kept;
-    if (\$signal$37 ) begin
+    if (ends_beat) begin
       \$130  = 8'h00;
     end else if (group_17[0]) begin
       \$130  = strobes;
@@ -4017,30 +4015,29 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
       \$133  = 5'h00;
     end
   end
-  assign \$signal$1  = \$41 [4:0];
-  assign \$signal$4  = \$5 [7:0];
-  assign address = { \$signal$8 [5:0], \$signal$7  };
-  assign \$signal$10  = group;
-  assign \$signal$14  = w_en;
+  assign _room = \$41 [4:0];
+  assign _row_beats = \$5 [7:0];
+  assign address = { word[5:0], bank };
+  assign number = group;
+  assign _begins_row = w_en;
   assign \w_en$19  = w_en;
-  assign \w_data$20  = { \$11 [7:0], \$signal$21  };
-  assign words = dividend;
-  assign \w_data$40  = { is_last, strobes, \$signal$30  };
+  assign \w_data$20  = { \$11 [7:0], \address$21  };
+  assign \words$25  = dividend;
+  assign \w_data$40  = { is_last, strobes, full };
   assign r_rdy = memory__awvalid;
   assign memory__awaddr = r_data[31:0];
   assign memory__awlen = r_data[39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
-  assign r_en = \$signal$48 ;
+  assign r_en = sends_address;
   assign \r_rdy$52  = memory__wvalid;
   assign memory__wdata = \r_data$56 [63:0];
   assign memory__wstrb = \r_data$56 [71:64];
   assign memory__wlast = \r_data$56 [72];
-  assign \r_en$59  = \$signal$57 ;
+  assign \r_en$59  = sends_beat;
   assign memory__bready = 1'h1;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2762$0  = \$signal$7 ;
-  assign \port$2766$0  = \$signal$8 [5:0];
+  assign \port$2766$0  = word[5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
@@ -4049,7 +4046,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
-  assign \words[0]  = dividend;
+  assign \words$25[0]  = dividend;
   assign \divisor.mantissa  = divisor[22:0];
   assign \divisor.exponent  = divisor[30:23];
   assign \divisor.sign  = divisor[31];
@@ -4151,11 +4148,11 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   always @*
     \group$18 [27] = \$13 ;
   always @*
-    \group$18 [26:11] = \$signal$5 ;
+    \group$18 [26:11] = columns;
   always @*
     \group$18 [10:1] = { 7'h00, \$12  };
   always @*
-    \group$18 [28] = \$signal$16 ;
+    \group$18 [28] = is_state;
   assign \$141  = 1'h1;
   assign \$5  = \$139 ;
   assign \$18 [7:1] = 7'h00;
@@ -4238,32 +4235,6 @@ module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, cl
   output w_rdy;
   wire w_rdy;
   reg [0:0] storage [23:0];
-  initial begin
-    storage[0] = 1'h0;
-    storage[1] = 1'h0;
-    storage[2] = 1'h0;
-    storage[3] = 1'h0;
-    storage[4] = 1'h0;
-    storage[5] = 1'h0;
-    storage[6] = 1'h0;
-    storage[7] = 1'h0;
-    storage[8] = 1'h0;
-    storage[9] = 1'h0;
-    storage[10] = 1'h0;
-    storage[11] = 1'h0;
-    storage[12] = 1'h0;
-    storage[13] = 1'h0;
-    storage[14] = 1'h0;
-    storage[15] = 1'h0;
-    storage[16] = 1'h0;
-    storage[17] = 1'h0;
-    storage[18] = 1'h0;
-    storage[19] = 1'h0;
-    storage[20] = 1'h0;
-    storage[21] = 1'h0;
-    storage[22] = 1'h0;
-    storage[23] = 1'h0;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
@@ -4438,16 +4409,6 @@ module \top.drain.addresses (rst, \port$1422$0 , r_en, w_rdy, r_data, w_en, \por
   output w_rdy;
   wire w_rdy;
   reg [39:0] storage [7:0];
-  initial begin
-    storage[0] = 40'h0000000000;
-    storage[1] = 40'h0000000000;
-    storage[2] = 40'h0000000000;
-    storage[3] = 40'h0000000000;
-    storage[4] = 40'h0000000000;
-    storage[5] = 40'h0000000000;
-    storage[6] = 40'h0000000000;
-    storage[7] = 40'h0000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= { \port$1422$0 , \port$2758$0  };
@@ -4624,25 +4585,6 @@ module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , 
   wire w_port__en;
   wire w_rdy;
   reg [72:0] storage [16:0];
-  initial begin
-    storage[0] = 73'h0000000000000000000;
-    storage[1] = 73'h0000000000000000000;
-    storage[2] = 73'h0000000000000000000;
-    storage[3] = 73'h0000000000000000000;
-    storage[4] = 73'h0000000000000000000;
-    storage[5] = 73'h0000000000000000000;
-    storage[6] = 73'h0000000000000000000;
-    storage[7] = 73'h0000000000000000000;
-    storage[8] = 73'h0000000000000000000;
-    storage[9] = 73'h0000000000000000000;
-    storage[10] = 73'h0000000000000000000;
-    storage[11] = 73'h0000000000000000000;
-    storage[12] = 73'h0000000000000000000;
-    storage[13] = 73'h0000000000000000000;
-    storage[14] = 73'h0000000000000000000;
-    storage[15] = 73'h0000000000000000000;
-    storage[16] = 73'h0000000000000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= { \port$1456$0 , \port$2748$0 , \port$2747$0  };
@@ -4751,7 +4693,7 @@ module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , 
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undivided, clk);
+module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4890,293 +4832,292 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   wire \$97 ;
   wire [25:0] \$98 ;
   wire [26:0] \$99 ;
-  wire [89:0] \$signal ;
-  wire [89:0] \$signal$10 ;
-  wire [23:0] \$signal$10.divisor ;
-  wire [9:0] \$signal$10.exponent ;
-  wire [25:0] \$signal$10.quotient ;
-  wire [24:0] \$signal$10.remainder ;
-  wire [4:0] \$signal$10.result ;
-  wire \$signal$10.result.is_infinite ;
-  wire \$signal$10.result.is_nan ;
-  wire \$signal$10.result.is_undivided ;
-  wire \$signal$10.result.is_zero ;
-  wire \$signal$10.result.sign ;
-  wire [89:0] \$signal$12 ;
-  wire [23:0] \$signal$12.divisor ;
-  wire [9:0] \$signal$12.exponent ;
-  wire [25:0] \$signal$12.quotient ;
-  wire [24:0] \$signal$12.remainder ;
-  wire [4:0] \$signal$12.result ;
-  wire \$signal$12.result.is_infinite ;
-  wire \$signal$12.result.is_nan ;
-  wire \$signal$12.result.is_undivided ;
-  wire \$signal$12.result.is_zero ;
-  wire \$signal$12.result.sign ;
-  wire [89:0] \$signal$15 ;
-  wire [23:0] \$signal$15.divisor ;
-  wire [9:0] \$signal$15.exponent ;
-  wire [25:0] \$signal$15.quotient ;
-  wire [24:0] \$signal$15.remainder ;
-  wire [4:0] \$signal$15.result ;
-  wire \$signal$15.result.is_infinite ;
-  wire \$signal$15.result.is_nan ;
-  wire \$signal$15.result.is_undivided ;
-  wire \$signal$15.result.is_zero ;
-  wire \$signal$15.result.sign ;
-  wire [89:0] \$signal$17 ;
-  wire [23:0] \$signal$17.divisor ;
-  wire [9:0] \$signal$17.exponent ;
-  wire [25:0] \$signal$17.quotient ;
-  wire [24:0] \$signal$17.remainder ;
-  wire [4:0] \$signal$17.result ;
-  wire \$signal$17.result.is_infinite ;
-  wire \$signal$17.result.is_nan ;
-  wire \$signal$17.result.is_undivided ;
-  wire \$signal$17.result.is_zero ;
-  wire \$signal$17.result.sign ;
-  wire [89:0] \$signal$20 ;
-  wire [23:0] \$signal$20.divisor ;
-  wire [9:0] \$signal$20.exponent ;
-  wire [25:0] \$signal$20.quotient ;
-  wire [24:0] \$signal$20.remainder ;
-  wire [4:0] \$signal$20.result ;
-  wire \$signal$20.result.is_infinite ;
-  wire \$signal$20.result.is_nan ;
-  wire \$signal$20.result.is_undivided ;
-  wire \$signal$20.result.is_zero ;
-  wire \$signal$20.result.sign ;
-  wire [89:0] \$signal$22 ;
-  wire [23:0] \$signal$22.divisor ;
-  wire [9:0] \$signal$22.exponent ;
-  wire [25:0] \$signal$22.quotient ;
-  wire [24:0] \$signal$22.remainder ;
-  wire [4:0] \$signal$22.result ;
-  wire \$signal$22.result.is_infinite ;
-  wire \$signal$22.result.is_nan ;
-  wire \$signal$22.result.is_undivided ;
-  wire \$signal$22.result.is_zero ;
-  wire \$signal$22.result.sign ;
-  wire [89:0] \$signal$25 ;
-  wire [23:0] \$signal$25.divisor ;
-  wire [9:0] \$signal$25.exponent ;
-  wire [25:0] \$signal$25.quotient ;
-  wire [24:0] \$signal$25.remainder ;
-  wire [4:0] \$signal$25.result ;
-  wire \$signal$25.result.is_infinite ;
-  wire \$signal$25.result.is_nan ;
-  wire \$signal$25.result.is_undivided ;
-  wire \$signal$25.result.is_zero ;
-  wire \$signal$25.result.sign ;
-  wire [89:0] \$signal$27 ;
-  wire [23:0] \$signal$27.divisor ;
-  wire [9:0] \$signal$27.exponent ;
-  wire [25:0] \$signal$27.quotient ;
-  wire [24:0] \$signal$27.remainder ;
-  wire [4:0] \$signal$27.result ;
-  wire \$signal$27.result.is_infinite ;
-  wire \$signal$27.result.is_nan ;
-  wire \$signal$27.result.is_undivided ;
-  wire \$signal$27.result.is_zero ;
-  wire \$signal$27.result.sign ;
-  wire [89:0] \$signal$30 ;
-  wire [23:0] \$signal$30.divisor ;
-  wire [9:0] \$signal$30.exponent ;
-  wire [25:0] \$signal$30.quotient ;
-  wire [24:0] \$signal$30.remainder ;
-  wire [4:0] \$signal$30.result ;
-  wire \$signal$30.result.is_infinite ;
-  wire \$signal$30.result.is_nan ;
-  wire \$signal$30.result.is_undivided ;
-  wire \$signal$30.result.is_zero ;
-  wire \$signal$30.result.sign ;
-  wire [89:0] \$signal$32 ;
-  wire [23:0] \$signal$32.divisor ;
-  wire [9:0] \$signal$32.exponent ;
-  wire [25:0] \$signal$32.quotient ;
-  wire [24:0] \$signal$32.remainder ;
-  wire [4:0] \$signal$32.result ;
-  wire \$signal$32.result.is_infinite ;
-  wire \$signal$32.result.is_nan ;
-  wire \$signal$32.result.is_undivided ;
-  wire \$signal$32.result.is_zero ;
-  wire \$signal$32.result.sign ;
-  wire [89:0] \$signal$35 ;
-  wire [23:0] \$signal$35.divisor ;
-  wire [9:0] \$signal$35.exponent ;
-  wire [25:0] \$signal$35.quotient ;
-  wire [24:0] \$signal$35.remainder ;
-  wire [4:0] \$signal$35.result ;
-  wire \$signal$35.result.is_infinite ;
-  wire \$signal$35.result.is_nan ;
-  wire \$signal$35.result.is_undivided ;
-  wire \$signal$35.result.is_zero ;
-  wire \$signal$35.result.sign ;
-  wire [89:0] \$signal$37 ;
-  wire [23:0] \$signal$37.divisor ;
-  wire [9:0] \$signal$37.exponent ;
-  wire [25:0] \$signal$37.quotient ;
-  wire [24:0] \$signal$37.remainder ;
-  wire [4:0] \$signal$37.result ;
-  wire \$signal$37.result.is_infinite ;
-  wire \$signal$37.result.is_nan ;
-  wire \$signal$37.result.is_undivided ;
-  wire \$signal$37.result.is_zero ;
-  wire \$signal$37.result.sign ;
-  wire [89:0] \$signal$40 ;
-  wire [23:0] \$signal$40.divisor ;
-  wire [9:0] \$signal$40.exponent ;
-  wire [25:0] \$signal$40.quotient ;
-  wire [24:0] \$signal$40.remainder ;
-  wire [4:0] \$signal$40.result ;
-  wire \$signal$40.result.is_infinite ;
-  wire \$signal$40.result.is_nan ;
-  wire \$signal$40.result.is_undivided ;
-  wire \$signal$40.result.is_zero ;
-  wire \$signal$40.result.sign ;
-  wire [89:0] \$signal$42 ;
-  wire [23:0] \$signal$42.divisor ;
-  wire [9:0] \$signal$42.exponent ;
-  wire [25:0] \$signal$42.quotient ;
-  wire [24:0] \$signal$42.remainder ;
-  wire [4:0] \$signal$42.result ;
-  wire \$signal$42.result.is_infinite ;
-  wire \$signal$42.result.is_nan ;
-  wire \$signal$42.result.is_undivided ;
-  wire \$signal$42.result.is_zero ;
-  wire \$signal$42.result.sign ;
-  wire [89:0] \$signal$45 ;
-  wire [23:0] \$signal$45.divisor ;
-  wire [9:0] \$signal$45.exponent ;
-  wire [25:0] \$signal$45.quotient ;
-  wire [24:0] \$signal$45.remainder ;
-  wire [4:0] \$signal$45.result ;
-  wire \$signal$45.result.is_infinite ;
-  wire \$signal$45.result.is_nan ;
-  wire \$signal$45.result.is_undivided ;
-  wire \$signal$45.result.is_zero ;
-  wire \$signal$45.result.sign ;
-  wire [89:0] \$signal$47 ;
-  wire [23:0] \$signal$47.divisor ;
-  wire [9:0] \$signal$47.exponent ;
-  wire [25:0] \$signal$47.quotient ;
-  wire [24:0] \$signal$47.remainder ;
-  wire [4:0] \$signal$47.result ;
-  wire \$signal$47.result.is_infinite ;
-  wire \$signal$47.result.is_nan ;
-  wire \$signal$47.result.is_undivided ;
-  wire \$signal$47.result.is_zero ;
-  wire \$signal$47.result.sign ;
-  wire [89:0] \$signal$50 ;
-  wire [23:0] \$signal$50.divisor ;
-  wire [9:0] \$signal$50.exponent ;
-  wire [25:0] \$signal$50.quotient ;
-  wire [24:0] \$signal$50.remainder ;
-  wire [4:0] \$signal$50.result ;
-  wire \$signal$50.result.is_infinite ;
-  wire \$signal$50.result.is_nan ;
-  wire \$signal$50.result.is_undivided ;
-  wire \$signal$50.result.is_zero ;
-  wire \$signal$50.result.sign ;
-  wire [89:0] \$signal$52 ;
-  wire [23:0] \$signal$52.divisor ;
-  wire [9:0] \$signal$52.exponent ;
-  wire [25:0] \$signal$52.quotient ;
-  wire [24:0] \$signal$52.remainder ;
-  wire [4:0] \$signal$52.result ;
-  wire \$signal$52.result.is_infinite ;
-  wire \$signal$52.result.is_nan ;
-  wire \$signal$52.result.is_undivided ;
-  wire \$signal$52.result.is_zero ;
-  wire \$signal$52.result.sign ;
-  wire [89:0] \$signal$55 ;
-  wire [23:0] \$signal$55.divisor ;
-  wire [9:0] \$signal$55.exponent ;
-  wire [25:0] \$signal$55.quotient ;
-  wire [24:0] \$signal$55.remainder ;
-  wire [4:0] \$signal$55.result ;
-  wire \$signal$55.result.is_infinite ;
-  wire \$signal$55.result.is_nan ;
-  wire \$signal$55.result.is_undivided ;
-  wire \$signal$55.result.is_zero ;
-  wire \$signal$55.result.sign ;
-  wire [89:0] \$signal$57 ;
-  wire [23:0] \$signal$57.divisor ;
-  wire [9:0] \$signal$57.exponent ;
-  wire [25:0] \$signal$57.quotient ;
-  wire [24:0] \$signal$57.remainder ;
-  wire [4:0] \$signal$57.result ;
-  wire \$signal$57.result.is_infinite ;
-  wire \$signal$57.result.is_nan ;
-  wire \$signal$57.result.is_undivided ;
-  wire \$signal$57.result.is_zero ;
-  wire \$signal$57.result.sign ;
-  wire [89:0] \$signal$60 ;
-  wire [23:0] \$signal$60.divisor ;
-  wire [9:0] \$signal$60.exponent ;
-  wire [25:0] \$signal$60.quotient ;
-  wire [24:0] \$signal$60.remainder ;
-  wire [4:0] \$signal$60.result ;
-  wire \$signal$60.result.is_infinite ;
-  wire \$signal$60.result.is_nan ;
-  wire \$signal$60.result.is_undivided ;
-  wire \$signal$60.result.is_zero ;
-  wire \$signal$60.result.sign ;
-  wire [89:0] \$signal$62 ;
-  wire [23:0] \$signal$62.divisor ;
-  wire [9:0] \$signal$62.exponent ;
-  wire [25:0] \$signal$62.quotient ;
-  wire [24:0] \$signal$62.remainder ;
-  wire [4:0] \$signal$62.result ;
-  wire \$signal$62.result.is_infinite ;
-  wire \$signal$62.result.is_nan ;
-  wire \$signal$62.result.is_undivided ;
-  wire \$signal$62.result.is_zero ;
-  wire \$signal$62.result.sign ;
-  wire [89:0] \$signal$65 ;
-  wire [23:0] \$signal$65.divisor ;
-  wire [9:0] \$signal$65.exponent ;
-  wire [25:0] \$signal$65.quotient ;
-  wire [24:0] \$signal$65.remainder ;
-  wire [4:0] \$signal$65.result ;
-  wire \$signal$65.result.is_infinite ;
-  wire \$signal$65.result.is_nan ;
-  wire \$signal$65.result.is_undivided ;
-  wire \$signal$65.result.is_zero ;
-  wire \$signal$65.result.sign ;
-  wire [89:0] \$signal$67 ;
-  wire [23:0] \$signal$67.divisor ;
-  wire [9:0] \$signal$67.exponent ;
-  wire [25:0] \$signal$67.quotient ;
-  wire [24:0] \$signal$67.remainder ;
-  wire [4:0] \$signal$67.result ;
-  wire \$signal$67.result.is_infinite ;
-  wire \$signal$67.result.is_nan ;
-  wire \$signal$67.result.is_undivided ;
-  wire \$signal$67.result.is_zero ;
-  wire \$signal$67.result.sign ;
-  wire [89:0] \$signal$7 ;
-  wire [23:0] \$signal$7.divisor ;
-  wire [9:0] \$signal$7.exponent ;
-  wire [25:0] \$signal$7.quotient ;
-  wire [24:0] \$signal$7.remainder ;
-  wire [4:0] \$signal$7.result ;
-  wire \$signal$7.result.is_infinite ;
-  wire \$signal$7.result.is_nan ;
-  wire \$signal$7.result.is_undivided ;
-  wire \$signal$7.result.is_zero ;
-  wire \$signal$7.result.sign ;
-  wire [9:0] \$signal$70 ;
-  wire [23:0] \$signal.divisor ;
-  wire [9:0] \$signal.exponent ;
-  wire [25:0] \$signal.quotient ;
-  wire [24:0] \$signal.remainder ;
-  wire [4:0] \$signal.result ;
-  wire \$signal.result.is_infinite ;
-  wire \$signal.result.is_nan ;
-  wire \$signal.result.is_undivided ;
-  wire \$signal.result.is_zero ;
-  wire \$signal.result.sign ;
+  wire [89:0] after;
+  wire [89:0] \after$10 ;
+  wire [23:0] \after$10.divisor ;
+  wire [9:0] \after$10.exponent ;
+  wire [25:0] \after$10.quotient ;
+  wire [24:0] \after$10.remainder ;
+  wire [4:0] \after$10.result ;
+  wire \after$10.result.is_infinite ;
+  wire \after$10.result.is_nan ;
+  wire \after$10.result.is_undivided ;
+  wire \after$10.result.is_zero ;
+  wire \after$10.result.sign ;
+  wire [89:0] \after$12 ;
+  wire [23:0] \after$12.divisor ;
+  wire [9:0] \after$12.exponent ;
+  wire [25:0] \after$12.quotient ;
+  wire [24:0] \after$12.remainder ;
+  wire [4:0] \after$12.result ;
+  wire \after$12.result.is_infinite ;
+  wire \after$12.result.is_nan ;
+  wire \after$12.result.is_undivided ;
+  wire \after$12.result.is_zero ;
+  wire \after$12.result.sign ;
+  wire [89:0] \after$15 ;
+  wire [23:0] \after$15.divisor ;
+  wire [9:0] \after$15.exponent ;
+  wire [25:0] \after$15.quotient ;
+  wire [24:0] \after$15.remainder ;
+  wire [4:0] \after$15.result ;
+  wire \after$15.result.is_infinite ;
+  wire \after$15.result.is_nan ;
+  wire \after$15.result.is_undivided ;
+  wire \after$15.result.is_zero ;
+  wire \after$15.result.sign ;
+  wire [89:0] \after$17 ;
+  wire [23:0] \after$17.divisor ;
+  wire [9:0] \after$17.exponent ;
+  wire [25:0] \after$17.quotient ;
+  wire [24:0] \after$17.remainder ;
+  wire [4:0] \after$17.result ;
+  wire \after$17.result.is_infinite ;
+  wire \after$17.result.is_nan ;
+  wire \after$17.result.is_undivided ;
+  wire \after$17.result.is_zero ;
+  wire \after$17.result.sign ;
+  wire [89:0] \after$20 ;
+  wire [23:0] \after$20.divisor ;
+  wire [9:0] \after$20.exponent ;
+  wire [25:0] \after$20.quotient ;
+  wire [24:0] \after$20.remainder ;
+  wire [4:0] \after$20.result ;
+  wire \after$20.result.is_infinite ;
+  wire \after$20.result.is_nan ;
+  wire \after$20.result.is_undivided ;
+  wire \after$20.result.is_zero ;
+  wire \after$20.result.sign ;
+  wire [89:0] \after$22 ;
+  wire [23:0] \after$22.divisor ;
+  wire [9:0] \after$22.exponent ;
+  wire [25:0] \after$22.quotient ;
+  wire [24:0] \after$22.remainder ;
+  wire [4:0] \after$22.result ;
+  wire \after$22.result.is_infinite ;
+  wire \after$22.result.is_nan ;
+  wire \after$22.result.is_undivided ;
+  wire \after$22.result.is_zero ;
+  wire \after$22.result.sign ;
+  wire [89:0] \after$25 ;
+  wire [23:0] \after$25.divisor ;
+  wire [9:0] \after$25.exponent ;
+  wire [25:0] \after$25.quotient ;
+  wire [24:0] \after$25.remainder ;
+  wire [4:0] \after$25.result ;
+  wire \after$25.result.is_infinite ;
+  wire \after$25.result.is_nan ;
+  wire \after$25.result.is_undivided ;
+  wire \after$25.result.is_zero ;
+  wire \after$25.result.sign ;
+  wire [89:0] \after$27 ;
+  wire [23:0] \after$27.divisor ;
+  wire [9:0] \after$27.exponent ;
+  wire [25:0] \after$27.quotient ;
+  wire [24:0] \after$27.remainder ;
+  wire [4:0] \after$27.result ;
+  wire \after$27.result.is_infinite ;
+  wire \after$27.result.is_nan ;
+  wire \after$27.result.is_undivided ;
+  wire \after$27.result.is_zero ;
+  wire \after$27.result.sign ;
+  wire [89:0] \after$30 ;
+  wire [23:0] \after$30.divisor ;
+  wire [9:0] \after$30.exponent ;
+  wire [25:0] \after$30.quotient ;
+  wire [24:0] \after$30.remainder ;
+  wire [4:0] \after$30.result ;
+  wire \after$30.result.is_infinite ;
+  wire \after$30.result.is_nan ;
+  wire \after$30.result.is_undivided ;
+  wire \after$30.result.is_zero ;
+  wire \after$30.result.sign ;
+  wire [89:0] \after$32 ;
+  wire [23:0] \after$32.divisor ;
+  wire [9:0] \after$32.exponent ;
+  wire [25:0] \after$32.quotient ;
+  wire [24:0] \after$32.remainder ;
+  wire [4:0] \after$32.result ;
+  wire \after$32.result.is_infinite ;
+  wire \after$32.result.is_nan ;
+  wire \after$32.result.is_undivided ;
+  wire \after$32.result.is_zero ;
+  wire \after$32.result.sign ;
+  wire [89:0] \after$35 ;
+  wire [23:0] \after$35.divisor ;
+  wire [9:0] \after$35.exponent ;
+  wire [25:0] \after$35.quotient ;
+  wire [24:0] \after$35.remainder ;
+  wire [4:0] \after$35.result ;
+  wire \after$35.result.is_infinite ;
+  wire \after$35.result.is_nan ;
+  wire \after$35.result.is_undivided ;
+  wire \after$35.result.is_zero ;
+  wire \after$35.result.sign ;
+  wire [89:0] \after$37 ;
+  wire [23:0] \after$37.divisor ;
+  wire [9:0] \after$37.exponent ;
+  wire [25:0] \after$37.quotient ;
+  wire [24:0] \after$37.remainder ;
+  wire [4:0] \after$37.result ;
+  wire \after$37.result.is_infinite ;
+  wire \after$37.result.is_nan ;
+  wire \after$37.result.is_undivided ;
+  wire \after$37.result.is_zero ;
+  wire \after$37.result.sign ;
+  wire [89:0] \after$40 ;
+  wire [23:0] \after$40.divisor ;
+  wire [9:0] \after$40.exponent ;
+  wire [25:0] \after$40.quotient ;
+  wire [24:0] \after$40.remainder ;
+  wire [4:0] \after$40.result ;
+  wire \after$40.result.is_infinite ;
+  wire \after$40.result.is_nan ;
+  wire \after$40.result.is_undivided ;
+  wire \after$40.result.is_zero ;
+  wire \after$40.result.sign ;
+  wire [89:0] \after$42 ;
+  wire [23:0] \after$42.divisor ;
+  wire [9:0] \after$42.exponent ;
+  wire [25:0] \after$42.quotient ;
+  wire [24:0] \after$42.remainder ;
+  wire [4:0] \after$42.result ;
+  wire \after$42.result.is_infinite ;
+  wire \after$42.result.is_nan ;
+  wire \after$42.result.is_undivided ;
+  wire \after$42.result.is_zero ;
+  wire \after$42.result.sign ;
+  wire [89:0] \after$45 ;
+  wire [23:0] \after$45.divisor ;
+  wire [9:0] \after$45.exponent ;
+  wire [25:0] \after$45.quotient ;
+  wire [24:0] \after$45.remainder ;
+  wire [4:0] \after$45.result ;
+  wire \after$45.result.is_infinite ;
+  wire \after$45.result.is_nan ;
+  wire \after$45.result.is_undivided ;
+  wire \after$45.result.is_zero ;
+  wire \after$45.result.sign ;
+  wire [89:0] \after$47 ;
+  wire [23:0] \after$47.divisor ;
+  wire [9:0] \after$47.exponent ;
+  wire [25:0] \after$47.quotient ;
+  wire [24:0] \after$47.remainder ;
+  wire [4:0] \after$47.result ;
+  wire \after$47.result.is_infinite ;
+  wire \after$47.result.is_nan ;
+  wire \after$47.result.is_undivided ;
+  wire \after$47.result.is_zero ;
+  wire \after$47.result.sign ;
+  wire [89:0] \after$50 ;
+  wire [23:0] \after$50.divisor ;
+  wire [9:0] \after$50.exponent ;
+  wire [25:0] \after$50.quotient ;
+  wire [24:0] \after$50.remainder ;
+  wire [4:0] \after$50.result ;
+  wire \after$50.result.is_infinite ;
+  wire \after$50.result.is_nan ;
+  wire \after$50.result.is_undivided ;
+  wire \after$50.result.is_zero ;
+  wire \after$50.result.sign ;
+  wire [89:0] \after$52 ;
+  wire [23:0] \after$52.divisor ;
+  wire [9:0] \after$52.exponent ;
+  wire [25:0] \after$52.quotient ;
+  wire [24:0] \after$52.remainder ;
+  wire [4:0] \after$52.result ;
+  wire \after$52.result.is_infinite ;
+  wire \after$52.result.is_nan ;
+  wire \after$52.result.is_undivided ;
+  wire \after$52.result.is_zero ;
+  wire \after$52.result.sign ;
+  wire [89:0] \after$55 ;
+  wire [23:0] \after$55.divisor ;
+  wire [9:0] \after$55.exponent ;
+  wire [25:0] \after$55.quotient ;
+  wire [24:0] \after$55.remainder ;
+  wire [4:0] \after$55.result ;
+  wire \after$55.result.is_infinite ;
+  wire \after$55.result.is_nan ;
+  wire \after$55.result.is_undivided ;
+  wire \after$55.result.is_zero ;
+  wire \after$55.result.sign ;
+  wire [89:0] \after$57 ;
+  wire [23:0] \after$57.divisor ;
+  wire [9:0] \after$57.exponent ;
+  wire [25:0] \after$57.quotient ;
+  wire [24:0] \after$57.remainder ;
+  wire [4:0] \after$57.result ;
+  wire \after$57.result.is_infinite ;
+  wire \after$57.result.is_nan ;
+  wire \after$57.result.is_undivided ;
+  wire \after$57.result.is_zero ;
+  wire \after$57.result.sign ;
+  wire [89:0] \after$60 ;
+  wire [23:0] \after$60.divisor ;
+  wire [9:0] \after$60.exponent ;
+  wire [25:0] \after$60.quotient ;
+  wire [24:0] \after$60.remainder ;
+  wire [4:0] \after$60.result ;
+  wire \after$60.result.is_infinite ;
+  wire \after$60.result.is_nan ;
+  wire \after$60.result.is_undivided ;
+  wire \after$60.result.is_zero ;
+  wire \after$60.result.sign ;
+  wire [89:0] \after$62 ;
+  wire [23:0] \after$62.divisor ;
+  wire [9:0] \after$62.exponent ;
+  wire [25:0] \after$62.quotient ;
+  wire [24:0] \after$62.remainder ;
+  wire [4:0] \after$62.result ;
+  wire \after$62.result.is_infinite ;
+  wire \after$62.result.is_nan ;
+  wire \after$62.result.is_undivided ;
+  wire \after$62.result.is_zero ;
+  wire \after$62.result.sign ;
+  wire [89:0] \after$65 ;
+  wire [23:0] \after$65.divisor ;
+  wire [9:0] \after$65.exponent ;
+  wire [25:0] \after$65.quotient ;
+  wire [24:0] \after$65.remainder ;
+  wire [4:0] \after$65.result ;
+  wire \after$65.result.is_infinite ;
+  wire \after$65.result.is_nan ;
+  wire \after$65.result.is_undivided ;
+  wire \after$65.result.is_zero ;
+  wire \after$65.result.sign ;
+  wire [89:0] \after$67 ;
+  wire [23:0] \after$67.divisor ;
+  wire [9:0] \after$67.exponent ;
+  wire [25:0] \after$67.quotient ;
+  wire [24:0] \after$67.remainder ;
+  wire [4:0] \after$67.result ;
+  wire \after$67.result.is_infinite ;
+  wire \after$67.result.is_nan ;
+  wire \after$67.result.is_undivided ;
+  wire \after$67.result.is_zero ;
+  wire \after$67.result.sign ;
+  wire [89:0] \after$7 ;
+  wire [23:0] \after$7.divisor ;
+  wire [9:0] \after$7.exponent ;
+  wire [25:0] \after$7.quotient ;
+  wire [24:0] \after$7.remainder ;
+  wire [4:0] \after$7.result ;
+  wire \after$7.result.is_infinite ;
+  wire \after$7.result.is_nan ;
+  wire \after$7.result.is_undivided ;
+  wire \after$7.result.is_zero ;
+  wire \after$7.result.sign ;
+  wire [23:0] \after.divisor ;
+  wire [9:0] \after.exponent ;
+  wire [25:0] \after.quotient ;
+  wire [24:0] \after.remainder ;
+  wire [4:0] \after.result ;
+  wire \after.result.is_infinite ;
+  wire \after.result.is_nan ;
+  wire \after.result.is_undivided ;
+  wire \after.result.is_zero ;
+  wire \after.result.sign ;
   input clk;
   wire clk;
   wire [25:0] difference;
@@ -5211,22 +5152,12 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   wire [7:0] \dividend.exponent ;
   wire [22:0] \dividend.mantissa ;
   wire \dividend.sign ;
-  wire [89:0] divisor;
-  input [31:0] \divisor$2 ;
-  wire [31:0] \divisor$2 ;
-  wire [7:0] \divisor$2.exponent ;
-  wire [22:0] \divisor$2.mantissa ;
-  wire \divisor$2.sign ;
-  wire [23:0] \divisor.divisor ;
-  wire [9:0] \divisor.exponent ;
-  wire [25:0] \divisor.quotient ;
-  wire [24:0] \divisor.remainder ;
-  wire [4:0] \divisor.result ;
-  wire \divisor.result.is_infinite ;
-  wire \divisor.result.is_nan ;
-  wire \divisor.result.is_undivided ;
-  wire \divisor.result.is_zero ;
-  wire \divisor.result.sign ;
+  input [31:0] divisor;
+  wire [31:0] divisor;
+  wire [7:0] \divisor.exponent ;
+  wire [22:0] \divisor.mantissa ;
+  wire \divisor.sign ;
+  wire [9:0] exponent;
   output is_undivided;
   reg is_undivided = 1'h0;
   reg [31:0] quotient;
@@ -5395,31 +5326,42 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   wire [33:0] rounded;
   input rst;
   wire rst;
+  wire [89:0] state;
+  wire [23:0] \state.divisor ;
+  wire [9:0] \state.exponent ;
+  wire [25:0] \state.quotient ;
+  wire [24:0] \state.remainder ;
+  wire [4:0] \state.result ;
+  wire \state.result.is_infinite ;
+  wire \state.result.is_nan ;
+  wire \state.result.is_undivided ;
+  wire \state.result.is_zero ;
+  wire \state.result.sign ;
   assign \$1  = ! dividend[30:23];
   assign \$2  = \$1  ? 24'h000000 : { 1'h1, dividend[22:0] };
-  assign \$3  = ! \divisor$2 [30:23];
-  assign \$4  = \$3  ? 24'h000000 : { 1'h1, \divisor$2 [22:0] };
-  assign \$5  = dividend[30:23] - \divisor$2 [30:23];
+  assign \$3  = ! divisor[30:23];
+  assign \$4  = \$3  ? 24'h000000 : { 1'h1, divisor[22:0] };
+  assign \$5  = dividend[30:23] - divisor[30:23];
   assign \$6  = $signed(\$5 ) + $signed(8'h7f);
-  assign \$7  = dividend[31] ^ \divisor$2 [31];
-  assign \$8  = ! \divisor$2 [30:23];
+  assign \$7  = dividend[31] ^ divisor[31];
+  assign \$8  = ! divisor[30:23];
   assign \$9  = ~ \$8 ;
   assign \$10  = \$7  & \$9 ;
-  assign \$11  = ! \divisor$2 [30:23];
-  assign \$12  = ! \divisor$2 [30:23];
+  assign \$11  = ! divisor[30:23];
+  assign \$12  = ! divisor[30:23];
   assign \$13  = ~ \$12 ;
   assign \$14  = dividend[30:23] == 8'hff;
   assign \$15  = | dividend[22:0];
   assign \$16  = \$14  & \$15 ;
-  assign \$17  = \divisor$2 [30:23] == 8'hff;
-  assign \$18  = | \divisor$2 [22:0];
+  assign \$17  = divisor[30:23] == 8'hff;
+  assign \$18  = | divisor[22:0];
   assign \$19  = \$17  & \$18 ;
   assign \$20  = \$16  | \$19 ;
   assign \$21  = dividend[30:23] == 8'hff;
   assign \$22  = ! dividend[22:0];
   assign \$23  = \$21  & \$22 ;
-  assign \$24  = \divisor$2 [30:23] == 8'hff;
-  assign \$25  = ! \divisor$2 [22:0];
+  assign \$24  = divisor[30:23] == 8'hff;
+  assign \$25  = ! divisor[22:0];
   assign \$26  = \$24  & \$25 ;
   assign \$27  = \$23  & \$26 ;
   assign \$28  = \$20  | \$27 ;
@@ -5427,94 +5369,94 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$30  = dividend[30:23] == 8'hff;
   assign \$31  = ! dividend[22:0];
   assign \$32  = \$30  & \$31 ;
-  assign \$33  = ! \divisor$2 [30:23];
+  assign \$33  = ! divisor[30:23];
   assign \$34  = ~ \$33 ;
   assign \$35  = \$32  & \$34 ;
-  assign \$36  = ! \divisor$2 [30:23];
+  assign \$36  = ! divisor[30:23];
   assign \$37  = ! dividend[30:23];
   assign \$38  = \$36  | \$37 ;
-  assign \$39  = \divisor$2 [30:23] == 8'hff;
-  assign \$40  = ! \divisor$2 [22:0];
+  assign \$39  = divisor[30:23] == 8'hff;
+  assign \$40  = ! divisor[22:0];
   assign \$41  = \$39  & \$40 ;
   assign \$42  = \$38  | \$41 ;
   assign difference = register[24:0] - register[48:25];
   assign \$43  = ~ difference[25];
   assign \$44  = difference[25] ? { 1'h0, register[24:0] } : difference;
-  assign \difference$6  = \$signal [24:0] - \$signal [48:25];
+  assign \difference$6  = after[24:0] - after[48:25];
   assign \$46  = ~ \difference$6 [25];
-  assign \$47  = \difference$6 [25] ? { 1'h0, \$signal [24:0] } : \difference$6 ;
+  assign \$47  = \difference$6 [25] ? { 1'h0, after[24:0] } : \difference$6 ;
   assign \difference$8  = \register$9 [24:0] - \register$9 [48:25];
   assign \$49  = ~ \difference$8 [25];
   assign \$50  = \difference$8 [25] ? { 1'h0, \register$9 [24:0] } : \difference$8 ;
-  assign \difference$11  = \$signal$10 [24:0] - \$signal$10 [48:25];
+  assign \difference$11  = \after$10 [24:0] - \after$10 [48:25];
   assign \$52  = ~ \difference$11 [25];
-  assign \$53  = \difference$11 [25] ? { 1'h0, \$signal$10 [24:0] } : \difference$11 ;
+  assign \$53  = \difference$11 [25] ? { 1'h0, \after$10 [24:0] } : \difference$11 ;
   assign \difference$13  = \register$14 [24:0] - \register$14 [48:25];
   assign \$55  = ~ \difference$13 [25];
   assign \$56  = \difference$13 [25] ? { 1'h0, \register$14 [24:0] } : \difference$13 ;
-  assign \difference$16  = \$signal$15 [24:0] - \$signal$15 [48:25];
+  assign \difference$16  = \after$15 [24:0] - \after$15 [48:25];
   assign \$58  = ~ \difference$16 [25];
-  assign \$59  = \difference$16 [25] ? { 1'h0, \$signal$15 [24:0] } : \difference$16 ;
+  assign \$59  = \difference$16 [25] ? { 1'h0, \after$15 [24:0] } : \difference$16 ;
   assign \difference$18  = \register$19 [24:0] - \register$19 [48:25];
   assign \$61  = ~ \difference$18 [25];
   assign \$62  = \difference$18 [25] ? { 1'h0, \register$19 [24:0] } : \difference$18 ;
-  assign \difference$21  = \$signal$20 [24:0] - \$signal$20 [48:25];
+  assign \difference$21  = \after$20 [24:0] - \after$20 [48:25];
   assign \$64  = ~ \difference$21 [25];
-  assign \$65  = \difference$21 [25] ? { 1'h0, \$signal$20 [24:0] } : \difference$21 ;
+  assign \$65  = \difference$21 [25] ? { 1'h0, \after$20 [24:0] } : \difference$21 ;
   assign \difference$23  = \register$24 [24:0] - \register$24 [48:25];
   assign \$67  = ~ \difference$23 [25];
   assign \$68  = \difference$23 [25] ? { 1'h0, \register$24 [24:0] } : \difference$23 ;
-  assign \difference$26  = \$signal$25 [24:0] - \$signal$25 [48:25];
+  assign \difference$26  = \after$25 [24:0] - \after$25 [48:25];
   assign \$70  = ~ \difference$26 [25];
-  assign \$71  = \difference$26 [25] ? { 1'h0, \$signal$25 [24:0] } : \difference$26 ;
+  assign \$71  = \difference$26 [25] ? { 1'h0, \after$25 [24:0] } : \difference$26 ;
   assign \difference$28  = \register$29 [24:0] - \register$29 [48:25];
   assign \$73  = ~ \difference$28 [25];
   assign \$74  = \difference$28 [25] ? { 1'h0, \register$29 [24:0] } : \difference$28 ;
-  assign \difference$31  = \$signal$30 [24:0] - \$signal$30 [48:25];
+  assign \difference$31  = \after$30 [24:0] - \after$30 [48:25];
   assign \$76  = ~ \difference$31 [25];
-  assign \$77  = \difference$31 [25] ? { 1'h0, \$signal$30 [24:0] } : \difference$31 ;
+  assign \$77  = \difference$31 [25] ? { 1'h0, \after$30 [24:0] } : \difference$31 ;
   assign \difference$33  = \register$34 [24:0] - \register$34 [48:25];
   assign \$79  = ~ \difference$33 [25];
   assign \$80  = \difference$33 [25] ? { 1'h0, \register$34 [24:0] } : \difference$33 ;
-  assign \difference$36  = \$signal$35 [24:0] - \$signal$35 [48:25];
+  assign \difference$36  = \after$35 [24:0] - \after$35 [48:25];
   assign \$82  = ~ \difference$36 [25];
-  assign \$83  = \difference$36 [25] ? { 1'h0, \$signal$35 [24:0] } : \difference$36 ;
+  assign \$83  = \difference$36 [25] ? { 1'h0, \after$35 [24:0] } : \difference$36 ;
   assign \difference$38  = \register$39 [24:0] - \register$39 [48:25];
   assign \$85  = ~ \difference$38 [25];
   assign \$86  = \difference$38 [25] ? { 1'h0, \register$39 [24:0] } : \difference$38 ;
-  assign \difference$41  = \$signal$40 [24:0] - \$signal$40 [48:25];
+  assign \difference$41  = \after$40 [24:0] - \after$40 [48:25];
   assign \$88  = ~ \difference$41 [25];
-  assign \$89  = \difference$41 [25] ? { 1'h0, \$signal$40 [24:0] } : \difference$41 ;
+  assign \$89  = \difference$41 [25] ? { 1'h0, \after$40 [24:0] } : \difference$41 ;
   assign \difference$43  = \register$44 [24:0] - \register$44 [48:25];
   assign \$91  = ~ \difference$43 [25];
   assign \$92  = \difference$43 [25] ? { 1'h0, \register$44 [24:0] } : \difference$43 ;
-  assign \difference$46  = \$signal$45 [24:0] - \$signal$45 [48:25];
+  assign \difference$46  = \after$45 [24:0] - \after$45 [48:25];
   assign \$94  = ~ \difference$46 [25];
-  assign \$95  = \difference$46 [25] ? { 1'h0, \$signal$45 [24:0] } : \difference$46 ;
+  assign \$95  = \difference$46 [25] ? { 1'h0, \after$45 [24:0] } : \difference$46 ;
   assign \difference$48  = \register$49 [24:0] - \register$49 [48:25];
   assign \$97  = ~ \difference$48 [25];
   assign \$98  = \difference$48 [25] ? { 1'h0, \register$49 [24:0] } : \difference$48 ;
-  assign \difference$51  = \$signal$50 [24:0] - \$signal$50 [48:25];
+  assign \difference$51  = \after$50 [24:0] - \after$50 [48:25];
   assign \$100  = ~ \difference$51 [25];
-  assign \$101  = \difference$51 [25] ? { 1'h0, \$signal$50 [24:0] } : \difference$51 ;
+  assign \$101  = \difference$51 [25] ? { 1'h0, \after$50 [24:0] } : \difference$51 ;
   assign \difference$53  = \register$54 [24:0] - \register$54 [48:25];
   assign \$103  = ~ \difference$53 [25];
   assign \$104  = \difference$53 [25] ? { 1'h0, \register$54 [24:0] } : \difference$53 ;
-  assign \difference$56  = \$signal$55 [24:0] - \$signal$55 [48:25];
+  assign \difference$56  = \after$55 [24:0] - \after$55 [48:25];
   assign \$106  = ~ \difference$56 [25];
-  assign \$107  = \difference$56 [25] ? { 1'h0, \$signal$55 [24:0] } : \difference$56 ;
+  assign \$107  = \difference$56 [25] ? { 1'h0, \after$55 [24:0] } : \difference$56 ;
   assign \difference$58  = \register$59 [24:0] - \register$59 [48:25];
   assign \$109  = ~ \difference$58 [25];
   assign \$110  = \difference$58 [25] ? { 1'h0, \register$59 [24:0] } : \difference$58 ;
-  assign \difference$61  = \$signal$60 [24:0] - \$signal$60 [48:25];
+  assign \difference$61  = \after$60 [24:0] - \after$60 [48:25];
   assign \$112  = ~ \difference$61 [25];
-  assign \$113  = \difference$61 [25] ? { 1'h0, \$signal$60 [24:0] } : \difference$61 ;
+  assign \$113  = \difference$61 [25] ? { 1'h0, \after$60 [24:0] } : \difference$61 ;
   assign \difference$63  = \register$64 [24:0] - \register$64 [48:25];
   assign \$115  = ~ \difference$63 [25];
   assign \$116  = \difference$63 [25] ? { 1'h0, \register$64 [24:0] } : \difference$63 ;
-  assign \difference$66  = \$signal$65 [24:0] - \$signal$65 [48:25];
+  assign \difference$66  = \after$65 [24:0] - \after$65 [48:25];
   assign \$118  = ~ \difference$66 [25];
-  assign \$119  = \difference$66 [25] ? { 1'h0, \$signal$65 [24:0] } : \difference$66 ;
+  assign \$119  = \difference$66 [25] ? { 1'h0, \after$65 [24:0] } : \difference$66 ;
   assign \$121  = ~ \register$69 [74];
   assign \$123  = \register$69 [74] ? { 1'h0, \register$69 [74:49] } : \$122 ;
   assign \$124  = ~ \register$69 [74];
@@ -5531,33 +5473,33 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$134  = $signed(rounded[33:23]) >= $signed(9'h0ff);
   assign \$135  = \register$69 [86] | \$134 ;
   always @(posedge clk)
-    register <= divisor;
+    register <= state;
   always @(posedge clk)
-    \register$9  <= \$signal$7 ;
+    \register$9  <= \after$7 ;
   always @(posedge clk)
-    \register$14  <= \$signal$12 ;
+    \register$14  <= \after$12 ;
   always @(posedge clk)
-    \register$19  <= \$signal$17 ;
+    \register$19  <= \after$17 ;
   always @(posedge clk)
-    \register$24  <= \$signal$22 ;
+    \register$24  <= \after$22 ;
   always @(posedge clk)
-    \register$29  <= \$signal$27 ;
+    \register$29  <= \after$27 ;
   always @(posedge clk)
-    \register$34  <= \$signal$32 ;
+    \register$34  <= \after$32 ;
   always @(posedge clk)
-    \register$39  <= \$signal$37 ;
+    \register$39  <= \after$37 ;
   always @(posedge clk)
-    \register$44  <= \$signal$42 ;
+    \register$44  <= \after$42 ;
   always @(posedge clk)
-    \register$49  <= \$signal$47 ;
+    \register$49  <= \after$47 ;
   always @(posedge clk)
-    \register$54  <= \$signal$52 ;
+    \register$54  <= \after$52 ;
   always @(posedge clk)
-    \register$59  <= \$signal$57 ;
+    \register$59  <= \after$57 ;
   always @(posedge clk)
-    \register$64  <= \$signal$62 ;
+    \register$64  <= \after$62 ;
   always @(posedge clk)
-    \register$69  <= \$signal$67 ;
+    \register$69  <= \after$67 ;
   always @(posedge clk)
     \quotient$75  <= \$136 ;
   always @(posedge clk)
@@ -5594,23 +5536,23 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
     end
   end
   assign digits = \$123 [25:0];
-  assign \$signal$70  = \$125 [9:0];
-  assign \divisor.remainder  = divisor[24:0];
-  assign \divisor.divisor  = divisor[48:25];
-  assign \divisor.quotient  = divisor[74:49];
-  assign \divisor.exponent  = divisor[84:75];
-  assign \divisor.result  = divisor[89:85];
-  assign \divisor.result.is_nan  = divisor[85];
-  assign \divisor.result.is_infinite  = divisor[86];
-  assign \divisor.result.is_zero  = divisor[87];
-  assign \divisor.result.sign  = divisor[88];
-  assign \divisor.result.is_undivided  = divisor[89];
+  assign exponent = \$125 [9:0];
+  assign \state.remainder  = state[24:0];
+  assign \state.divisor  = state[48:25];
+  assign \state.quotient  = state[74:49];
+  assign \state.exponent  = state[84:75];
+  assign \state.result  = state[89:85];
+  assign \state.result.is_nan  = state[85];
+  assign \state.result.is_infinite  = state[86];
+  assign \state.result.is_zero  = state[87];
+  assign \state.result.sign  = state[88];
+  assign \state.result.is_undivided  = state[89];
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
-  assign \divisor$2.mantissa  = \divisor$2 [22:0];
-  assign \divisor$2.exponent  = \divisor$2 [30:23];
-  assign \divisor$2.sign  = \divisor$2 [31];
+  assign \divisor.mantissa  = divisor[22:0];
+  assign \divisor.exponent  = divisor[30:23];
+  assign \divisor.sign  = divisor[31];
   assign \register.remainder  = register[24:0];
   assign \register.divisor  = register[48:25];
   assign \register.quotient  = register[74:49];
@@ -5621,26 +5563,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register.result.is_zero  = register[87];
   assign \register.result.sign  = register[88];
   assign \register.result.is_undivided  = register[89];
-  assign \$signal.remainder  = \$signal [24:0];
-  assign \$signal.divisor  = \$signal [48:25];
-  assign \$signal.quotient  = \$signal [74:49];
-  assign \$signal.exponent  = \$signal [84:75];
-  assign \$signal.result  = \$signal [89:85];
-  assign \$signal.result.is_nan  = \$signal [85];
-  assign \$signal.result.is_infinite  = \$signal [86];
-  assign \$signal.result.is_zero  = \$signal [87];
-  assign \$signal.result.sign  = \$signal [88];
-  assign \$signal.result.is_undivided  = \$signal [89];
-  assign \$signal$7.remainder  = \$signal$7 [24:0];
-  assign \$signal$7.divisor  = \$signal$7 [48:25];
-  assign \$signal$7.quotient  = \$signal$7 [74:49];
-  assign \$signal$7.exponent  = \$signal$7 [84:75];
-  assign \$signal$7.result  = \$signal$7 [89:85];
-  assign \$signal$7.result.is_nan  = \$signal$7 [85];
-  assign \$signal$7.result.is_infinite  = \$signal$7 [86];
-  assign \$signal$7.result.is_zero  = \$signal$7 [87];
-  assign \$signal$7.result.sign  = \$signal$7 [88];
-  assign \$signal$7.result.is_undivided  = \$signal$7 [89];
+  assign \after.remainder  = after[24:0];
+  assign \after.divisor  = after[48:25];
+  assign \after.quotient  = after[74:49];
+  assign \after.exponent  = after[84:75];
+  assign \after.result  = after[89:85];
+  assign \after.result.is_nan  = after[85];
+  assign \after.result.is_infinite  = after[86];
+  assign \after.result.is_zero  = after[87];
+  assign \after.result.sign  = after[88];
+  assign \after.result.is_undivided  = after[89];
+  assign \after$7.remainder  = \after$7 [24:0];
+  assign \after$7.divisor  = \after$7 [48:25];
+  assign \after$7.quotient  = \after$7 [74:49];
+  assign \after$7.exponent  = \after$7 [84:75];
+  assign \after$7.result  = \after$7 [89:85];
+  assign \after$7.result.is_nan  = \after$7 [85];
+  assign \after$7.result.is_infinite  = \after$7 [86];
+  assign \after$7.result.is_zero  = \after$7 [87];
+  assign \after$7.result.sign  = \after$7 [88];
+  assign \after$7.result.is_undivided  = \after$7 [89];
   assign \register$9.remainder  = \register$9 [24:0];
   assign \register$9.divisor  = \register$9 [48:25];
   assign \register$9.quotient  = \register$9 [74:49];
@@ -5651,26 +5593,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$9.result.is_zero  = \register$9 [87];
   assign \register$9.result.sign  = \register$9 [88];
   assign \register$9.result.is_undivided  = \register$9 [89];
-  assign \$signal$10.remainder  = \$signal$10 [24:0];
-  assign \$signal$10.divisor  = \$signal$10 [48:25];
-  assign \$signal$10.quotient  = \$signal$10 [74:49];
-  assign \$signal$10.exponent  = \$signal$10 [84:75];
-  assign \$signal$10.result  = \$signal$10 [89:85];
-  assign \$signal$10.result.is_nan  = \$signal$10 [85];
-  assign \$signal$10.result.is_infinite  = \$signal$10 [86];
-  assign \$signal$10.result.is_zero  = \$signal$10 [87];
-  assign \$signal$10.result.sign  = \$signal$10 [88];
-  assign \$signal$10.result.is_undivided  = \$signal$10 [89];
-  assign \$signal$12.remainder  = \$signal$12 [24:0];
-  assign \$signal$12.divisor  = \$signal$12 [48:25];
-  assign \$signal$12.quotient  = \$signal$12 [74:49];
-  assign \$signal$12.exponent  = \$signal$12 [84:75];
-  assign \$signal$12.result  = \$signal$12 [89:85];
-  assign \$signal$12.result.is_nan  = \$signal$12 [85];
-  assign \$signal$12.result.is_infinite  = \$signal$12 [86];
-  assign \$signal$12.result.is_zero  = \$signal$12 [87];
-  assign \$signal$12.result.sign  = \$signal$12 [88];
-  assign \$signal$12.result.is_undivided  = \$signal$12 [89];
+  assign \after$10.remainder  = \after$10 [24:0];
+  assign \after$10.divisor  = \after$10 [48:25];
+  assign \after$10.quotient  = \after$10 [74:49];
+  assign \after$10.exponent  = \after$10 [84:75];
+  assign \after$10.result  = \after$10 [89:85];
+  assign \after$10.result.is_nan  = \after$10 [85];
+  assign \after$10.result.is_infinite  = \after$10 [86];
+  assign \after$10.result.is_zero  = \after$10 [87];
+  assign \after$10.result.sign  = \after$10 [88];
+  assign \after$10.result.is_undivided  = \after$10 [89];
+  assign \after$12.remainder  = \after$12 [24:0];
+  assign \after$12.divisor  = \after$12 [48:25];
+  assign \after$12.quotient  = \after$12 [74:49];
+  assign \after$12.exponent  = \after$12 [84:75];
+  assign \after$12.result  = \after$12 [89:85];
+  assign \after$12.result.is_nan  = \after$12 [85];
+  assign \after$12.result.is_infinite  = \after$12 [86];
+  assign \after$12.result.is_zero  = \after$12 [87];
+  assign \after$12.result.sign  = \after$12 [88];
+  assign \after$12.result.is_undivided  = \after$12 [89];
   assign \register$14.remainder  = \register$14 [24:0];
   assign \register$14.divisor  = \register$14 [48:25];
   assign \register$14.quotient  = \register$14 [74:49];
@@ -5681,26 +5623,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$14.result.is_zero  = \register$14 [87];
   assign \register$14.result.sign  = \register$14 [88];
   assign \register$14.result.is_undivided  = \register$14 [89];
-  assign \$signal$15.remainder  = \$signal$15 [24:0];
-  assign \$signal$15.divisor  = \$signal$15 [48:25];
-  assign \$signal$15.quotient  = \$signal$15 [74:49];
-  assign \$signal$15.exponent  = \$signal$15 [84:75];
-  assign \$signal$15.result  = \$signal$15 [89:85];
-  assign \$signal$15.result.is_nan  = \$signal$15 [85];
-  assign \$signal$15.result.is_infinite  = \$signal$15 [86];
-  assign \$signal$15.result.is_zero  = \$signal$15 [87];
-  assign \$signal$15.result.sign  = \$signal$15 [88];
-  assign \$signal$15.result.is_undivided  = \$signal$15 [89];
-  assign \$signal$17.remainder  = \$signal$17 [24:0];
-  assign \$signal$17.divisor  = \$signal$17 [48:25];
-  assign \$signal$17.quotient  = \$signal$17 [74:49];
-  assign \$signal$17.exponent  = \$signal$17 [84:75];
-  assign \$signal$17.result  = \$signal$17 [89:85];
-  assign \$signal$17.result.is_nan  = \$signal$17 [85];
-  assign \$signal$17.result.is_infinite  = \$signal$17 [86];
-  assign \$signal$17.result.is_zero  = \$signal$17 [87];
-  assign \$signal$17.result.sign  = \$signal$17 [88];
-  assign \$signal$17.result.is_undivided  = \$signal$17 [89];
+  assign \after$15.remainder  = \after$15 [24:0];
+  assign \after$15.divisor  = \after$15 [48:25];
+  assign \after$15.quotient  = \after$15 [74:49];
+  assign \after$15.exponent  = \after$15 [84:75];
+  assign \after$15.result  = \after$15 [89:85];
+  assign \after$15.result.is_nan  = \after$15 [85];
+  assign \after$15.result.is_infinite  = \after$15 [86];
+  assign \after$15.result.is_zero  = \after$15 [87];
+  assign \after$15.result.sign  = \after$15 [88];
+  assign \after$15.result.is_undivided  = \after$15 [89];
+  assign \after$17.remainder  = \after$17 [24:0];
+  assign \after$17.divisor  = \after$17 [48:25];
+  assign \after$17.quotient  = \after$17 [74:49];
+  assign \after$17.exponent  = \after$17 [84:75];
+  assign \after$17.result  = \after$17 [89:85];
+  assign \after$17.result.is_nan  = \after$17 [85];
+  assign \after$17.result.is_infinite  = \after$17 [86];
+  assign \after$17.result.is_zero  = \after$17 [87];
+  assign \after$17.result.sign  = \after$17 [88];
+  assign \after$17.result.is_undivided  = \after$17 [89];
   assign \register$19.remainder  = \register$19 [24:0];
   assign \register$19.divisor  = \register$19 [48:25];
   assign \register$19.quotient  = \register$19 [74:49];
@@ -5711,26 +5653,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$19.result.is_zero  = \register$19 [87];
   assign \register$19.result.sign  = \register$19 [88];
   assign \register$19.result.is_undivided  = \register$19 [89];
-  assign \$signal$20.remainder  = \$signal$20 [24:0];
-  assign \$signal$20.divisor  = \$signal$20 [48:25];
-  assign \$signal$20.quotient  = \$signal$20 [74:49];
-  assign \$signal$20.exponent  = \$signal$20 [84:75];
-  assign \$signal$20.result  = \$signal$20 [89:85];
-  assign \$signal$20.result.is_nan  = \$signal$20 [85];
-  assign \$signal$20.result.is_infinite  = \$signal$20 [86];
-  assign \$signal$20.result.is_zero  = \$signal$20 [87];
-  assign \$signal$20.result.sign  = \$signal$20 [88];
-  assign \$signal$20.result.is_undivided  = \$signal$20 [89];
-  assign \$signal$22.remainder  = \$signal$22 [24:0];
-  assign \$signal$22.divisor  = \$signal$22 [48:25];
-  assign \$signal$22.quotient  = \$signal$22 [74:49];
-  assign \$signal$22.exponent  = \$signal$22 [84:75];
-  assign \$signal$22.result  = \$signal$22 [89:85];
-  assign \$signal$22.result.is_nan  = \$signal$22 [85];
-  assign \$signal$22.result.is_infinite  = \$signal$22 [86];
-  assign \$signal$22.result.is_zero  = \$signal$22 [87];
-  assign \$signal$22.result.sign  = \$signal$22 [88];
-  assign \$signal$22.result.is_undivided  = \$signal$22 [89];
+  assign \after$20.remainder  = \after$20 [24:0];
+  assign \after$20.divisor  = \after$20 [48:25];
+  assign \after$20.quotient  = \after$20 [74:49];
+  assign \after$20.exponent  = \after$20 [84:75];
+  assign \after$20.result  = \after$20 [89:85];
+  assign \after$20.result.is_nan  = \after$20 [85];
+  assign \after$20.result.is_infinite  = \after$20 [86];
+  assign \after$20.result.is_zero  = \after$20 [87];
+  assign \after$20.result.sign  = \after$20 [88];
+  assign \after$20.result.is_undivided  = \after$20 [89];
+  assign \after$22.remainder  = \after$22 [24:0];
+  assign \after$22.divisor  = \after$22 [48:25];
+  assign \after$22.quotient  = \after$22 [74:49];
+  assign \after$22.exponent  = \after$22 [84:75];
+  assign \after$22.result  = \after$22 [89:85];
+  assign \after$22.result.is_nan  = \after$22 [85];
+  assign \after$22.result.is_infinite  = \after$22 [86];
+  assign \after$22.result.is_zero  = \after$22 [87];
+  assign \after$22.result.sign  = \after$22 [88];
+  assign \after$22.result.is_undivided  = \after$22 [89];
   assign \register$24.remainder  = \register$24 [24:0];
   assign \register$24.divisor  = \register$24 [48:25];
   assign \register$24.quotient  = \register$24 [74:49];
@@ -5741,26 +5683,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$24.result.is_zero  = \register$24 [87];
   assign \register$24.result.sign  = \register$24 [88];
   assign \register$24.result.is_undivided  = \register$24 [89];
-  assign \$signal$25.remainder  = \$signal$25 [24:0];
-  assign \$signal$25.divisor  = \$signal$25 [48:25];
-  assign \$signal$25.quotient  = \$signal$25 [74:49];
-  assign \$signal$25.exponent  = \$signal$25 [84:75];
-  assign \$signal$25.result  = \$signal$25 [89:85];
-  assign \$signal$25.result.is_nan  = \$signal$25 [85];
-  assign \$signal$25.result.is_infinite  = \$signal$25 [86];
-  assign \$signal$25.result.is_zero  = \$signal$25 [87];
-  assign \$signal$25.result.sign  = \$signal$25 [88];
-  assign \$signal$25.result.is_undivided  = \$signal$25 [89];
-  assign \$signal$27.remainder  = \$signal$27 [24:0];
-  assign \$signal$27.divisor  = \$signal$27 [48:25];
-  assign \$signal$27.quotient  = \$signal$27 [74:49];
-  assign \$signal$27.exponent  = \$signal$27 [84:75];
-  assign \$signal$27.result  = \$signal$27 [89:85];
-  assign \$signal$27.result.is_nan  = \$signal$27 [85];
-  assign \$signal$27.result.is_infinite  = \$signal$27 [86];
-  assign \$signal$27.result.is_zero  = \$signal$27 [87];
-  assign \$signal$27.result.sign  = \$signal$27 [88];
-  assign \$signal$27.result.is_undivided  = \$signal$27 [89];
+  assign \after$25.remainder  = \after$25 [24:0];
+  assign \after$25.divisor  = \after$25 [48:25];
+  assign \after$25.quotient  = \after$25 [74:49];
+  assign \after$25.exponent  = \after$25 [84:75];
+  assign \after$25.result  = \after$25 [89:85];
+  assign \after$25.result.is_nan  = \after$25 [85];
+  assign \after$25.result.is_infinite  = \after$25 [86];
+  assign \after$25.result.is_zero  = \after$25 [87];
+  assign \after$25.result.sign  = \after$25 [88];
+  assign \after$25.result.is_undivided  = \after$25 [89];
+  assign \after$27.remainder  = \after$27 [24:0];
+  assign \after$27.divisor  = \after$27 [48:25];
+  assign \after$27.quotient  = \after$27 [74:49];
+  assign \after$27.exponent  = \after$27 [84:75];
+  assign \after$27.result  = \after$27 [89:85];
+  assign \after$27.result.is_nan  = \after$27 [85];
+  assign \after$27.result.is_infinite  = \after$27 [86];
+  assign \after$27.result.is_zero  = \after$27 [87];
+  assign \after$27.result.sign  = \after$27 [88];
+  assign \after$27.result.is_undivided  = \after$27 [89];
   assign \register$29.remainder  = \register$29 [24:0];
   assign \register$29.divisor  = \register$29 [48:25];
   assign \register$29.quotient  = \register$29 [74:49];
@@ -5771,26 +5713,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$29.result.is_zero  = \register$29 [87];
   assign \register$29.result.sign  = \register$29 [88];
   assign \register$29.result.is_undivided  = \register$29 [89];
-  assign \$signal$30.remainder  = \$signal$30 [24:0];
-  assign \$signal$30.divisor  = \$signal$30 [48:25];
-  assign \$signal$30.quotient  = \$signal$30 [74:49];
-  assign \$signal$30.exponent  = \$signal$30 [84:75];
-  assign \$signal$30.result  = \$signal$30 [89:85];
-  assign \$signal$30.result.is_nan  = \$signal$30 [85];
-  assign \$signal$30.result.is_infinite  = \$signal$30 [86];
-  assign \$signal$30.result.is_zero  = \$signal$30 [87];
-  assign \$signal$30.result.sign  = \$signal$30 [88];
-  assign \$signal$30.result.is_undivided  = \$signal$30 [89];
-  assign \$signal$32.remainder  = \$signal$32 [24:0];
-  assign \$signal$32.divisor  = \$signal$32 [48:25];
-  assign \$signal$32.quotient  = \$signal$32 [74:49];
-  assign \$signal$32.exponent  = \$signal$32 [84:75];
-  assign \$signal$32.result  = \$signal$32 [89:85];
-  assign \$signal$32.result.is_nan  = \$signal$32 [85];
-  assign \$signal$32.result.is_infinite  = \$signal$32 [86];
-  assign \$signal$32.result.is_zero  = \$signal$32 [87];
-  assign \$signal$32.result.sign  = \$signal$32 [88];
-  assign \$signal$32.result.is_undivided  = \$signal$32 [89];
+  assign \after$30.remainder  = \after$30 [24:0];
+  assign \after$30.divisor  = \after$30 [48:25];
+  assign \after$30.quotient  = \after$30 [74:49];
+  assign \after$30.exponent  = \after$30 [84:75];
+  assign \after$30.result  = \after$30 [89:85];
+  assign \after$30.result.is_nan  = \after$30 [85];
+  assign \after$30.result.is_infinite  = \after$30 [86];
+  assign \after$30.result.is_zero  = \after$30 [87];
+  assign \after$30.result.sign  = \after$30 [88];
+  assign \after$30.result.is_undivided  = \after$30 [89];
+  assign \after$32.remainder  = \after$32 [24:0];
+  assign \after$32.divisor  = \after$32 [48:25];
+  assign \after$32.quotient  = \after$32 [74:49];
+  assign \after$32.exponent  = \after$32 [84:75];
+  assign \after$32.result  = \after$32 [89:85];
+  assign \after$32.result.is_nan  = \after$32 [85];
+  assign \after$32.result.is_infinite  = \after$32 [86];
+  assign \after$32.result.is_zero  = \after$32 [87];
+  assign \after$32.result.sign  = \after$32 [88];
+  assign \after$32.result.is_undivided  = \after$32 [89];
   assign \register$34.remainder  = \register$34 [24:0];
   assign \register$34.divisor  = \register$34 [48:25];
   assign \register$34.quotient  = \register$34 [74:49];
@@ -5801,26 +5743,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$34.result.is_zero  = \register$34 [87];
   assign \register$34.result.sign  = \register$34 [88];
   assign \register$34.result.is_undivided  = \register$34 [89];
-  assign \$signal$35.remainder  = \$signal$35 [24:0];
-  assign \$signal$35.divisor  = \$signal$35 [48:25];
-  assign \$signal$35.quotient  = \$signal$35 [74:49];
-  assign \$signal$35.exponent  = \$signal$35 [84:75];
-  assign \$signal$35.result  = \$signal$35 [89:85];
-  assign \$signal$35.result.is_nan  = \$signal$35 [85];
-  assign \$signal$35.result.is_infinite  = \$signal$35 [86];
-  assign \$signal$35.result.is_zero  = \$signal$35 [87];
-  assign \$signal$35.result.sign  = \$signal$35 [88];
-  assign \$signal$35.result.is_undivided  = \$signal$35 [89];
-  assign \$signal$37.remainder  = \$signal$37 [24:0];
-  assign \$signal$37.divisor  = \$signal$37 [48:25];
-  assign \$signal$37.quotient  = \$signal$37 [74:49];
-  assign \$signal$37.exponent  = \$signal$37 [84:75];
-  assign \$signal$37.result  = \$signal$37 [89:85];
-  assign \$signal$37.result.is_nan  = \$signal$37 [85];
-  assign \$signal$37.result.is_infinite  = \$signal$37 [86];
-  assign \$signal$37.result.is_zero  = \$signal$37 [87];
-  assign \$signal$37.result.sign  = \$signal$37 [88];
-  assign \$signal$37.result.is_undivided  = \$signal$37 [89];
+  assign \after$35.remainder  = \after$35 [24:0];
+  assign \after$35.divisor  = \after$35 [48:25];
+  assign \after$35.quotient  = \after$35 [74:49];
+  assign \after$35.exponent  = \after$35 [84:75];
+  assign \after$35.result  = \after$35 [89:85];
+  assign \after$35.result.is_nan  = \after$35 [85];
+  assign \after$35.result.is_infinite  = \after$35 [86];
+  assign \after$35.result.is_zero  = \after$35 [87];
+  assign \after$35.result.sign  = \after$35 [88];
+  assign \after$35.result.is_undivided  = \after$35 [89];
+  assign \after$37.remainder  = \after$37 [24:0];
+  assign \after$37.divisor  = \after$37 [48:25];
+  assign \after$37.quotient  = \after$37 [74:49];
+  assign \after$37.exponent  = \after$37 [84:75];
+  assign \after$37.result  = \after$37 [89:85];
+  assign \after$37.result.is_nan  = \after$37 [85];
+  assign \after$37.result.is_infinite  = \after$37 [86];
+  assign \after$37.result.is_zero  = \after$37 [87];
+  assign \after$37.result.sign  = \after$37 [88];
+  assign \after$37.result.is_undivided  = \after$37 [89];
   assign \register$39.remainder  = \register$39 [24:0];
   assign \register$39.divisor  = \register$39 [48:25];
   assign \register$39.quotient  = \register$39 [74:49];
@@ -5831,26 +5773,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$39.result.is_zero  = \register$39 [87];
   assign \register$39.result.sign  = \register$39 [88];
   assign \register$39.result.is_undivided  = \register$39 [89];
-  assign \$signal$40.remainder  = \$signal$40 [24:0];
-  assign \$signal$40.divisor  = \$signal$40 [48:25];
-  assign \$signal$40.quotient  = \$signal$40 [74:49];
-  assign \$signal$40.exponent  = \$signal$40 [84:75];
-  assign \$signal$40.result  = \$signal$40 [89:85];
-  assign \$signal$40.result.is_nan  = \$signal$40 [85];
-  assign \$signal$40.result.is_infinite  = \$signal$40 [86];
-  assign \$signal$40.result.is_zero  = \$signal$40 [87];
-  assign \$signal$40.result.sign  = \$signal$40 [88];
-  assign \$signal$40.result.is_undivided  = \$signal$40 [89];
-  assign \$signal$42.remainder  = \$signal$42 [24:0];
-  assign \$signal$42.divisor  = \$signal$42 [48:25];
-  assign \$signal$42.quotient  = \$signal$42 [74:49];
-  assign \$signal$42.exponent  = \$signal$42 [84:75];
-  assign \$signal$42.result  = \$signal$42 [89:85];
-  assign \$signal$42.result.is_nan  = \$signal$42 [85];
-  assign \$signal$42.result.is_infinite  = \$signal$42 [86];
-  assign \$signal$42.result.is_zero  = \$signal$42 [87];
-  assign \$signal$42.result.sign  = \$signal$42 [88];
-  assign \$signal$42.result.is_undivided  = \$signal$42 [89];
+  assign \after$40.remainder  = \after$40 [24:0];
+  assign \after$40.divisor  = \after$40 [48:25];
+  assign \after$40.quotient  = \after$40 [74:49];
+  assign \after$40.exponent  = \after$40 [84:75];
+  assign \after$40.result  = \after$40 [89:85];
+  assign \after$40.result.is_nan  = \after$40 [85];
+  assign \after$40.result.is_infinite  = \after$40 [86];
+  assign \after$40.result.is_zero  = \after$40 [87];
+  assign \after$40.result.sign  = \after$40 [88];
+  assign \after$40.result.is_undivided  = \after$40 [89];
+  assign \after$42.remainder  = \after$42 [24:0];
+  assign \after$42.divisor  = \after$42 [48:25];
+  assign \after$42.quotient  = \after$42 [74:49];
+  assign \after$42.exponent  = \after$42 [84:75];
+  assign \after$42.result  = \after$42 [89:85];
+  assign \after$42.result.is_nan  = \after$42 [85];
+  assign \after$42.result.is_infinite  = \after$42 [86];
+  assign \after$42.result.is_zero  = \after$42 [87];
+  assign \after$42.result.sign  = \after$42 [88];
+  assign \after$42.result.is_undivided  = \after$42 [89];
   assign \register$44.remainder  = \register$44 [24:0];
   assign \register$44.divisor  = \register$44 [48:25];
   assign \register$44.quotient  = \register$44 [74:49];
@@ -5861,26 +5803,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$44.result.is_zero  = \register$44 [87];
   assign \register$44.result.sign  = \register$44 [88];
   assign \register$44.result.is_undivided  = \register$44 [89];
-  assign \$signal$45.remainder  = \$signal$45 [24:0];
-  assign \$signal$45.divisor  = \$signal$45 [48:25];
-  assign \$signal$45.quotient  = \$signal$45 [74:49];
-  assign \$signal$45.exponent  = \$signal$45 [84:75];
-  assign \$signal$45.result  = \$signal$45 [89:85];
-  assign \$signal$45.result.is_nan  = \$signal$45 [85];
-  assign \$signal$45.result.is_infinite  = \$signal$45 [86];
-  assign \$signal$45.result.is_zero  = \$signal$45 [87];
-  assign \$signal$45.result.sign  = \$signal$45 [88];
-  assign \$signal$45.result.is_undivided  = \$signal$45 [89];
-  assign \$signal$47.remainder  = \$signal$47 [24:0];
-  assign \$signal$47.divisor  = \$signal$47 [48:25];
-  assign \$signal$47.quotient  = \$signal$47 [74:49];
-  assign \$signal$47.exponent  = \$signal$47 [84:75];
-  assign \$signal$47.result  = \$signal$47 [89:85];
-  assign \$signal$47.result.is_nan  = \$signal$47 [85];
-  assign \$signal$47.result.is_infinite  = \$signal$47 [86];
-  assign \$signal$47.result.is_zero  = \$signal$47 [87];
-  assign \$signal$47.result.sign  = \$signal$47 [88];
-  assign \$signal$47.result.is_undivided  = \$signal$47 [89];
+  assign \after$45.remainder  = \after$45 [24:0];
+  assign \after$45.divisor  = \after$45 [48:25];
+  assign \after$45.quotient  = \after$45 [74:49];
+  assign \after$45.exponent  = \after$45 [84:75];
+  assign \after$45.result  = \after$45 [89:85];
+  assign \after$45.result.is_nan  = \after$45 [85];
+  assign \after$45.result.is_infinite  = \after$45 [86];
+  assign \after$45.result.is_zero  = \after$45 [87];
+  assign \after$45.result.sign  = \after$45 [88];
+  assign \after$45.result.is_undivided  = \after$45 [89];
+  assign \after$47.remainder  = \after$47 [24:0];
+  assign \after$47.divisor  = \after$47 [48:25];
+  assign \after$47.quotient  = \after$47 [74:49];
+  assign \after$47.exponent  = \after$47 [84:75];
+  assign \after$47.result  = \after$47 [89:85];
+  assign \after$47.result.is_nan  = \after$47 [85];
+  assign \after$47.result.is_infinite  = \after$47 [86];
+  assign \after$47.result.is_zero  = \after$47 [87];
+  assign \after$47.result.sign  = \after$47 [88];
+  assign \after$47.result.is_undivided  = \after$47 [89];
   assign \register$49.remainder  = \register$49 [24:0];
   assign \register$49.divisor  = \register$49 [48:25];
   assign \register$49.quotient  = \register$49 [74:49];
@@ -5891,26 +5833,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$49.result.is_zero  = \register$49 [87];
   assign \register$49.result.sign  = \register$49 [88];
   assign \register$49.result.is_undivided  = \register$49 [89];
-  assign \$signal$50.remainder  = \$signal$50 [24:0];
-  assign \$signal$50.divisor  = \$signal$50 [48:25];
-  assign \$signal$50.quotient  = \$signal$50 [74:49];
-  assign \$signal$50.exponent  = \$signal$50 [84:75];
-  assign \$signal$50.result  = \$signal$50 [89:85];
-  assign \$signal$50.result.is_nan  = \$signal$50 [85];
-  assign \$signal$50.result.is_infinite  = \$signal$50 [86];
-  assign \$signal$50.result.is_zero  = \$signal$50 [87];
-  assign \$signal$50.result.sign  = \$signal$50 [88];
-  assign \$signal$50.result.is_undivided  = \$signal$50 [89];
-  assign \$signal$52.remainder  = \$signal$52 [24:0];
-  assign \$signal$52.divisor  = \$signal$52 [48:25];
-  assign \$signal$52.quotient  = \$signal$52 [74:49];
-  assign \$signal$52.exponent  = \$signal$52 [84:75];
-  assign \$signal$52.result  = \$signal$52 [89:85];
-  assign \$signal$52.result.is_nan  = \$signal$52 [85];
-  assign \$signal$52.result.is_infinite  = \$signal$52 [86];
-  assign \$signal$52.result.is_zero  = \$signal$52 [87];
-  assign \$signal$52.result.sign  = \$signal$52 [88];
-  assign \$signal$52.result.is_undivided  = \$signal$52 [89];
+  assign \after$50.remainder  = \after$50 [24:0];
+  assign \after$50.divisor  = \after$50 [48:25];
+  assign \after$50.quotient  = \after$50 [74:49];
+  assign \after$50.exponent  = \after$50 [84:75];
+  assign \after$50.result  = \after$50 [89:85];
+  assign \after$50.result.is_nan  = \after$50 [85];
+  assign \after$50.result.is_infinite  = \after$50 [86];
+  assign \after$50.result.is_zero  = \after$50 [87];
+  assign \after$50.result.sign  = \after$50 [88];
+  assign \after$50.result.is_undivided  = \after$50 [89];
+  assign \after$52.remainder  = \after$52 [24:0];
+  assign \after$52.divisor  = \after$52 [48:25];
+  assign \after$52.quotient  = \after$52 [74:49];
+  assign \after$52.exponent  = \after$52 [84:75];
+  assign \after$52.result  = \after$52 [89:85];
+  assign \after$52.result.is_nan  = \after$52 [85];
+  assign \after$52.result.is_infinite  = \after$52 [86];
+  assign \after$52.result.is_zero  = \after$52 [87];
+  assign \after$52.result.sign  = \after$52 [88];
+  assign \after$52.result.is_undivided  = \after$52 [89];
   assign \register$54.remainder  = \register$54 [24:0];
   assign \register$54.divisor  = \register$54 [48:25];
   assign \register$54.quotient  = \register$54 [74:49];
@@ -5921,26 +5863,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$54.result.is_zero  = \register$54 [87];
   assign \register$54.result.sign  = \register$54 [88];
   assign \register$54.result.is_undivided  = \register$54 [89];
-  assign \$signal$55.remainder  = \$signal$55 [24:0];
-  assign \$signal$55.divisor  = \$signal$55 [48:25];
-  assign \$signal$55.quotient  = \$signal$55 [74:49];
-  assign \$signal$55.exponent  = \$signal$55 [84:75];
-  assign \$signal$55.result  = \$signal$55 [89:85];
-  assign \$signal$55.result.is_nan  = \$signal$55 [85];
-  assign \$signal$55.result.is_infinite  = \$signal$55 [86];
-  assign \$signal$55.result.is_zero  = \$signal$55 [87];
-  assign \$signal$55.result.sign  = \$signal$55 [88];
-  assign \$signal$55.result.is_undivided  = \$signal$55 [89];
-  assign \$signal$57.remainder  = \$signal$57 [24:0];
-  assign \$signal$57.divisor  = \$signal$57 [48:25];
-  assign \$signal$57.quotient  = \$signal$57 [74:49];
-  assign \$signal$57.exponent  = \$signal$57 [84:75];
-  assign \$signal$57.result  = \$signal$57 [89:85];
-  assign \$signal$57.result.is_nan  = \$signal$57 [85];
-  assign \$signal$57.result.is_infinite  = \$signal$57 [86];
-  assign \$signal$57.result.is_zero  = \$signal$57 [87];
-  assign \$signal$57.result.sign  = \$signal$57 [88];
-  assign \$signal$57.result.is_undivided  = \$signal$57 [89];
+  assign \after$55.remainder  = \after$55 [24:0];
+  assign \after$55.divisor  = \after$55 [48:25];
+  assign \after$55.quotient  = \after$55 [74:49];
+  assign \after$55.exponent  = \after$55 [84:75];
+  assign \after$55.result  = \after$55 [89:85];
+  assign \after$55.result.is_nan  = \after$55 [85];
+  assign \after$55.result.is_infinite  = \after$55 [86];
+  assign \after$55.result.is_zero  = \after$55 [87];
+  assign \after$55.result.sign  = \after$55 [88];
+  assign \after$55.result.is_undivided  = \after$55 [89];
+  assign \after$57.remainder  = \after$57 [24:0];
+  assign \after$57.divisor  = \after$57 [48:25];
+  assign \after$57.quotient  = \after$57 [74:49];
+  assign \after$57.exponent  = \after$57 [84:75];
+  assign \after$57.result  = \after$57 [89:85];
+  assign \after$57.result.is_nan  = \after$57 [85];
+  assign \after$57.result.is_infinite  = \after$57 [86];
+  assign \after$57.result.is_zero  = \after$57 [87];
+  assign \after$57.result.sign  = \after$57 [88];
+  assign \after$57.result.is_undivided  = \after$57 [89];
   assign \register$59.remainder  = \register$59 [24:0];
   assign \register$59.divisor  = \register$59 [48:25];
   assign \register$59.quotient  = \register$59 [74:49];
@@ -5951,26 +5893,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$59.result.is_zero  = \register$59 [87];
   assign \register$59.result.sign  = \register$59 [88];
   assign \register$59.result.is_undivided  = \register$59 [89];
-  assign \$signal$60.remainder  = \$signal$60 [24:0];
-  assign \$signal$60.divisor  = \$signal$60 [48:25];
-  assign \$signal$60.quotient  = \$signal$60 [74:49];
-  assign \$signal$60.exponent  = \$signal$60 [84:75];
-  assign \$signal$60.result  = \$signal$60 [89:85];
-  assign \$signal$60.result.is_nan  = \$signal$60 [85];
-  assign \$signal$60.result.is_infinite  = \$signal$60 [86];
-  assign \$signal$60.result.is_zero  = \$signal$60 [87];
-  assign \$signal$60.result.sign  = \$signal$60 [88];
-  assign \$signal$60.result.is_undivided  = \$signal$60 [89];
-  assign \$signal$62.remainder  = \$signal$62 [24:0];
-  assign \$signal$62.divisor  = \$signal$62 [48:25];
-  assign \$signal$62.quotient  = \$signal$62 [74:49];
-  assign \$signal$62.exponent  = \$signal$62 [84:75];
-  assign \$signal$62.result  = \$signal$62 [89:85];
-  assign \$signal$62.result.is_nan  = \$signal$62 [85];
-  assign \$signal$62.result.is_infinite  = \$signal$62 [86];
-  assign \$signal$62.result.is_zero  = \$signal$62 [87];
-  assign \$signal$62.result.sign  = \$signal$62 [88];
-  assign \$signal$62.result.is_undivided  = \$signal$62 [89];
+  assign \after$60.remainder  = \after$60 [24:0];
+  assign \after$60.divisor  = \after$60 [48:25];
+  assign \after$60.quotient  = \after$60 [74:49];
+  assign \after$60.exponent  = \after$60 [84:75];
+  assign \after$60.result  = \after$60 [89:85];
+  assign \after$60.result.is_nan  = \after$60 [85];
+  assign \after$60.result.is_infinite  = \after$60 [86];
+  assign \after$60.result.is_zero  = \after$60 [87];
+  assign \after$60.result.sign  = \after$60 [88];
+  assign \after$60.result.is_undivided  = \after$60 [89];
+  assign \after$62.remainder  = \after$62 [24:0];
+  assign \after$62.divisor  = \after$62 [48:25];
+  assign \after$62.quotient  = \after$62 [74:49];
+  assign \after$62.exponent  = \after$62 [84:75];
+  assign \after$62.result  = \after$62 [89:85];
+  assign \after$62.result.is_nan  = \after$62 [85];
+  assign \after$62.result.is_infinite  = \after$62 [86];
+  assign \after$62.result.is_zero  = \after$62 [87];
+  assign \after$62.result.sign  = \after$62 [88];
+  assign \after$62.result.is_undivided  = \after$62 [89];
   assign \register$64.remainder  = \register$64 [24:0];
   assign \register$64.divisor  = \register$64 [48:25];
   assign \register$64.quotient  = \register$64 [74:49];
@@ -5981,26 +5923,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$64.result.is_zero  = \register$64 [87];
   assign \register$64.result.sign  = \register$64 [88];
   assign \register$64.result.is_undivided  = \register$64 [89];
-  assign \$signal$65.remainder  = \$signal$65 [24:0];
-  assign \$signal$65.divisor  = \$signal$65 [48:25];
-  assign \$signal$65.quotient  = \$signal$65 [74:49];
-  assign \$signal$65.exponent  = \$signal$65 [84:75];
-  assign \$signal$65.result  = \$signal$65 [89:85];
-  assign \$signal$65.result.is_nan  = \$signal$65 [85];
-  assign \$signal$65.result.is_infinite  = \$signal$65 [86];
-  assign \$signal$65.result.is_zero  = \$signal$65 [87];
-  assign \$signal$65.result.sign  = \$signal$65 [88];
-  assign \$signal$65.result.is_undivided  = \$signal$65 [89];
-  assign \$signal$67.remainder  = \$signal$67 [24:0];
-  assign \$signal$67.divisor  = \$signal$67 [48:25];
-  assign \$signal$67.quotient  = \$signal$67 [74:49];
-  assign \$signal$67.exponent  = \$signal$67 [84:75];
-  assign \$signal$67.result  = \$signal$67 [89:85];
-  assign \$signal$67.result.is_nan  = \$signal$67 [85];
-  assign \$signal$67.result.is_infinite  = \$signal$67 [86];
-  assign \$signal$67.result.is_zero  = \$signal$67 [87];
-  assign \$signal$67.result.sign  = \$signal$67 [88];
-  assign \$signal$67.result.is_undivided  = \$signal$67 [89];
+  assign \after$65.remainder  = \after$65 [24:0];
+  assign \after$65.divisor  = \after$65 [48:25];
+  assign \after$65.quotient  = \after$65 [74:49];
+  assign \after$65.exponent  = \after$65 [84:75];
+  assign \after$65.result  = \after$65 [89:85];
+  assign \after$65.result.is_nan  = \after$65 [85];
+  assign \after$65.result.is_infinite  = \after$65 [86];
+  assign \after$65.result.is_zero  = \after$65 [87];
+  assign \after$65.result.sign  = \after$65 [88];
+  assign \after$65.result.is_undivided  = \after$65 [89];
+  assign \after$67.remainder  = \after$67 [24:0];
+  assign \after$67.divisor  = \after$67 [48:25];
+  assign \after$67.quotient  = \after$67 [74:49];
+  assign \after$67.exponent  = \after$67 [84:75];
+  assign \after$67.result  = \after$67 [89:85];
+  assign \after$67.result.is_nan  = \after$67 [85];
+  assign \after$67.result.is_infinite  = \after$67 [86];
+  assign \after$67.result.is_zero  = \after$67 [87];
+  assign \after$67.result.sign  = \after$67 [88];
+  assign \after$67.result.is_undivided  = \after$67 [89];
   assign \register$69.remainder  = \register$69 [24:0];
   assign \register$69.divisor  = \register$69 [48:25];
   assign \register$69.quotient  = \register$69 [74:49];
@@ -6017,93 +5959,93 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \quotient$75.mantissa  = \quotient$75 [22:0];
   assign \quotient$75.exponent  = \quotient$75 [30:23];
   assign \quotient$75.sign  = \quotient$75 [31];
-  assign \$signal$67 [24:0] = \$120 [24:0];
-  assign \$signal$67 [74:49] = { \$signal$65 [73:49], \$118  };
-  assign { \$signal$67 [89:75], \$signal$67 [48:25] } = { \$signal$65 [89:75], \$signal$65 [48:25] };
-  assign \$signal$65 [24:0] = \$117 [24:0];
-  assign \$signal$65 [74:49] = { \register$64 [73:49], \$115  };
-  assign { \$signal$65 [89:75], \$signal$65 [48:25] } = { \register$64 [89:75], \register$64 [48:25] };
-  assign \$signal$62 [24:0] = \$114 [24:0];
-  assign \$signal$62 [74:49] = { \$signal$60 [73:49], \$112  };
-  assign { \$signal$62 [89:75], \$signal$62 [48:25] } = { \$signal$60 [89:75], \$signal$60 [48:25] };
-  assign \$signal$60 [24:0] = \$111 [24:0];
-  assign \$signal$60 [74:49] = { \register$59 [73:49], \$109  };
-  assign { \$signal$60 [89:75], \$signal$60 [48:25] } = { \register$59 [89:75], \register$59 [48:25] };
-  assign \$signal$57 [24:0] = \$108 [24:0];
-  assign \$signal$57 [74:49] = { \$signal$55 [73:49], \$106  };
-  assign { \$signal$57 [89:75], \$signal$57 [48:25] } = { \$signal$55 [89:75], \$signal$55 [48:25] };
-  assign \$signal$55 [24:0] = \$105 [24:0];
-  assign \$signal$55 [74:49] = { \register$54 [73:49], \$103  };
-  assign { \$signal$55 [89:75], \$signal$55 [48:25] } = { \register$54 [89:75], \register$54 [48:25] };
-  assign \$signal$52 [24:0] = \$102 [24:0];
-  assign \$signal$52 [74:49] = { \$signal$50 [73:49], \$100  };
-  assign { \$signal$52 [89:75], \$signal$52 [48:25] } = { \$signal$50 [89:75], \$signal$50 [48:25] };
-  assign \$signal$50 [24:0] = \$99 [24:0];
-  assign \$signal$50 [74:49] = { \register$49 [73:49], \$97  };
-  assign { \$signal$50 [89:75], \$signal$50 [48:25] } = { \register$49 [89:75], \register$49 [48:25] };
-  assign \$signal$47 [24:0] = \$96 [24:0];
-  assign \$signal$47 [74:49] = { \$signal$45 [73:49], \$94  };
-  assign { \$signal$47 [89:75], \$signal$47 [48:25] } = { \$signal$45 [89:75], \$signal$45 [48:25] };
-  assign \$signal$45 [24:0] = \$93 [24:0];
-  assign \$signal$45 [74:49] = { \register$44 [73:49], \$91  };
-  assign { \$signal$45 [89:75], \$signal$45 [48:25] } = { \register$44 [89:75], \register$44 [48:25] };
-  assign \$signal$42 [24:0] = \$90 [24:0];
-  assign \$signal$42 [74:49] = { \$signal$40 [73:49], \$88  };
-  assign { \$signal$42 [89:75], \$signal$42 [48:25] } = { \$signal$40 [89:75], \$signal$40 [48:25] };
-  assign \$signal$40 [24:0] = \$87 [24:0];
-  assign \$signal$40 [74:49] = { \register$39 [73:49], \$85  };
-  assign { \$signal$40 [89:75], \$signal$40 [48:25] } = { \register$39 [89:75], \register$39 [48:25] };
-  assign \$signal$37 [24:0] = \$84 [24:0];
-  assign \$signal$37 [74:49] = { \$signal$35 [73:49], \$82  };
-  assign { \$signal$37 [89:75], \$signal$37 [48:25] } = { \$signal$35 [89:75], \$signal$35 [48:25] };
-  assign \$signal$35 [24:0] = \$81 [24:0];
-  assign \$signal$35 [74:49] = { \register$34 [73:49], \$79  };
-  assign { \$signal$35 [89:75], \$signal$35 [48:25] } = { \register$34 [89:75], \register$34 [48:25] };
-  assign \$signal$32 [24:0] = \$78 [24:0];
-  assign \$signal$32 [74:49] = { \$signal$30 [73:49], \$76  };
-  assign { \$signal$32 [89:75], \$signal$32 [48:25] } = { \$signal$30 [89:75], \$signal$30 [48:25] };
-  assign \$signal$30 [24:0] = \$75 [24:0];
-  assign \$signal$30 [74:49] = { \register$29 [73:49], \$73  };
-  assign { \$signal$30 [89:75], \$signal$30 [48:25] } = { \register$29 [89:75], \register$29 [48:25] };
-  assign \$signal$27 [24:0] = \$72 [24:0];
-  assign \$signal$27 [74:49] = { \$signal$25 [73:49], \$70  };
-  assign { \$signal$27 [89:75], \$signal$27 [48:25] } = { \$signal$25 [89:75], \$signal$25 [48:25] };
-  assign \$signal$25 [24:0] = \$69 [24:0];
-  assign \$signal$25 [74:49] = { \register$24 [73:49], \$67  };
-  assign { \$signal$25 [89:75], \$signal$25 [48:25] } = { \register$24 [89:75], \register$24 [48:25] };
-  assign \$signal$22 [24:0] = \$66 [24:0];
-  assign \$signal$22 [74:49] = { \$signal$20 [73:49], \$64  };
-  assign { \$signal$22 [89:75], \$signal$22 [48:25] } = { \$signal$20 [89:75], \$signal$20 [48:25] };
-  assign \$signal$20 [24:0] = \$63 [24:0];
-  assign \$signal$20 [74:49] = { \register$19 [73:49], \$61  };
-  assign { \$signal$20 [89:75], \$signal$20 [48:25] } = { \register$19 [89:75], \register$19 [48:25] };
-  assign \$signal$17 [24:0] = \$60 [24:0];
-  assign \$signal$17 [74:49] = { \$signal$15 [73:49], \$58  };
-  assign { \$signal$17 [89:75], \$signal$17 [48:25] } = { \$signal$15 [89:75], \$signal$15 [48:25] };
-  assign \$signal$15 [24:0] = \$57 [24:0];
-  assign \$signal$15 [74:49] = { \register$14 [73:49], \$55  };
-  assign { \$signal$15 [89:75], \$signal$15 [48:25] } = { \register$14 [89:75], \register$14 [48:25] };
-  assign \$signal$12 [24:0] = \$54 [24:0];
-  assign \$signal$12 [74:49] = { \$signal$10 [73:49], \$52  };
-  assign { \$signal$12 [89:75], \$signal$12 [48:25] } = { \$signal$10 [89:75], \$signal$10 [48:25] };
-  assign \$signal$10 [24:0] = \$51 [24:0];
-  assign \$signal$10 [74:49] = { \register$9 [73:49], \$49  };
-  assign { \$signal$10 [89:75], \$signal$10 [48:25] } = { \register$9 [89:75], \register$9 [48:25] };
-  assign \$signal$7 [24:0] = \$48 [24:0];
-  assign \$signal$7 [74:49] = { \$signal [73:49], \$46  };
-  assign { \$signal$7 [89:75], \$signal$7 [48:25] } = { \$signal [89:75], \$signal [48:25] };
-  assign \$signal [24:0] = \$45 [24:0];
-  assign \$signal [74:49] = { register[73:49], \$43  };
-  assign { \$signal [89:75], \$signal [48:25] } = { register[89:75], register[48:25] };
-  assign divisor[87] = \$42 ;
-  assign divisor[86] = \$35 ;
-  assign divisor[85] = \$29 ;
-  assign divisor[89] = \$11 ;
-  assign divisor[88] = \$10 ;
-  assign divisor[84:75] = \$6 ;
-  assign divisor[48:25] = \$4 ;
-  assign divisor[24:0] = { 1'h0, \$2  };
-  assign divisor[74:49] = 26'h0000000;
+  assign \after$67 [24:0] = \$120 [24:0];
+  assign \after$67 [74:49] = { \after$65 [73:49], \$118  };
+  assign { \after$67 [89:75], \after$67 [48:25] } = { \after$65 [89:75], \after$65 [48:25] };
+  assign \after$65 [24:0] = \$117 [24:0];
+  assign \after$65 [74:49] = { \register$64 [73:49], \$115  };
+  assign { \after$65 [89:75], \after$65 [48:25] } = { \register$64 [89:75], \register$64 [48:25] };
+  assign \after$62 [24:0] = \$114 [24:0];
+  assign \after$62 [74:49] = { \after$60 [73:49], \$112  };
+  assign { \after$62 [89:75], \after$62 [48:25] } = { \after$60 [89:75], \after$60 [48:25] };
+  assign \after$60 [24:0] = \$111 [24:0];
+  assign \after$60 [74:49] = { \register$59 [73:49], \$109  };
+  assign { \after$60 [89:75], \after$60 [48:25] } = { \register$59 [89:75], \register$59 [48:25] };
+  assign \after$57 [24:0] = \$108 [24:0];
+  assign \after$57 [74:49] = { \after$55 [73:49], \$106  };
+  assign { \after$57 [89:75], \after$57 [48:25] } = { \after$55 [89:75], \after$55 [48:25] };
+  assign \after$55 [24:0] = \$105 [24:0];
+  assign \after$55 [74:49] = { \register$54 [73:49], \$103  };
+  assign { \after$55 [89:75], \after$55 [48:25] } = { \register$54 [89:75], \register$54 [48:25] };
+  assign \after$52 [24:0] = \$102 [24:0];
+  assign \after$52 [74:49] = { \after$50 [73:49], \$100  };
+  assign { \after$52 [89:75], \after$52 [48:25] } = { \after$50 [89:75], \after$50 [48:25] };
+  assign \after$50 [24:0] = \$99 [24:0];
+  assign \after$50 [74:49] = { \register$49 [73:49], \$97  };
+  assign { \after$50 [89:75], \after$50 [48:25] } = { \register$49 [89:75], \register$49 [48:25] };
+  assign \after$47 [24:0] = \$96 [24:0];
+  assign \after$47 [74:49] = { \after$45 [73:49], \$94  };
+  assign { \after$47 [89:75], \after$47 [48:25] } = { \after$45 [89:75], \after$45 [48:25] };
+  assign \after$45 [24:0] = \$93 [24:0];
+  assign \after$45 [74:49] = { \register$44 [73:49], \$91  };
+  assign { \after$45 [89:75], \after$45 [48:25] } = { \register$44 [89:75], \register$44 [48:25] };
+  assign \after$42 [24:0] = \$90 [24:0];
+  assign \after$42 [74:49] = { \after$40 [73:49], \$88  };
+  assign { \after$42 [89:75], \after$42 [48:25] } = { \after$40 [89:75], \after$40 [48:25] };
+  assign \after$40 [24:0] = \$87 [24:0];
+  assign \after$40 [74:49] = { \register$39 [73:49], \$85  };
+  assign { \after$40 [89:75], \after$40 [48:25] } = { \register$39 [89:75], \register$39 [48:25] };
+  assign \after$37 [24:0] = \$84 [24:0];
+  assign \after$37 [74:49] = { \after$35 [73:49], \$82  };
+  assign { \after$37 [89:75], \after$37 [48:25] } = { \after$35 [89:75], \after$35 [48:25] };
+  assign \after$35 [24:0] = \$81 [24:0];
+  assign \after$35 [74:49] = { \register$34 [73:49], \$79  };
+  assign { \after$35 [89:75], \after$35 [48:25] } = { \register$34 [89:75], \register$34 [48:25] };
+  assign \after$32 [24:0] = \$78 [24:0];
+  assign \after$32 [74:49] = { \after$30 [73:49], \$76  };
+  assign { \after$32 [89:75], \after$32 [48:25] } = { \after$30 [89:75], \after$30 [48:25] };
+  assign \after$30 [24:0] = \$75 [24:0];
+  assign \after$30 [74:49] = { \register$29 [73:49], \$73  };
+  assign { \after$30 [89:75], \after$30 [48:25] } = { \register$29 [89:75], \register$29 [48:25] };
+  assign \after$27 [24:0] = \$72 [24:0];
+  assign \after$27 [74:49] = { \after$25 [73:49], \$70  };
+  assign { \after$27 [89:75], \after$27 [48:25] } = { \after$25 [89:75], \after$25 [48:25] };
+  assign \after$25 [24:0] = \$69 [24:0];
+  assign \after$25 [74:49] = { \register$24 [73:49], \$67  };
+  assign { \after$25 [89:75], \after$25 [48:25] } = { \register$24 [89:75], \register$24 [48:25] };
+  assign \after$22 [24:0] = \$66 [24:0];
+  assign \after$22 [74:49] = { \after$20 [73:49], \$64  };
+  assign { \after$22 [89:75], \after$22 [48:25] } = { \after$20 [89:75], \after$20 [48:25] };
+  assign \after$20 [24:0] = \$63 [24:0];
+  assign \after$20 [74:49] = { \register$19 [73:49], \$61  };
+  assign { \after$20 [89:75], \after$20 [48:25] } = { \register$19 [89:75], \register$19 [48:25] };
+  assign \after$17 [24:0] = \$60 [24:0];
+  assign \after$17 [74:49] = { \after$15 [73:49], \$58  };
+  assign { \after$17 [89:75], \after$17 [48:25] } = { \after$15 [89:75], \after$15 [48:25] };
+  assign \after$15 [24:0] = \$57 [24:0];
+  assign \after$15 [74:49] = { \register$14 [73:49], \$55  };
+  assign { \after$15 [89:75], \after$15 [48:25] } = { \register$14 [89:75], \register$14 [48:25] };
+  assign \after$12 [24:0] = \$54 [24:0];
+  assign \after$12 [74:49] = { \after$10 [73:49], \$52  };
+  assign { \after$12 [89:75], \after$12 [48:25] } = { \after$10 [89:75], \after$10 [48:25] };
+  assign \after$10 [24:0] = \$51 [24:0];
+  assign \after$10 [74:49] = { \register$9 [73:49], \$49  };
+  assign { \after$10 [89:75], \after$10 [48:25] } = { \register$9 [89:75], \register$9 [48:25] };
+  assign \after$7 [24:0] = \$48 [24:0];
+  assign \after$7 [74:49] = { after[73:49], \$46  };
+  assign { \after$7 [89:75], \after$7 [48:25] } = { after[89:75], after[48:25] };
+  assign after[24:0] = \$45 [24:0];
+  assign after[74:49] = { register[73:49], \$43  };
+  assign { after[89:75], after[48:25] } = { register[89:75], register[48:25] };
+  assign state[87] = \$42 ;
+  assign state[86] = \$35 ;
+  assign state[85] = \$29 ;
+  assign state[89] = \$11 ;
+  assign state[88] = \$10 ;
+  assign state[84:75] = \$6 ;
+  assign state[48:25] = \$4 ;
+  assign state[24:0] = { 1'h0, \$2  };
+  assign state[74:49] = 26'h0000000;
   assign \$45  = { \$44 , 1'h0 };
   assign \$48  = { \$47 , 1'h0 };
   assign \$51  = { \$50 , 1'h0 };
@@ -6195,11 +6137,6 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire \$signal ;
-  reg [23:0] \$signal$21  = 24'h000000;
-  reg [2:0] \$signal$28  = 3'h0;
-  reg \$signal$30  = 1'h0;
-  reg [31:0] \$signal$31  = 32'd0;
   reg advance;
   wire [1:0] ahead;
   input [23:0] bounds__block_tiles;
@@ -6232,9 +6169,11 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   input clk;
   wire clk;
   reg [1:0] fsm_state = 2'h0;
+  wire has_place;
   wire is_done;
   wire is_keys_only;
   wire is_last;
+  reg is_value = 1'h0;
   output [84:0] jobs__payload;
   wire [84:0] jobs__payload;
   wire [31:0] \jobs__payload.address ;
@@ -6253,12 +6192,14 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire [31:0] key__head_stride;
   input [31:0] key__stride;
   wire [31:0] key__stride;
+  reg [31:0] key_address = 32'd0;
   input [15:0] key_beats;
   wire [15:0] key_beats;
   wire [23:0] key_head;
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
+  reg [23:0] number = 24'h000000;
   wire [52:0] places;
   wire [3:0] \places.cycles_left ;
   wire \places.is_leaving ;
@@ -6271,6 +6212,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
+  reg [2:0] rows = 3'h0;
   input rst;
   wire rst;
   reg [23:0] slot_beat = 24'h000000;
@@ -6297,48 +6239,48 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \$42  = row + 1'h1;
   assign \$43  = is_last ? 4'h0 : \$42 ;
   assign \$44  = value_address + value__stride;
-  assign \$45  = \$signal$31  + key__stride;
-  assign \$46  = \$signal$21  + 1'h1;
+  assign \$45  = key_address + key__stride;
+  assign \$46  = number + 1'h1;
   assign \$47  = slot_beat + slot_beats;
   assign \$48  = slots * slot_beats;
   assign \$49  = \$47  == \$48 ;
   assign \$50  = slot_beat + slot_beats;
   assign \$51  = \$49  ? 25'h0000000 : \$50 ;
   always @(posedge clk)
-    \$signal$21  <= \$52 ;
+    number <= \$52 ;
   always @(posedge clk)
     slot_beat <= \$53 ;
   always @(posedge clk)
     fsm_state <= \$54 ;
   always @(posedge clk)
-    \$signal$28  <= \$55 ;
+    rows <= \$55 ;
   always @(posedge clk)
     row <= \$56 ;
   always @(posedge clk)
-    \$signal$30  <= \$57 ;
+    is_value <= \$57 ;
   always @(posedge clk)
-    \$signal$31  <= \$58 ;
+    key_address <= \$58 ;
   always @(posedge clk)
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = \$signal$21  - \port$2692$0 ;
+  assign \$3  = number - \port$2692$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = \$signal$21  - \port$2688$0 [24:1];
+  assign \$5  = number - \port$2688$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
   assign \$7  = \port$2688$0 [0] & \$6 ;
   assign \$8  = \port$2688$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
-  assign \$signal  = \$4  | \$9 ;
+  assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
-  assign is_last = \$11  == \$signal$28 ;
-  assign \$12  = \$signal$30  ? value_address : \$signal$31 ;
-  assign \$13  = \$signal$30  ? value_beats : key_beats;
-  assign \$14  = \$signal$30  ? key_beats : 16'h0000;
+  assign is_last = \$11  == rows;
+  assign \$12  = is_value ? value_address : key_address;
+  assign \$13  = is_value ? value_beats : key_beats;
+  assign \$14  = is_value ? key_beats : 16'h0000;
   assign \$15  = slot_beat + \$14 ;
   assign \$17  = ! \$16 ;
   assign \$18  = ~ \$17 ;
-  assign \$19  = \$signal$30  | \$18 ;
+  assign \$19  = is_value | \$18 ;
   assign \$20  = is_last & \$19 ;
   assign \$21  = jobs__valid & jobs__ready;
   assign \$22  = ! fsm_state;
@@ -6386,7 +6328,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           /* empty */;
       2'h2:
-          jobs__valid = \$signal ;
+          jobs__valid = has_place;
     endcase
   end
   always @* begin
@@ -6407,7 +6349,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$52  = \$signal$21 ;
+    \$52  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
@@ -6464,7 +6406,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           if (is_done) begin
             \$54  = 2'h0;
-          end else if (\$signal ) begin
+          end else if (has_place) begin
             \$54  = 2'h2;
           end
       2'h2:
@@ -6483,7 +6425,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$55  = \$signal$28 ;
+    \$55  = rows;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -6519,7 +6461,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$57  = \$signal$30 ;
+    \$57  = is_value;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -6542,7 +6484,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$58  = \$signal$31 ;
+    \$58  = key_address;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -6551,7 +6493,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h2:
           if (\$41 ) begin
             (* full_case = 32'd1 *)
-            if (\$signal$30 ) begin
+            if (is_value) begin
             end else begin
               \$58  = \$45 [31:0];
             end
@@ -6574,7 +6516,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           \$59  = \$40 [31:0];
       2'h2:
           if (\$41 ) begin
-            if (\$signal$30 ) begin
+            if (is_value) begin
               \$59  = \$44 [31:0];
             end
           end
@@ -6911,9 +6853,6 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   output [23:0] block_count;
@@ -6946,6 +6885,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   reg [24:0] first;
   output [23:0] \first$33 ;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
@@ -6953,6 +6893,8 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   input is_keys_only;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
@@ -6987,7 +6929,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$9  = \$6  & \$8 ;
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$17  = ~ is_keys_only;
@@ -7000,12 +6942,12 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$24  = \$23  ? 24'h000000 : \$11 [23:0];
   assign \$25  = \$22  ? \$24  : bounds__query_tiles;
   assign \$26  = \$14  >= \$25 ;
-  assign \$signal$13  = is_keys_only | \$26 ;
+  assign is_last_query = is_keys_only | \$26 ;
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
-  assign \$signal$17  = is_keys_only | \$28 ;
+  assign is_last_member = is_keys_only | \$28 ;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -7022,7 +6964,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$52  = ~ is_keys_only;
@@ -7056,10 +6998,10 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -7067,7 +7009,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -7197,7 +7139,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -7218,7 +7160,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -7318,7 +7260,6 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   wire \$7 ;
   wire \$8 ;
   wire [55:0] \$9 ;
-  reg [2:0] \$signal  = 3'h0;
   reg [31:0] address = 32'd0;
   reg advance;
   input [23:0] bounds__block_tiles;
@@ -7351,6 +7292,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   input clk;
   wire clk;
   reg [2:0] column = 3'h0;
+  reg [2:0] columns = 3'h0;
   reg [1:0] fsm_state = 2'h0;
   wire [23:0] head;
   wire is_done;
@@ -7389,9 +7331,9 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   wire stop;
   assign \$1  = number[0] ? 5'h10 : 5'h00;
   assign \$2  = column + 1'h1;
-  assign \$3  = \$2  == \$signal ;
+  assign \$3  = \$2  == columns;
   assign \$4  = column + 1'h1;
-  assign \$5  = \$4  == \$signal ;
+  assign \$5  = \$4  == columns;
   assign \$6  = ! fsm_state;
   assign \$7  = fsm_state == 1'h1;
   assign \$8  = fsm_state == 2'h2;
@@ -7411,7 +7353,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   assign \$22  = column + 1'h1;
   assign \$23  = address + query__stride;
   assign \$24  = column + 1'h1;
-  assign \$25  = \$24  == \$signal ;
+  assign \$25  = \$24  == columns;
   assign \$26  = number + 1'h1;
   always @(posedge clk)
     number <= \$27 ;
@@ -7420,7 +7362,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   always @(posedge clk)
     address <= \$29 ;
   always @(posedge clk)
-    \$signal  <= \$30 ;
+    columns <= \$30 ;
   always @(posedge clk)
     column <= \$31 ;
   \top.query_jobs.visits  visits (
@@ -7543,7 +7485,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$30  = \$signal ;
+    \$30  = columns;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -7696,9 +7638,6 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   wire [23:0] block_count;
@@ -7726,12 +7665,15 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   wire ends_block;
   reg [24:0] first;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
   reg [23:0] next_block;
@@ -7761,7 +7703,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$19  = now_block_end != bounds__key_tiles;
@@ -7775,7 +7717,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -7790,7 +7732,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
@@ -7820,10 +7762,10 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -7831,7 +7773,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -7958,7 +7900,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -7979,7 +7921,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -8036,8 +7978,8 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
-  assign \$signal$13  = \$26 ;
-  assign \$signal$17  = \$28 ;
+  assign is_last_query = \$26 ;
+  assign is_last_member = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
@@ -8137,16 +8079,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   reg [23:0] \$74 ;
   wire [15:0] \$8 ;
   wire [10:0] \$9 ;
-  reg [84:0] \$signal  = 85'h0000000000000000000000;
-  wire \$signal$11 ;
-  wire [9:0] \$signal$2 ;
-  wire \$signal$26 ;
-  wire [31:0] \$signal.address ;
-  wire [15:0] \$signal.beats ;
-  wire \$signal.ends_tile ;
-  wire [9:0] \$signal.line ;
-  wire [23:0] \$signal.place ;
-  wire [1:0] \$signal.target ;
+  wire arrives;
   reg [8:0] beat = 9'h000;
   input clk;
   wire clk;
@@ -8164,6 +8097,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire [23:0] \fill.place ;
   wire [1:0] \fill.target ;
   wire fill_write;
+  wire fire;
   output has_error;
   wire has_error;
   reg has_job = 1'h0;
@@ -8173,6 +8107,13 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire is_asked;
   output is_idle;
   wire is_idle;
+  reg [84:0] job = 85'h0000000000000000000000;
+  wire [31:0] \job.address ;
+  wire [15:0] \job.beats ;
+  wire \job.ends_tile ;
+  wire [9:0] \job.line ;
+  wire [23:0] \job.place ;
+  wire [1:0] \job.target ;
   input [84:0] key_jobs__payload;
   wire [84:0] key_jobs__payload;
   wire [31:0] \key_jobs__payload.address ;
@@ -8187,6 +8128,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire key_jobs__valid;
   output [23:0] keys_loaded;
   reg [23:0] keys_loaded = 24'h000000;
+  wire [9:0] length;
   wire [4:0] level;
   output [31:0] memory__araddr;
   wire [31:0] memory__araddr;
@@ -8255,7 +8197,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire [9:0] \within ;
   assign state_jobs__ready = \$18  & \$20 ;
   assign \$21  = ~ has_job;
-  assign \$22  = \$signal$11  & ends;
+  assign \$22  = fire & ends;
   assign \$23  = \$21  | \$22 ;
   assign \$25  = \$24  | state_jobs__valid;
   assign \$26  = ~ \$25 ;
@@ -8265,15 +8207,15 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$29  = \$27  & \$28 ;
   assign \$30  = ~ memory__rvalid;
   assign is_idle = \$29  & \$30 ;
-  assign is_asked = \$signal$26  & r_rdy;
+  assign is_asked = arrives & r_rdy;
   assign \$31  = ! level;
   assign \$32  = stop & \$31 ;
   assign memory__rready = r_rdy | \$32 ;
-  assign \$signal$26  = memory__rvalid & memory__rready;
+  assign arrives = memory__rvalid & memory__rready;
   assign \$33  = r_data[33:10] + beat;
   assign r_en = is_asked & memory__rlast;
   assign \$34  = | memory__rresp;
-  assign has_error = \$signal$26  & \$34 ;
+  assign has_error = arrives & \$34 ;
   assign \$35  = beat + 1'h1;
   assign \$36  = \$35  == r_data[42:34];
   assign \$37  = memory__rlast != \$36 ;
@@ -8281,15 +8223,15 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$38  = ~ memory__rvalid;
   assign waits_data = r_rdy & \$38 ;
   assign \$39  = ~ has_job;
-  assign \$40  = \$signal$11  & ends;
+  assign \$40  = fire & ends;
   assign \$41  = \$39  | \$40 ;
   assign \$43  = \$42  | state_jobs__valid;
   assign \$44  = \$43  | key_jobs__valid;
-  assign \$46  = \$signal [31:0] + \$45 ;
-  assign \$47  = \$signal [81:58] + \$8 [9:0];
-  assign \$48  = \$signal [47:32] - \$8 [9:0];
+  assign \$46  = job[31:0] + \$45 ;
+  assign \$47  = job[81:58] + \$8 [9:0];
+  assign \$48  = job[47:32] - \$8 [9:0];
   assign \$49  = ~ memory__arvalid;
-  assign \$50  = \$49  | \$signal$11 ;
+  assign \$50  = \$49  | fire;
   assign \$51  = stop & \$50 ;
   assign \$52  = beat + 1'h1;
   assign \$53  = memory__rlast ? 10'h000 : \$52 ;
@@ -8311,7 +8253,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   always @(posedge clk)
     has_job <= \$69 ;
   always @(posedge clk)
-    \$signal  <= \$70 ;
+    job <= \$70 ;
   always @(posedge clk)
     beat <= \$71 ;
   always @(posedge clk)
@@ -8320,24 +8262,24 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     queries_loaded <= \$73 ;
   always @(posedge clk)
     states_loaded <= \$74 ;
-  assign \$1  = 13'h1000 - \$signal [11:0];
+  assign \$1  = 13'h1000 - job[11:0];
   assign \$3  = $signed(\$2 ) > $signed(10'h100);
-  assign \$4  = 13'h1000 - \$signal [11:0];
+  assign \$4  = 13'h1000 - job[11:0];
   assign \$6  = \$3  ? 14'h0100 : \$5 ;
-  assign \$7  = \$signal [47:32] > \$6 [9:0];
-  assign \$8  = \$7  ? { 6'h00, \$6 [9:0] } : \$signal [47:32];
-  assign ends = \$8 [9:0] == \$signal [47:32];
+  assign \$7  = job[47:32] > \$6 [9:0];
+  assign \$8  = \$7  ? { 6'h00, \$6 [9:0] } : job[47:32];
+  assign ends = \$8 [9:0] == job[47:32];
   assign memory__arvalid = has_job & w_rdy;
   assign \$9  = \$8 [9:0] - 1'h1;
-  assign \$signal$11  = memory__arvalid & memory__arready;
-  assign \$10  = \$signal [84] & ends;
+  assign fire = memory__arvalid & memory__arready;
+  assign \$10  = job[84] & ends;
   assign \$11  = ~ memory__arready;
   assign waits_address = memory__arvalid & \$11 ;
   assign \$12  = ~ has_job;
-  assign \$13  = \$signal$11  & ends;
+  assign \$13  = fire & ends;
   assign \$14  = \$12  | \$13 ;
   assign \$16  = ~ has_job;
-  assign \$17  = \$signal$11  & ends;
+  assign \$17  = fire & ends;
   assign \$18  = \$16  | \$17 ;
   assign \$20  = ~ \$19 ;
   \top.reader.bursts  bursts (
@@ -8346,7 +8288,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     .r_en(r_en),
     .r_rdy(r_rdy),
     .rst(rst),
-    .w_en(\$signal$11 ),
+    .w_en(fire),
     .w_level(level),
     .w_port__data(entry),
     .w_rdy(w_rdy)
@@ -8366,7 +8308,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$70  = \$signal ;
+    \$70  = job;
     if (\$41 ) begin
       if (key_jobs__valid) begin
         \$70  = key_jobs__payload;
@@ -8377,7 +8319,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
       if (query_jobs__valid) begin
         \$70  = query_jobs__payload;
       end
-    end else if (\$signal$11 ) begin
+    end else if (fire) begin
       \$70 [31:0] = \$46 [31:0];
       \$70 [81:58] = \$47 [23:0];
       \$70 [47:32] = \$48 [15:0];
@@ -8433,20 +8375,20 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   assign \within  = \$6 [9:0];
-  assign \$signal$2  = \$8 [9:0];
+  assign length = \$8 [9:0];
   assign memory__arsize = 3'h3;
   assign memory__arburst = 2'h1;
-  assign w_en = \$signal$11 ;
+  assign w_en = fire;
   assign w_data = entry;
   assign fill_write = is_asked;
   assign memory__arlen = \$9 [7:0];
-  assign memory__araddr = \$signal [31:0];
-  assign \$signal.address  = \$signal [31:0];
-  assign \$signal.beats  = \$signal [47:32];
-  assign \$signal.line  = \$signal [57:48];
-  assign \$signal.place  = \$signal [81:58];
-  assign \$signal.target  = \$signal [83:82];
-  assign \$signal.ends_tile  = \$signal [84];
+  assign memory__araddr = job[31:0];
+  assign \job.address  = job[31:0];
+  assign \job.beats  = job[47:32];
+  assign \job.line  = job[57:48];
+  assign \job.place  = job[81:58];
+  assign \job.target  = job[83:82];
+  assign \job.ends_tile  = job[84];
   assign \entry.line  = entry[9:0];
   assign \entry.place  = entry[33:10];
   assign \entry.beats  = entry[42:34];
@@ -8479,10 +8421,10 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign fill[33:10] = \$33 [23:0];
   assign fill[9:0] = r_data[9:0];
   assign entry[45] = \$10 ;
-  assign entry[44:43] = \$signal [83:82];
+  assign entry[44:43] = job[83:82];
   assign entry[42:34] = \$8 [8:0];
-  assign entry[33:10] = \$signal [81:58];
-  assign entry[9:0] = \$signal [57:48];
+  assign entry[33:10] = job[81:58];
+  assign entry[9:0] = job[57:48];
   assign \$2  = { \$1 [13], \$1 [13], \$1 [13], \$1 [13:3] };
   assign \$5  = { \$4 [13], \$4 [13], \$4 [13], \$4 [13:3] };
   assign \$15  = 1'h1;
@@ -8561,23 +8503,6 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   output w_rdy;
   wire w_rdy;
   reg [45:0] storage [14:0];
-  initial begin
-    storage[0] = 46'h000000000000;
-    storage[1] = 46'h000000000000;
-    storage[2] = 46'h000000000000;
-    storage[3] = 46'h000000000000;
-    storage[4] = 46'h000000000000;
-    storage[5] = 46'h000000000000;
-    storage[6] = 46'h000000000000;
-    storage[7] = 46'h000000000000;
-    storage[8] = 46'h000000000000;
-    storage[9] = 46'h000000000000;
-    storage[10] = 46'h000000000000;
-    storage[11] = 46'h000000000000;
-    storage[12] = 46'h000000000000;
-    storage[13] = 46'h000000000000;
-    storage[14] = 46'h000000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
@@ -8929,17 +8854,6 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   reg \$97 ;
   wire \$98 ;
   wire \$99 ;
-  wire \$signal ;
-  reg [15:0] \$signal$34  = 16'h0000;
-  wire \$signal$48 ;
-  reg \$signal$68  = 1'h0;
-  reg [31:0] \$signal$93  = 32'd0;
-  wire [8:0] \$signature__addr ;
-  wire [8:0] \$signature__addr$45 ;
-  wire [26:0] \$signature__data ;
-  wire [26:0] \$signature__data$46 ;
-  wire \$signature__en ;
-  wire \$signature__en$44 ;
   wire advance;
   input [23:0] bounds__block_tiles;
   wire [23:0] bounds__block_tiles;
@@ -8995,9 +8909,12 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire [31:0] diagonal_high;
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
+  reg [31:0] elapsed = 32'd0;
   reg fetching = 1'h0;
+  wire fire;
   wire [15:0] following;
   reg has_begun = 1'h0;
+  wire has_matrix;
   wire has_vector;
   wire is_done;
   reg is_ready = 1'h0;
@@ -9012,6 +8929,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire [31:0] keys;
   input [23:0] keys_loaded;
   wire [23:0] keys_loaded;
+  reg loading = 1'h0;
   output [31:0] matrix_busy;
   reg [31:0] matrix_busy = 32'd0;
   wire [23:0] parameters__bounds__block_tiles;
@@ -9089,6 +9007,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire result_push;
   input [23:0] results_drained;
   wire [23:0] results_drained;
+  reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
   input [15:0] slot_beats;
@@ -9257,523 +9176,15 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire waits_queries;
   output waits_state;
   wire waits_state;
+  wire [8:0] write__addr;
+  wire [8:0] \write__addr$45 ;
+  wire [26:0] write__data;
+  wire [26:0] \write__data$46 ;
+  wire write__en;
+  wire \write__en$44 ;
   reg [26:0] matrix_table [511:0];
-  initial begin
-    matrix_table[0] = 27'h0000000;
-    matrix_table[1] = 27'h0000000;
-    matrix_table[2] = 27'h0000000;
-    matrix_table[3] = 27'h0000000;
-    matrix_table[4] = 27'h0000000;
-    matrix_table[5] = 27'h0000000;
-    matrix_table[6] = 27'h0000000;
-    matrix_table[7] = 27'h0000000;
-    matrix_table[8] = 27'h0000000;
-    matrix_table[9] = 27'h0000000;
-    matrix_table[10] = 27'h0000000;
-    matrix_table[11] = 27'h0000000;
-    matrix_table[12] = 27'h0000000;
-    matrix_table[13] = 27'h0000000;
-    matrix_table[14] = 27'h0000000;
-    matrix_table[15] = 27'h0000000;
-    matrix_table[16] = 27'h0000000;
-    matrix_table[17] = 27'h0000000;
-    matrix_table[18] = 27'h0000000;
-    matrix_table[19] = 27'h0000000;
-    matrix_table[20] = 27'h0000000;
-    matrix_table[21] = 27'h0000000;
-    matrix_table[22] = 27'h0000000;
-    matrix_table[23] = 27'h0000000;
-    matrix_table[24] = 27'h0000000;
-    matrix_table[25] = 27'h0000000;
-    matrix_table[26] = 27'h0000000;
-    matrix_table[27] = 27'h0000000;
-    matrix_table[28] = 27'h0000000;
-    matrix_table[29] = 27'h0000000;
-    matrix_table[30] = 27'h0000000;
-    matrix_table[31] = 27'h0000000;
-    matrix_table[32] = 27'h0000000;
-    matrix_table[33] = 27'h0000000;
-    matrix_table[34] = 27'h0000000;
-    matrix_table[35] = 27'h0000000;
-    matrix_table[36] = 27'h0000000;
-    matrix_table[37] = 27'h0000000;
-    matrix_table[38] = 27'h0000000;
-    matrix_table[39] = 27'h0000000;
-    matrix_table[40] = 27'h0000000;
-    matrix_table[41] = 27'h0000000;
-    matrix_table[42] = 27'h0000000;
-    matrix_table[43] = 27'h0000000;
-    matrix_table[44] = 27'h0000000;
-    matrix_table[45] = 27'h0000000;
-    matrix_table[46] = 27'h0000000;
-    matrix_table[47] = 27'h0000000;
-    matrix_table[48] = 27'h0000000;
-    matrix_table[49] = 27'h0000000;
-    matrix_table[50] = 27'h0000000;
-    matrix_table[51] = 27'h0000000;
-    matrix_table[52] = 27'h0000000;
-    matrix_table[53] = 27'h0000000;
-    matrix_table[54] = 27'h0000000;
-    matrix_table[55] = 27'h0000000;
-    matrix_table[56] = 27'h0000000;
-    matrix_table[57] = 27'h0000000;
-    matrix_table[58] = 27'h0000000;
-    matrix_table[59] = 27'h0000000;
-    matrix_table[60] = 27'h0000000;
-    matrix_table[61] = 27'h0000000;
-    matrix_table[62] = 27'h0000000;
-    matrix_table[63] = 27'h0000000;
-    matrix_table[64] = 27'h0000000;
-    matrix_table[65] = 27'h0000000;
-    matrix_table[66] = 27'h0000000;
-    matrix_table[67] = 27'h0000000;
-    matrix_table[68] = 27'h0000000;
-    matrix_table[69] = 27'h0000000;
-    matrix_table[70] = 27'h0000000;
-    matrix_table[71] = 27'h0000000;
-    matrix_table[72] = 27'h0000000;
-    matrix_table[73] = 27'h0000000;
-    matrix_table[74] = 27'h0000000;
-    matrix_table[75] = 27'h0000000;
-    matrix_table[76] = 27'h0000000;
-    matrix_table[77] = 27'h0000000;
-    matrix_table[78] = 27'h0000000;
-    matrix_table[79] = 27'h0000000;
-    matrix_table[80] = 27'h0000000;
-    matrix_table[81] = 27'h0000000;
-    matrix_table[82] = 27'h0000000;
-    matrix_table[83] = 27'h0000000;
-    matrix_table[84] = 27'h0000000;
-    matrix_table[85] = 27'h0000000;
-    matrix_table[86] = 27'h0000000;
-    matrix_table[87] = 27'h0000000;
-    matrix_table[88] = 27'h0000000;
-    matrix_table[89] = 27'h0000000;
-    matrix_table[90] = 27'h0000000;
-    matrix_table[91] = 27'h0000000;
-    matrix_table[92] = 27'h0000000;
-    matrix_table[93] = 27'h0000000;
-    matrix_table[94] = 27'h0000000;
-    matrix_table[95] = 27'h0000000;
-    matrix_table[96] = 27'h0000000;
-    matrix_table[97] = 27'h0000000;
-    matrix_table[98] = 27'h0000000;
-    matrix_table[99] = 27'h0000000;
-    matrix_table[100] = 27'h0000000;
-    matrix_table[101] = 27'h0000000;
-    matrix_table[102] = 27'h0000000;
-    matrix_table[103] = 27'h0000000;
-    matrix_table[104] = 27'h0000000;
-    matrix_table[105] = 27'h0000000;
-    matrix_table[106] = 27'h0000000;
-    matrix_table[107] = 27'h0000000;
-    matrix_table[108] = 27'h0000000;
-    matrix_table[109] = 27'h0000000;
-    matrix_table[110] = 27'h0000000;
-    matrix_table[111] = 27'h0000000;
-    matrix_table[112] = 27'h0000000;
-    matrix_table[113] = 27'h0000000;
-    matrix_table[114] = 27'h0000000;
-    matrix_table[115] = 27'h0000000;
-    matrix_table[116] = 27'h0000000;
-    matrix_table[117] = 27'h0000000;
-    matrix_table[118] = 27'h0000000;
-    matrix_table[119] = 27'h0000000;
-    matrix_table[120] = 27'h0000000;
-    matrix_table[121] = 27'h0000000;
-    matrix_table[122] = 27'h0000000;
-    matrix_table[123] = 27'h0000000;
-    matrix_table[124] = 27'h0000000;
-    matrix_table[125] = 27'h0000000;
-    matrix_table[126] = 27'h0000000;
-    matrix_table[127] = 27'h0000000;
-    matrix_table[128] = 27'h0000000;
-    matrix_table[129] = 27'h0000000;
-    matrix_table[130] = 27'h0000000;
-    matrix_table[131] = 27'h0000000;
-    matrix_table[132] = 27'h0000000;
-    matrix_table[133] = 27'h0000000;
-    matrix_table[134] = 27'h0000000;
-    matrix_table[135] = 27'h0000000;
-    matrix_table[136] = 27'h0000000;
-    matrix_table[137] = 27'h0000000;
-    matrix_table[138] = 27'h0000000;
-    matrix_table[139] = 27'h0000000;
-    matrix_table[140] = 27'h0000000;
-    matrix_table[141] = 27'h0000000;
-    matrix_table[142] = 27'h0000000;
-    matrix_table[143] = 27'h0000000;
-    matrix_table[144] = 27'h0000000;
-    matrix_table[145] = 27'h0000000;
-    matrix_table[146] = 27'h0000000;
-    matrix_table[147] = 27'h0000000;
-    matrix_table[148] = 27'h0000000;
-    matrix_table[149] = 27'h0000000;
-    matrix_table[150] = 27'h0000000;
-    matrix_table[151] = 27'h0000000;
-    matrix_table[152] = 27'h0000000;
-    matrix_table[153] = 27'h0000000;
-    matrix_table[154] = 27'h0000000;
-    matrix_table[155] = 27'h0000000;
-    matrix_table[156] = 27'h0000000;
-    matrix_table[157] = 27'h0000000;
-    matrix_table[158] = 27'h0000000;
-    matrix_table[159] = 27'h0000000;
-    matrix_table[160] = 27'h0000000;
-    matrix_table[161] = 27'h0000000;
-    matrix_table[162] = 27'h0000000;
-    matrix_table[163] = 27'h0000000;
-    matrix_table[164] = 27'h0000000;
-    matrix_table[165] = 27'h0000000;
-    matrix_table[166] = 27'h0000000;
-    matrix_table[167] = 27'h0000000;
-    matrix_table[168] = 27'h0000000;
-    matrix_table[169] = 27'h0000000;
-    matrix_table[170] = 27'h0000000;
-    matrix_table[171] = 27'h0000000;
-    matrix_table[172] = 27'h0000000;
-    matrix_table[173] = 27'h0000000;
-    matrix_table[174] = 27'h0000000;
-    matrix_table[175] = 27'h0000000;
-    matrix_table[176] = 27'h0000000;
-    matrix_table[177] = 27'h0000000;
-    matrix_table[178] = 27'h0000000;
-    matrix_table[179] = 27'h0000000;
-    matrix_table[180] = 27'h0000000;
-    matrix_table[181] = 27'h0000000;
-    matrix_table[182] = 27'h0000000;
-    matrix_table[183] = 27'h0000000;
-    matrix_table[184] = 27'h0000000;
-    matrix_table[185] = 27'h0000000;
-    matrix_table[186] = 27'h0000000;
-    matrix_table[187] = 27'h0000000;
-    matrix_table[188] = 27'h0000000;
-    matrix_table[189] = 27'h0000000;
-    matrix_table[190] = 27'h0000000;
-    matrix_table[191] = 27'h0000000;
-    matrix_table[192] = 27'h0000000;
-    matrix_table[193] = 27'h0000000;
-    matrix_table[194] = 27'h0000000;
-    matrix_table[195] = 27'h0000000;
-    matrix_table[196] = 27'h0000000;
-    matrix_table[197] = 27'h0000000;
-    matrix_table[198] = 27'h0000000;
-    matrix_table[199] = 27'h0000000;
-    matrix_table[200] = 27'h0000000;
-    matrix_table[201] = 27'h0000000;
-    matrix_table[202] = 27'h0000000;
-    matrix_table[203] = 27'h0000000;
-    matrix_table[204] = 27'h0000000;
-    matrix_table[205] = 27'h0000000;
-    matrix_table[206] = 27'h0000000;
-    matrix_table[207] = 27'h0000000;
-    matrix_table[208] = 27'h0000000;
-    matrix_table[209] = 27'h0000000;
-    matrix_table[210] = 27'h0000000;
-    matrix_table[211] = 27'h0000000;
-    matrix_table[212] = 27'h0000000;
-    matrix_table[213] = 27'h0000000;
-    matrix_table[214] = 27'h0000000;
-    matrix_table[215] = 27'h0000000;
-    matrix_table[216] = 27'h0000000;
-    matrix_table[217] = 27'h0000000;
-    matrix_table[218] = 27'h0000000;
-    matrix_table[219] = 27'h0000000;
-    matrix_table[220] = 27'h0000000;
-    matrix_table[221] = 27'h0000000;
-    matrix_table[222] = 27'h0000000;
-    matrix_table[223] = 27'h0000000;
-    matrix_table[224] = 27'h0000000;
-    matrix_table[225] = 27'h0000000;
-    matrix_table[226] = 27'h0000000;
-    matrix_table[227] = 27'h0000000;
-    matrix_table[228] = 27'h0000000;
-    matrix_table[229] = 27'h0000000;
-    matrix_table[230] = 27'h0000000;
-    matrix_table[231] = 27'h0000000;
-    matrix_table[232] = 27'h0000000;
-    matrix_table[233] = 27'h0000000;
-    matrix_table[234] = 27'h0000000;
-    matrix_table[235] = 27'h0000000;
-    matrix_table[236] = 27'h0000000;
-    matrix_table[237] = 27'h0000000;
-    matrix_table[238] = 27'h0000000;
-    matrix_table[239] = 27'h0000000;
-    matrix_table[240] = 27'h0000000;
-    matrix_table[241] = 27'h0000000;
-    matrix_table[242] = 27'h0000000;
-    matrix_table[243] = 27'h0000000;
-    matrix_table[244] = 27'h0000000;
-    matrix_table[245] = 27'h0000000;
-    matrix_table[246] = 27'h0000000;
-    matrix_table[247] = 27'h0000000;
-    matrix_table[248] = 27'h0000000;
-    matrix_table[249] = 27'h0000000;
-    matrix_table[250] = 27'h0000000;
-    matrix_table[251] = 27'h0000000;
-    matrix_table[252] = 27'h0000000;
-    matrix_table[253] = 27'h0000000;
-    matrix_table[254] = 27'h0000000;
-    matrix_table[255] = 27'h0000000;
-    matrix_table[256] = 27'h0000000;
-    matrix_table[257] = 27'h0000000;
-    matrix_table[258] = 27'h0000000;
-    matrix_table[259] = 27'h0000000;
-    matrix_table[260] = 27'h0000000;
-    matrix_table[261] = 27'h0000000;
-    matrix_table[262] = 27'h0000000;
-    matrix_table[263] = 27'h0000000;
-    matrix_table[264] = 27'h0000000;
-    matrix_table[265] = 27'h0000000;
-    matrix_table[266] = 27'h0000000;
-    matrix_table[267] = 27'h0000000;
-    matrix_table[268] = 27'h0000000;
-    matrix_table[269] = 27'h0000000;
-    matrix_table[270] = 27'h0000000;
-    matrix_table[271] = 27'h0000000;
-    matrix_table[272] = 27'h0000000;
-    matrix_table[273] = 27'h0000000;
-    matrix_table[274] = 27'h0000000;
-    matrix_table[275] = 27'h0000000;
-    matrix_table[276] = 27'h0000000;
-    matrix_table[277] = 27'h0000000;
-    matrix_table[278] = 27'h0000000;
-    matrix_table[279] = 27'h0000000;
-    matrix_table[280] = 27'h0000000;
-    matrix_table[281] = 27'h0000000;
-    matrix_table[282] = 27'h0000000;
-    matrix_table[283] = 27'h0000000;
-    matrix_table[284] = 27'h0000000;
-    matrix_table[285] = 27'h0000000;
-    matrix_table[286] = 27'h0000000;
-    matrix_table[287] = 27'h0000000;
-    matrix_table[288] = 27'h0000000;
-    matrix_table[289] = 27'h0000000;
-    matrix_table[290] = 27'h0000000;
-    matrix_table[291] = 27'h0000000;
-    matrix_table[292] = 27'h0000000;
-    matrix_table[293] = 27'h0000000;
-    matrix_table[294] = 27'h0000000;
-    matrix_table[295] = 27'h0000000;
-    matrix_table[296] = 27'h0000000;
-    matrix_table[297] = 27'h0000000;
-    matrix_table[298] = 27'h0000000;
-    matrix_table[299] = 27'h0000000;
-    matrix_table[300] = 27'h0000000;
-    matrix_table[301] = 27'h0000000;
-    matrix_table[302] = 27'h0000000;
-    matrix_table[303] = 27'h0000000;
-    matrix_table[304] = 27'h0000000;
-    matrix_table[305] = 27'h0000000;
-    matrix_table[306] = 27'h0000000;
-    matrix_table[307] = 27'h0000000;
-    matrix_table[308] = 27'h0000000;
-    matrix_table[309] = 27'h0000000;
-    matrix_table[310] = 27'h0000000;
-    matrix_table[311] = 27'h0000000;
-    matrix_table[312] = 27'h0000000;
-    matrix_table[313] = 27'h0000000;
-    matrix_table[314] = 27'h0000000;
-    matrix_table[315] = 27'h0000000;
-    matrix_table[316] = 27'h0000000;
-    matrix_table[317] = 27'h0000000;
-    matrix_table[318] = 27'h0000000;
-    matrix_table[319] = 27'h0000000;
-    matrix_table[320] = 27'h0000000;
-    matrix_table[321] = 27'h0000000;
-    matrix_table[322] = 27'h0000000;
-    matrix_table[323] = 27'h0000000;
-    matrix_table[324] = 27'h0000000;
-    matrix_table[325] = 27'h0000000;
-    matrix_table[326] = 27'h0000000;
-    matrix_table[327] = 27'h0000000;
-    matrix_table[328] = 27'h0000000;
-    matrix_table[329] = 27'h0000000;
-    matrix_table[330] = 27'h0000000;
-    matrix_table[331] = 27'h0000000;
-    matrix_table[332] = 27'h0000000;
-    matrix_table[333] = 27'h0000000;
-    matrix_table[334] = 27'h0000000;
-    matrix_table[335] = 27'h0000000;
-    matrix_table[336] = 27'h0000000;
-    matrix_table[337] = 27'h0000000;
-    matrix_table[338] = 27'h0000000;
-    matrix_table[339] = 27'h0000000;
-    matrix_table[340] = 27'h0000000;
-    matrix_table[341] = 27'h0000000;
-    matrix_table[342] = 27'h0000000;
-    matrix_table[343] = 27'h0000000;
-    matrix_table[344] = 27'h0000000;
-    matrix_table[345] = 27'h0000000;
-    matrix_table[346] = 27'h0000000;
-    matrix_table[347] = 27'h0000000;
-    matrix_table[348] = 27'h0000000;
-    matrix_table[349] = 27'h0000000;
-    matrix_table[350] = 27'h0000000;
-    matrix_table[351] = 27'h0000000;
-    matrix_table[352] = 27'h0000000;
-    matrix_table[353] = 27'h0000000;
-    matrix_table[354] = 27'h0000000;
-    matrix_table[355] = 27'h0000000;
-    matrix_table[356] = 27'h0000000;
-    matrix_table[357] = 27'h0000000;
-    matrix_table[358] = 27'h0000000;
-    matrix_table[359] = 27'h0000000;
-    matrix_table[360] = 27'h0000000;
-    matrix_table[361] = 27'h0000000;
-    matrix_table[362] = 27'h0000000;
-    matrix_table[363] = 27'h0000000;
-    matrix_table[364] = 27'h0000000;
-    matrix_table[365] = 27'h0000000;
-    matrix_table[366] = 27'h0000000;
-    matrix_table[367] = 27'h0000000;
-    matrix_table[368] = 27'h0000000;
-    matrix_table[369] = 27'h0000000;
-    matrix_table[370] = 27'h0000000;
-    matrix_table[371] = 27'h0000000;
-    matrix_table[372] = 27'h0000000;
-    matrix_table[373] = 27'h0000000;
-    matrix_table[374] = 27'h0000000;
-    matrix_table[375] = 27'h0000000;
-    matrix_table[376] = 27'h0000000;
-    matrix_table[377] = 27'h0000000;
-    matrix_table[378] = 27'h0000000;
-    matrix_table[379] = 27'h0000000;
-    matrix_table[380] = 27'h0000000;
-    matrix_table[381] = 27'h0000000;
-    matrix_table[382] = 27'h0000000;
-    matrix_table[383] = 27'h0000000;
-    matrix_table[384] = 27'h0000000;
-    matrix_table[385] = 27'h0000000;
-    matrix_table[386] = 27'h0000000;
-    matrix_table[387] = 27'h0000000;
-    matrix_table[388] = 27'h0000000;
-    matrix_table[389] = 27'h0000000;
-    matrix_table[390] = 27'h0000000;
-    matrix_table[391] = 27'h0000000;
-    matrix_table[392] = 27'h0000000;
-    matrix_table[393] = 27'h0000000;
-    matrix_table[394] = 27'h0000000;
-    matrix_table[395] = 27'h0000000;
-    matrix_table[396] = 27'h0000000;
-    matrix_table[397] = 27'h0000000;
-    matrix_table[398] = 27'h0000000;
-    matrix_table[399] = 27'h0000000;
-    matrix_table[400] = 27'h0000000;
-    matrix_table[401] = 27'h0000000;
-    matrix_table[402] = 27'h0000000;
-    matrix_table[403] = 27'h0000000;
-    matrix_table[404] = 27'h0000000;
-    matrix_table[405] = 27'h0000000;
-    matrix_table[406] = 27'h0000000;
-    matrix_table[407] = 27'h0000000;
-    matrix_table[408] = 27'h0000000;
-    matrix_table[409] = 27'h0000000;
-    matrix_table[410] = 27'h0000000;
-    matrix_table[411] = 27'h0000000;
-    matrix_table[412] = 27'h0000000;
-    matrix_table[413] = 27'h0000000;
-    matrix_table[414] = 27'h0000000;
-    matrix_table[415] = 27'h0000000;
-    matrix_table[416] = 27'h0000000;
-    matrix_table[417] = 27'h0000000;
-    matrix_table[418] = 27'h0000000;
-    matrix_table[419] = 27'h0000000;
-    matrix_table[420] = 27'h0000000;
-    matrix_table[421] = 27'h0000000;
-    matrix_table[422] = 27'h0000000;
-    matrix_table[423] = 27'h0000000;
-    matrix_table[424] = 27'h0000000;
-    matrix_table[425] = 27'h0000000;
-    matrix_table[426] = 27'h0000000;
-    matrix_table[427] = 27'h0000000;
-    matrix_table[428] = 27'h0000000;
-    matrix_table[429] = 27'h0000000;
-    matrix_table[430] = 27'h0000000;
-    matrix_table[431] = 27'h0000000;
-    matrix_table[432] = 27'h0000000;
-    matrix_table[433] = 27'h0000000;
-    matrix_table[434] = 27'h0000000;
-    matrix_table[435] = 27'h0000000;
-    matrix_table[436] = 27'h0000000;
-    matrix_table[437] = 27'h0000000;
-    matrix_table[438] = 27'h0000000;
-    matrix_table[439] = 27'h0000000;
-    matrix_table[440] = 27'h0000000;
-    matrix_table[441] = 27'h0000000;
-    matrix_table[442] = 27'h0000000;
-    matrix_table[443] = 27'h0000000;
-    matrix_table[444] = 27'h0000000;
-    matrix_table[445] = 27'h0000000;
-    matrix_table[446] = 27'h0000000;
-    matrix_table[447] = 27'h0000000;
-    matrix_table[448] = 27'h0000000;
-    matrix_table[449] = 27'h0000000;
-    matrix_table[450] = 27'h0000000;
-    matrix_table[451] = 27'h0000000;
-    matrix_table[452] = 27'h0000000;
-    matrix_table[453] = 27'h0000000;
-    matrix_table[454] = 27'h0000000;
-    matrix_table[455] = 27'h0000000;
-    matrix_table[456] = 27'h0000000;
-    matrix_table[457] = 27'h0000000;
-    matrix_table[458] = 27'h0000000;
-    matrix_table[459] = 27'h0000000;
-    matrix_table[460] = 27'h0000000;
-    matrix_table[461] = 27'h0000000;
-    matrix_table[462] = 27'h0000000;
-    matrix_table[463] = 27'h0000000;
-    matrix_table[464] = 27'h0000000;
-    matrix_table[465] = 27'h0000000;
-    matrix_table[466] = 27'h0000000;
-    matrix_table[467] = 27'h0000000;
-    matrix_table[468] = 27'h0000000;
-    matrix_table[469] = 27'h0000000;
-    matrix_table[470] = 27'h0000000;
-    matrix_table[471] = 27'h0000000;
-    matrix_table[472] = 27'h0000000;
-    matrix_table[473] = 27'h0000000;
-    matrix_table[474] = 27'h0000000;
-    matrix_table[475] = 27'h0000000;
-    matrix_table[476] = 27'h0000000;
-    matrix_table[477] = 27'h0000000;
-    matrix_table[478] = 27'h0000000;
-    matrix_table[479] = 27'h0000000;
-    matrix_table[480] = 27'h0000000;
-    matrix_table[481] = 27'h0000000;
-    matrix_table[482] = 27'h0000000;
-    matrix_table[483] = 27'h0000000;
-    matrix_table[484] = 27'h0000000;
-    matrix_table[485] = 27'h0000000;
-    matrix_table[486] = 27'h0000000;
-    matrix_table[487] = 27'h0000000;
-    matrix_table[488] = 27'h0000000;
-    matrix_table[489] = 27'h0000000;
-    matrix_table[490] = 27'h0000000;
-    matrix_table[491] = 27'h0000000;
-    matrix_table[492] = 27'h0000000;
-    matrix_table[493] = 27'h0000000;
-    matrix_table[494] = 27'h0000000;
-    matrix_table[495] = 27'h0000000;
-    matrix_table[496] = 27'h0000000;
-    matrix_table[497] = 27'h0000000;
-    matrix_table[498] = 27'h0000000;
-    matrix_table[499] = 27'h0000000;
-    matrix_table[500] = 27'h0000000;
-    matrix_table[501] = 27'h0000000;
-    matrix_table[502] = 27'h0000000;
-    matrix_table[503] = 27'h0000000;
-    matrix_table[504] = 27'h0000000;
-    matrix_table[505] = 27'h0000000;
-    matrix_table[506] = 27'h0000000;
-    matrix_table[507] = 27'h0000000;
-    matrix_table[508] = 27'h0000000;
-    matrix_table[509] = 27'h0000000;
-    matrix_table[510] = 27'h0000000;
-    matrix_table[511] = 27'h0000000;
-  end
   always @(posedge clk) begin
-    if (\$signature__en )
+    if (write__en)
       matrix_table[\port$327$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
@@ -9782,522 +9193,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   assign read__data = _0_;
   reg [26:0] vector_table [511:0];
-  initial begin
-    vector_table[0] = 27'h0000000;
-    vector_table[1] = 27'h0000000;
-    vector_table[2] = 27'h0000000;
-    vector_table[3] = 27'h0000000;
-    vector_table[4] = 27'h0000000;
-    vector_table[5] = 27'h0000000;
-    vector_table[6] = 27'h0000000;
-    vector_table[7] = 27'h0000000;
-    vector_table[8] = 27'h0000000;
-    vector_table[9] = 27'h0000000;
-    vector_table[10] = 27'h0000000;
-    vector_table[11] = 27'h0000000;
-    vector_table[12] = 27'h0000000;
-    vector_table[13] = 27'h0000000;
-    vector_table[14] = 27'h0000000;
-    vector_table[15] = 27'h0000000;
-    vector_table[16] = 27'h0000000;
-    vector_table[17] = 27'h0000000;
-    vector_table[18] = 27'h0000000;
-    vector_table[19] = 27'h0000000;
-    vector_table[20] = 27'h0000000;
-    vector_table[21] = 27'h0000000;
-    vector_table[22] = 27'h0000000;
-    vector_table[23] = 27'h0000000;
-    vector_table[24] = 27'h0000000;
-    vector_table[25] = 27'h0000000;
-    vector_table[26] = 27'h0000000;
-    vector_table[27] = 27'h0000000;
-    vector_table[28] = 27'h0000000;
-    vector_table[29] = 27'h0000000;
-    vector_table[30] = 27'h0000000;
-    vector_table[31] = 27'h0000000;
-    vector_table[32] = 27'h0000000;
-    vector_table[33] = 27'h0000000;
-    vector_table[34] = 27'h0000000;
-    vector_table[35] = 27'h0000000;
-    vector_table[36] = 27'h0000000;
-    vector_table[37] = 27'h0000000;
-    vector_table[38] = 27'h0000000;
-    vector_table[39] = 27'h0000000;
-    vector_table[40] = 27'h0000000;
-    vector_table[41] = 27'h0000000;
-    vector_table[42] = 27'h0000000;
-    vector_table[43] = 27'h0000000;
-    vector_table[44] = 27'h0000000;
-    vector_table[45] = 27'h0000000;
-    vector_table[46] = 27'h0000000;
-    vector_table[47] = 27'h0000000;
-    vector_table[48] = 27'h0000000;
-    vector_table[49] = 27'h0000000;
-    vector_table[50] = 27'h0000000;
-    vector_table[51] = 27'h0000000;
-    vector_table[52] = 27'h0000000;
-    vector_table[53] = 27'h0000000;
-    vector_table[54] = 27'h0000000;
-    vector_table[55] = 27'h0000000;
-    vector_table[56] = 27'h0000000;
-    vector_table[57] = 27'h0000000;
-    vector_table[58] = 27'h0000000;
-    vector_table[59] = 27'h0000000;
-    vector_table[60] = 27'h0000000;
-    vector_table[61] = 27'h0000000;
-    vector_table[62] = 27'h0000000;
-    vector_table[63] = 27'h0000000;
-    vector_table[64] = 27'h0000000;
-    vector_table[65] = 27'h0000000;
-    vector_table[66] = 27'h0000000;
-    vector_table[67] = 27'h0000000;
-    vector_table[68] = 27'h0000000;
-    vector_table[69] = 27'h0000000;
-    vector_table[70] = 27'h0000000;
-    vector_table[71] = 27'h0000000;
-    vector_table[72] = 27'h0000000;
-    vector_table[73] = 27'h0000000;
-    vector_table[74] = 27'h0000000;
-    vector_table[75] = 27'h0000000;
-    vector_table[76] = 27'h0000000;
-    vector_table[77] = 27'h0000000;
-    vector_table[78] = 27'h0000000;
-    vector_table[79] = 27'h0000000;
-    vector_table[80] = 27'h0000000;
-    vector_table[81] = 27'h0000000;
-    vector_table[82] = 27'h0000000;
-    vector_table[83] = 27'h0000000;
-    vector_table[84] = 27'h0000000;
-    vector_table[85] = 27'h0000000;
-    vector_table[86] = 27'h0000000;
-    vector_table[87] = 27'h0000000;
-    vector_table[88] = 27'h0000000;
-    vector_table[89] = 27'h0000000;
-    vector_table[90] = 27'h0000000;
-    vector_table[91] = 27'h0000000;
-    vector_table[92] = 27'h0000000;
-    vector_table[93] = 27'h0000000;
-    vector_table[94] = 27'h0000000;
-    vector_table[95] = 27'h0000000;
-    vector_table[96] = 27'h0000000;
-    vector_table[97] = 27'h0000000;
-    vector_table[98] = 27'h0000000;
-    vector_table[99] = 27'h0000000;
-    vector_table[100] = 27'h0000000;
-    vector_table[101] = 27'h0000000;
-    vector_table[102] = 27'h0000000;
-    vector_table[103] = 27'h0000000;
-    vector_table[104] = 27'h0000000;
-    vector_table[105] = 27'h0000000;
-    vector_table[106] = 27'h0000000;
-    vector_table[107] = 27'h0000000;
-    vector_table[108] = 27'h0000000;
-    vector_table[109] = 27'h0000000;
-    vector_table[110] = 27'h0000000;
-    vector_table[111] = 27'h0000000;
-    vector_table[112] = 27'h0000000;
-    vector_table[113] = 27'h0000000;
-    vector_table[114] = 27'h0000000;
-    vector_table[115] = 27'h0000000;
-    vector_table[116] = 27'h0000000;
-    vector_table[117] = 27'h0000000;
-    vector_table[118] = 27'h0000000;
-    vector_table[119] = 27'h0000000;
-    vector_table[120] = 27'h0000000;
-    vector_table[121] = 27'h0000000;
-    vector_table[122] = 27'h0000000;
-    vector_table[123] = 27'h0000000;
-    vector_table[124] = 27'h0000000;
-    vector_table[125] = 27'h0000000;
-    vector_table[126] = 27'h0000000;
-    vector_table[127] = 27'h0000000;
-    vector_table[128] = 27'h0000000;
-    vector_table[129] = 27'h0000000;
-    vector_table[130] = 27'h0000000;
-    vector_table[131] = 27'h0000000;
-    vector_table[132] = 27'h0000000;
-    vector_table[133] = 27'h0000000;
-    vector_table[134] = 27'h0000000;
-    vector_table[135] = 27'h0000000;
-    vector_table[136] = 27'h0000000;
-    vector_table[137] = 27'h0000000;
-    vector_table[138] = 27'h0000000;
-    vector_table[139] = 27'h0000000;
-    vector_table[140] = 27'h0000000;
-    vector_table[141] = 27'h0000000;
-    vector_table[142] = 27'h0000000;
-    vector_table[143] = 27'h0000000;
-    vector_table[144] = 27'h0000000;
-    vector_table[145] = 27'h0000000;
-    vector_table[146] = 27'h0000000;
-    vector_table[147] = 27'h0000000;
-    vector_table[148] = 27'h0000000;
-    vector_table[149] = 27'h0000000;
-    vector_table[150] = 27'h0000000;
-    vector_table[151] = 27'h0000000;
-    vector_table[152] = 27'h0000000;
-    vector_table[153] = 27'h0000000;
-    vector_table[154] = 27'h0000000;
-    vector_table[155] = 27'h0000000;
-    vector_table[156] = 27'h0000000;
-    vector_table[157] = 27'h0000000;
-    vector_table[158] = 27'h0000000;
-    vector_table[159] = 27'h0000000;
-    vector_table[160] = 27'h0000000;
-    vector_table[161] = 27'h0000000;
-    vector_table[162] = 27'h0000000;
-    vector_table[163] = 27'h0000000;
-    vector_table[164] = 27'h0000000;
-    vector_table[165] = 27'h0000000;
-    vector_table[166] = 27'h0000000;
-    vector_table[167] = 27'h0000000;
-    vector_table[168] = 27'h0000000;
-    vector_table[169] = 27'h0000000;
-    vector_table[170] = 27'h0000000;
-    vector_table[171] = 27'h0000000;
-    vector_table[172] = 27'h0000000;
-    vector_table[173] = 27'h0000000;
-    vector_table[174] = 27'h0000000;
-    vector_table[175] = 27'h0000000;
-    vector_table[176] = 27'h0000000;
-    vector_table[177] = 27'h0000000;
-    vector_table[178] = 27'h0000000;
-    vector_table[179] = 27'h0000000;
-    vector_table[180] = 27'h0000000;
-    vector_table[181] = 27'h0000000;
-    vector_table[182] = 27'h0000000;
-    vector_table[183] = 27'h0000000;
-    vector_table[184] = 27'h0000000;
-    vector_table[185] = 27'h0000000;
-    vector_table[186] = 27'h0000000;
-    vector_table[187] = 27'h0000000;
-    vector_table[188] = 27'h0000000;
-    vector_table[189] = 27'h0000000;
-    vector_table[190] = 27'h0000000;
-    vector_table[191] = 27'h0000000;
-    vector_table[192] = 27'h0000000;
-    vector_table[193] = 27'h0000000;
-    vector_table[194] = 27'h0000000;
-    vector_table[195] = 27'h0000000;
-    vector_table[196] = 27'h0000000;
-    vector_table[197] = 27'h0000000;
-    vector_table[198] = 27'h0000000;
-    vector_table[199] = 27'h0000000;
-    vector_table[200] = 27'h0000000;
-    vector_table[201] = 27'h0000000;
-    vector_table[202] = 27'h0000000;
-    vector_table[203] = 27'h0000000;
-    vector_table[204] = 27'h0000000;
-    vector_table[205] = 27'h0000000;
-    vector_table[206] = 27'h0000000;
-    vector_table[207] = 27'h0000000;
-    vector_table[208] = 27'h0000000;
-    vector_table[209] = 27'h0000000;
-    vector_table[210] = 27'h0000000;
-    vector_table[211] = 27'h0000000;
-    vector_table[212] = 27'h0000000;
-    vector_table[213] = 27'h0000000;
-    vector_table[214] = 27'h0000000;
-    vector_table[215] = 27'h0000000;
-    vector_table[216] = 27'h0000000;
-    vector_table[217] = 27'h0000000;
-    vector_table[218] = 27'h0000000;
-    vector_table[219] = 27'h0000000;
-    vector_table[220] = 27'h0000000;
-    vector_table[221] = 27'h0000000;
-    vector_table[222] = 27'h0000000;
-    vector_table[223] = 27'h0000000;
-    vector_table[224] = 27'h0000000;
-    vector_table[225] = 27'h0000000;
-    vector_table[226] = 27'h0000000;
-    vector_table[227] = 27'h0000000;
-    vector_table[228] = 27'h0000000;
-    vector_table[229] = 27'h0000000;
-    vector_table[230] = 27'h0000000;
-    vector_table[231] = 27'h0000000;
-    vector_table[232] = 27'h0000000;
-    vector_table[233] = 27'h0000000;
-    vector_table[234] = 27'h0000000;
-    vector_table[235] = 27'h0000000;
-    vector_table[236] = 27'h0000000;
-    vector_table[237] = 27'h0000000;
-    vector_table[238] = 27'h0000000;
-    vector_table[239] = 27'h0000000;
-    vector_table[240] = 27'h0000000;
-    vector_table[241] = 27'h0000000;
-    vector_table[242] = 27'h0000000;
-    vector_table[243] = 27'h0000000;
-    vector_table[244] = 27'h0000000;
-    vector_table[245] = 27'h0000000;
-    vector_table[246] = 27'h0000000;
-    vector_table[247] = 27'h0000000;
-    vector_table[248] = 27'h0000000;
-    vector_table[249] = 27'h0000000;
-    vector_table[250] = 27'h0000000;
-    vector_table[251] = 27'h0000000;
-    vector_table[252] = 27'h0000000;
-    vector_table[253] = 27'h0000000;
-    vector_table[254] = 27'h0000000;
-    vector_table[255] = 27'h0000000;
-    vector_table[256] = 27'h0000000;
-    vector_table[257] = 27'h0000000;
-    vector_table[258] = 27'h0000000;
-    vector_table[259] = 27'h0000000;
-    vector_table[260] = 27'h0000000;
-    vector_table[261] = 27'h0000000;
-    vector_table[262] = 27'h0000000;
-    vector_table[263] = 27'h0000000;
-    vector_table[264] = 27'h0000000;
-    vector_table[265] = 27'h0000000;
-    vector_table[266] = 27'h0000000;
-    vector_table[267] = 27'h0000000;
-    vector_table[268] = 27'h0000000;
-    vector_table[269] = 27'h0000000;
-    vector_table[270] = 27'h0000000;
-    vector_table[271] = 27'h0000000;
-    vector_table[272] = 27'h0000000;
-    vector_table[273] = 27'h0000000;
-    vector_table[274] = 27'h0000000;
-    vector_table[275] = 27'h0000000;
-    vector_table[276] = 27'h0000000;
-    vector_table[277] = 27'h0000000;
-    vector_table[278] = 27'h0000000;
-    vector_table[279] = 27'h0000000;
-    vector_table[280] = 27'h0000000;
-    vector_table[281] = 27'h0000000;
-    vector_table[282] = 27'h0000000;
-    vector_table[283] = 27'h0000000;
-    vector_table[284] = 27'h0000000;
-    vector_table[285] = 27'h0000000;
-    vector_table[286] = 27'h0000000;
-    vector_table[287] = 27'h0000000;
-    vector_table[288] = 27'h0000000;
-    vector_table[289] = 27'h0000000;
-    vector_table[290] = 27'h0000000;
-    vector_table[291] = 27'h0000000;
-    vector_table[292] = 27'h0000000;
-    vector_table[293] = 27'h0000000;
-    vector_table[294] = 27'h0000000;
-    vector_table[295] = 27'h0000000;
-    vector_table[296] = 27'h0000000;
-    vector_table[297] = 27'h0000000;
-    vector_table[298] = 27'h0000000;
-    vector_table[299] = 27'h0000000;
-    vector_table[300] = 27'h0000000;
-    vector_table[301] = 27'h0000000;
-    vector_table[302] = 27'h0000000;
-    vector_table[303] = 27'h0000000;
-    vector_table[304] = 27'h0000000;
-    vector_table[305] = 27'h0000000;
-    vector_table[306] = 27'h0000000;
-    vector_table[307] = 27'h0000000;
-    vector_table[308] = 27'h0000000;
-    vector_table[309] = 27'h0000000;
-    vector_table[310] = 27'h0000000;
-    vector_table[311] = 27'h0000000;
-    vector_table[312] = 27'h0000000;
-    vector_table[313] = 27'h0000000;
-    vector_table[314] = 27'h0000000;
-    vector_table[315] = 27'h0000000;
-    vector_table[316] = 27'h0000000;
-    vector_table[317] = 27'h0000000;
-    vector_table[318] = 27'h0000000;
-    vector_table[319] = 27'h0000000;
-    vector_table[320] = 27'h0000000;
-    vector_table[321] = 27'h0000000;
-    vector_table[322] = 27'h0000000;
-    vector_table[323] = 27'h0000000;
-    vector_table[324] = 27'h0000000;
-    vector_table[325] = 27'h0000000;
-    vector_table[326] = 27'h0000000;
-    vector_table[327] = 27'h0000000;
-    vector_table[328] = 27'h0000000;
-    vector_table[329] = 27'h0000000;
-    vector_table[330] = 27'h0000000;
-    vector_table[331] = 27'h0000000;
-    vector_table[332] = 27'h0000000;
-    vector_table[333] = 27'h0000000;
-    vector_table[334] = 27'h0000000;
-    vector_table[335] = 27'h0000000;
-    vector_table[336] = 27'h0000000;
-    vector_table[337] = 27'h0000000;
-    vector_table[338] = 27'h0000000;
-    vector_table[339] = 27'h0000000;
-    vector_table[340] = 27'h0000000;
-    vector_table[341] = 27'h0000000;
-    vector_table[342] = 27'h0000000;
-    vector_table[343] = 27'h0000000;
-    vector_table[344] = 27'h0000000;
-    vector_table[345] = 27'h0000000;
-    vector_table[346] = 27'h0000000;
-    vector_table[347] = 27'h0000000;
-    vector_table[348] = 27'h0000000;
-    vector_table[349] = 27'h0000000;
-    vector_table[350] = 27'h0000000;
-    vector_table[351] = 27'h0000000;
-    vector_table[352] = 27'h0000000;
-    vector_table[353] = 27'h0000000;
-    vector_table[354] = 27'h0000000;
-    vector_table[355] = 27'h0000000;
-    vector_table[356] = 27'h0000000;
-    vector_table[357] = 27'h0000000;
-    vector_table[358] = 27'h0000000;
-    vector_table[359] = 27'h0000000;
-    vector_table[360] = 27'h0000000;
-    vector_table[361] = 27'h0000000;
-    vector_table[362] = 27'h0000000;
-    vector_table[363] = 27'h0000000;
-    vector_table[364] = 27'h0000000;
-    vector_table[365] = 27'h0000000;
-    vector_table[366] = 27'h0000000;
-    vector_table[367] = 27'h0000000;
-    vector_table[368] = 27'h0000000;
-    vector_table[369] = 27'h0000000;
-    vector_table[370] = 27'h0000000;
-    vector_table[371] = 27'h0000000;
-    vector_table[372] = 27'h0000000;
-    vector_table[373] = 27'h0000000;
-    vector_table[374] = 27'h0000000;
-    vector_table[375] = 27'h0000000;
-    vector_table[376] = 27'h0000000;
-    vector_table[377] = 27'h0000000;
-    vector_table[378] = 27'h0000000;
-    vector_table[379] = 27'h0000000;
-    vector_table[380] = 27'h0000000;
-    vector_table[381] = 27'h0000000;
-    vector_table[382] = 27'h0000000;
-    vector_table[383] = 27'h0000000;
-    vector_table[384] = 27'h0000000;
-    vector_table[385] = 27'h0000000;
-    vector_table[386] = 27'h0000000;
-    vector_table[387] = 27'h0000000;
-    vector_table[388] = 27'h0000000;
-    vector_table[389] = 27'h0000000;
-    vector_table[390] = 27'h0000000;
-    vector_table[391] = 27'h0000000;
-    vector_table[392] = 27'h0000000;
-    vector_table[393] = 27'h0000000;
-    vector_table[394] = 27'h0000000;
-    vector_table[395] = 27'h0000000;
-    vector_table[396] = 27'h0000000;
-    vector_table[397] = 27'h0000000;
-    vector_table[398] = 27'h0000000;
-    vector_table[399] = 27'h0000000;
-    vector_table[400] = 27'h0000000;
-    vector_table[401] = 27'h0000000;
-    vector_table[402] = 27'h0000000;
-    vector_table[403] = 27'h0000000;
-    vector_table[404] = 27'h0000000;
-    vector_table[405] = 27'h0000000;
-    vector_table[406] = 27'h0000000;
-    vector_table[407] = 27'h0000000;
-    vector_table[408] = 27'h0000000;
-    vector_table[409] = 27'h0000000;
-    vector_table[410] = 27'h0000000;
-    vector_table[411] = 27'h0000000;
-    vector_table[412] = 27'h0000000;
-    vector_table[413] = 27'h0000000;
-    vector_table[414] = 27'h0000000;
-    vector_table[415] = 27'h0000000;
-    vector_table[416] = 27'h0000000;
-    vector_table[417] = 27'h0000000;
-    vector_table[418] = 27'h0000000;
-    vector_table[419] = 27'h0000000;
-    vector_table[420] = 27'h0000000;
-    vector_table[421] = 27'h0000000;
-    vector_table[422] = 27'h0000000;
-    vector_table[423] = 27'h0000000;
-    vector_table[424] = 27'h0000000;
-    vector_table[425] = 27'h0000000;
-    vector_table[426] = 27'h0000000;
-    vector_table[427] = 27'h0000000;
-    vector_table[428] = 27'h0000000;
-    vector_table[429] = 27'h0000000;
-    vector_table[430] = 27'h0000000;
-    vector_table[431] = 27'h0000000;
-    vector_table[432] = 27'h0000000;
-    vector_table[433] = 27'h0000000;
-    vector_table[434] = 27'h0000000;
-    vector_table[435] = 27'h0000000;
-    vector_table[436] = 27'h0000000;
-    vector_table[437] = 27'h0000000;
-    vector_table[438] = 27'h0000000;
-    vector_table[439] = 27'h0000000;
-    vector_table[440] = 27'h0000000;
-    vector_table[441] = 27'h0000000;
-    vector_table[442] = 27'h0000000;
-    vector_table[443] = 27'h0000000;
-    vector_table[444] = 27'h0000000;
-    vector_table[445] = 27'h0000000;
-    vector_table[446] = 27'h0000000;
-    vector_table[447] = 27'h0000000;
-    vector_table[448] = 27'h0000000;
-    vector_table[449] = 27'h0000000;
-    vector_table[450] = 27'h0000000;
-    vector_table[451] = 27'h0000000;
-    vector_table[452] = 27'h0000000;
-    vector_table[453] = 27'h0000000;
-    vector_table[454] = 27'h0000000;
-    vector_table[455] = 27'h0000000;
-    vector_table[456] = 27'h0000000;
-    vector_table[457] = 27'h0000000;
-    vector_table[458] = 27'h0000000;
-    vector_table[459] = 27'h0000000;
-    vector_table[460] = 27'h0000000;
-    vector_table[461] = 27'h0000000;
-    vector_table[462] = 27'h0000000;
-    vector_table[463] = 27'h0000000;
-    vector_table[464] = 27'h0000000;
-    vector_table[465] = 27'h0000000;
-    vector_table[466] = 27'h0000000;
-    vector_table[467] = 27'h0000000;
-    vector_table[468] = 27'h0000000;
-    vector_table[469] = 27'h0000000;
-    vector_table[470] = 27'h0000000;
-    vector_table[471] = 27'h0000000;
-    vector_table[472] = 27'h0000000;
-    vector_table[473] = 27'h0000000;
-    vector_table[474] = 27'h0000000;
-    vector_table[475] = 27'h0000000;
-    vector_table[476] = 27'h0000000;
-    vector_table[477] = 27'h0000000;
-    vector_table[478] = 27'h0000000;
-    vector_table[479] = 27'h0000000;
-    vector_table[480] = 27'h0000000;
-    vector_table[481] = 27'h0000000;
-    vector_table[482] = 27'h0000000;
-    vector_table[483] = 27'h0000000;
-    vector_table[484] = 27'h0000000;
-    vector_table[485] = 27'h0000000;
-    vector_table[486] = 27'h0000000;
-    vector_table[487] = 27'h0000000;
-    vector_table[488] = 27'h0000000;
-    vector_table[489] = 27'h0000000;
-    vector_table[490] = 27'h0000000;
-    vector_table[491] = 27'h0000000;
-    vector_table[492] = 27'h0000000;
-    vector_table[493] = 27'h0000000;
-    vector_table[494] = 27'h0000000;
-    vector_table[495] = 27'h0000000;
-    vector_table[496] = 27'h0000000;
-    vector_table[497] = 27'h0000000;
-    vector_table[498] = 27'h0000000;
-    vector_table[499] = 27'h0000000;
-    vector_table[500] = 27'h0000000;
-    vector_table[501] = 27'h0000000;
-    vector_table[502] = 27'h0000000;
-    vector_table[503] = 27'h0000000;
-    vector_table[504] = 27'h0000000;
-    vector_table[505] = 27'h0000000;
-    vector_table[506] = 27'h0000000;
-    vector_table[507] = 27'h0000000;
-    vector_table[508] = 27'h0000000;
-    vector_table[509] = 27'h0000000;
-    vector_table[510] = 27'h0000000;
-    vector_table[511] = 27'h0000000;
-  end
   always @(posedge clk) begin
-    if (\$signature__en$44 )
+    if (\write__en$44 )
       vector_table[\port$327$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
@@ -10305,20 +9202,20 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
     _1_ <= vector_table[\$5 [8:0]];
   end
   assign \read__data$56  = _1_;
-  assign \$1  = \$signal$34  + 1'h1;
+  assign \$1  = row + 1'h1;
   assign \$2  = \$1  == parameters__interval;
-  assign \$3  = \$signal$34  + 1'h1;
+  assign \$3  = row + 1'h1;
   assign \$4  = \$2  ? 17'h00000 : \$3 ;
-  assign \$5  = \$signal  ? \$4  : { 1'h0, \$signal$34  };
+  assign \$5  = fire ? \$4  : { 1'h0, row };
   assign \$6  = ! table_half;
-  assign \$signature__en  = table_write & \$6 ;
-  assign \$signature__en$44  = table_write & \$7 ;
+  assign write__en = table_write & \$6 ;
+  assign \write__en$44  = table_write & \$7 ;
   assign \$8  = | read__data[3:0];
   assign \$9  = is_ready & \$8 ;
   assign \$11  = \$9  & \$10 ;
   assign \$13  = read__data[26:24] & \$12 ;
   assign \$14  = | \$13 ;
-  assign \$signal$48  = \$11  & \$14 ;
+  assign has_matrix = \$11  & \$14 ;
   assign \$15  = | \read__data$56 [3:0];
   assign \$16  = is_ready & \$15 ;
   assign \$18  = \$16  & \$17 ;
@@ -10326,14 +9223,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$21  = | \$20 ;
   assign has_vector = \$18  & \$21 ;
   assign \$22  = read__data[3:0] == 1'h1;
-  assign \$23  = \$signal$48  & \$22 ;
+  assign \$23  = has_matrix & \$22 ;
   assign \$24  = ! read__data[23:10];
   assign \$25  = \$23  & \$24 ;
   assign \$27  = \$26  - keys_loaded;
   assign \$28  = ! \$27 [23];
   assign waits_keys = \$25  & \$28 ;
   assign \$29  = read__data[3:0] == 1'h1;
-  assign \$30  = \$signal$48  & \$29 ;
+  assign \$30  = has_matrix & \$29 ;
   assign \$31  = ! read__data[23:10];
   assign \$32  = \$30  & \$31 ;
   assign \$34  = \$33  - queries_loaded;
@@ -10373,20 +9270,20 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign waits_state = \$68  & \$71 ;
   assign \$72  = | { waits_state, waits_drain, waits_queries, waits_keys };
   assign \$73  = ~ \$72 ;
-  assign \$signal  = is_ready & \$73 ;
-  assign \$74  = \$signal$34  + 1'h1;
+  assign fire = is_ready & \$73 ;
+  assign \$74  = row + 1'h1;
   assign \$75  = \$74  == parameters__interval;
-  assign \$76  = \$signal  & \$75 ;
-  assign \$77  = \$signal$68  | \$76 ;
+  assign \$76  = fire & \$75 ;
+  assign \$77  = loading | \$76 ;
   assign \$78  = ~ is_done;
   assign advance = \$77  & \$78 ;
-  assign \$82  = \$signal  & \$81 ;
+  assign \$82  = fire & \$81 ;
   assign \$83  = read__data[3:0] == 1'h1;
   assign \$84  = \$82  & \$83 ;
   assign \$85  = read__data[23:10] + 1'h1;
   assign \$86  = \$85  == parameters__product_steps;
   assign \$87  = \$84  & \$86 ;
-  assign \$89  = \$signal  & \$88 ;
+  assign \$89  = fire & \$88 ;
   assign \$90  = read__data[3:0] == 3'h5;
   assign \$91  = \$89  & \$90 ;
   assign \$92  = read__data[23:10] + 1'h1;
@@ -10394,7 +9291,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$94  = \$91  & \$93 ;
   assign \$95  = \$80  ? \$87  : \$94 ;
   assign push = \$95  & \$96 ;
-  assign \$98  = \$signal  & \$97 ;
+  assign \$98  = fire & \$97 ;
   assign \$99  = read__data[3:0] == 1'h1;
   assign \$100  = \$98  & \$99 ;
   assign \$101  = read__data[23:10] + 1'h1;
@@ -10402,7 +9299,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$103  = \$100  & \$102 ;
   assign \push$76  = \$103  & \$104 ;
   assign \$106  = \$105  + 1'h1;
-  assign \$107  = has_vector & \$signal ;
+  assign \$107  = has_vector & fire;
   assign \$108  = \read__data$56 [3:0] == 3'h4;
   assign \$109  = \read__data$56 [3:0] == 3'h5;
   assign \$110  = \$108  | \$109 ;
@@ -10411,13 +9308,13 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$114  = \read__data$56 [23:10] + 1'h1;
   assign \$115  = \$114  == parameters__output_steps;
   assign result_push = \$113  & \$115 ;
-  assign \$122  = \$signal$34  + 1'h1;
+  assign \$122  = row + 1'h1;
   assign \$123  = \$122  == parameters__interval;
-  assign \$124  = \$signal  & \$123 ;
-  assign \$125  = \$signal$68  | \$124 ;
-  assign \$126  = \$signal$34  + 1'h1;
+  assign \$124  = fire & \$123 ;
+  assign \$125  = loading | \$124 ;
+  assign \$126  = row + 1'h1;
   assign \$127  = \$126  == parameters__interval;
-  assign \$128  = \$signal  & \$127 ;
+  assign \$128  = fire & \$127 ;
   assign \$129  = ~ tile_0[0];
   assign \$130  = parameters__stages <= 1'h1;
   assign \$131  = \$129  | \$130 ;
@@ -10431,7 +9328,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$139  = \$137  | \$138 ;
   assign \$140  = \$136  & \$139 ;
   assign \$141  = \$128  & \$140 ;
-  assign \$142  = \$signal$48  & \$signal ;
+  assign \$142  = has_matrix & fire;
   assign \$143  = \$142  ? read__data[3:0] : 4'h0;
   assign \$145  = ! read__data[23:10];
   assign \$147  = read__data[3:0] == 3'h5;
@@ -10440,7 +9337,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$150  = \$149  + read__data[23:12];
   assign \$155  = \$154  ? 5'h10 : 5'h00;
   assign \$156  = \$155  + read__data[23:12];
-  assign \$158  = has_vector & \$signal ;
+  assign \$158  = has_vector & fire;
   assign \$159  = \$158  ? \read__data$56 [3:0] : 4'h0;
   assign \$161  = \read__data$56 [3:0] == 1'h1;
   assign \$163  = \read__data$56 [3:0] == 2'h3;
@@ -10452,19 +9349,19 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$173  = ~ \$172 ;
   assign \$174  = \$169  & \$173 ;
   assign \$178  = \$176  & \$177 ;
-  assign \$181  = \$signal$48  & \$signal ;
-  assign \$182  = has_vector & \$signal ;
+  assign \$181  = has_matrix & fire;
+  assign \$182  = has_vector & fire;
   assign \$183  = \$181  | \$182 ;
   assign \$184  = \$183  | has_begun;
-  assign \$185  = \$signal$93  + 1'h1;
-  assign \$186  = \$signal$48  & \$signal ;
-  assign \$187  = has_vector & \$signal ;
+  assign \$185  = elapsed + 1'h1;
+  assign \$186  = has_matrix & fire;
+  assign \$187  = has_vector & fire;
   assign \$188  = \$186  | \$187 ;
-  assign \$189  = \$signal$93  + 1'h1;
+  assign \$189  = elapsed + 1'h1;
   assign \$190  = \$189  + 3'h7;
-  assign \$191  = \$signal$48  & \$signal ;
+  assign \$191  = has_matrix & fire;
   assign \$192  = matrix_busy + \$191 ;
-  assign \$193  = has_vector & \$signal ;
+  assign \$193  = has_vector & fire;
   assign \$194  = vector_busy + \$193 ;
   assign \$196  = has_begun & \$195 ;
   assign \$200  = stalls_keys + 1'h1;
@@ -10483,9 +9380,9 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$217  = \$214  & \$216 ;
   assign \$218  = stalls_state + 1'h1;
   always @(posedge clk)
-    \$signal$34  <= \$219 ;
+    row <= \$219 ;
   always @(posedge clk)
-    \$signal$68  <= \$220 ;
+    loading <= \$220 ;
   always @(posedge clk)
     fetching <= \$221 ;
   always @(posedge clk)
@@ -10503,7 +9400,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   always @(posedge clk)
     corner <= \$228 ;
   always @(posedge clk)
-    \$signal$93  <= \$229 ;
+    elapsed <= \$229 ;
   always @(posedge clk)
     has_begun <= \$230 ;
   always @(posedge clk)
@@ -11197,7 +10094,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$221  = \$signal$68 ;
+    \$221  = loading;
     if (rst) begin
       \$221  = 1'h0;
     end
@@ -11320,7 +10217,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$229  = \$signal$93 ;
+    \$229  = elapsed;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$229  = 32'd0;
@@ -11464,12 +10361,12 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$327$3 [8:0];
+  assign write__addr = \port$327$3 [8:0];
   assign table_row = { 2'h0, \port$327$3  };
-  assign \$signature__data  = table_data[26:0];
+  assign write__data = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$45  = \port$327$3 [8:0];
-  assign \$signature__data$46  = table_data[26:0];
+  assign \write__addr$45  = \port$327$3 [8:0];
+  assign \write__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
   assign \start$70  = restart;
@@ -11762,12 +10659,6 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   wire [3:0] \$7 ;
   wire [30:0] \$8 ;
   wire [5:0] \$9 ;
-  reg [4:0] \$signal  = 5'h00;
-  reg [2:0] \$signal$3  = 3'h0;
-  (* init = 3'h0 *)
-  wire [2:0] \$signature__addr ;
-  wire [28:0] \$signature__data ;
-  wire \$signature__en ;
   input clk;
   wire clk;
   output [3:0] cycles_left;
@@ -11776,6 +10667,8 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   wire [23:0] due;
   output has_next;
   reg has_next = 1'h0;
+  reg [2:0] head = 3'h0;
+  reg [4:0] now = 5'h00;
   output pop;
   wire pop;
   input push;
@@ -11787,17 +10680,11 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   reg [2:0] tail = 3'h0;
   input [23:0] value;
   wire [23:0] value;
+  (* init = 3'h0 *)
+  wire [2:0] write__addr;
+  wire [28:0] write__data;
+  wire write__en;
   reg [28:0] ring [7:0];
-  initial begin
-    ring[0] = 29'h00000000;
-    ring[1] = 29'h00000000;
-    ring[2] = 29'h00000000;
-    ring[3] = 29'h00000000;
-    ring[4] = 29'h00000000;
-    ring[5] = 29'h00000000;
-    ring[6] = 29'h00000000;
-    ring[7] = 29'h00000000;
-  end
   always @(posedge clk) begin
     if (push)
       ring[tail] <= \$10 [28:0];
@@ -11807,24 +10694,24 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
     _0_ <= ring[\$12 [2:0]];
   end
   assign read__data = _0_;
-  assign \$1  = \$signal  + 1'h1;
-  assign \$2  = \$signal$3  + 1'h1;
-  assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
-  assign \$4  = \$signal$3  + 1'h1;
-  assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
+  assign \$1  = now + 1'h1;
+  assign \$2  = head + 1'h1;
+  assign \$3  = pop ? \$2  : { 1'h0, head };
+  assign \$4  = head + 1'h1;
+  assign \$5  = pop ? \$4  : { 1'h0, head };
   assign \$6  = \$5 [2:0] != tail;
   assign \$7  = tail + 1'h1;
-  assign \$9  = \$signal  + 4'hc;
+  assign \$9  = now + 4'hc;
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
-  assign \$11  = \$signal$3  + 1'h1;
-  assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
-  assign \$14  = read__data[4:0] - \$signal ;
-  assign \$15  = read__data[4:0] == \$signal ;
+  assign \$11  = head + 1'h1;
+  assign \$12  = pop ? \$11  : { 1'h0, head };
+  assign \$14  = read__data[4:0] - now;
+  assign \$15  = read__data[4:0] == now;
   assign pop = has_next & \$15 ;
   always @(posedge clk)
-    \$signal  <= \$16 ;
+    now <= \$16 ;
   always @(posedge clk)
-    \$signal$3  <= \$17 ;
+    head <= \$17 ;
   always @(posedge clk)
     has_next <= \$18 ;
   always @(posedge clk)
@@ -11860,9 +10747,9 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
       \$19  = 3'h0;
     end
   end
-  assign \$signature__en  = push;
-  assign \$signature__addr  = tail;
-  assign \$signature__data  = \$10 [28:0];
+  assign write__en = push;
+  assign write__addr = tail;
+  assign write__data = \$10 [28:0];
   assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
   assign cycles_left = \$14 [3:0];
@@ -11960,12 +10847,6 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   wire [3:0] \$7 ;
   wire [30:0] \$8 ;
   wire [5:0] \$9 ;
-  reg [4:0] \$signal  = 5'h00;
-  reg [2:0] \$signal$3  = 3'h0;
-  (* init = 3'h0 *)
-  wire [2:0] \$signature__addr ;
-  wire [28:0] \$signature__data ;
-  wire \$signature__en ;
   input clk;
   wire clk;
   output [3:0] cycles_left;
@@ -11974,6 +10855,8 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   wire [23:0] due;
   output has_next;
   reg has_next = 1'h0;
+  reg [2:0] head = 3'h0;
+  reg [4:0] now = 5'h00;
   output pop;
   wire pop;
   input push;
@@ -11985,17 +10868,11 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   reg [2:0] tail = 3'h0;
   input [23:0] value;
   wire [23:0] value;
+  (* init = 3'h0 *)
+  wire [2:0] write__addr;
+  wire [28:0] write__data;
+  wire write__en;
   reg [28:0] ring [7:0];
-  initial begin
-    ring[0] = 29'h00000000;
-    ring[1] = 29'h00000000;
-    ring[2] = 29'h00000000;
-    ring[3] = 29'h00000000;
-    ring[4] = 29'h00000000;
-    ring[5] = 29'h00000000;
-    ring[6] = 29'h00000000;
-    ring[7] = 29'h00000000;
-  end
   always @(posedge clk) begin
     if (push)
       ring[tail] <= \$10 [28:0];
@@ -12005,24 +10882,24 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
     _0_ <= ring[\$12 [2:0]];
   end
   assign read__data = _0_;
-  assign \$1  = \$signal  + 1'h1;
-  assign \$2  = \$signal$3  + 1'h1;
-  assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
-  assign \$4  = \$signal$3  + 1'h1;
-  assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
+  assign \$1  = now + 1'h1;
+  assign \$2  = head + 1'h1;
+  assign \$3  = pop ? \$2  : { 1'h0, head };
+  assign \$4  = head + 1'h1;
+  assign \$5  = pop ? \$4  : { 1'h0, head };
   assign \$6  = \$5 [2:0] != tail;
   assign \$7  = tail + 1'h1;
-  assign \$9  = \$signal  + 4'hc;
+  assign \$9  = now + 4'hc;
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
-  assign \$11  = \$signal$3  + 1'h1;
-  assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
-  assign \$14  = read__data[4:0] - \$signal ;
-  assign \$15  = read__data[4:0] == \$signal ;
+  assign \$11  = head + 1'h1;
+  assign \$12  = pop ? \$11  : { 1'h0, head };
+  assign \$14  = read__data[4:0] - now;
+  assign \$15  = read__data[4:0] == now;
   assign pop = has_next & \$15 ;
   always @(posedge clk)
-    \$signal  <= \$16 ;
+    now <= \$16 ;
   always @(posedge clk)
-    \$signal$3  <= \$17 ;
+    head <= \$17 ;
   always @(posedge clk)
     has_next <= \$18 ;
   always @(posedge clk)
@@ -12058,9 +10935,9 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
       \$19  = 3'h0;
     end
   end
-  assign \$signature__en  = push;
-  assign \$signature__addr  = tail;
-  assign \$signature__data  = \$10 [28:0];
+  assign write__en = push;
+  assign write__addr = tail;
+  assign write__data = \$10 [28:0];
   assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
   assign cycles_left = \$14 [3:0];
@@ -12162,15 +11039,10 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire \$9 ;
   reg [23:0] \$90 ;
   reg [23:0] \$91 ;
-  wire \$signal ;
-  wire \$signal$19 ;
-  reg [23:0] \$signal$49  = 24'h000000;
-  wire [33:0] \$signal$52 ;
-  wire [35:0] \$signal$54 ;
-  wire [35:0] \$signal$56 ;
   input advance;
   wire advance;
   wire \advance$23 ;
+  reg [23:0] base = 24'h000000;
   reg [23:0] base_slot = 24'h000000;
   wire [23:0] block_count;
   wire [23:0] block_first;
@@ -12215,14 +11087,19 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire ends_pass;
   wire ends_query;
   reg entry_turn = 1'h0;
+  wire has_tile_results;
   wire [23:0] head;
+  wire [35:0] high;
   output is_done;
   wire is_done;
   wire \is_done$25 ;
   wire is_last_pass;
+  wire is_resident;
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
+  wire [35:0] low;
+  wire [33:0] m_base;
   wire [33:0] p_base;
   wire [1:0] pass_number;
   reg [23:0] query_ordinal = 24'h000000;
@@ -12273,48 +11150,48 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire \tile.starts_query ;
   wire \tile.starts_result ;
   wire [23:0] \tile.state ;
-  assign \$7  = \$signal$19  & \$6 ;
+  assign \$7  = has_tile_results & \$6 ;
   assign \$8  = $signed(\$5 ) - $signed({ 1'h0, \$7  });
   assign \$9  = pass_number == \$8 [1:0];
   assign \$10  = ends_pass & \$9 ;
-  assign \$11  = starts_pass | \$signal$19 ;
+  assign \$11  = starts_pass | has_tile_results;
   assign \$12  = is_last_pass & \$11 ;
-  assign \$13  = ends_pass | \$signal$19 ;
+  assign \$13  = ends_pass | has_tile_results;
   assign \$14  = is_last_pass & \$13 ;
   assign \$15  = key_tile - block_first;
-  assign \$16  = \$signal  ? \$15  : 25'h0000000;
+  assign \$16  = is_resident ? \$15  : 25'h0000000;
   assign \$17  = base_slot + \$16 [23:0];
   assign \$18  = \$17  >= slots;
   assign \$19  = key_tile - block_first;
-  assign \$20  = \$signal  ? \$19  : 25'h0000000;
+  assign \$20  = is_resident ? \$19  : 25'h0000000;
   assign \$21  = base_slot + \$20 [23:0];
   assign \$22  = \$21  - slots;
   assign \$23  = key_tile - block_first;
-  assign \$24  = \$signal  ? \$23  : 25'h0000000;
+  assign \$24  = is_resident ? \$23  : 25'h0000000;
   assign \$25  = base_slot + \$24 [23:0];
   assign \$26  = \$18  ? \$22  : { 1'h0, \$25  };
   assign \$27  = \$26 [23:0] * slot_beats;
   assign \$28  = key_tile - block_first;
-  assign \$29  = \$signal  ? \$28  : 25'h0000000;
-  assign \$30  = \$signal$49  + \$29 [23:0];
-  assign \$31  = ~ \$signal ;
+  assign \$29  = is_resident ? \$28  : 25'h0000000;
+  assign \$30  = base + \$29 [23:0];
+  assign \$31  = ~ is_resident;
   assign \$32  = ends_block & is_last_pass;
   assign \$33  = \$31  | \$32 ;
-  assign \$34  = \$signal  & ends_query;
-  assign \$35  = \$signal$49  + block_count;
+  assign \$34  = is_resident & ends_query;
+  assign \$35  = base + block_count;
   assign \$36  = tile[136:113] + 1'h1;
   assign \$37  = \$34  ? \$35  : \$36 ;
   assign \$38  = key_tile * 3'h4;
   assign \$39  = query_tile * 3'h4;
   assign \$40  = \$38  - \$39 ;
-  assign \$signal$54  = $signed(\$40 ) - $signed(diagonal_high);
+  assign low = $signed(\$40 ) - $signed(diagonal_high);
   assign \$41  = \$38  - \$39 ;
   assign \$42  = $signed(\$41 ) - $signed(diagonal_low);
   assign \$43  = $signed(\$42 ) + $signed(2'h1);
   assign \$44  = $signed(keys) - $signed({ 1'h0, \$38  });
   assign \$46  = ! \$45 ;
-  assign \$47  = $signed(\$signal$54 ) > $signed(4'h4);
-  assign \$48  = $signed(\$signal$54 ) < $signed(3'h4);
+  assign \$47  = $signed(low) > $signed(4'h4);
+  assign \$48  = $signed(low) < $signed(3'h4);
   assign \$50  = ! \$49 ;
   assign \$51  = $signed(\$43 [35:0]) > $signed(4'h4);
   assign \$52  = $signed(\$43 [35:0]) < $signed(3'h4);
@@ -12335,19 +11212,19 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \$67  = tile[38] & tile[39];
   assign \$68  = advance & \$67 ;
   assign \$69  = state_ordinal + 1'h1;
-  assign \$70  = ~ \$signal ;
+  assign \$70  = ~ is_resident;
   assign \$71  = ends_query & ends_block;
   assign \$72  = \$70  | \$71 ;
   assign \$73  = advance & \$72 ;
-  assign \$74  = \$signal  ? block_count : 24'h000001;
-  assign \$75  = \$signal$49  + \$74 ;
-  assign \$76  = \$signal  ? block_count : 24'h000001;
+  assign \$74  = is_resident ? block_count : 24'h000001;
+  assign \$75  = base + \$74 ;
+  assign \$76  = is_resident ? block_count : 24'h000001;
   assign \$77  = base_slot + \$76 ;
   assign \$78  = \$77  >= slots;
-  assign \$79  = \$signal  ? block_count : 24'h000001;
+  assign \$79  = is_resident ? block_count : 24'h000001;
   assign \$80  = base_slot + \$79 ;
   assign \$81  = \$80  - slots;
-  assign \$82  = \$signal  ? block_count : 24'h000001;
+  assign \$82  = is_resident ? block_count : 24'h000001;
   assign \$83  = base_slot + \$82 ;
   assign \$84  = \$78  ? \$81  : { 1'h0, \$83  };
   always @(posedge clk)
@@ -12361,7 +11238,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   always @(posedge clk)
     state_ordinal <= \$89 ;
   always @(posedge clk)
-    \$signal$49  <= \$90 ;
+    base <= \$90 ;
   always @(posedge clk)
     base_slot <= \$91 ;
   assign \$3  = ~ is_done;
@@ -12408,7 +11285,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end else if (\$48 ) begin
       tile[21:17] = 5'h1c;
     end else begin
-      tile[21:17] = \$signal$54 [4:0];
+      tile[21:17] = low[4:0];
     end
     (* full_case = 32'd1 *)
     if (\$50 ) begin
@@ -12486,7 +11363,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
-    \$90  = \$signal$49 ;
+    \$90  = base;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (\$73 ) begin
@@ -12522,9 +11399,9 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \is_done$25  = is_done;
   assign captured_pass = \$8 [1:0];
   assign slot = \$26 [23:0];
-  assign \$signal$52  = { 7'h00, \$38  };
+  assign m_base = { 7'h00, \$38  };
   assign p_base = { 7'h00, \$39  };
-  assign \$signal$56  = \$43 [35:0];
+  assign high = \$43 [35:0];
   assign rows = { \$44 [34], \$44  };
   assign \tile.is_valid  = tile[0];
   assign \tile.context  = tile[1];
@@ -12603,8 +11480,8 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \$45 [2] = bounds__flags[2];
   assign { \$49 [7:4], \$49 [2:0] } = 7'h00;
   assign \$49 [3] = bounds__flags[3];
-  assign \$signal  = bounds__flags[1];
-  assign \$signal$19  = bounds__flags[6];
+  assign is_resident = bounds__flags[1];
+  assign has_tile_results = bounds__flags[6];
 endmodule
 
 module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, starts_pass, ends_pass, starts_query, ends_query, head, block_count, ends_block, restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile
@@ -12900,9 +11777,6 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   output [23:0] block_count;
@@ -12935,12 +11809,15 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   reg [24:0] first;
   output [23:0] \first$33 ;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
@@ -12972,7 +11849,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$19  = now_block_end != bounds__key_tiles;
@@ -12986,7 +11863,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -13001,7 +11878,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
@@ -13031,10 +11908,10 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -13042,7 +11919,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -13163,7 +12040,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -13181,7 +12058,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -13229,8 +12106,8 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
-  assign \$signal$13  = \$26 ;
-  assign \$signal$17  = \$28 ;
+  assign is_last_query = \$26 ;
+  assign is_last_member = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
@@ -13301,9 +12178,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   wire [4:0] \$7 ;
   wire [4:0] \$8 ;
   wire [16:0] \$9 ;
-  reg [15:0] \$signal  = 16'h0000;
-  reg [31:0] \$signal$25  = 32'd0;
-  reg [23:0] \$signal$27  = 24'h000000;
+  reg [31:0] address = 32'd0;
   reg advance;
   input [23:0] bounds__block_tiles;
   wire [23:0] bounds__block_tiles;
@@ -13354,6 +12229,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   output jobs__valid;
   reg jobs__valid;
   wire [1:0] kind;
+  reg [23:0] number = 24'h000000;
   input [15:0] output_steps;
   wire [15:0] output_steps;
   input [31:0] queries;
@@ -13376,13 +12252,14 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   wire stop;
   input [23:0] stored;
   wire [23:0] stored;
+  reg [15:0] word = 16'h0000;
   always @(posedge clk)
-    \$signal  <= \$43 ;
-  assign \$1  = \$signal  + 1'h1;
+    word <= \$43 ;
+  assign \$1  = word + 1'h1;
   assign \$2  = output_steps + 2'h2;
   assign is_last = \$1  == \$2 ;
-  assign \$3  = \$signal  < output_steps;
-  assign \$4  = \$signal  == output_steps;
+  assign \$3  = word < output_steps;
+  assign \$4  = word == output_steps;
   assign \$5  = \$4  ? 2'h1 : 2'h2;
   assign kind = \$3  ? 2'h0 : \$5 ;
   assign \$6  = columns + 2'h2;
@@ -13394,7 +12271,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign \$53  = $signed(_2_) / $signed(_1_);
   assign \$10  = ~ restores;
   assign \$11  = restored - stored;
-  assign \$12  = \$signal$27  - drained;
+  assign \$12  = number - drained;
   assign \$13  = \$12 [23:0] < 2'h2;
   assign \$14  = \$11 [23] & \$13 ;
   assign \$15  = ! fsm_state;
@@ -13412,22 +12289,22 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign \$27  = \$24  ? 33'h000000004 : \$26 ;
   assign \$28  = ~ restores;
   assign \$29  = restored - stored;
-  assign \$30  = \$signal$27  - drained;
+  assign \$30  = number - drained;
   assign \$31  = \$30 [23:0] < 2'h2;
   assign \$32  = \$29 [23] & \$31 ;
-  assign \$33  = \$signal$27  + 1'h1;
-  assign \$34  = \$signal  + 1'h1;
-  assign \$35  = \$signal$25  + state__stride;
-  assign \$36  = \$signal$27  + 1'h1;
+  assign \$33  = number + 1'h1;
+  assign \$34  = word + 1'h1;
+  assign \$35  = address + state__stride;
+  assign \$36  = number + 1'h1;
   assign \$37  = restored + 1'h1;
   always @(posedge clk)
-    \$signal$27  <= \$38 ;
+    number <= \$38 ;
   always @(posedge clk)
     restored <= \$39 ;
   always @(posedge clk)
     fsm_state <= \$40 ;
   always @(posedge clk)
-    \$signal$25  <= \$41 ;
+    address <= \$41 ;
   always @(posedge clk)
     columns <= \$42 ;
   \top.state_jobs.visits  visits (
@@ -13451,7 +12328,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$43  = \$signal ;
+    \$43  = word;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -13502,7 +12379,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$38  = \$signal$27 ;
+    \$38  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
@@ -13582,7 +12459,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$41  = \$signal$25 ;
+    \$41  = address;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -13635,12 +12512,12 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign jobs__payload[84] = is_last;
   assign jobs__payload[83:82] = 2'h1;
   assign jobs__payload[81:58] = { 7'h00, \$9  };
-  assign jobs__payload[57:48] = { 7'h00, kind, \$signal$27 [0] };
+  assign jobs__payload[57:48] = { 7'h00, kind, number[0] };
   assign jobs__payload[47:32] = { \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8  };
-  assign jobs__payload[31:0] = \$signal$25 ;
+  assign jobs__payload[31:0] = address;
   assign \$55  = 1'h1;
   assign \$8  = \$53 ;
-  assign \$9  = { \$signal , 1'h0 };
+  assign \$9  = { word, 1'h0 };
 endmodule
 
 module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
@@ -13738,9 +12615,6 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   wire [23:0] block_count;
@@ -13768,12 +12642,15 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   wire ends_block;
   reg [24:0] first;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
   reg [23:0] next_block;
@@ -13804,7 +12681,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$19  = now_block_end != bounds__key_tiles;
@@ -13818,7 +12695,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -13833,7 +12710,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
@@ -13863,10 +12740,10 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -13874,7 +12751,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -14001,7 +12878,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -14022,7 +12899,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -14079,8 +12956,8 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
-  assign \$signal$13  = \$26 ;
-  assign \$signal$17  = \$28 ;
+  assign is_last_query = \$26 ;
+  assign is_last_member = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
@@ -14154,10 +13031,6 @@ module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
   wire w_port__en;
   wire w_rdy;
   reg [74:0] storage [1:0];
-  initial begin
-    storage[0] = 75'h0000000000000000000;
-    storage[1] = 75'h0000000000000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;

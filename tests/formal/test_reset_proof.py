@@ -141,7 +141,7 @@ _FIFOS = _fifo("beats") | _fifo("addresses") | _fifo("acknowledges")
 _RINGS = _named(*(f"{name}.queue.{of}" for name in ("key_places", "query_places") for of in ("ring", "read__data")))
 _LANE = _named("accumulators_0", "accumulators_1", "corrections", "maxima")
 _LANE_READ = {f"$/dut.accumulators_{bank}$rdreg$q" for bank in (0, 1)}
-_READ = "$signature__data"
+_READ = "read__data"
 PARTS: dict[str, tuple[Callable[[], AfterReset], int, set[str]]] = {
     "drain": (DrainAfterReset, 24, _FIFOS | _named("divider_0.register")),
     "reader": (ReaderAfterReset, 6, _fifo("bursts")),
@@ -182,8 +182,8 @@ def _without_reset(before: str) -> tuple[str, str]:
     [
         # What the dividers are at work on stays valid, and comes out after the reset.
         (DrainAfterReset, drain, _without_reset('Signal(_group_layout(), name=f"group_{at + 1}")')),
-        (DrainAfterReset, drain, _without_reset("memory, outstanding = self.memory, Signal(8)")),
-        (ReaderAfterReset, reader, _without_reset("job, has_job = Signal(JobLayout()), Signal()")),
+        (DrainAfterReset, drain, _without_reset("outstanding = Signal(8)")),
+        (ReaderAfterReset, reader, _without_reset("has_job = Signal()")),
         # An answer to what was asked for before the reset is taken for one.
         (ReaderAfterReset, reader, ("is_asked.eq(arrives & bursts.r_rdy)", "is_asked.eq(arrives)")),
         (DelayAfterReset, delay, ("Mux(is_valid, read.data, 0)", "read.data")),
@@ -197,6 +197,6 @@ def test_what_leaves_after_a_reset_is_found(
 
 
 def test_a_register_that_outlives_a_reset_is_found(tmp_path: Path) -> None:
-    change = _without_reset("row, fire, is_ready = Signal(16), Signal(), Signal()")
+    change = _without_reset("is_ready = Signal()")
     found = outliving(SequencerAfterReset(mutated(sequencer, *change)), tmp_path)
     assert found - PARTS["sequencer"][2] == {"dut.is_ready"}

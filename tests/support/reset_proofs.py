@@ -1,4 +1,4 @@
-"""Prove what a reset of one cycle does to a component in any state: what it forgets, and that nothing leaves after it."""
+"""Prove what a reset of one cycle does to a component in any state: what it forgets, and that nothing leaves then."""
 
 import re
 from pathlib import Path
