@@ -207,8 +207,19 @@ def _verdict(result: CosimResult) -> str:
         return "RTL and model agree in every bit and every cycle."
     status = result.to_json()["status"]
     if not result.run.has_ended:
-        return "The array did not say that it is done."
+        limit, expected = result.run.limit_cycles, result.steps[-1].trace.total_cycles
+        return (
+            f"The array did not say that it is done: the bench gave up after {limit:,} cycles, where the model takes "
+            f"{expected:,}."
+        )
     if result.run.error:
         waits = f", waiting for {', '.join(status['waiting'])}" if status["waiting"] else ""
         return f"The array ended with {status['error']}{waits}."
-    return "RTL and model differ."
+    if result.mismatched:
+        return f"RTL and model differ in {result.mismatched:,} of {result.compared:,} values."
+    counters = ", ".join(
+        f"{name} ({model:,} in the model, {rtl:,} in the RTL)"
+        for step in result.steps
+        for name, (model, rtl) in step.differing_counters.items()
+    )
+    return f"RTL and model agree in every bit; counters differ: {counters}."
