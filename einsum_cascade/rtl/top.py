@@ -6,6 +6,7 @@ from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, ResetInsert
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
 
+from einsum_cascade.program.capabilities import capabilities
 from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
 from einsum_cascade.program.shape import ArrayShape
@@ -41,7 +42,7 @@ class Top(Component):
     m_axi_*
         Memory, with the members of `MemorySignature`.
     irq : Out(1)
-        A run has ended; until the next one starts.
+        A run has ended, or was refused; if enabled, until that is cleared, or the next one starts.
 
     Timing
     ------
@@ -62,7 +63,7 @@ class Top(Component):
         """Join the parts."""
         m = Module()
         shape = self._shape
-        m.submodules.control = control = ControlPort()
+        m.submodules.control = control = ControlPort(capabilities(shape))
         m.submodules.sequencer = sequencer = Sequencer(shape)
         jobs = keys, queries, states = KeyJobs(shape), QueryJobs(shape), StateJobs(shape)
         m.submodules.reader, m.submodules.drain = reader, drain = Reader(shape), Drain(shape)
@@ -222,6 +223,8 @@ class Top(Component):
         """Begin, count, give up, stop, and end."""
         is_busy = Signal()
         is_done = Signal()
+        is_pending = Signal()
+        was_refused = Signal()
         error = Signal(8)
         runs = Signal()
         total = Signal(32)
@@ -236,7 +239,9 @@ class Top(Component):
             start.eq(control.start & ~is_busy & (problem == ErrorCode.NONE)),
             stop.eq(~runs & ~start),
             is_settled.eq(is_still & reader.is_idle & drain.is_idle),
-            self.irq.eq(is_done),
+            self.irq.eq(is_pending & control.interrupt_enable[0]),
+            control.interrupt.eq(is_pending),
+            control.is_busy.eq(is_busy),
             control.status.eq(is_busy | is_done << 1 | (~is_busy & ~is_settled) << 2 | error << 8),
             control.waiting.eq(waiting),
             control.total_cycles.eq(total),
@@ -254,12 +259,18 @@ class Top(Component):
             | self.m_axi_bvalid
             | (~runs & ~is_still)
         )
+        with m.If(control.clear[0]):
+            m.d.sync += is_pending.eq(0)
+        with m.If(control.refused):
+            m.d.sync += was_refused.eq(1)
         just_started = Signal()
         m.d.sync += just_started.eq(start)
         with m.If(control.start & ~is_busy):
             m.d.sync += [
                 is_busy.eq(start),
                 is_done.eq(~start),
+                is_pending.eq(~start),
+                was_refused.eq(0),
                 runs.eq(start),
                 error.eq(problem),
                 waiting.eq(waits),
@@ -276,7 +287,9 @@ class Top(Component):
             with m.Elif(~runs | (has_ended & ~just_started)):
                 m.d.sync += runs.eq(0)
                 with m.If(is_settled | (~runs & is_overdue)):
-                    m.d.sync += [is_busy.eq(0), is_done.eq(1)]
+                    m.d.sync += [is_busy.eq(0), is_done.eq(1), is_pending.eq(1)]
+                    with m.If((was_refused | control.refused) & (error == ErrorCode.NONE)):
+                        m.d.sync += error.eq(ErrorCode.WRITE_REFUSED)
 
     def _failure(self, m: Module, reader: Reader, drain: Drain) -> Value:
         """Return what memory did wrong in this cycle."""

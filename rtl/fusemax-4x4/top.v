@@ -143,59 +143,59 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$221 ;
   wire \$222 ;
   wire \$223 ;
-  wire [5:0] \$224 ;
-  wire [4:0] \$225 ;
-  wire [3:0] \$226 ;
-  wire [6:0] \$227 ;
-  wire [2:0] \$228 ;
-  wire [1:0] \$229 ;
+  wire \$224 ;
+  wire [5:0] \$225 ;
+  wire [4:0] \$226 ;
+  wire [3:0] \$227 ;
+  wire [6:0] \$228 ;
+  wire [2:0] \$229 ;
   wire \$23 ;
-  wire \$230 ;
+  wire [1:0] \$230 ;
   wire \$231 ;
-  wire [1:0] \$232 ;
-  wire [2:0] \$233 ;
-  wire [6:0] \$234 ;
+  wire \$232 ;
+  wire [1:0] \$233 ;
+  wire [2:0] \$234 ;
   wire [6:0] \$235 ;
   wire [6:0] \$236 ;
   wire [6:0] \$237 ;
-  wire [32:0] \$238 ;
+  wire [6:0] \$238 ;
   wire [32:0] \$239 ;
   wire \$24 ;
   wire [32:0] \$240 ;
-  wire [5:0] \$241 ;
-  wire [4:0] \$242 ;
-  wire [3:0] \$243 ;
-  wire [6:0] \$244 ;
-  wire [2:0] \$245 ;
-  wire [1:0] \$246 ;
-  wire \$247 ;
+  wire [32:0] \$241 ;
+  wire [5:0] \$242 ;
+  wire [4:0] \$243 ;
+  wire [3:0] \$244 ;
+  wire [6:0] \$245 ;
+  wire [2:0] \$246 ;
+  wire [1:0] \$247 ;
   wire \$248 ;
-  wire [1:0] \$249 ;
+  wire \$249 ;
   wire \$25 ;
-  wire [2:0] \$250 ;
-  wire [6:0] \$251 ;
+  wire [1:0] \$250 ;
+  wire [2:0] \$251 ;
   wire [6:0] \$252 ;
   wire [6:0] \$253 ;
   wire [6:0] \$254 ;
-  wire \$255 ;
+  wire [6:0] \$255 ;
   wire \$256 ;
-  wire [5:0] \$257 ;
-  wire [4:0] \$258 ;
-  wire [3:0] \$259 ;
+  wire \$257 ;
+  wire [5:0] \$258 ;
+  wire [4:0] \$259 ;
   wire \$26 ;
-  wire [6:0] \$260 ;
-  wire [2:0] \$261 ;
-  wire [1:0] \$262 ;
-  wire \$263 ;
+  wire [3:0] \$260 ;
+  wire [6:0] \$261 ;
+  wire [2:0] \$262 ;
+  wire [1:0] \$263 ;
   wire \$264 ;
-  wire [1:0] \$265 ;
-  wire [2:0] \$266 ;
-  wire [6:0] \$267 ;
+  wire \$265 ;
+  wire [1:0] \$266 ;
+  wire [2:0] \$267 ;
   wire [6:0] \$268 ;
   wire [6:0] \$269 ;
   wire \$27 ;
   wire [6:0] \$270 ;
-  wire \$271 ;
+  wire [6:0] \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
@@ -212,8 +212,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
-  wire [7:0] \$287 ;
-  wire \$288 ;
+  wire \$287 ;
+  wire [7:0] \$288 ;
   wire \$289 ;
   wire \$29 ;
   wire \$290 ;
@@ -224,29 +224,35 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
-  reg [1:0] \$298 ;
-  reg [32:0] \$299 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire \$30 ;
-  reg [3:0] \$300 ;
-  reg \$301 ;
-  reg \$302 ;
-  reg \$303 ;
-  reg \$304 ;
-  reg [7:0] \$305 ;
-  reg [6:0] \$306 ;
-  reg [31:0] \$307 ;
-  reg [31:0] \$308 ;
-  wire [13:0] \$309 ;
+  wire \$300 ;
+  wire \$301 ;
+  reg [1:0] \$302 ;
+  reg [32:0] \$303 ;
+  reg [3:0] \$304 ;
+  reg \$305 ;
+  reg \$306 ;
+  reg \$307 ;
+  reg \$308 ;
+  reg \$309 ;
   wire \$31 ;
-  wire [28:0] \$310 ;
-  wire [23:0] \$311 ;
-  wire [28:0] \$312 ;
-  wire [72:0] \$313 ;
-  wire [39:0] \$314 ;
-  wire \$315 ;
-  wire [5:0] \$316 ;
+  reg \$310 ;
+  reg [7:0] \$311 ;
+  reg [6:0] \$312 ;
+  reg [31:0] \$313 ;
+  reg [31:0] \$314 ;
+  wire [13:0] \$315 ;
+  wire [28:0] \$316 ;
+  wire [23:0] \$317 ;
+  wire [28:0] \$318 ;
+  wire [72:0] \$319 ;
   wire \$32 ;
+  wire [39:0] \$320 ;
+  wire \$321 ;
+  wire [5:0] \$322 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
@@ -366,6 +372,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire bus__wready;
   wire [3:0] bus__wstrb;
   wire bus__wvalid;
+  wire [31:0] clear;
   input clk;
   wire clk;
   reg [1:0] complete = 2'h0;
@@ -394,12 +401,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \corner.vector.restores ;
   wire \corner.vector.sum_parity ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$298 ;
+  wire [31:0] \cycles$302 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [23:0] drained;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$296 ;
+  wire [31:0] \empty_columns$300 ;
   wire [31:0] end_tile;
   reg [7:0] error = 8'h00;
   reg [7:0] failure;
@@ -413,20 +420,24 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] flags;
   wire [7:0] \flags$157 ;
   wire [31:0] group;
-  wire [1:0] \group$329 ;
+  wire [1:0] \group$336 ;
   wire has_error;
   wire \has_error$277 ;
   wire has_protocol_error;
   wire has_result;
   reg [31:0] idle = 32'd0;
+  wire [31:0] interrupt;
+  wire [31:0] interrupt_enable;
   wire [31:0] interval;
   output irq;
-  reg irq = 1'h0;
+  wire irq;
   reg is_busy = 1'h0;
   (* init = 1'h0 *)
-  wire is_done;
+  wire \is_busy$291 ;
+  reg is_done = 1'h0;
   wire is_idle;
   wire \is_idle$287 ;
+  reg is_pending = 1'h0;
   wire is_running;
   wire is_settled;
   wire is_waiting;
@@ -550,7 +561,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$307 ;
+  wire [31:0] \matrix_busy$311 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -650,6 +661,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] queue;
   wire [74:0] r_data;
   wire r_en;
+  wire refused;
   wire [23:0] released;
   wire [74:0] result;
   wire [74:0] \result$245 ;
@@ -713,13 +725,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \slots$153 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$304 ;
+  wire [31:0] \stalls_drain$308 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$300 ;
+  wire [31:0] \stalls_keys$304 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$302 ;
+  wire [31:0] \stalls_queries$306 ;
   wire [31:0] stalls_state;
-  wire [31:0] \stalls_state$306 ;
+  wire [31:0] \stalls_state$310 ;
   wire start;
   wire \start$250 ;
   wire \start$251 ;
@@ -777,17 +789,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$308 ;
+  wire [31:0] \vector_busy$312 ;
   wire [74:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [6:0] \waiting$292  = 7'h00;
+  reg [6:0] \waiting$296  = 7'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
   wire waits_keys;
   wire waits_queries;
   wire waits_state;
+  reg was_refused = 1'h0;
   wire [31:0] watchdog;
   wire [31:0] words;
   wire [31:0] \words[0] ;
@@ -945,6 +958,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$185  = \$183  & \$184 ;
   assign \$186  = \$185  & is_idle;
   assign is_settled = \$186  & \is_idle$287 ;
+  assign irq = is_pending & interrupt_enable[0];
   assign \$188  = { 1'h0, is_busy } | \$187 ;
   assign \$189  = ~ is_busy;
   assign \$190  = ~ is_settled;
@@ -980,108 +994,116 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$221  = ~ is_busy;
   assign \$222  = \start$279  & \$221 ;
   assign \$223  = ~ start;
-  assign \$224  = is_waiting ? 6'h20 : 6'h00;
-  assign \$225  = waits_data ? 5'h10 : 5'h00;
-  assign \$226  = waits_address ? 4'h8 : 4'h0;
-  assign \$227  = waits_state ? 7'h40 : 7'h00;
-  assign \$228  = waits_drain ? 3'h4 : 3'h0;
-  assign \$229  = waits_queries ? 2'h2 : 2'h0;
-  assign \$230  = waits_keys ? 1'h1 : 1'h0;
-  assign \$232  = \$229  | { 1'h0, \$231  };
-  assign \$233  = \$228  | { 1'h0, \$232  };
-  assign \$234  = \$227  | { 4'h0, \$233  };
-  assign \$235  = { 3'h0, \$226  } | \$234 ;
-  assign \$236  = { 2'h0, \$225  } | \$235 ;
-  assign \$237  = { 1'h0, \$224  } | \$236 ;
-  assign \$238  = total_cycles + runs;
-  assign \$239  = idle + 1'h1;
-  assign \$240  = moves ? 33'h000000000 : \$239 ;
-  assign \$241  = is_waiting ? 6'h20 : 6'h00;
-  assign \$242  = waits_data ? 5'h10 : 5'h00;
-  assign \$243  = waits_address ? 4'h8 : 4'h0;
-  assign \$244  = waits_state ? 7'h40 : 7'h00;
-  assign \$245  = waits_drain ? 3'h4 : 3'h0;
-  assign \$246  = waits_queries ? 2'h2 : 2'h0;
-  assign \$247  = waits_keys ? 1'h1 : 1'h0;
-  assign \$249  = \$246  | { 1'h0, \$248  };
-  assign \$250  = \$245  | { 1'h0, \$249  };
-  assign \$251  = \$244  | { 4'h0, \$250  };
-  assign \$252  = { 3'h0, \$243  } | \$251 ;
-  assign \$253  = { 2'h0, \$242  } | \$252 ;
-  assign \$254  = { 1'h0, \$241  } | \$253 ;
-  assign \$255  = | \$254 ;
-  assign \$256  = runs & \$255 ;
-  assign \$257  = is_waiting ? 6'h20 : 6'h00;
-  assign \$258  = waits_data ? 5'h10 : 5'h00;
-  assign \$259  = waits_address ? 4'h8 : 4'h0;
-  assign \$260  = waits_state ? 7'h40 : 7'h00;
-  assign \$261  = waits_drain ? 3'h4 : 3'h0;
-  assign \$262  = waits_queries ? 2'h2 : 2'h0;
-  assign \$263  = waits_keys ? 1'h1 : 1'h0;
-  assign \$265  = \$262  | { 1'h0, \$264  };
-  assign \$266  = \$261  | { 1'h0, \$265  };
-  assign \$267  = \$260  | { 4'h0, \$266  };
-  assign \$268  = { 3'h0, \$259  } | \$267 ;
-  assign \$269  = { 2'h0, \$258  } | \$268 ;
-  assign \$270  = { 1'h0, \$257  } | \$269 ;
-  assign \$271  = | failure;
-  assign \$272  = idle >= watchdog;
-  assign \$273  = \$271  | \$272 ;
-  assign \$274  = runs & \$273 ;
-  assign \$275  = ~ runs;
-  assign \$276  = ~ is_running;
-  assign \$277  = ~ start;
-  assign \$278  = \$276  & \$277 ;
-  assign \$279  = | level;
-  assign \$280  = ~ \$279 ;
-  assign \$281  = \$278  & \$280 ;
-  assign \$282  = \$281  & \is_idle$287 ;
-  assign \$283  = ~ just_started;
-  assign \$284  = \$282  & \$283 ;
-  assign \$285  = \$275  | \$284 ;
-  assign \$286  = | failure;
-  assign \$287  = \$286  ? failure : 8'h05;
-  assign \$288  = ~ runs;
-  assign \$289  = idle >= watchdog;
-  assign \$290  = \$288  & \$289 ;
-  assign \$291  = is_settled | \$290 ;
-  assign \$292  = ! fill[35:34];
-  assign \$293  = fill_write & \$292 ;
-  assign \$294  = fill[35:34] == 2'h2;
-  assign \$295  = fill_write & \$294 ;
-  assign \$296  = fill[35:34] == 1'h1;
+  assign \$224  = ~ start;
+  assign \$225  = is_waiting ? 6'h20 : 6'h00;
+  assign \$226  = waits_data ? 5'h10 : 5'h00;
+  assign \$227  = waits_address ? 4'h8 : 4'h0;
+  assign \$228  = waits_state ? 7'h40 : 7'h00;
+  assign \$229  = waits_drain ? 3'h4 : 3'h0;
+  assign \$230  = waits_queries ? 2'h2 : 2'h0;
+  assign \$231  = waits_keys ? 1'h1 : 1'h0;
+  assign \$233  = \$230  | { 1'h0, \$232  };
+  assign \$234  = \$229  | { 1'h0, \$233  };
+  assign \$235  = \$228  | { 4'h0, \$234  };
+  assign \$236  = { 3'h0, \$227  } | \$235 ;
+  assign \$237  = { 2'h0, \$226  } | \$236 ;
+  assign \$238  = { 1'h0, \$225  } | \$237 ;
+  assign \$239  = total_cycles + runs;
+  assign \$240  = idle + 1'h1;
+  assign \$241  = moves ? 33'h000000000 : \$240 ;
+  assign \$242  = is_waiting ? 6'h20 : 6'h00;
+  assign \$243  = waits_data ? 5'h10 : 5'h00;
+  assign \$244  = waits_address ? 4'h8 : 4'h0;
+  assign \$245  = waits_state ? 7'h40 : 7'h00;
+  assign \$246  = waits_drain ? 3'h4 : 3'h0;
+  assign \$247  = waits_queries ? 2'h2 : 2'h0;
+  assign \$248  = waits_keys ? 1'h1 : 1'h0;
+  assign \$250  = \$247  | { 1'h0, \$249  };
+  assign \$251  = \$246  | { 1'h0, \$250  };
+  assign \$252  = \$245  | { 4'h0, \$251  };
+  assign \$253  = { 3'h0, \$244  } | \$252 ;
+  assign \$254  = { 2'h0, \$243  } | \$253 ;
+  assign \$255  = { 1'h0, \$242  } | \$254 ;
+  assign \$256  = | \$255 ;
+  assign \$257  = runs & \$256 ;
+  assign \$258  = is_waiting ? 6'h20 : 6'h00;
+  assign \$259  = waits_data ? 5'h10 : 5'h00;
+  assign \$260  = waits_address ? 4'h8 : 4'h0;
+  assign \$261  = waits_state ? 7'h40 : 7'h00;
+  assign \$262  = waits_drain ? 3'h4 : 3'h0;
+  assign \$263  = waits_queries ? 2'h2 : 2'h0;
+  assign \$264  = waits_keys ? 1'h1 : 1'h0;
+  assign \$266  = \$263  | { 1'h0, \$265  };
+  assign \$267  = \$262  | { 1'h0, \$266  };
+  assign \$268  = \$261  | { 4'h0, \$267  };
+  assign \$269  = { 3'h0, \$260  } | \$268 ;
+  assign \$270  = { 2'h0, \$259  } | \$269 ;
+  assign \$271  = { 1'h0, \$258  } | \$270 ;
+  assign \$272  = | failure;
+  assign \$273  = idle >= watchdog;
+  assign \$274  = \$272  | \$273 ;
+  assign \$275  = runs & \$274 ;
+  assign \$276  = ~ runs;
+  assign \$277  = ~ is_running;
+  assign \$278  = ~ start;
+  assign \$279  = \$277  & \$278 ;
+  assign \$280  = | level;
+  assign \$281  = ~ \$280 ;
+  assign \$282  = \$279  & \$281 ;
+  assign \$283  = \$282  & \is_idle$287 ;
+  assign \$284  = ~ just_started;
+  assign \$285  = \$283  & \$284 ;
+  assign \$286  = \$276  | \$285 ;
+  assign \$287  = | failure;
+  assign \$288  = \$287  ? failure : 8'h05;
+  assign \$289  = ~ runs;
+  assign \$290  = idle >= watchdog;
+  assign \$291  = \$289  & \$290 ;
+  assign \$292  = is_settled | \$291 ;
+  assign \$293  = was_refused | refused;
+  assign \$294  = ! error;
+  assign \$295  = \$293  & \$294 ;
+  assign \$296  = ! fill[35:34];
   assign \$297  = fill_write & \$296 ;
+  assign \$298  = fill[35:34] == 2'h2;
+  assign \$299  = fill_write & \$298 ;
+  assign \$300  = fill[35:34] == 1'h1;
+  assign \$301  = fill_write & \$300 ;
   always @(posedge clk)
-    complete <= \$298 ;
+    complete <= \$302 ;
   always @(posedge clk)
-    seen <= \$299 ;
+    seen <= \$303 ;
   always @(posedge clk)
-    left <= \$300 ;
+    left <= \$304 ;
   always @(posedge clk)
-    just_started <= \$301 ;
+    is_pending <= \$305 ;
   always @(posedge clk)
-    is_busy <= \$302 ;
+    was_refused <= \$306 ;
   always @(posedge clk)
-    irq <= \$303 ;
+    just_started <= \$307 ;
   always @(posedge clk)
-    runs <= \$304 ;
+    is_busy <= \$308 ;
   always @(posedge clk)
-    error <= \$305 ;
+    is_done <= \$309 ;
   always @(posedge clk)
-    \waiting$292  <= \$306 ;
+    runs <= \$310 ;
   always @(posedge clk)
-    total_cycles <= \$307 ;
+    error <= \$311 ;
   always @(posedge clk)
-    idle <= \$308 ;
+    \waiting$296  <= \$312 ;
+  always @(posedge clk)
+    total_cycles <= \$313 ;
+  always @(posedge clk)
+    idle <= \$314 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[99:36]),
-    .bank_enable(\$293 ),
+    .bank_enable(\$297 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$316 , \$315  }),
-    .drain_group(\group$329 ),
+    .drain_address({ \$322 , \$321  }),
+    .drain_group(\group$336 ),
     .drain_kind(kind),
     .drain_parity(parity),
     .drain_sums(sums),
@@ -1089,12 +1111,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .fill_address({ fill[16:11], fill[0] }),
     .fill_beat(fill[10]),
     .fill_data(fill[99:36]),
-    .fill_enable(\$297 ),
+    .fill_enable(\$301 ),
     .fill_kind(fill[2:1]),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[99:36]),
-    .query_enable(\$295 ),
+    .query_enable(\$299 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -1107,6 +1129,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bus__awready(s_axil_awready),
     .bus__awvalid(s_axil_awvalid),
     .bus__bready(s_axil_bready),
+    .bus__bresp(s_axil_bresp),
     .bus__bvalid(s_axil_bvalid),
     .bus__rdata(s_axil_rdata),
     .bus__rready(s_axil_rready),
@@ -1114,9 +1137,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bus__wdata(s_axil_wdata),
     .bus__wready(s_axil_wready),
     .bus__wvalid(s_axil_wvalid),
+    .clear(clear),
     .clk(clk),
     .contexts(contexts),
     .cycles(cycles),
+    .data(table_data),
     .diagonal_high(parameters__diagonal_high),
     .diagonal_low(parameters__diagonal_low),
     .empty_columns(empty_columns),
@@ -1124,7 +1149,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .first_tile(first_tile),
     .flags(flags),
     .group(group),
+    .interrupt_enable(interrupt_enable),
     .interval(interval),
+    .is_busy(is_busy),
     .key_address(key__address),
     .key_beats(key_beats),
     .key_head_stride(key__head_stride),
@@ -1138,9 +1165,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$210$0 (\$195 ),
-    .\port$2498$0 (\waiting$292 ),
-    .\port$327$3 (\$309 ),
+    .\port$211$0 (\$195 ),
+    .\port$2531$0 (is_pending),
+    .\port$2545$0 (\waiting$296 ),
+    .\port$354$3 (\$315 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -1148,6 +1176,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query_stride(query__stride),
     .query_tiles(query_tiles),
     .queue(queue),
+    .refused(refused),
     .rst(rst),
     .slots(slots),
     .stages(stages),
@@ -1159,7 +1188,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .state_address(state__address),
     .state_head_stride(state__head_stride),
     .state_stride(state__stride),
-    .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
     .total_cycles(total_cycles),
@@ -1171,12 +1199,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .watchdog(watchdog)
   );
   \top.drain  drain (
-    .bank(\$315 ),
+    .bank(\$321 ),
     .clk(clk),
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$329 ),
+    .group(\group$336 ),
     .has_error(\has_error$277 ),
     .has_result(has_result),
     .is_idle(\is_idle$287 ),
@@ -1194,10 +1222,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2766$0 (\$316 ),
+    .\port$2817$0 (\$322 ),
     .queries(queries),
-    .r_data(\$314 ),
-    .\r_data$56 (\$313 ),
+    .r_data(\$320 ),
+    .\r_data$56 (\$319 ),
     .result(\result$245 ),
     .results_drained(results_drained),
     .rst(rst),
@@ -1228,8 +1256,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2688$0 (\$310 ),
-    .\port$2692$0 (\$311 ),
+    .\port$2739$0 (\$316 ),
+    .\port$2743$0 (\$317 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1323,11 +1351,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2688$0 (\$310 ),
-    .\port$2692$0 (\$311 ),
-    .\port$2703$0 (\$312 ),
-    .\port$2707$0 (released),
-    .\port$327$3 (\$309 ),
+    .\port$2739$0 (\$316 ),
+    .\port$2743$0 (\$317 ),
+    .\port$2754$0 (\$318 ),
+    .\port$2758$0 (released),
+    .\port$354$3 (\$315 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
     .restart(start),
@@ -1377,7 +1405,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stop(stop),
     .stored(stored)
   );
-  \top.waiting$340  \waiting$340  (
+  \top.waiting$347  \waiting$347  (
     .clk(clk),
     .level(level),
     .r_data(\result$245 ),
@@ -1415,135 +1443,174 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = \$213 [1:0];
+    \$302  = \$213 [1:0];
     if (rst) begin
-      \$298  = 2'h0;
+      \$302  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = \$214 ;
+    \$303  = \$214 ;
     if (rst) begin
-      \$299  = 33'h000000000;
+      \$303  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$220 [3:0];
+    \$304  = \$220 [3:0];
     if (rst) begin
-      \$300  = 4'h0;
+      \$304  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = start;
-    if (rst) begin
-      \$301  = 1'h0;
+    \$305  = is_pending;
+    if (clear[0]) begin
+      \$305  = 1'h0;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = is_busy;
     if (\$222 ) begin
-      \$302  = start;
+      \$305  = \$224 ;
     end else if (is_busy) begin
-      if (\$274 ) begin
-      end else if (\$285 ) begin
-        if (\$291 ) begin
-          \$302  = 1'h0;
+      if (\$275 ) begin
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          \$305  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$302  = 1'h0;
+      \$305  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = irq;
+    \$306  = was_refused;
+    if (refused) begin
+      \$306  = 1'h1;
+    end
     if (\$222 ) begin
-      \$303  = \$223 ;
+      \$306  = 1'h0;
+    end
+    if (rst) begin
+      \$306  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$307  = start;
+    if (rst) begin
+      \$307  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$308  = is_busy;
+    if (\$222 ) begin
+      \$308  = start;
     end else if (is_busy) begin
-      if (\$274 ) begin
-      end else if (\$285 ) begin
-        if (\$291 ) begin
-          \$303  = 1'h1;
+      if (\$275 ) begin
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          \$308  = 1'h0;
         end
       end
     end
     if (rst) begin
-      \$303  = 1'h0;
+      \$308  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = runs;
+    \$309  = is_done;
     if (\$222 ) begin
-      \$304  = start;
+      \$309  = \$223 ;
     end else if (is_busy) begin
-      if (\$274 ) begin
-        \$304  = 1'h0;
-      end else if (\$285 ) begin
-        \$304  = 1'h0;
+      if (\$275 ) begin
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          \$309  = 1'h1;
+        end
       end
     end
     if (rst) begin
-      \$304  = 1'h0;
+      \$309  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = error;
+    \$310  = runs;
     if (\$222 ) begin
-      \$305  = problem;
+      \$310  = start;
     end else if (is_busy) begin
-      if (\$274 ) begin
-        \$305  = \$287 ;
+      if (\$275 ) begin
+        \$310  = 1'h0;
+      end else if (\$286 ) begin
+        \$310  = 1'h0;
       end
     end
     if (rst) begin
-      \$305  = 8'h00;
+      \$310  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = \waiting$292 ;
+    \$311  = error;
     if (\$222 ) begin
-      \$306  = \$237 ;
+      \$311  = problem;
     end else if (is_busy) begin
-      if (\$256 ) begin
-        \$306  = \$270 ;
+      if (\$275 ) begin
+        \$311  = \$288 ;
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          if (\$295 ) begin
+            \$311  = 8'h0a;
+          end
+        end
       end
     end
     if (rst) begin
-      \$306  = 7'h00;
+      \$311  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = total_cycles;
+    \$312  = \waiting$296 ;
     if (\$222 ) begin
-      \$307  = 32'd0;
+      \$312  = \$238 ;
     end else if (is_busy) begin
-      \$307  = \$238 [31:0];
-    end
-    if (rst) begin
-      \$307  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = idle;
-    if (\$222 ) begin
-      \$308  = 32'd0;
-    end else if (is_busy) begin
-      \$308  = \$240 [31:0];
-      if (\$274 ) begin
-        \$308  = 32'd0;
+      if (\$257 ) begin
+        \$312  = \$271 ;
       end
     end
     if (rst) begin
-      \$308  = 32'd0;
+      \$312  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$313  = total_cycles;
+    if (\$222 ) begin
+      \$313  = 32'd0;
+    end else if (is_busy) begin
+      \$313  = \$239 [31:0];
+    end
+    if (rst) begin
+      \$313  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$314  = idle;
+    if (\$222 ) begin
+      \$314  = 32'd0;
+    end else if (is_busy) begin
+      \$314  = \$241 [31:0];
+      if (\$275 ) begin
+        \$314  = 32'd0;
+      end
+    end
+    if (rst) begin
+      \$314  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1555,7 +1622,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign bus__wstrb = s_axil_wstrb;
   assign bus__bvalid = s_axil_bvalid;
   assign bus__bready = s_axil_bready;
-  assign bus__bresp = 2'h0;
+  assign bus__bresp = s_axil_bresp;
   assign bus__arvalid = s_axil_arvalid;
   assign bus__arready = s_axil_arready;
   assign bus__araddr = s_axil_araddr;
@@ -1653,8 +1720,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \state__stride$199  = state__stride;
   assign \state__head_stride$200  = state__head_stride;
   assign \table_write$202  = table_write;
-  assign table_row = { 2'h0, \$309  };
-  assign \table_row$204  = { 2'h0, \$309  };
+  assign table_row = { 2'h0, \$315  };
+  assign \table_row$204  = { 2'h0, \$315  };
   assign \table_half$206  = table_half;
   assign \table_data$208  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1667,8 +1734,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$314 [31:0];
-  assign memory__awlen = \$314 [39:32];
+  assign memory__awaddr = \$320 [31:0];
+  assign memory__awlen = \$320 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1679,9 +1746,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$313 [63:0];
-  assign memory__wstrb = \$313 [71:64];
-  assign memory__wlast = \$313 [72];
+  assign memory__wdata = \$319 [63:0];
+  assign memory__wstrb = \$319 [71:64];
+  assign memory__wlast = \$319 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
@@ -1701,37 +1768,37 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \queries_loaded$261  = queries_loaded;
   assign \states_loaded$263  = states_loaded;
   assign \results_drained$265  = results_drained;
-  assign places = { \$310 , \$311  };
-  assign key_places = { \$310 , \$311  };
-  assign query_places = { \$312 , released };
+  assign places = { \$316 , \$317  };
+  assign key_places = { \$316 , \$317  };
+  assign query_places = { \$318 , released };
   assign drained = results_drained;
   assign states_stored = stored;
-  assign is_done = irq;
+  assign interrupt = { 31'h00000000, is_pending };
+  assign \is_busy$291  = is_busy;
   assign status = { 9'h000, \$195  };
-  assign waiting = { 25'h0000000, \waiting$292  };
+  assign waiting = { 25'h0000000, \waiting$296  };
   assign total = total_cycles;
-  assign \empty_columns$296  = empty_columns;
-  assign \cycles$298  = cycles;
-  assign \stalls_keys$300  = stalls_keys;
-  assign \stalls_queries$302  = stalls_queries;
-  assign \stalls_drain$304  = stalls_drain;
-  assign \stalls_state$306  = stalls_state;
-  assign \matrix_busy$307  = matrix_busy;
-  assign \vector_busy$308  = vector_busy;
-  assign address = { \$316 , \$315  };
-  assign s_axil_bresp = 2'h0;
+  assign \empty_columns$300  = empty_columns;
+  assign \cycles$302  = cycles;
+  assign \stalls_keys$304  = stalls_keys;
+  assign \stalls_queries$306  = stalls_queries;
+  assign \stalls_drain$308  = stalls_drain;
+  assign \stalls_state$310  = stalls_state;
+  assign \matrix_busy$311  = matrix_busy;
+  assign \vector_busy$312  = vector_busy;
+  assign address = { \$322 , \$321  };
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$314 [31:0];
-  assign m_axi_awlen = \$314 [39:32];
+  assign m_axi_awaddr = \$320 [31:0];
+  assign m_axi_awlen = \$320 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$313 [63:0];
-  assign m_axi_wstrb = \$313 [71:64];
-  assign m_axi_wlast = \$313 [72];
+  assign m_axi_wdata = \$319 [63:0];
+  assign m_axi_wstrb = \$319 [71:64];
+  assign m_axi_wlast = \$319 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1781,18 +1848,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result$245.bank  = \result$245 [72];
   assign \result$245.sum_bank  = \result$245 [73];
   assign \result$245.is_state  = \result$245 [74];
-  assign \places.released  = \$311 ;
-  assign \places.is_leaving  = \$310 [0];
-  assign \places.leaving  = \$310 [24:1];
-  assign \places.cycles_left  = \$310 [28:25];
-  assign \key_places.released  = \$311 ;
-  assign \key_places.is_leaving  = \$310 [0];
-  assign \key_places.leaving  = \$310 [24:1];
-  assign \key_places.cycles_left  = \$310 [28:25];
+  assign \places.released  = \$317 ;
+  assign \places.is_leaving  = \$316 [0];
+  assign \places.leaving  = \$316 [24:1];
+  assign \places.cycles_left  = \$316 [28:25];
+  assign \key_places.released  = \$317 ;
+  assign \key_places.is_leaving  = \$316 [0];
+  assign \key_places.leaving  = \$316 [24:1];
+  assign \key_places.cycles_left  = \$316 [28:25];
   assign \query_places.released  = released;
-  assign \query_places.is_leaving  = \$312 [0];
-  assign \query_places.leaving  = \$312 [24:1];
-  assign \query_places.cycles_left  = \$312 [28:25];
+  assign \query_places.is_leaving  = \$318 [0];
+  assign \query_places.leaving  = \$318 [24:1];
+  assign \query_places.cycles_left  = \$318 [28:25];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1880,20 +1947,20 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$168 [6] = flags[6];
   assign \$172 [31:4] = 28'h0000000;
   assign \$172 [3:0] = state__head_stride[3:0];
-  assign \$187  = { irq, 1'h0 };
+  assign \$187  = { is_done, 1'h0 };
   assign \$192  = { 1'h0, \$191 , 2'h0 };
   assign \$194  = { 7'h00, error, 8'h00 };
-  assign \$231  = \$230 ;
-  assign \$248  = \$247 ;
-  assign \$264  = \$263 ;
+  assign \$232  = \$231 ;
+  assign \$249  = \$248 ;
+  assign \$265  = \$264 ;
   assign \$45  = flags[1];
   assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2498$0 , total_cycles, table_half, table_data, start, bus__bvalid
-, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low
-, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, state_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys
-, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$354$3 , bus__arready, \port$2531$0 , is_busy, \port$2545$0 , total_cycles
+, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes
+, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride
+, state_head_stride, interrupt_enable, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -1901,17 +1968,34 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$101 ;
   reg [31:0] \$102 ;
   reg [31:0] \$103 ;
-  reg \$104 ;
+  reg [31:0] \$104 ;
   reg [31:0] \$105 ;
+  reg [31:0] \$106 ;
+  reg [31:0] \$107 ;
+  reg [31:0] \$108 ;
+  reg [31:0] \$109 ;
   wire \$11 ;
+  reg [31:0] \$110 ;
+  reg [31:0] \$111 ;
+  reg [31:0] \$112 ;
+  reg [31:0] \$113 ;
+  reg [31:0] \$114 ;
+  reg [31:0] \$115 ;
+  reg [31:0] \$116 ;
+  reg [31:0] \$117 ;
+  reg [31:0] \$118 ;
+  reg [31:0] \$119 ;
   wire \$12 ;
+  reg [31:0] \$120 ;
+  reg \$121 ;
+  reg [31:0] \$122 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [16:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -1919,7 +2003,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [1:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -1952,32 +2036,32 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
-  reg [31:0] \$56 ;
-  wire [31:0] \$57 ;
-  reg [15:0] \$58 ;
-  reg \$59 ;
-  wire [16:0] \$6 ;
-  reg [31:0] \$60 ;
-  reg \$61 ;
-  reg \$62 ;
-  reg \$63 ;
-  reg [31:0] \$64 ;
-  reg [31:0] \$65 ;
-  reg [31:0] \$66 ;
-  reg [31:0] \$67 ;
-  reg [31:0] \$68 ;
-  reg [31:0] \$69 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [31:0] \$70 ;
+  wire \$70 ;
   reg [31:0] \$71 ;
-  reg [31:0] \$72 ;
-  reg [31:0] \$73 ;
-  reg [31:0] \$74 ;
+  wire [31:0] \$72 ;
+  reg [15:0] \$73 ;
+  reg \$74 ;
   reg [31:0] \$75 ;
-  reg [31:0] \$76 ;
-  reg [31:0] \$77 ;
-  reg [31:0] \$78 ;
-  reg [31:0] \$79 ;
+  reg \$76 ;
+  reg \$77 ;
+  reg \$78 ;
+  reg [1:0] \$79 ;
   wire \$8 ;
   reg [31:0] \$80 ;
   reg [31:0] \$81 ;
@@ -2018,6 +2102,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire bus__awvalid;
   input bus__bready;
   wire bus__bready;
+  output [1:0] bus__bresp;
+  reg [1:0] bus__bresp = 2'h0;
   output bus__bvalid;
   reg bus__bvalid = 1'h0;
   output [31:0] bus__rdata;
@@ -2032,14 +2118,16 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire bus__wready;
   input bus__wvalid;
   wire bus__wvalid;
+  output [31:0] clear;
+  wire [31:0] clear;
   input clk;
   wire clk;
   output [31:0] contexts;
   reg [31:0] contexts = 32'd0;
   input [31:0] cycles;
   wire [31:0] cycles;
-  (* init = 32'd0 *)
-  wire [31:0] data;
+  output [31:0] data;
+  reg [31:0] data = 32'd0;
   output [31:0] diagonal_high;
   reg [31:0] diagonal_high = 32'd0;
   output [31:0] diagonal_low;
@@ -2056,8 +2144,13 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] group = 32'd0;
   reg has_address = 1'h0;
   reg has_data = 1'h0;
+  wire [31:0] interrupt;
+  output [31:0] interrupt_enable;
+  reg [31:0] interrupt_enable = 32'd0;
   output [31:0] interval;
   reg [31:0] interval = 32'd0;
+  input is_busy;
+  wire is_busy;
   wire is_complete;
   output [31:0] key_address;
   reg [31:0] key_address = 32'd0;
@@ -2085,12 +2178,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  input [22:0] \port$210$0 ;
-  wire [22:0] \port$210$0 ;
-  input [6:0] \port$2498$0 ;
-  wire [6:0] \port$2498$0 ;
-  output [13:0] \port$327$3 ;
-  wire [13:0] \port$327$3 ;
+  input [22:0] \port$211$0 ;
+  wire [22:0] \port$211$0 ;
+  input \port$2531$0 ;
+  wire \port$2531$0 ;
+  input [6:0] \port$2545$0 ;
+  wire [6:0] \port$2545$0 ;
+  output [13:0] \port$354$3 ;
+  wire [13:0] \port$354$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -2105,6 +2200,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] query_tiles = 32'd0;
   output [31:0] queue;
   reg [31:0] queue = 32'd0;
+  output refused;
+  wire refused;
   input rst;
   wire rst;
   reg [31:0] scale = 32'd0;
@@ -2129,13 +2226,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   output [31:0] state_stride;
   reg [31:0] state_stride = 32'd0;
   wire [31:0] status;
-  output [31:0] table_data;
-  reg [31:0] table_data = 32'd0;
+  (* init = 32'd0 *)
+  wire [31:0] table_data;
   output table_half;
   wire table_half;
   wire [15:0] table_row;
   output table_write;
   wire table_write;
+  wire takes;
   input [31:0] total_cycles;
   wire [31:0] total_cycles;
   output [31:0] value_address;
@@ -2158,471 +2256,336 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign \$4  = ~ bus__bvalid;
   assign bus__wready = \$3  & \$4 ;
   assign is_complete = has_address & has_data;
-  assign \$5  = address >= 15'h4000;
-  assign table_write = is_complete & \$5 ;
-  assign \$6  = address - 15'h4000;
-  assign \$7  = ~ bus__rvalid;
-  assign bus__arready = \$7  | bus__rready;
-  assign \$8  = bus__awvalid & bus__awready;
-  assign \$9  = bus__wvalid & bus__wready;
-  assign \$10  = ! address;
-  assign \$11  = is_complete & \$10 ;
-  assign \$12  = \$11  & table_data[0];
-  assign \$13  = address == 6'h30;
-  assign \$14  = address == 6'h34;
-  assign \$15  = address == 6'h38;
-  assign \$16  = address == 6'h3c;
-  assign \$17  = address == 7'h40;
-  assign \$18  = address == 7'h44;
-  assign \$19  = address == 7'h48;
-  assign \$20  = address == 7'h4c;
-  assign \$21  = address == 7'h50;
-  assign \$22  = address == 7'h54;
-  assign \$23  = address == 7'h58;
-  assign \$24  = address == 7'h5c;
-  assign \$25  = address == 7'h60;
-  assign \$26  = address == 7'h64;
-  assign \$27  = address == 7'h68;
-  assign \$28  = address == 7'h6c;
-  assign \$29  = address == 7'h70;
-  assign \$30  = address == 7'h74;
-  assign \$31  = address == 7'h78;
-  assign \$32  = address == 7'h7c;
-  assign \$33  = address == 8'h80;
-  assign \$34  = address == 8'h84;
-  assign \$35  = address == 8'h88;
-  assign \$36  = address == 8'h8c;
-  assign \$37  = address == 8'h90;
-  assign \$38  = address == 8'h94;
-  assign \$39  = address == 8'h98;
-  assign \$40  = address == 8'h9c;
-  assign \$41  = address == 8'ha0;
-  assign \$42  = address == 8'ha4;
-  assign \$43  = address == 8'ha8;
-  assign \$44  = address == 8'hac;
-  assign \$45  = address == 8'hb0;
-  assign \$46  = address == 8'hb4;
-  assign \$47  = address == 8'hb8;
-  assign \$48  = address == 8'hbc;
-  assign \$49  = address == 8'hc0;
-  assign \$50  = address == 8'hc4;
-  assign \$51  = address == 8'hc8;
-  assign \$52  = address == 8'hcc;
-  assign \$53  = bus__bvalid & bus__bready;
-  assign \$54  = bus__arvalid & bus__arready;
-  assign \$55  = bus__araddr[15:2] < 6'h34;
-  assign \$57  = \$55  ? \$56  : 32'd0;
+  assign \$5  = address == 8'hd4;
+  assign \$6  = address == 8'hd0;
+  assign \$7  = ~ is_busy;
+  assign \$8  = \$6  | \$7 ;
+  assign \$9  = \$5  | \$8 ;
+  assign takes = is_complete & \$9 ;
+  assign \$10  = address == 8'hd4;
+  assign \$11  = address == 8'hd0;
+  assign \$12  = ~ is_busy;
+  assign \$13  = \$11  | \$12 ;
+  assign \$14  = \$10  | \$13 ;
+  assign \$15  = ~ \$14 ;
+  assign refused = is_complete & \$15 ;
+  assign \$16  = address == 8'hd4;
+  assign \$17  = takes & \$16 ;
+  assign clear = \$17  ? data : 32'd0;
+  assign \$18  = address >= 15'h4000;
+  assign table_write = takes & \$18 ;
+  assign \$19  = address - 15'h4000;
+  assign \$20  = ~ bus__rvalid;
+  assign bus__arready = \$20  | bus__rready;
+  assign \$21  = bus__awvalid & bus__awready;
+  assign \$22  = bus__wvalid & bus__wready;
+  assign \$23  = ! address;
+  assign \$24  = takes & \$23 ;
+  assign \$25  = \$24  & data[0];
+  assign \$26  = refused ? 2'h2 : 2'h0;
+  assign \$27  = address == 6'h30;
+  assign \$28  = address == 6'h34;
+  assign \$29  = address == 6'h38;
+  assign \$30  = address == 6'h3c;
+  assign \$31  = address == 7'h40;
+  assign \$32  = address == 7'h44;
+  assign \$33  = address == 7'h48;
+  assign \$34  = address == 7'h4c;
+  assign \$35  = address == 7'h50;
+  assign \$36  = address == 7'h54;
+  assign \$37  = address == 7'h58;
+  assign \$38  = address == 7'h5c;
+  assign \$39  = address == 7'h60;
+  assign \$40  = address == 7'h64;
+  assign \$41  = address == 7'h68;
+  assign \$42  = address == 7'h6c;
+  assign \$43  = address == 7'h70;
+  assign \$44  = address == 7'h74;
+  assign \$45  = address == 7'h78;
+  assign \$46  = address == 7'h7c;
+  assign \$47  = address == 8'h80;
+  assign \$48  = address == 8'h84;
+  assign \$49  = address == 8'h88;
+  assign \$50  = address == 8'h8c;
+  assign \$51  = address == 8'h90;
+  assign \$52  = address == 8'h94;
+  assign \$53  = address == 8'h98;
+  assign \$54  = address == 8'h9c;
+  assign \$55  = address == 8'ha0;
+  assign \$56  = address == 8'ha4;
+  assign \$57  = address == 8'ha8;
+  assign \$58  = address == 8'hac;
+  assign \$59  = address == 8'hb0;
+  assign \$60  = address == 8'hb4;
+  assign \$61  = address == 8'hb8;
+  assign \$62  = address == 8'hbc;
+  assign \$63  = address == 8'hc0;
+  assign \$64  = address == 8'hc4;
+  assign \$65  = address == 8'hc8;
+  assign \$66  = address == 8'hcc;
+  assign \$67  = address == 8'hd0;
+  assign \$68  = bus__bvalid & bus__bready;
+  assign \$69  = bus__arvalid & bus__arready;
+  assign \$70  = bus__araddr[15:2] < 6'h3e;
+  assign \$72  = \$70  ? \$71  : 32'd0;
   always @(posedge clk)
-    address <= \$58 ;
+    address <= \$73 ;
   always @(posedge clk)
-    has_address <= \$59 ;
+    has_address <= \$74 ;
   always @(posedge clk)
-    table_data <= \$60 ;
+    data <= \$75 ;
   always @(posedge clk)
-    has_data <= \$61 ;
+    has_data <= \$76 ;
   always @(posedge clk)
-    start <= \$62 ;
+    start <= \$77 ;
   always @(posedge clk)
-    bus__bvalid <= \$63 ;
+    bus__bvalid <= \$78 ;
   always @(posedge clk)
-    watchdog <= \$64 ;
+    bus__bresp <= \$79 ;
   always @(posedge clk)
-    interval <= \$65 ;
+    watchdog <= \$80 ;
   always @(posedge clk)
-    stages <= \$66 ;
+    interval <= \$81 ;
   always @(posedge clk)
-    contexts <= \$67 ;
+    stages <= \$82 ;
   always @(posedge clk)
-    queue <= \$68 ;
+    contexts <= \$83 ;
   always @(posedge clk)
-    slots <= \$69 ;
+    queue <= \$84 ;
   always @(posedge clk)
-    product_steps <= \$70 ;
+    slots <= \$85 ;
   always @(posedge clk)
-    output_steps <= \$71 ;
+    product_steps <= \$86 ;
   always @(posedge clk)
-    key_beats <= \$72 ;
+    output_steps <= \$87 ;
   always @(posedge clk)
-    value_beats <= \$73 ;
+    key_beats <= \$88 ;
   always @(posedge clk)
-    keys <= \$74 ;
+    value_beats <= \$89 ;
   always @(posedge clk)
-    key_tiles <= \$75 ;
+    keys <= \$90 ;
   always @(posedge clk)
-    block_tiles <= \$76 ;
+    key_tiles <= \$91 ;
   always @(posedge clk)
-    queries <= \$77 ;
+    block_tiles <= \$92 ;
   always @(posedge clk)
-    query_tiles <= \$78 ;
+    queries <= \$93 ;
   always @(posedge clk)
-    passes <= \$79 ;
+    query_tiles <= \$94 ;
   always @(posedge clk)
-    key_heads <= \$80 ;
+    passes <= \$95 ;
   always @(posedge clk)
-    group <= \$81 ;
+    key_heads <= \$96 ;
   always @(posedge clk)
-    flags <= \$82 ;
+    group <= \$97 ;
   always @(posedge clk)
-    scale <= \$83 ;
+    flags <= \$98 ;
   always @(posedge clk)
-    bias <= \$84 ;
+    scale <= \$99 ;
   always @(posedge clk)
-    diagonal_high <= \$85 ;
+    bias <= \$100 ;
   always @(posedge clk)
-    diagonal_low <= \$86 ;
+    diagonal_high <= \$101 ;
   always @(posedge clk)
-    first_tile <= \$87 ;
+    diagonal_low <= \$102 ;
   always @(posedge clk)
-    end_tile <= \$88 ;
+    first_tile <= \$103 ;
   always @(posedge clk)
-    query_address <= \$89 ;
+    end_tile <= \$104 ;
   always @(posedge clk)
-    key_address <= \$90 ;
+    query_address <= \$105 ;
   always @(posedge clk)
-    value_address <= \$91 ;
+    key_address <= \$106 ;
   always @(posedge clk)
-    output_address <= \$92 ;
+    value_address <= \$107 ;
   always @(posedge clk)
-    state_address <= \$93 ;
+    output_address <= \$108 ;
   always @(posedge clk)
-    query_stride <= \$94 ;
+    state_address <= \$109 ;
   always @(posedge clk)
-    key_stride <= \$95 ;
+    query_stride <= \$110 ;
   always @(posedge clk)
-    value_stride <= \$96 ;
+    key_stride <= \$111 ;
   always @(posedge clk)
-    output_stride <= \$97 ;
+    value_stride <= \$112 ;
   always @(posedge clk)
-    state_stride <= \$98 ;
+    output_stride <= \$113 ;
   always @(posedge clk)
-    query_head_stride <= \$99 ;
+    state_stride <= \$114 ;
   always @(posedge clk)
-    key_head_stride <= \$100 ;
+    query_head_stride <= \$115 ;
   always @(posedge clk)
-    value_head_stride <= \$101 ;
+    key_head_stride <= \$116 ;
   always @(posedge clk)
-    output_head_stride <= \$102 ;
+    value_head_stride <= \$117 ;
   always @(posedge clk)
-    state_head_stride <= \$103 ;
+    output_head_stride <= \$118 ;
   always @(posedge clk)
-    bus__rvalid <= \$104 ;
+    state_head_stride <= \$119 ;
   always @(posedge clk)
-    bus__rdata <= \$105 ;
+    interrupt_enable <= \$120 ;
+  always @(posedge clk)
+    bus__rvalid <= \$121 ;
+  always @(posedge clk)
+    bus__rdata <= \$122 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$56  = 32'd0;
+    \$71  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$56  = 32'd0;
+          \$71  = 32'd0;
       14'h0001:
-          \$56  = { 9'h000, \port$210$0  };
+          \$71  = { 9'h000, \port$211$0  };
       14'h0002:
-          \$56  = { 25'h0000000, \port$2498$0  };
+          \$71  = { 25'h0000000, \port$2545$0  };
       14'h0003:
-          \$56  = cycles;
+          \$71  = cycles;
       14'h0004:
-          \$56  = total_cycles;
+          \$71  = total_cycles;
       14'h0005:
-          \$56  = stalls_keys;
+          \$71  = stalls_keys;
       14'h0006:
-          \$56  = stalls_queries;
+          \$71  = stalls_queries;
       14'h0007:
-          \$56  = stalls_drain;
+          \$71  = stalls_drain;
       14'h0008:
-          \$56  = stalls_state;
+          \$71  = stalls_state;
       14'h0009:
-          \$56  = matrix_busy;
+          \$71  = matrix_busy;
       14'h000a:
-          \$56  = vector_busy;
+          \$71  = vector_busy;
       14'h000b:
-          \$56  = empty_columns;
+          \$71  = empty_columns;
       14'h000c:
-          \$56  = watchdog;
+          \$71  = watchdog;
       14'h000d:
-          \$56  = interval;
+          \$71  = interval;
       14'h000e:
-          \$56  = stages;
+          \$71  = stages;
       14'h000f:
-          \$56  = contexts;
+          \$71  = contexts;
       14'h0010:
-          \$56  = queue;
+          \$71  = queue;
       14'h0011:
-          \$56  = slots;
+          \$71  = slots;
       14'h0012:
-          \$56  = product_steps;
+          \$71  = product_steps;
       14'h0013:
-          \$56  = output_steps;
+          \$71  = output_steps;
       14'h0014:
-          \$56  = key_beats;
+          \$71  = key_beats;
       14'h0015:
-          \$56  = value_beats;
+          \$71  = value_beats;
       14'h0016:
-          \$56  = keys;
+          \$71  = keys;
       14'h0017:
-          \$56  = key_tiles;
+          \$71  = key_tiles;
       14'h0018:
-          \$56  = block_tiles;
+          \$71  = block_tiles;
       14'h0019:
-          \$56  = queries;
+          \$71  = queries;
       14'h001a:
-          \$56  = query_tiles;
+          \$71  = query_tiles;
       14'h001b:
-          \$56  = passes;
+          \$71  = passes;
       14'h001c:
-          \$56  = key_heads;
+          \$71  = key_heads;
       14'h001d:
-          \$56  = group;
+          \$71  = group;
       14'h001e:
-          \$56  = flags;
+          \$71  = flags;
       14'h001f:
-          \$56  = scale;
+          \$71  = scale;
       14'h0020:
-          \$56  = bias;
+          \$71  = bias;
       14'h0021:
-          \$56  = diagonal_high;
+          \$71  = diagonal_high;
       14'h0022:
-          \$56  = diagonal_low;
+          \$71  = diagonal_low;
       14'h0023:
-          \$56  = first_tile;
+          \$71  = first_tile;
       14'h0024:
-          \$56  = end_tile;
+          \$71  = end_tile;
       14'h0025:
-          \$56  = query_address;
+          \$71  = query_address;
       14'h0026:
-          \$56  = key_address;
+          \$71  = key_address;
       14'h0027:
-          \$56  = value_address;
+          \$71  = value_address;
       14'h0028:
-          \$56  = output_address;
+          \$71  = output_address;
       14'h0029:
-          \$56  = state_address;
+          \$71  = state_address;
       14'h002a:
-          \$56  = query_stride;
+          \$71  = query_stride;
       14'h002b:
-          \$56  = key_stride;
+          \$71  = key_stride;
       14'h002c:
-          \$56  = value_stride;
+          \$71  = value_stride;
       14'h002d:
-          \$56  = output_stride;
+          \$71  = output_stride;
       14'h002e:
-          \$56  = state_stride;
+          \$71  = state_stride;
       14'h002f:
-          \$56  = query_head_stride;
+          \$71  = query_head_stride;
       14'h0030:
-          \$56  = key_head_stride;
+          \$71  = key_head_stride;
       14'h0031:
-          \$56  = value_head_stride;
+          \$71  = value_head_stride;
       14'h0032:
-          \$56  = output_head_stride;
+          \$71  = output_head_stride;
       14'h0033:
-          \$56  = state_head_stride;
+          \$71  = state_head_stride;
+      14'h0034:
+          \$71  = interrupt_enable;
+      14'h0035:
+          \$71  = { 31'h00000000, \port$2531$0  };
+      14'h0036:
+          \$71  = 32'd1162035539;
+      14'h0037:
+          \$71  = 32'd65536;
+      14'h0038:
+          \$71  = 32'd262148;
+      14'h0039:
+          \$71  = 32'd16908801;
+      14'h003a:
+          \$71  = 32'd4194368;
+      14'h003b:
+          \$71  = 32'd50856448;
+      14'h003c:
+          \$71  = 32'd16384;
+      14'h003d:
+          \$71  = 32'd98627704;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$58  = address;
-    if (\$8 ) begin
-      \$58  = bus__awaddr;
+    \$73  = address;
+    if (\$21 ) begin
+      \$73  = bus__awaddr;
     end
     if (rst) begin
-      \$58  = 16'h0000;
+      \$73  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$59  = has_address;
-    if (\$8 ) begin
-      \$59  = 1'h1;
+    \$74  = has_address;
+    if (\$21 ) begin
+      \$74  = 1'h1;
     end
     if (is_complete) begin
-      \$59  = 1'h0;
+      \$74  = 1'h0;
     end
     if (rst) begin
-      \$59  = 1'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$60  = table_data;
-    if (\$9 ) begin
-      \$60  = bus__wdata;
-    end
-    if (rst) begin
-      \$60  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$61  = has_data;
-    if (\$9 ) begin
-      \$61  = 1'h1;
-    end
-    if (is_complete) begin
-      \$61  = 1'h0;
-    end
-    if (rst) begin
-      \$61  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$62  = \$12 ;
-    if (rst) begin
-      \$62  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$63  = bus__bvalid;
-    if (is_complete) begin
-      \$63  = 1'h1;
-    end
-    if (\$53 ) begin
-      \$63  = 1'h0;
-    end
-    if (rst) begin
-      \$63  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$64  = watchdog;
-    if (is_complete) begin
-      if (\$13 ) begin
-        \$64  = table_data;
-      end
-    end
-    if (rst) begin
-      \$64  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$65  = interval;
-    if (is_complete) begin
-      if (\$14 ) begin
-        \$65  = table_data;
-      end
-    end
-    if (rst) begin
-      \$65  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$66  = stages;
-    if (is_complete) begin
-      if (\$15 ) begin
-        \$66  = table_data;
-      end
-    end
-    if (rst) begin
-      \$66  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$67  = contexts;
-    if (is_complete) begin
-      if (\$16 ) begin
-        \$67  = table_data;
-      end
-    end
-    if (rst) begin
-      \$67  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$68  = queue;
-    if (is_complete) begin
-      if (\$17 ) begin
-        \$68  = table_data;
-      end
-    end
-    if (rst) begin
-      \$68  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$69  = slots;
-    if (is_complete) begin
-      if (\$18 ) begin
-        \$69  = table_data;
-      end
-    end
-    if (rst) begin
-      \$69  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$70  = product_steps;
-    if (is_complete) begin
-      if (\$19 ) begin
-        \$70  = table_data;
-      end
-    end
-    if (rst) begin
-      \$70  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$71  = output_steps;
-    if (is_complete) begin
-      if (\$20 ) begin
-        \$71  = table_data;
-      end
-    end
-    if (rst) begin
-      \$71  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$72  = key_beats;
-    if (is_complete) begin
-      if (\$21 ) begin
-        \$72  = table_data;
-      end
-    end
-    if (rst) begin
-      \$72  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$73  = value_beats;
-    if (is_complete) begin
-      if (\$22 ) begin
-        \$73  = table_data;
-      end
-    end
-    if (rst) begin
-      \$73  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = keys;
-    if (is_complete) begin
-      if (\$23 ) begin
-        \$74  = table_data;
-      end
-    end
-    if (rst) begin
-      \$74  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$75  = key_tiles;
-    if (is_complete) begin
-      if (\$24 ) begin
-        \$75  = table_data;
-      end
+    \$75  = data;
+    if (\$22 ) begin
+      \$75  = bus__wdata;
     end
     if (rst) begin
       \$75  = 32'd0;
@@ -2630,58 +2593,53 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = block_tiles;
+    \$76  = has_data;
+    if (\$22 ) begin
+      \$76  = 1'h1;
+    end
     if (is_complete) begin
-      if (\$25 ) begin
-        \$76  = table_data;
-      end
+      \$76  = 1'h0;
     end
     if (rst) begin
-      \$76  = 32'd0;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = queries;
-    if (is_complete) begin
-      if (\$26 ) begin
-        \$77  = table_data;
-      end
-    end
+    \$77  = \$25 ;
     if (rst) begin
-      \$77  = 32'd0;
+      \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = query_tiles;
+    \$78  = bus__bvalid;
     if (is_complete) begin
+      \$78  = 1'h1;
+    end
+    if (\$68 ) begin
+      \$78  = 1'h0;
+    end
+    if (rst) begin
+      \$78  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$79  = bus__bresp;
+    if (is_complete) begin
+      \$79  = \$26 ;
+    end
+    if (rst) begin
+      \$79  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$80  = watchdog;
+    if (takes) begin
       if (\$27 ) begin
-        \$78  = table_data;
-      end
-    end
-    if (rst) begin
-      \$78  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = passes;
-    if (is_complete) begin
-      if (\$28 ) begin
-        \$79  = table_data;
-      end
-    end
-    if (rst) begin
-      \$79  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = key_heads;
-    if (is_complete) begin
-      if (\$29 ) begin
-        \$80  = table_data;
+        \$80  = data;
       end
     end
     if (rst) begin
@@ -2690,10 +2648,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = group;
-    if (is_complete) begin
-      if (\$30 ) begin
-        \$81  = table_data;
+    \$81  = interval;
+    if (takes) begin
+      if (\$28 ) begin
+        \$81  = data;
       end
     end
     if (rst) begin
@@ -2702,10 +2660,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = flags;
-    if (is_complete) begin
-      if (\$31 ) begin
-        \$82  = table_data;
+    \$82  = stages;
+    if (takes) begin
+      if (\$29 ) begin
+        \$82  = data;
       end
     end
     if (rst) begin
@@ -2714,10 +2672,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = scale;
-    if (is_complete) begin
-      if (\$32 ) begin
-        \$83  = table_data;
+    \$83  = contexts;
+    if (takes) begin
+      if (\$30 ) begin
+        \$83  = data;
       end
     end
     if (rst) begin
@@ -2726,10 +2684,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = bias;
-    if (is_complete) begin
-      if (\$33 ) begin
-        \$84  = table_data;
+    \$84  = queue;
+    if (takes) begin
+      if (\$31 ) begin
+        \$84  = data;
       end
     end
     if (rst) begin
@@ -2738,10 +2696,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = diagonal_high;
-    if (is_complete) begin
-      if (\$34 ) begin
-        \$85  = table_data;
+    \$85  = slots;
+    if (takes) begin
+      if (\$32 ) begin
+        \$85  = data;
       end
     end
     if (rst) begin
@@ -2750,10 +2708,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = diagonal_low;
-    if (is_complete) begin
-      if (\$35 ) begin
-        \$86  = table_data;
+    \$86  = product_steps;
+    if (takes) begin
+      if (\$33 ) begin
+        \$86  = data;
       end
     end
     if (rst) begin
@@ -2762,10 +2720,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = first_tile;
-    if (is_complete) begin
-      if (\$36 ) begin
-        \$87  = table_data;
+    \$87  = output_steps;
+    if (takes) begin
+      if (\$34 ) begin
+        \$87  = data;
       end
     end
     if (rst) begin
@@ -2774,10 +2732,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = end_tile;
-    if (is_complete) begin
-      if (\$37 ) begin
-        \$88  = table_data;
+    \$88  = key_beats;
+    if (takes) begin
+      if (\$35 ) begin
+        \$88  = data;
       end
     end
     if (rst) begin
@@ -2786,10 +2744,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = query_address;
-    if (is_complete) begin
-      if (\$38 ) begin
-        \$89  = table_data;
+    \$89  = value_beats;
+    if (takes) begin
+      if (\$36 ) begin
+        \$89  = data;
       end
     end
     if (rst) begin
@@ -2798,10 +2756,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = key_address;
-    if (is_complete) begin
-      if (\$39 ) begin
-        \$90  = table_data;
+    \$90  = keys;
+    if (takes) begin
+      if (\$37 ) begin
+        \$90  = data;
       end
     end
     if (rst) begin
@@ -2810,10 +2768,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = value_address;
-    if (is_complete) begin
-      if (\$40 ) begin
-        \$91  = table_data;
+    \$91  = key_tiles;
+    if (takes) begin
+      if (\$38 ) begin
+        \$91  = data;
       end
     end
     if (rst) begin
@@ -2822,10 +2780,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$92  = output_address;
-    if (is_complete) begin
-      if (\$41 ) begin
-        \$92  = table_data;
+    \$92  = block_tiles;
+    if (takes) begin
+      if (\$39 ) begin
+        \$92  = data;
       end
     end
     if (rst) begin
@@ -2834,10 +2792,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$93  = state_address;
-    if (is_complete) begin
-      if (\$42 ) begin
-        \$93  = table_data;
+    \$93  = queries;
+    if (takes) begin
+      if (\$40 ) begin
+        \$93  = data;
       end
     end
     if (rst) begin
@@ -2846,10 +2804,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$94  = query_stride;
-    if (is_complete) begin
-      if (\$43 ) begin
-        \$94  = table_data;
+    \$94  = query_tiles;
+    if (takes) begin
+      if (\$41 ) begin
+        \$94  = data;
       end
     end
     if (rst) begin
@@ -2858,10 +2816,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$95  = key_stride;
-    if (is_complete) begin
-      if (\$44 ) begin
-        \$95  = table_data;
+    \$95  = passes;
+    if (takes) begin
+      if (\$42 ) begin
+        \$95  = data;
       end
     end
     if (rst) begin
@@ -2870,10 +2828,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$96  = value_stride;
-    if (is_complete) begin
-      if (\$45 ) begin
-        \$96  = table_data;
+    \$96  = key_heads;
+    if (takes) begin
+      if (\$43 ) begin
+        \$96  = data;
       end
     end
     if (rst) begin
@@ -2882,10 +2840,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$97  = output_stride;
-    if (is_complete) begin
-      if (\$46 ) begin
-        \$97  = table_data;
+    \$97  = group;
+    if (takes) begin
+      if (\$44 ) begin
+        \$97  = data;
       end
     end
     if (rst) begin
@@ -2894,10 +2852,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$98  = state_stride;
-    if (is_complete) begin
-      if (\$47 ) begin
-        \$98  = table_data;
+    \$98  = flags;
+    if (takes) begin
+      if (\$45 ) begin
+        \$98  = data;
       end
     end
     if (rst) begin
@@ -2906,10 +2864,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$99  = query_head_stride;
-    if (is_complete) begin
-      if (\$48 ) begin
-        \$99  = table_data;
+    \$99  = scale;
+    if (takes) begin
+      if (\$46 ) begin
+        \$99  = data;
       end
     end
     if (rst) begin
@@ -2918,10 +2876,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$100  = key_head_stride;
-    if (is_complete) begin
-      if (\$49 ) begin
-        \$100  = table_data;
+    \$100  = bias;
+    if (takes) begin
+      if (\$47 ) begin
+        \$100  = data;
       end
     end
     if (rst) begin
@@ -2930,10 +2888,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$101  = value_head_stride;
-    if (is_complete) begin
-      if (\$50 ) begin
-        \$101  = table_data;
+    \$101  = diagonal_high;
+    if (takes) begin
+      if (\$48 ) begin
+        \$101  = data;
       end
     end
     if (rst) begin
@@ -2942,10 +2900,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$102  = output_head_stride;
-    if (is_complete) begin
-      if (\$51 ) begin
-        \$102  = table_data;
+    \$102  = diagonal_low;
+    if (takes) begin
+      if (\$49 ) begin
+        \$102  = data;
       end
     end
     if (rst) begin
@@ -2954,10 +2912,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$103  = state_head_stride;
-    if (is_complete) begin
-      if (\$52 ) begin
-        \$103  = table_data;
+    \$103  = first_tile;
+    if (takes) begin
+      if (\$50 ) begin
+        \$103  = data;
       end
     end
     if (rst) begin
@@ -2966,36 +2924,241 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$104  = bus__rvalid;
-    if (\$54 ) begin
-      \$104  = 1'h1;
-    end else if (bus__rready) begin
-      \$104  = 1'h0;
+    \$104  = end_tile;
+    if (takes) begin
+      if (\$51 ) begin
+        \$104  = data;
+      end
     end
     if (rst) begin
-      \$104  = 1'h0;
+      \$104  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$105  = bus__rdata;
-    if (\$54 ) begin
-      \$105  = \$57 ;
+    \$105  = query_address;
+    if (takes) begin
+      if (\$52 ) begin
+        \$105  = data;
+      end
     end
     if (rst) begin
       \$105  = 32'd0;
     end
   end
-  assign table_row = { 2'h0, \$6 [16:3] };
-  assign data = table_data;
-  assign status = { 9'h000, \port$210$0  };
-  assign waiting = { 25'h0000000, \port$2498$0  };
-  assign \port$327$3  = \$6 [16:3];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$106  = key_address;
+    if (takes) begin
+      if (\$53 ) begin
+        \$106  = data;
+      end
+    end
+    if (rst) begin
+      \$106  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$107  = value_address;
+    if (takes) begin
+      if (\$54 ) begin
+        \$107  = data;
+      end
+    end
+    if (rst) begin
+      \$107  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$108  = output_address;
+    if (takes) begin
+      if (\$55 ) begin
+        \$108  = data;
+      end
+    end
+    if (rst) begin
+      \$108  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$109  = state_address;
+    if (takes) begin
+      if (\$56 ) begin
+        \$109  = data;
+      end
+    end
+    if (rst) begin
+      \$109  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$110  = query_stride;
+    if (takes) begin
+      if (\$57 ) begin
+        \$110  = data;
+      end
+    end
+    if (rst) begin
+      \$110  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$111  = key_stride;
+    if (takes) begin
+      if (\$58 ) begin
+        \$111  = data;
+      end
+    end
+    if (rst) begin
+      \$111  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$112  = value_stride;
+    if (takes) begin
+      if (\$59 ) begin
+        \$112  = data;
+      end
+    end
+    if (rst) begin
+      \$112  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$113  = output_stride;
+    if (takes) begin
+      if (\$60 ) begin
+        \$113  = data;
+      end
+    end
+    if (rst) begin
+      \$113  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$114  = state_stride;
+    if (takes) begin
+      if (\$61 ) begin
+        \$114  = data;
+      end
+    end
+    if (rst) begin
+      \$114  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$115  = query_head_stride;
+    if (takes) begin
+      if (\$62 ) begin
+        \$115  = data;
+      end
+    end
+    if (rst) begin
+      \$115  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$116  = key_head_stride;
+    if (takes) begin
+      if (\$63 ) begin
+        \$116  = data;
+      end
+    end
+    if (rst) begin
+      \$116  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$117  = value_head_stride;
+    if (takes) begin
+      if (\$64 ) begin
+        \$117  = data;
+      end
+    end
+    if (rst) begin
+      \$117  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$118  = output_head_stride;
+    if (takes) begin
+      if (\$65 ) begin
+        \$118  = data;
+      end
+    end
+    if (rst) begin
+      \$118  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$119  = state_head_stride;
+    if (takes) begin
+      if (\$66 ) begin
+        \$119  = data;
+      end
+    end
+    if (rst) begin
+      \$119  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$120  = interrupt_enable;
+    if (takes) begin
+      if (\$67 ) begin
+        \$120  = data;
+      end
+    end
+    if (rst) begin
+      \$120  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$121  = bus__rvalid;
+    if (\$69 ) begin
+      \$121  = 1'h1;
+    end else if (bus__rready) begin
+      \$121  = 1'h0;
+    end
+    if (rst) begin
+      \$121  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$122  = bus__rdata;
+    if (\$69 ) begin
+      \$122  = \$72 ;
+    end
+    if (rst) begin
+      \$122  = 32'd0;
+    end
+  end
+  assign table_row = { 2'h0, \$19 [16:3] };
+  assign table_data = data;
+  assign status = { 9'h000, \port$211$0  };
+  assign waiting = { 25'h0000000, \port$2545$0  };
+  assign interrupt = { 31'h00000000, \port$2531$0  };
+  assign \port$354$3  = \$19 [16:3];
   assign table_half = address[2];
 endmodule
 
 module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2766$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2817$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3321,8 +3484,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  output [5:0] \port$2766$0 ;
-  wire [5:0] \port$2766$0 ;
+  output [5:0] \port$2817$0 ;
+  wire [5:0] \port$2817$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3571,8 +3734,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1422$0 (\$11 [7:0]),
-    .\port$2758$0 (\address$21 ),
+    .\port$1465$0 (\$11 [7:0]),
+    .\port$2809$0 (\address$21 ),
     .r_data(r_data),
     .r_en(sends_address),
     .r_rdy(memory__awvalid),
@@ -3582,9 +3745,9 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1456$0 (is_last),
-    .\port$2747$0 (full),
-    .\port$2748$0 (strobes),
+    .\port$1499$0 (is_last),
+    .\port$2798$0 (full),
+    .\port$2799$0 (strobes),
     .r_data(\r_data$56 ),
     .r_en(sends_beat),
     .r_rdy(memory__wvalid),
@@ -4037,7 +4200,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \r_en$59  = sends_beat;
   assign memory__bready = 1'h1;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2766$0  = word[5:0];
+  assign \port$2817$0  = word[5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
@@ -4342,7 +4505,7 @@ module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, cl
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.addresses (rst, \port$1422$0 , r_en, w_rdy, r_data, w_en, \port$2758$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1465$0 , r_en, w_rdy, r_data, w_en, \port$2809$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4381,10 +4544,10 @@ module \top.drain.addresses (rst, \port$1422$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1422$0 ;
-  wire [7:0] \port$1422$0 ;
-  input [31:0] \port$2758$0 ;
-  wire [31:0] \port$2758$0 ;
+  input [7:0] \port$1465$0 ;
+  wire [7:0] \port$1465$0 ;
+  input [31:0] \port$2809$0 ;
+  wire [31:0] \port$2809$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -4411,7 +4574,7 @@ module \top.drain.addresses (rst, \port$1422$0 , r_en, w_rdy, r_data, w_en, \por
   reg [39:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1422$0 , \port$2758$0  };
+      storage[w_port__addr] <= { \port$1465$0 , \port$2809$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -4507,13 +4670,13 @@ module \top.drain.addresses (rst, \port$1422$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1422$0 , \port$2758$0  };
-  assign w_data = { \port$1422$0 , \port$2758$0  };
+  assign w_port__data = { \port$1465$0 , \port$2809$0  };
+  assign w_data = { \port$1465$0 , \port$2809$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , \port$2748$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1499$0 , w_en, r_en, r_data, \port$2798$0 , \port$2799$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4556,12 +4719,12 @@ module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1456$0 ;
-  wire \port$1456$0 ;
-  input [63:0] \port$2747$0 ;
-  wire [63:0] \port$2747$0 ;
-  input [7:0] \port$2748$0 ;
-  wire [7:0] \port$2748$0 ;
+  input \port$1499$0 ;
+  wire \port$1499$0 ;
+  input [63:0] \port$2798$0 ;
+  wire [63:0] \port$2798$0 ;
+  input [7:0] \port$2799$0 ;
+  wire [7:0] \port$2799$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -4587,7 +4750,7 @@ module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , 
   reg [72:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1456$0 , \port$2748$0 , \port$2747$0  };
+      storage[w_port__addr] <= { \port$1499$0 , \port$2799$0 , \port$2798$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -4687,8 +4850,8 @@ module \top.drain.beats (rst, \port$1456$0 , w_en, r_en, r_data, \port$2747$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1456$0 , \port$2748$0 , \port$2747$0  };
-  assign w_data = { \port$1456$0 , \port$2748$0 , \port$2747$0  };
+  assign w_port__data = { \port$1499$0 , \port$2799$0 , \port$2798$0  };
+  assign w_data = { \port$1499$0 , \port$2799$0 , \port$2798$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -6076,7 +6239,7 @@ module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2688$0 , \port$2692$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2739$0 , \port$2743$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [3:0] \$1 ;
   wire [7:0] \$10 ;
@@ -6205,10 +6368,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2688$0 ;
-  wire [28:0] \port$2688$0 ;
-  input [23:0] \port$2692$0 ;
-  wire [23:0] \port$2692$0 ;
+  input [28:0] \port$2739$0 ;
+  wire [28:0] \port$2739$0 ;
+  input [23:0] \port$2743$0 ;
+  wire [23:0] \port$2743$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -6264,12 +6427,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = number - \port$2692$0 ;
+  assign \$3  = number - \port$2743$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = number - \port$2688$0 [24:1];
+  assign \$5  = number - \port$2739$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2688$0 [0] & \$6 ;
-  assign \$8  = \port$2688$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2739$0 [0] & \$6 ;
+  assign \$8  = \port$2739$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
@@ -6538,12 +6701,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2688$0 , \port$2692$0  };
+  assign places = { \port$2739$0 , \port$2743$0  };
   assign start = restart;
-  assign \places.released  = \port$2692$0 ;
-  assign \places.is_leaving  = \port$2688$0 [0];
-  assign \places.leaving  = \port$2688$0 [24:1];
-  assign \places.cycles_left  = \port$2688$0 [28:25];
+  assign \places.released  = \port$2743$0 ;
+  assign \places.is_leaving  = \port$2739$0 [0];
+  assign \places.leaving  = \port$2739$0 [24:1];
+  assign \places.cycles_left  = \port$2739$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -8609,9 +8772,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2688$0 , \port$2692$0 , \port$2703$0 , \port$2707$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2739$0 , \port$2743$0 , \port$2754$0 , \port$2758$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -8968,16 +9131,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2688$0 ;
-  wire [28:0] \port$2688$0 ;
-  output [23:0] \port$2692$0 ;
-  wire [23:0] \port$2692$0 ;
-  output [28:0] \port$2703$0 ;
-  wire [28:0] \port$2703$0 ;
-  output [23:0] \port$2707$0 ;
-  wire [23:0] \port$2707$0 ;
-  input [13:0] \port$327$3 ;
-  wire [13:0] \port$327$3 ;
+  output [28:0] \port$2739$0 ;
+  wire [28:0] \port$2739$0 ;
+  output [23:0] \port$2743$0 ;
+  wire [23:0] \port$2743$0 ;
+  output [28:0] \port$2754$0 ;
+  wire [28:0] \port$2754$0 ;
+  output [23:0] \port$2758$0 ;
+  wire [23:0] \port$2758$0 ;
+  input [13:0] \port$354$3 ;
+  wire [13:0] \port$354$3 ;
   wire push;
   wire \push$76 ;
   input [23:0] queries_loaded;
@@ -9185,7 +9348,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   reg [26:0] matrix_table [511:0];
   always @(posedge clk) begin
     if (write__en)
-      matrix_table[\port$327$3 [8:0]] <= table_data[26:0];
+      matrix_table[\port$354$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -9195,7 +9358,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   reg [26:0] vector_table [511:0];
   always @(posedge clk) begin
     if (\write__en$44 )
-      vector_table[\port$327$3 [8:0]] <= table_data[26:0];
+      vector_table[\port$354$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
@@ -9419,8 +9582,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2688$0 (\$238 ),
-    .\port$2692$0 (\$239 ),
+    .\port$2739$0 (\$238 ),
+    .\port$2743$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -9428,8 +9591,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2703$0 (\$240 ),
-    .\port$2707$0 (\$241 ),
+    .\port$2754$0 (\$240 ),
+    .\port$2758$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -10361,11 +10524,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign write__addr = \port$327$3 [8:0];
-  assign table_row = { 2'h0, \port$327$3  };
+  assign write__addr = \port$354$3 [8:0];
+  assign table_row = { 2'h0, \port$354$3  };
   assign write__data = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \write__addr$45  = \port$327$3 [8:0];
+  assign \write__addr$45  = \port$354$3 [8:0];
   assign \write__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
@@ -10376,10 +10539,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2688$0  = \$238 ;
-  assign \port$2692$0  = \$239 ;
-  assign \port$2703$0  = \$240 ;
-  assign \port$2707$0  = \$241 ;
+  assign \port$2739$0  = \$238 ;
+  assign \port$2743$0  = \$239 ;
+  assign \port$2754$0  = \$240 ;
+  assign \port$2758$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -10569,7 +10732,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2688$0 , \port$2692$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2739$0 , \port$2743$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -10586,11 +10749,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2688$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2688$0 ;
-  wire [28:0] \port$2688$0 ;
+  output [28:0] \port$2739$0 ;
+  wire [28:0] \port$2739$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2692$0 ;
-  wire [23:0] \port$2692$0 ;
+  output [23:0] \port$2743$0 ;
+  wire [23:0] \port$2743$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -10627,8 +10790,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2688$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2688$0  = \$1 ;
-  assign \port$2692$0  = \$3 ;
+  assign \port$2739$0  = \$1 ;
+  assign \port$2743$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -10757,7 +10920,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2703$0 , \port$2707$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2754$0 , \port$2758$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -10774,11 +10937,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2703$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2703$0 ;
-  wire [28:0] \port$2703$0 ;
+  output [28:0] \port$2754$0 ;
+  wire [28:0] \port$2754$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2707$0 ;
-  wire [23:0] \port$2707$0 ;
+  output [23:0] \port$2758$0 ;
+  wire [23:0] \port$2758$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -10815,8 +10978,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2703$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2703$0  = \$1 ;
-  assign \port$2707$0  = \$3 ;
+  assign \port$2754$0  = \$1 ;
+  assign \port$2758$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -12980,7 +13143,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$347 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire \$1 ;
   wire \$10 ;

@@ -43,7 +43,8 @@ def case_of(name):
 def run_of():
     """The commands of a run: load, start, wait, read everything."""
     reads = [f"read {offset_of(name)}" for name in FOUND]
-    return ["memory", "load", f"write {offset_of('control')} 1", f"irq {LIMIT}", *reads, "digest"]
+    enable = f"write {offset_of('interrupt_enable')} 1"
+    return ["memory", enable, "load", f"write {offset_of('control')} 1", f"irq {LIMIT}", *reads, "digest"]
 
 
 def reference(name):

@@ -74,7 +74,7 @@ class JobsAfterReset(AfterReset):
 
 class ControlAfterReset(AfterReset):
     def __init__(self, module: ModuleType = control_port) -> None:
-        super().__init__(module.ControlPort())
+        super().__init__(module.ControlPort({}))
 
     def is_asked(self, component: Component) -> Value:
         return component.bus.awvalid | component.bus.wvalid | component.bus.arvalid
