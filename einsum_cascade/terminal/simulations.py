@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -15,15 +16,19 @@ from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cascade.interpreter import random_inputs
 from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cosim.build import trace_of
+from einsum_cascade.cosim.run import Case
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.cosim.steps import StepResult
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
+from einsum_cascade.handoff.folder import IMAGES, handoff_files
+from einsum_cascade.handoff.images import Images, images_of
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.program.numbers import OPERANDS, Multiplier, Numbers
 from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
+from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table
@@ -130,10 +135,29 @@ def prepared_case(
     return prepare(found, machine, extents, numbers, tree, inputs), inputs
 
 
-def write_design(prepared: Prepared, architecture: str, folder: Path, prefix: str = "") -> dict[str, str]:
-    """Write the Verilog of an array, its waivers, its manifest and its programs; return the files.
+def write_design(
+    prepared: Prepared,
+    architecture: str,
+    folder: Path,
+    prefix: str = "",
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+) -> dict[str, str]:
+    """Write the Verilog of an array, its waivers, its manifest, its programs and all to run them; return the files.
 
     A program that is the only one is in program.txt, several are numbered in the order in which they run.
+
+    Parameters
+    ----------
+    prepared
+        What runs on the array.
+    architecture
+        Its name.
+    folder
+        Gets the files.
+    prefix
+        What the names of modules begin with.
+    inputs
+        The inputs of the cascade: with them, memory images, a test bench and a driver are written as well.
 
     Raises
     ------
@@ -150,16 +174,38 @@ def write_design(prepared: Prepared, architecture: str, folder: Path, prefix: st
     texts = dict(zip(names, map(to_text, programs), strict=True))
     manifest = json.dumps(manifest_of(files, programs, architecture), indent=2) + "\n"
     everything = {**files, "waivers.vlt": WAIVERS, **texts, "manifest.json": manifest}
+    if inputs is not None:
+        everything |= _handoff(prepared, inputs, [*files], prefix)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Of another work, with another number of programs.
-        for stale in {*folder.glob("program.txt"), *folder.glob("program-*.txt")}:
+        for stale in {path for pattern in _NUMBERED for path in folder.glob(pattern)}:
             stale.unlink()
         for name, text in everything.items():
             (folder / name).write_text(text)
     except OSError as error:
         raise UsageError(f"--output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
     return {name: str(folder / name) for name in everything}
+
+
+_NUMBERED = "program.txt", "program-*.txt", *(f"{what}{which}.hex" for what in IMAGES for which in ("", "-*"))
+"""Files of which another work, with another number of programs, may have left some."""
+
+
+def _handoff(prepared: Prepared, inputs: Mapping[str, NDArray[Any]], sources: list[str], prefix: str) -> dict[str, str]:
+    """Return what runs the programs elsewhere; results are those of the model."""
+    images: list[Images] = []
+
+    def execute(number: int, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        step = prepared.steps[number]
+        program, operands = step.lowered.program, step.operands(tensors)
+        output = evaluate_program(program, operands).output
+        images.append(images_of(program, operands, output))
+        return output
+
+    prepared.run(prepared.stored(inputs), execute)
+    paused = MemoryTiming(backpressure=0)
+    limit = max(Case.of(each.program, each.memory, paused).limit_cycles for each in images)
+    return handoff_files(images, sources, prefix, limit)
 
 
 def simulation_table(result: CosimResult) -> RenderableType:

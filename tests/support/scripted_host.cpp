@@ -1,6 +1,7 @@
 // A host and a memory around an array with beats of 8 bytes, driven by a script: many short runs in one process.
 //
-// Arguments: the bytes of memory, the writes of a program (address and data, a line each), a script. Commands, a line each:
+// Arguments: the bytes of memory, the writes of a program (address and data, a line each), a script; without one, its
+// lines come from the standard input, each is answered at once. Commands, a line each:
 //   memory                 memory is what it was at first
 //   load                   the writes of the program
 //   write ADDRESS DATA     a write; prints its response if it is not OKAY
@@ -14,6 +15,8 @@
 //   irq LIMIT              waits for the interrupt; prints whether it came
 //   digest                 prints a digest of memory
 //   shares AR R AW W B     of 8 cycles, in how many a channel moves
+//   poke ADDRESS HEX       bytes of memory
+//   peek ADDRESS COUNT     prints them
 #include "Vtop.h"
 #include "verilated.h"
 #include <cstdint>
@@ -208,15 +211,25 @@ struct Bench {
             uint64_t digest = 14695981039346656037ull;
             for (uint8_t byte : bytes) digest = (digest ^ byte) * 1099511628211ull;
             std::printf("%llx\n", static_cast<unsigned long long>(digest));
+        } else if (what == "poke") {
+            std::string hex;
+            words >> a >> hex;
+            for (size_t at = 0; at < hex.size() / 2; ++at)
+                bytes.at(a + at) = uint8_t(std::stoul(hex.substr(2 * at, 2), nullptr, 16));
+        } else if (what == "peek") {
+            for (words >> a >> b; b; --b) std::printf("%02x", bytes.at(a++));
+            std::printf("\n");
         } else if (what == "shares") {
             for (int& share : shares) words >> share;
         }
     }
 };
 
-int main(int, char** arguments) {
+int main(int count, char** arguments) {
     Bench bench;
-    std::ifstream memory(arguments[1], std::ios::binary), program(arguments[2]), script(arguments[3]);
+    std::ifstream memory(arguments[1], std::ios::binary), program(arguments[2]), file;
+    if (count > 3) file.open(arguments[3]);
+    std::istream& script = count > 3 ? file : std::cin;
     bench.first.assign(std::istreambuf_iterator<char>(memory), {});
     for (uint32_t address, data; program >> address >> data;) bench.program.push_back({address, data});
     bool skips = false;
@@ -225,6 +238,7 @@ int main(int, char** arguments) {
         skips = false;
         try {
             bench.execute(line);
+            std::fflush(stdout);
         } catch (const Reset&) {
             bench.drop();
             skips = line != "after";

@@ -1,4 +1,7 @@
-"""Many short runs of a design in one process: a host and a memory in C++ that follow a script, scripted_host.cpp."""
+"""Many short runs of a design in one process: a host and a memory in C++ that follow a script, scripted_host.cpp.
+
+The script may be a file, or come line by line from an object that has a bus and a buffer, as the driver wants them.
+"""
 
 import subprocess
 import tempfile
@@ -12,7 +15,7 @@ from einsum_cascade.program.registers import KERNEL_OFFSET, offset_of
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_ports
 
-__all__ = ["follow", "scripted", "writes_of"]
+__all__ = ["SimulatedBus", "follow", "scripted", "writes_of"]
 
 _DRIVER = Path(__file__).with_suffix(".cpp")
 _BEAT_BYTES = 8
@@ -42,3 +45,40 @@ def follow(build: Build, case: Case, script: Sequence[str]) -> list[str]:
         files = [str(folder / name) for name in ("memory", "program", "script")]
         command = [str(build.program), *files]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+class SimulatedBus:
+    """A running simulation with `read32`, `write32`, and a memory that is read and written as slices."""
+
+    def __init__(self, build: Build, folder: Path, memory_bytes: int) -> None:
+        (folder / "memory").write_bytes(bytes(memory_bytes))
+        (folder / "program").write_text("")
+        command = [str(build.program), str(folder / "memory"), str(folder / "program")]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for line in ("arm 0 4", "after", "memory"):
+            self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def _ask(self, line: str) -> str:
+        self._tell(line)
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def read32(self, offset: int) -> int:
+        return int(self._ask(f"read {offset}"))
+
+    def write32(self, offset: int, value: int) -> None:
+        self._tell(f"write {offset} {value}")
+
+    def __setitem__(self, place: slice, content: bytes) -> None:
+        self._tell(f"poke {place.start} {content.hex()}")
+
+    def __getitem__(self, place: slice) -> bytes:
+        return bytes.fromhex(self._ask(f"peek {place.start} {place.stop - place.start}"))
+
+    def close(self) -> None:
+        self.process.communicate()
