@@ -330,13 +330,15 @@ def rtl(
     cascade: CascadeName,
     *,
     architecture: ArchitectureName,
-    output: Annotated[Path, Parameter(help="Folder that gets the Verilog, its manifest and the program.")],
+    output: Annotated[Path, Parameter(help="Folder that gets the Verilog, register maps, a test bench and a driver.")],
     settings: Settings | None = None,
     inputs: Inputs | None = None,
+    seed: Annotated[int, Parameter(help="Seed of the inputs that are drawn at random.")] = 0,
     operands: Operands = "bf16",
     scores: Scores = None,
     multiplier: Width = None,
     accumulation: Accumulation = "fp32",
+    prefix: Annotated[str, Parameter(help="What the names of all modules begin with.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
@@ -344,8 +346,9 @@ def rtl(
     from einsum_cascade.terminal.simulations import numbers_of, prepared_case, write_design
 
     numbers = numbers_of(operands, scores, multiplier, accumulation)
-    prepared, _ = prepared_case(cascade, architecture, _settings(settings), load_inputs(inputs or ()), numbers)
-    files = write_design(prepared, architecture, output)
+    given, start = load_inputs(inputs or ()), _seed(seed)
+    prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, seed=start)
+    files = write_design(prepared, architecture, output, prefix, tensors)
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
     intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
     if as_json:

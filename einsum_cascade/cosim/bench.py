@@ -59,6 +59,7 @@ async def run_program(dut: Any) -> None:
     await ClockCycles(dut.clk, _RESET_CYCLES)
     dut.rst.value = 0
     await ClockCycles(dut.clk, _RESET_CYCLES)
+    await host.write(offset_of("interrupt_enable"), 1)
     runs: list[dict[str, Any]] = []
     for run in range(case["runs"]):
         await host.load(case["registers"] | ({} if run else case["spoilt"]), case["kernel"])

@@ -21,6 +21,7 @@ from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
 from einsum_cascade.program.instruction import encode
 from einsum_cascade.program.ir import Program
+from einsum_cascade.sim.timing import MemoryModel, run_timing
 
 __all__ = ["Case", "Run", "RunResult", "run_case"]
 
@@ -44,7 +45,7 @@ class Case:
     spoilt
         Registers that have other values in the first run.
     limit_cycles
-        After which the bench gives up.
+        After which the bench gives up on a run.
 
     """
 
@@ -54,13 +55,26 @@ class Case:
     memory: MemoryTiming = field(default_factory=MemoryTiming)
     runs: int = 1
     spoilt: Mapping[str, int] = field(default_factory=dict[str, int])
-    limit_cycles: int = 10_000_000
+    limit_cycles: int = 1_000_000
 
     @staticmethod
     def of(program: Program, content: NDArray[np.uint8], memory: MemoryTiming | None = None) -> "Case":
-        """Return the case of a program."""
+        """Return the case of a program, which may take several times as long as the model says."""
         kernel = tuple((encode(row.matrix), encode(row.vector)) for row in program.kernel)
-        return Case(program.registers, kernel, content, memory or MemoryTiming())
+        timing = memory or MemoryTiming()
+        return Case(program.registers, kernel, content, timing, limit_cycles=_limit(program, timing))
+
+
+_MARGIN, _PAUSES_MARGIN = 2, 8
+"""Times the model's cycles after which the bench gives up: where memory pauses at random half of the time, the model
+knows less."""
+
+
+def _limit(program: Program, memory: MemoryTiming) -> int:
+    """Return after how many cycles a run cannot be right; the array's own watchdog has ended one that stands still."""
+    total = run_timing(program, MemoryModel(memory.latency_cycles, memory.rate)).total_cycles
+    margin = _MARGIN if memory.backpressure is None else _PAUSES_MARGIN
+    return margin * total + 4 * program.watchdog_cycles
 
 
 @dataclass(frozen=True)
@@ -73,11 +87,14 @@ class Run:
         Whether the array said that it is done.
     registers
         What the array wrote.
+    limit_cycles
+        After which the bench would have given up, and has if the array did not say so.
 
     """
 
     has_ended: bool
     registers: Mapping[str, int]
+    limit_cycles: int = 0
 
     @property
     def error(self) -> int:
@@ -146,7 +163,7 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
         _simulate(build, folder, wave)
         seconds = time.perf_counter() - start
         statuses: list[dict[str, Any]] = json.loads((folder / "status.json").read_text())
-        runs = tuple(Run(bool(status.pop("has_ended")), status) for status in statuses)
+        runs = tuple(Run(bool(status.pop("has_ended")), status, case.limit_cycles) for status in statuses)
         return RunResult(runs, np.frombuffer((folder / "memory-after.bin").read_bytes(), np.uint8), seconds)
 
 

@@ -177,17 +177,22 @@ class StepResult:
         return self.run.has_ended and not self.run.error
 
     @property
-    def is_agreed(self) -> bool:
-        """Whether RTL and model agree in every bit and every cycle, and the array says that it is done.
+    def differing_counters(self) -> dict[str, tuple[int, int]]:
+        """What the model and the RTL count, by the name of the register, where they differ.
 
-        Without random pauses, that is so for each of the counters and for the cycles from start to done.
+        With random pauses, which a model cannot know, it predicts only the cycles and the words without keys.
         """
-        registers, trace = self.run.registers, self.trace
-        is_timed = registers["cycles"] == self.model_cycles
+        trace = self.trace
+        model = {"cycles": self.model_cycles, "empty_columns": self.model.empty_columns}
         if self.memory.backpressure is None:
-            is_timed = is_timed and all(registers[name] == getattr(trace, name) for name in _COUNTERS)
-        is_counted = registers["empty_columns"] == self.model.empty_columns
-        return self.has_ended_well and not self.mismatched and is_timed and is_counted
+            model |= {name: getattr(trace, name) for name in _COUNTERS}
+        registers = self.run.registers
+        return {name: (count, registers[name]) for name, count in model.items() if registers[name] != count}
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether RTL and model agree in every bit and every counter, and the array says that it is done."""
+        return self.has_ended_well and not self.mismatched and not self.differing_counters
 
     def to_json(self) -> dict[str, Any]:
         """Return the kernel, what heads of which tensors it makes, and its cycles, as plain values."""
@@ -201,6 +206,9 @@ class StepResult:
                 "model": self.model_cycles,
                 "rtl": registers["cycles"],
                 "total": registers["total_cycles"],
+            },
+            "differing_counters": {
+                name: {"model": model, "rtl": rtl} for name, (model, rtl) in self.differing_counters.items()
             },
         } | ({"wave": str(self.wave)} if self.wave else {})
 

@@ -1,7 +1,8 @@
 """Microinstructions: what a PE and a lane of the vector row do in a cycle, and how a kernel row says so."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+
+from einsum_cascade.program.told import ToldEnum, told
 
 __all__ = [
     "EVERY_PASS",
@@ -20,40 +21,38 @@ __all__ = [
 ]
 
 
-class MatrixOp(IntEnum):
+class MatrixOp(ToldEnum):
     """What the PEs of the array do; `index` is the field of the row."""
 
-    NONE = 0
-    PRODUCT = 1
-    """score = (0 if index is 0, else score) + key[index] * query[index]; at index 0, the mask bit is set too."""
-    MAXIMUM = 2
-    """down = max(up, score), or up where masked."""
-    EXPONENTIAL = 3
-    """Slot `index` of score = exp(score - up); the last one rounds to the score format, and gives 0 where masked."""
-    SUM = 4
-    """down = up + score."""
-    COMBINE = 5
-    """down = up + value[index] * score, or up where masked."""
-    OUT = 6
-    """down = score in row `index`, or 0 where masked; up in all other rows."""
+    NONE = told(0, "Nothing.")
+    PRODUCT = told(
+        1, "score = (0 if index is 0, else score) + key[index] * query[index]; at index 0, the mask bit is set too."
+    )
+    MAXIMUM = told(2, "down = max(up, score), or up where masked.")
+    EXPONENTIAL = told(
+        3, "Slot `index` of score = exp(score - up); the last one rounds to the score format, and gives 0 where masked."
+    )
+    SUM = told(4, "down = up + score.")
+    COMBINE = told(5, "down = up + value[index] * score, or up where masked.")
+    OUT = told(6, "down = score in row `index`, or 0 where masked; up in all other rows.")
 
 
-class VectorOp(IntEnum):
+class VectorOp(ToldEnum):
     """What the lanes of the vector row do; what arrives is the `down` of the last row."""
 
-    NONE = 0
-    MAXIMUM = 1
-    """old = maximum, or the lowest number on the first tile; new = maximum = max(old, arriving)."""
-    CORRECTION = 2
-    """Slot `index` of correction = exp(old - new)."""
-    DENOMINATOR = 3
-    """sum = arriving on the first tile of a pass, else sum * correction + arriving; captured on the last tile."""
-    NUMERATOR = 4
-    """accumulator[index] = arriving on the first tile, else accumulator[index] * correction + arriving."""
-    ADD = 5
-    """accumulator[index] = arriving on the first tile, else accumulator[index] + arriving: no correction."""
-    ADD_DENOMINATOR = 6
-    """sum = arriving on the first tile of a pass, else sum + arriving; captured on the last tile."""
+    NONE = told(0, "Nothing.")
+    MAXIMUM = told(1, "old = maximum, or the lowest number on the first tile; new = maximum = max(old, arriving).")
+    CORRECTION = told(2, "Slot `index` of correction = exp(old - new).")
+    DENOMINATOR = told(
+        3, "sum = arriving on the first tile of a pass, else sum * correction + arriving; captured on the last tile."
+    )
+    NUMERATOR = told(
+        4, "accumulator[index] = arriving on the first tile, else accumulator[index] * correction + arriving."
+    )
+    ADD = told(5, "accumulator[index] = arriving on the first tile, else accumulator[index] + arriving: no correction.")
+    ADD_DENOMINATOR = told(
+        6, "sum = arriving on the first tile of a pass, else sum + arriving; captured on the last tile."
+    )
 
 
 RETURN_CYCLES = 2

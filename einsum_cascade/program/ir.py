@@ -308,6 +308,12 @@ class Program:
                 number += 1
                 result += tile.ends_result
 
+    def result_rows(self, key_tile: int) -> int:
+        """Return the rows of a tile of results: words of a column, or those of its key tile that have a key."""
+        if not self.has_tile_results:
+            return self.output_steps
+        return min(self.shape.rows, self.keys - key_tile * self.shape.rows)
+
     @property
     def flags(self) -> int:
         """The register `flags`."""

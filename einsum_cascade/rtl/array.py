@@ -38,7 +38,8 @@ beats written in earlier cycles. Everything takes something new every cycle; not
 is under way.
 """
 
-from amaranth.back import verilog
+import re
+
 from amaranth.lib.wiring import Component
 
 from einsum_cascade.program.shape import ArrayShape
@@ -57,6 +58,7 @@ from einsum_cascade.rtl.links import (
     row_layout,
     vector_layout,
 )
+from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.pe import ProcessingElement
 
 __all__ = [
@@ -130,8 +132,8 @@ def port_widths(shape: ArrayShape) -> dict[str, int]:
     }
 
 
-def _array_text(shape: ArrayShape) -> str:
-    """Return the Verilog of the module `array`."""
+def _array_text(shape: ArrayShape, prefix: str) -> str:
+    """Return the Verilog of the module `array`, and of the components' names with a prefix."""
     row = row_layout(shape)
     parameters = {
         "ROWS": shape.rows,
@@ -158,12 +160,19 @@ def _array_text(shape: ArrayShape) -> str:
     constants = "\n".join(f"    localparam {name} = {value};" for name, value in parameters.items())
     group = f"    reg {_range(widths['drain_group'])}group;\n"
     sigmoid = " .scale(scale), .bias(bias)," if shape.numbers.has_sigmoid else ""
-    body = _BODY.replace(_SIGMOID, sigmoid)
-    return f"module array(\n{ports}\n);\n{constants}\n{group}{body}endmodule\n"
+    body = _INSTANCE.sub(rf"\1{prefix}\2", _BODY.replace(_SIGMOID, sigmoid))
+    return f"module {prefix}array(\n{ports}\n);\n{constants}\n{group}{body}endmodule\n"
 
 
-def array_files(shape: ArrayShape) -> dict[str, str]:
+def array_files(shape: ArrayShape, prefix: str = "") -> dict[str, str]:
     """Return the Verilog of an array by file name; `array.v` holds the module `array`.
+
+    Parameters
+    ----------
+    shape
+        The array.
+    prefix
+        What the names of all files and modules begin with.
 
     Examples
     --------
@@ -172,15 +181,17 @@ def array_files(shape: ArrayShape) -> dict[str, str]:
 
     """
     components = {
-        f"{name}.v": verilog.convert(component, name, emit_src=False, strip_internal_attrs=True)
-        for name, component in _components_of(shape).items()
+        f"{prefix}{name}.v": module_text(component, prefix + name) for name, component in _components_of(shape).items()
     }
-    return {"array.v": _array_text(shape), **components}
+    return {f"{prefix}array.v": _array_text(shape, prefix), **components}
 
 
 def _range(bits: int) -> str:
     return f"[{bits - 1}:0] " if bits > 1 else ""
 
+
+_INSTANCE = re.compile(rf"^( +)({'|'.join(COMPONENTS)})(?= \w+\($)", re.MULTILINE)
+"""A line that begins an instance of a component."""
 
 _SIGMOID = "@sigmoid@"
 """Where the constants of a sigmoid come in, if there is one."""
@@ -230,7 +241,9 @@ _BODY = """
                 end else begin : inner
                     assign up = rows[i-1].pes[j].down;
                 end
-                pe element(.clk(clk), .rst(rst), .left(left), .right(right), .up(up), .down(down));
+                pe element(
+                    .clk(clk), .rst(rst), .left(left), .right(right), .up(up), .down(down)
+                );
             end
         end
         for (j = 0; j < COLUMNS; j = j + 1) begin : columns

@@ -3,10 +3,19 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ADDRESS_BITS", "BURST_INCREMENT", "LITE_ADDRESS_BITS", "OKAY", "LiteSignature", "MemorySignature"]
+__all__ = [
+    "ADDRESS_BITS",
+    "BURST_INCREMENT",
+    "LITE_ADDRESS_BITS",
+    "OKAY",
+    "SUBORDINATE_ERROR",
+    "LiteSignature",
+    "MemorySignature",
+]
 
 ADDRESS_BITS, LITE_ADDRESS_BITS, _ID_BITS = 32, 16, 4
-BURST_INCREMENT, OKAY = 1, 0
+BURST_INCREMENT = 1
+OKAY, SUBORDINATE_ERROR = 0, 2
 
 
 class MemorySignature(wiring.Signature):

@@ -72,7 +72,8 @@ class ColumnTop(Component):
     def elaborate(self, platform: object) -> Module:
         """Read, then choose."""
         m = Module()
-        beat, read, down = self._file(m), self.right, Signal(SINGLE_LAYOUT)
+        beat, read = self._file(m), self.right
+        down = Signal(SINGLE_LAYOUT)
         m.d.sync += [self.right.eq(self.left), self.down.eq(down)]
         form = self._shape.numbers.operand
         m.submodules.decoder = decoder = Decoder(form)
@@ -101,7 +102,8 @@ class ColumnTop(Component):
         shape = self._shape
         depth = 1 << address_bits(2 * shape.key_beats)
         m.submodules.queries = memory = Memory(shape=shape.beat_bits, depth=depth, init=[])
-        read, write = memory.read_port(), memory.write_port()
+        read = memory.read_port()
+        write = memory.write_port()
         m.d.comb += [
             read.addr.eq(self.left.address >> address_bits(shape.beat_operands)),
             write.addr.eq(self.write_address),

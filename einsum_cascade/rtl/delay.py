@@ -57,8 +57,11 @@ class Delay(Component):
         """Read the oldest word before it is overwritten; the read port adds the last cycle."""
         depth = self._cycles - 1
         m.submodules.words = memory = Memory(shape=self._bits, depth=depth, init=[])
-        read, write = memory.read_port(), memory.write_port()
-        place, is_full, is_valid = Signal(range(depth)), Signal(), Signal()
+        read = memory.read_port()
+        write = memory.write_port()
+        place = Signal(range(depth))
+        is_full = Signal()
+        is_valid = Signal()
         is_end = place == depth - 1
         m.d.sync += [place.eq(Mux(is_end, 0, place + 1)), is_full.eq(is_full | is_end), is_valid.eq(is_full)]
         m.d.comb += [

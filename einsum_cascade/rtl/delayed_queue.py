@@ -57,8 +57,11 @@ class DelayedQueue(wiring.Component):
         m = Module()
         time_bits = (self.cycles + 1).bit_length() + 1
         m.submodules.ring = ring = Memory(shape=self.width + time_bits, depth=self.depth, init=[])
-        write, read = ring.write_port(), ring.read_port()
-        now, head, tail = Signal(time_bits), Signal(range(self.depth)), Signal(range(self.depth))
+        write = ring.write_port()
+        read = ring.read_port()
+        now = Signal(time_bits)
+        head = Signal(range(self.depth))
+        tail = Signal(range(self.depth))
         following = Mux(self.pop, head + 1, head)[: len(head)]
         m.d.sync += [now.eq(now + 1), head.eq(following), self.has_next.eq(following != tail)]
         m.d.comb += [

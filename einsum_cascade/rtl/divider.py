@@ -55,7 +55,7 @@ class Divider(Component):
     Timing
     ------
     `DIVIDER_LATENCY` cycles from the operands to the registered quotient; a new one can begin in every cycle. Nothing
-    stalls. Reset does not reach it: what is under way comes out.
+    stalls. Reset does not reach it: what is under way comes out, and who takes quotients must know that it is nobody's.
 
     """
 
@@ -81,7 +81,8 @@ class Divider(Component):
         return m
 
     def _unpack(self, m: Module) -> data.View:
-        state, dividend, divisor = Signal(_STATE), self.dividend, self.divisor
+        dividend, divisor = self.dividend, self.divisor
+        state = Signal(_STATE)
         is_zero_divisor = is_zero(divisor)
         m.d.comb += [
             state.remainder.eq(significand(dividend)),
@@ -99,7 +100,8 @@ class Divider(Component):
 
 
 def _divide_once(m: Module, state: data.View) -> data.View:
-    after, difference = Signal(_STATE), Signal(signed(MANTISSA_BITS + 3))
+    after = Signal(_STATE)
+    difference = Signal(signed(MANTISSA_BITS + 3))
     is_less = difference[-1]
     m.d.comb += [
         difference.eq(state.remainder - state.divisor),
@@ -114,7 +116,8 @@ def _round(m: Module, state: data.View, quotient: data.View) -> None:
     """Round a quotient of 26 bits, of which the first or the second is 1, and a remainder."""
     is_half = ~state.quotient[-1]
     digits = Signal(_DIGITS)
-    exponent, rounded = Signal(signed(10)), Signal(signed(MANTISSA_BITS + 11))
+    exponent = Signal(signed(10))
+    rounded = Signal(signed(MANTISSA_BITS + 11))
     m.d.comb += [
         digits.eq(Mux(is_half, state.quotient << 1, state.quotient)),
         exponent.eq(state.exponent - is_half),

@@ -14,7 +14,6 @@ from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.jobs import TensorLayout
 from einsum_cascade.rtl.lane import accumulator_bits
 from einsum_cascade.rtl.links import StateWord, address_bits
-from einsum_cascade.rtl.multiply_add import rank
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 
@@ -129,10 +128,19 @@ class Drain(Component):
         shape = self._shape
         groups = shape.columns // shape.dividers
         group = Signal(_group_layout())
-        bank, word, words, number = Signal(), Signal(16), Signal(16), Signal(range(max(2, groups)))
-        columns, address, stride, is_state = Signal(16), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal()
-        self._room, self._row_beats, self._begins_row = Signal(range(self._rows * self._beats + 1)), Signal(8), Signal()
-        has_room, ends_row = Signal(), number == groups - 1
+        bank = Signal()
+        word = Signal(16)
+        words = Signal(16)
+        number = Signal(range(max(2, groups)))
+        columns = Signal(16)
+        address = Signal(ADDRESS_BITS)
+        stride = Signal(ADDRESS_BITS)
+        is_state = Signal()
+        self._room = Signal(range(self._rows * self._beats + 1))
+        self._row_beats = Signal(8)
+        self._begins_row = Signal()
+        ends_row = number == groups - 1
+        has_room = Signal()
         m.d.comb += [
             has_room.eq((self._room >= self._beats) & addresses.w_rdy & self._acknowledges.w_rdy),
             self._row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
@@ -187,8 +195,11 @@ class Drain(Component):
     def _divide(self, m: Module, group: data.View) -> tuple[list[Value], data.View]:
         quotients: list[Value] = []
         groups = [group]
-        for _ in range(_LATENCY):
-            groups.append(rank(m, groups[-1], is_registered=True))
+        for at in range(_LATENCY):
+            # A reset must reach them: what the dividers still work on then is nobody's.
+            register = Signal(_group_layout(), name=f"group_{at + 1}")
+            m.d.sync += register.eq(groups[-1])
+            groups.append(register)
         beat_group = groups[-1]
         divides = ((self.flags & Flag.DIVIDE) != 0) & ~groups[DRAIN_LATENCY].is_state
         empty: list[Value] = []
@@ -212,15 +223,18 @@ class Drain(Component):
         """Collect groups into a beat, which is full, or ends a row."""
         shape = self._shape
         width, groups = 32 * shape.dividers, shape.beat_words // shape.dividers
-        collected, kept = Signal(8 * shape.beat_bytes), Signal(shape.beat_bytes)
+        collected = Signal(8 * shape.beat_bytes)
+        kept = Signal(shape.beat_bytes)
         place = Signal(range(max(2, groups)))
-        full, strobes = Signal(8 * shape.beat_bytes), Signal(shape.beat_bytes)
+        full = Signal(8 * shape.beat_bytes)
+        strobes = Signal(shape.beat_bytes)
         enables = Cat(*((group.first + number < group.columns).replicate(4) for number in range(shape.dividers)))
         m.d.comb += [full.eq(collected), strobes.eq(kept)]
         m.d.comb += full.word_select(place, width).eq(Cat(*quotients))
         m.d.comb += strobes.word_select(place, width // 8).eq(enables)
         # A beat is not sent if none of its words is kept: its row has fewer beats than it has columns for.
-        ends_beat, is_last = Signal(), Signal()
+        ends_beat = Signal()
+        is_last = Signal()
         after = group.first + shape.dividers
         m.d.comb += [
             ends_beat.eq(group.is_valid & ((place == groups - 1) | group.ends_row)),
@@ -234,9 +248,12 @@ class Drain(Component):
             m.d.sync += [place.eq(place + 1), collected.eq(full), kept.eq(strobes)]
 
     def _write(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> None:
-        memory, outstanding = self.memory, Signal(8)
+        memory = self.memory
+        outstanding = Signal(8)
         beat_bytes = self._shape.beat_bytes
-        sends_address, sends_beat, is_acknowledged = Signal(), Signal(), Signal()
+        sends_address = Signal()
+        sends_beat = Signal()
+        is_acknowledged = Signal()
         m.d.comb += [
             memory.awvalid.eq(addresses.r_rdy),
             memory.awaddr.eq(addresses.r_data[:ADDRESS_BITS]),
@@ -250,8 +267,9 @@ class Drain(Component):
             sends_beat.eq(memory.wvalid & memory.wready),
             beats.r_en.eq(sends_beat),
             memory.bready.eq(1),
-            is_acknowledged.eq(memory.bvalid),
-            self.has_error.eq(memory.bvalid & (memory.bresp != OKAY)),
+            # What nobody asked for is an answer to what was asked for before a reset.
+            is_acknowledged.eq(memory.bvalid & (outstanding != 0)),
+            self.has_error.eq(is_acknowledged & (memory.bresp != OKAY)),
             self.is_waiting.eq(memory.awvalid | memory.wvalid | (outstanding != 0)),
         ]
         m.d.comb += self._acknowledges.r_en.eq(is_acknowledged)

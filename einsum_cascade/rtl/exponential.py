@@ -245,8 +245,11 @@ class ExponentialResult(Component):
 
     def _split(self, m: Module) -> Value:
         """Return f, and set n: in fixed point, from 1/2 on; below, n is 0."""
-        result, split = self.result, Signal(SINGLE_LAYOUT)
-        fixed, whole, is_up = Signal(MANTISSA_BITS + 1 + 8), Signal(8), Signal()
+        result = self.result
+        split = Signal(SINGLE_LAYOUT)
+        fixed = Signal(MANTISSA_BITS + 1 + 8)
+        whole = Signal(8)
+        is_up = Signal()
         below = fixed[: MANTISSA_BITS + 1]
         left = Signal(MANTISSA_BITS + 1)
         m.d.comb += [
@@ -270,7 +273,9 @@ class ExponentialResult(Component):
 
     def _scale(self, m: Module) -> Value:
         """Return p 2^n."""
-        result, scaled, exponent = self.result, Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS + 2))
+        result = self.result
+        scaled = Signal(SINGLE_LAYOUT)
+        exponent = Signal(signed(INTEGER_BITS + 2))
         m.d.comb += exponent.eq(result.exponent + self.integer)
         with m.If(is_nan(result)):
             m.d.comb += scaled.eq(NAN_BITS)

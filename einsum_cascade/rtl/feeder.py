@@ -60,7 +60,8 @@ class RowFeeder(Component):
         """Delay, read, convert."""
         m = Module()
         self._pass_on(m)
-        read, self._beat = Signal(row_layout(self._shape)), self._bank(m)
+        self._beat = self._bank(m)
+        read = Signal(row_layout(self._shape))
         m.d.sync += read.eq(self.above)
         self._send(m, read)
         return m
@@ -85,7 +86,8 @@ class RowFeeder(Component):
         shape = self._shape
         depth = 1 << address_bits(shape.bank_beats)
         m.submodules.bank = memory = Memory(shape=shape.beat_bits, depth=depth, init=[])
-        read, write = memory.read_port(), memory.write_port()
+        read = memory.read_port()
+        write = memory.write_port()
         m.d.comb += [
             read.addr.eq(self.above.address >> address_bits(shape.beat_operands)),
             write.addr.eq(self.write_address),
@@ -96,7 +98,8 @@ class RowFeeder(Component):
 
     def _send(self, m: Module, read: data.View) -> None:
         """Select the operand, compare the bounds with this row's columns."""
-        shape, next_right = self._shape, Signal(link_layout(self._shape))
+        shape = self._shape
+        next_right = Signal(link_layout(self._shape))
         m.submodules.decoder = decoder = Decoder(shape.numbers.operand)
         place = read.address[: address_bits(shape.beat_operands)]
         m.d.comb += [

@@ -206,7 +206,8 @@ class Rounder(Component):
     def _round(self, m: Module, more: Value | int) -> Value:
         """Return exponent and mantissa, `more` bits fewer than a normal number of the format has being kept."""
         places = MANTISSA_BITS - self._form.mantissa_bits
-        below, magnitude = Signal(31), Signal(31)
+        below = Signal(31)
+        magnitude = Signal(31)
         last = (Cat(self.value.mantissa, 1) >> places >> more)[0]
         m.d.comb += [
             below.eq((Const(1 << places, MANTISSA_BITS + 1) << more) - 1),
@@ -218,7 +219,8 @@ class Rounder(Component):
         """Return exponent and mantissa, fewer bits being kept the further the number is below the normal ones."""
         form, value = self._form, self.value
         least_normal, kept = form.least_exponent + BIAS, form.mantissa_bits
-        more, magnitude = Signal(range(kept + 1)), Signal(31)
+        more = Signal(range(kept + 1))
+        magnitude = Signal(31)
         with m.If((value.exponent < least_normal) & (value.exponent >= least_normal - kept)):
             m.d.comb += more.eq(least_normal - value.exponent)
         rounded = self._round(m, more)
@@ -284,7 +286,8 @@ class LowPiece(Component):
         """Take the bits below the piece, less one of its last place where the high piece is rounded away from 0."""
         m = Module()
         value, places = self.value, MANTISSA_BITS + 1 - self._bits
-        is_up, left = Signal(), Signal(places)
+        is_up = Signal()
+        left = Signal(places)
         last = Cat(value.mantissa, 1)[places]
         below = value.mantissa[:places]
         m.d.comb += [

@@ -113,10 +113,14 @@ class KeyJobs(wiring.Component):
         shape, bounds = self.shape, self.bounds
         m.submodules.loops = loops = TileLoops()
         wiring.connect(m, wiring.flipped(bounds), loops.bounds)
-        number, slot_beat = Signal(COUNT_BITS), Signal(24)
-        rows, row = Signal(range(shape.rows + 1)), Signal(range(shape.rows + 1))
-        key_address, value_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        is_value, is_last = Signal(), Signal()
+        number = Signal(COUNT_BITS)
+        slot_beat = Signal(24)
+        rows = Signal(range(shape.rows + 1))
+        row = Signal(range(shape.rows + 1))
+        key_address = Signal(ADDRESS_BITS)
+        value_address = Signal(ADDRESS_BITS)
+        is_value = Signal()
+        is_last = Signal()
         left = self.keys - loops.key_tile * shape.rows
         has_place = self._has_place(m, number, row)
         has_values = (bounds.flags & Flag.NO_VALUES) == 0
@@ -165,7 +169,8 @@ class KeyJobs(wiring.Component):
     def _has_place(self, m: Module, number: Value, row: Value) -> Value:
         """Return whether the place of a row of a tile is free, if those of the rows before it are."""
         shape, places = self.shape, self.places
-        has_place, ahead = Signal(), Signal(range(shape.stages * shape.rows))
+        has_place = Signal()
+        ahead = Signal(range(shape.stages * shape.rows))
         is_free, will_be = ((number - count)[:COUNT_BITS] < self.slots for count in (places.released, places.leaving))
         m.d.comb += [
             ahead.eq(shape.stages * (shape.rows - 1 - row)),
@@ -220,7 +225,8 @@ class QueryJobs(wiring.Component):
         m.submodules.visits = visits = VisitLoops()
         wiring.connect(m, wiring.flipped(self.bounds), visits.bounds)
         number = Signal(COUNT_BITS)
-        columns, column = Signal(range(shape.columns + 1)), Signal(range(shape.columns + 1))
+        columns = Signal(range(shape.columns + 1))
+        column = Signal(range(shape.columns + 1))
         address = Signal(ADDRESS_BITS)
         is_last = column + 1 == columns
         m.d.comb += [
@@ -304,9 +310,12 @@ class StateJobs(wiring.Component):
         shape, bounds = self.shape, self.bounds
         m.submodules.visits = visits = VisitLoops()
         wiring.connect(m, wiring.flipped(bounds), visits.bounds)
-        number, restored = Signal(COUNT_BITS), Signal(COUNT_BITS)
-        word, columns = Signal(16), Signal(range(shape.columns + 1))
-        address, is_last = Signal(ADDRESS_BITS), Signal()
+        number = Signal(COUNT_BITS)
+        restored = Signal(COUNT_BITS)
+        word = Signal(16)
+        columns = Signal(range(shape.columns + 1))
+        address = Signal(ADDRESS_BITS)
+        is_last = Signal()
         m.d.comb += [
             visits.restart.eq(self.start),
             is_last.eq(word + 1 == self.output_steps + STATE_WORDS),
@@ -340,7 +349,8 @@ class StateJobs(wiring.Component):
 
     def _job(self, m: Module, number: Value, word: Value, columns: Value, address: Value, is_last: Value) -> None:
         """Say where a word of all columns is, and where it goes to."""
-        shape, job, kind = self.shape, self.jobs.payload, Signal(2)
+        shape, job = self.shape, self.jobs.payload
+        kind = Signal(2)
         m.d.comb += [
             kind.eq(StateWord.of(word, self.output_steps)),
             job.address.eq(address),

@@ -108,8 +108,11 @@ class VectorLane(Component):
         self._sum = Signal(SINGLE_LAYOUT)
         self._captured = [Signal(SINGLE_LAYOUT, name=f"captured_{parity}") for parity in (0, 1)]
         self._maxima = [Signal(SINGLE_LAYOUT, name=f"maximum_{parity}") for parity in (0, 1)]
-        self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
-        self._written, self._writes, self._result = Signal(vector_layout(self._shape)), Signal(), Signal(SINGLE_LAYOUT)
+        self._fraction = Signal(SINGLE_LAYOUT)
+        self._integer = Signal(signed(INTEGER_BITS))
+        self._written = Signal(vector_layout(self._shape))
+        self._writes = Signal()
+        self._result = Signal(SINGLE_LAYOUT)
         self._accumulate(m)
         self._queue(m)
         self._feed(m)
@@ -124,7 +127,9 @@ class VectorLane(Component):
         """
         adds = (self.left.op == VectorOp.NUMERATOR) | (self.left.op == VectorOp.ADD)
         banks = [self._bank(m, parity, adds & (self.left.parity == parity)) for parity in (0, 1)]
-        bank, parity, kind = Signal(), Signal(), Signal(2)
+        bank = Signal()
+        parity = Signal()
+        kind = Signal(2)
         m.d.sync += [bank.eq(self.drain_address[0]), parity.eq(self.drain_parity), kind.eq(self.drain_kind)]
         self._accumulator = Signal(SINGLE_LAYOUT)
         m.d.comb += [
@@ -158,16 +163,17 @@ class VectorLane(Component):
         op, depth = self._op, 1 << address_bits(self._shape.queue)
         m.submodules.maxima = maxima = Memory(shape=_ENTRY, depth=depth, init=[])
         m.submodules.corrections = corrections = Memory(shape=SINGLE_LAYOUT, depth=depth, init=[])
-        entry, returned, new_entry, correction = (
-            maxima.read_port(domain="comb"),
-            maxima.read_port(domain="comb"),
-            maxima.write_port(),
-            corrections.read_port(domain="comb"),
-        )
+        entry = maxima.read_port(domain="comb")
+        returned = maxima.read_port(domain="comb")
+        new_entry = maxima.write_port()
+        correction = corrections.read_port(domain="comb")
         self._new_correction = corrections.write_port()
         m.submodules.greater = greater = Maximum()
-        old, running, before = Signal(SINGLE_LAYOUT), Signal(SINGLE_LAYOUT), Signal(32)
-        self._entry, self._correction = Signal(_ENTRY), Signal(SINGLE_LAYOUT)
+        old = Signal(SINGLE_LAYOUT)
+        running = Signal(SINGLE_LAYOUT)
+        before = Signal(32)
+        self._entry = Signal(_ENTRY)
+        self._correction = Signal(SINGLE_LAYOUT)
         m.d.comb += [
             before.eq(Mux(op.restores, _of_parity(op.sum_parity, self._maxima), running.as_value())),
             old.eq(Mux(op.is_first, LOWEST_BITS, before)),
@@ -193,7 +199,8 @@ class VectorLane(Component):
         m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, self._shape.stages)
         m.submodules.slot = slot = ExponentialOperands(self._steps, _WIDE, _WIDE)
         is_sum = (op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)
-        state, total = Signal(SINGLE_LAYOUT), Signal(32)
+        state = Signal(SINGLE_LAYOUT)
+        total = Signal(32)
         m.d.comb += [
             total.eq(Mux(op.restores, _of_parity(op.sum_parity, self._captured), self._sum.as_value())),
             state.eq(Mux(is_sum, total, self._accumulator.as_value())),
@@ -228,7 +235,8 @@ class VectorLane(Component):
 
     def _end(self, m: Module, going: data.View) -> None:
         """Write back."""
-        op, is_sum = going.op, Signal()
+        op = going.op
+        is_sum = Signal()
         m.d.comb += [
             is_sum.eq((op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)),
             self._written.eq(op),

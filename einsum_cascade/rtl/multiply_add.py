@@ -161,7 +161,8 @@ class MultiplyAdd(Component):
         return m
 
     def _multiply(self, m: Module) -> data.View:
-        widths, terms = self._widths, Signal(self._widths.terms_layout())
+        widths = self._widths
+        terms = Signal(self._widths.terms_layout())
         product_bits = widths.operand_bits + widths.score_bits
         product = Signal(product_bits)
         m.d.comb += [
@@ -192,7 +193,8 @@ class MultiplyAdd(Component):
     def _classify(self, m: Module, terms: data.View) -> None:
         """Find the results that are not computed: NaN, infinity, the sign of zero."""
         operand, score, augend, addend = self.operand, self.score, self.augend, self.addend
-        has_nan, has_infinite = Signal(), Signal()
+        has_nan = Signal()
+        has_infinite = Signal()
         with m.If(self.is_sum):
             m.d.comb += [has_nan.eq(is_nan(augend)), has_infinite.eq(is_infinite(augend))]
         with m.Else():
@@ -216,9 +218,12 @@ class MultiplyAdd(Component):
             m.d.comb += terms.specials.is_narrow.eq(self.is_narrow)
 
     def _align(self, m: Module, terms: data.View) -> data.View:
-        widths, aligned = self._widths, Signal(self._widths.aligned_layout())
+        widths = self._widths
+        aligned = Signal(self._widths.aligned_layout())
         product, addend = terms.product, terms.addend
-        is_swapped, distance, lesser = Signal(), Signal(signed(12)), Signal(widths.term)
+        is_swapped = Signal()
+        distance = Signal(signed(12))
+        lesser = Signal(widths.term)
         m.d.comb += [
             is_swapped.eq(addend.exponent > product.exponent),
             distance.eq(Mux(is_swapped, addend.exponent - product.exponent, product.exponent - addend.exponent)),
@@ -235,7 +240,8 @@ class MultiplyAdd(Component):
         return aligned
 
     def _add(self, m: Module, aligned: data.View) -> data.View:
-        total, value = Signal(self._widths.sum_layout()), Signal(signed(self._widths.term + 2))
+        total = Signal(self._widths.sum_layout())
+        value = Signal(signed(self._widths.term + 2))
         m.d.comb += [
             value.eq(Mux(aligned.is_difference, aligned.greater - aligned.lesser, aligned.greater + aligned.lesser)),
             total.magnitude.eq(Mux(value[-1], -value, value)),
@@ -249,7 +255,8 @@ class MultiplyAdd(Component):
         width, bits, narrow = self._widths.term + 1, MANTISSA_BITS, self._narrow
         shifted, distance = normalise(m, total.magnitude, width)
         kept, rest = shifted[width - 1 - bits : -1], shifted[: width - 1 - bits]
-        is_up, rounded = Signal(), Signal(signed(bits + 12))
+        is_up = Signal()
+        rounded = Signal(signed(bits + 12))
         # The top bit of three before the point; a carry out of the mantissa moves the exponent.
         exponent = Signal(signed(12))
         m.d.comb += exponent.eq(total.exponent + 2 - distance)
@@ -269,7 +276,8 @@ class MultiplyAdd(Component):
     def _below(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
         """Return ones in all places of the normalised sum that are left out; the hidden bit may be one of them."""
         width = self._widths.term + 1
-        below, of_narrow = Signal(width), Signal(width)
+        below = Signal(width)
+        of_narrow = Signal(width)
         least = self._below_least(m, total, distance, narrow) if narrow.exponent_bits < 8 else 0
         m.d.comb += [
             of_narrow.eq(_ones(width - 1 - narrow.mantissa_bits) | least),
@@ -280,7 +288,9 @@ class MultiplyAdd(Component):
     def _below_least(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
         """Return the same for the place of the format's least number: that of the sum, shifted as it is."""
         width, least = self._widths.term + 1, narrow.least_exponent - narrow.mantissa_bits + BIAS
-        places, count, ones = Signal(signed(13)), Signal(range(width + 1)), Signal(width)
+        places = Signal(signed(13))
+        count = Signal(range(width + 1))
+        ones = Signal(width)
         # If there are more places than the sum has, it is below half of the least number, and zero whatever they are.
         m.d.comb += [
             places.eq(least - total.exponent + width - 3),

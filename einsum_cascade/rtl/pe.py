@@ -72,9 +72,11 @@ class ProcessingElement(Component):
     def _read(self, m: Module) -> None:
         depth = 1 << address_bits(self._shape.contexts)
         m.submodules.contexts = memory = Memory(shape=_CONTEXT, depth=depth, init=[])
-        read, self._write = memory.read_port(domain="comb"), memory.write_port()
+        read = memory.read_port(domain="comb")
+        self._write = memory.write_port()
         self._context = Signal(_CONTEXT)
-        self._fraction, self._integer = Signal(SINGLE_LAYOUT), Signal(signed(INTEGER_BITS))
+        self._fraction = Signal(SINGLE_LAYOUT)
+        self._integer = Signal(signed(INTEGER_BITS))
         self._kept = Signal(SINGLE_LAYOUT)
         m.d.comb += [read.addr.eq(self.left.context), self._context.eq(read.data)]
 
@@ -122,7 +124,8 @@ class ProcessingElement(Component):
 
     def _begin(self, m: Module) -> None:
         """Choose what goes down if the multiply-add does not say it, and what the write-back needs to know."""
-        left, context, going = self.left, self._context, Signal(_going_layout(self._shape))
+        left, context = self.left, self._context
+        going = Signal(_going_layout(self._shape))
         m.submodules.maximum = maximum = Maximum()
         m.d.comb += [maximum.left.eq(self.up), maximum.right.eq(context.score)]
         m.d.comb += [

@@ -93,13 +93,17 @@ class Reader(wiring.Component):
         return m
 
     def _addresses(self, m: Module, bursts: SyncFIFOBuffered, burst: data.StructLayout) -> None:
-        job, has_job = Signal(JobLayout()), Signal()
+        job = Signal(JobLayout())
+        has_job = Signal()
         beat_bits = (self.shape.beat_bytes - 1).bit_length()
         to_page = (_PAGE - job.address[:12]) >> beat_bits
         most = _LONGEST if self.shape.beat_bytes * _LONGEST <= _PAGE else _PAGE // self.shape.beat_bytes
-        length, within = Signal(10), Signal(10)
+        length = Signal(10)
+        within = Signal(10)
         entry = Signal(burst)
-        memory, fire, ends = self.memory, Signal(), Signal()
+        memory = self.memory
+        fire = Signal()
+        ends = Signal()
         m.d.comb += [
             within.eq(Mux(to_page > most, most, to_page)),
             length.eq(Mux(job.beats > within, within, job.beats)),
@@ -146,21 +150,23 @@ class Reader(wiring.Component):
         beat = Signal(9)
         is_last = beat + 1 == entry.beats
         arrives = Signal()
+        is_asked = Signal()
         m.d.comb += [
+            is_asked.eq(arrives & bursts.r_rdy),
             memory.rready.eq(bursts.r_rdy | (self.stop & (bursts.level == 0))),
             arrives.eq(memory.rvalid & memory.rready),
-            self.fill_write.eq(arrives),
+            self.fill_write.eq(is_asked),
             self.fill.line.eq(entry.line),
             self.fill.place.eq(entry.place + beat),
             self.fill.target.eq(entry.target),
             self.fill.data.eq(memory.rdata),
             # A burst ends where memory says so: after one of another length, the next ones are still told apart.
-            bursts.r_en.eq(arrives & memory.rlast),
+            bursts.r_en.eq(is_asked & memory.rlast),
             self.has_error.eq(arrives & (memory.rresp != OKAY)),
-            self.has_protocol_error.eq(arrives & (memory.rlast != is_last)),
+            self.has_protocol_error.eq(is_asked & (memory.rlast != is_last)),
             self.waits_data.eq(bursts.r_rdy & ~memory.rvalid),
         ]
-        with m.If(arrives):
+        with m.If(is_asked):
             m.d.sync += beat.eq(Mux(memory.rlast, 0, beat + 1))
         for target, count in (
             (Target.KEYS, self.keys_loaded),
@@ -169,5 +175,5 @@ class Reader(wiring.Component):
         ):
             with m.If(self.start):
                 m.d.sync += count.eq(0)
-            with m.Elif(arrives & memory.rlast & entry.ends_tile & (entry.target == target)):
+            with m.Elif(is_asked & memory.rlast & entry.ends_tile & (entry.target == target)):
                 m.d.sync += count.eq(count + 1)

@@ -122,13 +122,16 @@ class Sequencer(wiring.Component):
             m.d.comb += getattr(tiles, name).eq(getattr(parameters, name))
         depth = 1 << self.shape.contexts.bit_length()
         flight = Array(Signal(TileLayout(self.shape), name=f"tile_{stage}") for stage in range(depth))
-        row, fire, is_ready = Signal(16), Signal(), Signal()
+        row = Signal(16)
+        fire = Signal()
+        is_ready = Signal()
         matrix, vector = self._table(m, row, fire, is_ready)
         matrix_tile, vector_tile = (
             flight[matrix.stage[: depth.bit_length() - 1]],
             flight[vector.stage[: depth.bit_length() - 1]],
         )
-        has_matrix, has_vector = Signal(), Signal()
+        has_matrix = Signal()
+        has_vector = Signal()
         for field, tile, has in ((matrix, matrix_tile, has_matrix), (vector, vector_tile, has_vector)):
             m.d.comb += has.eq(is_ready & (field.op != 0) & tile.is_valid & (field.passes & tile.pass_bit).any())
         self._gate(m, matrix, matrix_tile, has_matrix, vector, vector_tile, has_vector)
@@ -153,7 +156,8 @@ class Sequencer(wiring.Component):
         for half, name in enumerate(("matrix", "vector")):
             table = Memory(shape=FIELD.size, depth=self.shape.kernel_rows, init=[])
             m.submodules[f"{name}_table"] = table
-            write, read = table.write_port(), table.read_port()
+            write = table.write_port()
+            read = table.read_port()
             m.d.comb += [
                 write.en.eq(self.table_write & (self.table_half == half)),
                 write.addr.eq(self.table_row),
@@ -199,7 +203,8 @@ class Sequencer(wiring.Component):
         self, m: Module, tiles: TileStates, flight: Array, row: Signal, fire: Signal, is_ready: Signal
     ) -> None:
         """Start a run, and a tile with every interval; end when no tile is in flight."""
-        loading, fetching = Signal(), Signal()
+        loading = Signal()
+        fetching = Signal()
         ends_interval = fire & (row + 1 == self.parameters.interval)
         m.d.comb += [tiles.restart.eq(self.start), tiles.advance.eq((loading | ends_interval) & ~tiles.is_done)]
         m.d.sync += [loading.eq(self.start), fetching.eq(loading)]
@@ -299,7 +304,8 @@ class Sequencer(wiring.Component):
         ]
 
     def _count(self, m: Module, sends_matrix: Signal, sends_vector: Signal) -> None:
-        elapsed, has_begun = Signal(32), Signal()
+        elapsed = Signal(32)
+        has_begun = Signal()
         sends = sends_matrix | sends_vector
         with m.If(self.start):
             m.d.sync += [elapsed.eq(0), has_begun.eq(0), self.cycles.eq(0)]

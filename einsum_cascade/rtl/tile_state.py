@@ -97,7 +97,9 @@ class TileStates(wiring.Component):
         m.submodules.loops = loops = TileLoops()
         wiring.connect(m, wiring.flipped(self.bounds), loops.bounds)
         tile, flags = self.tile, self.bounds.flags
-        is_resident, has_tile_results, captured_pass = Signal(), Signal(), Signal(2)
+        is_resident = Signal()
+        has_tile_results = Signal()
+        captured_pass = Signal(2)
         m.d.comb += [
             is_resident.eq((flags & Flag.RESIDENT) != 0),
             has_tile_results.eq((flags & Flag.TILE_RESULTS) != 0),
@@ -154,7 +156,8 @@ class TileStates(wiring.Component):
     def _buffer(self, m: Module, loops: TileLoops, is_resident: Signal) -> None:
         """Tiles of keys take slots of the buffer in order: per block where they stay, else one after another."""
         tile = self.tile
-        base, base_slot = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        base = Signal(COUNT_BITS)
+        base_slot = Signal(COUNT_BITS)
         slot = Signal(COUNT_BITS)
         step = Mux(is_resident, loops.block_count, 1)
         after = base_slot + step
@@ -175,8 +178,11 @@ class TileStates(wiring.Component):
 
     def _mask(self, m: Module, loops: TileLoops) -> None:
         shape, tile, flags = self.shape, self.tile, self.bounds.flags
-        m_base, p_base = Signal(signed(34)), Signal(signed(34))
-        low, high, rows = Signal(signed(36)), Signal(signed(36)), Signal(signed(36))
+        m_base = Signal(signed(34))
+        p_base = Signal(signed(34))
+        low = Signal(signed(36))
+        high = Signal(signed(36))
+        rows = Signal(signed(36))
         m.d.comb += [
             m_base.eq(loops.key_tile * shape.rows),
             p_base.eq(loops.query_tile * shape.columns),

@@ -1,10 +1,12 @@
 """The top: the array with its control port, sequencer, loaders, drain and watchdog."""
 
+import re
+
 from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, ResetInserter, ResetSignal, Signal, Value
-from amaranth.back import verilog
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
 
+from einsum_cascade.program.capabilities import capabilities
 from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
 from einsum_cascade.program.shape import ArrayShape
@@ -14,6 +16,7 @@ from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
 from einsum_cascade.rtl.links import row_beat_bits
+from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.places import release_latency
 from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
@@ -22,6 +25,8 @@ from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds
 
 __all__ = ["Top", "design_files", "design_ports"]
+
+_PREFIX = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 _RESULTS = 2
 """Tiles of results that wait: the sequencer starts none before the one two before has left."""
@@ -37,7 +42,7 @@ class Top(Component):
     m_axi_*
         Memory, with the members of `MemorySignature`.
     irq : Out(1)
-        A run has ended; until the next one starts.
+        A run has ended, or was refused; if enabled, until that is cleared, or the next one starts.
 
     Timing
     ------
@@ -50,15 +55,15 @@ class Top(Component):
 
     """
 
-    def __init__(self, shape: ArrayShape) -> None:
-        self._shape = shape
+    def __init__(self, shape: ArrayShape, prefix: str = "") -> None:
+        self._shape, self._prefix = shape, prefix
         super().__init__(_members(shape))
 
     def elaborate(self, platform: object) -> Module:
         """Join the parts."""
         m = Module()
         shape = self._shape
-        m.submodules.control = control = ControlPort()
+        m.submodules.control = control = ControlPort(capabilities(shape))
         m.submodules.sequencer = sequencer = Sequencer(shape)
         jobs = keys, queries, states = KeyJobs(shape), QueryJobs(shape), StateJobs(shape)
         m.submodules.reader, m.submodules.drain = reader, drain = Reader(shape), Drain(shape)
@@ -68,7 +73,8 @@ class Top(Component):
         connect(m, keys.jobs, reader.key_jobs)
         connect(m, queries.jobs, reader.query_jobs)
         connect(m, states.jobs, reader.state_jobs)
-        start, stop = Signal(), Signal()
+        start = Signal()
+        stop = Signal()
         for name, each in zip(("key_jobs", "query_jobs", "state_jobs"), jobs, strict=True):
             m.submodules[name] = ResetInserter(stop)(each)
         self._parameters(m, control, sequencer, jobs, drain)
@@ -148,7 +154,8 @@ class Top(Component):
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
 
     def _array(self, m: Module, control: ControlPort, sequencer: Sequencer, reader: Reader, drain: Drain) -> Value:
-        fill, results_done, beat_bits = reader.fill, Signal(), row_beat_bits(self._shape)
+        fill, beat_bits = reader.fill, row_beat_bits(self._shape)
+        results_done = Signal()
         inputs: dict[str, Value] = {
             "clk": ClockSignal(),
             "rst": ResetSignal(),
@@ -176,7 +183,7 @@ class Top(Component):
         widths = port_widths(self._shape)
         assert {*inputs, *outputs} == {*widths} and {*outputs} == {*OUTPUTS}
         m.submodules.array = Instance(
-            "array",
+            f"{self._prefix}array",
             **{f"i_{name}": value[: widths[name]] for name, value in inputs.items()},
             **{f"o_{name}": Value.cast(value) for name, value in outputs.items()},
         )
@@ -188,7 +195,8 @@ class Top(Component):
         The array says when that is, so that nothing here depends on how deep it is, and there is no delay to keep in
         step with it; it does so in order, so that a count is enough to know how many are complete.
         """
-        layout, complete = ResultLayout(), Signal(range(_RESULTS + 1))
+        layout = ResultLayout()
+        complete = Signal(range(_RESULTS + 1))
         waiting = SyncFIFO(width=layout.size, depth=_RESULTS)
         m.submodules.waiting = ResetInserter(stop)(waiting)
         leaves = drain.has_result & drain.takes_result
@@ -213,17 +221,27 @@ class Top(Component):
         stop: Signal,
     ) -> None:
         """Begin, count, give up, stop, and end."""
-        is_busy, is_done, error, runs = Signal(), Signal(), Signal(8), Signal()
-        total, idle, waiting = Signal(32), Signal(32), Signal(7)
+        is_busy = Signal()
+        is_done = Signal()
+        is_pending = Signal()
+        was_refused = Signal()
+        error = Signal(8)
+        runs = Signal()
+        total = Signal(32)
+        idle = Signal(32)
+        waiting = Signal(7)
         sends = sequencer.matrix_busy + sequencer.vector_busy != self._seen(m, sequencer)
-        is_still, is_settled = self._stillness(m, sends), Signal()
+        is_still = self._stillness(m, sends)
+        is_settled = Signal()
         problem, failure = self._check(m, control, is_settled), self._failure(m, reader, drain)
         is_overdue = idle >= control.watchdog
         m.d.comb += [
             start.eq(control.start & ~is_busy & (problem == ErrorCode.NONE)),
             stop.eq(~runs & ~start),
             is_settled.eq(is_still & reader.is_idle & drain.is_idle),
-            self.irq.eq(is_done),
+            self.irq.eq(is_pending & control.interrupt_enable[0]),
+            control.interrupt.eq(is_pending),
+            control.is_busy.eq(is_busy),
             control.status.eq(is_busy | is_done << 1 | (~is_busy & ~is_settled) << 2 | error << 8),
             control.waiting.eq(waiting),
             control.total_cycles.eq(total),
@@ -241,12 +259,18 @@ class Top(Component):
             | self.m_axi_bvalid
             | (~runs & ~is_still)
         )
+        with m.If(control.clear[0]):
+            m.d.sync += is_pending.eq(0)
+        with m.If(control.refused):
+            m.d.sync += was_refused.eq(1)
         just_started = Signal()
         m.d.sync += just_started.eq(start)
         with m.If(control.start & ~is_busy):
             m.d.sync += [
                 is_busy.eq(start),
                 is_done.eq(~start),
+                is_pending.eq(~start),
+                was_refused.eq(0),
                 runs.eq(start),
                 error.eq(problem),
                 waiting.eq(waits),
@@ -263,7 +287,9 @@ class Top(Component):
             with m.Elif(~runs | (has_ended & ~just_started)):
                 m.d.sync += runs.eq(0)
                 with m.If(is_settled | (~runs & is_overdue)):
-                    m.d.sync += [is_busy.eq(0), is_done.eq(1)]
+                    m.d.sync += [is_busy.eq(0), is_done.eq(1), is_pending.eq(1)]
+                    with m.If((was_refused | control.refused) & (error == ErrorCode.NONE)):
+                        m.d.sync += error.eq(ErrorCode.WRITE_REFUSED)
 
     def _failure(self, m: Module, reader: Reader, drain: Drain) -> Value:
         """Return what memory did wrong in this cycle."""
@@ -382,10 +408,27 @@ class Top(Component):
         return wrong
 
 
-def design_files(shape: ArrayShape) -> dict[str, str]:
-    """Return the Verilog of an array by file name; the top module is `top`."""
-    top = verilog.convert(Top(shape), name="top", emit_src=False, strip_internal_attrs=True)
-    return {"top.v": top, **array_files(shape)}
+def design_files(shape: ArrayShape, prefix: str = "") -> dict[str, str]:
+    """Return the Verilog of an array by file name; the top module is `top`.
+
+    Parameters
+    ----------
+    shape
+        The array.
+    prefix
+        What the names of all files and modules begin with, so that two arrays may stand in one design.
+
+    Raises
+    ------
+    ValueError
+        A name of Verilog cannot begin so.
+
+    """
+    if prefix and not _PREFIX.fullmatch(prefix):
+        raise ValueError(
+            f"a prefix of module names must be letters, digits and underscores, a letter first, not {prefix!r}"
+        )
+    return {f"{prefix}top.v": module_text(Top(shape, prefix), f"{prefix}top"), **array_files(shape, prefix)}
 
 
 def design_ports(shape: ArrayShape) -> tuple[tuple[str, ...], tuple[str, ...]]:

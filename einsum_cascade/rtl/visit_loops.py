@@ -89,10 +89,15 @@ class VisitLoops(wiring.Component):
         """Build the counters, and compare what a query tile needs with what its block has."""
         m = Module()
         bounds = self.bounds
-        first_head, member = Signal(TILE_BITS), Signal(TILE_BITS)
-        is_last_query, is_last_member, is_last_block = Signal(), Signal(), Signal()
-        block_end, next_block = self._end_of_block(m, self.block_first, "now"), Signal(TILE_BITS)
-        next_end, next_query = self._end_of_block(m, next_block, "next"), Signal(TILE_BITS)
+        first_head = Signal(TILE_BITS)
+        member = Signal(TILE_BITS)
+        is_last_query = Signal()
+        is_last_member = Signal()
+        is_last_block = Signal()
+        block_end = self._end_of_block(m, self.block_first, "now")
+        next_block = Signal(TILE_BITS)
+        next_end = self._end_of_block(m, next_block, "next")
+        next_query = Signal(TILE_BITS)
         m.d.comb += [
             self.head.eq(first_head + member),
             self.block_count.eq(block_end - self.block_first),
@@ -136,7 +141,8 @@ class VisitLoops(wiring.Component):
 
     def _end_of_block(self, m: Module, first: Signal, name: str) -> Signal:
         """Return the key tile after the last of a block."""
-        bounds, end = self.bounds, Signal(TILE_BITS, name=f"{name}_block_end")
+        bounds = self.bounds
+        end = Signal(TILE_BITS, name=f"{name}_block_end")
         m.d.comb += end.eq(bounds.key_tiles)
         with m.If(~self.is_keys_only & (bounds.block_tiles < bounds.key_tiles - first)):
             m.d.comb += end.eq(first + bounds.block_tiles)
@@ -144,14 +150,16 @@ class VisitLoops(wiring.Component):
 
     def _first_query(self, m: Module, block_first: Value) -> Value:
         """Return the first query tile that has a key tile of a block."""
-        bounds, first = self.bounds, Signal(signed(TILE_BITS + 1))
+        bounds = self.bounds
+        first = Signal(signed(TILE_BITS + 1))
         last_tile = bounds.end_tile - 1
         m.d.comb += first.eq(block_first - Mux(last_tile > bounds.first_tile, last_tile, bounds.first_tile))
         return Mux(self._is_skipping & (block_first != 0) & (first > 0), first[:TILE_BITS], 0)
 
     def _end_of_queries(self, m: Module, block_end: Value) -> Value:
         """Return the query tile after the last that has a key tile of a block."""
-        bounds, end = self.bounds, Signal(signed(TILE_BITS + 1))
+        bounds = self.bounds
+        end = Signal(signed(TILE_BITS + 1))
         m.d.comb += end.eq(block_end - bounds.first_tile)
         is_earlier = self._is_skipping & (block_end != bounds.key_tiles) & (end < bounds.query_tiles)
         return Mux(is_earlier, Mux(end < 0, 0, end[:TILE_BITS]), bounds.query_tiles)
@@ -163,11 +171,10 @@ class VisitLoops(wiring.Component):
     def _range(self, m: Module, query_tile: Value, name: str) -> tuple[Signal, Signal]:
         """Return the first key tile of a query tile, and the one after its last, over all blocks."""
         bounds = self.bounds
-        first, end = Signal(TILE_BITS, name=f"{name}_first"), Signal(TILE_BITS, name=f"{name}_end")
-        low, high = (
-            Signal(signed(TILE_BITS + 1), name=f"{name}_low"),
-            Signal(signed(TILE_BITS + 1), name=f"{name}_high"),
-        )
+        first = Signal(TILE_BITS, name=f"{name}_first")
+        end = Signal(TILE_BITS, name=f"{name}_end")
+        low = Signal(signed(TILE_BITS + 1), name=f"{name}_low")
+        high = Signal(signed(TILE_BITS + 1), name=f"{name}_high")
         m.d.comb += [
             low.eq(query_tile + bounds.first_tile),
             high.eq(query_tile + bounds.end_tile),

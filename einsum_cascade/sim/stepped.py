@@ -336,7 +336,7 @@ class _Lanes:
         if self.program.is_divided:
             found, is_empty = quotient(found, np.broadcast_to(self.captured[tile.query_number % 2], found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
-            self.empty += int(is_empty[:, :kept].sum())
+            self.empty += int(is_empty[: self.program.result_rows(tile.key_tile), :kept].sum())
         first = tile.key_tile * shape.rows if self.program.has_tile_results else 0
         columns = slice(tile.query_tile * shape.columns, (tile.query_tile + 1) * shape.columns)
         self.output[tile.head, first : first + len(found), columns] = found

@@ -109,9 +109,7 @@ class TileWalk:
             if is_last and visit.ends_block:
                 released = base + visit.block.stop if ends else load + 1
         has_all, spills = program.has_tile_results, program.has_state and visit.is_continued
-        words = program.output_steps + STATE_WORDS * spills
-        if has_all:
-            words = min(program.shape.rows, program.keys - keys[place] * program.shape.rows)
+        words = program.result_rows(keys[place]) + STATE_WORDS * spills
         return Job(
             at=self.at,
             load=load,

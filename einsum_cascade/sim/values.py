@@ -201,7 +201,7 @@ class _Evaluation:
         if self.program.is_divided:
             found, is_empty = quotient(found, np.broadcast_to(lanes.captured, found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
-            self.empty += int(is_empty[:, :kept].sum())
+            self.empty += int(is_empty[: self.program.result_rows(tile.key_tile), :kept].sum())
         self.output[tile.head, first : first + len(found), columns] = found
 
 

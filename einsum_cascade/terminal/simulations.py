@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -15,15 +16,19 @@ from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.cascade.interpreter import random_inputs
 from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cosim.build import trace_of
+from einsum_cascade.cosim.run import Case
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
 from einsum_cascade.cosim.steps import StepResult
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
+from einsum_cascade.handoff.folder import IMAGES, handoff_files
+from einsum_cascade.handoff.images import Images, images_of
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.program.numbers import OPERANDS, Multiplier, Numbers
 from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
+from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table
@@ -130,33 +135,77 @@ def prepared_case(
     return prepare(found, machine, extents, numbers, tree, inputs), inputs
 
 
-def write_design(prepared: Prepared, architecture: str, folder: Path) -> dict[str, str]:
-    """Write the Verilog of an array, its waivers, its manifest and its programs; return the files.
+def write_design(
+    prepared: Prepared,
+    architecture: str,
+    folder: Path,
+    prefix: str = "",
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+) -> dict[str, str]:
+    """Write the Verilog of an array, its waivers, its manifest, its programs and all to run them; return the files.
 
     A program that is the only one is in program.txt, several are numbered in the order in which they run.
+
+    Parameters
+    ----------
+    prepared
+        What runs on the array.
+    architecture
+        Its name.
+    folder
+        Gets the files.
+    prefix
+        What the names of modules begin with.
+    inputs
+        The inputs of the cascade: with them, memory images, a test bench and a driver are written as well.
 
     Raises
     ------
     UsageError
-        The folder cannot be written.
+        The folder cannot be written, or no name can begin with the prefix.
 
     """
-    files = design_files(prepared.shape)
+    try:
+        files = design_files(prepared.shape, prefix)
+    except ValueError as error:
+        raise UsageError(f"--prefix: {error}") from None
     programs = [step.lowered.program for step in prepared.steps]
     names = ["program.txt"] if len(programs) == 1 else [f"program-{at}.txt" for at in range(1, len(programs) + 1)]
     texts = dict(zip(names, map(to_text, programs), strict=True))
     manifest = json.dumps(manifest_of(files, programs, architecture), indent=2) + "\n"
     everything = {**files, "waivers.vlt": WAIVERS, **texts, "manifest.json": manifest}
+    if inputs is not None:
+        everything |= _handoff(prepared, inputs, [*files], prefix)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Of another work, with another number of programs.
-        for stale in {*folder.glob("program.txt"), *folder.glob("program-*.txt")}:
+        for stale in {path for pattern in _NUMBERED for path in folder.glob(pattern)}:
             stale.unlink()
         for name, text in everything.items():
             (folder / name).write_text(text)
     except OSError as error:
         raise UsageError(f"--output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
     return {name: str(folder / name) for name in everything}
+
+
+_NUMBERED = "program.txt", "program-*.txt", *(f"{what}{which}.hex" for what in IMAGES for which in ("", "-*"))
+"""Files of which another work, with another number of programs, may have left some."""
+
+
+def _handoff(prepared: Prepared, inputs: Mapping[str, NDArray[Any]], sources: list[str], prefix: str) -> dict[str, str]:
+    """Return what runs the programs elsewhere; results are those of the model."""
+    images: list[Images] = []
+
+    def execute(number: int, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        step = prepared.steps[number]
+        program, operands = step.lowered.program, step.operands(tensors)
+        output = evaluate_program(program, operands).output
+        images.append(images_of(program, operands, output))
+        return output
+
+    prepared.run(prepared.stored(inputs), execute)
+    paused = MemoryTiming(backpressure=0)
+    limit = max(Case.of(each.program, each.memory, paused).limit_cycles for each in images)
+    return handoff_files(images, sources, prefix, limit)
 
 
 def simulation_table(result: CosimResult) -> RenderableType:
@@ -204,8 +253,19 @@ def _verdict(result: CosimResult) -> str:
         return "RTL and model agree in every bit and every cycle."
     status = result.to_json()["status"]
     if not result.run.has_ended:
-        return "The array did not say that it is done."
+        limit, expected = result.run.limit_cycles, result.steps[-1].trace.total_cycles
+        return (
+            f"The array did not say that it is done: the bench gave up after {limit:,} cycles, where the model takes "
+            f"{expected:,}."
+        )
     if result.run.error:
         waits = f", waiting for {', '.join(status['waiting'])}" if status["waiting"] else ""
         return f"The array ended with {status['error']}{waits}."
-    return "RTL and model differ."
+    if result.mismatched:
+        return f"RTL and model differ in {result.mismatched:,} of {result.compared:,} values."
+    counters = ", ".join(
+        f"{name} ({model:,} in the model, {rtl:,} in the RTL)"
+        for step in result.steps
+        for name, (model, rtl) in step.differing_counters.items()
+    )
+    return f"RTL and model agree in every bit; counters differ: {counters}."

@@ -85,7 +85,9 @@ module array(
                 end else begin : inner
                     assign up = rows[i-1].pes[j].down;
                 end
-                pe element(.clk(clk), .rst(rst), .left(left), .right(right), .up(up), .down(down));
+                pe element(
+                    .clk(clk), .rst(rst), .left(left), .right(right), .up(up), .down(down)
+                );
             end
         end
         for (j = 0; j < COLUMNS; j = j + 1) begin : columns

@@ -7,8 +7,6 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
   reg [13:0] \$3 ;
   reg [31:0] \$4 ;
   wire [6:0] \$6 ;
-  wire [4:0] \$signature__addr ;
-  wire [63:0] \$signature__data ;
   input clk;
   wire clk;
   output [31:0] down;
@@ -38,6 +36,8 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
   wire [6:0] \number.mantissa ;
   wire \number.sign ;
   wire [15:0] operand;
+  wire [4:0] read__addr;
+  wire [63:0] read__data;
   output [13:0] right;
   reg [13:0] right = 14'h0000;
   wire [6:0] \right.address ;
@@ -56,40 +56,6 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
   input write_enable;
   wire write_enable;
   reg [63:0] queries [31:0];
-  initial begin
-    queries[0] = 64'h0000000000000000;
-    queries[1] = 64'h0000000000000000;
-    queries[2] = 64'h0000000000000000;
-    queries[3] = 64'h0000000000000000;
-    queries[4] = 64'h0000000000000000;
-    queries[5] = 64'h0000000000000000;
-    queries[6] = 64'h0000000000000000;
-    queries[7] = 64'h0000000000000000;
-    queries[8] = 64'h0000000000000000;
-    queries[9] = 64'h0000000000000000;
-    queries[10] = 64'h0000000000000000;
-    queries[11] = 64'h0000000000000000;
-    queries[12] = 64'h0000000000000000;
-    queries[13] = 64'h0000000000000000;
-    queries[14] = 64'h0000000000000000;
-    queries[15] = 64'h0000000000000000;
-    queries[16] = 64'h0000000000000000;
-    queries[17] = 64'h0000000000000000;
-    queries[18] = 64'h0000000000000000;
-    queries[19] = 64'h0000000000000000;
-    queries[20] = 64'h0000000000000000;
-    queries[21] = 64'h0000000000000000;
-    queries[22] = 64'h0000000000000000;
-    queries[23] = 64'h0000000000000000;
-    queries[24] = 64'h0000000000000000;
-    queries[25] = 64'h0000000000000000;
-    queries[26] = 64'h0000000000000000;
-    queries[27] = 64'h0000000000000000;
-    queries[28] = 64'h0000000000000000;
-    queries[29] = 64'h0000000000000000;
-    queries[30] = 64'h0000000000000000;
-    queries[31] = 64'h0000000000000000;
-  end
   always @(posedge clk) begin
     if (write_enable)
       queries[write_address] <= write_data;
@@ -98,13 +64,13 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
   always @(posedge clk) begin
     _0_ <= queries[\$1 [4:0]];
   end
-  assign \$signature__data  = _0_;
+  assign read__data = _0_;
   always @(posedge clk)
     right <= \$3 ;
   always @(posedge clk)
     down <= \$4 ;
   assign \$6  = right[7:6] * 5'h10;
-  assign operand = \$signature__data  >> \$6 ;
+  assign operand = read__data >> \$6 ;
   \column_top.decoder  decoder (
     .number(number),
     .operand(operand)
@@ -138,7 +104,7 @@ module column_top(maximum, write_enable, write_address, write_data, clk, rst, ri
       \$4  = 32'd0;
     end
   end
-  assign \$signature__addr  = \$1 [4:0];
+  assign read__addr = \$1 [4:0];
   assign write__addr = write_address;
   assign write__data = write_data;
   assign write__en = write_enable;

@@ -32,27 +32,6 @@ module pe(up, clk, rst, right, down, left);
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  (* init = 32'd0 *)
-  wire [31:0] \$signal ;
-  reg [8:0] \$signal$29  = 9'h000;
-  wire [7:0] \$signal.exponent ;
-  wire [22:0] \$signal.mantissa ;
-  wire \$signal.sign ;
-  wire \$signature__addr ;
-  wire \$signature__addr$35 ;
-  wire [32:0] \$signature__data ;
-  reg [32:0] \$signature__data$36 ;
-  wire \$signature__data$36.is_masked ;
-  wire [31:0] \$signature__data$36.score ;
-  wire [7:0] \$signature__data$36.score.exponent ;
-  wire [22:0] \$signature__data$36.score.mantissa ;
-  wire \$signature__data$36.score.sign ;
-  wire \$signature__data.is_masked ;
-  wire [31:0] \$signature__data.score ;
-  wire [7:0] \$signature__data.score.exponent ;
-  wire [22:0] \$signature__data.score.mantissa ;
-  wire \$signature__data.score.sign ;
-  reg \$signature__en ;
   wire [32:0] _context;
   wire \_context.is_masked ;
   wire [31:0] \_context.score ;
@@ -60,10 +39,24 @@ module pe(up, clk, rst, right, down, left);
   wire [22:0] \_context.score.mantissa ;
   wire \_context.score.sign ;
   (* init = 32'd0 *)
+  wire [31:0] _fraction;
+  wire [7:0] \_fraction.exponent ;
+  wire [22:0] \_fraction.mantissa ;
+  wire \_fraction.sign ;
+  reg [8:0] _integer = 9'h000;
+  (* init = 32'd0 *)
   wire [31:0] _kept;
   wire [7:0] \_kept.exponent ;
   wire [22:0] \_kept.mantissa ;
   wire \_kept.sign ;
+  wire _write__addr;
+  reg [32:0] _write__data;
+  wire \_write__data.is_masked ;
+  wire [31:0] \_write__data.score ;
+  wire [7:0] \_write__data.score.exponent ;
+  wire [22:0] \_write__data.score.mantissa ;
+  wire \_write__data.score.sign ;
+  reg _write__en;
   reg [31:0] addend;
   wire [31:0] \addend$24 ;
   wire [7:0] \addend$24.exponent ;
@@ -145,6 +138,13 @@ module pe(up, clk, rst, right, down, left);
   wire [7:0] \operand.exponent ;
   wire [6:0] \operand.mantissa ;
   wire \operand.sign ;
+  wire read__addr;
+  wire [32:0] read__data;
+  wire \read__data.is_masked ;
+  wire [31:0] \read__data.score ;
+  wire [7:0] \read__data.score.exponent ;
+  wire [22:0] \read__data.score.mantissa ;
+  wire \read__data.score.sign ;
   wire [31:0] result;
   wire [31:0] \result$33 ;
   wire [7:0] \result$33.exponent ;
@@ -207,13 +207,9 @@ module pe(up, clk, rst, right, down, left);
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
   reg [32:0] contexts [1:0];
-  initial begin
-    contexts[0] = 33'h000000000;
-    contexts[1] = 33'h000000000;
-  end
   always @(posedge clk) begin
-    if (\$signature__en )
-      contexts[going[3]] <= \$signature__data$36 ;
+    if (_write__en)
+      contexts[going[3]] <= _write__data;
   end
   assign _context = contexts[left[3]];
   assign is_active = left[2:0] == 2'h3;
@@ -250,7 +246,7 @@ module pe(up, clk, rst, right, down, left);
   always @(posedge clk)
     fraction <= \$28 ;
   always @(posedge clk)
-    \$signal$29  <= \$29 ;
+    _integer <= \$29 ;
   always @(posedge clk)
     kept <= \$30 ;
   \pe.after  after (
@@ -341,19 +337,19 @@ module pe(up, clk, rst, right, down, left);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signature__data$36 [31:0] = result;
+    _write__data[31:0] = result;
     if (\$14 ) begin
-      \$signature__data$36 [31:0] = \$16 ;
+      _write__data[31:0] = \$16 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signature__en  = 1'h0;
+    _write__en = 1'h0;
     if (\$13 ) begin
-      \$signature__en  = 1'h1;
+      _write__en = 1'h1;
     end
     if (\$14 ) begin
-      \$signature__en  = has_state;
+      _write__en = has_state;
     end
   end
   always @* begin
@@ -393,7 +389,7 @@ module pe(up, clk, rst, right, down, left);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$29  = \$signal$29 ;
+    \$29  = _integer;
     if (\$24 ) begin
       if (has_integer) begin
         \$29  = next_integer;
@@ -410,11 +406,11 @@ module pe(up, clk, rst, right, down, left);
       \$30  = 32'd0;
     end
   end
-  assign \$signature__addr  = left[3];
-  assign \$signature__data  = _context;
+  assign read__addr = left[3];
+  assign read__data = _context;
   assign slot = left[7:5];
   assign \up$12  = up;
-  assign \$signal  = fraction;
+  assign _fraction = fraction;
   assign _kept = kept;
   assign \score$19  = score;
   assign augend = _context[31:0];
@@ -423,7 +419,7 @@ module pe(up, clk, rst, right, down, left);
   assign \slot$31  = going[6:4];
   assign \result$33  = result;
   assign \integer  = going[17:9];
-  assign \$signature__addr$35  = going[3];
+  assign _write__addr = going[3];
   assign has_sign = 1'h0;
   assign has_positive = 1'h0;
   assign \left.op  = left[2:0];
@@ -457,11 +453,11 @@ module pe(up, clk, rst, right, down, left);
   assign \_context.score.exponent  = _context[30:23];
   assign \_context.score.sign  = _context[31];
   assign \_context.is_masked  = _context[32];
-  assign \$signature__data.score  = _context[31:0];
-  assign \$signature__data.score.mantissa  = _context[22:0];
-  assign \$signature__data.score.exponent  = _context[30:23];
-  assign \$signature__data.score.sign  = _context[31];
-  assign \$signature__data.is_masked  = _context[32];
+  assign \read__data.score  = _context[31:0];
+  assign \read__data.score.mantissa  = _context[22:0];
+  assign \read__data.score.exponent  = _context[30:23];
+  assign \read__data.score.sign  = _context[31];
+  assign \read__data.is_masked  = _context[32];
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
@@ -471,9 +467,9 @@ module pe(up, clk, rst, right, down, left);
   assign \fraction.mantissa  = fraction[22:0];
   assign \fraction.exponent  = fraction[30:23];
   assign \fraction.sign  = fraction[31];
-  assign \$signal.mantissa  = fraction[22:0];
-  assign \$signal.exponent  = fraction[30:23];
-  assign \$signal.sign  = fraction[31];
+  assign \_fraction.mantissa  = fraction[22:0];
+  assign \_fraction.exponent  = fraction[30:23];
+  assign \_fraction.sign  = fraction[31];
   assign \kept.mantissa  = kept[22:0];
   assign \kept.exponent  = kept[30:23];
   assign \kept.sign  = kept[31];
@@ -526,11 +522,11 @@ module pe(up, clk, rst, right, down, left);
   assign \result$33.mantissa  = result[22:0];
   assign \result$33.exponent  = result[30:23];
   assign \result$33.sign  = result[31];
-  assign \$signature__data$36.score  = \$signature__data$36 [31:0];
-  assign \$signature__data$36.score.mantissa  = \$signature__data$36 [22:0];
-  assign \$signature__data$36.score.exponent  = \$signature__data$36 [30:23];
-  assign \$signature__data$36.score.sign  = \$signature__data$36 [31];
-  assign \$signature__data$36.is_masked  = \$signature__data$36 [32];
+  assign \_write__data.score  = _write__data[31:0];
+  assign \_write__data.score.mantissa  = _write__data[22:0];
+  assign \_write__data.score.exponent  = _write__data[30:23];
+  assign \_write__data.score.sign  = _write__data[31];
+  assign \_write__data.is_masked  = _write__data[32];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
   assign \value.sign  = value[31];
@@ -544,9 +540,9 @@ module pe(up, clk, rst, right, down, left);
   assign \fraction$44.exponent  = \fraction$44 [30:23];
   assign \fraction$44.sign  = \fraction$44 [31];
   always @*
-    \$signature__data$36 [32] = going[7];
+    _write__data[32] = going[7];
   always @*
-    going[17:9] = \$signal$29 ;
+    going[17:9] = _integer;
   always @*
     going[6:4] = left[7:5];
   always @*
@@ -602,17 +598,12 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [8:0] \$7 ;
   wire [38:0] \$8 ;
   wire \$9 ;
-  wire [31:0] \$signal ;
-  reg [31:0] \$signal$20 ;
-  wire [7:0] \$signal$20.exponent ;
-  wire [22:0] \$signal$20.mantissa ;
-  wire \$signal$20.sign ;
-  wire [7:0] \$signal$4 ;
   reg [31:0] clamped;
   wire [7:0] \clamped.exponent ;
   wire [22:0] \clamped.mantissa ;
   wire \clamped.sign ;
   wire [10:0] exponent;
+  wire [31:0] fixed;
   output [31:0] fraction;
   reg [31:0] fraction;
   wire [7:0] \fraction.exponent ;
@@ -642,6 +633,10 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [7:0] \result.exponent ;
   wire [22:0] \result.mantissa ;
   wire \result.sign ;
+  reg [31:0] scaled;
+  wire [7:0] \scaled.exponent ;
+  wire [22:0] \scaled.mantissa ;
+  wire \scaled.sign ;
   wire [23:0] shifted;
   wire [23:0] \shifted$11 ;
   wire [23:0] \shifted$13 ;
@@ -658,6 +653,7 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
+  wire [7:0] whole;
   assign \$1  = result[30:0] > 31'h42fe0000;
   assign \$2  = result[30:23] == 8'hff;
   assign \$3  = | result[22:0];
@@ -706,15 +702,15 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   assign \$45  = \$42  & \$44 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$signal$20  = 32'd0;
+    scaled = 32'd0;
     if (\$37 ) begin
-      \$signal$20  = 32'd2143289344;
+      scaled = 32'd2143289344;
     end else if (\$41 ) begin
-      \$signal$20 [30:23] = 8'hff;
-      \$signal$20 [31] = result[31];
+      scaled[30:23] = 8'hff;
+      scaled[31] = result[31];
     end else if (\$45 ) begin
-      { \$signal$20 [31], \$signal$20 [22:0] } = { result[31], result[22:0] };
-      \$signal$20 [30:23] = \$34 [7:0];
+      { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
+      scaled[30:23] = \$34 [7:0];
     end
   end
   always @* begin
@@ -734,7 +730,7 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
       3'h5:
           /* empty */;
       3'h6:
-          state = \$signal$20 ;
+          state = scaled;
     endcase
   end
   always @* begin
@@ -849,8 +845,8 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
       next_integer = \$30 ;
     end
   end
-  assign \$signal  = \$8 [31:0];
-  assign \$signal$4  = \$11 [7:0];
+  assign fixed = \$8 [31:0];
+  assign whole = \$11 [7:0];
   assign left = \$13 [23:0];
   assign shifted = \$15 [23:0];
   assign \shifted$9  = \$17 [23:0];
@@ -867,9 +863,9 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   assign \split.mantissa  = split[22:0];
   assign \split.exponent  = split[30:23];
   assign \split.sign  = split[31];
-  assign \$signal$20.mantissa  = \$signal$20 [22:0];
-  assign \$signal$20.exponent  = \$signal$20 [30:23];
-  assign \$signal$20.sign  = \$signal$20 [31];
+  assign \scaled.mantissa  = scaled[22:0];
+  assign \scaled.exponent  = scaled[30:23];
+  assign \scaled.sign  = scaled[31];
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
@@ -1081,19 +1077,6 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire \$97 ;
   wire [28:0] \$98 ;
   wire [29:0] \$99 ;
-  reg \$signal ;
-  wire [11:0] \$signal$10 ;
-  wire [45:0] \$signal$20 ;
-  wire [10:0] \$signal$20.exponent ;
-  wire [29:0] \$signal$20.magnitude ;
-  wire \$signal$20.sign ;
-  wire [3:0] \$signal$20.specials ;
-  wire \$signal$20.specials.infinite_sign ;
-  wire \$signal$20.specials.is_infinite ;
-  wire \$signal$20.specials.is_nan ;
-  wire \$signal$20.specials.zero_sign ;
-  wire \$signal$32 ;
-  wire \$signal$9 ;
   input [31:0] addend;
   wire [31:0] addend;
   wire [7:0] \addend.exponent ;
@@ -1115,8 +1098,10 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire [7:0] \augend.exponent ;
   wire [22:0] \augend.mantissa ;
   wire \augend.sign ;
+  wire [11:0] distance;
   wire [11:0] exponent;
   reg has_infinite;
+  reg has_nan;
   wire is_empty;
   wire \is_empty$23 ;
   wire \is_empty$25 ;
@@ -1124,6 +1109,8 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire \is_empty$29 ;
   input is_sum;
   wire is_sum;
+  wire is_swapped;
+  wire is_up;
   wire [28:0] lesser;
   input [15:0] operand;
   wire [15:0] operand;
@@ -1167,6 +1154,15 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire \terms.specials.is_infinite ;
   wire \terms.specials.is_nan ;
   wire \terms.specials.zero_sign ;
+  wire [45:0] total;
+  wire [10:0] \total.exponent ;
+  wire [29:0] \total.magnitude ;
+  wire \total.sign ;
+  wire [3:0] \total.specials ;
+  wire \total.specials.infinite_sign ;
+  wire \total.specials.is_infinite ;
+  wire \total.specials.is_nan ;
+  wire \total.specials.zero_sign ;
   wire [30:0] value;
   assign \$1  = ! operand[14:7];
   assign \$2  = \$1  ? 8'h00 : { 1'h1, operand[6:0] };
@@ -1223,7 +1219,7 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \$55  = addend[30:23] == 8'hff;
   assign \$56  = | addend[22:0];
   assign \$57  = \$55  & \$56 ;
-  assign \$58  = \$signal  | \$57 ;
+  assign \$58  = has_nan | \$57 ;
   assign \$59  = addend[30:23] == 8'hff;
   assign \$60  = ! addend[22:0];
   assign \$61  = \$59  & \$60 ;
@@ -1237,32 +1233,32 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \$69  = has_infinite | \$68 ;
   assign \$70  = has_infinite ? terms[40] : terms[81];
   assign \$71  = terms[40] & terms[81];
-  assign \$signal$9  = $signed(terms[80:70]) > $signed(terms[39:29]);
+  assign is_swapped = $signed(terms[80:70]) > $signed(terms[39:29]);
   assign \$72  = $signed(terms[80:70]) - $signed(terms[39:29]);
   assign \$73  = $signed(terms[39:29]) - $signed(terms[80:70]);
-  assign \$signal$10  = \$signal$9  ? \$72  : \$73 ;
-  assign lesser = \$signal$9  ? terms[28:0] : terms[69:41];
-  assign \$74  = \$signal$9  ? terms[69:41] : terms[28:0];
-  assign \$75  = \$signal$9  ? terms[80:70] : terms[39:29];
-  assign \$76  = \$signal$9  ? terms[81] : terms[40];
+  assign distance = is_swapped ? \$72  : \$73 ;
+  assign lesser = is_swapped ? terms[28:0] : terms[69:41];
+  assign \$74  = is_swapped ? terms[69:41] : terms[28:0];
+  assign \$75  = is_swapped ? terms[80:70] : terms[39:29];
+  assign \$76  = is_swapped ? terms[81] : terms[40];
   assign \$77  = terms[40] ^ terms[81];
   assign \$80  = \$78  | { 28'h0000000, \$79  };
-  assign shifted = \$signal$10 [0] ? \$80  : lesser;
+  assign shifted = distance[0] ? \$80  : lesser;
   assign \$82  = | shifted[1:0];
   assign \$83  = \$81  | { 28'h0000000, \$82  };
-  assign \shifted$14  = \$signal$10 [1] ? \$83  : shifted;
+  assign \shifted$14  = distance[1] ? \$83  : shifted;
   assign \$85  = | \shifted$14 [3:0];
   assign \$86  = \$84  | { 28'h0000000, \$85  };
-  assign \shifted$15  = \$signal$10 [2] ? \$86  : \shifted$14 ;
+  assign \shifted$15  = distance[2] ? \$86  : \shifted$14 ;
   assign \$88  = | \shifted$15 [7:0];
   assign \$89  = \$87  | { 28'h0000000, \$88  };
-  assign \shifted$16  = \$signal$10 [3] ? \$89  : \shifted$15 ;
+  assign \shifted$16  = distance[3] ? \$89  : \shifted$15 ;
   assign \$91  = | \shifted$16 [15:0];
   assign \$92  = \$90  | { 28'h0000000, \$91  };
-  assign \shifted$17  = \$signal$10 [4] ? \$92  : \shifted$16 ;
+  assign \shifted$17  = distance[4] ? \$92  : \shifted$16 ;
   assign \$94  = | \shifted$17 ;
-  assign \shifted$18  = \$signal$10 [5] ? \$95  : \shifted$17 ;
-  assign \$96  = $signed(\$signal$10 ) >= $signed(8'h40);
+  assign \shifted$18  = distance[5] ? \$95  : \shifted$17 ;
+  assign \$96  = $signed(distance) >= $signed(8'h40);
   assign \$97  = | lesser;
   assign \$98  = \$96  ? { 28'h0000000, \$97  } : \shifted$18 ;
   assign \$99  = aligned[28:0] - aligned[57:29];
@@ -1271,8 +1267,8 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \$101  = - $signed(value);
   assign \$102  = value[30] ? \$101  : { value[30], value };
   assign \$103  = aligned[70] ^ value[30];
-  assign is_empty = ! \$signal$20 [29:14];
-  assign \$105  = is_empty ? \$104  : { 31'h00000000, \$signal$20 [29:0] };
+  assign is_empty = ! total[29:14];
+  assign \$105  = is_empty ? \$104  : { 31'h00000000, total[29:0] };
   assign \is_empty$23  = ! \$105 [29:22];
   assign \$107  = \is_empty$23  ? \$106  : { 15'h0000, \$105 [29:0] };
   assign \is_empty$25  = ! \$107 [29:26];
@@ -1281,13 +1277,13 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \$111  = \is_empty$27  ? \$110  : { 3'h0, \$109 [29:0] };
   assign \is_empty$29  = ! \$111 [29];
   assign \$113  = \$111 [29] ? { 1'h0, \$111 [29:0] } : \$112 ;
-  assign \$114  = $signed(\$signal$20 [40:30]) + $signed(3'h2);
+  assign \$114  = $signed(total[40:30]) + $signed(3'h2);
   assign \$115  = $signed(\$114 ) - $signed({ 1'h0, is_empty, \is_empty$23 , \is_empty$25 , \is_empty$27 , \is_empty$29  });
   assign \$116  = | \$113 [4:0];
   assign \$117  = \$116  | \$113 [6];
-  assign \$signal$32  = \$113 [5] & \$117 ;
-  assign \$118  = $signed({ \$115 [11:0], \$113 [28:6] }) + $signed({ 1'h0, \$signal$32  });
-  assign \$119  = ! \$signal$20 [29:0];
+  assign is_up = \$113 [5] & \$117 ;
+  assign \$118  = $signed({ \$115 [11:0], \$113 [28:6] }) + $signed({ 1'h0, is_up });
+  assign \$119  = ! total[29:0];
   assign \$120  = $signed(\$118 [34:23]) >= $signed(9'h0ff);
   assign \$121  = $signed(\$118 [34:23]) > $signed(1'h0);
   always @* begin
@@ -1316,9 +1312,9 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     (* full_case = 32'd1 *)
     if (is_sum) begin
-      \$signal  = \$25 ;
+      has_nan = \$25 ;
     end else begin
-      \$signal  = \$47 ;
+      has_nan = \$47 ;
     end
   end
   always @* begin
@@ -1334,15 +1330,15 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     result[30:0] = 31'h00000000;
     (* full_case = 32'd1 *)
-    if (\$signal$20 [42]) begin
+    if (total[42]) begin
       result = 32'd2143289344;
-    end else if (\$signal$20 [43]) begin
+    end else if (total[43]) begin
       result[30:23] = 8'hff;
-      result[31] = \$signal$20 [44];
+      result[31] = total[44];
     end else if (\$119 ) begin
-      result[31] = \$signal$20 [45];
+      result[31] = total[45];
     end else begin
-      result[31] = \$signal$20 [41];
+      result[31] = total[41];
       if (\$120 ) begin
         result[30:23] = 8'hff;
       end else if (\$121 ) begin
@@ -1393,21 +1389,21 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \aligned.specials.is_infinite  = aligned[72];
   assign \aligned.specials.infinite_sign  = aligned[73];
   assign \aligned.specials.zero_sign  = aligned[74];
-  assign \$signal$20.magnitude  = \$signal$20 [29:0];
-  assign \$signal$20.exponent  = \$signal$20 [40:30];
-  assign \$signal$20.sign  = \$signal$20 [41];
-  assign \$signal$20.specials  = \$signal$20 [45:42];
-  assign \$signal$20.specials.is_nan  = \$signal$20 [42];
-  assign \$signal$20.specials.is_infinite  = \$signal$20 [43];
-  assign \$signal$20.specials.infinite_sign  = \$signal$20 [44];
-  assign \$signal$20.specials.zero_sign  = \$signal$20 [45];
+  assign \total.magnitude  = total[29:0];
+  assign \total.exponent  = total[40:30];
+  assign \total.sign  = total[41];
+  assign \total.specials  = total[45:42];
+  assign \total.specials.is_nan  = total[42];
+  assign \total.specials.is_infinite  = total[43];
+  assign \total.specials.infinite_sign  = total[44];
+  assign \total.specials.zero_sign  = total[45];
   assign \result.mantissa  = result[22:0];
   assign \result.exponent  = result[30:23];
   assign \result.sign  = result[31];
-  assign \$signal$20 [45:42] = aligned[74:71];
-  assign \$signal$20 [41] = \$103 ;
-  assign \$signal$20 [40:30] = aligned[69:59];
-  assign \$signal$20 [29:0] = \$102 [29:0];
+  assign total[45:42] = aligned[74:71];
+  assign total[41] = \$103 ;
+  assign total[40:30] = aligned[69:59];
+  assign total[29:0] = \$102 [29:0];
   assign aligned[57:29] = \$98 ;
   assign aligned[74:71] = terms[85:82];
   assign aligned[58] = \$77 ;
@@ -1454,7 +1450,7 @@ module \pe.rounder (rounded, value);
   wire \$7 ;
   wire [32:0] \$8 ;
   wire [30:0] \$9 ;
-  wire [30:0] \$signal ;
+  wire [30:0] below;
   wire [30:0] magnitude;
   output [31:0] rounded;
   reg [31:0] rounded;
@@ -1488,7 +1484,7 @@ module \pe.rounder (rounded, value);
       rounded = { value[31], 31'h7f800000 };
     end
   end
-  assign \$signal  = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
   assign magnitude = \$10 [30:0];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
@@ -1771,7 +1767,7 @@ module \pe.slot$51.high_fraction.rounder (rounded, value);
   wire \$7 ;
   wire [32:0] \$8 ;
   wire [30:0] \$9 ;
-  wire [30:0] \$signal ;
+  wire [30:0] below;
   wire [30:0] magnitude;
   output [31:0] rounded;
   reg [31:0] rounded;
@@ -1805,7 +1801,7 @@ module \pe.slot$51.high_fraction.rounder (rounded, value);
       rounded = { value[31], 31'h7f800000 };
     end
   end
-  assign \$signal  = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
   assign magnitude = \$10 [30:0];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
@@ -1886,7 +1882,7 @@ module \pe.slot$51.high_state.rounder (rounded, value);
   wire \$7 ;
   wire [32:0] \$8 ;
   wire [30:0] \$9 ;
-  wire [30:0] \$signal ;
+  wire [30:0] below;
   wire [30:0] magnitude;
   output [31:0] rounded;
   reg [31:0] rounded;
@@ -1920,7 +1916,7 @@ module \pe.slot$51.high_state.rounder (rounded, value);
       rounded = { value[31], 31'h7f800000 };
     end
   end
-  assign \$signal  = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
   assign magnitude = \$10 [30:0];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
@@ -1965,12 +1961,12 @@ module \pe.slot$51.low_state (piece, value);
   wire [22:0] \$7 ;
   wire [22:0] \$8 ;
   wire [18:0] \$9 ;
-  wire \$signal ;
   wire [9:0] exponent;
   wire is_empty;
   wire \is_empty$5 ;
   wire \is_empty$7 ;
   wire \is_empty$9 ;
+  wire is_up;
   wire [15:0] left;
   output [15:0] piece;
   reg [15:0] piece;
@@ -1996,9 +1992,9 @@ module \pe.slot$51.low_state (piece, value);
   wire \value.sign ;
   assign \$1  = | value[14:0];
   assign \$2  = \$1  | value[16];
-  assign \$signal  = value[15] & \$2 ;
+  assign is_up = value[15] & \$2 ;
   assign \$3  = - value[15:0];
-  assign \$4  = \$signal  ? \$3  : { 1'h0, value[15:0] };
+  assign \$4  = is_up ? \$3  : { 1'h0, value[15:0] };
   assign is_empty = ! \$4 [15:8];
   assign \$6  = is_empty ? \$5  : { 15'h0000, \$4 [15:0] };
   assign \is_empty$5  = ! \$6 [15:12];
@@ -2013,7 +2009,7 @@ module \pe.slot$51.low_state (piece, value);
   assign \$15  = ! value[30:23];
   assign \$16  = ~ \$15 ;
   assign \$17  = \$14  & \$16 ;
-  assign \$18  = value[31] ^ \$signal ;
+  assign \$18  = value[31] ^ is_up;
   assign \$19  = $signed(exponent) > $signed(1'h0);
   assign \$21  = value[30:23] == 8'hff;
   assign \$22  = | value[22:0];
@@ -2125,7 +2121,7 @@ module \pe.slot$51.low_state.high.rounder (rounded, value);
   wire \$7 ;
   wire [32:0] \$8 ;
   wire [30:0] \$9 ;
-  wire [30:0] \$signal ;
+  wire [30:0] below;
   wire [30:0] magnitude;
   output [31:0] rounded;
   reg [31:0] rounded;
@@ -2159,7 +2155,7 @@ module \pe.slot$51.low_state.high.rounder (rounded, value);
       rounded = { value[31], 31'h7f800000 };
     end
   end
-  assign \$signal  = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
   assign magnitude = \$10 [30:0];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];

@@ -143,59 +143,59 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$221 ;
   wire \$222 ;
   wire \$223 ;
-  wire [5:0] \$224 ;
-  wire [4:0] \$225 ;
-  wire [3:0] \$226 ;
-  wire [6:0] \$227 ;
-  wire [2:0] \$228 ;
-  wire [1:0] \$229 ;
+  wire \$224 ;
+  wire [5:0] \$225 ;
+  wire [4:0] \$226 ;
+  wire [3:0] \$227 ;
+  wire [6:0] \$228 ;
+  wire [2:0] \$229 ;
   wire \$23 ;
-  wire \$230 ;
+  wire [1:0] \$230 ;
   wire \$231 ;
-  wire [1:0] \$232 ;
-  wire [2:0] \$233 ;
-  wire [6:0] \$234 ;
+  wire \$232 ;
+  wire [1:0] \$233 ;
+  wire [2:0] \$234 ;
   wire [6:0] \$235 ;
   wire [6:0] \$236 ;
   wire [6:0] \$237 ;
-  wire [32:0] \$238 ;
+  wire [6:0] \$238 ;
   wire [32:0] \$239 ;
   wire \$24 ;
   wire [32:0] \$240 ;
-  wire [5:0] \$241 ;
-  wire [4:0] \$242 ;
-  wire [3:0] \$243 ;
-  wire [6:0] \$244 ;
-  wire [2:0] \$245 ;
-  wire [1:0] \$246 ;
-  wire \$247 ;
+  wire [32:0] \$241 ;
+  wire [5:0] \$242 ;
+  wire [4:0] \$243 ;
+  wire [3:0] \$244 ;
+  wire [6:0] \$245 ;
+  wire [2:0] \$246 ;
+  wire [1:0] \$247 ;
   wire \$248 ;
-  wire [1:0] \$249 ;
+  wire \$249 ;
   wire \$25 ;
-  wire [2:0] \$250 ;
-  wire [6:0] \$251 ;
+  wire [1:0] \$250 ;
+  wire [2:0] \$251 ;
   wire [6:0] \$252 ;
   wire [6:0] \$253 ;
   wire [6:0] \$254 ;
-  wire \$255 ;
+  wire [6:0] \$255 ;
   wire \$256 ;
-  wire [5:0] \$257 ;
-  wire [4:0] \$258 ;
-  wire [3:0] \$259 ;
+  wire \$257 ;
+  wire [5:0] \$258 ;
+  wire [4:0] \$259 ;
   wire \$26 ;
-  wire [6:0] \$260 ;
-  wire [2:0] \$261 ;
-  wire [1:0] \$262 ;
-  wire \$263 ;
+  wire [3:0] \$260 ;
+  wire [6:0] \$261 ;
+  wire [2:0] \$262 ;
+  wire [1:0] \$263 ;
   wire \$264 ;
-  wire [1:0] \$265 ;
-  wire [2:0] \$266 ;
-  wire [6:0] \$267 ;
+  wire \$265 ;
+  wire [1:0] \$266 ;
+  wire [2:0] \$267 ;
   wire [6:0] \$268 ;
   wire [6:0] \$269 ;
   wire \$27 ;
   wire [6:0] \$270 ;
-  wire \$271 ;
+  wire [6:0] \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
@@ -212,8 +212,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
-  wire [7:0] \$287 ;
-  wire \$288 ;
+  wire \$287 ;
+  wire [7:0] \$288 ;
   wire \$289 ;
   wire \$29 ;
   wire \$290 ;
@@ -224,29 +224,35 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
-  reg [1:0] \$298 ;
-  reg [32:0] \$299 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire \$30 ;
-  reg [3:0] \$300 ;
-  reg \$301 ;
-  reg \$302 ;
-  reg \$303 ;
-  reg \$304 ;
-  reg [7:0] \$305 ;
-  reg [6:0] \$306 ;
-  reg [31:0] \$307 ;
-  reg [31:0] \$308 ;
-  wire [13:0] \$309 ;
+  wire \$300 ;
+  wire \$301 ;
+  reg [1:0] \$302 ;
+  reg [32:0] \$303 ;
+  reg [3:0] \$304 ;
+  reg \$305 ;
+  reg \$306 ;
+  reg \$307 ;
+  reg \$308 ;
+  reg \$309 ;
   wire \$31 ;
-  wire [28:0] \$310 ;
-  wire [23:0] \$311 ;
-  wire [28:0] \$312 ;
-  wire [72:0] \$313 ;
-  wire [39:0] \$314 ;
-  wire \$315 ;
-  wire [5:0] \$316 ;
+  reg \$310 ;
+  reg [7:0] \$311 ;
+  reg [6:0] \$312 ;
+  reg [31:0] \$313 ;
+  reg [31:0] \$314 ;
+  wire [13:0] \$315 ;
+  wire [28:0] \$316 ;
+  wire [23:0] \$317 ;
+  wire [28:0] \$318 ;
+  wire [72:0] \$319 ;
   wire \$32 ;
+  wire [39:0] \$320 ;
+  wire \$321 ;
+  wire [5:0] \$322 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
@@ -320,16 +326,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$97 ;
   wire [31:0] \$98 ;
   wire \$99 ;
-  wire \$signal ;
-  reg \$signal$280  = 1'h0;
-  reg \$signal$281  = 1'h0;
-  (* init = 1'h0 *)
-  wire \$signal$288 ;
-  reg [7:0] \$signal$290  = 8'h00;
-  (* init = 32'd0 *)
-  wire [31:0] \$signal$294 ;
-  wire \$signal$311 ;
-  reg [31:0] \$signal$320  = 32'd0;
   wire [6:0] address;
   wire [31:0] block_tiles;
   wire [23:0] bounds__block_tiles;
@@ -376,6 +372,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire bus__wready;
   wire [3:0] bus__wstrb;
   wire bus__wvalid;
+  wire [31:0] clear;
   input clk;
   wire clk;
   reg [1:0] complete = 2'h0;
@@ -404,13 +401,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \corner.vector.restores ;
   wire \corner.vector.sum_parity ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$298 ;
+  wire [31:0] \cycles$302 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [23:0] drained;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$296 ;
+  wire [31:0] \empty_columns$300 ;
   wire [31:0] end_tile;
+  reg [7:0] error = 8'h00;
   reg [7:0] failure;
   wire [99:0] fill;
   wire [63:0] \fill.data ;
@@ -422,16 +420,24 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] flags;
   wire [7:0] \flags$157 ;
   wire [31:0] group;
-  wire [1:0] \group$329 ;
+  wire [1:0] \group$336 ;
   wire has_error;
   wire \has_error$277 ;
   wire has_protocol_error;
   wire has_result;
+  reg [31:0] idle = 32'd0;
+  wire [31:0] interrupt;
+  wire [31:0] interrupt_enable;
   wire [31:0] interval;
   output irq;
-  reg irq = 1'h0;
+  wire irq;
+  reg is_busy = 1'h0;
+  (* init = 1'h0 *)
+  wire \is_busy$291 ;
+  reg is_done = 1'h0;
   wire is_idle;
   wire \is_idle$287 ;
+  reg is_pending = 1'h0;
   wire is_running;
   wire is_settled;
   wire is_waiting;
@@ -555,7 +561,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$307 ;
+  wire [31:0] \matrix_busy$311 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -655,6 +661,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] queue;
   wire [74:0] r_data;
   wire r_en;
+  wire refused;
   wire [23:0] released;
   wire [74:0] result;
   wire [74:0] \result$245 ;
@@ -671,10 +678,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \result.query_tile ;
   wire \result.sum_bank ;
   wire result_push;
+  wire results_done;
   wire [23:0] results_drained;
   wire [23:0] \results_drained$265 ;
   input rst;
   wire rst;
+  reg runs = 1'h0;
   input [15:0] s_axil_araddr;
   wire [15:0] s_axil_araddr;
   output s_axil_arready;
@@ -716,14 +725,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \slots$153 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$304 ;
+  wire [31:0] \stalls_drain$308 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$300 ;
+  wire [31:0] \stalls_keys$304 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$302 ;
+  wire [31:0] \stalls_queries$306 ;
   wire [31:0] stalls_state;
-  wire [31:0] \stalls_state$306 ;
+  wire [31:0] \stalls_state$310 ;
   wire start;
+  wire \start$250 ;
   wire \start$251 ;
   wire \start$252 ;
   wire \start$253 ;
@@ -767,6 +777,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire table_write;
   wire \table_write$202 ;
   wire takes_result;
+  (* init = 32'd0 *)
+  wire [31:0] total;
   reg [31:0] total_cycles = 32'd0;
   wire [31:0] value__address;
   wire [31:0] value__head_stride;
@@ -777,17 +789,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$308 ;
+  wire [31:0] \vector_busy$312 ;
   wire [74:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [6:0] \waiting$292  = 7'h00;
+  reg [6:0] \waiting$296  = 7'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
   wire waits_keys;
   wire waits_queries;
   wire waits_state;
+  reg was_refused = 1'h0;
   wire [31:0] watchdog;
   wire [31:0] words;
   wire [31:0] \words[0] ;
@@ -931,11 +944,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$173  = | \$172 ;
   assign \$174  = \$171  & \$173 ;
   assign \$175  = \$167  | \$174 ;
-  assign \$176  = ~ \$signal$280 ;
+  assign \$176  = ~ is_busy;
   assign \$177  = \start$279  & \$176 ;
   assign \$178  = ! problem;
   assign start = \$177  & \$178 ;
-  assign \$179  = ~ \$signal$281 ;
+  assign \$179  = ~ runs;
   assign \$180  = ~ start;
   assign stop = \$179  & \$180 ;
   assign \$181  = matrix_busy + vector_busy;
@@ -945,8 +958,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$185  = \$183  & \$184 ;
   assign \$186  = \$185  & is_idle;
   assign is_settled = \$186  & \is_idle$287 ;
-  assign \$188  = { 1'h0, \$signal$280  } | \$187 ;
-  assign \$189  = ~ \$signal$280 ;
+  assign irq = is_pending & interrupt_enable[0];
+  assign \$188  = { 1'h0, is_busy } | \$187 ;
+  assign \$189  = ~ is_busy;
   assign \$190  = ~ is_settled;
   assign \$191  = \$189  & \$190 ;
   assign \$193  = { 2'h0, \$188  } | \$192 ;
@@ -957,7 +971,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$199  = m_axi_wvalid & m_axi_wready;
   assign \$200  = \$198  | \$199 ;
   assign \$201  = \$200  | m_axi_bvalid;
-  assign \$202  = ~ \$signal$281 ;
+  assign \$202  = ~ runs;
   assign \$203  = matrix_busy + vector_busy;
   assign \$204  = \$203  != seen;
   assign \$205  = ~ \$204 ;
@@ -966,7 +980,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$208  = ~ \$207 ;
   assign \$209  = \$202  & \$208 ;
   assign moves = \$201  | \$209 ;
-  assign \$210  = complete + \$signal$311 ;
+  assign \$210  = complete + results_done;
   assign \$211  = has_result & takes_result;
   assign \$212  = \$210  - \$211 ;
   assign \$213  = stop ? 4'h0 : \$212 ;
@@ -977,111 +991,119 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$218  = left - 1'h1;
   assign \$219  = \$217  ? 5'h00 : \$218 ;
   assign \$220  = \$216  ? 5'h0e : \$219 ;
-  assign \$221  = ~ \$signal$280 ;
+  assign \$221  = ~ is_busy;
   assign \$222  = \start$279  & \$221 ;
   assign \$223  = ~ start;
-  assign \$224  = is_waiting ? 6'h20 : 6'h00;
-  assign \$225  = waits_data ? 5'h10 : 5'h00;
-  assign \$226  = waits_address ? 4'h8 : 4'h0;
-  assign \$227  = waits_state ? 7'h40 : 7'h00;
-  assign \$228  = waits_drain ? 3'h4 : 3'h0;
-  assign \$229  = waits_queries ? 2'h2 : 2'h0;
-  assign \$230  = waits_keys ? 1'h1 : 1'h0;
-  assign \$232  = \$229  | { 1'h0, \$231  };
-  assign \$233  = \$228  | { 1'h0, \$232  };
-  assign \$234  = \$227  | { 4'h0, \$233  };
-  assign \$235  = { 3'h0, \$226  } | \$234 ;
-  assign \$236  = { 2'h0, \$225  } | \$235 ;
-  assign \$237  = { 1'h0, \$224  } | \$236 ;
-  assign \$238  = total_cycles + \$signal$281 ;
-  assign \$239  = \$signal$320  + 1'h1;
-  assign \$240  = moves ? 33'h000000000 : \$239 ;
-  assign \$241  = is_waiting ? 6'h20 : 6'h00;
-  assign \$242  = waits_data ? 5'h10 : 5'h00;
-  assign \$243  = waits_address ? 4'h8 : 4'h0;
-  assign \$244  = waits_state ? 7'h40 : 7'h00;
-  assign \$245  = waits_drain ? 3'h4 : 3'h0;
-  assign \$246  = waits_queries ? 2'h2 : 2'h0;
-  assign \$247  = waits_keys ? 1'h1 : 1'h0;
-  assign \$249  = \$246  | { 1'h0, \$248  };
-  assign \$250  = \$245  | { 1'h0, \$249  };
-  assign \$251  = \$244  | { 4'h0, \$250  };
-  assign \$252  = { 3'h0, \$243  } | \$251 ;
-  assign \$253  = { 2'h0, \$242  } | \$252 ;
-  assign \$254  = { 1'h0, \$241  } | \$253 ;
-  assign \$255  = | \$254 ;
-  assign \$256  = \$signal$281  & \$255 ;
-  assign \$257  = is_waiting ? 6'h20 : 6'h00;
-  assign \$258  = waits_data ? 5'h10 : 5'h00;
-  assign \$259  = waits_address ? 4'h8 : 4'h0;
-  assign \$260  = waits_state ? 7'h40 : 7'h00;
-  assign \$261  = waits_drain ? 3'h4 : 3'h0;
-  assign \$262  = waits_queries ? 2'h2 : 2'h0;
-  assign \$263  = waits_keys ? 1'h1 : 1'h0;
-  assign \$265  = \$262  | { 1'h0, \$264  };
-  assign \$266  = \$261  | { 1'h0, \$265  };
-  assign \$267  = \$260  | { 4'h0, \$266  };
-  assign \$268  = { 3'h0, \$259  } | \$267 ;
-  assign \$269  = { 2'h0, \$258  } | \$268 ;
-  assign \$270  = { 1'h0, \$257  } | \$269 ;
-  assign \$271  = | failure;
-  assign \$272  = \$signal$320  >= watchdog;
-  assign \$273  = \$271  | \$272 ;
-  assign \$274  = \$signal$281  & \$273 ;
-  assign \$275  = ~ \$signal$281 ;
-  assign \$276  = ~ is_running;
-  assign \$277  = ~ start;
-  assign \$278  = \$276  & \$277 ;
-  assign \$279  = | level;
-  assign \$280  = ~ \$279 ;
-  assign \$281  = \$278  & \$280 ;
-  assign \$282  = \$281  & \is_idle$287 ;
-  assign \$283  = ~ just_started;
-  assign \$284  = \$282  & \$283 ;
-  assign \$285  = \$275  | \$284 ;
-  assign \$286  = | failure;
-  assign \$287  = \$286  ? failure : 8'h05;
-  assign \$288  = ~ \$signal$281 ;
-  assign \$289  = \$signal$320  >= watchdog;
-  assign \$290  = \$288  & \$289 ;
-  assign \$291  = is_settled | \$290 ;
-  assign \$292  = ! fill[35:34];
-  assign \$293  = fill_write & \$292 ;
-  assign \$294  = fill[35:34] == 2'h2;
-  assign \$295  = fill_write & \$294 ;
-  assign \$296  = fill[35:34] == 1'h1;
+  assign \$224  = ~ start;
+  assign \$225  = is_waiting ? 6'h20 : 6'h00;
+  assign \$226  = waits_data ? 5'h10 : 5'h00;
+  assign \$227  = waits_address ? 4'h8 : 4'h0;
+  assign \$228  = waits_state ? 7'h40 : 7'h00;
+  assign \$229  = waits_drain ? 3'h4 : 3'h0;
+  assign \$230  = waits_queries ? 2'h2 : 2'h0;
+  assign \$231  = waits_keys ? 1'h1 : 1'h0;
+  assign \$233  = \$230  | { 1'h0, \$232  };
+  assign \$234  = \$229  | { 1'h0, \$233  };
+  assign \$235  = \$228  | { 4'h0, \$234  };
+  assign \$236  = { 3'h0, \$227  } | \$235 ;
+  assign \$237  = { 2'h0, \$226  } | \$236 ;
+  assign \$238  = { 1'h0, \$225  } | \$237 ;
+  assign \$239  = total_cycles + runs;
+  assign \$240  = idle + 1'h1;
+  assign \$241  = moves ? 33'h000000000 : \$240 ;
+  assign \$242  = is_waiting ? 6'h20 : 6'h00;
+  assign \$243  = waits_data ? 5'h10 : 5'h00;
+  assign \$244  = waits_address ? 4'h8 : 4'h0;
+  assign \$245  = waits_state ? 7'h40 : 7'h00;
+  assign \$246  = waits_drain ? 3'h4 : 3'h0;
+  assign \$247  = waits_queries ? 2'h2 : 2'h0;
+  assign \$248  = waits_keys ? 1'h1 : 1'h0;
+  assign \$250  = \$247  | { 1'h0, \$249  };
+  assign \$251  = \$246  | { 1'h0, \$250  };
+  assign \$252  = \$245  | { 4'h0, \$251  };
+  assign \$253  = { 3'h0, \$244  } | \$252 ;
+  assign \$254  = { 2'h0, \$243  } | \$253 ;
+  assign \$255  = { 1'h0, \$242  } | \$254 ;
+  assign \$256  = | \$255 ;
+  assign \$257  = runs & \$256 ;
+  assign \$258  = is_waiting ? 6'h20 : 6'h00;
+  assign \$259  = waits_data ? 5'h10 : 5'h00;
+  assign \$260  = waits_address ? 4'h8 : 4'h0;
+  assign \$261  = waits_state ? 7'h40 : 7'h00;
+  assign \$262  = waits_drain ? 3'h4 : 3'h0;
+  assign \$263  = waits_queries ? 2'h2 : 2'h0;
+  assign \$264  = waits_keys ? 1'h1 : 1'h0;
+  assign \$266  = \$263  | { 1'h0, \$265  };
+  assign \$267  = \$262  | { 1'h0, \$266  };
+  assign \$268  = \$261  | { 4'h0, \$267  };
+  assign \$269  = { 3'h0, \$260  } | \$268 ;
+  assign \$270  = { 2'h0, \$259  } | \$269 ;
+  assign \$271  = { 1'h0, \$258  } | \$270 ;
+  assign \$272  = | failure;
+  assign \$273  = idle >= watchdog;
+  assign \$274  = \$272  | \$273 ;
+  assign \$275  = runs & \$274 ;
+  assign \$276  = ~ runs;
+  assign \$277  = ~ is_running;
+  assign \$278  = ~ start;
+  assign \$279  = \$277  & \$278 ;
+  assign \$280  = | level;
+  assign \$281  = ~ \$280 ;
+  assign \$282  = \$279  & \$281 ;
+  assign \$283  = \$282  & \is_idle$287 ;
+  assign \$284  = ~ just_started;
+  assign \$285  = \$283  & \$284 ;
+  assign \$286  = \$276  | \$285 ;
+  assign \$287  = | failure;
+  assign \$288  = \$287  ? failure : 8'h05;
+  assign \$289  = ~ runs;
+  assign \$290  = idle >= watchdog;
+  assign \$291  = \$289  & \$290 ;
+  assign \$292  = is_settled | \$291 ;
+  assign \$293  = was_refused | refused;
+  assign \$294  = ! error;
+  assign \$295  = \$293  & \$294 ;
+  assign \$296  = ! fill[35:34];
   assign \$297  = fill_write & \$296 ;
+  assign \$298  = fill[35:34] == 2'h2;
+  assign \$299  = fill_write & \$298 ;
+  assign \$300  = fill[35:34] == 1'h1;
+  assign \$301  = fill_write & \$300 ;
   always @(posedge clk)
-    complete <= \$298 ;
+    complete <= \$302 ;
   always @(posedge clk)
-    seen <= \$299 ;
+    seen <= \$303 ;
   always @(posedge clk)
-    left <= \$300 ;
+    left <= \$304 ;
   always @(posedge clk)
-    just_started <= \$301 ;
+    is_pending <= \$305 ;
   always @(posedge clk)
-    \$signal$280  <= \$302 ;
+    was_refused <= \$306 ;
   always @(posedge clk)
-    irq <= \$303 ;
+    just_started <= \$307 ;
   always @(posedge clk)
-    \$signal$281  <= \$304 ;
+    is_busy <= \$308 ;
   always @(posedge clk)
-    \$signal$290  <= \$305 ;
+    is_done <= \$309 ;
   always @(posedge clk)
-    \waiting$292  <= \$306 ;
+    runs <= \$310 ;
   always @(posedge clk)
-    total_cycles <= \$307 ;
+    error <= \$311 ;
   always @(posedge clk)
-    \$signal$320  <= \$308 ;
+    \waiting$296  <= \$312 ;
+  always @(posedge clk)
+    total_cycles <= \$313 ;
+  always @(posedge clk)
+    idle <= \$314 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[99:36]),
-    .bank_enable(\$293 ),
+    .bank_enable(\$297 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$316 , \$315  }),
-    .drain_group(\group$329 ),
+    .drain_address({ \$322 , \$321  }),
+    .drain_group(\group$336 ),
     .drain_kind(kind),
     .drain_parity(parity),
     .drain_sums(sums),
@@ -1089,13 +1111,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .fill_address({ fill[16:11], fill[0] }),
     .fill_beat(fill[10]),
     .fill_data(fill[99:36]),
-    .fill_enable(\$297 ),
+    .fill_enable(\$301 ),
     .fill_kind(fill[2:1]),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[99:36]),
-    .query_enable(\$295 ),
-    .results_done(\$signal$311 ),
+    .query_enable(\$299 ),
+    .results_done(results_done),
     .rst(rst)
   );
   \top.control  control (
@@ -1107,6 +1129,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bus__awready(s_axil_awready),
     .bus__awvalid(s_axil_awvalid),
     .bus__bready(s_axil_bready),
+    .bus__bresp(s_axil_bresp),
     .bus__bvalid(s_axil_bvalid),
     .bus__rdata(s_axil_rdata),
     .bus__rready(s_axil_rready),
@@ -1114,9 +1137,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bus__wdata(s_axil_wdata),
     .bus__wready(s_axil_wready),
     .bus__wvalid(s_axil_wvalid),
+    .clear(clear),
     .clk(clk),
     .contexts(contexts),
     .cycles(cycles),
+    .data(table_data),
     .diagonal_high(parameters__diagonal_high),
     .diagonal_low(parameters__diagonal_low),
     .empty_columns(empty_columns),
@@ -1124,7 +1149,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .first_tile(first_tile),
     .flags(flags),
     .group(group),
+    .interrupt_enable(interrupt_enable),
     .interval(interval),
+    .is_busy(is_busy),
     .key_address(key__address),
     .key_beats(key_beats),
     .key_head_stride(key__head_stride),
@@ -1138,9 +1165,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$210$0 (\$195 ),
-    .\port$2495$0 (\waiting$292 ),
-    .\port$327$3 (\$309 ),
+    .\port$211$0 (\$195 ),
+    .\port$2531$0 (is_pending),
+    .\port$2545$0 (\waiting$296 ),
+    .\port$354$3 (\$315 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -1148,6 +1176,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .query_stride(query__stride),
     .query_tiles(query_tiles),
     .queue(queue),
+    .refused(refused),
     .rst(rst),
     .slots(slots),
     .stages(stages),
@@ -1159,7 +1188,6 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .state_address(state__address),
     .state_head_stride(state__head_stride),
     .state_stride(state__stride),
-    .table_data(table_data),
     .table_half(table_half),
     .table_write(table_write),
     .total_cycles(total_cycles),
@@ -1171,14 +1199,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .watchdog(watchdog)
   );
   \top.drain  drain (
+    .bank(\$321 ),
     .clk(clk),
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$329 ),
+    .group(\group$336 ),
     .has_error(\has_error$277 ),
     .has_result(has_result),
-    .is_acknowledged(m_axi_bvalid),
     .is_idle(\is_idle$287 ),
     .is_waiting(is_waiting),
     .keys(parameters__keys),
@@ -1186,6 +1214,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .memory__awready(m_axi_awready),
     .memory__awvalid(m_axi_awvalid),
     .memory__bresp(m_axi_bresp),
+    .memory__bvalid(m_axi_bvalid),
     .memory__wready(m_axi_wready),
     .memory__wvalid(m_axi_wvalid),
     .output__address(output__address),
@@ -1193,11 +1222,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2759$0 (\$315 ),
-    .\port$2763$0 (\$316 ),
+    .\port$2817$0 (\$322 ),
     .queries(queries),
-    .r_data(\$314 ),
-    .\r_data$56 (\$313 ),
+    .r_data(\$320 ),
+    .\r_data$56 (\$319 ),
     .result(\result$245 ),
     .results_drained(results_drained),
     .rst(rst),
@@ -1228,8 +1256,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2685$0 (\$310 ),
-    .\port$2689$0 (\$311 ),
+    .\port$2739$0 (\$316 ),
+    .\port$2743$0 (\$317 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1265,11 +1293,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stop(stop)
   );
   \top.reader  reader (
-    .arrives(fill_write),
     .clk(clk),
     .fill(fill),
     .has_error(has_error),
     .has_protocol_error(has_protocol_error),
+    .is_asked(fill_write),
     .is_idle(is_idle),
     .key_jobs__payload(key_jobs__payload),
     .key_jobs__ready(jobs__ready),
@@ -1323,11 +1351,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2685$0 (\$310 ),
-    .\port$2689$0 (\$311 ),
-    .\port$2700$0 (\$312 ),
-    .\port$2704$0 (released),
-    .\port$327$3 (\$309 ),
+    .\port$2739$0 (\$316 ),
+    .\port$2743$0 (\$317 ),
+    .\port$2754$0 (\$318 ),
+    .\port$2758$0 (released),
+    .\port$354$3 (\$315 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
     .restart(start),
@@ -1377,7 +1405,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stop(stop),
     .stored(stored)
   );
-  \top.waiting$340  \waiting$340  (
+  \top.waiting$347  \waiting$347  (
     .clk(clk),
     .level(level),
     .r_data(\result$245 ),
@@ -1415,135 +1443,174 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = \$213 [1:0];
+    \$302  = \$213 [1:0];
     if (rst) begin
-      \$298  = 2'h0;
+      \$302  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = \$214 ;
+    \$303  = \$214 ;
     if (rst) begin
-      \$299  = 33'h000000000;
+      \$303  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$220 [3:0];
+    \$304  = \$220 [3:0];
     if (rst) begin
-      \$300  = 4'h0;
+      \$304  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = start;
-    if (rst) begin
-      \$301  = 1'h0;
+    \$305  = is_pending;
+    if (clear[0]) begin
+      \$305  = 1'h0;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = \$signal$280 ;
     if (\$222 ) begin
-      \$302  = start;
-    end else if (\$signal$280 ) begin
-      if (\$274 ) begin
-      end else if (\$285 ) begin
-        if (\$291 ) begin
-          \$302  = 1'h0;
+      \$305  = \$224 ;
+    end else if (is_busy) begin
+      if (\$275 ) begin
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          \$305  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$302  = 1'h0;
+      \$305  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = irq;
+    \$306  = was_refused;
+    if (refused) begin
+      \$306  = 1'h1;
+    end
     if (\$222 ) begin
-      \$303  = \$223 ;
-    end else if (\$signal$280 ) begin
-      if (\$274 ) begin
-      end else if (\$285 ) begin
-        if (\$291 ) begin
-          \$303  = 1'h1;
+      \$306  = 1'h0;
+    end
+    if (rst) begin
+      \$306  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$307  = start;
+    if (rst) begin
+      \$307  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$308  = is_busy;
+    if (\$222 ) begin
+      \$308  = start;
+    end else if (is_busy) begin
+      if (\$275 ) begin
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          \$308  = 1'h0;
         end
       end
     end
     if (rst) begin
-      \$303  = 1'h0;
+      \$308  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = \$signal$281 ;
+    \$309  = is_done;
     if (\$222 ) begin
-      \$304  = start;
-    end else if (\$signal$280 ) begin
-      if (\$274 ) begin
-        \$304  = 1'h0;
-      end else if (\$285 ) begin
-        \$304  = 1'h0;
+      \$309  = \$223 ;
+    end else if (is_busy) begin
+      if (\$275 ) begin
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          \$309  = 1'h1;
+        end
       end
     end
     if (rst) begin
-      \$304  = 1'h0;
+      \$309  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = \$signal$290 ;
+    \$310  = runs;
     if (\$222 ) begin
-      \$305  = problem;
-    end else if (\$signal$280 ) begin
-      if (\$274 ) begin
-        \$305  = \$287 ;
+      \$310  = start;
+    end else if (is_busy) begin
+      if (\$275 ) begin
+        \$310  = 1'h0;
+      end else if (\$286 ) begin
+        \$310  = 1'h0;
       end
     end
     if (rst) begin
-      \$305  = 8'h00;
+      \$310  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = \waiting$292 ;
+    \$311  = error;
     if (\$222 ) begin
-      \$306  = \$237 ;
-    end else if (\$signal$280 ) begin
-      if (\$256 ) begin
-        \$306  = \$270 ;
+      \$311  = problem;
+    end else if (is_busy) begin
+      if (\$275 ) begin
+        \$311  = \$288 ;
+      end else if (\$286 ) begin
+        if (\$292 ) begin
+          if (\$295 ) begin
+            \$311  = 8'h0a;
+          end
+        end
       end
     end
     if (rst) begin
-      \$306  = 7'h00;
+      \$311  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = total_cycles;
+    \$312  = \waiting$296 ;
     if (\$222 ) begin
-      \$307  = 32'd0;
-    end else if (\$signal$280 ) begin
-      \$307  = \$238 [31:0];
-    end
-    if (rst) begin
-      \$307  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = \$signal$320 ;
-    if (\$222 ) begin
-      \$308  = 32'd0;
-    end else if (\$signal$280 ) begin
-      \$308  = \$240 [31:0];
-      if (\$274 ) begin
-        \$308  = 32'd0;
+      \$312  = \$238 ;
+    end else if (is_busy) begin
+      if (\$257 ) begin
+        \$312  = \$271 ;
       end
     end
     if (rst) begin
-      \$308  = 32'd0;
+      \$312  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$313  = total_cycles;
+    if (\$222 ) begin
+      \$313  = 32'd0;
+    end else if (is_busy) begin
+      \$313  = \$239 [31:0];
+    end
+    if (rst) begin
+      \$313  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$314  = idle;
+    if (\$222 ) begin
+      \$314  = 32'd0;
+    end else if (is_busy) begin
+      \$314  = \$241 [31:0];
+      if (\$275 ) begin
+        \$314  = 32'd0;
+      end
+    end
+    if (rst) begin
+      \$314  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1555,7 +1622,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign bus__wstrb = s_axil_wstrb;
   assign bus__bvalid = s_axil_bvalid;
   assign bus__bready = s_axil_bready;
-  assign bus__bresp = 2'h0;
+  assign bus__bresp = s_axil_bresp;
   assign bus__arvalid = s_axil_arvalid;
   assign bus__arready = s_axil_arready;
   assign bus__araddr = s_axil_araddr;
@@ -1653,8 +1720,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \state__stride$199  = state__stride;
   assign \state__head_stride$200  = state__head_stride;
   assign \table_write$202  = table_write;
-  assign table_row = { 2'h0, \$309  };
-  assign \table_row$204  = { 2'h0, \$309  };
+  assign table_row = { 2'h0, \$315  };
+  assign \table_row$204  = { 2'h0, \$315  };
   assign \table_half$206  = table_half;
   assign \table_data$208  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1667,8 +1734,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$314 [31:0];
-  assign memory__awlen = \$314 [39:32];
+  assign memory__awaddr = \$320 [31:0];
+  assign memory__awlen = \$320 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1679,9 +1746,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$313 [63:0];
-  assign memory__wstrb = \$313 [71:64];
-  assign memory__wlast = \$313 [72];
+  assign memory__wdata = \$319 [63:0];
+  assign memory__wstrb = \$319 [71:64];
+  assign memory__wlast = \$319 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
@@ -1689,7 +1756,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign result_push = w_en;
   assign result = w_data;
   assign r_data = \result$245 ;
-  assign \$signal  = start;
+  assign \start$250  = start;
   assign \start$251  = start;
   assign \start$252  = start;
   assign \start$253  = start;
@@ -1701,37 +1768,37 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \queries_loaded$261  = queries_loaded;
   assign \states_loaded$263  = states_loaded;
   assign \results_drained$265  = results_drained;
-  assign places = { \$310 , \$311  };
-  assign key_places = { \$310 , \$311  };
-  assign query_places = { \$312 , released };
+  assign places = { \$316 , \$317  };
+  assign key_places = { \$316 , \$317  };
+  assign query_places = { \$318 , released };
   assign drained = results_drained;
   assign states_stored = stored;
-  assign \$signal$288  = irq;
+  assign interrupt = { 31'h00000000, is_pending };
+  assign \is_busy$291  = is_busy;
   assign status = { 9'h000, \$195  };
-  assign waiting = { 25'h0000000, \waiting$292  };
-  assign \$signal$294  = total_cycles;
-  assign \empty_columns$296  = empty_columns;
-  assign \cycles$298  = cycles;
-  assign \stalls_keys$300  = stalls_keys;
-  assign \stalls_queries$302  = stalls_queries;
-  assign \stalls_drain$304  = stalls_drain;
-  assign \stalls_state$306  = stalls_state;
-  assign \matrix_busy$307  = matrix_busy;
-  assign \vector_busy$308  = vector_busy;
-  assign address = { \$316 , \$315  };
-  assign s_axil_bresp = 2'h0;
+  assign waiting = { 25'h0000000, \waiting$296  };
+  assign total = total_cycles;
+  assign \empty_columns$300  = empty_columns;
+  assign \cycles$302  = cycles;
+  assign \stalls_keys$304  = stalls_keys;
+  assign \stalls_queries$306  = stalls_queries;
+  assign \stalls_drain$308  = stalls_drain;
+  assign \stalls_state$310  = stalls_state;
+  assign \matrix_busy$311  = matrix_busy;
+  assign \vector_busy$312  = vector_busy;
+  assign address = { \$322 , \$321  };
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$314 [31:0];
-  assign m_axi_awlen = \$314 [39:32];
+  assign m_axi_awaddr = \$320 [31:0];
+  assign m_axi_awlen = \$320 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$313 [63:0];
-  assign m_axi_wstrb = \$313 [71:64];
-  assign m_axi_wlast = \$313 [72];
+  assign m_axi_wdata = \$319 [63:0];
+  assign m_axi_wstrb = \$319 [71:64];
+  assign m_axi_wlast = \$319 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1781,18 +1848,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result$245.bank  = \result$245 [72];
   assign \result$245.sum_bank  = \result$245 [73];
   assign \result$245.is_state  = \result$245 [74];
-  assign \places.released  = \$311 ;
-  assign \places.is_leaving  = \$310 [0];
-  assign \places.leaving  = \$310 [24:1];
-  assign \places.cycles_left  = \$310 [28:25];
-  assign \key_places.released  = \$311 ;
-  assign \key_places.is_leaving  = \$310 [0];
-  assign \key_places.leaving  = \$310 [24:1];
-  assign \key_places.cycles_left  = \$310 [28:25];
+  assign \places.released  = \$317 ;
+  assign \places.is_leaving  = \$316 [0];
+  assign \places.leaving  = \$316 [24:1];
+  assign \places.cycles_left  = \$316 [28:25];
+  assign \key_places.released  = \$317 ;
+  assign \key_places.is_leaving  = \$316 [0];
+  assign \key_places.leaving  = \$316 [24:1];
+  assign \key_places.cycles_left  = \$316 [28:25];
   assign \query_places.released  = released;
-  assign \query_places.is_leaving  = \$312 [0];
-  assign \query_places.leaving  = \$312 [24:1];
-  assign \query_places.cycles_left  = \$312 [28:25];
+  assign \query_places.is_leaving  = \$318 [0];
+  assign \query_places.leaving  = \$318 [24:1];
+  assign \query_places.cycles_left  = \$318 [28:25];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1880,20 +1947,20 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$168 [6] = flags[6];
   assign \$172 [31:4] = 28'h0000000;
   assign \$172 [3:0] = state__head_stride[3:0];
-  assign \$187  = { irq, 1'h0 };
+  assign \$187  = { is_done, 1'h0 };
   assign \$192  = { 1'h0, \$191 , 2'h0 };
-  assign \$194  = { 7'h00, \$signal$290 , 8'h00 };
-  assign \$231  = \$230 ;
-  assign \$248  = \$247 ;
-  assign \$264  = \$263 ;
+  assign \$194  = { 7'h00, error, 8'h00 };
+  assign \$232  = \$231 ;
+  assign \$249  = \$248 ;
+  assign \$265  = \$264 ;
   assign \$45  = flags[1];
   assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$210$0 , bus__awready, bus__wready, table_write, \port$327$3 , bus__arready, \port$2495$0 , total_cycles, table_half, table_data, start, bus__bvalid
-, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes, key_heads, group, flags, diagonal_high, diagonal_low
-, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride, state_head_stride, bus__rvalid, bus__rdata, cycles, stalls_keys
-, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$354$3 , bus__arready, \port$2531$0 , is_busy, \port$2545$0 , total_cycles
+, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes
+, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride
+, state_head_stride, interrupt_enable, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -1901,17 +1968,34 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$101 ;
   reg [31:0] \$102 ;
   reg [31:0] \$103 ;
-  reg \$104 ;
+  reg [31:0] \$104 ;
   reg [31:0] \$105 ;
+  reg [31:0] \$106 ;
+  reg [31:0] \$107 ;
+  reg [31:0] \$108 ;
+  reg [31:0] \$109 ;
   wire \$11 ;
+  reg [31:0] \$110 ;
+  reg [31:0] \$111 ;
+  reg [31:0] \$112 ;
+  reg [31:0] \$113 ;
+  reg [31:0] \$114 ;
+  reg [31:0] \$115 ;
+  reg [31:0] \$116 ;
+  reg [31:0] \$117 ;
+  reg [31:0] \$118 ;
+  reg [31:0] \$119 ;
   wire \$12 ;
+  reg [31:0] \$120 ;
+  reg \$121 ;
+  reg [31:0] \$122 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [16:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -1919,7 +2003,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [1:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -1952,32 +2036,32 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
-  reg [31:0] \$56 ;
-  wire [31:0] \$57 ;
-  reg [15:0] \$58 ;
-  reg \$59 ;
-  wire [16:0] \$6 ;
-  reg [31:0] \$60 ;
-  reg \$61 ;
-  reg \$62 ;
-  reg \$63 ;
-  reg [31:0] \$64 ;
-  reg [31:0] \$65 ;
-  reg [31:0] \$66 ;
-  reg [31:0] \$67 ;
-  reg [31:0] \$68 ;
-  reg [31:0] \$69 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [31:0] \$70 ;
+  wire \$70 ;
   reg [31:0] \$71 ;
-  reg [31:0] \$72 ;
-  reg [31:0] \$73 ;
-  reg [31:0] \$74 ;
+  wire [31:0] \$72 ;
+  reg [15:0] \$73 ;
+  reg \$74 ;
   reg [31:0] \$75 ;
-  reg [31:0] \$76 ;
-  reg [31:0] \$77 ;
-  reg [31:0] \$78 ;
-  reg [31:0] \$79 ;
+  reg \$76 ;
+  reg \$77 ;
+  reg \$78 ;
+  reg [1:0] \$79 ;
   wire \$8 ;
   reg [31:0] \$80 ;
   reg [31:0] \$81 ;
@@ -2000,8 +2084,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$97 ;
   reg [31:0] \$98 ;
   reg [31:0] \$99 ;
-  reg \$signal  = 1'h0;
-  reg [15:0] \$signal$7  = 16'h0000;
+  reg [15:0] address = 16'h0000;
   reg [31:0] bias = 32'd0;
   output [31:0] block_tiles;
   reg [31:0] block_tiles = 32'd0;
@@ -2019,6 +2102,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire bus__awvalid;
   input bus__bready;
   wire bus__bready;
+  output [1:0] bus__bresp;
+  reg [1:0] bus__bresp = 2'h0;
   output bus__bvalid;
   reg bus__bvalid = 1'h0;
   output [31:0] bus__rdata;
@@ -2033,14 +2118,16 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire bus__wready;
   input bus__wvalid;
   wire bus__wvalid;
+  output [31:0] clear;
+  wire [31:0] clear;
   input clk;
   wire clk;
   output [31:0] contexts;
   reg [31:0] contexts = 32'd0;
   input [31:0] cycles;
   wire [31:0] cycles;
-  (* init = 32'd0 *)
-  wire [31:0] data;
+  output [31:0] data;
+  reg [31:0] data = 32'd0;
   output [31:0] diagonal_high;
   reg [31:0] diagonal_high = 32'd0;
   output [31:0] diagonal_low;
@@ -2055,9 +2142,15 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] flags = 32'd0;
   output [31:0] group;
   reg [31:0] group = 32'd0;
+  reg has_address = 1'h0;
   reg has_data = 1'h0;
+  wire [31:0] interrupt;
+  output [31:0] interrupt_enable;
+  reg [31:0] interrupt_enable = 32'd0;
   output [31:0] interval;
   reg [31:0] interval = 32'd0;
+  input is_busy;
+  wire is_busy;
   wire is_complete;
   output [31:0] key_address;
   reg [31:0] key_address = 32'd0;
@@ -2085,12 +2178,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  input [22:0] \port$210$0 ;
-  wire [22:0] \port$210$0 ;
-  input [6:0] \port$2495$0 ;
-  wire [6:0] \port$2495$0 ;
-  output [13:0] \port$327$3 ;
-  wire [13:0] \port$327$3 ;
+  input [22:0] \port$211$0 ;
+  wire [22:0] \port$211$0 ;
+  input \port$2531$0 ;
+  wire \port$2531$0 ;
+  input [6:0] \port$2545$0 ;
+  wire [6:0] \port$2545$0 ;
+  output [13:0] \port$354$3 ;
+  wire [13:0] \port$354$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -2105,6 +2200,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] query_tiles = 32'd0;
   output [31:0] queue;
   reg [31:0] queue = 32'd0;
+  output refused;
+  wire refused;
   input rst;
   wire rst;
   reg [31:0] scale = 32'd0;
@@ -2129,13 +2226,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   output [31:0] state_stride;
   reg [31:0] state_stride = 32'd0;
   wire [31:0] status;
-  output [31:0] table_data;
-  reg [31:0] table_data = 32'd0;
+  (* init = 32'd0 *)
+  wire [31:0] table_data;
   output table_half;
   wire table_half;
   wire [15:0] table_row;
   output table_write;
   wire table_write;
+  wire takes;
   input [31:0] total_cycles;
   wire [31:0] total_cycles;
   output [31:0] value_address;
@@ -2151,478 +2249,343 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] waiting;
   output [31:0] watchdog;
   reg [31:0] watchdog = 32'd0;
-  assign \$1  = ~ \$signal ;
+  assign \$1  = ~ has_address;
   assign \$2  = ~ bus__bvalid;
   assign bus__awready = \$1  & \$2 ;
   assign \$3  = ~ has_data;
   assign \$4  = ~ bus__bvalid;
   assign bus__wready = \$3  & \$4 ;
-  assign is_complete = \$signal  & has_data;
-  assign \$5  = \$signal$7  >= 15'h4000;
-  assign table_write = is_complete & \$5 ;
-  assign \$6  = \$signal$7  - 15'h4000;
-  assign \$7  = ~ bus__rvalid;
-  assign bus__arready = \$7  | bus__rready;
-  assign \$8  = bus__awvalid & bus__awready;
-  assign \$9  = bus__wvalid & bus__wready;
-  assign \$10  = ! \$signal$7 ;
-  assign \$11  = is_complete & \$10 ;
-  assign \$12  = \$11  & table_data[0];
-  assign \$13  = \$signal$7  == 6'h30;
-  assign \$14  = \$signal$7  == 6'h34;
-  assign \$15  = \$signal$7  == 6'h38;
-  assign \$16  = \$signal$7  == 6'h3c;
-  assign \$17  = \$signal$7  == 7'h40;
-  assign \$18  = \$signal$7  == 7'h44;
-  assign \$19  = \$signal$7  == 7'h48;
-  assign \$20  = \$signal$7  == 7'h4c;
-  assign \$21  = \$signal$7  == 7'h50;
-  assign \$22  = \$signal$7  == 7'h54;
-  assign \$23  = \$signal$7  == 7'h58;
-  assign \$24  = \$signal$7  == 7'h5c;
-  assign \$25  = \$signal$7  == 7'h60;
-  assign \$26  = \$signal$7  == 7'h64;
-  assign \$27  = \$signal$7  == 7'h68;
-  assign \$28  = \$signal$7  == 7'h6c;
-  assign \$29  = \$signal$7  == 7'h70;
-  assign \$30  = \$signal$7  == 7'h74;
-  assign \$31  = \$signal$7  == 7'h78;
-  assign \$32  = \$signal$7  == 7'h7c;
-  assign \$33  = \$signal$7  == 8'h80;
-  assign \$34  = \$signal$7  == 8'h84;
-  assign \$35  = \$signal$7  == 8'h88;
-  assign \$36  = \$signal$7  == 8'h8c;
-  assign \$37  = \$signal$7  == 8'h90;
-  assign \$38  = \$signal$7  == 8'h94;
-  assign \$39  = \$signal$7  == 8'h98;
-  assign \$40  = \$signal$7  == 8'h9c;
-  assign \$41  = \$signal$7  == 8'ha0;
-  assign \$42  = \$signal$7  == 8'ha4;
-  assign \$43  = \$signal$7  == 8'ha8;
-  assign \$44  = \$signal$7  == 8'hac;
-  assign \$45  = \$signal$7  == 8'hb0;
-  assign \$46  = \$signal$7  == 8'hb4;
-  assign \$47  = \$signal$7  == 8'hb8;
-  assign \$48  = \$signal$7  == 8'hbc;
-  assign \$49  = \$signal$7  == 8'hc0;
-  assign \$50  = \$signal$7  == 8'hc4;
-  assign \$51  = \$signal$7  == 8'hc8;
-  assign \$52  = \$signal$7  == 8'hcc;
-  assign \$53  = bus__bvalid & bus__bready;
-  assign \$54  = bus__arvalid & bus__arready;
-  assign \$55  = bus__araddr[15:2] < 6'h34;
-  assign \$57  = \$55  ? \$56  : 32'd0;
+  assign is_complete = has_address & has_data;
+  assign \$5  = address == 8'hd4;
+  assign \$6  = address == 8'hd0;
+  assign \$7  = ~ is_busy;
+  assign \$8  = \$6  | \$7 ;
+  assign \$9  = \$5  | \$8 ;
+  assign takes = is_complete & \$9 ;
+  assign \$10  = address == 8'hd4;
+  assign \$11  = address == 8'hd0;
+  assign \$12  = ~ is_busy;
+  assign \$13  = \$11  | \$12 ;
+  assign \$14  = \$10  | \$13 ;
+  assign \$15  = ~ \$14 ;
+  assign refused = is_complete & \$15 ;
+  assign \$16  = address == 8'hd4;
+  assign \$17  = takes & \$16 ;
+  assign clear = \$17  ? data : 32'd0;
+  assign \$18  = address >= 15'h4000;
+  assign table_write = takes & \$18 ;
+  assign \$19  = address - 15'h4000;
+  assign \$20  = ~ bus__rvalid;
+  assign bus__arready = \$20  | bus__rready;
+  assign \$21  = bus__awvalid & bus__awready;
+  assign \$22  = bus__wvalid & bus__wready;
+  assign \$23  = ! address;
+  assign \$24  = takes & \$23 ;
+  assign \$25  = \$24  & data[0];
+  assign \$26  = refused ? 2'h2 : 2'h0;
+  assign \$27  = address == 6'h30;
+  assign \$28  = address == 6'h34;
+  assign \$29  = address == 6'h38;
+  assign \$30  = address == 6'h3c;
+  assign \$31  = address == 7'h40;
+  assign \$32  = address == 7'h44;
+  assign \$33  = address == 7'h48;
+  assign \$34  = address == 7'h4c;
+  assign \$35  = address == 7'h50;
+  assign \$36  = address == 7'h54;
+  assign \$37  = address == 7'h58;
+  assign \$38  = address == 7'h5c;
+  assign \$39  = address == 7'h60;
+  assign \$40  = address == 7'h64;
+  assign \$41  = address == 7'h68;
+  assign \$42  = address == 7'h6c;
+  assign \$43  = address == 7'h70;
+  assign \$44  = address == 7'h74;
+  assign \$45  = address == 7'h78;
+  assign \$46  = address == 7'h7c;
+  assign \$47  = address == 8'h80;
+  assign \$48  = address == 8'h84;
+  assign \$49  = address == 8'h88;
+  assign \$50  = address == 8'h8c;
+  assign \$51  = address == 8'h90;
+  assign \$52  = address == 8'h94;
+  assign \$53  = address == 8'h98;
+  assign \$54  = address == 8'h9c;
+  assign \$55  = address == 8'ha0;
+  assign \$56  = address == 8'ha4;
+  assign \$57  = address == 8'ha8;
+  assign \$58  = address == 8'hac;
+  assign \$59  = address == 8'hb0;
+  assign \$60  = address == 8'hb4;
+  assign \$61  = address == 8'hb8;
+  assign \$62  = address == 8'hbc;
+  assign \$63  = address == 8'hc0;
+  assign \$64  = address == 8'hc4;
+  assign \$65  = address == 8'hc8;
+  assign \$66  = address == 8'hcc;
+  assign \$67  = address == 8'hd0;
+  assign \$68  = bus__bvalid & bus__bready;
+  assign \$69  = bus__arvalid & bus__arready;
+  assign \$70  = bus__araddr[15:2] < 6'h3e;
+  assign \$72  = \$70  ? \$71  : 32'd0;
   always @(posedge clk)
-    \$signal$7  <= \$58 ;
+    address <= \$73 ;
   always @(posedge clk)
-    \$signal  <= \$59 ;
+    has_address <= \$74 ;
   always @(posedge clk)
-    table_data <= \$60 ;
+    data <= \$75 ;
   always @(posedge clk)
-    has_data <= \$61 ;
+    has_data <= \$76 ;
   always @(posedge clk)
-    start <= \$62 ;
+    start <= \$77 ;
   always @(posedge clk)
-    bus__bvalid <= \$63 ;
+    bus__bvalid <= \$78 ;
   always @(posedge clk)
-    watchdog <= \$64 ;
+    bus__bresp <= \$79 ;
   always @(posedge clk)
-    interval <= \$65 ;
+    watchdog <= \$80 ;
   always @(posedge clk)
-    stages <= \$66 ;
+    interval <= \$81 ;
   always @(posedge clk)
-    contexts <= \$67 ;
+    stages <= \$82 ;
   always @(posedge clk)
-    queue <= \$68 ;
+    contexts <= \$83 ;
   always @(posedge clk)
-    slots <= \$69 ;
+    queue <= \$84 ;
   always @(posedge clk)
-    product_steps <= \$70 ;
+    slots <= \$85 ;
   always @(posedge clk)
-    output_steps <= \$71 ;
+    product_steps <= \$86 ;
   always @(posedge clk)
-    key_beats <= \$72 ;
+    output_steps <= \$87 ;
   always @(posedge clk)
-    value_beats <= \$73 ;
+    key_beats <= \$88 ;
   always @(posedge clk)
-    keys <= \$74 ;
+    value_beats <= \$89 ;
   always @(posedge clk)
-    key_tiles <= \$75 ;
+    keys <= \$90 ;
   always @(posedge clk)
-    block_tiles <= \$76 ;
+    key_tiles <= \$91 ;
   always @(posedge clk)
-    queries <= \$77 ;
+    block_tiles <= \$92 ;
   always @(posedge clk)
-    query_tiles <= \$78 ;
+    queries <= \$93 ;
   always @(posedge clk)
-    passes <= \$79 ;
+    query_tiles <= \$94 ;
   always @(posedge clk)
-    key_heads <= \$80 ;
+    passes <= \$95 ;
   always @(posedge clk)
-    group <= \$81 ;
+    key_heads <= \$96 ;
   always @(posedge clk)
-    flags <= \$82 ;
+    group <= \$97 ;
   always @(posedge clk)
-    scale <= \$83 ;
+    flags <= \$98 ;
   always @(posedge clk)
-    bias <= \$84 ;
+    scale <= \$99 ;
   always @(posedge clk)
-    diagonal_high <= \$85 ;
+    bias <= \$100 ;
   always @(posedge clk)
-    diagonal_low <= \$86 ;
+    diagonal_high <= \$101 ;
   always @(posedge clk)
-    first_tile <= \$87 ;
+    diagonal_low <= \$102 ;
   always @(posedge clk)
-    end_tile <= \$88 ;
+    first_tile <= \$103 ;
   always @(posedge clk)
-    query_address <= \$89 ;
+    end_tile <= \$104 ;
   always @(posedge clk)
-    key_address <= \$90 ;
+    query_address <= \$105 ;
   always @(posedge clk)
-    value_address <= \$91 ;
+    key_address <= \$106 ;
   always @(posedge clk)
-    output_address <= \$92 ;
+    value_address <= \$107 ;
   always @(posedge clk)
-    state_address <= \$93 ;
+    output_address <= \$108 ;
   always @(posedge clk)
-    query_stride <= \$94 ;
+    state_address <= \$109 ;
   always @(posedge clk)
-    key_stride <= \$95 ;
+    query_stride <= \$110 ;
   always @(posedge clk)
-    value_stride <= \$96 ;
+    key_stride <= \$111 ;
   always @(posedge clk)
-    output_stride <= \$97 ;
+    value_stride <= \$112 ;
   always @(posedge clk)
-    state_stride <= \$98 ;
+    output_stride <= \$113 ;
   always @(posedge clk)
-    query_head_stride <= \$99 ;
+    state_stride <= \$114 ;
   always @(posedge clk)
-    key_head_stride <= \$100 ;
+    query_head_stride <= \$115 ;
   always @(posedge clk)
-    value_head_stride <= \$101 ;
+    key_head_stride <= \$116 ;
   always @(posedge clk)
-    output_head_stride <= \$102 ;
+    value_head_stride <= \$117 ;
   always @(posedge clk)
-    state_head_stride <= \$103 ;
+    output_head_stride <= \$118 ;
   always @(posedge clk)
-    bus__rvalid <= \$104 ;
+    state_head_stride <= \$119 ;
   always @(posedge clk)
-    bus__rdata <= \$105 ;
+    interrupt_enable <= \$120 ;
+  always @(posedge clk)
+    bus__rvalid <= \$121 ;
+  always @(posedge clk)
+    bus__rdata <= \$122 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$56  = 32'd0;
+    \$71  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$56  = 32'd0;
+          \$71  = 32'd0;
       14'h0001:
-          \$56  = { 9'h000, \port$210$0  };
+          \$71  = { 9'h000, \port$211$0  };
       14'h0002:
-          \$56  = { 25'h0000000, \port$2495$0  };
+          \$71  = { 25'h0000000, \port$2545$0  };
       14'h0003:
-          \$56  = cycles;
+          \$71  = cycles;
       14'h0004:
-          \$56  = total_cycles;
+          \$71  = total_cycles;
       14'h0005:
-          \$56  = stalls_keys;
+          \$71  = stalls_keys;
       14'h0006:
-          \$56  = stalls_queries;
+          \$71  = stalls_queries;
       14'h0007:
-          \$56  = stalls_drain;
+          \$71  = stalls_drain;
       14'h0008:
-          \$56  = stalls_state;
+          \$71  = stalls_state;
       14'h0009:
-          \$56  = matrix_busy;
+          \$71  = matrix_busy;
       14'h000a:
-          \$56  = vector_busy;
+          \$71  = vector_busy;
       14'h000b:
-          \$56  = empty_columns;
+          \$71  = empty_columns;
       14'h000c:
-          \$56  = watchdog;
+          \$71  = watchdog;
       14'h000d:
-          \$56  = interval;
+          \$71  = interval;
       14'h000e:
-          \$56  = stages;
+          \$71  = stages;
       14'h000f:
-          \$56  = contexts;
+          \$71  = contexts;
       14'h0010:
-          \$56  = queue;
+          \$71  = queue;
       14'h0011:
-          \$56  = slots;
+          \$71  = slots;
       14'h0012:
-          \$56  = product_steps;
+          \$71  = product_steps;
       14'h0013:
-          \$56  = output_steps;
+          \$71  = output_steps;
       14'h0014:
-          \$56  = key_beats;
+          \$71  = key_beats;
       14'h0015:
-          \$56  = value_beats;
+          \$71  = value_beats;
       14'h0016:
-          \$56  = keys;
+          \$71  = keys;
       14'h0017:
-          \$56  = key_tiles;
+          \$71  = key_tiles;
       14'h0018:
-          \$56  = block_tiles;
+          \$71  = block_tiles;
       14'h0019:
-          \$56  = queries;
+          \$71  = queries;
       14'h001a:
-          \$56  = query_tiles;
+          \$71  = query_tiles;
       14'h001b:
-          \$56  = passes;
+          \$71  = passes;
       14'h001c:
-          \$56  = key_heads;
+          \$71  = key_heads;
       14'h001d:
-          \$56  = group;
+          \$71  = group;
       14'h001e:
-          \$56  = flags;
+          \$71  = flags;
       14'h001f:
-          \$56  = scale;
+          \$71  = scale;
       14'h0020:
-          \$56  = bias;
+          \$71  = bias;
       14'h0021:
-          \$56  = diagonal_high;
+          \$71  = diagonal_high;
       14'h0022:
-          \$56  = diagonal_low;
+          \$71  = diagonal_low;
       14'h0023:
-          \$56  = first_tile;
+          \$71  = first_tile;
       14'h0024:
-          \$56  = end_tile;
+          \$71  = end_tile;
       14'h0025:
-          \$56  = query_address;
+          \$71  = query_address;
       14'h0026:
-          \$56  = key_address;
+          \$71  = key_address;
       14'h0027:
-          \$56  = value_address;
+          \$71  = value_address;
       14'h0028:
-          \$56  = output_address;
+          \$71  = output_address;
       14'h0029:
-          \$56  = state_address;
+          \$71  = state_address;
       14'h002a:
-          \$56  = query_stride;
+          \$71  = query_stride;
       14'h002b:
-          \$56  = key_stride;
+          \$71  = key_stride;
       14'h002c:
-          \$56  = value_stride;
+          \$71  = value_stride;
       14'h002d:
-          \$56  = output_stride;
+          \$71  = output_stride;
       14'h002e:
-          \$56  = state_stride;
+          \$71  = state_stride;
       14'h002f:
-          \$56  = query_head_stride;
+          \$71  = query_head_stride;
       14'h0030:
-          \$56  = key_head_stride;
+          \$71  = key_head_stride;
       14'h0031:
-          \$56  = value_head_stride;
+          \$71  = value_head_stride;
       14'h0032:
-          \$56  = output_head_stride;
+          \$71  = output_head_stride;
       14'h0033:
-          \$56  = state_head_stride;
+          \$71  = state_head_stride;
+      14'h0034:
+          \$71  = interrupt_enable;
+      14'h0035:
+          \$71  = { 31'h00000000, \port$2531$0  };
+      14'h0036:
+          \$71  = 32'd1162035539;
+      14'h0037:
+          \$71  = 32'd65536;
+      14'h0038:
+          \$71  = 32'd262148;
+      14'h0039:
+          \$71  = 32'd16908801;
+      14'h003a:
+          \$71  = 32'd4194368;
+      14'h003b:
+          \$71  = 32'd50856448;
+      14'h003c:
+          \$71  = 32'd16384;
+      14'h003d:
+          \$71  = 32'd98627704;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$58  = \$signal$7 ;
-    if (\$8 ) begin
-      \$58  = bus__awaddr;
+    \$73  = address;
+    if (\$21 ) begin
+      \$73  = bus__awaddr;
     end
     if (rst) begin
-      \$58  = 16'h0000;
+      \$73  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$59  = \$signal ;
-    if (\$8 ) begin
-      \$59  = 1'h1;
+    \$74  = has_address;
+    if (\$21 ) begin
+      \$74  = 1'h1;
     end
     if (is_complete) begin
-      \$59  = 1'h0;
+      \$74  = 1'h0;
     end
     if (rst) begin
-      \$59  = 1'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$60  = table_data;
-    if (\$9 ) begin
-      \$60  = bus__wdata;
-    end
-    if (rst) begin
-      \$60  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$61  = has_data;
-    if (\$9 ) begin
-      \$61  = 1'h1;
-    end
-    if (is_complete) begin
-      \$61  = 1'h0;
-    end
-    if (rst) begin
-      \$61  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$62  = \$12 ;
-    if (rst) begin
-      \$62  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$63  = bus__bvalid;
-    if (is_complete) begin
-      \$63  = 1'h1;
-    end
-    if (\$53 ) begin
-      \$63  = 1'h0;
-    end
-    if (rst) begin
-      \$63  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$64  = watchdog;
-    if (is_complete) begin
-      if (\$13 ) begin
-        \$64  = table_data;
-      end
-    end
-    if (rst) begin
-      \$64  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$65  = interval;
-    if (is_complete) begin
-      if (\$14 ) begin
-        \$65  = table_data;
-      end
-    end
-    if (rst) begin
-      \$65  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$66  = stages;
-    if (is_complete) begin
-      if (\$15 ) begin
-        \$66  = table_data;
-      end
-    end
-    if (rst) begin
-      \$66  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$67  = contexts;
-    if (is_complete) begin
-      if (\$16 ) begin
-        \$67  = table_data;
-      end
-    end
-    if (rst) begin
-      \$67  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$68  = queue;
-    if (is_complete) begin
-      if (\$17 ) begin
-        \$68  = table_data;
-      end
-    end
-    if (rst) begin
-      \$68  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$69  = slots;
-    if (is_complete) begin
-      if (\$18 ) begin
-        \$69  = table_data;
-      end
-    end
-    if (rst) begin
-      \$69  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$70  = product_steps;
-    if (is_complete) begin
-      if (\$19 ) begin
-        \$70  = table_data;
-      end
-    end
-    if (rst) begin
-      \$70  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$71  = output_steps;
-    if (is_complete) begin
-      if (\$20 ) begin
-        \$71  = table_data;
-      end
-    end
-    if (rst) begin
-      \$71  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$72  = key_beats;
-    if (is_complete) begin
-      if (\$21 ) begin
-        \$72  = table_data;
-      end
-    end
-    if (rst) begin
-      \$72  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$73  = value_beats;
-    if (is_complete) begin
-      if (\$22 ) begin
-        \$73  = table_data;
-      end
-    end
-    if (rst) begin
-      \$73  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = keys;
-    if (is_complete) begin
-      if (\$23 ) begin
-        \$74  = table_data;
-      end
-    end
-    if (rst) begin
-      \$74  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$75  = key_tiles;
-    if (is_complete) begin
-      if (\$24 ) begin
-        \$75  = table_data;
-      end
+    \$75  = data;
+    if (\$22 ) begin
+      \$75  = bus__wdata;
     end
     if (rst) begin
       \$75  = 32'd0;
@@ -2630,58 +2593,53 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = block_tiles;
+    \$76  = has_data;
+    if (\$22 ) begin
+      \$76  = 1'h1;
+    end
     if (is_complete) begin
-      if (\$25 ) begin
-        \$76  = table_data;
-      end
+      \$76  = 1'h0;
     end
     if (rst) begin
-      \$76  = 32'd0;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = queries;
-    if (is_complete) begin
-      if (\$26 ) begin
-        \$77  = table_data;
-      end
-    end
+    \$77  = \$25 ;
     if (rst) begin
-      \$77  = 32'd0;
+      \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = query_tiles;
+    \$78  = bus__bvalid;
     if (is_complete) begin
+      \$78  = 1'h1;
+    end
+    if (\$68 ) begin
+      \$78  = 1'h0;
+    end
+    if (rst) begin
+      \$78  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$79  = bus__bresp;
+    if (is_complete) begin
+      \$79  = \$26 ;
+    end
+    if (rst) begin
+      \$79  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$80  = watchdog;
+    if (takes) begin
       if (\$27 ) begin
-        \$78  = table_data;
-      end
-    end
-    if (rst) begin
-      \$78  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = passes;
-    if (is_complete) begin
-      if (\$28 ) begin
-        \$79  = table_data;
-      end
-    end
-    if (rst) begin
-      \$79  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = key_heads;
-    if (is_complete) begin
-      if (\$29 ) begin
-        \$80  = table_data;
+        \$80  = data;
       end
     end
     if (rst) begin
@@ -2690,10 +2648,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = group;
-    if (is_complete) begin
-      if (\$30 ) begin
-        \$81  = table_data;
+    \$81  = interval;
+    if (takes) begin
+      if (\$28 ) begin
+        \$81  = data;
       end
     end
     if (rst) begin
@@ -2702,10 +2660,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = flags;
-    if (is_complete) begin
-      if (\$31 ) begin
-        \$82  = table_data;
+    \$82  = stages;
+    if (takes) begin
+      if (\$29 ) begin
+        \$82  = data;
       end
     end
     if (rst) begin
@@ -2714,10 +2672,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = scale;
-    if (is_complete) begin
-      if (\$32 ) begin
-        \$83  = table_data;
+    \$83  = contexts;
+    if (takes) begin
+      if (\$30 ) begin
+        \$83  = data;
       end
     end
     if (rst) begin
@@ -2726,10 +2684,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = bias;
-    if (is_complete) begin
-      if (\$33 ) begin
-        \$84  = table_data;
+    \$84  = queue;
+    if (takes) begin
+      if (\$31 ) begin
+        \$84  = data;
       end
     end
     if (rst) begin
@@ -2738,10 +2696,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = diagonal_high;
-    if (is_complete) begin
-      if (\$34 ) begin
-        \$85  = table_data;
+    \$85  = slots;
+    if (takes) begin
+      if (\$32 ) begin
+        \$85  = data;
       end
     end
     if (rst) begin
@@ -2750,10 +2708,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = diagonal_low;
-    if (is_complete) begin
-      if (\$35 ) begin
-        \$86  = table_data;
+    \$86  = product_steps;
+    if (takes) begin
+      if (\$33 ) begin
+        \$86  = data;
       end
     end
     if (rst) begin
@@ -2762,10 +2720,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = first_tile;
-    if (is_complete) begin
-      if (\$36 ) begin
-        \$87  = table_data;
+    \$87  = output_steps;
+    if (takes) begin
+      if (\$34 ) begin
+        \$87  = data;
       end
     end
     if (rst) begin
@@ -2774,10 +2732,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = end_tile;
-    if (is_complete) begin
-      if (\$37 ) begin
-        \$88  = table_data;
+    \$88  = key_beats;
+    if (takes) begin
+      if (\$35 ) begin
+        \$88  = data;
       end
     end
     if (rst) begin
@@ -2786,10 +2744,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = query_address;
-    if (is_complete) begin
-      if (\$38 ) begin
-        \$89  = table_data;
+    \$89  = value_beats;
+    if (takes) begin
+      if (\$36 ) begin
+        \$89  = data;
       end
     end
     if (rst) begin
@@ -2798,10 +2756,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = key_address;
-    if (is_complete) begin
-      if (\$39 ) begin
-        \$90  = table_data;
+    \$90  = keys;
+    if (takes) begin
+      if (\$37 ) begin
+        \$90  = data;
       end
     end
     if (rst) begin
@@ -2810,10 +2768,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = value_address;
-    if (is_complete) begin
-      if (\$40 ) begin
-        \$91  = table_data;
+    \$91  = key_tiles;
+    if (takes) begin
+      if (\$38 ) begin
+        \$91  = data;
       end
     end
     if (rst) begin
@@ -2822,10 +2780,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$92  = output_address;
-    if (is_complete) begin
-      if (\$41 ) begin
-        \$92  = table_data;
+    \$92  = block_tiles;
+    if (takes) begin
+      if (\$39 ) begin
+        \$92  = data;
       end
     end
     if (rst) begin
@@ -2834,10 +2792,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$93  = state_address;
-    if (is_complete) begin
-      if (\$42 ) begin
-        \$93  = table_data;
+    \$93  = queries;
+    if (takes) begin
+      if (\$40 ) begin
+        \$93  = data;
       end
     end
     if (rst) begin
@@ -2846,10 +2804,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$94  = query_stride;
-    if (is_complete) begin
-      if (\$43 ) begin
-        \$94  = table_data;
+    \$94  = query_tiles;
+    if (takes) begin
+      if (\$41 ) begin
+        \$94  = data;
       end
     end
     if (rst) begin
@@ -2858,10 +2816,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$95  = key_stride;
-    if (is_complete) begin
-      if (\$44 ) begin
-        \$95  = table_data;
+    \$95  = passes;
+    if (takes) begin
+      if (\$42 ) begin
+        \$95  = data;
       end
     end
     if (rst) begin
@@ -2870,10 +2828,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$96  = value_stride;
-    if (is_complete) begin
-      if (\$45 ) begin
-        \$96  = table_data;
+    \$96  = key_heads;
+    if (takes) begin
+      if (\$43 ) begin
+        \$96  = data;
       end
     end
     if (rst) begin
@@ -2882,10 +2840,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$97  = output_stride;
-    if (is_complete) begin
-      if (\$46 ) begin
-        \$97  = table_data;
+    \$97  = group;
+    if (takes) begin
+      if (\$44 ) begin
+        \$97  = data;
       end
     end
     if (rst) begin
@@ -2894,10 +2852,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$98  = state_stride;
-    if (is_complete) begin
-      if (\$47 ) begin
-        \$98  = table_data;
+    \$98  = flags;
+    if (takes) begin
+      if (\$45 ) begin
+        \$98  = data;
       end
     end
     if (rst) begin
@@ -2906,10 +2864,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$99  = query_head_stride;
-    if (is_complete) begin
-      if (\$48 ) begin
-        \$99  = table_data;
+    \$99  = scale;
+    if (takes) begin
+      if (\$46 ) begin
+        \$99  = data;
       end
     end
     if (rst) begin
@@ -2918,10 +2876,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$100  = key_head_stride;
-    if (is_complete) begin
-      if (\$49 ) begin
-        \$100  = table_data;
+    \$100  = bias;
+    if (takes) begin
+      if (\$47 ) begin
+        \$100  = data;
       end
     end
     if (rst) begin
@@ -2930,10 +2888,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$101  = value_head_stride;
-    if (is_complete) begin
-      if (\$50 ) begin
-        \$101  = table_data;
+    \$101  = diagonal_high;
+    if (takes) begin
+      if (\$48 ) begin
+        \$101  = data;
       end
     end
     if (rst) begin
@@ -2942,10 +2900,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$102  = output_head_stride;
-    if (is_complete) begin
-      if (\$51 ) begin
-        \$102  = table_data;
+    \$102  = diagonal_low;
+    if (takes) begin
+      if (\$49 ) begin
+        \$102  = data;
       end
     end
     if (rst) begin
@@ -2954,10 +2912,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$103  = state_head_stride;
-    if (is_complete) begin
-      if (\$52 ) begin
-        \$103  = table_data;
+    \$103  = first_tile;
+    if (takes) begin
+      if (\$50 ) begin
+        \$103  = data;
       end
     end
     if (rst) begin
@@ -2966,61 +2924,284 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$104  = bus__rvalid;
-    if (\$54 ) begin
-      \$104  = 1'h1;
-    end else if (bus__rready) begin
-      \$104  = 1'h0;
+    \$104  = end_tile;
+    if (takes) begin
+      if (\$51 ) begin
+        \$104  = data;
+      end
     end
     if (rst) begin
-      \$104  = 1'h0;
+      \$104  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$105  = bus__rdata;
-    if (\$54 ) begin
-      \$105  = \$57 ;
+    \$105  = query_address;
+    if (takes) begin
+      if (\$52 ) begin
+        \$105  = data;
+      end
     end
     if (rst) begin
       \$105  = 32'd0;
     end
   end
-  assign table_row = { 2'h0, \$6 [16:3] };
-  assign data = table_data;
-  assign status = { 9'h000, \port$210$0  };
-  assign waiting = { 25'h0000000, \port$2495$0  };
-  assign \port$327$3  = \$6 [16:3];
-  assign table_half = \$signal$7 [2];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$106  = key_address;
+    if (takes) begin
+      if (\$53 ) begin
+        \$106  = data;
+      end
+    end
+    if (rst) begin
+      \$106  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$107  = value_address;
+    if (takes) begin
+      if (\$54 ) begin
+        \$107  = data;
+      end
+    end
+    if (rst) begin
+      \$107  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$108  = output_address;
+    if (takes) begin
+      if (\$55 ) begin
+        \$108  = data;
+      end
+    end
+    if (rst) begin
+      \$108  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$109  = state_address;
+    if (takes) begin
+      if (\$56 ) begin
+        \$109  = data;
+      end
+    end
+    if (rst) begin
+      \$109  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$110  = query_stride;
+    if (takes) begin
+      if (\$57 ) begin
+        \$110  = data;
+      end
+    end
+    if (rst) begin
+      \$110  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$111  = key_stride;
+    if (takes) begin
+      if (\$58 ) begin
+        \$111  = data;
+      end
+    end
+    if (rst) begin
+      \$111  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$112  = value_stride;
+    if (takes) begin
+      if (\$59 ) begin
+        \$112  = data;
+      end
+    end
+    if (rst) begin
+      \$112  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$113  = output_stride;
+    if (takes) begin
+      if (\$60 ) begin
+        \$113  = data;
+      end
+    end
+    if (rst) begin
+      \$113  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$114  = state_stride;
+    if (takes) begin
+      if (\$61 ) begin
+        \$114  = data;
+      end
+    end
+    if (rst) begin
+      \$114  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$115  = query_head_stride;
+    if (takes) begin
+      if (\$62 ) begin
+        \$115  = data;
+      end
+    end
+    if (rst) begin
+      \$115  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$116  = key_head_stride;
+    if (takes) begin
+      if (\$63 ) begin
+        \$116  = data;
+      end
+    end
+    if (rst) begin
+      \$116  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$117  = value_head_stride;
+    if (takes) begin
+      if (\$64 ) begin
+        \$117  = data;
+      end
+    end
+    if (rst) begin
+      \$117  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$118  = output_head_stride;
+    if (takes) begin
+      if (\$65 ) begin
+        \$118  = data;
+      end
+    end
+    if (rst) begin
+      \$118  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$119  = state_head_stride;
+    if (takes) begin
+      if (\$66 ) begin
+        \$119  = data;
+      end
+    end
+    if (rst) begin
+      \$119  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$120  = interrupt_enable;
+    if (takes) begin
+      if (\$67 ) begin
+        \$120  = data;
+      end
+    end
+    if (rst) begin
+      \$120  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$121  = bus__rvalid;
+    if (\$69 ) begin
+      \$121  = 1'h1;
+    end else if (bus__rready) begin
+      \$121  = 1'h0;
+    end
+    if (rst) begin
+      \$121  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$122  = bus__rdata;
+    if (\$69 ) begin
+      \$122  = \$72 ;
+    end
+    if (rst) begin
+      \$122  = 32'd0;
+    end
+  end
+  assign table_row = { 2'h0, \$19 [16:3] };
+  assign table_data = data;
+  assign status = { 9'h000, \port$211$0  };
+  assign waiting = { 25'h0000000, \port$2545$0  };
+  assign interrupt = { 31'h00000000, \port$2531$0  };
+  assign \port$354$3  = \$19 [16:3];
+  assign table_half = address[2];
 endmodule
 
-module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, \port$2759$0 , parity, \port$2763$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2817$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [31:0] \$100 ;
+  reg [15:0] \$100 ;
   reg [31:0] \$101 ;
-  reg \$102 ;
+  reg [31:0] \$102 ;
   reg \$103 ;
   reg \$104 ;
-  reg [15:0] \$105 ;
-  reg [1:0] \$106 ;
-  reg \$107 ;
-  reg [23:0] \$108 ;
-  reg [31:0] \$109 ;
+  reg \$105 ;
+  reg [15:0] \$106 ;
+  reg [1:0] \$107 ;
+  reg \$108 ;
+  reg [23:0] \$109 ;
   wire [8:0] \$11 ;
-  reg \$110 ;
-  reg [63:0] \$111 ;
-  reg [7:0] \$112 ;
-  reg [23:0] \$113 ;
-  reg [7:0] \$114 ;
-  reg [4:0] \$115 ;
+  reg [28:0] \$110 ;
+  reg [28:0] \$111 ;
+  reg [28:0] \$112 ;
+  reg [28:0] \$113 ;
+  reg [28:0] \$114 ;
+  reg [28:0] \$115 ;
+  reg [28:0] \$116 ;
+  reg [28:0] \$117 ;
+  reg [28:0] \$118 ;
+  reg [28:0] \$119 ;
   wire [2:0] \$12 ;
-  wire [17:0] \$121 ;
-  wire \$123 ;
+  reg [28:0] \$120 ;
+  reg [28:0] \$121 ;
+  reg [28:0] \$122 ;
+  reg [28:0] \$123 ;
+  reg [28:0] \$124 ;
+  reg [28:0] \$125 ;
+  reg [28:0] \$126 ;
+  reg [31:0] \$127 ;
+  reg \$128 ;
+  reg [63:0] \$129 ;
   wire \$13 ;
+  reg [7:0] \$130 ;
+  reg [23:0] \$131 ;
+  reg [7:0] \$132 ;
+  reg [4:0] \$133 ;
+  wire [17:0] \$139 ;
   wire \$14 ;
+  wire \$141 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -3049,92 +3230,82 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \$38 ;
   wire \$39 ;
   wire [17:0] \$4 ;
-  wire [5:0] \$40 ;
-  wire \$41 ;
+  wire \$40 ;
+  wire [5:0] \$41 ;
   wire \$42 ;
-  wire [7:0] \$43 ;
-  wire \$44 ;
-  wire [26:0] \$45 ;
-  wire [32:0] \$46 ;
-  wire \$47 ;
-  wire [26:0] \$48 ;
-  wire [32:0] \$49 ;
+  wire \$43 ;
+  wire [7:0] \$44 ;
+  wire \$45 ;
+  wire [26:0] \$46 ;
+  wire [32:0] \$47 ;
+  wire \$48 ;
+  wire [26:0] \$49 ;
   wire [17:0] \$5 ;
   wire [32:0] \$50 ;
-  wire [1:0] \$51 ;
-  wire [16:0] \$52 ;
-  wire [32:0] \$53 ;
-  wire [26:0] \$54 ;
-  wire [32:0] \$55 ;
-  wire \$56 ;
-  wire [26:0] \$57 ;
-  wire [32:0] \$58 ;
+  wire [32:0] \$51 ;
+  wire [1:0] \$52 ;
+  wire [16:0] \$53 ;
+  wire [32:0] \$54 ;
+  wire [26:0] \$55 ;
+  wire [32:0] \$56 ;
+  wire \$57 ;
+  wire [26:0] \$58 ;
   wire [32:0] \$59 ;
   wire \$6 ;
-  wire [31:0] \$60 ;
+  wire [32:0] \$60 ;
   wire [31:0] \$61 ;
   wire [31:0] \$62 ;
-  wire [55:0] \$63 ;
-  wire [56:0] \$64 ;
-  wire [7:0] \$65 ;
-  wire \$66 ;
-  wire [26:0] \$67 ;
+  wire [31:0] \$63 ;
+  wire [55:0] \$64 ;
+  wire [56:0] \$65 ;
+  wire [7:0] \$66 ;
+  wire \$67 ;
   wire [26:0] \$68 ;
-  wire [31:0] \$69 ;
+  wire [26:0] \$69 ;
   wire \$7 ;
-  wire [58:0] \$70 ;
-  wire [59:0] \$71 ;
-  wire [28:0] \$72 ;
-  wire [60:0] \$73 ;
-  wire \$74 ;
-  wire [2:0] \$75 ;
+  wire [31:0] \$70 ;
+  wire [58:0] \$71 ;
+  wire [59:0] \$72 ;
+  wire [28:0] \$73 ;
+  wire [60:0] \$74 ;
+  wire \$75 ;
   wire [2:0] \$76 ;
-  wire \$77 ;
-  wire [16:0] \$78 ;
-  wire \$79 ;
+  wire [2:0] \$77 ;
+  wire \$78 ;
+  wire [16:0] \$79 ;
   wire [1:0] \$8 ;
-  wire [16:0] \$80 ;
-  wire \$81 ;
+  wire \$80 ;
+  wire [16:0] \$81 ;
   wire \$82 ;
-  wire [24:0] \$83 ;
-  wire [32:0] \$84 ;
-  wire [10:0] \$85 ;
-  wire \$86 ;
+  wire \$83 ;
+  wire [24:0] \$84 ;
+  wire [32:0] \$85 ;
+  wire [10:0] \$86 ;
   wire \$87 ;
   wire \$88 ;
-  wire [1:0] \$89 ;
+  wire \$89 ;
   wire [16:0] \$9 ;
-  wire [32:0] \$90 ;
-  wire [1:0] \$91 ;
-  wire [24:0] \$92 ;
-  wire [8:0] \$93 ;
-  wire [9:0] \$94 ;
-  wire [7:0] \$95 ;
-  wire [8:0] \$96 ;
-  wire [9:0] \$97 ;
-  reg [15:0] \$98 ;
+  wire [1:0] \$90 ;
+  wire [32:0] \$91 ;
+  wire [1:0] \$92 ;
+  wire [24:0] \$93 ;
+  wire [8:0] \$94 ;
+  wire [9:0] \$95 ;
+  wire [7:0] \$96 ;
+  wire [8:0] \$97 ;
+  wire [9:0] \$98 ;
   reg [15:0] \$99 ;
-  wire \$signal ;
-  wire [4:0] \$signal$1 ;
-  (* init = 2'h0 *)
-  wire [1:0] \$signal$10 ;
-  wire \$signal$14 ;
-  reg \$signal$16  = 1'h0;
-  reg [15:0] \$signal$17  = 16'h0000;
-  reg [31:0] \$signal$21  = 32'd0;
-  reg [63:0] \$signal$30 ;
-  reg [63:0] \$signal$31  = 64'h0000000000000000;
-  wire \$signal$37 ;
-  wire [7:0] \$signal$4 ;
-  wire \$signal$48 ;
-  reg [15:0] \$signal$5  = 16'h0000;
-  wire \$signal$57 ;
-  reg \$signal$7  = 1'h0;
-  reg [31:0] \$signal$76  = 32'd0;
-  reg [15:0] \$signal$8  = 16'h0000;
+  wire _begins_row;
+  wire [4:0] _room;
+  wire [7:0] _row_beats;
   wire [6:0] address;
+  reg [31:0] \address$21  = 32'd0;
+  output bank;
+  reg bank = 1'h0;
   input clk;
   wire clk;
+  reg [63:0] collected = 64'h0000000000000000;
+  reg [15:0] columns = 16'h0000;
   input [31:0] dividend;
   wire [31:0] dividend;
   wire [7:0] \dividend.exponent ;
@@ -3146,9 +3317,11 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \divisor.sign ;
   output [31:0] empty_columns;
   reg [31:0] empty_columns = 32'd0;
+  wire ends_beat;
   input [7:0] flags;
   wire [7:0] flags;
   reg fsm_state = 1'h0;
+  reg [63:0] full;
   output [1:0] group;
   reg [1:0] group = 2'h0;
   reg [28:0] \group$18 ;
@@ -3157,15 +3330,118 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire [9:0] \group$18.first ;
   wire \group$18.is_state ;
   wire \group$18.is_valid ;
+  reg [28:0] group_1 = 29'h00000000;
+  wire [15:0] \group_1.columns ;
+  wire \group_1.ends_row ;
+  wire [9:0] \group_1.first ;
+  wire \group_1.is_state ;
+  wire \group_1.is_valid ;
+  reg [28:0] group_10 = 29'h00000000;
+  wire [15:0] \group_10.columns ;
+  wire \group_10.ends_row ;
+  wire [9:0] \group_10.first ;
+  wire \group_10.is_state ;
+  wire \group_10.is_valid ;
+  reg [28:0] group_11 = 29'h00000000;
+  wire [15:0] \group_11.columns ;
+  wire \group_11.ends_row ;
+  wire [9:0] \group_11.first ;
+  wire \group_11.is_state ;
+  wire \group_11.is_valid ;
+  reg [28:0] group_12 = 29'h00000000;
+  wire [15:0] \group_12.columns ;
+  wire \group_12.ends_row ;
+  wire [9:0] \group_12.first ;
+  wire \group_12.is_state ;
+  wire \group_12.is_valid ;
+  reg [28:0] group_13 = 29'h00000000;
+  wire [15:0] \group_13.columns ;
+  wire \group_13.ends_row ;
+  wire [9:0] \group_13.first ;
+  wire \group_13.is_state ;
+  wire \group_13.is_valid ;
+  reg [28:0] group_14 = 29'h00000000;
+  wire [15:0] \group_14.columns ;
+  wire \group_14.ends_row ;
+  wire [9:0] \group_14.first ;
+  wire \group_14.is_state ;
+  wire \group_14.is_valid ;
+  reg [28:0] group_15 = 29'h00000000;
+  wire [15:0] \group_15.columns ;
+  wire \group_15.ends_row ;
+  wire [9:0] \group_15.first ;
+  wire \group_15.is_state ;
+  wire \group_15.is_valid ;
+  reg [28:0] group_16 = 29'h00000000;
+  wire [15:0] \group_16.columns ;
+  wire \group_16.ends_row ;
+  wire [9:0] \group_16.first ;
+  wire \group_16.is_state ;
+  wire \group_16.is_valid ;
+  reg [28:0] group_17 = 29'h00000000;
+  wire [15:0] \group_17.columns ;
+  wire \group_17.ends_row ;
+  wire [9:0] \group_17.first ;
+  wire \group_17.is_state ;
+  wire \group_17.is_valid ;
+  reg [28:0] group_2 = 29'h00000000;
+  wire [15:0] \group_2.columns ;
+  wire \group_2.ends_row ;
+  wire [9:0] \group_2.first ;
+  wire \group_2.is_state ;
+  wire \group_2.is_valid ;
+  reg [28:0] group_3 = 29'h00000000;
+  wire [15:0] \group_3.columns ;
+  wire \group_3.ends_row ;
+  wire [9:0] \group_3.first ;
+  wire \group_3.is_state ;
+  wire \group_3.is_valid ;
+  reg [28:0] group_4 = 29'h00000000;
+  wire [15:0] \group_4.columns ;
+  wire \group_4.ends_row ;
+  wire [9:0] \group_4.first ;
+  wire \group_4.is_state ;
+  wire \group_4.is_valid ;
+  reg [28:0] group_5 = 29'h00000000;
+  wire [15:0] \group_5.columns ;
+  wire \group_5.ends_row ;
+  wire [9:0] \group_5.first ;
+  wire \group_5.is_state ;
+  wire \group_5.is_valid ;
+  reg [28:0] group_6 = 29'h00000000;
+  wire [15:0] \group_6.columns ;
+  wire \group_6.ends_row ;
+  wire [9:0] \group_6.first ;
+  wire \group_6.is_state ;
+  wire \group_6.is_valid ;
+  reg [28:0] group_7 = 29'h00000000;
+  wire [15:0] \group_7.columns ;
+  wire \group_7.ends_row ;
+  wire [9:0] \group_7.first ;
+  wire \group_7.is_state ;
+  wire \group_7.is_valid ;
+  reg [28:0] group_8 = 29'h00000000;
+  wire [15:0] \group_8.columns ;
+  wire \group_8.ends_row ;
+  wire [9:0] \group_8.first ;
+  wire \group_8.is_state ;
+  wire \group_8.is_valid ;
+  reg [28:0] group_9 = 29'h00000000;
+  wire [15:0] \group_9.columns ;
+  wire \group_9.ends_row ;
+  wire [9:0] \group_9.first ;
+  wire \group_9.is_state ;
+  wire \group_9.is_valid ;
   output has_error;
   wire has_error;
   input has_result;
   wire has_result;
-  input is_acknowledged;
+  wire has_room;
   wire is_acknowledged;
   output is_idle;
   wire is_idle;
   wire is_last;
+  reg is_state = 1'h0;
   wire is_undivided;
   output is_waiting;
   wire is_waiting;
@@ -3185,6 +3461,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire memory__bready;
   input [1:0] memory__bresp;
   wire [1:0] memory__bresp;
+  input memory__bvalid;
   wire memory__bvalid;
   wire [63:0] memory__wdata;
   wire memory__wlast;
@@ -3193,6 +3470,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire [7:0] memory__wstrb;
   output memory__wvalid;
   wire memory__wvalid;
+  (* init = 2'h0 *)
+  wire [1:0] number;
   input [31:0] output__address;
   wire [31:0] output__address;
   input [31:0] output__head_stride;
@@ -3205,11 +3484,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  (* init = 1'h0 *)
-  output \port$2759$0 ;
-  wire \port$2759$0 ;
-  output [5:0] \port$2763$0 ;
-  wire [5:0] \port$2763$0 ;
+  output [5:0] \port$2817$0 ;
+  wire [5:0] \port$2817$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3226,108 +3502,6 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \r_en$67 ;
   wire r_rdy;
   wire \r_rdy$52 ;
-  reg [28:0] register = 29'h00000000;
-  reg [28:0] \register$100  = 29'h00000000;
-  wire [15:0] \register$100.columns ;
-  wire \register$100.ends_row ;
-  wire [9:0] \register$100.first ;
-  wire \register$100.is_state ;
-  wire \register$100.is_valid ;
-  reg [28:0] \register$36  = 29'h00000000;
-  wire [15:0] \register$36.columns ;
-  wire \register$36.ends_row ;
-  wire [9:0] \register$36.first ;
-  wire \register$36.is_state ;
-  wire \register$36.is_valid ;
-  reg [28:0] \register$86  = 29'h00000000;
-  wire [15:0] \register$86.columns ;
-  wire \register$86.ends_row ;
-  wire [9:0] \register$86.first ;
-  wire \register$86.is_state ;
-  wire \register$86.is_valid ;
-  reg [28:0] \register$87  = 29'h00000000;
-  wire [15:0] \register$87.columns ;
-  wire \register$87.ends_row ;
-  wire [9:0] \register$87.first ;
-  wire \register$87.is_state ;
-  wire \register$87.is_valid ;
-  reg [28:0] \register$88  = 29'h00000000;
-  wire [15:0] \register$88.columns ;
-  wire \register$88.ends_row ;
-  wire [9:0] \register$88.first ;
-  wire \register$88.is_state ;
-  wire \register$88.is_valid ;
-  reg [28:0] \register$89  = 29'h00000000;
-  wire [15:0] \register$89.columns ;
-  wire \register$89.ends_row ;
-  wire [9:0] \register$89.first ;
-  wire \register$89.is_state ;
-  wire \register$89.is_valid ;
-  reg [28:0] \register$90  = 29'h00000000;
-  wire [15:0] \register$90.columns ;
-  wire \register$90.ends_row ;
-  wire [9:0] \register$90.first ;
-  wire \register$90.is_state ;
-  wire \register$90.is_valid ;
-  reg [28:0] \register$91  = 29'h00000000;
-  wire [15:0] \register$91.columns ;
-  wire \register$91.ends_row ;
-  wire [9:0] \register$91.first ;
-  wire \register$91.is_state ;
-  wire \register$91.is_valid ;
-  reg [28:0] \register$92  = 29'h00000000;
-  wire [15:0] \register$92.columns ;
-  wire \register$92.ends_row ;
-  wire [9:0] \register$92.first ;
-  wire \register$92.is_state ;
-  wire \register$92.is_valid ;
-  reg [28:0] \register$93  = 29'h00000000;
-  wire [15:0] \register$93.columns ;
-  wire \register$93.ends_row ;
-  wire [9:0] \register$93.first ;
-  wire \register$93.is_state ;
-  wire \register$93.is_valid ;
-  reg [28:0] \register$94  = 29'h00000000;
-  wire [15:0] \register$94.columns ;
-  wire \register$94.ends_row ;
-  wire [9:0] \register$94.first ;
-  wire \register$94.is_state ;
-  wire \register$94.is_valid ;
-  reg [28:0] \register$95  = 29'h00000000;
-  wire [15:0] \register$95.columns ;
-  wire \register$95.ends_row ;
-  wire [9:0] \register$95.first ;
-  wire \register$95.is_state ;
-  wire \register$95.is_valid ;
-  reg [28:0] \register$96  = 29'h00000000;
-  wire [15:0] \register$96.columns ;
-  wire \register$96.ends_row ;
-  wire [9:0] \register$96.first ;
-  wire \register$96.is_state ;
-  wire \register$96.is_valid ;
-  reg [28:0] \register$97  = 29'h00000000;
-  wire [15:0] \register$97.columns ;
-  wire \register$97.ends_row ;
-  wire [9:0] \register$97.first ;
-  wire \register$97.is_state ;
-  wire \register$97.is_valid ;
-  reg [28:0] \register$98  = 29'h00000000;
-  wire [15:0] \register$98.columns ;
-  wire \register$98.ends_row ;
-  wire [9:0] \register$98.first ;
-  wire \register$98.is_state ;
-  wire \register$98.is_valid ;
-  reg [28:0] \register$99  = 29'h00000000;
-  wire [15:0] \register$99.columns ;
-  wire \register$99.ends_row ;
-  wire [9:0] \register$99.first ;
-  wire \register$99.is_state ;
-  wire \register$99.is_valid ;
-  wire [15:0] \register.columns ;
-  wire \register.ends_row ;
-  wire [9:0] \register.first ;
-  wire \register.is_state ;
-  wire \register.is_valid ;
   input [74:0] result;
   wire [74:0] result;
   wire \result.bank ;
@@ -3340,6 +3514,8 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   reg [23:0] results_drained = 24'h000000;
   input rst;
   wire rst;
+  wire sends_address;
+  wire sends_beat;
   input start;
   wire start;
   input [31:0] state__address;
@@ -3350,6 +3526,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire [31:0] state__stride;
   output [23:0] states_stored;
   reg [23:0] states_stored = 24'h000000;
+  reg [31:0] stride = 32'd0;
   reg [7:0] strobes;
   input [31:0] sums;
   wire [31:0] sums;
@@ -3365,183 +3542,187 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   wire \w_en$39 ;
   wire w_rdy;
   wire \w_rdy$3 ;
-  wire [31:0] words;
-  wire [31:0] \words[0] ;
-  assign \$1  = \$40 [4:0] >= 2'h2;
+  reg [15:0] word = 16'h0000;
+  reg [15:0] words = 16'h0000;
+  wire [31:0] \words$25 ;
+  wire [31:0] \words$25[0] ;
+  assign \$1  = \$41 [4:0] >= 2'h2;
   assign \$2  = \$1  & w_rdy;
-  assign \$signal  = \$2  & \w_rdy$3 ;
-  assign \$3  = \$signal$5  + 2'h2;
+  assign has_room = \$2  & \w_rdy$3 ;
+  assign \$3  = columns + 2'h2;
   assign \$4  = \$3  - 1'h1;
   wire [18:0] _0_, _1_, _2_;
   assign _0_ = $signed(\$4 );
   assign _1_ = $signed(3'h2);
   assign _2_ = (\$4 [17] == 1'h0) || \$4  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$121  = $signed(_2_) / $signed(_1_);
-  assign \$6  = \$signal$8  < output_steps;
-  assign \$7  = \$signal$8  == output_steps;
+  assign \$139  = $signed(_2_) / $signed(_1_);
+  assign \$6  = word < output_steps;
+  assign \$7  = word == output_steps;
   assign \$8  = \$7  ? 2'h1 : 2'h2;
   assign kind = \$6  ? 2'h0 : \$8 ;
-  assign \$9  = \$signal$8  + 1'h1;
-  assign \$10  = \$9  == \$signal$17 ;
-  assign w_data = \$signal$16  & \$10 ;
+  assign \$9  = word + 1'h1;
+  assign \$10  = \$9  == words;
+  assign w_data = is_state & \$10 ;
   assign \$11  = \$5 [7:0] - 1'h1;
   assign \$12  = group * 1'h1;
   assign \$13  = group == 2'h3;
   assign \$14  = ! group;
-  assign \$15  = \$14  & \$signal ;
+  assign \$15  = \$14  & has_room;
   assign \$16  = | group;
-  assign \$17  = \$16  | \$signal ;
-  assign \$20  = ~ register[28];
+  assign \$17  = \$16  | has_room;
+  assign \$20  = ~ group_2[28];
   assign \$21  = \$19  & \$20 ;
   assign divisor = \$21  ? sums : 32'd1065353216;
-  assign \$22  = \register$36 [10:1] + 1'h0;
-  assign \$23  = \$22  < \register$36 [26:11];
-  assign \$24  = \register$36 [10:1] + 1'h0;
-  assign \$25  = \$24  < \register$36 [26:11];
-  assign \$26  = \register$36 [10:1] + 1'h0;
-  assign \$27  = \$26  < \register$36 [26:11];
-  assign \$28  = \register$36 [10:1] + 1'h0;
-  assign \$29  = \$28  < \register$36 [26:11];
-  assign \$31  = \$30  | \register$36 [27];
-  assign \$signal$37  = \register$36 [0] & \$31 ;
-  assign \$32  = \register$36 [10:1] + 1'h1;
-  assign \$33  = \$32  >= \register$36 [26:11];
-  assign is_last = \$33  | \register$36 [27];
+  assign \$22  = group_17[10:1] + 1'h0;
+  assign \$23  = \$22  < group_17[26:11];
+  assign \$24  = group_17[10:1] + 1'h0;
+  assign \$25  = \$24  < group_17[26:11];
+  assign \$26  = group_17[10:1] + 1'h0;
+  assign \$27  = \$26  < group_17[26:11];
+  assign \$28  = group_17[10:1] + 1'h0;
+  assign \$29  = \$28  < group_17[26:11];
+  assign \$31  = \$30  | group_17[27];
+  assign ends_beat = group_17[0] & \$31 ;
+  assign \$32  = group_17[10:1] + 1'h1;
+  assign \$33  = \$32  >= group_17[26:11];
+  assign is_last = \$33  | group_17[27];
   assign \$34  = | strobes;
-  assign \w_en$39  = \$signal$37  & \$34 ;
-  assign \$signal$48  = memory__awvalid & memory__awready;
-  assign \$signal$57  = memory__wvalid & memory__wready;
-  assign \$35  = | memory__bresp;
-  assign has_error = is_acknowledged & \$35 ;
-  assign \$36  = memory__awvalid | memory__wvalid;
-  assign \$37  = | outstanding;
-  assign is_waiting = \$36  | \$37 ;
-  assign \$38  = ~ \$42 ;
-  assign \$39  = ! outstanding;
-  assign is_idle = \$38  & \$39 ;
-  assign \$40  = 5'h12 - used;
-  assign \$41  = ! fsm_state;
-  assign \$45  = result[71:48] * 3'h4;
-  assign \$46  = keys - \$45 ;
-  assign \$47  = $signed(\$46 ) < $signed(4'h4);
-  assign \$48  = result[71:48] * 3'h4;
-  assign \$49  = keys - \$48 ;
-  assign \$50  = \$47  ? \$49  : 33'h000000004;
-  assign \$51  = result[74] ? 2'h2 : 2'h0;
-  assign \$52  = output_steps + \$51 ;
-  assign \$53  = \$44  ? \$50  : { 16'h0000, \$52  };
-  assign \$54  = result[47:24] * 3'h4;
-  assign \$55  = queries - \$54 ;
-  assign \$56  = $signed(\$55 ) < $signed(4'h4);
-  assign \$57  = result[47:24] * 3'h4;
-  assign \$58  = queries - \$57 ;
-  assign \$59  = \$56  ? \$58  : 33'h000000004;
-  assign \$60  = result[74] ? state__stride : output__stride;
-  assign \$61  = result[74] ? state__address : output__address;
-  assign \$62  = result[74] ? state__head_stride : output__head_stride;
-  assign \$63  = result[23:0] * \$62 ;
-  assign \$64  = \$61  + \$63 ;
-  assign \$67  = result[71:48] * 3'h4;
-  assign \$68  = \$66  ? \$67  : 27'h0000000;
-  assign \$69  = result[74] ? state__stride : output__stride;
-  assign \$70  = \$68  * \$69 ;
-  assign \$71  = \$64  + \$70 ;
-  assign \$72  = result[47:24] * 5'h10;
-  assign \$73  = \$71  + \$72 ;
-  assign \$74  = group == 2'h3;
-  assign \$75  = group + 1'h1;
-  assign \$76  = \$74  ? 3'h0 : \$75 ;
-  assign \$77  = group == 2'h3;
-  assign \$78  = \$signal$8  + \$77 ;
-  assign \$79  = group == 2'h3;
-  assign \$80  = \$signal$8  + 1'h1;
-  assign \$81  = \$80  == \$signal$17 ;
-  assign \$82  = \$79  & \$81 ;
-  assign \$83  = results_drained + 1'h1;
-  assign \$84  = \$signal$21  + \$signal$76 ;
-  assign \$85  = \register$36 [10:1] + 1'h0;
-  assign \$86  = \$85  < \register$36 [26:11];
-  assign \$87  = \register$36 [0] & \$86 ;
-  assign \$88  = \$87  & is_undivided;
-  assign \$89  = 1'h0 + \$88 ;
-  assign \$90  = empty_columns + \$89 ;
-  assign \$91  = place + 1'h1;
-  assign \$92  = states_stored + \r_data$104 ;
-  assign \$93  = outstanding + w_en;
-  assign \$94  = \$93  - is_acknowledged;
-  assign \$95  = w_en ? \$5 [7:0] : 8'h00;
-  assign \$96  = used + \$95 ;
-  assign \$97  = \$96  - \$signal$57 ;
+  assign \w_en$39  = ends_beat & \$34 ;
+  assign sends_address = memory__awvalid & memory__awready;
+  assign sends_beat = memory__wvalid & memory__wready;
+  assign \$35  = | outstanding;
+  assign is_acknowledged = memory__bvalid & \$35 ;
+  assign \$36  = | memory__bresp;
+  assign has_error = is_acknowledged & \$36 ;
+  assign \$37  = memory__awvalid | memory__wvalid;
+  assign \$38  = | outstanding;
+  assign is_waiting = \$37  | \$38 ;
+  assign \$39  = ~ \$43 ;
+  assign \$40  = ! outstanding;
+  assign is_idle = \$39  & \$40 ;
+  assign \$41  = 5'h12 - used;
+  assign \$42  = ! fsm_state;
+  assign \$46  = result[71:48] * 3'h4;
+  assign \$47  = keys - \$46 ;
+  assign \$48  = $signed(\$47 ) < $signed(4'h4);
+  assign \$49  = result[71:48] * 3'h4;
+  assign \$50  = keys - \$49 ;
+  assign \$51  = \$48  ? \$50  : 33'h000000004;
+  assign \$52  = result[74] ? 2'h2 : 2'h0;
+  assign \$53  = output_steps + \$52 ;
+  assign \$54  = \$45  ? \$51  : { 16'h0000, \$53  };
+  assign \$55  = result[47:24] * 3'h4;
+  assign \$56  = queries - \$55 ;
+  assign \$57  = $signed(\$56 ) < $signed(4'h4);
+  assign \$58  = result[47:24] * 3'h4;
+  assign \$59  = queries - \$58 ;
+  assign \$60  = \$57  ? \$59  : 33'h000000004;
+  assign \$61  = result[74] ? state__stride : output__stride;
+  assign \$62  = result[74] ? state__address : output__address;
+  assign \$63  = result[74] ? state__head_stride : output__head_stride;
+  assign \$64  = result[23:0] * \$63 ;
+  assign \$65  = \$62  + \$64 ;
+  assign \$68  = result[71:48] * 3'h4;
+  assign \$69  = \$67  ? \$68  : 27'h0000000;
+  assign \$70  = result[74] ? state__stride : output__stride;
+  assign \$71  = \$69  * \$70 ;
+  assign \$72  = \$65  + \$71 ;
+  assign \$73  = result[47:24] * 5'h10;
+  assign \$74  = \$72  + \$73 ;
+  assign \$75  = group == 2'h3;
+  assign \$76  = group + 1'h1;
+  assign \$77  = \$75  ? 3'h0 : \$76 ;
+  assign \$78  = group == 2'h3;
+  assign \$79  = word + \$78 ;
+  assign \$80  = group == 2'h3;
+  assign \$81  = word + 1'h1;
+  assign \$82  = \$81  == words;
+  assign \$83  = \$80  & \$82 ;
+  assign \$84  = results_drained + 1'h1;
+  assign \$85  = \address$21  + stride;
+  assign \$86  = group_17[10:1] + 1'h0;
+  assign \$87  = \$86  < group_17[26:11];
+  assign \$88  = group_17[0] & \$87 ;
+  assign \$89  = \$88  & is_undivided;
+  assign \$90  = 1'h0 + \$89 ;
+  assign \$91  = empty_columns + \$90 ;
+  assign \$92  = place + 1'h1;
+  assign \$93  = states_stored + \r_data$104 ;
+  assign \$94  = outstanding + w_en;
+  assign \$95  = \$94  - is_acknowledged;
+  assign \$96  = w_en ? \$5 [7:0] : 8'h00;
+  assign \$97  = used + \$96 ;
+  assign \$98  = \$97  - sends_beat;
   always @(posedge clk)
-    \$signal$17  <= \$98 ;
+    words <= \$99 ;
   always @(posedge clk)
-    \$signal$5  <= \$99 ;
+    columns <= \$100 ;
   always @(posedge clk)
-    \$signal$76  <= \$100 ;
+    stride <= \$101 ;
   always @(posedge clk)
-    \$signal$21  <= \$101 ;
+    \address$21  <= \$102 ;
   always @(posedge clk)
-    \$signal$16  <= \$102 ;
+    is_state <= \$103 ;
   always @(posedge clk)
-    \$signal$7  <= \$103 ;
+    bank <= \$104 ;
   always @(posedge clk)
-    parity <= \$104 ;
+    parity <= \$105 ;
   always @(posedge clk)
-    \$signal$8  <= \$105 ;
+    word <= \$106 ;
   always @(posedge clk)
-    group <= \$106 ;
+    group <= \$107 ;
   always @(posedge clk)
-    fsm_state <= \$107 ;
+    fsm_state <= \$108 ;
   always @(posedge clk)
-    results_drained <= \$108 ;
+    results_drained <= \$109 ;
   always @(posedge clk)
-    \register$86  <= \group$18 ;
+    group_1 <= \$110 ;
   always @(posedge clk)
-    register <= \register$86 ;
+    group_2 <= \$111 ;
   always @(posedge clk)
-    \register$87  <= register;
+    group_3 <= \$112 ;
   always @(posedge clk)
-    \register$88  <= \register$87 ;
+    group_4 <= \$113 ;
   always @(posedge clk)
-    \register$89  <= \register$88 ;
+    group_5 <= \$114 ;
   always @(posedge clk)
-    \register$90  <= \register$89 ;
+    group_6 <= \$115 ;
   always @(posedge clk)
-    \register$91  <= \register$90 ;
+    group_7 <= \$116 ;
   always @(posedge clk)
-    \register$92  <= \register$91 ;
+    group_8 <= \$117 ;
   always @(posedge clk)
-    \register$93  <= \register$92 ;
+    group_9 <= \$118 ;
   always @(posedge clk)
-    \register$94  <= \register$93 ;
+    group_10 <= \$119 ;
   always @(posedge clk)
-    \register$95  <= \register$94 ;
+    group_11 <= \$120 ;
   always @(posedge clk)
-    \register$96  <= \register$95 ;
+    group_12 <= \$121 ;
   always @(posedge clk)
-    \register$97  <= \register$96 ;
+    group_13 <= \$122 ;
   always @(posedge clk)
-    \register$98  <= \register$97 ;
+    group_14 <= \$123 ;
   always @(posedge clk)
-    \register$99  <= \register$98 ;
+    group_15 <= \$124 ;
   always @(posedge clk)
-    \register$100  <= \register$99 ;
+    group_16 <= \$125 ;
   always @(posedge clk)
-    \register$36  <= \register$100 ;
+    group_17 <= \$126 ;
   always @(posedge clk)
-    empty_columns <= \$109 ;
+    empty_columns <= \$127 ;
   always @(posedge clk)
-    place <= \$110 ;
+    place <= \$128 ;
   always @(posedge clk)
-    \$signal$31  <= \$111 ;
+    collected <= \$129 ;
   always @(posedge clk)
-    kept <= \$112 ;
+    kept <= \$130 ;
   always @(posedge clk)
-    states_stored <= \$113 ;
+    states_stored <= \$131 ;
   always @(posedge clk)
-    outstanding <= \$114 ;
+    outstanding <= \$132 ;
   always @(posedge clk)
-    used <= \$115 ;
+    used <= \$133 ;
   \top.drain.acknowledges  acknowledges (
     .clk(clk),
     .r_data(\r_data$104 ),
@@ -3553,10 +3734,10 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1421$0 (\$11 [7:0]),
-    .\port$2755$0 (\$signal$21 ),
+    .\port$1465$0 (\$11 [7:0]),
+    .\port$2809$0 (\address$21 ),
     .r_data(r_data),
-    .r_en(\$signal$48 ),
+    .r_en(sends_address),
     .r_rdy(memory__awvalid),
     .rst(rst),
     .w_en(w_en),
@@ -3564,11 +3745,11 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1455$0 (is_last),
-    .\port$2744$0 (\$signal$30 ),
-    .\port$2745$0 (strobes),
+    .\port$1499$0 (is_last),
+    .\port$2798$0 (full),
+    .\port$2799$0 (strobes),
     .r_data(\r_data$56 ),
-    .r_en(\$signal$57 ),
+    .r_en(sends_beat),
     .r_rdy(memory__wvalid),
     .rst(rst),
     .w_en(\w_en$39 )
@@ -3576,7 +3757,7 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   \top.drain.divider_0  divider_0 (
     .clk(clk),
     .dividend(dividend),
-    .\divisor$2 (divisor),
+    .divisor(divisor),
     .is_undivided(is_undivided),
     .\quotient$75 (quotient),
     .rst(rst)
@@ -3613,13 +3794,13 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signal$30  = \$signal$31 ;
+    full = collected;
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          \$signal$30 [31:0] = quotient;
+          full[31:0] = quotient;
       1'h1:
-          \$signal$30 [63:32] = quotient;
+          full[63:32] = quotient;
     endcase
   end
   always @* begin
@@ -3635,24 +3816,11 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$98  = \$signal$17 ;
+    \$99  = words;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$98  = \$53 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$98  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$99  = \$signal$5 ;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$99  = \$59 [15:0];
+            \$99  = \$54 [15:0];
           end
     endcase
     if (rst) begin
@@ -3661,53 +3829,53 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$100  = \$signal$76 ;
+    \$100  = columns;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$100  = \$60 ;
+            \$100  = \$60 [15:0];
           end
     endcase
     if (rst) begin
-      \$100  = 32'd0;
+      \$100  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$101  = \$signal$21 ;
+    \$101  = stride;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$101  = \$73 [31:0];
+            \$101  = \$61 ;
           end
     endcase
-    if (w_en) begin
-      \$101  = \$84 [31:0];
-    end
     if (rst) begin
       \$101  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$102  = \$signal$16 ;
+    \$102  = \address$21 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$102  = result[74];
+            \$102  = \$74 [31:0];
           end
     endcase
+    if (w_en) begin
+      \$102  = \$85 [31:0];
+    end
     if (rst) begin
-      \$102  = 1'h0;
+      \$102  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$103  = \$signal$7 ;
+    \$103  = is_state;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$103  = result[72];
+            \$103  = result[74];
           end
     endcase
     if (rst) begin
@@ -3716,11 +3884,11 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$104  = parity;
+    \$104  = bank;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$104  = result[73];
+            \$104  = result[72];
           end
     endcase
     if (rst) begin
@@ -3729,180 +3897,310 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$105  = \$signal$8 ;
-    (* full_case = 32'd1 *)
+    \$105  = parity;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$105  = 16'h0000;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            \$105  = \$78 [15:0];
+            \$105  = result[73];
           end
     endcase
     if (rst) begin
-      \$105  = 16'h0000;
+      \$105  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$106  = group;
+    \$106  = word;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$106  = 2'h0;
+            \$106  = 16'h0000;
           end
       1'h1:
           if (\group$18 [0]) begin
-            \$106  = \$76 [1:0];
+            \$106  = \$79 [15:0];
           end
     endcase
     if (rst) begin
-      \$106  = 2'h0;
+      \$106  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$107  = fsm_state;
+    \$107  = group;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$107  = 1'h1;
+            \$107  = 2'h0;
           end
       1'h1:
           if (\group$18 [0]) begin
-            if (\$82 ) begin
-              \$107  = 1'h0;
+            \$107  = \$77 [1:0];
+          end
+    endcase
+    if (rst) begin
+      \$107  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$108  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$108  = 1'h1;
+          end
+      1'h1:
+          if (\group$18 [0]) begin
+            if (\$83 ) begin
+              \$108  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$107  = 1'h0;
+      \$108  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$108  = results_drained;
+    \$109  = results_drained;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           /* empty */;
       1'h1:
           if (\group$18 [0]) begin
-            if (\$82 ) begin
-              \$108  = \$83 [23:0];
+            if (\$83 ) begin
+              \$109  = \$84 [23:0];
             end
           end
     endcase
     if (start) begin
-      \$108  = 24'h000000;
+      \$109  = 24'h000000;
     end
     if (rst) begin
-      \$108  = 24'h000000;
+      \$109  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$110  = \group$18 ;
+    if (rst) begin
+      \$110  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$111  = group_1;
+    if (rst) begin
+      \$111  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$112  = group_2;
+    if (rst) begin
+      \$112  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$113  = group_3;
+    if (rst) begin
+      \$113  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$114  = group_4;
+    if (rst) begin
+      \$114  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$115  = group_5;
+    if (rst) begin
+      \$115  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$116  = group_6;
+    if (rst) begin
+      \$116  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$117  = group_7;
+    if (rst) begin
+      \$117  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$118  = group_8;
+    if (rst) begin
+      \$118  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$119  = group_9;
+    if (rst) begin
+      \$119  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$120  = group_10;
+    if (rst) begin
+      \$120  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$121  = group_11;
+    if (rst) begin
+      \$121  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$122  = group_12;
+    if (rst) begin
+      \$122  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$123  = group_13;
+    if (rst) begin
+      \$123  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$124  = group_14;
+    if (rst) begin
+      \$124  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$125  = group_15;
+    if (rst) begin
+      \$125  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$126  = group_16;
+    if (rst) begin
+      \$126  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$109  = 32'd0;
+      \$127  = 32'd0;
     end else begin
-      \$109  = \$90 [31:0];
+      \$127  = \$91 [31:0];
     end
     if (rst) begin
-      \$109  = 32'd0;
+      \$127  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$110  = place;
-    if (\$signal$37 ) begin
-      \$110  = 1'h0;
-    end else if (\register$36 [0]) begin
-      \$110  = \$91 [0];
+    \$128  = place;
+    if (ends_beat) begin
+      \$128  = 1'h0;
+    end else if (group_17[0]) begin
+      \$128  = \$92 [0];
     end
     if (rst) begin
-      \$110  = 1'h0;
+      \$128  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$111  = \$signal$31 ;
-    if (\$signal$37 ) begin
-      \$111  = 64'h0000000000000000;
-    end else if (\register$36 [0]) begin
-      \$111  = \$signal$30 ;
+    \$129  = collected;
+    if (ends_beat) begin
+      \$129  = 64'h0000000000000000;
+    end else if (group_17[0]) begin
+      \$129  = full;
     end
     if (rst) begin
-      \$111  = 64'h0000000000000000;
+      \$129  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$112  = kept;
-    if (\$signal$37 ) begin
-      \$112  = 8'h00;
-    end else if (\register$36 [0]) begin
-      \$112  = strobes;
+    \$130  = kept;
+    if (ends_beat) begin
+      \$130  = 8'h00;
+    end else if (group_17[0]) begin
+      \$130  = strobes;
     end
     if (rst) begin
-      \$112  = 8'h00;
+      \$130  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$113  = states_stored;
+    \$131  = states_stored;
     if (start) begin
-      \$113  = 24'h000000;
+      \$131  = 24'h000000;
     end else if (is_acknowledged) begin
-      \$113  = \$92 [23:0];
+      \$131  = \$93 [23:0];
     end
     if (rst) begin
-      \$113  = 24'h000000;
+      \$131  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$114  = \$94 [7:0];
+    \$132  = \$95 [7:0];
     if (rst) begin
-      \$114  = 8'h00;
+      \$132  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$115  = \$97 [4:0];
+    \$133  = \$98 [4:0];
     if (rst) begin
-      \$115  = 5'h00;
+      \$133  = 5'h00;
     end
   end
-  assign \$signal$1  = \$40 [4:0];
-  assign \$signal$4  = \$5 [7:0];
-  assign address = { \$signal$8 [5:0], \$signal$7  };
-  assign \$signal$10  = group;
-  assign \$signal$14  = w_en;
+  assign _room = \$41 [4:0];
+  assign _row_beats = \$5 [7:0];
+  assign address = { word[5:0], bank };
+  assign number = group;
+  assign _begins_row = w_en;
   assign \w_en$19  = w_en;
-  assign \w_data$20  = { \$11 [7:0], \$signal$21  };
-  assign words = dividend;
-  assign \w_data$40  = { is_last, strobes, \$signal$30  };
+  assign \w_data$20  = { \$11 [7:0], \address$21  };
+  assign \words$25  = dividend;
+  assign \w_data$40  = { is_last, strobes, full };
   assign r_rdy = memory__awvalid;
   assign memory__awaddr = r_data[31:0];
   assign memory__awlen = r_data[39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
-  assign r_en = \$signal$48 ;
+  assign r_en = sends_address;
   assign \r_rdy$52  = memory__wvalid;
   assign memory__wdata = \r_data$56 [63:0];
   assign memory__wstrb = \r_data$56 [71:64];
   assign memory__wlast = \r_data$56 [72];
-  assign \r_en$59  = \$signal$57 ;
+  assign \r_en$59  = sends_beat;
   assign memory__bready = 1'h1;
-  assign memory__bvalid = is_acknowledged;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2759$0  = \$signal$7 ;
-  assign \port$2763$0  = \$signal$8 [5:0];
+  assign \port$2817$0  = word[5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
@@ -3911,129 +4209,129 @@ module \top.drain (memory__wready, is_acknowledged, memory__bresp, clk, rst, has
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
-  assign \words[0]  = dividend;
+  assign \words$25[0]  = dividend;
   assign \divisor.mantissa  = divisor[22:0];
   assign \divisor.exponent  = divisor[30:23];
   assign \divisor.sign  = divisor[31];
-  assign \register.is_valid  = register[0];
-  assign \register.first  = register[10:1];
-  assign \register.columns  = register[26:11];
-  assign \register.ends_row  = register[27];
-  assign \register.is_state  = register[28];
+  assign \group_2.is_valid  = group_2[0];
+  assign \group_2.first  = group_2[10:1];
+  assign \group_2.columns  = group_2[26:11];
+  assign \group_2.ends_row  = group_2[27];
+  assign \group_2.is_state  = group_2[28];
   assign \sums[0]  = sums;
   assign \quotient.mantissa  = quotient[22:0];
   assign \quotient.exponent  = quotient[30:23];
   assign \quotient.sign  = quotient[31];
-  assign \register$36.is_valid  = \register$36 [0];
-  assign \register$36.first  = \register$36 [10:1];
-  assign \register$36.columns  = \register$36 [26:11];
-  assign \register$36.ends_row  = \register$36 [27];
-  assign \register$36.is_state  = \register$36 [28];
+  assign \group_17.is_valid  = group_17[0];
+  assign \group_17.first  = group_17[10:1];
+  assign \group_17.columns  = group_17[26:11];
+  assign \group_17.ends_row  = group_17[27];
+  assign \group_17.is_state  = group_17[28];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
   assign \result.sum_bank  = result[73];
   assign \result.is_state  = result[74];
-  assign \register$86.is_valid  = \register$86 [0];
-  assign \register$86.first  = \register$86 [10:1];
-  assign \register$86.columns  = \register$86 [26:11];
-  assign \register$86.ends_row  = \register$86 [27];
-  assign \register$86.is_state  = \register$86 [28];
-  assign \register$87.is_valid  = \register$87 [0];
-  assign \register$87.first  = \register$87 [10:1];
-  assign \register$87.columns  = \register$87 [26:11];
-  assign \register$87.ends_row  = \register$87 [27];
-  assign \register$87.is_state  = \register$87 [28];
-  assign \register$88.is_valid  = \register$88 [0];
-  assign \register$88.first  = \register$88 [10:1];
-  assign \register$88.columns  = \register$88 [26:11];
-  assign \register$88.ends_row  = \register$88 [27];
-  assign \register$88.is_state  = \register$88 [28];
-  assign \register$89.is_valid  = \register$89 [0];
-  assign \register$89.first  = \register$89 [10:1];
-  assign \register$89.columns  = \register$89 [26:11];
-  assign \register$89.ends_row  = \register$89 [27];
-  assign \register$89.is_state  = \register$89 [28];
-  assign \register$90.is_valid  = \register$90 [0];
-  assign \register$90.first  = \register$90 [10:1];
-  assign \register$90.columns  = \register$90 [26:11];
-  assign \register$90.ends_row  = \register$90 [27];
-  assign \register$90.is_state  = \register$90 [28];
-  assign \register$91.is_valid  = \register$91 [0];
-  assign \register$91.first  = \register$91 [10:1];
-  assign \register$91.columns  = \register$91 [26:11];
-  assign \register$91.ends_row  = \register$91 [27];
-  assign \register$91.is_state  = \register$91 [28];
-  assign \register$92.is_valid  = \register$92 [0];
-  assign \register$92.first  = \register$92 [10:1];
-  assign \register$92.columns  = \register$92 [26:11];
-  assign \register$92.ends_row  = \register$92 [27];
-  assign \register$92.is_state  = \register$92 [28];
-  assign \register$93.is_valid  = \register$93 [0];
-  assign \register$93.first  = \register$93 [10:1];
-  assign \register$93.columns  = \register$93 [26:11];
-  assign \register$93.ends_row  = \register$93 [27];
-  assign \register$93.is_state  = \register$93 [28];
-  assign \register$94.is_valid  = \register$94 [0];
-  assign \register$94.first  = \register$94 [10:1];
-  assign \register$94.columns  = \register$94 [26:11];
-  assign \register$94.ends_row  = \register$94 [27];
-  assign \register$94.is_state  = \register$94 [28];
-  assign \register$95.is_valid  = \register$95 [0];
-  assign \register$95.first  = \register$95 [10:1];
-  assign \register$95.columns  = \register$95 [26:11];
-  assign \register$95.ends_row  = \register$95 [27];
-  assign \register$95.is_state  = \register$95 [28];
-  assign \register$96.is_valid  = \register$96 [0];
-  assign \register$96.first  = \register$96 [10:1];
-  assign \register$96.columns  = \register$96 [26:11];
-  assign \register$96.ends_row  = \register$96 [27];
-  assign \register$96.is_state  = \register$96 [28];
-  assign \register$97.is_valid  = \register$97 [0];
-  assign \register$97.first  = \register$97 [10:1];
-  assign \register$97.columns  = \register$97 [26:11];
-  assign \register$97.ends_row  = \register$97 [27];
-  assign \register$97.is_state  = \register$97 [28];
-  assign \register$98.is_valid  = \register$98 [0];
-  assign \register$98.first  = \register$98 [10:1];
-  assign \register$98.columns  = \register$98 [26:11];
-  assign \register$98.ends_row  = \register$98 [27];
-  assign \register$98.is_state  = \register$98 [28];
-  assign \register$99.is_valid  = \register$99 [0];
-  assign \register$99.first  = \register$99 [10:1];
-  assign \register$99.columns  = \register$99 [26:11];
-  assign \register$99.ends_row  = \register$99 [27];
-  assign \register$99.is_state  = \register$99 [28];
-  assign \register$100.is_valid  = \register$100 [0];
-  assign \register$100.first  = \register$100 [10:1];
-  assign \register$100.columns  = \register$100 [26:11];
-  assign \register$100.ends_row  = \register$100 [27];
-  assign \register$100.is_state  = \register$100 [28];
+  assign \group_1.is_valid  = group_1[0];
+  assign \group_1.first  = group_1[10:1];
+  assign \group_1.columns  = group_1[26:11];
+  assign \group_1.ends_row  = group_1[27];
+  assign \group_1.is_state  = group_1[28];
+  assign \group_3.is_valid  = group_3[0];
+  assign \group_3.first  = group_3[10:1];
+  assign \group_3.columns  = group_3[26:11];
+  assign \group_3.ends_row  = group_3[27];
+  assign \group_3.is_state  = group_3[28];
+  assign \group_4.is_valid  = group_4[0];
+  assign \group_4.first  = group_4[10:1];
+  assign \group_4.columns  = group_4[26:11];
+  assign \group_4.ends_row  = group_4[27];
+  assign \group_4.is_state  = group_4[28];
+  assign \group_5.is_valid  = group_5[0];
+  assign \group_5.first  = group_5[10:1];
+  assign \group_5.columns  = group_5[26:11];
+  assign \group_5.ends_row  = group_5[27];
+  assign \group_5.is_state  = group_5[28];
+  assign \group_6.is_valid  = group_6[0];
+  assign \group_6.first  = group_6[10:1];
+  assign \group_6.columns  = group_6[26:11];
+  assign \group_6.ends_row  = group_6[27];
+  assign \group_6.is_state  = group_6[28];
+  assign \group_7.is_valid  = group_7[0];
+  assign \group_7.first  = group_7[10:1];
+  assign \group_7.columns  = group_7[26:11];
+  assign \group_7.ends_row  = group_7[27];
+  assign \group_7.is_state  = group_7[28];
+  assign \group_8.is_valid  = group_8[0];
+  assign \group_8.first  = group_8[10:1];
+  assign \group_8.columns  = group_8[26:11];
+  assign \group_8.ends_row  = group_8[27];
+  assign \group_8.is_state  = group_8[28];
+  assign \group_9.is_valid  = group_9[0];
+  assign \group_9.first  = group_9[10:1];
+  assign \group_9.columns  = group_9[26:11];
+  assign \group_9.ends_row  = group_9[27];
+  assign \group_9.is_state  = group_9[28];
+  assign \group_10.is_valid  = group_10[0];
+  assign \group_10.first  = group_10[10:1];
+  assign \group_10.columns  = group_10[26:11];
+  assign \group_10.ends_row  = group_10[27];
+  assign \group_10.is_state  = group_10[28];
+  assign \group_11.is_valid  = group_11[0];
+  assign \group_11.first  = group_11[10:1];
+  assign \group_11.columns  = group_11[26:11];
+  assign \group_11.ends_row  = group_11[27];
+  assign \group_11.is_state  = group_11[28];
+  assign \group_12.is_valid  = group_12[0];
+  assign \group_12.first  = group_12[10:1];
+  assign \group_12.columns  = group_12[26:11];
+  assign \group_12.ends_row  = group_12[27];
+  assign \group_12.is_state  = group_12[28];
+  assign \group_13.is_valid  = group_13[0];
+  assign \group_13.first  = group_13[10:1];
+  assign \group_13.columns  = group_13[26:11];
+  assign \group_13.ends_row  = group_13[27];
+  assign \group_13.is_state  = group_13[28];
+  assign \group_14.is_valid  = group_14[0];
+  assign \group_14.first  = group_14[10:1];
+  assign \group_14.columns  = group_14[26:11];
+  assign \group_14.ends_row  = group_14[27];
+  assign \group_14.is_state  = group_14[28];
+  assign \group_15.is_valid  = group_15[0];
+  assign \group_15.first  = group_15[10:1];
+  assign \group_15.columns  = group_15[26:11];
+  assign \group_15.ends_row  = group_15[27];
+  assign \group_15.is_state  = group_15[28];
+  assign \group_16.is_valid  = group_16[0];
+  assign \group_16.first  = group_16[10:1];
+  assign \group_16.columns  = group_16[26:11];
+  assign \group_16.ends_row  = group_16[27];
+  assign \group_16.is_state  = group_16[28];
   always @*
     \group$18 [27] = \$13 ;
   always @*
-    \group$18 [26:11] = \$signal$5 ;
+    \group$18 [26:11] = columns;
   always @*
     \group$18 [10:1] = { 7'h00, \$12  };
   always @*
-    \group$18 [28] = \$signal$16 ;
-  assign \$123  = 1'h1;
-  assign \$5  = \$121 ;
+    \group$18 [28] = is_state;
+  assign \$141  = 1'h1;
+  assign \$5  = \$139 ;
   assign \$18 [7:1] = 7'h00;
   assign \$18 [0] = flags[0];
   assign \$30  = place;
-  assign \$42  = fsm_state;
-  assign { \$43 [7], \$43 [5:0] } = 7'h00;
-  assign \$43 [6] = flags[6];
-  assign { \$65 [7], \$65 [5:0] } = 7'h00;
-  assign \$65 [6] = flags[6];
+  assign \$43  = fsm_state;
+  assign { \$44 [7], \$44 [5:0] } = 7'h00;
+  assign \$44 [6] = flags[6];
+  assign { \$66 [7], \$66 [5:0] } = 7'h00;
+  assign \$66 [6] = flags[6];
   assign \$19  = flags[0];
-  assign \$44  = flags[6];
-  assign \$66  = flags[6];
+  assign \$45  = flags[6];
+  assign \$67  = flags[6];
 endmodule
 
-module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_en);
+module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4100,32 +4398,6 @@ module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_e
   output w_rdy;
   wire w_rdy;
   reg [0:0] storage [23:0];
-  initial begin
-    storage[0] = 1'h0;
-    storage[1] = 1'h0;
-    storage[2] = 1'h0;
-    storage[3] = 1'h0;
-    storage[4] = 1'h0;
-    storage[5] = 1'h0;
-    storage[6] = 1'h0;
-    storage[7] = 1'h0;
-    storage[8] = 1'h0;
-    storage[9] = 1'h0;
-    storage[10] = 1'h0;
-    storage[11] = 1'h0;
-    storage[12] = 1'h0;
-    storage[13] = 1'h0;
-    storage[14] = 1'h0;
-    storage[15] = 1'h0;
-    storage[16] = 1'h0;
-    storage[17] = 1'h0;
-    storage[18] = 1'h0;
-    storage[19] = 1'h0;
-    storage[20] = 1'h0;
-    storage[21] = 1'h0;
-    storage[22] = 1'h0;
-    storage[23] = 1'h0;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
@@ -4233,7 +4505,7 @@ module \top.drain.acknowledges (clk, rst, w_port__data, w_rdy, r_data, w_en, r_e
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \port$2755$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1465$0 , r_en, w_rdy, r_data, w_en, \port$2809$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4272,10 +4544,10 @@ module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1421$0 ;
-  wire [7:0] \port$1421$0 ;
-  input [31:0] \port$2755$0 ;
-  wire [31:0] \port$2755$0 ;
+  input [7:0] \port$1465$0 ;
+  wire [7:0] \port$1465$0 ;
+  input [31:0] \port$2809$0 ;
+  wire [31:0] \port$2809$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -4300,19 +4572,9 @@ module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \por
   output w_rdy;
   wire w_rdy;
   reg [39:0] storage [7:0];
-  initial begin
-    storage[0] = 40'h0000000000;
-    storage[1] = 40'h0000000000;
-    storage[2] = 40'h0000000000;
-    storage[3] = 40'h0000000000;
-    storage[4] = 40'h0000000000;
-    storage[5] = 40'h0000000000;
-    storage[6] = 40'h0000000000;
-    storage[7] = 40'h0000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1421$0 , \port$2755$0  };
+      storage[w_port__addr] <= { \port$1465$0 , \port$2809$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -4408,13 +4670,13 @@ module \top.drain.addresses (rst, \port$1421$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1421$0 , \port$2755$0  };
-  assign w_data = { \port$1421$0 , \port$2755$0  };
+  assign w_port__data = { \port$1465$0 , \port$2809$0  };
+  assign w_data = { \port$1465$0 , \port$2809$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , \port$2745$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1499$0 , w_en, r_en, r_data, \port$2798$0 , \port$2799$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4457,12 +4719,12 @@ module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1455$0 ;
-  wire \port$1455$0 ;
-  input [63:0] \port$2744$0 ;
-  wire [63:0] \port$2744$0 ;
-  input [7:0] \port$2745$0 ;
-  wire [7:0] \port$2745$0 ;
+  input \port$1499$0 ;
+  wire \port$1499$0 ;
+  input [63:0] \port$2798$0 ;
+  wire [63:0] \port$2798$0 ;
+  input [7:0] \port$2799$0 ;
+  wire [7:0] \port$2799$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -4486,28 +4748,9 @@ module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , 
   wire w_port__en;
   wire w_rdy;
   reg [72:0] storage [16:0];
-  initial begin
-    storage[0] = 73'h0000000000000000000;
-    storage[1] = 73'h0000000000000000000;
-    storage[2] = 73'h0000000000000000000;
-    storage[3] = 73'h0000000000000000000;
-    storage[4] = 73'h0000000000000000000;
-    storage[5] = 73'h0000000000000000000;
-    storage[6] = 73'h0000000000000000000;
-    storage[7] = 73'h0000000000000000000;
-    storage[8] = 73'h0000000000000000000;
-    storage[9] = 73'h0000000000000000000;
-    storage[10] = 73'h0000000000000000000;
-    storage[11] = 73'h0000000000000000000;
-    storage[12] = 73'h0000000000000000000;
-    storage[13] = 73'h0000000000000000000;
-    storage[14] = 73'h0000000000000000000;
-    storage[15] = 73'h0000000000000000000;
-    storage[16] = 73'h0000000000000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1455$0 , \port$2745$0 , \port$2744$0  };
+      storage[w_port__addr] <= { \port$1499$0 , \port$2799$0 , \port$2798$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -4607,13 +4850,13 @@ module \top.drain.beats (rst, \port$1455$0 , w_en, r_en, r_data, \port$2744$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1455$0 , \port$2745$0 , \port$2744$0  };
-  assign w_data = { \port$1455$0 , \port$2745$0 , \port$2744$0  };
+  assign w_port__data = { \port$1499$0 , \port$2799$0 , \port$2798$0  };
+  assign w_data = { \port$1499$0 , \port$2799$0 , \port$2798$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undivided, clk);
+module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4752,293 +4995,292 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   wire \$97 ;
   wire [25:0] \$98 ;
   wire [26:0] \$99 ;
-  wire [89:0] \$signal ;
-  wire [89:0] \$signal$10 ;
-  wire [23:0] \$signal$10.divisor ;
-  wire [9:0] \$signal$10.exponent ;
-  wire [25:0] \$signal$10.quotient ;
-  wire [24:0] \$signal$10.remainder ;
-  wire [4:0] \$signal$10.result ;
-  wire \$signal$10.result.is_infinite ;
-  wire \$signal$10.result.is_nan ;
-  wire \$signal$10.result.is_undivided ;
-  wire \$signal$10.result.is_zero ;
-  wire \$signal$10.result.sign ;
-  wire [89:0] \$signal$12 ;
-  wire [23:0] \$signal$12.divisor ;
-  wire [9:0] \$signal$12.exponent ;
-  wire [25:0] \$signal$12.quotient ;
-  wire [24:0] \$signal$12.remainder ;
-  wire [4:0] \$signal$12.result ;
-  wire \$signal$12.result.is_infinite ;
-  wire \$signal$12.result.is_nan ;
-  wire \$signal$12.result.is_undivided ;
-  wire \$signal$12.result.is_zero ;
-  wire \$signal$12.result.sign ;
-  wire [89:0] \$signal$15 ;
-  wire [23:0] \$signal$15.divisor ;
-  wire [9:0] \$signal$15.exponent ;
-  wire [25:0] \$signal$15.quotient ;
-  wire [24:0] \$signal$15.remainder ;
-  wire [4:0] \$signal$15.result ;
-  wire \$signal$15.result.is_infinite ;
-  wire \$signal$15.result.is_nan ;
-  wire \$signal$15.result.is_undivided ;
-  wire \$signal$15.result.is_zero ;
-  wire \$signal$15.result.sign ;
-  wire [89:0] \$signal$17 ;
-  wire [23:0] \$signal$17.divisor ;
-  wire [9:0] \$signal$17.exponent ;
-  wire [25:0] \$signal$17.quotient ;
-  wire [24:0] \$signal$17.remainder ;
-  wire [4:0] \$signal$17.result ;
-  wire \$signal$17.result.is_infinite ;
-  wire \$signal$17.result.is_nan ;
-  wire \$signal$17.result.is_undivided ;
-  wire \$signal$17.result.is_zero ;
-  wire \$signal$17.result.sign ;
-  wire [89:0] \$signal$20 ;
-  wire [23:0] \$signal$20.divisor ;
-  wire [9:0] \$signal$20.exponent ;
-  wire [25:0] \$signal$20.quotient ;
-  wire [24:0] \$signal$20.remainder ;
-  wire [4:0] \$signal$20.result ;
-  wire \$signal$20.result.is_infinite ;
-  wire \$signal$20.result.is_nan ;
-  wire \$signal$20.result.is_undivided ;
-  wire \$signal$20.result.is_zero ;
-  wire \$signal$20.result.sign ;
-  wire [89:0] \$signal$22 ;
-  wire [23:0] \$signal$22.divisor ;
-  wire [9:0] \$signal$22.exponent ;
-  wire [25:0] \$signal$22.quotient ;
-  wire [24:0] \$signal$22.remainder ;
-  wire [4:0] \$signal$22.result ;
-  wire \$signal$22.result.is_infinite ;
-  wire \$signal$22.result.is_nan ;
-  wire \$signal$22.result.is_undivided ;
-  wire \$signal$22.result.is_zero ;
-  wire \$signal$22.result.sign ;
-  wire [89:0] \$signal$25 ;
-  wire [23:0] \$signal$25.divisor ;
-  wire [9:0] \$signal$25.exponent ;
-  wire [25:0] \$signal$25.quotient ;
-  wire [24:0] \$signal$25.remainder ;
-  wire [4:0] \$signal$25.result ;
-  wire \$signal$25.result.is_infinite ;
-  wire \$signal$25.result.is_nan ;
-  wire \$signal$25.result.is_undivided ;
-  wire \$signal$25.result.is_zero ;
-  wire \$signal$25.result.sign ;
-  wire [89:0] \$signal$27 ;
-  wire [23:0] \$signal$27.divisor ;
-  wire [9:0] \$signal$27.exponent ;
-  wire [25:0] \$signal$27.quotient ;
-  wire [24:0] \$signal$27.remainder ;
-  wire [4:0] \$signal$27.result ;
-  wire \$signal$27.result.is_infinite ;
-  wire \$signal$27.result.is_nan ;
-  wire \$signal$27.result.is_undivided ;
-  wire \$signal$27.result.is_zero ;
-  wire \$signal$27.result.sign ;
-  wire [89:0] \$signal$30 ;
-  wire [23:0] \$signal$30.divisor ;
-  wire [9:0] \$signal$30.exponent ;
-  wire [25:0] \$signal$30.quotient ;
-  wire [24:0] \$signal$30.remainder ;
-  wire [4:0] \$signal$30.result ;
-  wire \$signal$30.result.is_infinite ;
-  wire \$signal$30.result.is_nan ;
-  wire \$signal$30.result.is_undivided ;
-  wire \$signal$30.result.is_zero ;
-  wire \$signal$30.result.sign ;
-  wire [89:0] \$signal$32 ;
-  wire [23:0] \$signal$32.divisor ;
-  wire [9:0] \$signal$32.exponent ;
-  wire [25:0] \$signal$32.quotient ;
-  wire [24:0] \$signal$32.remainder ;
-  wire [4:0] \$signal$32.result ;
-  wire \$signal$32.result.is_infinite ;
-  wire \$signal$32.result.is_nan ;
-  wire \$signal$32.result.is_undivided ;
-  wire \$signal$32.result.is_zero ;
-  wire \$signal$32.result.sign ;
-  wire [89:0] \$signal$35 ;
-  wire [23:0] \$signal$35.divisor ;
-  wire [9:0] \$signal$35.exponent ;
-  wire [25:0] \$signal$35.quotient ;
-  wire [24:0] \$signal$35.remainder ;
-  wire [4:0] \$signal$35.result ;
-  wire \$signal$35.result.is_infinite ;
-  wire \$signal$35.result.is_nan ;
-  wire \$signal$35.result.is_undivided ;
-  wire \$signal$35.result.is_zero ;
-  wire \$signal$35.result.sign ;
-  wire [89:0] \$signal$37 ;
-  wire [23:0] \$signal$37.divisor ;
-  wire [9:0] \$signal$37.exponent ;
-  wire [25:0] \$signal$37.quotient ;
-  wire [24:0] \$signal$37.remainder ;
-  wire [4:0] \$signal$37.result ;
-  wire \$signal$37.result.is_infinite ;
-  wire \$signal$37.result.is_nan ;
-  wire \$signal$37.result.is_undivided ;
-  wire \$signal$37.result.is_zero ;
-  wire \$signal$37.result.sign ;
-  wire [89:0] \$signal$40 ;
-  wire [23:0] \$signal$40.divisor ;
-  wire [9:0] \$signal$40.exponent ;
-  wire [25:0] \$signal$40.quotient ;
-  wire [24:0] \$signal$40.remainder ;
-  wire [4:0] \$signal$40.result ;
-  wire \$signal$40.result.is_infinite ;
-  wire \$signal$40.result.is_nan ;
-  wire \$signal$40.result.is_undivided ;
-  wire \$signal$40.result.is_zero ;
-  wire \$signal$40.result.sign ;
-  wire [89:0] \$signal$42 ;
-  wire [23:0] \$signal$42.divisor ;
-  wire [9:0] \$signal$42.exponent ;
-  wire [25:0] \$signal$42.quotient ;
-  wire [24:0] \$signal$42.remainder ;
-  wire [4:0] \$signal$42.result ;
-  wire \$signal$42.result.is_infinite ;
-  wire \$signal$42.result.is_nan ;
-  wire \$signal$42.result.is_undivided ;
-  wire \$signal$42.result.is_zero ;
-  wire \$signal$42.result.sign ;
-  wire [89:0] \$signal$45 ;
-  wire [23:0] \$signal$45.divisor ;
-  wire [9:0] \$signal$45.exponent ;
-  wire [25:0] \$signal$45.quotient ;
-  wire [24:0] \$signal$45.remainder ;
-  wire [4:0] \$signal$45.result ;
-  wire \$signal$45.result.is_infinite ;
-  wire \$signal$45.result.is_nan ;
-  wire \$signal$45.result.is_undivided ;
-  wire \$signal$45.result.is_zero ;
-  wire \$signal$45.result.sign ;
-  wire [89:0] \$signal$47 ;
-  wire [23:0] \$signal$47.divisor ;
-  wire [9:0] \$signal$47.exponent ;
-  wire [25:0] \$signal$47.quotient ;
-  wire [24:0] \$signal$47.remainder ;
-  wire [4:0] \$signal$47.result ;
-  wire \$signal$47.result.is_infinite ;
-  wire \$signal$47.result.is_nan ;
-  wire \$signal$47.result.is_undivided ;
-  wire \$signal$47.result.is_zero ;
-  wire \$signal$47.result.sign ;
-  wire [89:0] \$signal$50 ;
-  wire [23:0] \$signal$50.divisor ;
-  wire [9:0] \$signal$50.exponent ;
-  wire [25:0] \$signal$50.quotient ;
-  wire [24:0] \$signal$50.remainder ;
-  wire [4:0] \$signal$50.result ;
-  wire \$signal$50.result.is_infinite ;
-  wire \$signal$50.result.is_nan ;
-  wire \$signal$50.result.is_undivided ;
-  wire \$signal$50.result.is_zero ;
-  wire \$signal$50.result.sign ;
-  wire [89:0] \$signal$52 ;
-  wire [23:0] \$signal$52.divisor ;
-  wire [9:0] \$signal$52.exponent ;
-  wire [25:0] \$signal$52.quotient ;
-  wire [24:0] \$signal$52.remainder ;
-  wire [4:0] \$signal$52.result ;
-  wire \$signal$52.result.is_infinite ;
-  wire \$signal$52.result.is_nan ;
-  wire \$signal$52.result.is_undivided ;
-  wire \$signal$52.result.is_zero ;
-  wire \$signal$52.result.sign ;
-  wire [89:0] \$signal$55 ;
-  wire [23:0] \$signal$55.divisor ;
-  wire [9:0] \$signal$55.exponent ;
-  wire [25:0] \$signal$55.quotient ;
-  wire [24:0] \$signal$55.remainder ;
-  wire [4:0] \$signal$55.result ;
-  wire \$signal$55.result.is_infinite ;
-  wire \$signal$55.result.is_nan ;
-  wire \$signal$55.result.is_undivided ;
-  wire \$signal$55.result.is_zero ;
-  wire \$signal$55.result.sign ;
-  wire [89:0] \$signal$57 ;
-  wire [23:0] \$signal$57.divisor ;
-  wire [9:0] \$signal$57.exponent ;
-  wire [25:0] \$signal$57.quotient ;
-  wire [24:0] \$signal$57.remainder ;
-  wire [4:0] \$signal$57.result ;
-  wire \$signal$57.result.is_infinite ;
-  wire \$signal$57.result.is_nan ;
-  wire \$signal$57.result.is_undivided ;
-  wire \$signal$57.result.is_zero ;
-  wire \$signal$57.result.sign ;
-  wire [89:0] \$signal$60 ;
-  wire [23:0] \$signal$60.divisor ;
-  wire [9:0] \$signal$60.exponent ;
-  wire [25:0] \$signal$60.quotient ;
-  wire [24:0] \$signal$60.remainder ;
-  wire [4:0] \$signal$60.result ;
-  wire \$signal$60.result.is_infinite ;
-  wire \$signal$60.result.is_nan ;
-  wire \$signal$60.result.is_undivided ;
-  wire \$signal$60.result.is_zero ;
-  wire \$signal$60.result.sign ;
-  wire [89:0] \$signal$62 ;
-  wire [23:0] \$signal$62.divisor ;
-  wire [9:0] \$signal$62.exponent ;
-  wire [25:0] \$signal$62.quotient ;
-  wire [24:0] \$signal$62.remainder ;
-  wire [4:0] \$signal$62.result ;
-  wire \$signal$62.result.is_infinite ;
-  wire \$signal$62.result.is_nan ;
-  wire \$signal$62.result.is_undivided ;
-  wire \$signal$62.result.is_zero ;
-  wire \$signal$62.result.sign ;
-  wire [89:0] \$signal$65 ;
-  wire [23:0] \$signal$65.divisor ;
-  wire [9:0] \$signal$65.exponent ;
-  wire [25:0] \$signal$65.quotient ;
-  wire [24:0] \$signal$65.remainder ;
-  wire [4:0] \$signal$65.result ;
-  wire \$signal$65.result.is_infinite ;
-  wire \$signal$65.result.is_nan ;
-  wire \$signal$65.result.is_undivided ;
-  wire \$signal$65.result.is_zero ;
-  wire \$signal$65.result.sign ;
-  wire [89:0] \$signal$67 ;
-  wire [23:0] \$signal$67.divisor ;
-  wire [9:0] \$signal$67.exponent ;
-  wire [25:0] \$signal$67.quotient ;
-  wire [24:0] \$signal$67.remainder ;
-  wire [4:0] \$signal$67.result ;
-  wire \$signal$67.result.is_infinite ;
-  wire \$signal$67.result.is_nan ;
-  wire \$signal$67.result.is_undivided ;
-  wire \$signal$67.result.is_zero ;
-  wire \$signal$67.result.sign ;
-  wire [89:0] \$signal$7 ;
-  wire [23:0] \$signal$7.divisor ;
-  wire [9:0] \$signal$7.exponent ;
-  wire [25:0] \$signal$7.quotient ;
-  wire [24:0] \$signal$7.remainder ;
-  wire [4:0] \$signal$7.result ;
-  wire \$signal$7.result.is_infinite ;
-  wire \$signal$7.result.is_nan ;
-  wire \$signal$7.result.is_undivided ;
-  wire \$signal$7.result.is_zero ;
-  wire \$signal$7.result.sign ;
-  wire [9:0] \$signal$70 ;
-  wire [23:0] \$signal.divisor ;
-  wire [9:0] \$signal.exponent ;
-  wire [25:0] \$signal.quotient ;
-  wire [24:0] \$signal.remainder ;
-  wire [4:0] \$signal.result ;
-  wire \$signal.result.is_infinite ;
-  wire \$signal.result.is_nan ;
-  wire \$signal.result.is_undivided ;
-  wire \$signal.result.is_zero ;
-  wire \$signal.result.sign ;
+  wire [89:0] after;
+  wire [89:0] \after$10 ;
+  wire [23:0] \after$10.divisor ;
+  wire [9:0] \after$10.exponent ;
+  wire [25:0] \after$10.quotient ;
+  wire [24:0] \after$10.remainder ;
+  wire [4:0] \after$10.result ;
+  wire \after$10.result.is_infinite ;
+  wire \after$10.result.is_nan ;
+  wire \after$10.result.is_undivided ;
+  wire \after$10.result.is_zero ;
+  wire \after$10.result.sign ;
+  wire [89:0] \after$12 ;
+  wire [23:0] \after$12.divisor ;
+  wire [9:0] \after$12.exponent ;
+  wire [25:0] \after$12.quotient ;
+  wire [24:0] \after$12.remainder ;
+  wire [4:0] \after$12.result ;
+  wire \after$12.result.is_infinite ;
+  wire \after$12.result.is_nan ;
+  wire \after$12.result.is_undivided ;
+  wire \after$12.result.is_zero ;
+  wire \after$12.result.sign ;
+  wire [89:0] \after$15 ;
+  wire [23:0] \after$15.divisor ;
+  wire [9:0] \after$15.exponent ;
+  wire [25:0] \after$15.quotient ;
+  wire [24:0] \after$15.remainder ;
+  wire [4:0] \after$15.result ;
+  wire \after$15.result.is_infinite ;
+  wire \after$15.result.is_nan ;
+  wire \after$15.result.is_undivided ;
+  wire \after$15.result.is_zero ;
+  wire \after$15.result.sign ;
+  wire [89:0] \after$17 ;
+  wire [23:0] \after$17.divisor ;
+  wire [9:0] \after$17.exponent ;
+  wire [25:0] \after$17.quotient ;
+  wire [24:0] \after$17.remainder ;
+  wire [4:0] \after$17.result ;
+  wire \after$17.result.is_infinite ;
+  wire \after$17.result.is_nan ;
+  wire \after$17.result.is_undivided ;
+  wire \after$17.result.is_zero ;
+  wire \after$17.result.sign ;
+  wire [89:0] \after$20 ;
+  wire [23:0] \after$20.divisor ;
+  wire [9:0] \after$20.exponent ;
+  wire [25:0] \after$20.quotient ;
+  wire [24:0] \after$20.remainder ;
+  wire [4:0] \after$20.result ;
+  wire \after$20.result.is_infinite ;
+  wire \after$20.result.is_nan ;
+  wire \after$20.result.is_undivided ;
+  wire \after$20.result.is_zero ;
+  wire \after$20.result.sign ;
+  wire [89:0] \after$22 ;
+  wire [23:0] \after$22.divisor ;
+  wire [9:0] \after$22.exponent ;
+  wire [25:0] \after$22.quotient ;
+  wire [24:0] \after$22.remainder ;
+  wire [4:0] \after$22.result ;
+  wire \after$22.result.is_infinite ;
+  wire \after$22.result.is_nan ;
+  wire \after$22.result.is_undivided ;
+  wire \after$22.result.is_zero ;
+  wire \after$22.result.sign ;
+  wire [89:0] \after$25 ;
+  wire [23:0] \after$25.divisor ;
+  wire [9:0] \after$25.exponent ;
+  wire [25:0] \after$25.quotient ;
+  wire [24:0] \after$25.remainder ;
+  wire [4:0] \after$25.result ;
+  wire \after$25.result.is_infinite ;
+  wire \after$25.result.is_nan ;
+  wire \after$25.result.is_undivided ;
+  wire \after$25.result.is_zero ;
+  wire \after$25.result.sign ;
+  wire [89:0] \after$27 ;
+  wire [23:0] \after$27.divisor ;
+  wire [9:0] \after$27.exponent ;
+  wire [25:0] \after$27.quotient ;
+  wire [24:0] \after$27.remainder ;
+  wire [4:0] \after$27.result ;
+  wire \after$27.result.is_infinite ;
+  wire \after$27.result.is_nan ;
+  wire \after$27.result.is_undivided ;
+  wire \after$27.result.is_zero ;
+  wire \after$27.result.sign ;
+  wire [89:0] \after$30 ;
+  wire [23:0] \after$30.divisor ;
+  wire [9:0] \after$30.exponent ;
+  wire [25:0] \after$30.quotient ;
+  wire [24:0] \after$30.remainder ;
+  wire [4:0] \after$30.result ;
+  wire \after$30.result.is_infinite ;
+  wire \after$30.result.is_nan ;
+  wire \after$30.result.is_undivided ;
+  wire \after$30.result.is_zero ;
+  wire \after$30.result.sign ;
+  wire [89:0] \after$32 ;
+  wire [23:0] \after$32.divisor ;
+  wire [9:0] \after$32.exponent ;
+  wire [25:0] \after$32.quotient ;
+  wire [24:0] \after$32.remainder ;
+  wire [4:0] \after$32.result ;
+  wire \after$32.result.is_infinite ;
+  wire \after$32.result.is_nan ;
+  wire \after$32.result.is_undivided ;
+  wire \after$32.result.is_zero ;
+  wire \after$32.result.sign ;
+  wire [89:0] \after$35 ;
+  wire [23:0] \after$35.divisor ;
+  wire [9:0] \after$35.exponent ;
+  wire [25:0] \after$35.quotient ;
+  wire [24:0] \after$35.remainder ;
+  wire [4:0] \after$35.result ;
+  wire \after$35.result.is_infinite ;
+  wire \after$35.result.is_nan ;
+  wire \after$35.result.is_undivided ;
+  wire \after$35.result.is_zero ;
+  wire \after$35.result.sign ;
+  wire [89:0] \after$37 ;
+  wire [23:0] \after$37.divisor ;
+  wire [9:0] \after$37.exponent ;
+  wire [25:0] \after$37.quotient ;
+  wire [24:0] \after$37.remainder ;
+  wire [4:0] \after$37.result ;
+  wire \after$37.result.is_infinite ;
+  wire \after$37.result.is_nan ;
+  wire \after$37.result.is_undivided ;
+  wire \after$37.result.is_zero ;
+  wire \after$37.result.sign ;
+  wire [89:0] \after$40 ;
+  wire [23:0] \after$40.divisor ;
+  wire [9:0] \after$40.exponent ;
+  wire [25:0] \after$40.quotient ;
+  wire [24:0] \after$40.remainder ;
+  wire [4:0] \after$40.result ;
+  wire \after$40.result.is_infinite ;
+  wire \after$40.result.is_nan ;
+  wire \after$40.result.is_undivided ;
+  wire \after$40.result.is_zero ;
+  wire \after$40.result.sign ;
+  wire [89:0] \after$42 ;
+  wire [23:0] \after$42.divisor ;
+  wire [9:0] \after$42.exponent ;
+  wire [25:0] \after$42.quotient ;
+  wire [24:0] \after$42.remainder ;
+  wire [4:0] \after$42.result ;
+  wire \after$42.result.is_infinite ;
+  wire \after$42.result.is_nan ;
+  wire \after$42.result.is_undivided ;
+  wire \after$42.result.is_zero ;
+  wire \after$42.result.sign ;
+  wire [89:0] \after$45 ;
+  wire [23:0] \after$45.divisor ;
+  wire [9:0] \after$45.exponent ;
+  wire [25:0] \after$45.quotient ;
+  wire [24:0] \after$45.remainder ;
+  wire [4:0] \after$45.result ;
+  wire \after$45.result.is_infinite ;
+  wire \after$45.result.is_nan ;
+  wire \after$45.result.is_undivided ;
+  wire \after$45.result.is_zero ;
+  wire \after$45.result.sign ;
+  wire [89:0] \after$47 ;
+  wire [23:0] \after$47.divisor ;
+  wire [9:0] \after$47.exponent ;
+  wire [25:0] \after$47.quotient ;
+  wire [24:0] \after$47.remainder ;
+  wire [4:0] \after$47.result ;
+  wire \after$47.result.is_infinite ;
+  wire \after$47.result.is_nan ;
+  wire \after$47.result.is_undivided ;
+  wire \after$47.result.is_zero ;
+  wire \after$47.result.sign ;
+  wire [89:0] \after$50 ;
+  wire [23:0] \after$50.divisor ;
+  wire [9:0] \after$50.exponent ;
+  wire [25:0] \after$50.quotient ;
+  wire [24:0] \after$50.remainder ;
+  wire [4:0] \after$50.result ;
+  wire \after$50.result.is_infinite ;
+  wire \after$50.result.is_nan ;
+  wire \after$50.result.is_undivided ;
+  wire \after$50.result.is_zero ;
+  wire \after$50.result.sign ;
+  wire [89:0] \after$52 ;
+  wire [23:0] \after$52.divisor ;
+  wire [9:0] \after$52.exponent ;
+  wire [25:0] \after$52.quotient ;
+  wire [24:0] \after$52.remainder ;
+  wire [4:0] \after$52.result ;
+  wire \after$52.result.is_infinite ;
+  wire \after$52.result.is_nan ;
+  wire \after$52.result.is_undivided ;
+  wire \after$52.result.is_zero ;
+  wire \after$52.result.sign ;
+  wire [89:0] \after$55 ;
+  wire [23:0] \after$55.divisor ;
+  wire [9:0] \after$55.exponent ;
+  wire [25:0] \after$55.quotient ;
+  wire [24:0] \after$55.remainder ;
+  wire [4:0] \after$55.result ;
+  wire \after$55.result.is_infinite ;
+  wire \after$55.result.is_nan ;
+  wire \after$55.result.is_undivided ;
+  wire \after$55.result.is_zero ;
+  wire \after$55.result.sign ;
+  wire [89:0] \after$57 ;
+  wire [23:0] \after$57.divisor ;
+  wire [9:0] \after$57.exponent ;
+  wire [25:0] \after$57.quotient ;
+  wire [24:0] \after$57.remainder ;
+  wire [4:0] \after$57.result ;
+  wire \after$57.result.is_infinite ;
+  wire \after$57.result.is_nan ;
+  wire \after$57.result.is_undivided ;
+  wire \after$57.result.is_zero ;
+  wire \after$57.result.sign ;
+  wire [89:0] \after$60 ;
+  wire [23:0] \after$60.divisor ;
+  wire [9:0] \after$60.exponent ;
+  wire [25:0] \after$60.quotient ;
+  wire [24:0] \after$60.remainder ;
+  wire [4:0] \after$60.result ;
+  wire \after$60.result.is_infinite ;
+  wire \after$60.result.is_nan ;
+  wire \after$60.result.is_undivided ;
+  wire \after$60.result.is_zero ;
+  wire \after$60.result.sign ;
+  wire [89:0] \after$62 ;
+  wire [23:0] \after$62.divisor ;
+  wire [9:0] \after$62.exponent ;
+  wire [25:0] \after$62.quotient ;
+  wire [24:0] \after$62.remainder ;
+  wire [4:0] \after$62.result ;
+  wire \after$62.result.is_infinite ;
+  wire \after$62.result.is_nan ;
+  wire \after$62.result.is_undivided ;
+  wire \after$62.result.is_zero ;
+  wire \after$62.result.sign ;
+  wire [89:0] \after$65 ;
+  wire [23:0] \after$65.divisor ;
+  wire [9:0] \after$65.exponent ;
+  wire [25:0] \after$65.quotient ;
+  wire [24:0] \after$65.remainder ;
+  wire [4:0] \after$65.result ;
+  wire \after$65.result.is_infinite ;
+  wire \after$65.result.is_nan ;
+  wire \after$65.result.is_undivided ;
+  wire \after$65.result.is_zero ;
+  wire \after$65.result.sign ;
+  wire [89:0] \after$67 ;
+  wire [23:0] \after$67.divisor ;
+  wire [9:0] \after$67.exponent ;
+  wire [25:0] \after$67.quotient ;
+  wire [24:0] \after$67.remainder ;
+  wire [4:0] \after$67.result ;
+  wire \after$67.result.is_infinite ;
+  wire \after$67.result.is_nan ;
+  wire \after$67.result.is_undivided ;
+  wire \after$67.result.is_zero ;
+  wire \after$67.result.sign ;
+  wire [89:0] \after$7 ;
+  wire [23:0] \after$7.divisor ;
+  wire [9:0] \after$7.exponent ;
+  wire [25:0] \after$7.quotient ;
+  wire [24:0] \after$7.remainder ;
+  wire [4:0] \after$7.result ;
+  wire \after$7.result.is_infinite ;
+  wire \after$7.result.is_nan ;
+  wire \after$7.result.is_undivided ;
+  wire \after$7.result.is_zero ;
+  wire \after$7.result.sign ;
+  wire [23:0] \after.divisor ;
+  wire [9:0] \after.exponent ;
+  wire [25:0] \after.quotient ;
+  wire [24:0] \after.remainder ;
+  wire [4:0] \after.result ;
+  wire \after.result.is_infinite ;
+  wire \after.result.is_nan ;
+  wire \after.result.is_undivided ;
+  wire \after.result.is_zero ;
+  wire \after.result.sign ;
   input clk;
   wire clk;
   wire [25:0] difference;
@@ -5073,22 +5315,12 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   wire [7:0] \dividend.exponent ;
   wire [22:0] \dividend.mantissa ;
   wire \dividend.sign ;
-  wire [89:0] divisor;
-  input [31:0] \divisor$2 ;
-  wire [31:0] \divisor$2 ;
-  wire [7:0] \divisor$2.exponent ;
-  wire [22:0] \divisor$2.mantissa ;
-  wire \divisor$2.sign ;
-  wire [23:0] \divisor.divisor ;
-  wire [9:0] \divisor.exponent ;
-  wire [25:0] \divisor.quotient ;
-  wire [24:0] \divisor.remainder ;
-  wire [4:0] \divisor.result ;
-  wire \divisor.result.is_infinite ;
-  wire \divisor.result.is_nan ;
-  wire \divisor.result.is_undivided ;
-  wire \divisor.result.is_zero ;
-  wire \divisor.result.sign ;
+  input [31:0] divisor;
+  wire [31:0] divisor;
+  wire [7:0] \divisor.exponent ;
+  wire [22:0] \divisor.mantissa ;
+  wire \divisor.sign ;
+  wire [9:0] exponent;
   output is_undivided;
   reg is_undivided = 1'h0;
   reg [31:0] quotient;
@@ -5257,31 +5489,42 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   wire [33:0] rounded;
   input rst;
   wire rst;
+  wire [89:0] state;
+  wire [23:0] \state.divisor ;
+  wire [9:0] \state.exponent ;
+  wire [25:0] \state.quotient ;
+  wire [24:0] \state.remainder ;
+  wire [4:0] \state.result ;
+  wire \state.result.is_infinite ;
+  wire \state.result.is_nan ;
+  wire \state.result.is_undivided ;
+  wire \state.result.is_zero ;
+  wire \state.result.sign ;
   assign \$1  = ! dividend[30:23];
   assign \$2  = \$1  ? 24'h000000 : { 1'h1, dividend[22:0] };
-  assign \$3  = ! \divisor$2 [30:23];
-  assign \$4  = \$3  ? 24'h000000 : { 1'h1, \divisor$2 [22:0] };
-  assign \$5  = dividend[30:23] - \divisor$2 [30:23];
+  assign \$3  = ! divisor[30:23];
+  assign \$4  = \$3  ? 24'h000000 : { 1'h1, divisor[22:0] };
+  assign \$5  = dividend[30:23] - divisor[30:23];
   assign \$6  = $signed(\$5 ) + $signed(8'h7f);
-  assign \$7  = dividend[31] ^ \divisor$2 [31];
-  assign \$8  = ! \divisor$2 [30:23];
+  assign \$7  = dividend[31] ^ divisor[31];
+  assign \$8  = ! divisor[30:23];
   assign \$9  = ~ \$8 ;
   assign \$10  = \$7  & \$9 ;
-  assign \$11  = ! \divisor$2 [30:23];
-  assign \$12  = ! \divisor$2 [30:23];
+  assign \$11  = ! divisor[30:23];
+  assign \$12  = ! divisor[30:23];
   assign \$13  = ~ \$12 ;
   assign \$14  = dividend[30:23] == 8'hff;
   assign \$15  = | dividend[22:0];
   assign \$16  = \$14  & \$15 ;
-  assign \$17  = \divisor$2 [30:23] == 8'hff;
-  assign \$18  = | \divisor$2 [22:0];
+  assign \$17  = divisor[30:23] == 8'hff;
+  assign \$18  = | divisor[22:0];
   assign \$19  = \$17  & \$18 ;
   assign \$20  = \$16  | \$19 ;
   assign \$21  = dividend[30:23] == 8'hff;
   assign \$22  = ! dividend[22:0];
   assign \$23  = \$21  & \$22 ;
-  assign \$24  = \divisor$2 [30:23] == 8'hff;
-  assign \$25  = ! \divisor$2 [22:0];
+  assign \$24  = divisor[30:23] == 8'hff;
+  assign \$25  = ! divisor[22:0];
   assign \$26  = \$24  & \$25 ;
   assign \$27  = \$23  & \$26 ;
   assign \$28  = \$20  | \$27 ;
@@ -5289,94 +5532,94 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$30  = dividend[30:23] == 8'hff;
   assign \$31  = ! dividend[22:0];
   assign \$32  = \$30  & \$31 ;
-  assign \$33  = ! \divisor$2 [30:23];
+  assign \$33  = ! divisor[30:23];
   assign \$34  = ~ \$33 ;
   assign \$35  = \$32  & \$34 ;
-  assign \$36  = ! \divisor$2 [30:23];
+  assign \$36  = ! divisor[30:23];
   assign \$37  = ! dividend[30:23];
   assign \$38  = \$36  | \$37 ;
-  assign \$39  = \divisor$2 [30:23] == 8'hff;
-  assign \$40  = ! \divisor$2 [22:0];
+  assign \$39  = divisor[30:23] == 8'hff;
+  assign \$40  = ! divisor[22:0];
   assign \$41  = \$39  & \$40 ;
   assign \$42  = \$38  | \$41 ;
   assign difference = register[24:0] - register[48:25];
   assign \$43  = ~ difference[25];
   assign \$44  = difference[25] ? { 1'h0, register[24:0] } : difference;
-  assign \difference$6  = \$signal [24:0] - \$signal [48:25];
+  assign \difference$6  = after[24:0] - after[48:25];
   assign \$46  = ~ \difference$6 [25];
-  assign \$47  = \difference$6 [25] ? { 1'h0, \$signal [24:0] } : \difference$6 ;
+  assign \$47  = \difference$6 [25] ? { 1'h0, after[24:0] } : \difference$6 ;
   assign \difference$8  = \register$9 [24:0] - \register$9 [48:25];
   assign \$49  = ~ \difference$8 [25];
   assign \$50  = \difference$8 [25] ? { 1'h0, \register$9 [24:0] } : \difference$8 ;
-  assign \difference$11  = \$signal$10 [24:0] - \$signal$10 [48:25];
+  assign \difference$11  = \after$10 [24:0] - \after$10 [48:25];
   assign \$52  = ~ \difference$11 [25];
-  assign \$53  = \difference$11 [25] ? { 1'h0, \$signal$10 [24:0] } : \difference$11 ;
+  assign \$53  = \difference$11 [25] ? { 1'h0, \after$10 [24:0] } : \difference$11 ;
   assign \difference$13  = \register$14 [24:0] - \register$14 [48:25];
   assign \$55  = ~ \difference$13 [25];
   assign \$56  = \difference$13 [25] ? { 1'h0, \register$14 [24:0] } : \difference$13 ;
-  assign \difference$16  = \$signal$15 [24:0] - \$signal$15 [48:25];
+  assign \difference$16  = \after$15 [24:0] - \after$15 [48:25];
   assign \$58  = ~ \difference$16 [25];
-  assign \$59  = \difference$16 [25] ? { 1'h0, \$signal$15 [24:0] } : \difference$16 ;
+  assign \$59  = \difference$16 [25] ? { 1'h0, \after$15 [24:0] } : \difference$16 ;
   assign \difference$18  = \register$19 [24:0] - \register$19 [48:25];
   assign \$61  = ~ \difference$18 [25];
   assign \$62  = \difference$18 [25] ? { 1'h0, \register$19 [24:0] } : \difference$18 ;
-  assign \difference$21  = \$signal$20 [24:0] - \$signal$20 [48:25];
+  assign \difference$21  = \after$20 [24:0] - \after$20 [48:25];
   assign \$64  = ~ \difference$21 [25];
-  assign \$65  = \difference$21 [25] ? { 1'h0, \$signal$20 [24:0] } : \difference$21 ;
+  assign \$65  = \difference$21 [25] ? { 1'h0, \after$20 [24:0] } : \difference$21 ;
   assign \difference$23  = \register$24 [24:0] - \register$24 [48:25];
   assign \$67  = ~ \difference$23 [25];
   assign \$68  = \difference$23 [25] ? { 1'h0, \register$24 [24:0] } : \difference$23 ;
-  assign \difference$26  = \$signal$25 [24:0] - \$signal$25 [48:25];
+  assign \difference$26  = \after$25 [24:0] - \after$25 [48:25];
   assign \$70  = ~ \difference$26 [25];
-  assign \$71  = \difference$26 [25] ? { 1'h0, \$signal$25 [24:0] } : \difference$26 ;
+  assign \$71  = \difference$26 [25] ? { 1'h0, \after$25 [24:0] } : \difference$26 ;
   assign \difference$28  = \register$29 [24:0] - \register$29 [48:25];
   assign \$73  = ~ \difference$28 [25];
   assign \$74  = \difference$28 [25] ? { 1'h0, \register$29 [24:0] } : \difference$28 ;
-  assign \difference$31  = \$signal$30 [24:0] - \$signal$30 [48:25];
+  assign \difference$31  = \after$30 [24:0] - \after$30 [48:25];
   assign \$76  = ~ \difference$31 [25];
-  assign \$77  = \difference$31 [25] ? { 1'h0, \$signal$30 [24:0] } : \difference$31 ;
+  assign \$77  = \difference$31 [25] ? { 1'h0, \after$30 [24:0] } : \difference$31 ;
   assign \difference$33  = \register$34 [24:0] - \register$34 [48:25];
   assign \$79  = ~ \difference$33 [25];
   assign \$80  = \difference$33 [25] ? { 1'h0, \register$34 [24:0] } : \difference$33 ;
-  assign \difference$36  = \$signal$35 [24:0] - \$signal$35 [48:25];
+  assign \difference$36  = \after$35 [24:0] - \after$35 [48:25];
   assign \$82  = ~ \difference$36 [25];
-  assign \$83  = \difference$36 [25] ? { 1'h0, \$signal$35 [24:0] } : \difference$36 ;
+  assign \$83  = \difference$36 [25] ? { 1'h0, \after$35 [24:0] } : \difference$36 ;
   assign \difference$38  = \register$39 [24:0] - \register$39 [48:25];
   assign \$85  = ~ \difference$38 [25];
   assign \$86  = \difference$38 [25] ? { 1'h0, \register$39 [24:0] } : \difference$38 ;
-  assign \difference$41  = \$signal$40 [24:0] - \$signal$40 [48:25];
+  assign \difference$41  = \after$40 [24:0] - \after$40 [48:25];
   assign \$88  = ~ \difference$41 [25];
-  assign \$89  = \difference$41 [25] ? { 1'h0, \$signal$40 [24:0] } : \difference$41 ;
+  assign \$89  = \difference$41 [25] ? { 1'h0, \after$40 [24:0] } : \difference$41 ;
   assign \difference$43  = \register$44 [24:0] - \register$44 [48:25];
   assign \$91  = ~ \difference$43 [25];
   assign \$92  = \difference$43 [25] ? { 1'h0, \register$44 [24:0] } : \difference$43 ;
-  assign \difference$46  = \$signal$45 [24:0] - \$signal$45 [48:25];
+  assign \difference$46  = \after$45 [24:0] - \after$45 [48:25];
   assign \$94  = ~ \difference$46 [25];
-  assign \$95  = \difference$46 [25] ? { 1'h0, \$signal$45 [24:0] } : \difference$46 ;
+  assign \$95  = \difference$46 [25] ? { 1'h0, \after$45 [24:0] } : \difference$46 ;
   assign \difference$48  = \register$49 [24:0] - \register$49 [48:25];
   assign \$97  = ~ \difference$48 [25];
   assign \$98  = \difference$48 [25] ? { 1'h0, \register$49 [24:0] } : \difference$48 ;
-  assign \difference$51  = \$signal$50 [24:0] - \$signal$50 [48:25];
+  assign \difference$51  = \after$50 [24:0] - \after$50 [48:25];
   assign \$100  = ~ \difference$51 [25];
-  assign \$101  = \difference$51 [25] ? { 1'h0, \$signal$50 [24:0] } : \difference$51 ;
+  assign \$101  = \difference$51 [25] ? { 1'h0, \after$50 [24:0] } : \difference$51 ;
   assign \difference$53  = \register$54 [24:0] - \register$54 [48:25];
   assign \$103  = ~ \difference$53 [25];
   assign \$104  = \difference$53 [25] ? { 1'h0, \register$54 [24:0] } : \difference$53 ;
-  assign \difference$56  = \$signal$55 [24:0] - \$signal$55 [48:25];
+  assign \difference$56  = \after$55 [24:0] - \after$55 [48:25];
   assign \$106  = ~ \difference$56 [25];
-  assign \$107  = \difference$56 [25] ? { 1'h0, \$signal$55 [24:0] } : \difference$56 ;
+  assign \$107  = \difference$56 [25] ? { 1'h0, \after$55 [24:0] } : \difference$56 ;
   assign \difference$58  = \register$59 [24:0] - \register$59 [48:25];
   assign \$109  = ~ \difference$58 [25];
   assign \$110  = \difference$58 [25] ? { 1'h0, \register$59 [24:0] } : \difference$58 ;
-  assign \difference$61  = \$signal$60 [24:0] - \$signal$60 [48:25];
+  assign \difference$61  = \after$60 [24:0] - \after$60 [48:25];
   assign \$112  = ~ \difference$61 [25];
-  assign \$113  = \difference$61 [25] ? { 1'h0, \$signal$60 [24:0] } : \difference$61 ;
+  assign \$113  = \difference$61 [25] ? { 1'h0, \after$60 [24:0] } : \difference$61 ;
   assign \difference$63  = \register$64 [24:0] - \register$64 [48:25];
   assign \$115  = ~ \difference$63 [25];
   assign \$116  = \difference$63 [25] ? { 1'h0, \register$64 [24:0] } : \difference$63 ;
-  assign \difference$66  = \$signal$65 [24:0] - \$signal$65 [48:25];
+  assign \difference$66  = \after$65 [24:0] - \after$65 [48:25];
   assign \$118  = ~ \difference$66 [25];
-  assign \$119  = \difference$66 [25] ? { 1'h0, \$signal$65 [24:0] } : \difference$66 ;
+  assign \$119  = \difference$66 [25] ? { 1'h0, \after$65 [24:0] } : \difference$66 ;
   assign \$121  = ~ \register$69 [74];
   assign \$123  = \register$69 [74] ? { 1'h0, \register$69 [74:49] } : \$122 ;
   assign \$124  = ~ \register$69 [74];
@@ -5393,33 +5636,33 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \$134  = $signed(rounded[33:23]) >= $signed(9'h0ff);
   assign \$135  = \register$69 [86] | \$134 ;
   always @(posedge clk)
-    register <= divisor;
+    register <= state;
   always @(posedge clk)
-    \register$9  <= \$signal$7 ;
+    \register$9  <= \after$7 ;
   always @(posedge clk)
-    \register$14  <= \$signal$12 ;
+    \register$14  <= \after$12 ;
   always @(posedge clk)
-    \register$19  <= \$signal$17 ;
+    \register$19  <= \after$17 ;
   always @(posedge clk)
-    \register$24  <= \$signal$22 ;
+    \register$24  <= \after$22 ;
   always @(posedge clk)
-    \register$29  <= \$signal$27 ;
+    \register$29  <= \after$27 ;
   always @(posedge clk)
-    \register$34  <= \$signal$32 ;
+    \register$34  <= \after$32 ;
   always @(posedge clk)
-    \register$39  <= \$signal$37 ;
+    \register$39  <= \after$37 ;
   always @(posedge clk)
-    \register$44  <= \$signal$42 ;
+    \register$44  <= \after$42 ;
   always @(posedge clk)
-    \register$49  <= \$signal$47 ;
+    \register$49  <= \after$47 ;
   always @(posedge clk)
-    \register$54  <= \$signal$52 ;
+    \register$54  <= \after$52 ;
   always @(posedge clk)
-    \register$59  <= \$signal$57 ;
+    \register$59  <= \after$57 ;
   always @(posedge clk)
-    \register$64  <= \$signal$62 ;
+    \register$64  <= \after$62 ;
   always @(posedge clk)
-    \register$69  <= \$signal$67 ;
+    \register$69  <= \after$67 ;
   always @(posedge clk)
     \quotient$75  <= \$136 ;
   always @(posedge clk)
@@ -5456,23 +5699,23 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
     end
   end
   assign digits = \$123 [25:0];
-  assign \$signal$70  = \$125 [9:0];
-  assign \divisor.remainder  = divisor[24:0];
-  assign \divisor.divisor  = divisor[48:25];
-  assign \divisor.quotient  = divisor[74:49];
-  assign \divisor.exponent  = divisor[84:75];
-  assign \divisor.result  = divisor[89:85];
-  assign \divisor.result.is_nan  = divisor[85];
-  assign \divisor.result.is_infinite  = divisor[86];
-  assign \divisor.result.is_zero  = divisor[87];
-  assign \divisor.result.sign  = divisor[88];
-  assign \divisor.result.is_undivided  = divisor[89];
+  assign exponent = \$125 [9:0];
+  assign \state.remainder  = state[24:0];
+  assign \state.divisor  = state[48:25];
+  assign \state.quotient  = state[74:49];
+  assign \state.exponent  = state[84:75];
+  assign \state.result  = state[89:85];
+  assign \state.result.is_nan  = state[85];
+  assign \state.result.is_infinite  = state[86];
+  assign \state.result.is_zero  = state[87];
+  assign \state.result.sign  = state[88];
+  assign \state.result.is_undivided  = state[89];
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
-  assign \divisor$2.mantissa  = \divisor$2 [22:0];
-  assign \divisor$2.exponent  = \divisor$2 [30:23];
-  assign \divisor$2.sign  = \divisor$2 [31];
+  assign \divisor.mantissa  = divisor[22:0];
+  assign \divisor.exponent  = divisor[30:23];
+  assign \divisor.sign  = divisor[31];
   assign \register.remainder  = register[24:0];
   assign \register.divisor  = register[48:25];
   assign \register.quotient  = register[74:49];
@@ -5483,26 +5726,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register.result.is_zero  = register[87];
   assign \register.result.sign  = register[88];
   assign \register.result.is_undivided  = register[89];
-  assign \$signal.remainder  = \$signal [24:0];
-  assign \$signal.divisor  = \$signal [48:25];
-  assign \$signal.quotient  = \$signal [74:49];
-  assign \$signal.exponent  = \$signal [84:75];
-  assign \$signal.result  = \$signal [89:85];
-  assign \$signal.result.is_nan  = \$signal [85];
-  assign \$signal.result.is_infinite  = \$signal [86];
-  assign \$signal.result.is_zero  = \$signal [87];
-  assign \$signal.result.sign  = \$signal [88];
-  assign \$signal.result.is_undivided  = \$signal [89];
-  assign \$signal$7.remainder  = \$signal$7 [24:0];
-  assign \$signal$7.divisor  = \$signal$7 [48:25];
-  assign \$signal$7.quotient  = \$signal$7 [74:49];
-  assign \$signal$7.exponent  = \$signal$7 [84:75];
-  assign \$signal$7.result  = \$signal$7 [89:85];
-  assign \$signal$7.result.is_nan  = \$signal$7 [85];
-  assign \$signal$7.result.is_infinite  = \$signal$7 [86];
-  assign \$signal$7.result.is_zero  = \$signal$7 [87];
-  assign \$signal$7.result.sign  = \$signal$7 [88];
-  assign \$signal$7.result.is_undivided  = \$signal$7 [89];
+  assign \after.remainder  = after[24:0];
+  assign \after.divisor  = after[48:25];
+  assign \after.quotient  = after[74:49];
+  assign \after.exponent  = after[84:75];
+  assign \after.result  = after[89:85];
+  assign \after.result.is_nan  = after[85];
+  assign \after.result.is_infinite  = after[86];
+  assign \after.result.is_zero  = after[87];
+  assign \after.result.sign  = after[88];
+  assign \after.result.is_undivided  = after[89];
+  assign \after$7.remainder  = \after$7 [24:0];
+  assign \after$7.divisor  = \after$7 [48:25];
+  assign \after$7.quotient  = \after$7 [74:49];
+  assign \after$7.exponent  = \after$7 [84:75];
+  assign \after$7.result  = \after$7 [89:85];
+  assign \after$7.result.is_nan  = \after$7 [85];
+  assign \after$7.result.is_infinite  = \after$7 [86];
+  assign \after$7.result.is_zero  = \after$7 [87];
+  assign \after$7.result.sign  = \after$7 [88];
+  assign \after$7.result.is_undivided  = \after$7 [89];
   assign \register$9.remainder  = \register$9 [24:0];
   assign \register$9.divisor  = \register$9 [48:25];
   assign \register$9.quotient  = \register$9 [74:49];
@@ -5513,26 +5756,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$9.result.is_zero  = \register$9 [87];
   assign \register$9.result.sign  = \register$9 [88];
   assign \register$9.result.is_undivided  = \register$9 [89];
-  assign \$signal$10.remainder  = \$signal$10 [24:0];
-  assign \$signal$10.divisor  = \$signal$10 [48:25];
-  assign \$signal$10.quotient  = \$signal$10 [74:49];
-  assign \$signal$10.exponent  = \$signal$10 [84:75];
-  assign \$signal$10.result  = \$signal$10 [89:85];
-  assign \$signal$10.result.is_nan  = \$signal$10 [85];
-  assign \$signal$10.result.is_infinite  = \$signal$10 [86];
-  assign \$signal$10.result.is_zero  = \$signal$10 [87];
-  assign \$signal$10.result.sign  = \$signal$10 [88];
-  assign \$signal$10.result.is_undivided  = \$signal$10 [89];
-  assign \$signal$12.remainder  = \$signal$12 [24:0];
-  assign \$signal$12.divisor  = \$signal$12 [48:25];
-  assign \$signal$12.quotient  = \$signal$12 [74:49];
-  assign \$signal$12.exponent  = \$signal$12 [84:75];
-  assign \$signal$12.result  = \$signal$12 [89:85];
-  assign \$signal$12.result.is_nan  = \$signal$12 [85];
-  assign \$signal$12.result.is_infinite  = \$signal$12 [86];
-  assign \$signal$12.result.is_zero  = \$signal$12 [87];
-  assign \$signal$12.result.sign  = \$signal$12 [88];
-  assign \$signal$12.result.is_undivided  = \$signal$12 [89];
+  assign \after$10.remainder  = \after$10 [24:0];
+  assign \after$10.divisor  = \after$10 [48:25];
+  assign \after$10.quotient  = \after$10 [74:49];
+  assign \after$10.exponent  = \after$10 [84:75];
+  assign \after$10.result  = \after$10 [89:85];
+  assign \after$10.result.is_nan  = \after$10 [85];
+  assign \after$10.result.is_infinite  = \after$10 [86];
+  assign \after$10.result.is_zero  = \after$10 [87];
+  assign \after$10.result.sign  = \after$10 [88];
+  assign \after$10.result.is_undivided  = \after$10 [89];
+  assign \after$12.remainder  = \after$12 [24:0];
+  assign \after$12.divisor  = \after$12 [48:25];
+  assign \after$12.quotient  = \after$12 [74:49];
+  assign \after$12.exponent  = \after$12 [84:75];
+  assign \after$12.result  = \after$12 [89:85];
+  assign \after$12.result.is_nan  = \after$12 [85];
+  assign \after$12.result.is_infinite  = \after$12 [86];
+  assign \after$12.result.is_zero  = \after$12 [87];
+  assign \after$12.result.sign  = \after$12 [88];
+  assign \after$12.result.is_undivided  = \after$12 [89];
   assign \register$14.remainder  = \register$14 [24:0];
   assign \register$14.divisor  = \register$14 [48:25];
   assign \register$14.quotient  = \register$14 [74:49];
@@ -5543,26 +5786,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$14.result.is_zero  = \register$14 [87];
   assign \register$14.result.sign  = \register$14 [88];
   assign \register$14.result.is_undivided  = \register$14 [89];
-  assign \$signal$15.remainder  = \$signal$15 [24:0];
-  assign \$signal$15.divisor  = \$signal$15 [48:25];
-  assign \$signal$15.quotient  = \$signal$15 [74:49];
-  assign \$signal$15.exponent  = \$signal$15 [84:75];
-  assign \$signal$15.result  = \$signal$15 [89:85];
-  assign \$signal$15.result.is_nan  = \$signal$15 [85];
-  assign \$signal$15.result.is_infinite  = \$signal$15 [86];
-  assign \$signal$15.result.is_zero  = \$signal$15 [87];
-  assign \$signal$15.result.sign  = \$signal$15 [88];
-  assign \$signal$15.result.is_undivided  = \$signal$15 [89];
-  assign \$signal$17.remainder  = \$signal$17 [24:0];
-  assign \$signal$17.divisor  = \$signal$17 [48:25];
-  assign \$signal$17.quotient  = \$signal$17 [74:49];
-  assign \$signal$17.exponent  = \$signal$17 [84:75];
-  assign \$signal$17.result  = \$signal$17 [89:85];
-  assign \$signal$17.result.is_nan  = \$signal$17 [85];
-  assign \$signal$17.result.is_infinite  = \$signal$17 [86];
-  assign \$signal$17.result.is_zero  = \$signal$17 [87];
-  assign \$signal$17.result.sign  = \$signal$17 [88];
-  assign \$signal$17.result.is_undivided  = \$signal$17 [89];
+  assign \after$15.remainder  = \after$15 [24:0];
+  assign \after$15.divisor  = \after$15 [48:25];
+  assign \after$15.quotient  = \after$15 [74:49];
+  assign \after$15.exponent  = \after$15 [84:75];
+  assign \after$15.result  = \after$15 [89:85];
+  assign \after$15.result.is_nan  = \after$15 [85];
+  assign \after$15.result.is_infinite  = \after$15 [86];
+  assign \after$15.result.is_zero  = \after$15 [87];
+  assign \after$15.result.sign  = \after$15 [88];
+  assign \after$15.result.is_undivided  = \after$15 [89];
+  assign \after$17.remainder  = \after$17 [24:0];
+  assign \after$17.divisor  = \after$17 [48:25];
+  assign \after$17.quotient  = \after$17 [74:49];
+  assign \after$17.exponent  = \after$17 [84:75];
+  assign \after$17.result  = \after$17 [89:85];
+  assign \after$17.result.is_nan  = \after$17 [85];
+  assign \after$17.result.is_infinite  = \after$17 [86];
+  assign \after$17.result.is_zero  = \after$17 [87];
+  assign \after$17.result.sign  = \after$17 [88];
+  assign \after$17.result.is_undivided  = \after$17 [89];
   assign \register$19.remainder  = \register$19 [24:0];
   assign \register$19.divisor  = \register$19 [48:25];
   assign \register$19.quotient  = \register$19 [74:49];
@@ -5573,26 +5816,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$19.result.is_zero  = \register$19 [87];
   assign \register$19.result.sign  = \register$19 [88];
   assign \register$19.result.is_undivided  = \register$19 [89];
-  assign \$signal$20.remainder  = \$signal$20 [24:0];
-  assign \$signal$20.divisor  = \$signal$20 [48:25];
-  assign \$signal$20.quotient  = \$signal$20 [74:49];
-  assign \$signal$20.exponent  = \$signal$20 [84:75];
-  assign \$signal$20.result  = \$signal$20 [89:85];
-  assign \$signal$20.result.is_nan  = \$signal$20 [85];
-  assign \$signal$20.result.is_infinite  = \$signal$20 [86];
-  assign \$signal$20.result.is_zero  = \$signal$20 [87];
-  assign \$signal$20.result.sign  = \$signal$20 [88];
-  assign \$signal$20.result.is_undivided  = \$signal$20 [89];
-  assign \$signal$22.remainder  = \$signal$22 [24:0];
-  assign \$signal$22.divisor  = \$signal$22 [48:25];
-  assign \$signal$22.quotient  = \$signal$22 [74:49];
-  assign \$signal$22.exponent  = \$signal$22 [84:75];
-  assign \$signal$22.result  = \$signal$22 [89:85];
-  assign \$signal$22.result.is_nan  = \$signal$22 [85];
-  assign \$signal$22.result.is_infinite  = \$signal$22 [86];
-  assign \$signal$22.result.is_zero  = \$signal$22 [87];
-  assign \$signal$22.result.sign  = \$signal$22 [88];
-  assign \$signal$22.result.is_undivided  = \$signal$22 [89];
+  assign \after$20.remainder  = \after$20 [24:0];
+  assign \after$20.divisor  = \after$20 [48:25];
+  assign \after$20.quotient  = \after$20 [74:49];
+  assign \after$20.exponent  = \after$20 [84:75];
+  assign \after$20.result  = \after$20 [89:85];
+  assign \after$20.result.is_nan  = \after$20 [85];
+  assign \after$20.result.is_infinite  = \after$20 [86];
+  assign \after$20.result.is_zero  = \after$20 [87];
+  assign \after$20.result.sign  = \after$20 [88];
+  assign \after$20.result.is_undivided  = \after$20 [89];
+  assign \after$22.remainder  = \after$22 [24:0];
+  assign \after$22.divisor  = \after$22 [48:25];
+  assign \after$22.quotient  = \after$22 [74:49];
+  assign \after$22.exponent  = \after$22 [84:75];
+  assign \after$22.result  = \after$22 [89:85];
+  assign \after$22.result.is_nan  = \after$22 [85];
+  assign \after$22.result.is_infinite  = \after$22 [86];
+  assign \after$22.result.is_zero  = \after$22 [87];
+  assign \after$22.result.sign  = \after$22 [88];
+  assign \after$22.result.is_undivided  = \after$22 [89];
   assign \register$24.remainder  = \register$24 [24:0];
   assign \register$24.divisor  = \register$24 [48:25];
   assign \register$24.quotient  = \register$24 [74:49];
@@ -5603,26 +5846,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$24.result.is_zero  = \register$24 [87];
   assign \register$24.result.sign  = \register$24 [88];
   assign \register$24.result.is_undivided  = \register$24 [89];
-  assign \$signal$25.remainder  = \$signal$25 [24:0];
-  assign \$signal$25.divisor  = \$signal$25 [48:25];
-  assign \$signal$25.quotient  = \$signal$25 [74:49];
-  assign \$signal$25.exponent  = \$signal$25 [84:75];
-  assign \$signal$25.result  = \$signal$25 [89:85];
-  assign \$signal$25.result.is_nan  = \$signal$25 [85];
-  assign \$signal$25.result.is_infinite  = \$signal$25 [86];
-  assign \$signal$25.result.is_zero  = \$signal$25 [87];
-  assign \$signal$25.result.sign  = \$signal$25 [88];
-  assign \$signal$25.result.is_undivided  = \$signal$25 [89];
-  assign \$signal$27.remainder  = \$signal$27 [24:0];
-  assign \$signal$27.divisor  = \$signal$27 [48:25];
-  assign \$signal$27.quotient  = \$signal$27 [74:49];
-  assign \$signal$27.exponent  = \$signal$27 [84:75];
-  assign \$signal$27.result  = \$signal$27 [89:85];
-  assign \$signal$27.result.is_nan  = \$signal$27 [85];
-  assign \$signal$27.result.is_infinite  = \$signal$27 [86];
-  assign \$signal$27.result.is_zero  = \$signal$27 [87];
-  assign \$signal$27.result.sign  = \$signal$27 [88];
-  assign \$signal$27.result.is_undivided  = \$signal$27 [89];
+  assign \after$25.remainder  = \after$25 [24:0];
+  assign \after$25.divisor  = \after$25 [48:25];
+  assign \after$25.quotient  = \after$25 [74:49];
+  assign \after$25.exponent  = \after$25 [84:75];
+  assign \after$25.result  = \after$25 [89:85];
+  assign \after$25.result.is_nan  = \after$25 [85];
+  assign \after$25.result.is_infinite  = \after$25 [86];
+  assign \after$25.result.is_zero  = \after$25 [87];
+  assign \after$25.result.sign  = \after$25 [88];
+  assign \after$25.result.is_undivided  = \after$25 [89];
+  assign \after$27.remainder  = \after$27 [24:0];
+  assign \after$27.divisor  = \after$27 [48:25];
+  assign \after$27.quotient  = \after$27 [74:49];
+  assign \after$27.exponent  = \after$27 [84:75];
+  assign \after$27.result  = \after$27 [89:85];
+  assign \after$27.result.is_nan  = \after$27 [85];
+  assign \after$27.result.is_infinite  = \after$27 [86];
+  assign \after$27.result.is_zero  = \after$27 [87];
+  assign \after$27.result.sign  = \after$27 [88];
+  assign \after$27.result.is_undivided  = \after$27 [89];
   assign \register$29.remainder  = \register$29 [24:0];
   assign \register$29.divisor  = \register$29 [48:25];
   assign \register$29.quotient  = \register$29 [74:49];
@@ -5633,26 +5876,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$29.result.is_zero  = \register$29 [87];
   assign \register$29.result.sign  = \register$29 [88];
   assign \register$29.result.is_undivided  = \register$29 [89];
-  assign \$signal$30.remainder  = \$signal$30 [24:0];
-  assign \$signal$30.divisor  = \$signal$30 [48:25];
-  assign \$signal$30.quotient  = \$signal$30 [74:49];
-  assign \$signal$30.exponent  = \$signal$30 [84:75];
-  assign \$signal$30.result  = \$signal$30 [89:85];
-  assign \$signal$30.result.is_nan  = \$signal$30 [85];
-  assign \$signal$30.result.is_infinite  = \$signal$30 [86];
-  assign \$signal$30.result.is_zero  = \$signal$30 [87];
-  assign \$signal$30.result.sign  = \$signal$30 [88];
-  assign \$signal$30.result.is_undivided  = \$signal$30 [89];
-  assign \$signal$32.remainder  = \$signal$32 [24:0];
-  assign \$signal$32.divisor  = \$signal$32 [48:25];
-  assign \$signal$32.quotient  = \$signal$32 [74:49];
-  assign \$signal$32.exponent  = \$signal$32 [84:75];
-  assign \$signal$32.result  = \$signal$32 [89:85];
-  assign \$signal$32.result.is_nan  = \$signal$32 [85];
-  assign \$signal$32.result.is_infinite  = \$signal$32 [86];
-  assign \$signal$32.result.is_zero  = \$signal$32 [87];
-  assign \$signal$32.result.sign  = \$signal$32 [88];
-  assign \$signal$32.result.is_undivided  = \$signal$32 [89];
+  assign \after$30.remainder  = \after$30 [24:0];
+  assign \after$30.divisor  = \after$30 [48:25];
+  assign \after$30.quotient  = \after$30 [74:49];
+  assign \after$30.exponent  = \after$30 [84:75];
+  assign \after$30.result  = \after$30 [89:85];
+  assign \after$30.result.is_nan  = \after$30 [85];
+  assign \after$30.result.is_infinite  = \after$30 [86];
+  assign \after$30.result.is_zero  = \after$30 [87];
+  assign \after$30.result.sign  = \after$30 [88];
+  assign \after$30.result.is_undivided  = \after$30 [89];
+  assign \after$32.remainder  = \after$32 [24:0];
+  assign \after$32.divisor  = \after$32 [48:25];
+  assign \after$32.quotient  = \after$32 [74:49];
+  assign \after$32.exponent  = \after$32 [84:75];
+  assign \after$32.result  = \after$32 [89:85];
+  assign \after$32.result.is_nan  = \after$32 [85];
+  assign \after$32.result.is_infinite  = \after$32 [86];
+  assign \after$32.result.is_zero  = \after$32 [87];
+  assign \after$32.result.sign  = \after$32 [88];
+  assign \after$32.result.is_undivided  = \after$32 [89];
   assign \register$34.remainder  = \register$34 [24:0];
   assign \register$34.divisor  = \register$34 [48:25];
   assign \register$34.quotient  = \register$34 [74:49];
@@ -5663,26 +5906,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$34.result.is_zero  = \register$34 [87];
   assign \register$34.result.sign  = \register$34 [88];
   assign \register$34.result.is_undivided  = \register$34 [89];
-  assign \$signal$35.remainder  = \$signal$35 [24:0];
-  assign \$signal$35.divisor  = \$signal$35 [48:25];
-  assign \$signal$35.quotient  = \$signal$35 [74:49];
-  assign \$signal$35.exponent  = \$signal$35 [84:75];
-  assign \$signal$35.result  = \$signal$35 [89:85];
-  assign \$signal$35.result.is_nan  = \$signal$35 [85];
-  assign \$signal$35.result.is_infinite  = \$signal$35 [86];
-  assign \$signal$35.result.is_zero  = \$signal$35 [87];
-  assign \$signal$35.result.sign  = \$signal$35 [88];
-  assign \$signal$35.result.is_undivided  = \$signal$35 [89];
-  assign \$signal$37.remainder  = \$signal$37 [24:0];
-  assign \$signal$37.divisor  = \$signal$37 [48:25];
-  assign \$signal$37.quotient  = \$signal$37 [74:49];
-  assign \$signal$37.exponent  = \$signal$37 [84:75];
-  assign \$signal$37.result  = \$signal$37 [89:85];
-  assign \$signal$37.result.is_nan  = \$signal$37 [85];
-  assign \$signal$37.result.is_infinite  = \$signal$37 [86];
-  assign \$signal$37.result.is_zero  = \$signal$37 [87];
-  assign \$signal$37.result.sign  = \$signal$37 [88];
-  assign \$signal$37.result.is_undivided  = \$signal$37 [89];
+  assign \after$35.remainder  = \after$35 [24:0];
+  assign \after$35.divisor  = \after$35 [48:25];
+  assign \after$35.quotient  = \after$35 [74:49];
+  assign \after$35.exponent  = \after$35 [84:75];
+  assign \after$35.result  = \after$35 [89:85];
+  assign \after$35.result.is_nan  = \after$35 [85];
+  assign \after$35.result.is_infinite  = \after$35 [86];
+  assign \after$35.result.is_zero  = \after$35 [87];
+  assign \after$35.result.sign  = \after$35 [88];
+  assign \after$35.result.is_undivided  = \after$35 [89];
+  assign \after$37.remainder  = \after$37 [24:0];
+  assign \after$37.divisor  = \after$37 [48:25];
+  assign \after$37.quotient  = \after$37 [74:49];
+  assign \after$37.exponent  = \after$37 [84:75];
+  assign \after$37.result  = \after$37 [89:85];
+  assign \after$37.result.is_nan  = \after$37 [85];
+  assign \after$37.result.is_infinite  = \after$37 [86];
+  assign \after$37.result.is_zero  = \after$37 [87];
+  assign \after$37.result.sign  = \after$37 [88];
+  assign \after$37.result.is_undivided  = \after$37 [89];
   assign \register$39.remainder  = \register$39 [24:0];
   assign \register$39.divisor  = \register$39 [48:25];
   assign \register$39.quotient  = \register$39 [74:49];
@@ -5693,26 +5936,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$39.result.is_zero  = \register$39 [87];
   assign \register$39.result.sign  = \register$39 [88];
   assign \register$39.result.is_undivided  = \register$39 [89];
-  assign \$signal$40.remainder  = \$signal$40 [24:0];
-  assign \$signal$40.divisor  = \$signal$40 [48:25];
-  assign \$signal$40.quotient  = \$signal$40 [74:49];
-  assign \$signal$40.exponent  = \$signal$40 [84:75];
-  assign \$signal$40.result  = \$signal$40 [89:85];
-  assign \$signal$40.result.is_nan  = \$signal$40 [85];
-  assign \$signal$40.result.is_infinite  = \$signal$40 [86];
-  assign \$signal$40.result.is_zero  = \$signal$40 [87];
-  assign \$signal$40.result.sign  = \$signal$40 [88];
-  assign \$signal$40.result.is_undivided  = \$signal$40 [89];
-  assign \$signal$42.remainder  = \$signal$42 [24:0];
-  assign \$signal$42.divisor  = \$signal$42 [48:25];
-  assign \$signal$42.quotient  = \$signal$42 [74:49];
-  assign \$signal$42.exponent  = \$signal$42 [84:75];
-  assign \$signal$42.result  = \$signal$42 [89:85];
-  assign \$signal$42.result.is_nan  = \$signal$42 [85];
-  assign \$signal$42.result.is_infinite  = \$signal$42 [86];
-  assign \$signal$42.result.is_zero  = \$signal$42 [87];
-  assign \$signal$42.result.sign  = \$signal$42 [88];
-  assign \$signal$42.result.is_undivided  = \$signal$42 [89];
+  assign \after$40.remainder  = \after$40 [24:0];
+  assign \after$40.divisor  = \after$40 [48:25];
+  assign \after$40.quotient  = \after$40 [74:49];
+  assign \after$40.exponent  = \after$40 [84:75];
+  assign \after$40.result  = \after$40 [89:85];
+  assign \after$40.result.is_nan  = \after$40 [85];
+  assign \after$40.result.is_infinite  = \after$40 [86];
+  assign \after$40.result.is_zero  = \after$40 [87];
+  assign \after$40.result.sign  = \after$40 [88];
+  assign \after$40.result.is_undivided  = \after$40 [89];
+  assign \after$42.remainder  = \after$42 [24:0];
+  assign \after$42.divisor  = \after$42 [48:25];
+  assign \after$42.quotient  = \after$42 [74:49];
+  assign \after$42.exponent  = \after$42 [84:75];
+  assign \after$42.result  = \after$42 [89:85];
+  assign \after$42.result.is_nan  = \after$42 [85];
+  assign \after$42.result.is_infinite  = \after$42 [86];
+  assign \after$42.result.is_zero  = \after$42 [87];
+  assign \after$42.result.sign  = \after$42 [88];
+  assign \after$42.result.is_undivided  = \after$42 [89];
   assign \register$44.remainder  = \register$44 [24:0];
   assign \register$44.divisor  = \register$44 [48:25];
   assign \register$44.quotient  = \register$44 [74:49];
@@ -5723,26 +5966,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$44.result.is_zero  = \register$44 [87];
   assign \register$44.result.sign  = \register$44 [88];
   assign \register$44.result.is_undivided  = \register$44 [89];
-  assign \$signal$45.remainder  = \$signal$45 [24:0];
-  assign \$signal$45.divisor  = \$signal$45 [48:25];
-  assign \$signal$45.quotient  = \$signal$45 [74:49];
-  assign \$signal$45.exponent  = \$signal$45 [84:75];
-  assign \$signal$45.result  = \$signal$45 [89:85];
-  assign \$signal$45.result.is_nan  = \$signal$45 [85];
-  assign \$signal$45.result.is_infinite  = \$signal$45 [86];
-  assign \$signal$45.result.is_zero  = \$signal$45 [87];
-  assign \$signal$45.result.sign  = \$signal$45 [88];
-  assign \$signal$45.result.is_undivided  = \$signal$45 [89];
-  assign \$signal$47.remainder  = \$signal$47 [24:0];
-  assign \$signal$47.divisor  = \$signal$47 [48:25];
-  assign \$signal$47.quotient  = \$signal$47 [74:49];
-  assign \$signal$47.exponent  = \$signal$47 [84:75];
-  assign \$signal$47.result  = \$signal$47 [89:85];
-  assign \$signal$47.result.is_nan  = \$signal$47 [85];
-  assign \$signal$47.result.is_infinite  = \$signal$47 [86];
-  assign \$signal$47.result.is_zero  = \$signal$47 [87];
-  assign \$signal$47.result.sign  = \$signal$47 [88];
-  assign \$signal$47.result.is_undivided  = \$signal$47 [89];
+  assign \after$45.remainder  = \after$45 [24:0];
+  assign \after$45.divisor  = \after$45 [48:25];
+  assign \after$45.quotient  = \after$45 [74:49];
+  assign \after$45.exponent  = \after$45 [84:75];
+  assign \after$45.result  = \after$45 [89:85];
+  assign \after$45.result.is_nan  = \after$45 [85];
+  assign \after$45.result.is_infinite  = \after$45 [86];
+  assign \after$45.result.is_zero  = \after$45 [87];
+  assign \after$45.result.sign  = \after$45 [88];
+  assign \after$45.result.is_undivided  = \after$45 [89];
+  assign \after$47.remainder  = \after$47 [24:0];
+  assign \after$47.divisor  = \after$47 [48:25];
+  assign \after$47.quotient  = \after$47 [74:49];
+  assign \after$47.exponent  = \after$47 [84:75];
+  assign \after$47.result  = \after$47 [89:85];
+  assign \after$47.result.is_nan  = \after$47 [85];
+  assign \after$47.result.is_infinite  = \after$47 [86];
+  assign \after$47.result.is_zero  = \after$47 [87];
+  assign \after$47.result.sign  = \after$47 [88];
+  assign \after$47.result.is_undivided  = \after$47 [89];
   assign \register$49.remainder  = \register$49 [24:0];
   assign \register$49.divisor  = \register$49 [48:25];
   assign \register$49.quotient  = \register$49 [74:49];
@@ -5753,26 +5996,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$49.result.is_zero  = \register$49 [87];
   assign \register$49.result.sign  = \register$49 [88];
   assign \register$49.result.is_undivided  = \register$49 [89];
-  assign \$signal$50.remainder  = \$signal$50 [24:0];
-  assign \$signal$50.divisor  = \$signal$50 [48:25];
-  assign \$signal$50.quotient  = \$signal$50 [74:49];
-  assign \$signal$50.exponent  = \$signal$50 [84:75];
-  assign \$signal$50.result  = \$signal$50 [89:85];
-  assign \$signal$50.result.is_nan  = \$signal$50 [85];
-  assign \$signal$50.result.is_infinite  = \$signal$50 [86];
-  assign \$signal$50.result.is_zero  = \$signal$50 [87];
-  assign \$signal$50.result.sign  = \$signal$50 [88];
-  assign \$signal$50.result.is_undivided  = \$signal$50 [89];
-  assign \$signal$52.remainder  = \$signal$52 [24:0];
-  assign \$signal$52.divisor  = \$signal$52 [48:25];
-  assign \$signal$52.quotient  = \$signal$52 [74:49];
-  assign \$signal$52.exponent  = \$signal$52 [84:75];
-  assign \$signal$52.result  = \$signal$52 [89:85];
-  assign \$signal$52.result.is_nan  = \$signal$52 [85];
-  assign \$signal$52.result.is_infinite  = \$signal$52 [86];
-  assign \$signal$52.result.is_zero  = \$signal$52 [87];
-  assign \$signal$52.result.sign  = \$signal$52 [88];
-  assign \$signal$52.result.is_undivided  = \$signal$52 [89];
+  assign \after$50.remainder  = \after$50 [24:0];
+  assign \after$50.divisor  = \after$50 [48:25];
+  assign \after$50.quotient  = \after$50 [74:49];
+  assign \after$50.exponent  = \after$50 [84:75];
+  assign \after$50.result  = \after$50 [89:85];
+  assign \after$50.result.is_nan  = \after$50 [85];
+  assign \after$50.result.is_infinite  = \after$50 [86];
+  assign \after$50.result.is_zero  = \after$50 [87];
+  assign \after$50.result.sign  = \after$50 [88];
+  assign \after$50.result.is_undivided  = \after$50 [89];
+  assign \after$52.remainder  = \after$52 [24:0];
+  assign \after$52.divisor  = \after$52 [48:25];
+  assign \after$52.quotient  = \after$52 [74:49];
+  assign \after$52.exponent  = \after$52 [84:75];
+  assign \after$52.result  = \after$52 [89:85];
+  assign \after$52.result.is_nan  = \after$52 [85];
+  assign \after$52.result.is_infinite  = \after$52 [86];
+  assign \after$52.result.is_zero  = \after$52 [87];
+  assign \after$52.result.sign  = \after$52 [88];
+  assign \after$52.result.is_undivided  = \after$52 [89];
   assign \register$54.remainder  = \register$54 [24:0];
   assign \register$54.divisor  = \register$54 [48:25];
   assign \register$54.quotient  = \register$54 [74:49];
@@ -5783,26 +6026,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$54.result.is_zero  = \register$54 [87];
   assign \register$54.result.sign  = \register$54 [88];
   assign \register$54.result.is_undivided  = \register$54 [89];
-  assign \$signal$55.remainder  = \$signal$55 [24:0];
-  assign \$signal$55.divisor  = \$signal$55 [48:25];
-  assign \$signal$55.quotient  = \$signal$55 [74:49];
-  assign \$signal$55.exponent  = \$signal$55 [84:75];
-  assign \$signal$55.result  = \$signal$55 [89:85];
-  assign \$signal$55.result.is_nan  = \$signal$55 [85];
-  assign \$signal$55.result.is_infinite  = \$signal$55 [86];
-  assign \$signal$55.result.is_zero  = \$signal$55 [87];
-  assign \$signal$55.result.sign  = \$signal$55 [88];
-  assign \$signal$55.result.is_undivided  = \$signal$55 [89];
-  assign \$signal$57.remainder  = \$signal$57 [24:0];
-  assign \$signal$57.divisor  = \$signal$57 [48:25];
-  assign \$signal$57.quotient  = \$signal$57 [74:49];
-  assign \$signal$57.exponent  = \$signal$57 [84:75];
-  assign \$signal$57.result  = \$signal$57 [89:85];
-  assign \$signal$57.result.is_nan  = \$signal$57 [85];
-  assign \$signal$57.result.is_infinite  = \$signal$57 [86];
-  assign \$signal$57.result.is_zero  = \$signal$57 [87];
-  assign \$signal$57.result.sign  = \$signal$57 [88];
-  assign \$signal$57.result.is_undivided  = \$signal$57 [89];
+  assign \after$55.remainder  = \after$55 [24:0];
+  assign \after$55.divisor  = \after$55 [48:25];
+  assign \after$55.quotient  = \after$55 [74:49];
+  assign \after$55.exponent  = \after$55 [84:75];
+  assign \after$55.result  = \after$55 [89:85];
+  assign \after$55.result.is_nan  = \after$55 [85];
+  assign \after$55.result.is_infinite  = \after$55 [86];
+  assign \after$55.result.is_zero  = \after$55 [87];
+  assign \after$55.result.sign  = \after$55 [88];
+  assign \after$55.result.is_undivided  = \after$55 [89];
+  assign \after$57.remainder  = \after$57 [24:0];
+  assign \after$57.divisor  = \after$57 [48:25];
+  assign \after$57.quotient  = \after$57 [74:49];
+  assign \after$57.exponent  = \after$57 [84:75];
+  assign \after$57.result  = \after$57 [89:85];
+  assign \after$57.result.is_nan  = \after$57 [85];
+  assign \after$57.result.is_infinite  = \after$57 [86];
+  assign \after$57.result.is_zero  = \after$57 [87];
+  assign \after$57.result.sign  = \after$57 [88];
+  assign \after$57.result.is_undivided  = \after$57 [89];
   assign \register$59.remainder  = \register$59 [24:0];
   assign \register$59.divisor  = \register$59 [48:25];
   assign \register$59.quotient  = \register$59 [74:49];
@@ -5813,26 +6056,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$59.result.is_zero  = \register$59 [87];
   assign \register$59.result.sign  = \register$59 [88];
   assign \register$59.result.is_undivided  = \register$59 [89];
-  assign \$signal$60.remainder  = \$signal$60 [24:0];
-  assign \$signal$60.divisor  = \$signal$60 [48:25];
-  assign \$signal$60.quotient  = \$signal$60 [74:49];
-  assign \$signal$60.exponent  = \$signal$60 [84:75];
-  assign \$signal$60.result  = \$signal$60 [89:85];
-  assign \$signal$60.result.is_nan  = \$signal$60 [85];
-  assign \$signal$60.result.is_infinite  = \$signal$60 [86];
-  assign \$signal$60.result.is_zero  = \$signal$60 [87];
-  assign \$signal$60.result.sign  = \$signal$60 [88];
-  assign \$signal$60.result.is_undivided  = \$signal$60 [89];
-  assign \$signal$62.remainder  = \$signal$62 [24:0];
-  assign \$signal$62.divisor  = \$signal$62 [48:25];
-  assign \$signal$62.quotient  = \$signal$62 [74:49];
-  assign \$signal$62.exponent  = \$signal$62 [84:75];
-  assign \$signal$62.result  = \$signal$62 [89:85];
-  assign \$signal$62.result.is_nan  = \$signal$62 [85];
-  assign \$signal$62.result.is_infinite  = \$signal$62 [86];
-  assign \$signal$62.result.is_zero  = \$signal$62 [87];
-  assign \$signal$62.result.sign  = \$signal$62 [88];
-  assign \$signal$62.result.is_undivided  = \$signal$62 [89];
+  assign \after$60.remainder  = \after$60 [24:0];
+  assign \after$60.divisor  = \after$60 [48:25];
+  assign \after$60.quotient  = \after$60 [74:49];
+  assign \after$60.exponent  = \after$60 [84:75];
+  assign \after$60.result  = \after$60 [89:85];
+  assign \after$60.result.is_nan  = \after$60 [85];
+  assign \after$60.result.is_infinite  = \after$60 [86];
+  assign \after$60.result.is_zero  = \after$60 [87];
+  assign \after$60.result.sign  = \after$60 [88];
+  assign \after$60.result.is_undivided  = \after$60 [89];
+  assign \after$62.remainder  = \after$62 [24:0];
+  assign \after$62.divisor  = \after$62 [48:25];
+  assign \after$62.quotient  = \after$62 [74:49];
+  assign \after$62.exponent  = \after$62 [84:75];
+  assign \after$62.result  = \after$62 [89:85];
+  assign \after$62.result.is_nan  = \after$62 [85];
+  assign \after$62.result.is_infinite  = \after$62 [86];
+  assign \after$62.result.is_zero  = \after$62 [87];
+  assign \after$62.result.sign  = \after$62 [88];
+  assign \after$62.result.is_undivided  = \after$62 [89];
   assign \register$64.remainder  = \register$64 [24:0];
   assign \register$64.divisor  = \register$64 [48:25];
   assign \register$64.quotient  = \register$64 [74:49];
@@ -5843,26 +6086,26 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \register$64.result.is_zero  = \register$64 [87];
   assign \register$64.result.sign  = \register$64 [88];
   assign \register$64.result.is_undivided  = \register$64 [89];
-  assign \$signal$65.remainder  = \$signal$65 [24:0];
-  assign \$signal$65.divisor  = \$signal$65 [48:25];
-  assign \$signal$65.quotient  = \$signal$65 [74:49];
-  assign \$signal$65.exponent  = \$signal$65 [84:75];
-  assign \$signal$65.result  = \$signal$65 [89:85];
-  assign \$signal$65.result.is_nan  = \$signal$65 [85];
-  assign \$signal$65.result.is_infinite  = \$signal$65 [86];
-  assign \$signal$65.result.is_zero  = \$signal$65 [87];
-  assign \$signal$65.result.sign  = \$signal$65 [88];
-  assign \$signal$65.result.is_undivided  = \$signal$65 [89];
-  assign \$signal$67.remainder  = \$signal$67 [24:0];
-  assign \$signal$67.divisor  = \$signal$67 [48:25];
-  assign \$signal$67.quotient  = \$signal$67 [74:49];
-  assign \$signal$67.exponent  = \$signal$67 [84:75];
-  assign \$signal$67.result  = \$signal$67 [89:85];
-  assign \$signal$67.result.is_nan  = \$signal$67 [85];
-  assign \$signal$67.result.is_infinite  = \$signal$67 [86];
-  assign \$signal$67.result.is_zero  = \$signal$67 [87];
-  assign \$signal$67.result.sign  = \$signal$67 [88];
-  assign \$signal$67.result.is_undivided  = \$signal$67 [89];
+  assign \after$65.remainder  = \after$65 [24:0];
+  assign \after$65.divisor  = \after$65 [48:25];
+  assign \after$65.quotient  = \after$65 [74:49];
+  assign \after$65.exponent  = \after$65 [84:75];
+  assign \after$65.result  = \after$65 [89:85];
+  assign \after$65.result.is_nan  = \after$65 [85];
+  assign \after$65.result.is_infinite  = \after$65 [86];
+  assign \after$65.result.is_zero  = \after$65 [87];
+  assign \after$65.result.sign  = \after$65 [88];
+  assign \after$65.result.is_undivided  = \after$65 [89];
+  assign \after$67.remainder  = \after$67 [24:0];
+  assign \after$67.divisor  = \after$67 [48:25];
+  assign \after$67.quotient  = \after$67 [74:49];
+  assign \after$67.exponent  = \after$67 [84:75];
+  assign \after$67.result  = \after$67 [89:85];
+  assign \after$67.result.is_nan  = \after$67 [85];
+  assign \after$67.result.is_infinite  = \after$67 [86];
+  assign \after$67.result.is_zero  = \after$67 [87];
+  assign \after$67.result.sign  = \after$67 [88];
+  assign \after$67.result.is_undivided  = \after$67 [89];
   assign \register$69.remainder  = \register$69 [24:0];
   assign \register$69.divisor  = \register$69 [48:25];
   assign \register$69.quotient  = \register$69 [74:49];
@@ -5879,93 +6122,93 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
   assign \quotient$75.mantissa  = \quotient$75 [22:0];
   assign \quotient$75.exponent  = \quotient$75 [30:23];
   assign \quotient$75.sign  = \quotient$75 [31];
-  assign \$signal$67 [24:0] = \$120 [24:0];
-  assign \$signal$67 [74:49] = { \$signal$65 [73:49], \$118  };
-  assign { \$signal$67 [89:75], \$signal$67 [48:25] } = { \$signal$65 [89:75], \$signal$65 [48:25] };
-  assign \$signal$65 [24:0] = \$117 [24:0];
-  assign \$signal$65 [74:49] = { \register$64 [73:49], \$115  };
-  assign { \$signal$65 [89:75], \$signal$65 [48:25] } = { \register$64 [89:75], \register$64 [48:25] };
-  assign \$signal$62 [24:0] = \$114 [24:0];
-  assign \$signal$62 [74:49] = { \$signal$60 [73:49], \$112  };
-  assign { \$signal$62 [89:75], \$signal$62 [48:25] } = { \$signal$60 [89:75], \$signal$60 [48:25] };
-  assign \$signal$60 [24:0] = \$111 [24:0];
-  assign \$signal$60 [74:49] = { \register$59 [73:49], \$109  };
-  assign { \$signal$60 [89:75], \$signal$60 [48:25] } = { \register$59 [89:75], \register$59 [48:25] };
-  assign \$signal$57 [24:0] = \$108 [24:0];
-  assign \$signal$57 [74:49] = { \$signal$55 [73:49], \$106  };
-  assign { \$signal$57 [89:75], \$signal$57 [48:25] } = { \$signal$55 [89:75], \$signal$55 [48:25] };
-  assign \$signal$55 [24:0] = \$105 [24:0];
-  assign \$signal$55 [74:49] = { \register$54 [73:49], \$103  };
-  assign { \$signal$55 [89:75], \$signal$55 [48:25] } = { \register$54 [89:75], \register$54 [48:25] };
-  assign \$signal$52 [24:0] = \$102 [24:0];
-  assign \$signal$52 [74:49] = { \$signal$50 [73:49], \$100  };
-  assign { \$signal$52 [89:75], \$signal$52 [48:25] } = { \$signal$50 [89:75], \$signal$50 [48:25] };
-  assign \$signal$50 [24:0] = \$99 [24:0];
-  assign \$signal$50 [74:49] = { \register$49 [73:49], \$97  };
-  assign { \$signal$50 [89:75], \$signal$50 [48:25] } = { \register$49 [89:75], \register$49 [48:25] };
-  assign \$signal$47 [24:0] = \$96 [24:0];
-  assign \$signal$47 [74:49] = { \$signal$45 [73:49], \$94  };
-  assign { \$signal$47 [89:75], \$signal$47 [48:25] } = { \$signal$45 [89:75], \$signal$45 [48:25] };
-  assign \$signal$45 [24:0] = \$93 [24:0];
-  assign \$signal$45 [74:49] = { \register$44 [73:49], \$91  };
-  assign { \$signal$45 [89:75], \$signal$45 [48:25] } = { \register$44 [89:75], \register$44 [48:25] };
-  assign \$signal$42 [24:0] = \$90 [24:0];
-  assign \$signal$42 [74:49] = { \$signal$40 [73:49], \$88  };
-  assign { \$signal$42 [89:75], \$signal$42 [48:25] } = { \$signal$40 [89:75], \$signal$40 [48:25] };
-  assign \$signal$40 [24:0] = \$87 [24:0];
-  assign \$signal$40 [74:49] = { \register$39 [73:49], \$85  };
-  assign { \$signal$40 [89:75], \$signal$40 [48:25] } = { \register$39 [89:75], \register$39 [48:25] };
-  assign \$signal$37 [24:0] = \$84 [24:0];
-  assign \$signal$37 [74:49] = { \$signal$35 [73:49], \$82  };
-  assign { \$signal$37 [89:75], \$signal$37 [48:25] } = { \$signal$35 [89:75], \$signal$35 [48:25] };
-  assign \$signal$35 [24:0] = \$81 [24:0];
-  assign \$signal$35 [74:49] = { \register$34 [73:49], \$79  };
-  assign { \$signal$35 [89:75], \$signal$35 [48:25] } = { \register$34 [89:75], \register$34 [48:25] };
-  assign \$signal$32 [24:0] = \$78 [24:0];
-  assign \$signal$32 [74:49] = { \$signal$30 [73:49], \$76  };
-  assign { \$signal$32 [89:75], \$signal$32 [48:25] } = { \$signal$30 [89:75], \$signal$30 [48:25] };
-  assign \$signal$30 [24:0] = \$75 [24:0];
-  assign \$signal$30 [74:49] = { \register$29 [73:49], \$73  };
-  assign { \$signal$30 [89:75], \$signal$30 [48:25] } = { \register$29 [89:75], \register$29 [48:25] };
-  assign \$signal$27 [24:0] = \$72 [24:0];
-  assign \$signal$27 [74:49] = { \$signal$25 [73:49], \$70  };
-  assign { \$signal$27 [89:75], \$signal$27 [48:25] } = { \$signal$25 [89:75], \$signal$25 [48:25] };
-  assign \$signal$25 [24:0] = \$69 [24:0];
-  assign \$signal$25 [74:49] = { \register$24 [73:49], \$67  };
-  assign { \$signal$25 [89:75], \$signal$25 [48:25] } = { \register$24 [89:75], \register$24 [48:25] };
-  assign \$signal$22 [24:0] = \$66 [24:0];
-  assign \$signal$22 [74:49] = { \$signal$20 [73:49], \$64  };
-  assign { \$signal$22 [89:75], \$signal$22 [48:25] } = { \$signal$20 [89:75], \$signal$20 [48:25] };
-  assign \$signal$20 [24:0] = \$63 [24:0];
-  assign \$signal$20 [74:49] = { \register$19 [73:49], \$61  };
-  assign { \$signal$20 [89:75], \$signal$20 [48:25] } = { \register$19 [89:75], \register$19 [48:25] };
-  assign \$signal$17 [24:0] = \$60 [24:0];
-  assign \$signal$17 [74:49] = { \$signal$15 [73:49], \$58  };
-  assign { \$signal$17 [89:75], \$signal$17 [48:25] } = { \$signal$15 [89:75], \$signal$15 [48:25] };
-  assign \$signal$15 [24:0] = \$57 [24:0];
-  assign \$signal$15 [74:49] = { \register$14 [73:49], \$55  };
-  assign { \$signal$15 [89:75], \$signal$15 [48:25] } = { \register$14 [89:75], \register$14 [48:25] };
-  assign \$signal$12 [24:0] = \$54 [24:0];
-  assign \$signal$12 [74:49] = { \$signal$10 [73:49], \$52  };
-  assign { \$signal$12 [89:75], \$signal$12 [48:25] } = { \$signal$10 [89:75], \$signal$10 [48:25] };
-  assign \$signal$10 [24:0] = \$51 [24:0];
-  assign \$signal$10 [74:49] = { \register$9 [73:49], \$49  };
-  assign { \$signal$10 [89:75], \$signal$10 [48:25] } = { \register$9 [89:75], \register$9 [48:25] };
-  assign \$signal$7 [24:0] = \$48 [24:0];
-  assign \$signal$7 [74:49] = { \$signal [73:49], \$46  };
-  assign { \$signal$7 [89:75], \$signal$7 [48:25] } = { \$signal [89:75], \$signal [48:25] };
-  assign \$signal [24:0] = \$45 [24:0];
-  assign \$signal [74:49] = { register[73:49], \$43  };
-  assign { \$signal [89:75], \$signal [48:25] } = { register[89:75], register[48:25] };
-  assign divisor[87] = \$42 ;
-  assign divisor[86] = \$35 ;
-  assign divisor[85] = \$29 ;
-  assign divisor[89] = \$11 ;
-  assign divisor[88] = \$10 ;
-  assign divisor[84:75] = \$6 ;
-  assign divisor[48:25] = \$4 ;
-  assign divisor[24:0] = { 1'h0, \$2  };
-  assign divisor[74:49] = 26'h0000000;
+  assign \after$67 [24:0] = \$120 [24:0];
+  assign \after$67 [74:49] = { \after$65 [73:49], \$118  };
+  assign { \after$67 [89:75], \after$67 [48:25] } = { \after$65 [89:75], \after$65 [48:25] };
+  assign \after$65 [24:0] = \$117 [24:0];
+  assign \after$65 [74:49] = { \register$64 [73:49], \$115  };
+  assign { \after$65 [89:75], \after$65 [48:25] } = { \register$64 [89:75], \register$64 [48:25] };
+  assign \after$62 [24:0] = \$114 [24:0];
+  assign \after$62 [74:49] = { \after$60 [73:49], \$112  };
+  assign { \after$62 [89:75], \after$62 [48:25] } = { \after$60 [89:75], \after$60 [48:25] };
+  assign \after$60 [24:0] = \$111 [24:0];
+  assign \after$60 [74:49] = { \register$59 [73:49], \$109  };
+  assign { \after$60 [89:75], \after$60 [48:25] } = { \register$59 [89:75], \register$59 [48:25] };
+  assign \after$57 [24:0] = \$108 [24:0];
+  assign \after$57 [74:49] = { \after$55 [73:49], \$106  };
+  assign { \after$57 [89:75], \after$57 [48:25] } = { \after$55 [89:75], \after$55 [48:25] };
+  assign \after$55 [24:0] = \$105 [24:0];
+  assign \after$55 [74:49] = { \register$54 [73:49], \$103  };
+  assign { \after$55 [89:75], \after$55 [48:25] } = { \register$54 [89:75], \register$54 [48:25] };
+  assign \after$52 [24:0] = \$102 [24:0];
+  assign \after$52 [74:49] = { \after$50 [73:49], \$100  };
+  assign { \after$52 [89:75], \after$52 [48:25] } = { \after$50 [89:75], \after$50 [48:25] };
+  assign \after$50 [24:0] = \$99 [24:0];
+  assign \after$50 [74:49] = { \register$49 [73:49], \$97  };
+  assign { \after$50 [89:75], \after$50 [48:25] } = { \register$49 [89:75], \register$49 [48:25] };
+  assign \after$47 [24:0] = \$96 [24:0];
+  assign \after$47 [74:49] = { \after$45 [73:49], \$94  };
+  assign { \after$47 [89:75], \after$47 [48:25] } = { \after$45 [89:75], \after$45 [48:25] };
+  assign \after$45 [24:0] = \$93 [24:0];
+  assign \after$45 [74:49] = { \register$44 [73:49], \$91  };
+  assign { \after$45 [89:75], \after$45 [48:25] } = { \register$44 [89:75], \register$44 [48:25] };
+  assign \after$42 [24:0] = \$90 [24:0];
+  assign \after$42 [74:49] = { \after$40 [73:49], \$88  };
+  assign { \after$42 [89:75], \after$42 [48:25] } = { \after$40 [89:75], \after$40 [48:25] };
+  assign \after$40 [24:0] = \$87 [24:0];
+  assign \after$40 [74:49] = { \register$39 [73:49], \$85  };
+  assign { \after$40 [89:75], \after$40 [48:25] } = { \register$39 [89:75], \register$39 [48:25] };
+  assign \after$37 [24:0] = \$84 [24:0];
+  assign \after$37 [74:49] = { \after$35 [73:49], \$82  };
+  assign { \after$37 [89:75], \after$37 [48:25] } = { \after$35 [89:75], \after$35 [48:25] };
+  assign \after$35 [24:0] = \$81 [24:0];
+  assign \after$35 [74:49] = { \register$34 [73:49], \$79  };
+  assign { \after$35 [89:75], \after$35 [48:25] } = { \register$34 [89:75], \register$34 [48:25] };
+  assign \after$32 [24:0] = \$78 [24:0];
+  assign \after$32 [74:49] = { \after$30 [73:49], \$76  };
+  assign { \after$32 [89:75], \after$32 [48:25] } = { \after$30 [89:75], \after$30 [48:25] };
+  assign \after$30 [24:0] = \$75 [24:0];
+  assign \after$30 [74:49] = { \register$29 [73:49], \$73  };
+  assign { \after$30 [89:75], \after$30 [48:25] } = { \register$29 [89:75], \register$29 [48:25] };
+  assign \after$27 [24:0] = \$72 [24:0];
+  assign \after$27 [74:49] = { \after$25 [73:49], \$70  };
+  assign { \after$27 [89:75], \after$27 [48:25] } = { \after$25 [89:75], \after$25 [48:25] };
+  assign \after$25 [24:0] = \$69 [24:0];
+  assign \after$25 [74:49] = { \register$24 [73:49], \$67  };
+  assign { \after$25 [89:75], \after$25 [48:25] } = { \register$24 [89:75], \register$24 [48:25] };
+  assign \after$22 [24:0] = \$66 [24:0];
+  assign \after$22 [74:49] = { \after$20 [73:49], \$64  };
+  assign { \after$22 [89:75], \after$22 [48:25] } = { \after$20 [89:75], \after$20 [48:25] };
+  assign \after$20 [24:0] = \$63 [24:0];
+  assign \after$20 [74:49] = { \register$19 [73:49], \$61  };
+  assign { \after$20 [89:75], \after$20 [48:25] } = { \register$19 [89:75], \register$19 [48:25] };
+  assign \after$17 [24:0] = \$60 [24:0];
+  assign \after$17 [74:49] = { \after$15 [73:49], \$58  };
+  assign { \after$17 [89:75], \after$17 [48:25] } = { \after$15 [89:75], \after$15 [48:25] };
+  assign \after$15 [24:0] = \$57 [24:0];
+  assign \after$15 [74:49] = { \register$14 [73:49], \$55  };
+  assign { \after$15 [89:75], \after$15 [48:25] } = { \register$14 [89:75], \register$14 [48:25] };
+  assign \after$12 [24:0] = \$54 [24:0];
+  assign \after$12 [74:49] = { \after$10 [73:49], \$52  };
+  assign { \after$12 [89:75], \after$12 [48:25] } = { \after$10 [89:75], \after$10 [48:25] };
+  assign \after$10 [24:0] = \$51 [24:0];
+  assign \after$10 [74:49] = { \register$9 [73:49], \$49  };
+  assign { \after$10 [89:75], \after$10 [48:25] } = { \register$9 [89:75], \register$9 [48:25] };
+  assign \after$7 [24:0] = \$48 [24:0];
+  assign \after$7 [74:49] = { after[73:49], \$46  };
+  assign { \after$7 [89:75], \after$7 [48:25] } = { after[89:75], after[48:25] };
+  assign after[24:0] = \$45 [24:0];
+  assign after[74:49] = { register[73:49], \$43  };
+  assign { after[89:75], after[48:25] } = { register[89:75], register[48:25] };
+  assign state[87] = \$42 ;
+  assign state[86] = \$35 ;
+  assign state[85] = \$29 ;
+  assign state[89] = \$11 ;
+  assign state[88] = \$10 ;
+  assign state[84:75] = \$6 ;
+  assign state[48:25] = \$4 ;
+  assign state[24:0] = { 1'h0, \$2  };
+  assign state[74:49] = 26'h0000000;
   assign \$45  = { \$44 , 1'h0 };
   assign \$48  = { \$47 , 1'h0 };
   assign \$51  = { \$50 , 1'h0 };
@@ -5996,7 +6239,7 @@ module \top.drain.divider_0 (rst, \divisor$2 , dividend, \quotient$75 , is_undiv
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2685$0 , \port$2689$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2739$0 , \port$2743$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [3:0] \$1 ;
   wire [7:0] \$10 ;
@@ -6057,11 +6300,6 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire \$signal ;
-  reg [23:0] \$signal$21  = 24'h000000;
-  reg [2:0] \$signal$28  = 3'h0;
-  reg \$signal$30  = 1'h0;
-  reg [31:0] \$signal$31  = 32'd0;
   reg advance;
   wire [1:0] ahead;
   input [23:0] bounds__block_tiles;
@@ -6094,9 +6332,11 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   input clk;
   wire clk;
   reg [1:0] fsm_state = 2'h0;
+  wire has_place;
   wire is_done;
   wire is_keys_only;
   wire is_last;
+  reg is_value = 1'h0;
   output [84:0] jobs__payload;
   wire [84:0] jobs__payload;
   wire [31:0] \jobs__payload.address ;
@@ -6115,24 +6355,27 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire [31:0] key__head_stride;
   input [31:0] key__stride;
   wire [31:0] key__stride;
+  reg [31:0] key_address = 32'd0;
   input [15:0] key_beats;
   wire [15:0] key_beats;
   wire [23:0] key_head;
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
+  reg [23:0] number = 24'h000000;
   wire [52:0] places;
   wire [3:0] \places.cycles_left ;
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2685$0 ;
-  wire [28:0] \port$2685$0 ;
-  input [23:0] \port$2689$0 ;
-  wire [23:0] \port$2689$0 ;
+  input [28:0] \port$2739$0 ;
+  wire [28:0] \port$2739$0 ;
+  input [23:0] \port$2743$0 ;
+  wire [23:0] \port$2743$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
+  reg [2:0] rows = 3'h0;
   input rst;
   wire rst;
   reg [23:0] slot_beat = 24'h000000;
@@ -6159,48 +6402,48 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \$42  = row + 1'h1;
   assign \$43  = is_last ? 4'h0 : \$42 ;
   assign \$44  = value_address + value__stride;
-  assign \$45  = \$signal$31  + key__stride;
-  assign \$46  = \$signal$21  + 1'h1;
+  assign \$45  = key_address + key__stride;
+  assign \$46  = number + 1'h1;
   assign \$47  = slot_beat + slot_beats;
   assign \$48  = slots * slot_beats;
   assign \$49  = \$47  == \$48 ;
   assign \$50  = slot_beat + slot_beats;
   assign \$51  = \$49  ? 25'h0000000 : \$50 ;
   always @(posedge clk)
-    \$signal$21  <= \$52 ;
+    number <= \$52 ;
   always @(posedge clk)
     slot_beat <= \$53 ;
   always @(posedge clk)
     fsm_state <= \$54 ;
   always @(posedge clk)
-    \$signal$28  <= \$55 ;
+    rows <= \$55 ;
   always @(posedge clk)
     row <= \$56 ;
   always @(posedge clk)
-    \$signal$30  <= \$57 ;
+    is_value <= \$57 ;
   always @(posedge clk)
-    \$signal$31  <= \$58 ;
+    key_address <= \$58 ;
   always @(posedge clk)
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = \$signal$21  - \port$2689$0 ;
+  assign \$3  = number - \port$2743$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = \$signal$21  - \port$2685$0 [24:1];
+  assign \$5  = number - \port$2739$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2685$0 [0] & \$6 ;
-  assign \$8  = \port$2685$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2739$0 [0] & \$6 ;
+  assign \$8  = \port$2739$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
-  assign \$signal  = \$4  | \$9 ;
+  assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
-  assign is_last = \$11  == \$signal$28 ;
-  assign \$12  = \$signal$30  ? value_address : \$signal$31 ;
-  assign \$13  = \$signal$30  ? value_beats : key_beats;
-  assign \$14  = \$signal$30  ? key_beats : 16'h0000;
+  assign is_last = \$11  == rows;
+  assign \$12  = is_value ? value_address : key_address;
+  assign \$13  = is_value ? value_beats : key_beats;
+  assign \$14  = is_value ? key_beats : 16'h0000;
   assign \$15  = slot_beat + \$14 ;
   assign \$17  = ! \$16 ;
   assign \$18  = ~ \$17 ;
-  assign \$19  = \$signal$30  | \$18 ;
+  assign \$19  = is_value | \$18 ;
   assign \$20  = is_last & \$19 ;
   assign \$21  = jobs__valid & jobs__ready;
   assign \$22  = ! fsm_state;
@@ -6248,7 +6491,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           /* empty */;
       2'h2:
-          jobs__valid = \$signal ;
+          jobs__valid = has_place;
     endcase
   end
   always @* begin
@@ -6269,7 +6512,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$52  = \$signal$21 ;
+    \$52  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
@@ -6326,7 +6569,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           if (is_done) begin
             \$54  = 2'h0;
-          end else if (\$signal ) begin
+          end else if (has_place) begin
             \$54  = 2'h2;
           end
       2'h2:
@@ -6345,7 +6588,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$55  = \$signal$28 ;
+    \$55  = rows;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -6381,7 +6624,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$57  = \$signal$30 ;
+    \$57  = is_value;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -6404,7 +6647,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$58  = \$signal$31 ;
+    \$58  = key_address;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -6413,7 +6656,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h2:
           if (\$41 ) begin
             (* full_case = 32'd1 *)
-            if (\$signal$30 ) begin
+            if (is_value) begin
             end else begin
               \$58  = \$45 [31:0];
             end
@@ -6436,7 +6679,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
           \$59  = \$40 [31:0];
       2'h2:
           if (\$41 ) begin
-            if (\$signal$30 ) begin
+            if (is_value) begin
               \$59  = \$44 [31:0];
             end
           end
@@ -6458,12 +6701,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2685$0 , \port$2689$0  };
+  assign places = { \port$2739$0 , \port$2743$0  };
   assign start = restart;
-  assign \places.released  = \port$2689$0 ;
-  assign \places.is_leaving  = \port$2685$0 [0];
-  assign \places.leaving  = \port$2685$0 [24:1];
-  assign \places.cycles_left  = \port$2685$0 [28:25];
+  assign \places.released  = \port$2743$0 ;
+  assign \places.is_leaving  = \port$2739$0 [0];
+  assign \places.leaving  = \port$2739$0 [24:1];
+  assign \places.cycles_left  = \port$2739$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -6773,9 +7016,6 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   output [23:0] block_count;
@@ -6808,6 +7048,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   reg [24:0] first;
   output [23:0] \first$33 ;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
@@ -6815,6 +7056,8 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   input is_keys_only;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
@@ -6849,7 +7092,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$9  = \$6  & \$8 ;
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$17  = ~ is_keys_only;
@@ -6862,12 +7105,12 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$24  = \$23  ? 24'h000000 : \$11 [23:0];
   assign \$25  = \$22  ? \$24  : bounds__query_tiles;
   assign \$26  = \$14  >= \$25 ;
-  assign \$signal$13  = is_keys_only | \$26 ;
+  assign is_last_query = is_keys_only | \$26 ;
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
-  assign \$signal$17  = is_keys_only | \$28 ;
+  assign is_last_member = is_keys_only | \$28 ;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -6884,7 +7127,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$52  = ~ is_keys_only;
@@ -6918,10 +7161,10 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -6929,7 +7172,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -7059,7 +7302,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -7080,7 +7323,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -7180,7 +7423,6 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   wire \$7 ;
   wire \$8 ;
   wire [55:0] \$9 ;
-  reg [2:0] \$signal  = 3'h0;
   reg [31:0] address = 32'd0;
   reg advance;
   input [23:0] bounds__block_tiles;
@@ -7213,6 +7455,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   input clk;
   wire clk;
   reg [2:0] column = 3'h0;
+  reg [2:0] columns = 3'h0;
   reg [1:0] fsm_state = 2'h0;
   wire [23:0] head;
   wire is_done;
@@ -7251,9 +7494,9 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   wire stop;
   assign \$1  = number[0] ? 5'h10 : 5'h00;
   assign \$2  = column + 1'h1;
-  assign \$3  = \$2  == \$signal ;
+  assign \$3  = \$2  == columns;
   assign \$4  = column + 1'h1;
-  assign \$5  = \$4  == \$signal ;
+  assign \$5  = \$4  == columns;
   assign \$6  = ! fsm_state;
   assign \$7  = fsm_state == 1'h1;
   assign \$8  = fsm_state == 2'h2;
@@ -7273,7 +7516,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   assign \$22  = column + 1'h1;
   assign \$23  = address + query__stride;
   assign \$24  = column + 1'h1;
-  assign \$25  = \$24  == \$signal ;
+  assign \$25  = \$24  == columns;
   assign \$26  = number + 1'h1;
   always @(posedge clk)
     number <= \$27 ;
@@ -7282,7 +7525,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   always @(posedge clk)
     address <= \$29 ;
   always @(posedge clk)
-    \$signal  <= \$30 ;
+    columns <= \$30 ;
   always @(posedge clk)
     column <= \$31 ;
   \top.query_jobs.visits  visits (
@@ -7405,7 +7648,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$30  = \$signal ;
+    \$30  = columns;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -7558,9 +7801,6 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   wire [23:0] block_count;
@@ -7588,12 +7828,15 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   wire ends_block;
   reg [24:0] first;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
   reg [23:0] next_block;
@@ -7623,7 +7866,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$19  = now_block_end != bounds__key_tiles;
@@ -7637,7 +7880,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -7652,7 +7895,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
@@ -7682,10 +7925,10 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -7693,7 +7936,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -7820,7 +8063,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -7841,7 +8084,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -7898,8 +8141,8 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
-  assign \$signal$13  = \$26 ;
-  assign \$signal$17  = \$28 ;
+  assign is_last_query = \$26 ;
+  assign is_last_member = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
@@ -7922,7 +8165,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, state_jobs__ready, key_jobs__ready, is_idle, memory__rready, arrives, has_error, has_protocol_error, waits_data, fill
+module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, state_jobs__ready, key_jobs__ready, is_idle, is_asked, memory__rready, has_error, has_protocol_error, waits_data, fill
 , memory__araddr, keys_loaded, queries_loaded, states_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, state_jobs__payload, state_jobs__valid, memory__arready);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [13:0] \$1 ;
@@ -7999,16 +8242,6 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   reg [23:0] \$74 ;
   wire [15:0] \$8 ;
   wire [10:0] \$9 ;
-  reg [84:0] \$signal  = 85'h0000000000000000000000;
-  wire \$signal$11 ;
-  wire [9:0] \$signal$2 ;
-  wire [31:0] \$signal.address ;
-  wire [15:0] \$signal.beats ;
-  wire \$signal.ends_tile ;
-  wire [9:0] \$signal.line ;
-  wire [23:0] \$signal.place ;
-  wire [1:0] \$signal.target ;
-  output arrives;
   wire arrives;
   reg [8:0] beat = 9'h000;
   input clk;
@@ -8027,13 +8260,23 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire [23:0] \fill.place ;
   wire [1:0] \fill.target ;
   wire fill_write;
+  wire fire;
   output has_error;
   wire has_error;
   reg has_job = 1'h0;
   output has_protocol_error;
   wire has_protocol_error;
+  output is_asked;
+  wire is_asked;
   output is_idle;
   wire is_idle;
+  reg [84:0] job = 85'h0000000000000000000000;
+  wire [31:0] \job.address ;
+  wire [15:0] \job.beats ;
+  wire \job.ends_tile ;
+  wire [9:0] \job.line ;
+  wire [23:0] \job.place ;
+  wire [1:0] \job.target ;
   input [84:0] key_jobs__payload;
   wire [84:0] key_jobs__payload;
   wire [31:0] \key_jobs__payload.address ;
@@ -8048,6 +8291,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire key_jobs__valid;
   output [23:0] keys_loaded;
   reg [23:0] keys_loaded = 24'h000000;
+  wire [9:0] length;
   wire [4:0] level;
   output [31:0] memory__araddr;
   wire [31:0] memory__araddr;
@@ -8116,7 +8360,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   wire [9:0] \within ;
   assign state_jobs__ready = \$18  & \$20 ;
   assign \$21  = ~ has_job;
-  assign \$22  = \$signal$11  & ends;
+  assign \$22  = fire & ends;
   assign \$23  = \$21  | \$22 ;
   assign \$25  = \$24  | state_jobs__valid;
   assign \$26  = ~ \$25 ;
@@ -8126,44 +8370,45 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign \$29  = \$27  & \$28 ;
   assign \$30  = ~ memory__rvalid;
   assign is_idle = \$29  & \$30 ;
+  assign is_asked = arrives & r_rdy;
   assign \$31  = ! level;
   assign \$32  = stop & \$31 ;
   assign memory__rready = r_rdy | \$32 ;
   assign arrives = memory__rvalid & memory__rready;
   assign \$33  = r_data[33:10] + beat;
-  assign r_en = arrives & memory__rlast;
+  assign r_en = is_asked & memory__rlast;
   assign \$34  = | memory__rresp;
   assign has_error = arrives & \$34 ;
   assign \$35  = beat + 1'h1;
   assign \$36  = \$35  == r_data[42:34];
   assign \$37  = memory__rlast != \$36 ;
-  assign has_protocol_error = arrives & \$37 ;
+  assign has_protocol_error = is_asked & \$37 ;
   assign \$38  = ~ memory__rvalid;
   assign waits_data = r_rdy & \$38 ;
   assign \$39  = ~ has_job;
-  assign \$40  = \$signal$11  & ends;
+  assign \$40  = fire & ends;
   assign \$41  = \$39  | \$40 ;
   assign \$43  = \$42  | state_jobs__valid;
   assign \$44  = \$43  | key_jobs__valid;
-  assign \$46  = \$signal [31:0] + \$45 ;
-  assign \$47  = \$signal [81:58] + \$8 [9:0];
-  assign \$48  = \$signal [47:32] - \$8 [9:0];
+  assign \$46  = job[31:0] + \$45 ;
+  assign \$47  = job[81:58] + \$8 [9:0];
+  assign \$48  = job[47:32] - \$8 [9:0];
   assign \$49  = ~ memory__arvalid;
-  assign \$50  = \$49  | \$signal$11 ;
+  assign \$50  = \$49  | fire;
   assign \$51  = stop & \$50 ;
   assign \$52  = beat + 1'h1;
   assign \$53  = memory__rlast ? 10'h000 : \$52 ;
-  assign \$54  = arrives & memory__rlast;
+  assign \$54  = is_asked & memory__rlast;
   assign \$55  = \$54  & r_data[45];
   assign \$56  = ! r_data[44:43];
   assign \$57  = \$55  & \$56 ;
   assign \$58  = keys_loaded + 1'h1;
-  assign \$59  = arrives & memory__rlast;
+  assign \$59  = is_asked & memory__rlast;
   assign \$60  = \$59  & r_data[45];
   assign \$61  = r_data[44:43] == 2'h2;
   assign \$62  = \$60  & \$61 ;
   assign \$63  = queries_loaded + 1'h1;
-  assign \$64  = arrives & memory__rlast;
+  assign \$64  = is_asked & memory__rlast;
   assign \$65  = \$64  & r_data[45];
   assign \$66  = r_data[44:43] == 1'h1;
   assign \$67  = \$65  & \$66 ;
@@ -8171,7 +8416,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   always @(posedge clk)
     has_job <= \$69 ;
   always @(posedge clk)
-    \$signal  <= \$70 ;
+    job <= \$70 ;
   always @(posedge clk)
     beat <= \$71 ;
   always @(posedge clk)
@@ -8180,24 +8425,24 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     queries_loaded <= \$73 ;
   always @(posedge clk)
     states_loaded <= \$74 ;
-  assign \$1  = 13'h1000 - \$signal [11:0];
+  assign \$1  = 13'h1000 - job[11:0];
   assign \$3  = $signed(\$2 ) > $signed(10'h100);
-  assign \$4  = 13'h1000 - \$signal [11:0];
+  assign \$4  = 13'h1000 - job[11:0];
   assign \$6  = \$3  ? 14'h0100 : \$5 ;
-  assign \$7  = \$signal [47:32] > \$6 [9:0];
-  assign \$8  = \$7  ? { 6'h00, \$6 [9:0] } : \$signal [47:32];
-  assign ends = \$8 [9:0] == \$signal [47:32];
+  assign \$7  = job[47:32] > \$6 [9:0];
+  assign \$8  = \$7  ? { 6'h00, \$6 [9:0] } : job[47:32];
+  assign ends = \$8 [9:0] == job[47:32];
   assign memory__arvalid = has_job & w_rdy;
   assign \$9  = \$8 [9:0] - 1'h1;
-  assign \$signal$11  = memory__arvalid & memory__arready;
-  assign \$10  = \$signal [84] & ends;
+  assign fire = memory__arvalid & memory__arready;
+  assign \$10  = job[84] & ends;
   assign \$11  = ~ memory__arready;
   assign waits_address = memory__arvalid & \$11 ;
   assign \$12  = ~ has_job;
-  assign \$13  = \$signal$11  & ends;
+  assign \$13  = fire & ends;
   assign \$14  = \$12  | \$13 ;
   assign \$16  = ~ has_job;
-  assign \$17  = \$signal$11  & ends;
+  assign \$17  = fire & ends;
   assign \$18  = \$16  | \$17 ;
   assign \$20  = ~ \$19 ;
   \top.reader.bursts  bursts (
@@ -8206,7 +8451,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     .r_en(r_en),
     .r_rdy(r_rdy),
     .rst(rst),
-    .w_en(\$signal$11 ),
+    .w_en(fire),
     .w_level(level),
     .w_port__data(entry),
     .w_rdy(w_rdy)
@@ -8226,7 +8471,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$70  = \$signal ;
+    \$70  = job;
     if (\$41 ) begin
       if (key_jobs__valid) begin
         \$70  = key_jobs__payload;
@@ -8237,7 +8482,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
       if (query_jobs__valid) begin
         \$70  = query_jobs__payload;
       end
-    end else if (\$signal$11 ) begin
+    end else if (fire) begin
       \$70 [31:0] = \$46 [31:0];
       \$70 [81:58] = \$47 [23:0];
       \$70 [47:32] = \$48 [15:0];
@@ -8249,7 +8494,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$71  = beat;
-    if (arrives) begin
+    if (is_asked) begin
       \$71  = \$53 [8:0];
     end
     if (rst) begin
@@ -8293,20 +8538,20 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   assign \within  = \$6 [9:0];
-  assign \$signal$2  = \$8 [9:0];
+  assign length = \$8 [9:0];
   assign memory__arsize = 3'h3;
   assign memory__arburst = 2'h1;
-  assign w_en = \$signal$11 ;
+  assign w_en = fire;
   assign w_data = entry;
-  assign fill_write = arrives;
+  assign fill_write = is_asked;
   assign memory__arlen = \$9 [7:0];
-  assign memory__araddr = \$signal [31:0];
-  assign \$signal.address  = \$signal [31:0];
-  assign \$signal.beats  = \$signal [47:32];
-  assign \$signal.line  = \$signal [57:48];
-  assign \$signal.place  = \$signal [81:58];
-  assign \$signal.target  = \$signal [83:82];
-  assign \$signal.ends_tile  = \$signal [84];
+  assign memory__araddr = job[31:0];
+  assign \job.address  = job[31:0];
+  assign \job.beats  = job[47:32];
+  assign \job.line  = job[57:48];
+  assign \job.place  = job[81:58];
+  assign \job.target  = job[83:82];
+  assign \job.ends_tile  = job[84];
   assign \entry.line  = entry[9:0];
   assign \entry.place  = entry[33:10];
   assign \entry.beats  = entry[42:34];
@@ -8339,10 +8584,10 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
   assign fill[33:10] = \$33 [23:0];
   assign fill[9:0] = r_data[9:0];
   assign entry[45] = \$10 ;
-  assign entry[44:43] = \$signal [83:82];
+  assign entry[44:43] = job[83:82];
   assign entry[42:34] = \$8 [8:0];
-  assign entry[33:10] = \$signal [81:58];
-  assign entry[9:0] = \$signal [57:48];
+  assign entry[33:10] = job[81:58];
+  assign entry[9:0] = job[57:48];
   assign \$2  = { \$1 [13], \$1 [13], \$1 [13], \$1 [13:3] };
   assign \$5  = { \$4 [13], \$4 [13], \$4 [13], \$4 [13:3] };
   assign \$15  = 1'h1;
@@ -8421,23 +8666,6 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   output w_rdy;
   wire w_rdy;
   reg [45:0] storage [14:0];
-  initial begin
-    storage[0] = 46'h000000000000;
-    storage[1] = 46'h000000000000;
-    storage[2] = 46'h000000000000;
-    storage[3] = 46'h000000000000;
-    storage[4] = 46'h000000000000;
-    storage[5] = 46'h000000000000;
-    storage[6] = 46'h000000000000;
-    storage[7] = 46'h000000000000;
-    storage[8] = 46'h000000000000;
-    storage[9] = 46'h000000000000;
-    storage[10] = 46'h000000000000;
-    storage[11] = 46'h000000000000;
-    storage[12] = 46'h000000000000;
-    storage[13] = 46'h000000000000;
-    storage[14] = 46'h000000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
@@ -8544,9 +8772,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2685$0 , \port$2689$0 , \port$2700$0 , \port$2704$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2739$0 , \port$2743$0 , \port$2754$0 , \port$2758$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -8789,17 +9017,6 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   reg \$97 ;
   wire \$98 ;
   wire \$99 ;
-  wire \$signal ;
-  reg [15:0] \$signal$34  = 16'h0000;
-  wire \$signal$48 ;
-  reg \$signal$68  = 1'h0;
-  reg [31:0] \$signal$93  = 32'd0;
-  wire [8:0] \$signature__addr ;
-  wire [8:0] \$signature__addr$45 ;
-  wire [26:0] \$signature__data ;
-  wire [26:0] \$signature__data$46 ;
-  wire \$signature__en ;
-  wire \$signature__en$44 ;
   wire advance;
   input [23:0] bounds__block_tiles;
   wire [23:0] bounds__block_tiles;
@@ -8855,9 +9072,12 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire [31:0] diagonal_high;
   input [31:0] diagonal_low;
   wire [31:0] diagonal_low;
+  reg [31:0] elapsed = 32'd0;
   reg fetching = 1'h0;
+  wire fire;
   wire [15:0] following;
   reg has_begun = 1'h0;
+  wire has_matrix;
   wire has_vector;
   wire is_done;
   reg is_ready = 1'h0;
@@ -8872,6 +9092,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire [31:0] keys;
   input [23:0] keys_loaded;
   wire [23:0] keys_loaded;
+  reg loading = 1'h0;
   output [31:0] matrix_busy;
   reg [31:0] matrix_busy = 32'd0;
   wire [23:0] parameters__bounds__block_tiles;
@@ -8910,16 +9131,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2685$0 ;
-  wire [28:0] \port$2685$0 ;
-  output [23:0] \port$2689$0 ;
-  wire [23:0] \port$2689$0 ;
-  output [28:0] \port$2700$0 ;
-  wire [28:0] \port$2700$0 ;
-  output [23:0] \port$2704$0 ;
-  wire [23:0] \port$2704$0 ;
-  input [13:0] \port$327$3 ;
-  wire [13:0] \port$327$3 ;
+  output [28:0] \port$2739$0 ;
+  wire [28:0] \port$2739$0 ;
+  output [23:0] \port$2743$0 ;
+  wire [23:0] \port$2743$0 ;
+  output [28:0] \port$2754$0 ;
+  wire [28:0] \port$2754$0 ;
+  output [23:0] \port$2758$0 ;
+  wire [23:0] \port$2758$0 ;
+  input [13:0] \port$354$3 ;
+  wire [13:0] \port$354$3 ;
   wire push;
   wire \push$76 ;
   input [23:0] queries_loaded;
@@ -8949,6 +9170,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire result_push;
   input [23:0] results_drained;
   wire [23:0] results_drained;
+  reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
   input [15:0] slot_beats;
@@ -9117,524 +9339,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   wire waits_queries;
   output waits_state;
   wire waits_state;
+  wire [8:0] write__addr;
+  wire [8:0] \write__addr$45 ;
+  wire [26:0] write__data;
+  wire [26:0] \write__data$46 ;
+  wire write__en;
+  wire \write__en$44 ;
   reg [26:0] matrix_table [511:0];
-  initial begin
-    matrix_table[0] = 27'h0000000;
-    matrix_table[1] = 27'h0000000;
-    matrix_table[2] = 27'h0000000;
-    matrix_table[3] = 27'h0000000;
-    matrix_table[4] = 27'h0000000;
-    matrix_table[5] = 27'h0000000;
-    matrix_table[6] = 27'h0000000;
-    matrix_table[7] = 27'h0000000;
-    matrix_table[8] = 27'h0000000;
-    matrix_table[9] = 27'h0000000;
-    matrix_table[10] = 27'h0000000;
-    matrix_table[11] = 27'h0000000;
-    matrix_table[12] = 27'h0000000;
-    matrix_table[13] = 27'h0000000;
-    matrix_table[14] = 27'h0000000;
-    matrix_table[15] = 27'h0000000;
-    matrix_table[16] = 27'h0000000;
-    matrix_table[17] = 27'h0000000;
-    matrix_table[18] = 27'h0000000;
-    matrix_table[19] = 27'h0000000;
-    matrix_table[20] = 27'h0000000;
-    matrix_table[21] = 27'h0000000;
-    matrix_table[22] = 27'h0000000;
-    matrix_table[23] = 27'h0000000;
-    matrix_table[24] = 27'h0000000;
-    matrix_table[25] = 27'h0000000;
-    matrix_table[26] = 27'h0000000;
-    matrix_table[27] = 27'h0000000;
-    matrix_table[28] = 27'h0000000;
-    matrix_table[29] = 27'h0000000;
-    matrix_table[30] = 27'h0000000;
-    matrix_table[31] = 27'h0000000;
-    matrix_table[32] = 27'h0000000;
-    matrix_table[33] = 27'h0000000;
-    matrix_table[34] = 27'h0000000;
-    matrix_table[35] = 27'h0000000;
-    matrix_table[36] = 27'h0000000;
-    matrix_table[37] = 27'h0000000;
-    matrix_table[38] = 27'h0000000;
-    matrix_table[39] = 27'h0000000;
-    matrix_table[40] = 27'h0000000;
-    matrix_table[41] = 27'h0000000;
-    matrix_table[42] = 27'h0000000;
-    matrix_table[43] = 27'h0000000;
-    matrix_table[44] = 27'h0000000;
-    matrix_table[45] = 27'h0000000;
-    matrix_table[46] = 27'h0000000;
-    matrix_table[47] = 27'h0000000;
-    matrix_table[48] = 27'h0000000;
-    matrix_table[49] = 27'h0000000;
-    matrix_table[50] = 27'h0000000;
-    matrix_table[51] = 27'h0000000;
-    matrix_table[52] = 27'h0000000;
-    matrix_table[53] = 27'h0000000;
-    matrix_table[54] = 27'h0000000;
-    matrix_table[55] = 27'h0000000;
-    matrix_table[56] = 27'h0000000;
-    matrix_table[57] = 27'h0000000;
-    matrix_table[58] = 27'h0000000;
-    matrix_table[59] = 27'h0000000;
-    matrix_table[60] = 27'h0000000;
-    matrix_table[61] = 27'h0000000;
-    matrix_table[62] = 27'h0000000;
-    matrix_table[63] = 27'h0000000;
-    matrix_table[64] = 27'h0000000;
-    matrix_table[65] = 27'h0000000;
-    matrix_table[66] = 27'h0000000;
-    matrix_table[67] = 27'h0000000;
-    matrix_table[68] = 27'h0000000;
-    matrix_table[69] = 27'h0000000;
-    matrix_table[70] = 27'h0000000;
-    matrix_table[71] = 27'h0000000;
-    matrix_table[72] = 27'h0000000;
-    matrix_table[73] = 27'h0000000;
-    matrix_table[74] = 27'h0000000;
-    matrix_table[75] = 27'h0000000;
-    matrix_table[76] = 27'h0000000;
-    matrix_table[77] = 27'h0000000;
-    matrix_table[78] = 27'h0000000;
-    matrix_table[79] = 27'h0000000;
-    matrix_table[80] = 27'h0000000;
-    matrix_table[81] = 27'h0000000;
-    matrix_table[82] = 27'h0000000;
-    matrix_table[83] = 27'h0000000;
-    matrix_table[84] = 27'h0000000;
-    matrix_table[85] = 27'h0000000;
-    matrix_table[86] = 27'h0000000;
-    matrix_table[87] = 27'h0000000;
-    matrix_table[88] = 27'h0000000;
-    matrix_table[89] = 27'h0000000;
-    matrix_table[90] = 27'h0000000;
-    matrix_table[91] = 27'h0000000;
-    matrix_table[92] = 27'h0000000;
-    matrix_table[93] = 27'h0000000;
-    matrix_table[94] = 27'h0000000;
-    matrix_table[95] = 27'h0000000;
-    matrix_table[96] = 27'h0000000;
-    matrix_table[97] = 27'h0000000;
-    matrix_table[98] = 27'h0000000;
-    matrix_table[99] = 27'h0000000;
-    matrix_table[100] = 27'h0000000;
-    matrix_table[101] = 27'h0000000;
-    matrix_table[102] = 27'h0000000;
-    matrix_table[103] = 27'h0000000;
-    matrix_table[104] = 27'h0000000;
-    matrix_table[105] = 27'h0000000;
-    matrix_table[106] = 27'h0000000;
-    matrix_table[107] = 27'h0000000;
-    matrix_table[108] = 27'h0000000;
-    matrix_table[109] = 27'h0000000;
-    matrix_table[110] = 27'h0000000;
-    matrix_table[111] = 27'h0000000;
-    matrix_table[112] = 27'h0000000;
-    matrix_table[113] = 27'h0000000;
-    matrix_table[114] = 27'h0000000;
-    matrix_table[115] = 27'h0000000;
-    matrix_table[116] = 27'h0000000;
-    matrix_table[117] = 27'h0000000;
-    matrix_table[118] = 27'h0000000;
-    matrix_table[119] = 27'h0000000;
-    matrix_table[120] = 27'h0000000;
-    matrix_table[121] = 27'h0000000;
-    matrix_table[122] = 27'h0000000;
-    matrix_table[123] = 27'h0000000;
-    matrix_table[124] = 27'h0000000;
-    matrix_table[125] = 27'h0000000;
-    matrix_table[126] = 27'h0000000;
-    matrix_table[127] = 27'h0000000;
-    matrix_table[128] = 27'h0000000;
-    matrix_table[129] = 27'h0000000;
-    matrix_table[130] = 27'h0000000;
-    matrix_table[131] = 27'h0000000;
-    matrix_table[132] = 27'h0000000;
-    matrix_table[133] = 27'h0000000;
-    matrix_table[134] = 27'h0000000;
-    matrix_table[135] = 27'h0000000;
-    matrix_table[136] = 27'h0000000;
-    matrix_table[137] = 27'h0000000;
-    matrix_table[138] = 27'h0000000;
-    matrix_table[139] = 27'h0000000;
-    matrix_table[140] = 27'h0000000;
-    matrix_table[141] = 27'h0000000;
-    matrix_table[142] = 27'h0000000;
-    matrix_table[143] = 27'h0000000;
-    matrix_table[144] = 27'h0000000;
-    matrix_table[145] = 27'h0000000;
-    matrix_table[146] = 27'h0000000;
-    matrix_table[147] = 27'h0000000;
-    matrix_table[148] = 27'h0000000;
-    matrix_table[149] = 27'h0000000;
-    matrix_table[150] = 27'h0000000;
-    matrix_table[151] = 27'h0000000;
-    matrix_table[152] = 27'h0000000;
-    matrix_table[153] = 27'h0000000;
-    matrix_table[154] = 27'h0000000;
-    matrix_table[155] = 27'h0000000;
-    matrix_table[156] = 27'h0000000;
-    matrix_table[157] = 27'h0000000;
-    matrix_table[158] = 27'h0000000;
-    matrix_table[159] = 27'h0000000;
-    matrix_table[160] = 27'h0000000;
-    matrix_table[161] = 27'h0000000;
-    matrix_table[162] = 27'h0000000;
-    matrix_table[163] = 27'h0000000;
-    matrix_table[164] = 27'h0000000;
-    matrix_table[165] = 27'h0000000;
-    matrix_table[166] = 27'h0000000;
-    matrix_table[167] = 27'h0000000;
-    matrix_table[168] = 27'h0000000;
-    matrix_table[169] = 27'h0000000;
-    matrix_table[170] = 27'h0000000;
-    matrix_table[171] = 27'h0000000;
-    matrix_table[172] = 27'h0000000;
-    matrix_table[173] = 27'h0000000;
-    matrix_table[174] = 27'h0000000;
-    matrix_table[175] = 27'h0000000;
-    matrix_table[176] = 27'h0000000;
-    matrix_table[177] = 27'h0000000;
-    matrix_table[178] = 27'h0000000;
-    matrix_table[179] = 27'h0000000;
-    matrix_table[180] = 27'h0000000;
-    matrix_table[181] = 27'h0000000;
-    matrix_table[182] = 27'h0000000;
-    matrix_table[183] = 27'h0000000;
-    matrix_table[184] = 27'h0000000;
-    matrix_table[185] = 27'h0000000;
-    matrix_table[186] = 27'h0000000;
-    matrix_table[187] = 27'h0000000;
-    matrix_table[188] = 27'h0000000;
-    matrix_table[189] = 27'h0000000;
-    matrix_table[190] = 27'h0000000;
-    matrix_table[191] = 27'h0000000;
-    matrix_table[192] = 27'h0000000;
-    matrix_table[193] = 27'h0000000;
-    matrix_table[194] = 27'h0000000;
-    matrix_table[195] = 27'h0000000;
-    matrix_table[196] = 27'h0000000;
-    matrix_table[197] = 27'h0000000;
-    matrix_table[198] = 27'h0000000;
-    matrix_table[199] = 27'h0000000;
-    matrix_table[200] = 27'h0000000;
-    matrix_table[201] = 27'h0000000;
-    matrix_table[202] = 27'h0000000;
-    matrix_table[203] = 27'h0000000;
-    matrix_table[204] = 27'h0000000;
-    matrix_table[205] = 27'h0000000;
-    matrix_table[206] = 27'h0000000;
-    matrix_table[207] = 27'h0000000;
-    matrix_table[208] = 27'h0000000;
-    matrix_table[209] = 27'h0000000;
-    matrix_table[210] = 27'h0000000;
-    matrix_table[211] = 27'h0000000;
-    matrix_table[212] = 27'h0000000;
-    matrix_table[213] = 27'h0000000;
-    matrix_table[214] = 27'h0000000;
-    matrix_table[215] = 27'h0000000;
-    matrix_table[216] = 27'h0000000;
-    matrix_table[217] = 27'h0000000;
-    matrix_table[218] = 27'h0000000;
-    matrix_table[219] = 27'h0000000;
-    matrix_table[220] = 27'h0000000;
-    matrix_table[221] = 27'h0000000;
-    matrix_table[222] = 27'h0000000;
-    matrix_table[223] = 27'h0000000;
-    matrix_table[224] = 27'h0000000;
-    matrix_table[225] = 27'h0000000;
-    matrix_table[226] = 27'h0000000;
-    matrix_table[227] = 27'h0000000;
-    matrix_table[228] = 27'h0000000;
-    matrix_table[229] = 27'h0000000;
-    matrix_table[230] = 27'h0000000;
-    matrix_table[231] = 27'h0000000;
-    matrix_table[232] = 27'h0000000;
-    matrix_table[233] = 27'h0000000;
-    matrix_table[234] = 27'h0000000;
-    matrix_table[235] = 27'h0000000;
-    matrix_table[236] = 27'h0000000;
-    matrix_table[237] = 27'h0000000;
-    matrix_table[238] = 27'h0000000;
-    matrix_table[239] = 27'h0000000;
-    matrix_table[240] = 27'h0000000;
-    matrix_table[241] = 27'h0000000;
-    matrix_table[242] = 27'h0000000;
-    matrix_table[243] = 27'h0000000;
-    matrix_table[244] = 27'h0000000;
-    matrix_table[245] = 27'h0000000;
-    matrix_table[246] = 27'h0000000;
-    matrix_table[247] = 27'h0000000;
-    matrix_table[248] = 27'h0000000;
-    matrix_table[249] = 27'h0000000;
-    matrix_table[250] = 27'h0000000;
-    matrix_table[251] = 27'h0000000;
-    matrix_table[252] = 27'h0000000;
-    matrix_table[253] = 27'h0000000;
-    matrix_table[254] = 27'h0000000;
-    matrix_table[255] = 27'h0000000;
-    matrix_table[256] = 27'h0000000;
-    matrix_table[257] = 27'h0000000;
-    matrix_table[258] = 27'h0000000;
-    matrix_table[259] = 27'h0000000;
-    matrix_table[260] = 27'h0000000;
-    matrix_table[261] = 27'h0000000;
-    matrix_table[262] = 27'h0000000;
-    matrix_table[263] = 27'h0000000;
-    matrix_table[264] = 27'h0000000;
-    matrix_table[265] = 27'h0000000;
-    matrix_table[266] = 27'h0000000;
-    matrix_table[267] = 27'h0000000;
-    matrix_table[268] = 27'h0000000;
-    matrix_table[269] = 27'h0000000;
-    matrix_table[270] = 27'h0000000;
-    matrix_table[271] = 27'h0000000;
-    matrix_table[272] = 27'h0000000;
-    matrix_table[273] = 27'h0000000;
-    matrix_table[274] = 27'h0000000;
-    matrix_table[275] = 27'h0000000;
-    matrix_table[276] = 27'h0000000;
-    matrix_table[277] = 27'h0000000;
-    matrix_table[278] = 27'h0000000;
-    matrix_table[279] = 27'h0000000;
-    matrix_table[280] = 27'h0000000;
-    matrix_table[281] = 27'h0000000;
-    matrix_table[282] = 27'h0000000;
-    matrix_table[283] = 27'h0000000;
-    matrix_table[284] = 27'h0000000;
-    matrix_table[285] = 27'h0000000;
-    matrix_table[286] = 27'h0000000;
-    matrix_table[287] = 27'h0000000;
-    matrix_table[288] = 27'h0000000;
-    matrix_table[289] = 27'h0000000;
-    matrix_table[290] = 27'h0000000;
-    matrix_table[291] = 27'h0000000;
-    matrix_table[292] = 27'h0000000;
-    matrix_table[293] = 27'h0000000;
-    matrix_table[294] = 27'h0000000;
-    matrix_table[295] = 27'h0000000;
-    matrix_table[296] = 27'h0000000;
-    matrix_table[297] = 27'h0000000;
-    matrix_table[298] = 27'h0000000;
-    matrix_table[299] = 27'h0000000;
-    matrix_table[300] = 27'h0000000;
-    matrix_table[301] = 27'h0000000;
-    matrix_table[302] = 27'h0000000;
-    matrix_table[303] = 27'h0000000;
-    matrix_table[304] = 27'h0000000;
-    matrix_table[305] = 27'h0000000;
-    matrix_table[306] = 27'h0000000;
-    matrix_table[307] = 27'h0000000;
-    matrix_table[308] = 27'h0000000;
-    matrix_table[309] = 27'h0000000;
-    matrix_table[310] = 27'h0000000;
-    matrix_table[311] = 27'h0000000;
-    matrix_table[312] = 27'h0000000;
-    matrix_table[313] = 27'h0000000;
-    matrix_table[314] = 27'h0000000;
-    matrix_table[315] = 27'h0000000;
-    matrix_table[316] = 27'h0000000;
-    matrix_table[317] = 27'h0000000;
-    matrix_table[318] = 27'h0000000;
-    matrix_table[319] = 27'h0000000;
-    matrix_table[320] = 27'h0000000;
-    matrix_table[321] = 27'h0000000;
-    matrix_table[322] = 27'h0000000;
-    matrix_table[323] = 27'h0000000;
-    matrix_table[324] = 27'h0000000;
-    matrix_table[325] = 27'h0000000;
-    matrix_table[326] = 27'h0000000;
-    matrix_table[327] = 27'h0000000;
-    matrix_table[328] = 27'h0000000;
-    matrix_table[329] = 27'h0000000;
-    matrix_table[330] = 27'h0000000;
-    matrix_table[331] = 27'h0000000;
-    matrix_table[332] = 27'h0000000;
-    matrix_table[333] = 27'h0000000;
-    matrix_table[334] = 27'h0000000;
-    matrix_table[335] = 27'h0000000;
-    matrix_table[336] = 27'h0000000;
-    matrix_table[337] = 27'h0000000;
-    matrix_table[338] = 27'h0000000;
-    matrix_table[339] = 27'h0000000;
-    matrix_table[340] = 27'h0000000;
-    matrix_table[341] = 27'h0000000;
-    matrix_table[342] = 27'h0000000;
-    matrix_table[343] = 27'h0000000;
-    matrix_table[344] = 27'h0000000;
-    matrix_table[345] = 27'h0000000;
-    matrix_table[346] = 27'h0000000;
-    matrix_table[347] = 27'h0000000;
-    matrix_table[348] = 27'h0000000;
-    matrix_table[349] = 27'h0000000;
-    matrix_table[350] = 27'h0000000;
-    matrix_table[351] = 27'h0000000;
-    matrix_table[352] = 27'h0000000;
-    matrix_table[353] = 27'h0000000;
-    matrix_table[354] = 27'h0000000;
-    matrix_table[355] = 27'h0000000;
-    matrix_table[356] = 27'h0000000;
-    matrix_table[357] = 27'h0000000;
-    matrix_table[358] = 27'h0000000;
-    matrix_table[359] = 27'h0000000;
-    matrix_table[360] = 27'h0000000;
-    matrix_table[361] = 27'h0000000;
-    matrix_table[362] = 27'h0000000;
-    matrix_table[363] = 27'h0000000;
-    matrix_table[364] = 27'h0000000;
-    matrix_table[365] = 27'h0000000;
-    matrix_table[366] = 27'h0000000;
-    matrix_table[367] = 27'h0000000;
-    matrix_table[368] = 27'h0000000;
-    matrix_table[369] = 27'h0000000;
-    matrix_table[370] = 27'h0000000;
-    matrix_table[371] = 27'h0000000;
-    matrix_table[372] = 27'h0000000;
-    matrix_table[373] = 27'h0000000;
-    matrix_table[374] = 27'h0000000;
-    matrix_table[375] = 27'h0000000;
-    matrix_table[376] = 27'h0000000;
-    matrix_table[377] = 27'h0000000;
-    matrix_table[378] = 27'h0000000;
-    matrix_table[379] = 27'h0000000;
-    matrix_table[380] = 27'h0000000;
-    matrix_table[381] = 27'h0000000;
-    matrix_table[382] = 27'h0000000;
-    matrix_table[383] = 27'h0000000;
-    matrix_table[384] = 27'h0000000;
-    matrix_table[385] = 27'h0000000;
-    matrix_table[386] = 27'h0000000;
-    matrix_table[387] = 27'h0000000;
-    matrix_table[388] = 27'h0000000;
-    matrix_table[389] = 27'h0000000;
-    matrix_table[390] = 27'h0000000;
-    matrix_table[391] = 27'h0000000;
-    matrix_table[392] = 27'h0000000;
-    matrix_table[393] = 27'h0000000;
-    matrix_table[394] = 27'h0000000;
-    matrix_table[395] = 27'h0000000;
-    matrix_table[396] = 27'h0000000;
-    matrix_table[397] = 27'h0000000;
-    matrix_table[398] = 27'h0000000;
-    matrix_table[399] = 27'h0000000;
-    matrix_table[400] = 27'h0000000;
-    matrix_table[401] = 27'h0000000;
-    matrix_table[402] = 27'h0000000;
-    matrix_table[403] = 27'h0000000;
-    matrix_table[404] = 27'h0000000;
-    matrix_table[405] = 27'h0000000;
-    matrix_table[406] = 27'h0000000;
-    matrix_table[407] = 27'h0000000;
-    matrix_table[408] = 27'h0000000;
-    matrix_table[409] = 27'h0000000;
-    matrix_table[410] = 27'h0000000;
-    matrix_table[411] = 27'h0000000;
-    matrix_table[412] = 27'h0000000;
-    matrix_table[413] = 27'h0000000;
-    matrix_table[414] = 27'h0000000;
-    matrix_table[415] = 27'h0000000;
-    matrix_table[416] = 27'h0000000;
-    matrix_table[417] = 27'h0000000;
-    matrix_table[418] = 27'h0000000;
-    matrix_table[419] = 27'h0000000;
-    matrix_table[420] = 27'h0000000;
-    matrix_table[421] = 27'h0000000;
-    matrix_table[422] = 27'h0000000;
-    matrix_table[423] = 27'h0000000;
-    matrix_table[424] = 27'h0000000;
-    matrix_table[425] = 27'h0000000;
-    matrix_table[426] = 27'h0000000;
-    matrix_table[427] = 27'h0000000;
-    matrix_table[428] = 27'h0000000;
-    matrix_table[429] = 27'h0000000;
-    matrix_table[430] = 27'h0000000;
-    matrix_table[431] = 27'h0000000;
-    matrix_table[432] = 27'h0000000;
-    matrix_table[433] = 27'h0000000;
-    matrix_table[434] = 27'h0000000;
-    matrix_table[435] = 27'h0000000;
-    matrix_table[436] = 27'h0000000;
-    matrix_table[437] = 27'h0000000;
-    matrix_table[438] = 27'h0000000;
-    matrix_table[439] = 27'h0000000;
-    matrix_table[440] = 27'h0000000;
-    matrix_table[441] = 27'h0000000;
-    matrix_table[442] = 27'h0000000;
-    matrix_table[443] = 27'h0000000;
-    matrix_table[444] = 27'h0000000;
-    matrix_table[445] = 27'h0000000;
-    matrix_table[446] = 27'h0000000;
-    matrix_table[447] = 27'h0000000;
-    matrix_table[448] = 27'h0000000;
-    matrix_table[449] = 27'h0000000;
-    matrix_table[450] = 27'h0000000;
-    matrix_table[451] = 27'h0000000;
-    matrix_table[452] = 27'h0000000;
-    matrix_table[453] = 27'h0000000;
-    matrix_table[454] = 27'h0000000;
-    matrix_table[455] = 27'h0000000;
-    matrix_table[456] = 27'h0000000;
-    matrix_table[457] = 27'h0000000;
-    matrix_table[458] = 27'h0000000;
-    matrix_table[459] = 27'h0000000;
-    matrix_table[460] = 27'h0000000;
-    matrix_table[461] = 27'h0000000;
-    matrix_table[462] = 27'h0000000;
-    matrix_table[463] = 27'h0000000;
-    matrix_table[464] = 27'h0000000;
-    matrix_table[465] = 27'h0000000;
-    matrix_table[466] = 27'h0000000;
-    matrix_table[467] = 27'h0000000;
-    matrix_table[468] = 27'h0000000;
-    matrix_table[469] = 27'h0000000;
-    matrix_table[470] = 27'h0000000;
-    matrix_table[471] = 27'h0000000;
-    matrix_table[472] = 27'h0000000;
-    matrix_table[473] = 27'h0000000;
-    matrix_table[474] = 27'h0000000;
-    matrix_table[475] = 27'h0000000;
-    matrix_table[476] = 27'h0000000;
-    matrix_table[477] = 27'h0000000;
-    matrix_table[478] = 27'h0000000;
-    matrix_table[479] = 27'h0000000;
-    matrix_table[480] = 27'h0000000;
-    matrix_table[481] = 27'h0000000;
-    matrix_table[482] = 27'h0000000;
-    matrix_table[483] = 27'h0000000;
-    matrix_table[484] = 27'h0000000;
-    matrix_table[485] = 27'h0000000;
-    matrix_table[486] = 27'h0000000;
-    matrix_table[487] = 27'h0000000;
-    matrix_table[488] = 27'h0000000;
-    matrix_table[489] = 27'h0000000;
-    matrix_table[490] = 27'h0000000;
-    matrix_table[491] = 27'h0000000;
-    matrix_table[492] = 27'h0000000;
-    matrix_table[493] = 27'h0000000;
-    matrix_table[494] = 27'h0000000;
-    matrix_table[495] = 27'h0000000;
-    matrix_table[496] = 27'h0000000;
-    matrix_table[497] = 27'h0000000;
-    matrix_table[498] = 27'h0000000;
-    matrix_table[499] = 27'h0000000;
-    matrix_table[500] = 27'h0000000;
-    matrix_table[501] = 27'h0000000;
-    matrix_table[502] = 27'h0000000;
-    matrix_table[503] = 27'h0000000;
-    matrix_table[504] = 27'h0000000;
-    matrix_table[505] = 27'h0000000;
-    matrix_table[506] = 27'h0000000;
-    matrix_table[507] = 27'h0000000;
-    matrix_table[508] = 27'h0000000;
-    matrix_table[509] = 27'h0000000;
-    matrix_table[510] = 27'h0000000;
-    matrix_table[511] = 27'h0000000;
-  end
   always @(posedge clk) begin
-    if (\$signature__en )
-      matrix_table[\port$327$3 [8:0]] <= table_data[26:0];
+    if (write__en)
+      matrix_table[\port$354$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -9642,543 +9356,29 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   assign read__data = _0_;
   reg [26:0] vector_table [511:0];
-  initial begin
-    vector_table[0] = 27'h0000000;
-    vector_table[1] = 27'h0000000;
-    vector_table[2] = 27'h0000000;
-    vector_table[3] = 27'h0000000;
-    vector_table[4] = 27'h0000000;
-    vector_table[5] = 27'h0000000;
-    vector_table[6] = 27'h0000000;
-    vector_table[7] = 27'h0000000;
-    vector_table[8] = 27'h0000000;
-    vector_table[9] = 27'h0000000;
-    vector_table[10] = 27'h0000000;
-    vector_table[11] = 27'h0000000;
-    vector_table[12] = 27'h0000000;
-    vector_table[13] = 27'h0000000;
-    vector_table[14] = 27'h0000000;
-    vector_table[15] = 27'h0000000;
-    vector_table[16] = 27'h0000000;
-    vector_table[17] = 27'h0000000;
-    vector_table[18] = 27'h0000000;
-    vector_table[19] = 27'h0000000;
-    vector_table[20] = 27'h0000000;
-    vector_table[21] = 27'h0000000;
-    vector_table[22] = 27'h0000000;
-    vector_table[23] = 27'h0000000;
-    vector_table[24] = 27'h0000000;
-    vector_table[25] = 27'h0000000;
-    vector_table[26] = 27'h0000000;
-    vector_table[27] = 27'h0000000;
-    vector_table[28] = 27'h0000000;
-    vector_table[29] = 27'h0000000;
-    vector_table[30] = 27'h0000000;
-    vector_table[31] = 27'h0000000;
-    vector_table[32] = 27'h0000000;
-    vector_table[33] = 27'h0000000;
-    vector_table[34] = 27'h0000000;
-    vector_table[35] = 27'h0000000;
-    vector_table[36] = 27'h0000000;
-    vector_table[37] = 27'h0000000;
-    vector_table[38] = 27'h0000000;
-    vector_table[39] = 27'h0000000;
-    vector_table[40] = 27'h0000000;
-    vector_table[41] = 27'h0000000;
-    vector_table[42] = 27'h0000000;
-    vector_table[43] = 27'h0000000;
-    vector_table[44] = 27'h0000000;
-    vector_table[45] = 27'h0000000;
-    vector_table[46] = 27'h0000000;
-    vector_table[47] = 27'h0000000;
-    vector_table[48] = 27'h0000000;
-    vector_table[49] = 27'h0000000;
-    vector_table[50] = 27'h0000000;
-    vector_table[51] = 27'h0000000;
-    vector_table[52] = 27'h0000000;
-    vector_table[53] = 27'h0000000;
-    vector_table[54] = 27'h0000000;
-    vector_table[55] = 27'h0000000;
-    vector_table[56] = 27'h0000000;
-    vector_table[57] = 27'h0000000;
-    vector_table[58] = 27'h0000000;
-    vector_table[59] = 27'h0000000;
-    vector_table[60] = 27'h0000000;
-    vector_table[61] = 27'h0000000;
-    vector_table[62] = 27'h0000000;
-    vector_table[63] = 27'h0000000;
-    vector_table[64] = 27'h0000000;
-    vector_table[65] = 27'h0000000;
-    vector_table[66] = 27'h0000000;
-    vector_table[67] = 27'h0000000;
-    vector_table[68] = 27'h0000000;
-    vector_table[69] = 27'h0000000;
-    vector_table[70] = 27'h0000000;
-    vector_table[71] = 27'h0000000;
-    vector_table[72] = 27'h0000000;
-    vector_table[73] = 27'h0000000;
-    vector_table[74] = 27'h0000000;
-    vector_table[75] = 27'h0000000;
-    vector_table[76] = 27'h0000000;
-    vector_table[77] = 27'h0000000;
-    vector_table[78] = 27'h0000000;
-    vector_table[79] = 27'h0000000;
-    vector_table[80] = 27'h0000000;
-    vector_table[81] = 27'h0000000;
-    vector_table[82] = 27'h0000000;
-    vector_table[83] = 27'h0000000;
-    vector_table[84] = 27'h0000000;
-    vector_table[85] = 27'h0000000;
-    vector_table[86] = 27'h0000000;
-    vector_table[87] = 27'h0000000;
-    vector_table[88] = 27'h0000000;
-    vector_table[89] = 27'h0000000;
-    vector_table[90] = 27'h0000000;
-    vector_table[91] = 27'h0000000;
-    vector_table[92] = 27'h0000000;
-    vector_table[93] = 27'h0000000;
-    vector_table[94] = 27'h0000000;
-    vector_table[95] = 27'h0000000;
-    vector_table[96] = 27'h0000000;
-    vector_table[97] = 27'h0000000;
-    vector_table[98] = 27'h0000000;
-    vector_table[99] = 27'h0000000;
-    vector_table[100] = 27'h0000000;
-    vector_table[101] = 27'h0000000;
-    vector_table[102] = 27'h0000000;
-    vector_table[103] = 27'h0000000;
-    vector_table[104] = 27'h0000000;
-    vector_table[105] = 27'h0000000;
-    vector_table[106] = 27'h0000000;
-    vector_table[107] = 27'h0000000;
-    vector_table[108] = 27'h0000000;
-    vector_table[109] = 27'h0000000;
-    vector_table[110] = 27'h0000000;
-    vector_table[111] = 27'h0000000;
-    vector_table[112] = 27'h0000000;
-    vector_table[113] = 27'h0000000;
-    vector_table[114] = 27'h0000000;
-    vector_table[115] = 27'h0000000;
-    vector_table[116] = 27'h0000000;
-    vector_table[117] = 27'h0000000;
-    vector_table[118] = 27'h0000000;
-    vector_table[119] = 27'h0000000;
-    vector_table[120] = 27'h0000000;
-    vector_table[121] = 27'h0000000;
-    vector_table[122] = 27'h0000000;
-    vector_table[123] = 27'h0000000;
-    vector_table[124] = 27'h0000000;
-    vector_table[125] = 27'h0000000;
-    vector_table[126] = 27'h0000000;
-    vector_table[127] = 27'h0000000;
-    vector_table[128] = 27'h0000000;
-    vector_table[129] = 27'h0000000;
-    vector_table[130] = 27'h0000000;
-    vector_table[131] = 27'h0000000;
-    vector_table[132] = 27'h0000000;
-    vector_table[133] = 27'h0000000;
-    vector_table[134] = 27'h0000000;
-    vector_table[135] = 27'h0000000;
-    vector_table[136] = 27'h0000000;
-    vector_table[137] = 27'h0000000;
-    vector_table[138] = 27'h0000000;
-    vector_table[139] = 27'h0000000;
-    vector_table[140] = 27'h0000000;
-    vector_table[141] = 27'h0000000;
-    vector_table[142] = 27'h0000000;
-    vector_table[143] = 27'h0000000;
-    vector_table[144] = 27'h0000000;
-    vector_table[145] = 27'h0000000;
-    vector_table[146] = 27'h0000000;
-    vector_table[147] = 27'h0000000;
-    vector_table[148] = 27'h0000000;
-    vector_table[149] = 27'h0000000;
-    vector_table[150] = 27'h0000000;
-    vector_table[151] = 27'h0000000;
-    vector_table[152] = 27'h0000000;
-    vector_table[153] = 27'h0000000;
-    vector_table[154] = 27'h0000000;
-    vector_table[155] = 27'h0000000;
-    vector_table[156] = 27'h0000000;
-    vector_table[157] = 27'h0000000;
-    vector_table[158] = 27'h0000000;
-    vector_table[159] = 27'h0000000;
-    vector_table[160] = 27'h0000000;
-    vector_table[161] = 27'h0000000;
-    vector_table[162] = 27'h0000000;
-    vector_table[163] = 27'h0000000;
-    vector_table[164] = 27'h0000000;
-    vector_table[165] = 27'h0000000;
-    vector_table[166] = 27'h0000000;
-    vector_table[167] = 27'h0000000;
-    vector_table[168] = 27'h0000000;
-    vector_table[169] = 27'h0000000;
-    vector_table[170] = 27'h0000000;
-    vector_table[171] = 27'h0000000;
-    vector_table[172] = 27'h0000000;
-    vector_table[173] = 27'h0000000;
-    vector_table[174] = 27'h0000000;
-    vector_table[175] = 27'h0000000;
-    vector_table[176] = 27'h0000000;
-    vector_table[177] = 27'h0000000;
-    vector_table[178] = 27'h0000000;
-    vector_table[179] = 27'h0000000;
-    vector_table[180] = 27'h0000000;
-    vector_table[181] = 27'h0000000;
-    vector_table[182] = 27'h0000000;
-    vector_table[183] = 27'h0000000;
-    vector_table[184] = 27'h0000000;
-    vector_table[185] = 27'h0000000;
-    vector_table[186] = 27'h0000000;
-    vector_table[187] = 27'h0000000;
-    vector_table[188] = 27'h0000000;
-    vector_table[189] = 27'h0000000;
-    vector_table[190] = 27'h0000000;
-    vector_table[191] = 27'h0000000;
-    vector_table[192] = 27'h0000000;
-    vector_table[193] = 27'h0000000;
-    vector_table[194] = 27'h0000000;
-    vector_table[195] = 27'h0000000;
-    vector_table[196] = 27'h0000000;
-    vector_table[197] = 27'h0000000;
-    vector_table[198] = 27'h0000000;
-    vector_table[199] = 27'h0000000;
-    vector_table[200] = 27'h0000000;
-    vector_table[201] = 27'h0000000;
-    vector_table[202] = 27'h0000000;
-    vector_table[203] = 27'h0000000;
-    vector_table[204] = 27'h0000000;
-    vector_table[205] = 27'h0000000;
-    vector_table[206] = 27'h0000000;
-    vector_table[207] = 27'h0000000;
-    vector_table[208] = 27'h0000000;
-    vector_table[209] = 27'h0000000;
-    vector_table[210] = 27'h0000000;
-    vector_table[211] = 27'h0000000;
-    vector_table[212] = 27'h0000000;
-    vector_table[213] = 27'h0000000;
-    vector_table[214] = 27'h0000000;
-    vector_table[215] = 27'h0000000;
-    vector_table[216] = 27'h0000000;
-    vector_table[217] = 27'h0000000;
-    vector_table[218] = 27'h0000000;
-    vector_table[219] = 27'h0000000;
-    vector_table[220] = 27'h0000000;
-    vector_table[221] = 27'h0000000;
-    vector_table[222] = 27'h0000000;
-    vector_table[223] = 27'h0000000;
-    vector_table[224] = 27'h0000000;
-    vector_table[225] = 27'h0000000;
-    vector_table[226] = 27'h0000000;
-    vector_table[227] = 27'h0000000;
-    vector_table[228] = 27'h0000000;
-    vector_table[229] = 27'h0000000;
-    vector_table[230] = 27'h0000000;
-    vector_table[231] = 27'h0000000;
-    vector_table[232] = 27'h0000000;
-    vector_table[233] = 27'h0000000;
-    vector_table[234] = 27'h0000000;
-    vector_table[235] = 27'h0000000;
-    vector_table[236] = 27'h0000000;
-    vector_table[237] = 27'h0000000;
-    vector_table[238] = 27'h0000000;
-    vector_table[239] = 27'h0000000;
-    vector_table[240] = 27'h0000000;
-    vector_table[241] = 27'h0000000;
-    vector_table[242] = 27'h0000000;
-    vector_table[243] = 27'h0000000;
-    vector_table[244] = 27'h0000000;
-    vector_table[245] = 27'h0000000;
-    vector_table[246] = 27'h0000000;
-    vector_table[247] = 27'h0000000;
-    vector_table[248] = 27'h0000000;
-    vector_table[249] = 27'h0000000;
-    vector_table[250] = 27'h0000000;
-    vector_table[251] = 27'h0000000;
-    vector_table[252] = 27'h0000000;
-    vector_table[253] = 27'h0000000;
-    vector_table[254] = 27'h0000000;
-    vector_table[255] = 27'h0000000;
-    vector_table[256] = 27'h0000000;
-    vector_table[257] = 27'h0000000;
-    vector_table[258] = 27'h0000000;
-    vector_table[259] = 27'h0000000;
-    vector_table[260] = 27'h0000000;
-    vector_table[261] = 27'h0000000;
-    vector_table[262] = 27'h0000000;
-    vector_table[263] = 27'h0000000;
-    vector_table[264] = 27'h0000000;
-    vector_table[265] = 27'h0000000;
-    vector_table[266] = 27'h0000000;
-    vector_table[267] = 27'h0000000;
-    vector_table[268] = 27'h0000000;
-    vector_table[269] = 27'h0000000;
-    vector_table[270] = 27'h0000000;
-    vector_table[271] = 27'h0000000;
-    vector_table[272] = 27'h0000000;
-    vector_table[273] = 27'h0000000;
-    vector_table[274] = 27'h0000000;
-    vector_table[275] = 27'h0000000;
-    vector_table[276] = 27'h0000000;
-    vector_table[277] = 27'h0000000;
-    vector_table[278] = 27'h0000000;
-    vector_table[279] = 27'h0000000;
-    vector_table[280] = 27'h0000000;
-    vector_table[281] = 27'h0000000;
-    vector_table[282] = 27'h0000000;
-    vector_table[283] = 27'h0000000;
-    vector_table[284] = 27'h0000000;
-    vector_table[285] = 27'h0000000;
-    vector_table[286] = 27'h0000000;
-    vector_table[287] = 27'h0000000;
-    vector_table[288] = 27'h0000000;
-    vector_table[289] = 27'h0000000;
-    vector_table[290] = 27'h0000000;
-    vector_table[291] = 27'h0000000;
-    vector_table[292] = 27'h0000000;
-    vector_table[293] = 27'h0000000;
-    vector_table[294] = 27'h0000000;
-    vector_table[295] = 27'h0000000;
-    vector_table[296] = 27'h0000000;
-    vector_table[297] = 27'h0000000;
-    vector_table[298] = 27'h0000000;
-    vector_table[299] = 27'h0000000;
-    vector_table[300] = 27'h0000000;
-    vector_table[301] = 27'h0000000;
-    vector_table[302] = 27'h0000000;
-    vector_table[303] = 27'h0000000;
-    vector_table[304] = 27'h0000000;
-    vector_table[305] = 27'h0000000;
-    vector_table[306] = 27'h0000000;
-    vector_table[307] = 27'h0000000;
-    vector_table[308] = 27'h0000000;
-    vector_table[309] = 27'h0000000;
-    vector_table[310] = 27'h0000000;
-    vector_table[311] = 27'h0000000;
-    vector_table[312] = 27'h0000000;
-    vector_table[313] = 27'h0000000;
-    vector_table[314] = 27'h0000000;
-    vector_table[315] = 27'h0000000;
-    vector_table[316] = 27'h0000000;
-    vector_table[317] = 27'h0000000;
-    vector_table[318] = 27'h0000000;
-    vector_table[319] = 27'h0000000;
-    vector_table[320] = 27'h0000000;
-    vector_table[321] = 27'h0000000;
-    vector_table[322] = 27'h0000000;
-    vector_table[323] = 27'h0000000;
-    vector_table[324] = 27'h0000000;
-    vector_table[325] = 27'h0000000;
-    vector_table[326] = 27'h0000000;
-    vector_table[327] = 27'h0000000;
-    vector_table[328] = 27'h0000000;
-    vector_table[329] = 27'h0000000;
-    vector_table[330] = 27'h0000000;
-    vector_table[331] = 27'h0000000;
-    vector_table[332] = 27'h0000000;
-    vector_table[333] = 27'h0000000;
-    vector_table[334] = 27'h0000000;
-    vector_table[335] = 27'h0000000;
-    vector_table[336] = 27'h0000000;
-    vector_table[337] = 27'h0000000;
-    vector_table[338] = 27'h0000000;
-    vector_table[339] = 27'h0000000;
-    vector_table[340] = 27'h0000000;
-    vector_table[341] = 27'h0000000;
-    vector_table[342] = 27'h0000000;
-    vector_table[343] = 27'h0000000;
-    vector_table[344] = 27'h0000000;
-    vector_table[345] = 27'h0000000;
-    vector_table[346] = 27'h0000000;
-    vector_table[347] = 27'h0000000;
-    vector_table[348] = 27'h0000000;
-    vector_table[349] = 27'h0000000;
-    vector_table[350] = 27'h0000000;
-    vector_table[351] = 27'h0000000;
-    vector_table[352] = 27'h0000000;
-    vector_table[353] = 27'h0000000;
-    vector_table[354] = 27'h0000000;
-    vector_table[355] = 27'h0000000;
-    vector_table[356] = 27'h0000000;
-    vector_table[357] = 27'h0000000;
-    vector_table[358] = 27'h0000000;
-    vector_table[359] = 27'h0000000;
-    vector_table[360] = 27'h0000000;
-    vector_table[361] = 27'h0000000;
-    vector_table[362] = 27'h0000000;
-    vector_table[363] = 27'h0000000;
-    vector_table[364] = 27'h0000000;
-    vector_table[365] = 27'h0000000;
-    vector_table[366] = 27'h0000000;
-    vector_table[367] = 27'h0000000;
-    vector_table[368] = 27'h0000000;
-    vector_table[369] = 27'h0000000;
-    vector_table[370] = 27'h0000000;
-    vector_table[371] = 27'h0000000;
-    vector_table[372] = 27'h0000000;
-    vector_table[373] = 27'h0000000;
-    vector_table[374] = 27'h0000000;
-    vector_table[375] = 27'h0000000;
-    vector_table[376] = 27'h0000000;
-    vector_table[377] = 27'h0000000;
-    vector_table[378] = 27'h0000000;
-    vector_table[379] = 27'h0000000;
-    vector_table[380] = 27'h0000000;
-    vector_table[381] = 27'h0000000;
-    vector_table[382] = 27'h0000000;
-    vector_table[383] = 27'h0000000;
-    vector_table[384] = 27'h0000000;
-    vector_table[385] = 27'h0000000;
-    vector_table[386] = 27'h0000000;
-    vector_table[387] = 27'h0000000;
-    vector_table[388] = 27'h0000000;
-    vector_table[389] = 27'h0000000;
-    vector_table[390] = 27'h0000000;
-    vector_table[391] = 27'h0000000;
-    vector_table[392] = 27'h0000000;
-    vector_table[393] = 27'h0000000;
-    vector_table[394] = 27'h0000000;
-    vector_table[395] = 27'h0000000;
-    vector_table[396] = 27'h0000000;
-    vector_table[397] = 27'h0000000;
-    vector_table[398] = 27'h0000000;
-    vector_table[399] = 27'h0000000;
-    vector_table[400] = 27'h0000000;
-    vector_table[401] = 27'h0000000;
-    vector_table[402] = 27'h0000000;
-    vector_table[403] = 27'h0000000;
-    vector_table[404] = 27'h0000000;
-    vector_table[405] = 27'h0000000;
-    vector_table[406] = 27'h0000000;
-    vector_table[407] = 27'h0000000;
-    vector_table[408] = 27'h0000000;
-    vector_table[409] = 27'h0000000;
-    vector_table[410] = 27'h0000000;
-    vector_table[411] = 27'h0000000;
-    vector_table[412] = 27'h0000000;
-    vector_table[413] = 27'h0000000;
-    vector_table[414] = 27'h0000000;
-    vector_table[415] = 27'h0000000;
-    vector_table[416] = 27'h0000000;
-    vector_table[417] = 27'h0000000;
-    vector_table[418] = 27'h0000000;
-    vector_table[419] = 27'h0000000;
-    vector_table[420] = 27'h0000000;
-    vector_table[421] = 27'h0000000;
-    vector_table[422] = 27'h0000000;
-    vector_table[423] = 27'h0000000;
-    vector_table[424] = 27'h0000000;
-    vector_table[425] = 27'h0000000;
-    vector_table[426] = 27'h0000000;
-    vector_table[427] = 27'h0000000;
-    vector_table[428] = 27'h0000000;
-    vector_table[429] = 27'h0000000;
-    vector_table[430] = 27'h0000000;
-    vector_table[431] = 27'h0000000;
-    vector_table[432] = 27'h0000000;
-    vector_table[433] = 27'h0000000;
-    vector_table[434] = 27'h0000000;
-    vector_table[435] = 27'h0000000;
-    vector_table[436] = 27'h0000000;
-    vector_table[437] = 27'h0000000;
-    vector_table[438] = 27'h0000000;
-    vector_table[439] = 27'h0000000;
-    vector_table[440] = 27'h0000000;
-    vector_table[441] = 27'h0000000;
-    vector_table[442] = 27'h0000000;
-    vector_table[443] = 27'h0000000;
-    vector_table[444] = 27'h0000000;
-    vector_table[445] = 27'h0000000;
-    vector_table[446] = 27'h0000000;
-    vector_table[447] = 27'h0000000;
-    vector_table[448] = 27'h0000000;
-    vector_table[449] = 27'h0000000;
-    vector_table[450] = 27'h0000000;
-    vector_table[451] = 27'h0000000;
-    vector_table[452] = 27'h0000000;
-    vector_table[453] = 27'h0000000;
-    vector_table[454] = 27'h0000000;
-    vector_table[455] = 27'h0000000;
-    vector_table[456] = 27'h0000000;
-    vector_table[457] = 27'h0000000;
-    vector_table[458] = 27'h0000000;
-    vector_table[459] = 27'h0000000;
-    vector_table[460] = 27'h0000000;
-    vector_table[461] = 27'h0000000;
-    vector_table[462] = 27'h0000000;
-    vector_table[463] = 27'h0000000;
-    vector_table[464] = 27'h0000000;
-    vector_table[465] = 27'h0000000;
-    vector_table[466] = 27'h0000000;
-    vector_table[467] = 27'h0000000;
-    vector_table[468] = 27'h0000000;
-    vector_table[469] = 27'h0000000;
-    vector_table[470] = 27'h0000000;
-    vector_table[471] = 27'h0000000;
-    vector_table[472] = 27'h0000000;
-    vector_table[473] = 27'h0000000;
-    vector_table[474] = 27'h0000000;
-    vector_table[475] = 27'h0000000;
-    vector_table[476] = 27'h0000000;
-    vector_table[477] = 27'h0000000;
-    vector_table[478] = 27'h0000000;
-    vector_table[479] = 27'h0000000;
-    vector_table[480] = 27'h0000000;
-    vector_table[481] = 27'h0000000;
-    vector_table[482] = 27'h0000000;
-    vector_table[483] = 27'h0000000;
-    vector_table[484] = 27'h0000000;
-    vector_table[485] = 27'h0000000;
-    vector_table[486] = 27'h0000000;
-    vector_table[487] = 27'h0000000;
-    vector_table[488] = 27'h0000000;
-    vector_table[489] = 27'h0000000;
-    vector_table[490] = 27'h0000000;
-    vector_table[491] = 27'h0000000;
-    vector_table[492] = 27'h0000000;
-    vector_table[493] = 27'h0000000;
-    vector_table[494] = 27'h0000000;
-    vector_table[495] = 27'h0000000;
-    vector_table[496] = 27'h0000000;
-    vector_table[497] = 27'h0000000;
-    vector_table[498] = 27'h0000000;
-    vector_table[499] = 27'h0000000;
-    vector_table[500] = 27'h0000000;
-    vector_table[501] = 27'h0000000;
-    vector_table[502] = 27'h0000000;
-    vector_table[503] = 27'h0000000;
-    vector_table[504] = 27'h0000000;
-    vector_table[505] = 27'h0000000;
-    vector_table[506] = 27'h0000000;
-    vector_table[507] = 27'h0000000;
-    vector_table[508] = 27'h0000000;
-    vector_table[509] = 27'h0000000;
-    vector_table[510] = 27'h0000000;
-    vector_table[511] = 27'h0000000;
-  end
   always @(posedge clk) begin
-    if (\$signature__en$44 )
-      vector_table[\port$327$3 [8:0]] <= table_data[26:0];
+    if (\write__en$44 )
+      vector_table[\port$354$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
     _1_ <= vector_table[\$5 [8:0]];
   end
   assign \read__data$56  = _1_;
-  assign \$1  = \$signal$34  + 1'h1;
+  assign \$1  = row + 1'h1;
   assign \$2  = \$1  == parameters__interval;
-  assign \$3  = \$signal$34  + 1'h1;
+  assign \$3  = row + 1'h1;
   assign \$4  = \$2  ? 17'h00000 : \$3 ;
-  assign \$5  = \$signal  ? \$4  : { 1'h0, \$signal$34  };
+  assign \$5  = fire ? \$4  : { 1'h0, row };
   assign \$6  = ! table_half;
-  assign \$signature__en  = table_write & \$6 ;
-  assign \$signature__en$44  = table_write & \$7 ;
+  assign write__en = table_write & \$6 ;
+  assign \write__en$44  = table_write & \$7 ;
   assign \$8  = | read__data[3:0];
   assign \$9  = is_ready & \$8 ;
   assign \$11  = \$9  & \$10 ;
   assign \$13  = read__data[26:24] & \$12 ;
   assign \$14  = | \$13 ;
-  assign \$signal$48  = \$11  & \$14 ;
+  assign has_matrix = \$11  & \$14 ;
   assign \$15  = | \read__data$56 [3:0];
   assign \$16  = is_ready & \$15 ;
   assign \$18  = \$16  & \$17 ;
@@ -10186,14 +9386,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$21  = | \$20 ;
   assign has_vector = \$18  & \$21 ;
   assign \$22  = read__data[3:0] == 1'h1;
-  assign \$23  = \$signal$48  & \$22 ;
+  assign \$23  = has_matrix & \$22 ;
   assign \$24  = ! read__data[23:10];
   assign \$25  = \$23  & \$24 ;
   assign \$27  = \$26  - keys_loaded;
   assign \$28  = ! \$27 [23];
   assign waits_keys = \$25  & \$28 ;
   assign \$29  = read__data[3:0] == 1'h1;
-  assign \$30  = \$signal$48  & \$29 ;
+  assign \$30  = has_matrix & \$29 ;
   assign \$31  = ! read__data[23:10];
   assign \$32  = \$30  & \$31 ;
   assign \$34  = \$33  - queries_loaded;
@@ -10233,20 +9433,20 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign waits_state = \$68  & \$71 ;
   assign \$72  = | { waits_state, waits_drain, waits_queries, waits_keys };
   assign \$73  = ~ \$72 ;
-  assign \$signal  = is_ready & \$73 ;
-  assign \$74  = \$signal$34  + 1'h1;
+  assign fire = is_ready & \$73 ;
+  assign \$74  = row + 1'h1;
   assign \$75  = \$74  == parameters__interval;
-  assign \$76  = \$signal  & \$75 ;
-  assign \$77  = \$signal$68  | \$76 ;
+  assign \$76  = fire & \$75 ;
+  assign \$77  = loading | \$76 ;
   assign \$78  = ~ is_done;
   assign advance = \$77  & \$78 ;
-  assign \$82  = \$signal  & \$81 ;
+  assign \$82  = fire & \$81 ;
   assign \$83  = read__data[3:0] == 1'h1;
   assign \$84  = \$82  & \$83 ;
   assign \$85  = read__data[23:10] + 1'h1;
   assign \$86  = \$85  == parameters__product_steps;
   assign \$87  = \$84  & \$86 ;
-  assign \$89  = \$signal  & \$88 ;
+  assign \$89  = fire & \$88 ;
   assign \$90  = read__data[3:0] == 3'h5;
   assign \$91  = \$89  & \$90 ;
   assign \$92  = read__data[23:10] + 1'h1;
@@ -10254,7 +9454,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$94  = \$91  & \$93 ;
   assign \$95  = \$80  ? \$87  : \$94 ;
   assign push = \$95  & \$96 ;
-  assign \$98  = \$signal  & \$97 ;
+  assign \$98  = fire & \$97 ;
   assign \$99  = read__data[3:0] == 1'h1;
   assign \$100  = \$98  & \$99 ;
   assign \$101  = read__data[23:10] + 1'h1;
@@ -10262,7 +9462,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$103  = \$100  & \$102 ;
   assign \push$76  = \$103  & \$104 ;
   assign \$106  = \$105  + 1'h1;
-  assign \$107  = has_vector & \$signal ;
+  assign \$107  = has_vector & fire;
   assign \$108  = \read__data$56 [3:0] == 3'h4;
   assign \$109  = \read__data$56 [3:0] == 3'h5;
   assign \$110  = \$108  | \$109 ;
@@ -10271,13 +9471,13 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$114  = \read__data$56 [23:10] + 1'h1;
   assign \$115  = \$114  == parameters__output_steps;
   assign result_push = \$113  & \$115 ;
-  assign \$122  = \$signal$34  + 1'h1;
+  assign \$122  = row + 1'h1;
   assign \$123  = \$122  == parameters__interval;
-  assign \$124  = \$signal  & \$123 ;
-  assign \$125  = \$signal$68  | \$124 ;
-  assign \$126  = \$signal$34  + 1'h1;
+  assign \$124  = fire & \$123 ;
+  assign \$125  = loading | \$124 ;
+  assign \$126  = row + 1'h1;
   assign \$127  = \$126  == parameters__interval;
-  assign \$128  = \$signal  & \$127 ;
+  assign \$128  = fire & \$127 ;
   assign \$129  = ~ tile_0[0];
   assign \$130  = parameters__stages <= 1'h1;
   assign \$131  = \$129  | \$130 ;
@@ -10291,7 +9491,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$139  = \$137  | \$138 ;
   assign \$140  = \$136  & \$139 ;
   assign \$141  = \$128  & \$140 ;
-  assign \$142  = \$signal$48  & \$signal ;
+  assign \$142  = has_matrix & fire;
   assign \$143  = \$142  ? read__data[3:0] : 4'h0;
   assign \$145  = ! read__data[23:10];
   assign \$147  = read__data[3:0] == 3'h5;
@@ -10300,7 +9500,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$150  = \$149  + read__data[23:12];
   assign \$155  = \$154  ? 5'h10 : 5'h00;
   assign \$156  = \$155  + read__data[23:12];
-  assign \$158  = has_vector & \$signal ;
+  assign \$158  = has_vector & fire;
   assign \$159  = \$158  ? \read__data$56 [3:0] : 4'h0;
   assign \$161  = \read__data$56 [3:0] == 1'h1;
   assign \$163  = \read__data$56 [3:0] == 2'h3;
@@ -10312,19 +9512,19 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$173  = ~ \$172 ;
   assign \$174  = \$169  & \$173 ;
   assign \$178  = \$176  & \$177 ;
-  assign \$181  = \$signal$48  & \$signal ;
-  assign \$182  = has_vector & \$signal ;
+  assign \$181  = has_matrix & fire;
+  assign \$182  = has_vector & fire;
   assign \$183  = \$181  | \$182 ;
   assign \$184  = \$183  | has_begun;
-  assign \$185  = \$signal$93  + 1'h1;
-  assign \$186  = \$signal$48  & \$signal ;
-  assign \$187  = has_vector & \$signal ;
+  assign \$185  = elapsed + 1'h1;
+  assign \$186  = has_matrix & fire;
+  assign \$187  = has_vector & fire;
   assign \$188  = \$186  | \$187 ;
-  assign \$189  = \$signal$93  + 1'h1;
+  assign \$189  = elapsed + 1'h1;
   assign \$190  = \$189  + 3'h7;
-  assign \$191  = \$signal$48  & \$signal ;
+  assign \$191  = has_matrix & fire;
   assign \$192  = matrix_busy + \$191 ;
-  assign \$193  = has_vector & \$signal ;
+  assign \$193  = has_vector & fire;
   assign \$194  = vector_busy + \$193 ;
   assign \$196  = has_begun & \$195 ;
   assign \$200  = stalls_keys + 1'h1;
@@ -10343,9 +9543,9 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$217  = \$214  & \$216 ;
   assign \$218  = stalls_state + 1'h1;
   always @(posedge clk)
-    \$signal$34  <= \$219 ;
+    row <= \$219 ;
   always @(posedge clk)
-    \$signal$68  <= \$220 ;
+    loading <= \$220 ;
   always @(posedge clk)
     fetching <= \$221 ;
   always @(posedge clk)
@@ -10363,7 +9563,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   always @(posedge clk)
     corner <= \$228 ;
   always @(posedge clk)
-    \$signal$93  <= \$229 ;
+    elapsed <= \$229 ;
   always @(posedge clk)
     has_begun <= \$230 ;
   always @(posedge clk)
@@ -10382,8 +9582,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2685$0 (\$238 ),
-    .\port$2689$0 (\$239 ),
+    .\port$2739$0 (\$238 ),
+    .\port$2743$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -10391,8 +9591,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2700$0 (\$240 ),
-    .\port$2704$0 (\$241 ),
+    .\port$2754$0 (\$240 ),
+    .\port$2758$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -11057,7 +10257,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$221  = \$signal$68 ;
+    \$221  = loading;
     if (rst) begin
       \$221  = 1'h0;
     end
@@ -11180,7 +10380,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$229  = \$signal$93 ;
+    \$229  = elapsed;
     (* full_case = 32'd1 *)
     if (restart) begin
       \$229  = 32'd0;
@@ -11324,12 +10524,12 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign \$signature__addr  = \port$327$3 [8:0];
-  assign table_row = { 2'h0, \port$327$3  };
-  assign \$signature__data  = table_data[26:0];
+  assign write__addr = \port$354$3 [8:0];
+  assign table_row = { 2'h0, \port$354$3  };
+  assign write__data = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \$signature__addr$45  = \port$327$3 [8:0];
-  assign \$signature__data$46  = table_data[26:0];
+  assign \write__addr$45  = \port$354$3 [8:0];
+  assign \write__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
   assign \start$70  = restart;
@@ -11339,10 +10539,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2685$0  = \$238 ;
-  assign \port$2689$0  = \$239 ;
-  assign \port$2700$0  = \$240 ;
-  assign \port$2704$0  = \$241 ;
+  assign \port$2739$0  = \$238 ;
+  assign \port$2743$0  = \$239 ;
+  assign \port$2754$0  = \$240 ;
+  assign \port$2758$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -11532,7 +10732,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$327$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \port$2689$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2739$0 , \port$2743$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -11549,11 +10749,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2685$0 ;
-  wire [28:0] \port$2685$0 ;
+  output [28:0] \port$2739$0 ;
+  wire [28:0] \port$2739$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2689$0 ;
-  wire [23:0] \port$2689$0 ;
+  output [23:0] \port$2743$0 ;
+  wire [23:0] \port$2743$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -11590,8 +10790,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2685$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2685$0  = \$1 ;
-  assign \port$2689$0  = \$3 ;
+  assign \port$2739$0  = \$1 ;
+  assign \port$2743$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -11622,12 +10822,6 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   wire [3:0] \$7 ;
   wire [30:0] \$8 ;
   wire [5:0] \$9 ;
-  reg [4:0] \$signal  = 5'h00;
-  reg [2:0] \$signal$3  = 3'h0;
-  (* init = 3'h0 *)
-  wire [2:0] \$signature__addr ;
-  wire [28:0] \$signature__data ;
-  wire \$signature__en ;
   input clk;
   wire clk;
   output [3:0] cycles_left;
@@ -11636,6 +10830,8 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   wire [23:0] due;
   output has_next;
   reg has_next = 1'h0;
+  reg [2:0] head = 3'h0;
+  reg [4:0] now = 5'h00;
   output pop;
   wire pop;
   input push;
@@ -11647,17 +10843,11 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   reg [2:0] tail = 3'h0;
   input [23:0] value;
   wire [23:0] value;
+  (* init = 3'h0 *)
+  wire [2:0] write__addr;
+  wire [28:0] write__data;
+  wire write__en;
   reg [28:0] ring [7:0];
-  initial begin
-    ring[0] = 29'h00000000;
-    ring[1] = 29'h00000000;
-    ring[2] = 29'h00000000;
-    ring[3] = 29'h00000000;
-    ring[4] = 29'h00000000;
-    ring[5] = 29'h00000000;
-    ring[6] = 29'h00000000;
-    ring[7] = 29'h00000000;
-  end
   always @(posedge clk) begin
     if (push)
       ring[tail] <= \$10 [28:0];
@@ -11667,24 +10857,24 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
     _0_ <= ring[\$12 [2:0]];
   end
   assign read__data = _0_;
-  assign \$1  = \$signal  + 1'h1;
-  assign \$2  = \$signal$3  + 1'h1;
-  assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
-  assign \$4  = \$signal$3  + 1'h1;
-  assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
+  assign \$1  = now + 1'h1;
+  assign \$2  = head + 1'h1;
+  assign \$3  = pop ? \$2  : { 1'h0, head };
+  assign \$4  = head + 1'h1;
+  assign \$5  = pop ? \$4  : { 1'h0, head };
   assign \$6  = \$5 [2:0] != tail;
   assign \$7  = tail + 1'h1;
-  assign \$9  = \$signal  + 4'hc;
+  assign \$9  = now + 4'hc;
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
-  assign \$11  = \$signal$3  + 1'h1;
-  assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
-  assign \$14  = read__data[4:0] - \$signal ;
-  assign \$15  = read__data[4:0] == \$signal ;
+  assign \$11  = head + 1'h1;
+  assign \$12  = pop ? \$11  : { 1'h0, head };
+  assign \$14  = read__data[4:0] - now;
+  assign \$15  = read__data[4:0] == now;
   assign pop = has_next & \$15 ;
   always @(posedge clk)
-    \$signal  <= \$16 ;
+    now <= \$16 ;
   always @(posedge clk)
-    \$signal$3  <= \$17 ;
+    head <= \$17 ;
   always @(posedge clk)
     has_next <= \$18 ;
   always @(posedge clk)
@@ -11720,9 +10910,9 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
       \$19  = 3'h0;
     end
   end
-  assign \$signature__en  = push;
-  assign \$signature__addr  = tail;
-  assign \$signature__data  = \$10 [28:0];
+  assign write__en = push;
+  assign write__addr = tail;
+  assign write__data = \$10 [28:0];
   assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
   assign cycles_left = \$14 [3:0];
@@ -11730,7 +10920,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , \port$2704$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2754$0 , \port$2758$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -11747,11 +10937,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2700$0 ;
-  wire [28:0] \port$2700$0 ;
+  output [28:0] \port$2754$0 ;
+  wire [28:0] \port$2754$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2704$0 ;
-  wire [23:0] \port$2704$0 ;
+  output [23:0] \port$2758$0 ;
+  wire [23:0] \port$2758$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -11788,8 +10978,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2700$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2700$0  = \$1 ;
-  assign \port$2704$0  = \$3 ;
+  assign \port$2754$0  = \$1 ;
+  assign \port$2758$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -11820,12 +11010,6 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   wire [3:0] \$7 ;
   wire [30:0] \$8 ;
   wire [5:0] \$9 ;
-  reg [4:0] \$signal  = 5'h00;
-  reg [2:0] \$signal$3  = 3'h0;
-  (* init = 3'h0 *)
-  wire [2:0] \$signature__addr ;
-  wire [28:0] \$signature__data ;
-  wire \$signature__en ;
   input clk;
   wire clk;
   output [3:0] cycles_left;
@@ -11834,6 +11018,8 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   wire [23:0] due;
   output has_next;
   reg has_next = 1'h0;
+  reg [2:0] head = 3'h0;
+  reg [4:0] now = 5'h00;
   output pop;
   wire pop;
   input push;
@@ -11845,17 +11031,11 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   reg [2:0] tail = 3'h0;
   input [23:0] value;
   wire [23:0] value;
+  (* init = 3'h0 *)
+  wire [2:0] write__addr;
+  wire [28:0] write__data;
+  wire write__en;
   reg [28:0] ring [7:0];
-  initial begin
-    ring[0] = 29'h00000000;
-    ring[1] = 29'h00000000;
-    ring[2] = 29'h00000000;
-    ring[3] = 29'h00000000;
-    ring[4] = 29'h00000000;
-    ring[5] = 29'h00000000;
-    ring[6] = 29'h00000000;
-    ring[7] = 29'h00000000;
-  end
   always @(posedge clk) begin
     if (push)
       ring[tail] <= \$10 [28:0];
@@ -11865,24 +11045,24 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
     _0_ <= ring[\$12 [2:0]];
   end
   assign read__data = _0_;
-  assign \$1  = \$signal  + 1'h1;
-  assign \$2  = \$signal$3  + 1'h1;
-  assign \$3  = pop ? \$2  : { 1'h0, \$signal$3  };
-  assign \$4  = \$signal$3  + 1'h1;
-  assign \$5  = pop ? \$4  : { 1'h0, \$signal$3  };
+  assign \$1  = now + 1'h1;
+  assign \$2  = head + 1'h1;
+  assign \$3  = pop ? \$2  : { 1'h0, head };
+  assign \$4  = head + 1'h1;
+  assign \$5  = pop ? \$4  : { 1'h0, head };
   assign \$6  = \$5 [2:0] != tail;
   assign \$7  = tail + 1'h1;
-  assign \$9  = \$signal  + 4'hc;
+  assign \$9  = now + 4'hc;
   assign \$10  = \$8  | { 26'h0000000, \$9 [4:0] };
-  assign \$11  = \$signal$3  + 1'h1;
-  assign \$12  = pop ? \$11  : { 1'h0, \$signal$3  };
-  assign \$14  = read__data[4:0] - \$signal ;
-  assign \$15  = read__data[4:0] == \$signal ;
+  assign \$11  = head + 1'h1;
+  assign \$12  = pop ? \$11  : { 1'h0, head };
+  assign \$14  = read__data[4:0] - now;
+  assign \$15  = read__data[4:0] == now;
   assign pop = has_next & \$15 ;
   always @(posedge clk)
-    \$signal  <= \$16 ;
+    now <= \$16 ;
   always @(posedge clk)
-    \$signal$3  <= \$17 ;
+    head <= \$17 ;
   always @(posedge clk)
     has_next <= \$18 ;
   always @(posedge clk)
@@ -11918,9 +11098,9 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
       \$19  = 3'h0;
     end
   end
-  assign \$signature__en  = push;
-  assign \$signature__addr  = tail;
-  assign \$signature__data  = \$10 [28:0];
+  assign write__en = push;
+  assign write__addr = tail;
+  assign write__data = \$10 [28:0];
   assign read__addr = \$12 [2:0];
   assign due = \$13 [23:0];
   assign cycles_left = \$14 [3:0];
@@ -12022,15 +11202,10 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire \$9 ;
   reg [23:0] \$90 ;
   reg [23:0] \$91 ;
-  wire \$signal ;
-  wire \$signal$19 ;
-  reg [23:0] \$signal$49  = 24'h000000;
-  wire [33:0] \$signal$52 ;
-  wire [35:0] \$signal$54 ;
-  wire [35:0] \$signal$56 ;
   input advance;
   wire advance;
   wire \advance$23 ;
+  reg [23:0] base = 24'h000000;
   reg [23:0] base_slot = 24'h000000;
   wire [23:0] block_count;
   wire [23:0] block_first;
@@ -12075,14 +11250,19 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire ends_pass;
   wire ends_query;
   reg entry_turn = 1'h0;
+  wire has_tile_results;
   wire [23:0] head;
+  wire [35:0] high;
   output is_done;
   wire is_done;
   wire \is_done$25 ;
   wire is_last_pass;
+  wire is_resident;
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
+  wire [35:0] low;
+  wire [33:0] m_base;
   wire [33:0] p_base;
   wire [1:0] pass_number;
   reg [23:0] query_ordinal = 24'h000000;
@@ -12133,48 +11313,48 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire \tile.starts_query ;
   wire \tile.starts_result ;
   wire [23:0] \tile.state ;
-  assign \$7  = \$signal$19  & \$6 ;
+  assign \$7  = has_tile_results & \$6 ;
   assign \$8  = $signed(\$5 ) - $signed({ 1'h0, \$7  });
   assign \$9  = pass_number == \$8 [1:0];
   assign \$10  = ends_pass & \$9 ;
-  assign \$11  = starts_pass | \$signal$19 ;
+  assign \$11  = starts_pass | has_tile_results;
   assign \$12  = is_last_pass & \$11 ;
-  assign \$13  = ends_pass | \$signal$19 ;
+  assign \$13  = ends_pass | has_tile_results;
   assign \$14  = is_last_pass & \$13 ;
   assign \$15  = key_tile - block_first;
-  assign \$16  = \$signal  ? \$15  : 25'h0000000;
+  assign \$16  = is_resident ? \$15  : 25'h0000000;
   assign \$17  = base_slot + \$16 [23:0];
   assign \$18  = \$17  >= slots;
   assign \$19  = key_tile - block_first;
-  assign \$20  = \$signal  ? \$19  : 25'h0000000;
+  assign \$20  = is_resident ? \$19  : 25'h0000000;
   assign \$21  = base_slot + \$20 [23:0];
   assign \$22  = \$21  - slots;
   assign \$23  = key_tile - block_first;
-  assign \$24  = \$signal  ? \$23  : 25'h0000000;
+  assign \$24  = is_resident ? \$23  : 25'h0000000;
   assign \$25  = base_slot + \$24 [23:0];
   assign \$26  = \$18  ? \$22  : { 1'h0, \$25  };
   assign \$27  = \$26 [23:0] * slot_beats;
   assign \$28  = key_tile - block_first;
-  assign \$29  = \$signal  ? \$28  : 25'h0000000;
-  assign \$30  = \$signal$49  + \$29 [23:0];
-  assign \$31  = ~ \$signal ;
+  assign \$29  = is_resident ? \$28  : 25'h0000000;
+  assign \$30  = base + \$29 [23:0];
+  assign \$31  = ~ is_resident;
   assign \$32  = ends_block & is_last_pass;
   assign \$33  = \$31  | \$32 ;
-  assign \$34  = \$signal  & ends_query;
-  assign \$35  = \$signal$49  + block_count;
+  assign \$34  = is_resident & ends_query;
+  assign \$35  = base + block_count;
   assign \$36  = tile[136:113] + 1'h1;
   assign \$37  = \$34  ? \$35  : \$36 ;
   assign \$38  = key_tile * 3'h4;
   assign \$39  = query_tile * 3'h4;
   assign \$40  = \$38  - \$39 ;
-  assign \$signal$54  = $signed(\$40 ) - $signed(diagonal_high);
+  assign low = $signed(\$40 ) - $signed(diagonal_high);
   assign \$41  = \$38  - \$39 ;
   assign \$42  = $signed(\$41 ) - $signed(diagonal_low);
   assign \$43  = $signed(\$42 ) + $signed(2'h1);
   assign \$44  = $signed(keys) - $signed({ 1'h0, \$38  });
   assign \$46  = ! \$45 ;
-  assign \$47  = $signed(\$signal$54 ) > $signed(4'h4);
-  assign \$48  = $signed(\$signal$54 ) < $signed(3'h4);
+  assign \$47  = $signed(low) > $signed(4'h4);
+  assign \$48  = $signed(low) < $signed(3'h4);
   assign \$50  = ! \$49 ;
   assign \$51  = $signed(\$43 [35:0]) > $signed(4'h4);
   assign \$52  = $signed(\$43 [35:0]) < $signed(3'h4);
@@ -12195,19 +11375,19 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \$67  = tile[38] & tile[39];
   assign \$68  = advance & \$67 ;
   assign \$69  = state_ordinal + 1'h1;
-  assign \$70  = ~ \$signal ;
+  assign \$70  = ~ is_resident;
   assign \$71  = ends_query & ends_block;
   assign \$72  = \$70  | \$71 ;
   assign \$73  = advance & \$72 ;
-  assign \$74  = \$signal  ? block_count : 24'h000001;
-  assign \$75  = \$signal$49  + \$74 ;
-  assign \$76  = \$signal  ? block_count : 24'h000001;
+  assign \$74  = is_resident ? block_count : 24'h000001;
+  assign \$75  = base + \$74 ;
+  assign \$76  = is_resident ? block_count : 24'h000001;
   assign \$77  = base_slot + \$76 ;
   assign \$78  = \$77  >= slots;
-  assign \$79  = \$signal  ? block_count : 24'h000001;
+  assign \$79  = is_resident ? block_count : 24'h000001;
   assign \$80  = base_slot + \$79 ;
   assign \$81  = \$80  - slots;
-  assign \$82  = \$signal  ? block_count : 24'h000001;
+  assign \$82  = is_resident ? block_count : 24'h000001;
   assign \$83  = base_slot + \$82 ;
   assign \$84  = \$78  ? \$81  : { 1'h0, \$83  };
   always @(posedge clk)
@@ -12221,7 +11401,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   always @(posedge clk)
     state_ordinal <= \$89 ;
   always @(posedge clk)
-    \$signal$49  <= \$90 ;
+    base <= \$90 ;
   always @(posedge clk)
     base_slot <= \$91 ;
   assign \$3  = ~ is_done;
@@ -12268,7 +11448,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end else if (\$48 ) begin
       tile[21:17] = 5'h1c;
     end else begin
-      tile[21:17] = \$signal$54 [4:0];
+      tile[21:17] = low[4:0];
     end
     (* full_case = 32'd1 *)
     if (\$50 ) begin
@@ -12346,7 +11526,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
-    \$90  = \$signal$49 ;
+    \$90  = base;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (\$73 ) begin
@@ -12382,9 +11562,9 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \is_done$25  = is_done;
   assign captured_pass = \$8 [1:0];
   assign slot = \$26 [23:0];
-  assign \$signal$52  = { 7'h00, \$38  };
+  assign m_base = { 7'h00, \$38  };
   assign p_base = { 7'h00, \$39  };
-  assign \$signal$56  = \$43 [35:0];
+  assign high = \$43 [35:0];
   assign rows = { \$44 [34], \$44  };
   assign \tile.is_valid  = tile[0];
   assign \tile.context  = tile[1];
@@ -12463,8 +11643,8 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   assign \$45 [2] = bounds__flags[2];
   assign { \$49 [7:4], \$49 [2:0] } = 7'h00;
   assign \$49 [3] = bounds__flags[3];
-  assign \$signal  = bounds__flags[1];
-  assign \$signal$19  = bounds__flags[6];
+  assign is_resident = bounds__flags[1];
+  assign has_tile_results = bounds__flags[6];
 endmodule
 
 module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, starts_pass, ends_pass, starts_query, ends_query, head, block_count, ends_block, restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile
@@ -12760,9 +11940,6 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   output [23:0] block_count;
@@ -12795,12 +11972,15 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   reg [24:0] first;
   output [23:0] \first$33 ;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   output [23:0] key_head;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
@@ -12832,7 +12012,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$19  = now_block_end != bounds__key_tiles;
@@ -12846,7 +12026,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -12861,7 +12041,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
@@ -12891,10 +12071,10 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -12902,7 +12082,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -13023,7 +12203,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -13041,7 +12221,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -13089,8 +12269,8 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
-  assign \$signal$13  = \$26 ;
-  assign \$signal$17  = \$28 ;
+  assign is_last_query = \$26 ;
+  assign is_last_member = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
@@ -13161,9 +12341,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   wire [4:0] \$7 ;
   wire [4:0] \$8 ;
   wire [16:0] \$9 ;
-  reg [15:0] \$signal  = 16'h0000;
-  reg [31:0] \$signal$25  = 32'd0;
-  reg [23:0] \$signal$27  = 24'h000000;
+  reg [31:0] address = 32'd0;
   reg advance;
   input [23:0] bounds__block_tiles;
   wire [23:0] bounds__block_tiles;
@@ -13214,6 +12392,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   output jobs__valid;
   reg jobs__valid;
   wire [1:0] kind;
+  reg [23:0] number = 24'h000000;
   input [15:0] output_steps;
   wire [15:0] output_steps;
   input [31:0] queries;
@@ -13236,13 +12415,14 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   wire stop;
   input [23:0] stored;
   wire [23:0] stored;
+  reg [15:0] word = 16'h0000;
   always @(posedge clk)
-    \$signal  <= \$43 ;
-  assign \$1  = \$signal  + 1'h1;
+    word <= \$43 ;
+  assign \$1  = word + 1'h1;
   assign \$2  = output_steps + 2'h2;
   assign is_last = \$1  == \$2 ;
-  assign \$3  = \$signal  < output_steps;
-  assign \$4  = \$signal  == output_steps;
+  assign \$3  = word < output_steps;
+  assign \$4  = word == output_steps;
   assign \$5  = \$4  ? 2'h1 : 2'h2;
   assign kind = \$3  ? 2'h0 : \$5 ;
   assign \$6  = columns + 2'h2;
@@ -13254,7 +12434,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign \$53  = $signed(_2_) / $signed(_1_);
   assign \$10  = ~ restores;
   assign \$11  = restored - stored;
-  assign \$12  = \$signal$27  - drained;
+  assign \$12  = number - drained;
   assign \$13  = \$12 [23:0] < 2'h2;
   assign \$14  = \$11 [23] & \$13 ;
   assign \$15  = ! fsm_state;
@@ -13272,22 +12452,22 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign \$27  = \$24  ? 33'h000000004 : \$26 ;
   assign \$28  = ~ restores;
   assign \$29  = restored - stored;
-  assign \$30  = \$signal$27  - drained;
+  assign \$30  = number - drained;
   assign \$31  = \$30 [23:0] < 2'h2;
   assign \$32  = \$29 [23] & \$31 ;
-  assign \$33  = \$signal$27  + 1'h1;
-  assign \$34  = \$signal  + 1'h1;
-  assign \$35  = \$signal$25  + state__stride;
-  assign \$36  = \$signal$27  + 1'h1;
+  assign \$33  = number + 1'h1;
+  assign \$34  = word + 1'h1;
+  assign \$35  = address + state__stride;
+  assign \$36  = number + 1'h1;
   assign \$37  = restored + 1'h1;
   always @(posedge clk)
-    \$signal$27  <= \$38 ;
+    number <= \$38 ;
   always @(posedge clk)
     restored <= \$39 ;
   always @(posedge clk)
     fsm_state <= \$40 ;
   always @(posedge clk)
-    \$signal$25  <= \$41 ;
+    address <= \$41 ;
   always @(posedge clk)
     columns <= \$42 ;
   \top.state_jobs.visits  visits (
@@ -13311,7 +12491,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$43  = \$signal ;
+    \$43  = word;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -13362,7 +12542,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$38  = \$signal$27 ;
+    \$38  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
@@ -13442,7 +12622,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$41  = \$signal$25 ;
+    \$41  = address;
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -13495,12 +12675,12 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign jobs__payload[84] = is_last;
   assign jobs__payload[83:82] = 2'h1;
   assign jobs__payload[81:58] = { 7'h00, \$9  };
-  assign jobs__payload[57:48] = { 7'h00, kind, \$signal$27 [0] };
+  assign jobs__payload[57:48] = { 7'h00, kind, number[0] };
   assign jobs__payload[47:32] = { \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8  };
-  assign jobs__payload[31:0] = \$signal$25 ;
+  assign jobs__payload[31:0] = address;
   assign \$55  = 1'h1;
   assign \$8  = \$53 ;
-  assign \$9  = { \$signal , 1'h0 };
+  assign \$9  = { word, 1'h0 };
 endmodule
 
 module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
@@ -13598,9 +12778,6 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   reg [23:0] \$91 ;
   reg [23:0] \$92 ;
   reg [23:0] \$93 ;
-  reg [23:0] \$signal  = 24'h000000;
-  wire \$signal$13 ;
-  wire \$signal$17 ;
   input advance;
   wire advance;
   wire [23:0] block_count;
@@ -13628,12 +12805,15 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   wire ends_block;
   reg [24:0] first;
   wire [23:0] \first$33 ;
+  reg [23:0] first_head = 24'h000000;
   output [23:0] head;
   wire [23:0] head;
   output is_done;
   reg is_done = 1'h1;
   wire is_keys_only;
   wire is_last_block;
+  wire is_last_member;
+  wire is_last_query;
   reg [23:0] key_head = 24'h000000;
   reg [23:0] member = 24'h000000;
   reg [23:0] next_block;
@@ -13664,7 +12844,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$8  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$7 );
   assign \$10  = next_block + bounds__block_tiles;
   assign \$11  = $signed({ 1'h0, now_block_end }) - $signed(bounds__first_tile);
-  assign \$12  = \$signal  + member;
+  assign \$12  = first_head + member;
   assign \$13  = now_block_end - block_first;
   assign \$14  = query_tile + 1'h1;
   assign \$19  = now_block_end != bounds__key_tiles;
@@ -13678,7 +12858,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$27  = member + 1'h1;
   assign \$28  = \$27  == bounds__group;
   assign is_last_block = now_block_end == bounds__key_tiles;
-  assign ends_block = \$signal$13  & \$signal$17 ;
+  assign ends_block = is_last_query & is_last_member;
   assign \$29  = ~ restart;
   assign \$30  = $signed(bounds__end_tile) - $signed(2'h1);
   assign \$31  = $signed(\$30 ) > $signed(bounds__first_tile);
@@ -13693,7 +12873,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$44  = \$42  & \$43 ;
   assign \$45  = \$44  ? first[23:0] : 24'h000000;
   assign \$46  = query_tile + 1'h1;
-  assign \$47  = \$signal$13  ? { 1'h0, \$45  } : \$46 ;
+  assign \$47  = is_last_query ? { 1'h0, \$45  } : \$46 ;
   assign \$48  = $signed({ 1'h0, query_tile }) + $signed(bounds__first_tile);
   assign \$49  = $signed({ 1'h0, query_tile }) + $signed(bounds__end_tile);
   assign \$54  = $signed(\$48 [24:0]) >= $signed({ 1'h0, bounds__key_tiles });
@@ -13723,10 +12903,10 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$80  = now_end > now_block_end;
   assign spills = \$79  & \$80 ;
   assign \$81  = member + 1'h1;
-  assign \$82  = \$signal$17  ? 25'h0000000 : \$81 ;
+  assign \$82  = is_last_member ? 25'h0000000 : \$81 ;
   assign \$83  = ends_block & is_last_block;
   assign \$84  = key_head + 1'h1;
-  assign \$85  = \$signal  + bounds__group;
+  assign \$85  = first_head + bounds__group;
   assign \$86  = key_head + 1'h1;
   assign \$87  = \$86  == bounds__key_heads;
   always @(posedge clk)
@@ -13734,7 +12914,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   always @(posedge clk)
     key_head <= \$89 ;
   always @(posedge clk)
-    \$signal  <= \$90 ;
+    first_head <= \$90 ;
   always @(posedge clk)
     member <= \$91 ;
   always @(posedge clk)
@@ -13861,7 +13041,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
-    \$90  = \$signal ;
+    \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
     end else if (advance) begin
@@ -13882,7 +13062,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     if (restart) begin
       \$91  = 24'h000000;
     end else if (advance) begin
-      if (\$signal$13 ) begin
+      if (is_last_query) begin
         \$91  = \$82 [23:0];
       end
     end
@@ -13939,8 +13119,8 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
-  assign \$signal$13  = \$26 ;
-  assign \$signal$17  = \$28 ;
+  assign is_last_query = \$26 ;
+  assign is_last_member = \$28 ;
   assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
@@ -13963,7 +13143,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$347 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -14014,10 +13194,6 @@ module \top.waiting$340 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
   wire w_port__en;
   wire w_rdy;
   reg [74:0] storage [1:0];
-  initial begin
-    storage[0] = 75'h0000000000000000000;
-    storage[1] = 75'h0000000000000000000;
-  end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;

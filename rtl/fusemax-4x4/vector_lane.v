@@ -112,103 +112,53 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire \$97 ;
   reg [15:0] \$98 ;
   reg \$99 ;
-  reg \$signal  = 1'h0;
-  reg \$signal$18  = 1'h0;
-  reg [31:0] \$signal$20  = 32'd0;
-  wire [7:0] \$signal$20.exponent ;
-  wire [22:0] \$signal$20.mantissa ;
-  wire \$signal$20.sign ;
-  wire [31:0] \$signal$24 ;
-  wire [7:0] \$signal$24.exponent ;
-  wire [22:0] \$signal$24.mantissa ;
-  wire \$signal$24.sign ;
-  wire [63:0] \$signal$28 ;
-  wire [31:0] \$signal$28.new ;
-  wire [7:0] \$signal$28.new.exponent ;
-  wire [22:0] \$signal$28.new.mantissa ;
-  wire \$signal$28.new.sign ;
-  wire [31:0] \$signal$28.old ;
-  wire [7:0] \$signal$28.old.exponent ;
-  wire [22:0] \$signal$28.old.mantissa ;
-  wire \$signal$28.old.sign ;
-  reg [31:0] \$signal$32  = 32'd0;
-  wire [7:0] \$signal$32.exponent ;
-  wire [22:0] \$signal$32.mantissa ;
-  wire \$signal$32.sign ;
-  reg [8:0] \$signal$35  = 9'h000;
-  wire [15:0] \$signal$39 ;
-  wire \$signal$39.captures ;
-  wire [5:0] \$signal$39.index ;
-  wire \$signal$39.is_done ;
-  wire \$signal$39.is_first ;
-  wire [2:0] \$signal$39.op ;
-  wire \$signal$39.parity ;
-  wire \$signal$39.queue ;
-  wire \$signal$39.restores ;
-  wire \$signal$39.sum_parity ;
-  wire \$signal$42 ;
-  wire [31:0] \$signal$51 ;
-  wire [7:0] \$signal$51.exponent ;
-  wire [22:0] \$signal$51.mantissa ;
-  wire \$signal$51.sign ;
-  wire [31:0] \$signal$61 ;
-  wire [7:0] \$signal$61.exponent ;
-  wire [22:0] \$signal$61.mantissa ;
-  wire \$signal$61.sign ;
-  wire [31:0] \$signal$65 ;
-  wire [7:0] \$signal$65.exponent ;
-  wire [22:0] \$signal$65.mantissa ;
-  wire \$signal$65.sign ;
-  wire \$signature__addr ;
-  wire \$signature__addr$56 ;
-  wire \$signature__addr$57 ;
-  wire \$signature__addr$59 ;
-  wire [63:0] \$signature__data ;
-  wire [63:0] \$signature__data$58 ;
-  wire [31:0] \$signature__data$58.new ;
-  wire [7:0] \$signature__data$58.new.exponent ;
-  wire [22:0] \$signature__data$58.new.mantissa ;
-  wire \$signature__data$58.new.sign ;
-  wire [31:0] \$signature__data$58.old ;
-  wire [7:0] \$signature__data$58.old.exponent ;
-  wire [22:0] \$signature__data$58.old.mantissa ;
-  wire \$signature__data$58.old.sign ;
-  wire [63:0] \$signature__data$60 ;
-  wire [31:0] \$signature__data$60.new ;
-  wire [7:0] \$signature__data$60.new.exponent ;
-  wire [22:0] \$signature__data$60.new.mantissa ;
-  wire \$signature__data$60.new.sign ;
-  wire [31:0] \$signature__data$60.old ;
-  wire [7:0] \$signature__data$60.old.exponent ;
-  wire [22:0] \$signature__data$60.old.mantissa ;
-  wire \$signature__data$60.old.sign ;
-  wire [31:0] \$signature__data$62 ;
-  wire [7:0] \$signature__data$62.exponent ;
-  wire [22:0] \$signature__data$62.mantissa ;
-  wire \$signature__data$62.sign ;
-  wire [31:0] \$signature__data.new ;
-  wire [7:0] \$signature__data.new.exponent ;
-  wire [22:0] \$signature__data.new.mantissa ;
-  wire \$signature__data.new.sign ;
-  wire [31:0] \$signature__data.old ;
-  wire [7:0] \$signature__data.old.exponent ;
-  wire [22:0] \$signature__data.old.mantissa ;
-  wire \$signature__data.old.sign ;
-  reg \$signature__en ;
   wire [31:0] _accumulator;
   wire [7:0] \_accumulator.exponent ;
   wire [22:0] \_accumulator.mantissa ;
   wire \_accumulator.sign ;
+  wire [31:0] _correction;
+  wire [7:0] \_correction.exponent ;
+  wire [22:0] \_correction.mantissa ;
+  wire \_correction.sign ;
+  wire [63:0] _entry;
+  wire [31:0] \_entry.new ;
+  wire [7:0] \_entry.new.exponent ;
+  wire [22:0] \_entry.new.mantissa ;
+  wire \_entry.new.sign ;
+  wire [31:0] \_entry.old ;
+  wire [7:0] \_entry.old.exponent ;
+  wire [22:0] \_entry.old.mantissa ;
+  wire \_entry.old.sign ;
+  reg [31:0] _fraction = 32'd0;
+  wire [7:0] \_fraction.exponent ;
+  wire [22:0] \_fraction.mantissa ;
+  wire \_fraction.sign ;
+  reg [8:0] _integer = 9'h000;
   wire _new_correction__addr;
   wire [31:0] _new_correction__data;
   wire [7:0] \_new_correction__data.exponent ;
   wire [22:0] \_new_correction__data.mantissa ;
   wire \_new_correction__data.sign ;
   reg _new_correction__en;
+  wire [31:0] _result;
+  wire [7:0] \_result.exponent ;
+  wire [22:0] \_result.mantissa ;
+  wire \_result.sign ;
   reg [31:0] _sum = 32'd0;
   wire [7:0] \_sum.exponent ;
   wire [22:0] \_sum.mantissa ;
   wire \_sum.sign ;
+  wire _writes;
+  wire [15:0] _written;
+  wire \_written.captures ;
+  wire [5:0] \_written.index ;
+  wire \_written.is_done ;
+  wire \_written.is_first ;
+  wire [2:0] \_written.op ;
+  wire \_written.parity ;
+  wire \_written.queue ;
+  wire \_written.restores ;
+  wire \_written.sum_parity ;
   reg [31:0] addend;
   wire [31:0] \addend$76 ;
   wire [7:0] \addend$76.exponent ;
@@ -230,6 +180,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire [7:0] \augend.exponent ;
   wire [22:0] \augend.mantissa ;
   wire \augend.sign ;
+  reg bank = 1'h0;
   wire [31:0] \before ;
   reg [31:0] captured_0 = 32'd0;
   wire [7:0] \captured_0.exponent ;
@@ -241,6 +192,11 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire \captured_1.sign ;
   input clk;
   wire clk;
+  wire correction__addr;
+  wire [31:0] correction__data;
+  wire [7:0] \correction__data.exponent ;
+  wire [22:0] \correction__data.mantissa ;
+  wire \correction__data.sign ;
   input [6:0] drain_address;
   wire [6:0] drain_address;
   input [1:0] drain_kind;
@@ -257,6 +213,16 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire [7:0] \drain_word.exponent ;
   wire [22:0] \drain_word.mantissa ;
   wire \drain_word.sign ;
+  wire entry__addr;
+  wire [63:0] entry__data;
+  wire [31:0] \entry__data.new ;
+  wire [7:0] \entry__data.new.exponent ;
+  wire [22:0] \entry__data.new.mantissa ;
+  wire \entry__data.new.sign ;
+  wire [31:0] \entry__data.old ;
+  wire [7:0] \entry__data.old.exponent ;
+  wire [22:0] \entry__data.old.mantissa ;
+  wire \entry__data.old.sign ;
   input [6:0] fill_address;
   wire [6:0] fill_address;
   input [31:0] fill_data;
@@ -334,7 +300,22 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire \maximum_1.sign ;
   input maximum_queue;
   wire maximum_queue;
+  wire new_entry__addr;
+  wire [63:0] new_entry__data;
+  wire [31:0] \new_entry__data.new ;
+  wire [7:0] \new_entry__data.new.exponent ;
+  wire [22:0] \new_entry__data.new.mantissa ;
+  wire \new_entry__data.new.sign ;
+  wire [31:0] \new_entry__data.old ;
+  wire [7:0] \new_entry__data.old.exponent ;
+  wire [22:0] \new_entry__data.old.mantissa ;
+  wire \new_entry__data.old.sign ;
+  reg new_entry__en;
   wire [8:0] next_integer;
+  wire [31:0] old;
+  wire [7:0] \old.exponent ;
+  wire [22:0] \old.mantissa ;
+  wire \old.sign ;
   reg [31:0] operand;
   wire [31:0] \operand$72 ;
   wire [7:0] \operand$72.exponent ;
@@ -343,6 +324,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire [7:0] \operand.exponent ;
   wire [22:0] \operand.mantissa ;
   wire \operand.sign ;
+  reg parity = 1'h0;
   wire [5:0] read__addr;
   wire [5:0] \read__addr$43 ;
   wire [31:0] read__data;
@@ -361,6 +343,16 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire [7:0] \result.exponent ;
   wire [22:0] \result.mantissa ;
   wire \result.sign ;
+  wire returned__addr;
+  wire [63:0] returned__data;
+  wire [31:0] \returned__data.new ;
+  wire [7:0] \returned__data.new.exponent ;
+  wire [22:0] \returned__data.new.mantissa ;
+  wire \returned__data.new.sign ;
+  wire [31:0] \returned__data.old ;
+  wire [7:0] \returned__data.old.exponent ;
+  wire [22:0] \returned__data.old.mantissa ;
+  wire \returned__data.old.sign ;
   output [15:0] right;
   reg [15:0] right = 16'h0000;
   wire [31:0] \right$53 ;
@@ -378,6 +370,10 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire \right.sum_parity ;
   input rst;
   wire rst;
+  reg [31:0] running = 32'd0;
+  wire [7:0] \running.exponent ;
+  wire [22:0] \running.mantissa ;
+  wire \running.sign ;
   reg [31:0] score;
   wire [31:0] \score$74 ;
   wire [7:0] \score$74.exponent ;
@@ -389,6 +385,10 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire [2:0] slot;
   wire [2:0] \slot$82 ;
   wire [31:0] state;
+  wire [31:0] \state$68 ;
+  wire [7:0] \state$68.exponent ;
+  wire [22:0] \state$68.mantissa ;
+  wire \state$68.sign ;
   wire [31:0] \state$87 ;
   wire [7:0] \state$87.exponent ;
   wire [22:0] \state$87.mantissa ;
@@ -414,72 +414,6 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   wire write__en;
   wire \write__en$46 ;
   reg [31:0] accumulators_0 [63:0];
-  initial begin
-    accumulators_0[0] = 32'd0;
-    accumulators_0[1] = 32'd0;
-    accumulators_0[2] = 32'd0;
-    accumulators_0[3] = 32'd0;
-    accumulators_0[4] = 32'd0;
-    accumulators_0[5] = 32'd0;
-    accumulators_0[6] = 32'd0;
-    accumulators_0[7] = 32'd0;
-    accumulators_0[8] = 32'd0;
-    accumulators_0[9] = 32'd0;
-    accumulators_0[10] = 32'd0;
-    accumulators_0[11] = 32'd0;
-    accumulators_0[12] = 32'd0;
-    accumulators_0[13] = 32'd0;
-    accumulators_0[14] = 32'd0;
-    accumulators_0[15] = 32'd0;
-    accumulators_0[16] = 32'd0;
-    accumulators_0[17] = 32'd0;
-    accumulators_0[18] = 32'd0;
-    accumulators_0[19] = 32'd0;
-    accumulators_0[20] = 32'd0;
-    accumulators_0[21] = 32'd0;
-    accumulators_0[22] = 32'd0;
-    accumulators_0[23] = 32'd0;
-    accumulators_0[24] = 32'd0;
-    accumulators_0[25] = 32'd0;
-    accumulators_0[26] = 32'd0;
-    accumulators_0[27] = 32'd0;
-    accumulators_0[28] = 32'd0;
-    accumulators_0[29] = 32'd0;
-    accumulators_0[30] = 32'd0;
-    accumulators_0[31] = 32'd0;
-    accumulators_0[32] = 32'd0;
-    accumulators_0[33] = 32'd0;
-    accumulators_0[34] = 32'd0;
-    accumulators_0[35] = 32'd0;
-    accumulators_0[36] = 32'd0;
-    accumulators_0[37] = 32'd0;
-    accumulators_0[38] = 32'd0;
-    accumulators_0[39] = 32'd0;
-    accumulators_0[40] = 32'd0;
-    accumulators_0[41] = 32'd0;
-    accumulators_0[42] = 32'd0;
-    accumulators_0[43] = 32'd0;
-    accumulators_0[44] = 32'd0;
-    accumulators_0[45] = 32'd0;
-    accumulators_0[46] = 32'd0;
-    accumulators_0[47] = 32'd0;
-    accumulators_0[48] = 32'd0;
-    accumulators_0[49] = 32'd0;
-    accumulators_0[50] = 32'd0;
-    accumulators_0[51] = 32'd0;
-    accumulators_0[52] = 32'd0;
-    accumulators_0[53] = 32'd0;
-    accumulators_0[54] = 32'd0;
-    accumulators_0[55] = 32'd0;
-    accumulators_0[56] = 32'd0;
-    accumulators_0[57] = 32'd0;
-    accumulators_0[58] = 32'd0;
-    accumulators_0[59] = 32'd0;
-    accumulators_0[60] = 32'd0;
-    accumulators_0[61] = 32'd0;
-    accumulators_0[62] = 32'd0;
-    accumulators_0[63] = 32'd0;
-  end
   always @(posedge clk) begin
     if (write__en)
       accumulators_0[write__addr] <= write__data;
@@ -490,72 +424,6 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   end
   assign read__data = accumulators_0[_0_];
   reg [31:0] accumulators_1 [63:0];
-  initial begin
-    accumulators_1[0] = 32'd0;
-    accumulators_1[1] = 32'd0;
-    accumulators_1[2] = 32'd0;
-    accumulators_1[3] = 32'd0;
-    accumulators_1[4] = 32'd0;
-    accumulators_1[5] = 32'd0;
-    accumulators_1[6] = 32'd0;
-    accumulators_1[7] = 32'd0;
-    accumulators_1[8] = 32'd0;
-    accumulators_1[9] = 32'd0;
-    accumulators_1[10] = 32'd0;
-    accumulators_1[11] = 32'd0;
-    accumulators_1[12] = 32'd0;
-    accumulators_1[13] = 32'd0;
-    accumulators_1[14] = 32'd0;
-    accumulators_1[15] = 32'd0;
-    accumulators_1[16] = 32'd0;
-    accumulators_1[17] = 32'd0;
-    accumulators_1[18] = 32'd0;
-    accumulators_1[19] = 32'd0;
-    accumulators_1[20] = 32'd0;
-    accumulators_1[21] = 32'd0;
-    accumulators_1[22] = 32'd0;
-    accumulators_1[23] = 32'd0;
-    accumulators_1[24] = 32'd0;
-    accumulators_1[25] = 32'd0;
-    accumulators_1[26] = 32'd0;
-    accumulators_1[27] = 32'd0;
-    accumulators_1[28] = 32'd0;
-    accumulators_1[29] = 32'd0;
-    accumulators_1[30] = 32'd0;
-    accumulators_1[31] = 32'd0;
-    accumulators_1[32] = 32'd0;
-    accumulators_1[33] = 32'd0;
-    accumulators_1[34] = 32'd0;
-    accumulators_1[35] = 32'd0;
-    accumulators_1[36] = 32'd0;
-    accumulators_1[37] = 32'd0;
-    accumulators_1[38] = 32'd0;
-    accumulators_1[39] = 32'd0;
-    accumulators_1[40] = 32'd0;
-    accumulators_1[41] = 32'd0;
-    accumulators_1[42] = 32'd0;
-    accumulators_1[43] = 32'd0;
-    accumulators_1[44] = 32'd0;
-    accumulators_1[45] = 32'd0;
-    accumulators_1[46] = 32'd0;
-    accumulators_1[47] = 32'd0;
-    accumulators_1[48] = 32'd0;
-    accumulators_1[49] = 32'd0;
-    accumulators_1[50] = 32'd0;
-    accumulators_1[51] = 32'd0;
-    accumulators_1[52] = 32'd0;
-    accumulators_1[53] = 32'd0;
-    accumulators_1[54] = 32'd0;
-    accumulators_1[55] = 32'd0;
-    accumulators_1[56] = 32'd0;
-    accumulators_1[57] = 32'd0;
-    accumulators_1[58] = 32'd0;
-    accumulators_1[59] = 32'd0;
-    accumulators_1[60] = 32'd0;
-    accumulators_1[61] = 32'd0;
-    accumulators_1[62] = 32'd0;
-    accumulators_1[63] = 32'd0;
-  end
   always @(posedge clk) begin
     if (\write__en$46 )
       accumulators_1[\write__addr$44 ] <= \write__data$45 ;
@@ -566,26 +434,18 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   end
   assign \read__data$49  = accumulators_1[_1_];
   reg [31:0] corrections [1:0];
-  initial begin
-    corrections[0] = 32'd0;
-    corrections[1] = 32'd0;
-  end
   always @(posedge clk) begin
     if (_new_correction__en)
       corrections[going[9]] <= _new_correction__data;
   end
-  assign \$signal$61  = corrections[right[9]];
+  assign _correction = corrections[right[9]];
   reg [63:0] maxima [1:0];
-  initial begin
-    maxima[0] = 64'h0000000000000000;
-    maxima[1] = 64'h0000000000000000;
-  end
   always @(posedge clk) begin
-    if (\$signature__en )
-      maxima[right[9]] <= \$signature__data ;
+    if (new_entry__en)
+      maxima[right[9]] <= new_entry__data;
   end
-  assign \$signature__data$58  = maxima[maximum_queue];
-  assign \$signal$28  = maxima[right[9]];
+  assign returned__data = maxima[maximum_queue];
+  assign _entry = maxima[right[9]];
   assign \$1  = right[2:0] == 1'h1;
   assign \$2  = is_sum & going[11];
   assign \$3  = ! going[14];
@@ -635,13 +495,13 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \$49  = fill_enable & \$48 ;
   assign \$50  = ! fill_address[0];
   assign \$51  = \$49  & \$50 ;
-  assign write__data = \$51  ? fill_data : \$signal$24 ;
+  assign write__data = \$51  ? fill_data : _result;
   assign \$52  = ! fill_kind;
   assign \$53  = fill_enable & \$52 ;
   assign \$54  = ! fill_address[0];
   assign \$55  = \$53  & \$54 ;
   assign \$56  = ! going[13];
-  assign \$57  = \$signal$42  & \$56 ;
+  assign \$57  = _writes & \$56 ;
   assign write__en = \$55  | \$57 ;
   assign \$58  = left[2:0] == 3'h4;
   assign \$59  = left[2:0] == 3'h5;
@@ -655,32 +515,32 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \$67  = ! fill_kind;
   assign \$68  = fill_enable & \$67 ;
   assign \$70  = \$68  & \$69 ;
-  assign \write__data$45  = \$70  ? fill_data : \$signal$24 ;
+  assign \write__data$45  = \$70  ? fill_data : _result;
   assign \$71  = ! fill_kind;
   assign \$72  = fill_enable & \$71 ;
   assign \$74  = \$72  & \$73 ;
-  assign \$76  = \$signal$42  & \$75 ;
+  assign \$76  = _writes & \$75 ;
   assign \write__en$46  = \$74  | \$76 ;
   assign _accumulator = right[13] ? \read__data$49  : read__data;
-  assign drain_sum = \$signal$18  ? captured_1 : captured_0;
-  assign \$77  = \$signal  ? \read__data$49  : read__data;
+  assign drain_sum = parity ? captured_1 : captured_0;
+  assign \$77  = bank ? \read__data$49  : read__data;
   assign \$78  = kind == 1'h1;
   assign \$79  = kind == 2'h2;
-  assign \$80  = \$signal$18  ? maximum_1 : maximum_0;
+  assign \$80  = parity ? maximum_1 : maximum_0;
   assign \$81  = right[14] ? maximum_1 : maximum_0;
-  assign \before  = right[12] ? \$81  : \$signal$20 ;
-  assign \$signal$51  = right[10] ? 32'd4286578687 : \before ;
+  assign \before  = right[12] ? \$81  : running;
+  assign old = right[10] ? 32'd4286578687 : \before ;
   assign \$82  = right[2:0] == 1'h1;
   assign \$83  = right[14] ? captured_1 : captured_0;
   assign total = right[12] ? \$83  : _sum;
   assign \$84  = right[2:0] == 2'h3;
   assign \$85  = right[2:0] == 3'h6;
   assign \$86  = \$84  | \$85 ;
-  assign \$signal$65  = \$86  ? total : _accumulator;
+  assign state = \$86  ? total : _accumulator;
   assign is_active = right[2:0] == 2'h2;
   assign \$87  = ! right[5:3];
-  assign state = \$87  ? \$signal$28 [31:0] : \$signal$61 ;
-  assign \$88  = right[10] ? 32'd0 : \$signal$65 ;
+  assign \state$68  = \$87  ? _entry[31:0] : _correction;
+  assign \$88  = right[10] ? 32'd0 : state;
   assign \$89  = right[2:0] == 3'h5;
   assign \$90  = right[2:0] == 3'h6;
   assign \$91  = \$89  | \$90 ;
@@ -690,18 +550,18 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign is_sum = \$93  | \$94 ;
   assign \$95  = going[2:0] == 3'h4;
   assign \$96  = going[2:0] == 3'h5;
-  assign \$signal$42  = \$95  | \$96 ;
+  assign _writes = \$95  | \$96 ;
   assign \$97  = going[2:0] == 2'h2;
   always @(posedge clk)
     right <= \$98 ;
   always @(posedge clk)
-    \$signal  <= \$99 ;
+    bank <= \$99 ;
   always @(posedge clk)
-    \$signal$18  <= \$100 ;
+    parity <= \$100 ;
   always @(posedge clk)
     kind <= \$101 ;
   always @(posedge clk)
-    \$signal$20  <= \$102 ;
+    running <= \$102 ;
   always @(posedge clk)
     _sum <= \$103 ;
   always @(posedge clk)
@@ -715,9 +575,9 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   always @(posedge clk)
     is_done <= \$108 ;
   always @(posedge clk)
-    \$signal$32  <= \$109 ;
+    _fraction <= \$109 ;
   always @(posedge clk)
-    \$signal$35  <= \$110 ;
+    _integer <= \$110 ;
   \vector_lane.after  after (
     .fraction(fraction),
     .has_fraction(has_fraction),
@@ -725,13 +585,13 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     .has_state(has_state),
     .\integer (going[24:16]),
     .next_integer(next_integer),
-    .result(\$signal$24 ),
+    .result(_result),
     .slot(going[5:3]),
     .state(_new_correction__data)
   );
   \vector_lane.greater$94  \greater$94  (
     .greater(greater),
-    .left(\$signal$51 ),
+    .left(old),
     .right(arriving)
   );
   \vector_lane.multiply_add  multiply_add (
@@ -739,7 +599,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     .augend(augend),
     .is_sum(\is_sum$79 ),
     .operand(operand),
-    .result(\$signal$24 ),
+    .result(_result),
     .score(score)
   );
   \vector_lane.slot$96  \slot$96  (
@@ -749,9 +609,9 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     .operand(\operand$72 ),
     .score(\score$74 ),
     .slot(right[5:3]),
-    .up(\$signal$28 [63:32]),
-    .value(state),
-    .\value$4 (\$signal$32 )
+    .up(_entry[63:32]),
+    .value(\state$68 ),
+    .\value$4 (_fraction)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
@@ -783,7 +643,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$102  = \$signal$20 ;
+    \$102  = running;
     if (\$1 ) begin
       \$102  = greater;
     end
@@ -795,7 +655,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$103  = _sum;
     if (is_sum) begin
-      \$103  = \$signal$24 ;
+      \$103  = _result;
     end
     if (rst) begin
       \$103  = 32'd0;
@@ -805,7 +665,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$104  = captured_0;
     if (\$4 ) begin
-      \$104  = \$signal$24 ;
+      \$104  = _result;
     end
     if (\$14 ) begin
       \$104  = fill_data;
@@ -818,7 +678,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$105  = maximum_0;
     if (\$10 ) begin
-      \$105  = \$signal$28 [63:32];
+      \$105  = _entry[63:32];
     end
     if (\$18 ) begin
       \$105  = fill_data;
@@ -831,7 +691,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$106  = captured_1;
     if (\$21 ) begin
-      \$106  = \$signal$24 ;
+      \$106  = _result;
     end
     if (\$31 ) begin
       \$106  = fill_data;
@@ -844,7 +704,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$107  = maximum_1;
     if (\$27 ) begin
-      \$107  = \$signal$28 [63:32];
+      \$107  = _entry[63:32];
     end
     if (\$35 ) begin
       \$107  = fill_data;
@@ -862,7 +722,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$109  = \$signal$32 ;
+    \$109  = _fraction;
     if (\$38 ) begin
       if (has_fraction) begin
         \$109  = fraction;
@@ -874,7 +734,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$110  = \$signal$35 ;
+    \$110  = _integer;
     if (\$38 ) begin
       if (has_integer) begin
         \$110  = next_integer;
@@ -895,9 +755,9 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$signature__en  = 1'h0;
+    new_entry__en = 1'h0;
     if (\$82 ) begin
-      \$signature__en  = 1'h1;
+      new_entry__en = 1'h1;
     end
   end
   always @* begin
@@ -906,7 +766,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (is_active) begin
       operand = \operand$72 ;
     end else begin
-      operand = \$signal$61 ;
+      operand = _correction;
     end
   end
   always @* begin
@@ -915,7 +775,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (is_active) begin
       score = \score$74 ;
     end else begin
-      score = \$signal$65 ;
+      score = state;
     end
   end
   always @* begin
@@ -931,7 +791,7 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (is_active) begin
-      augend = state;
+      augend = \state$68 ;
     end else begin
       augend = \$88 ;
     end
@@ -952,26 +812,26 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
       _new_correction__en = has_state;
     end
   end
-  assign \$signal$39  = going[15:0];
-  assign \left$52  = \$signal$51 ;
+  assign _written = going[15:0];
+  assign \left$52  = old;
   assign \right$53  = arriving;
-  assign \$signature__addr  = right[9];
-  assign \$signature__addr$56  = right[9];
-  assign \$signature__addr$57  = maximum_queue;
-  assign \$signature__addr$59  = right[9];
-  assign \$signature__data$60  = \$signal$28 ;
-  assign \$signature__data$62  = \$signal$61 ;
+  assign new_entry__addr = right[9];
+  assign entry__addr = right[9];
+  assign returned__addr = maximum_queue;
+  assign correction__addr = right[9];
+  assign entry__data = _entry;
+  assign correction__data = _correction;
   assign slot = right[5:3];
-  assign up = \$signal$28 [63:32];
-  assign \fraction$70  = \$signal$32 ;
-  assign \augend$78  = state;
-  assign result = \$signal$24 ;
+  assign up = _entry[63:32];
+  assign \fraction$70  = _fraction;
+  assign \augend$78  = \state$68 ;
+  assign result = _result;
   assign \slot$82  = going[5:3];
-  assign \result$83  = \$signal$24 ;
+  assign \result$83  = _result;
   assign \integer  = going[24:16];
   assign _new_correction__addr = going[9];
   assign \state$87  = _new_correction__data;
-  assign maximum = \$signature__data$58 [63:32];
+  assign maximum = returned__data[63:32];
   assign \left.op  = left[2:0];
   assign \left.index  = left[8:3];
   assign \left.queue  = left[9];
@@ -993,9 +853,9 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \arriving.mantissa  = arriving[22:0];
   assign \arriving.exponent  = arriving[30:23];
   assign \arriving.sign  = arriving[31];
-  assign \maximum.mantissa  = \$signature__data$58 [54:32];
-  assign \maximum.exponent  = \$signature__data$58 [62:55];
-  assign \maximum.sign  = \$signature__data$58 [63];
+  assign \maximum.mantissa  = returned__data[54:32];
+  assign \maximum.exponent  = returned__data[62:55];
+  assign \maximum.sign  = returned__data[63];
   assign \drain_word.mantissa  = drain_word[22:0];
   assign \drain_word.exponent  = drain_word[30:23];
   assign \drain_word.sign  = drain_word[31];
@@ -1005,18 +865,18 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \fill_data.mantissa  = fill_data[22:0];
   assign \fill_data.exponent  = fill_data[30:23];
   assign \fill_data.sign  = fill_data[31];
-  assign \$signal$20.mantissa  = \$signal$20 [22:0];
-  assign \$signal$20.exponent  = \$signal$20 [30:23];
-  assign \$signal$20.sign  = \$signal$20 [31];
+  assign \running.mantissa  = running[22:0];
+  assign \running.exponent  = running[30:23];
+  assign \running.sign  = running[31];
   assign \greater.mantissa  = greater[22:0];
   assign \greater.exponent  = greater[30:23];
   assign \greater.sign  = greater[31];
   assign \_sum.mantissa  = _sum[22:0];
   assign \_sum.exponent  = _sum[30:23];
   assign \_sum.sign  = _sum[31];
-  assign \$signal$24.mantissa  = \$signal$24 [22:0];
-  assign \$signal$24.exponent  = \$signal$24 [30:23];
-  assign \$signal$24.sign  = \$signal$24 [31];
+  assign \_result.mantissa  = _result[22:0];
+  assign \_result.exponent  = _result[30:23];
+  assign \_result.sign  = _result[31];
   assign \going.op  = going[15:0];
   assign \going.op.op  = going[2:0];
   assign \going.op.index  = going[8:3];
@@ -1034,35 +894,35 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \maximum_0.mantissa  = maximum_0[22:0];
   assign \maximum_0.exponent  = maximum_0[30:23];
   assign \maximum_0.sign  = maximum_0[31];
-  assign \$signal$28.old  = \$signal$28 [31:0];
-  assign \$signal$28.old.mantissa  = \$signal$28 [22:0];
-  assign \$signal$28.old.exponent  = \$signal$28 [30:23];
-  assign \$signal$28.old.sign  = \$signal$28 [31];
-  assign \$signal$28.new  = \$signal$28 [63:32];
-  assign \$signal$28.new.mantissa  = \$signal$28 [54:32];
-  assign \$signal$28.new.exponent  = \$signal$28 [62:55];
-  assign \$signal$28.new.sign  = \$signal$28 [63];
+  assign \_entry.old  = _entry[31:0];
+  assign \_entry.old.mantissa  = _entry[22:0];
+  assign \_entry.old.exponent  = _entry[30:23];
+  assign \_entry.old.sign  = _entry[31];
+  assign \_entry.new  = _entry[63:32];
+  assign \_entry.new.mantissa  = _entry[54:32];
+  assign \_entry.new.exponent  = _entry[62:55];
+  assign \_entry.new.sign  = _entry[63];
   assign \captured_1.mantissa  = captured_1[22:0];
   assign \captured_1.exponent  = captured_1[30:23];
   assign \captured_1.sign  = captured_1[31];
   assign \maximum_1.mantissa  = maximum_1[22:0];
   assign \maximum_1.exponent  = maximum_1[30:23];
   assign \maximum_1.sign  = maximum_1[31];
-  assign \$signal$32.mantissa  = \$signal$32 [22:0];
-  assign \$signal$32.exponent  = \$signal$32 [30:23];
-  assign \$signal$32.sign  = \$signal$32 [31];
+  assign \_fraction.mantissa  = _fraction[22:0];
+  assign \_fraction.exponent  = _fraction[30:23];
+  assign \_fraction.sign  = _fraction[31];
   assign \fraction.mantissa  = fraction[22:0];
   assign \fraction.exponent  = fraction[30:23];
   assign \fraction.sign  = fraction[31];
-  assign \$signal$39.op  = going[2:0];
-  assign \$signal$39.index  = going[8:3];
-  assign \$signal$39.queue  = going[9];
-  assign \$signal$39.is_first  = going[10];
-  assign \$signal$39.captures  = going[11];
-  assign \$signal$39.restores  = going[12];
-  assign \$signal$39.parity  = going[13];
-  assign \$signal$39.sum_parity  = going[14];
-  assign \$signal$39.is_done  = going[15];
+  assign \_written.op  = going[2:0];
+  assign \_written.index  = going[8:3];
+  assign \_written.queue  = going[9];
+  assign \_written.is_first  = going[10];
+  assign \_written.captures  = going[11];
+  assign \_written.restores  = going[12];
+  assign \_written.parity  = going[13];
+  assign \_written.sum_parity  = going[14];
+  assign \_written.is_done  = going[15];
   assign \write__data.mantissa  = write__data[22:0];
   assign \write__data.exponent  = write__data[30:23];
   assign \write__data.sign  = write__data[31];
@@ -1078,57 +938,57 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \read__data$49.mantissa  = \read__data$49 [22:0];
   assign \read__data$49.exponent  = \read__data$49 [30:23];
   assign \read__data$49.sign  = \read__data$49 [31];
-  assign \$signal$51.mantissa  = \$signal$51 [22:0];
-  assign \$signal$51.exponent  = \$signal$51 [30:23];
-  assign \$signal$51.sign  = \$signal$51 [31];
-  assign \left$52.mantissa  = \$signal$51 [22:0];
-  assign \left$52.exponent  = \$signal$51 [30:23];
-  assign \left$52.sign  = \$signal$51 [31];
+  assign \old.mantissa  = old[22:0];
+  assign \old.exponent  = old[30:23];
+  assign \old.sign  = old[31];
+  assign \left$52.mantissa  = old[22:0];
+  assign \left$52.exponent  = old[30:23];
+  assign \left$52.sign  = old[31];
   assign \right$53.mantissa  = arriving[22:0];
   assign \right$53.exponent  = arriving[30:23];
   assign \right$53.sign  = arriving[31];
-  assign \$signature__data.old  = \$signature__data [31:0];
-  assign \$signature__data.old.mantissa  = \$signature__data [22:0];
-  assign \$signature__data.old.exponent  = \$signature__data [30:23];
-  assign \$signature__data.old.sign  = \$signature__data [31];
-  assign \$signature__data.new  = \$signature__data [63:32];
-  assign \$signature__data.new.mantissa  = \$signature__data [54:32];
-  assign \$signature__data.new.exponent  = \$signature__data [62:55];
-  assign \$signature__data.new.sign  = \$signature__data [63];
-  assign \$signature__data$58.old  = \$signature__data$58 [31:0];
-  assign \$signature__data$58.old.mantissa  = \$signature__data$58 [22:0];
-  assign \$signature__data$58.old.exponent  = \$signature__data$58 [30:23];
-  assign \$signature__data$58.old.sign  = \$signature__data$58 [31];
-  assign \$signature__data$58.new  = \$signature__data$58 [63:32];
-  assign \$signature__data$58.new.mantissa  = \$signature__data$58 [54:32];
-  assign \$signature__data$58.new.exponent  = \$signature__data$58 [62:55];
-  assign \$signature__data$58.new.sign  = \$signature__data$58 [63];
-  assign \$signature__data$60.old  = \$signal$28 [31:0];
-  assign \$signature__data$60.old.mantissa  = \$signal$28 [22:0];
-  assign \$signature__data$60.old.exponent  = \$signal$28 [30:23];
-  assign \$signature__data$60.old.sign  = \$signal$28 [31];
-  assign \$signature__data$60.new  = \$signal$28 [63:32];
-  assign \$signature__data$60.new.mantissa  = \$signal$28 [54:32];
-  assign \$signature__data$60.new.exponent  = \$signal$28 [62:55];
-  assign \$signature__data$60.new.sign  = \$signal$28 [63];
-  assign \$signal$61.mantissa  = \$signal$61 [22:0];
-  assign \$signal$61.exponent  = \$signal$61 [30:23];
-  assign \$signal$61.sign  = \$signal$61 [31];
-  assign \$signature__data$62.mantissa  = \$signal$61 [22:0];
-  assign \$signature__data$62.exponent  = \$signal$61 [30:23];
-  assign \$signature__data$62.sign  = \$signal$61 [31];
-  assign \$signal$65.mantissa  = \$signal$65 [22:0];
-  assign \$signal$65.exponent  = \$signal$65 [30:23];
-  assign \$signal$65.sign  = \$signal$65 [31];
+  assign \new_entry__data.old  = new_entry__data[31:0];
+  assign \new_entry__data.old.mantissa  = new_entry__data[22:0];
+  assign \new_entry__data.old.exponent  = new_entry__data[30:23];
+  assign \new_entry__data.old.sign  = new_entry__data[31];
+  assign \new_entry__data.new  = new_entry__data[63:32];
+  assign \new_entry__data.new.mantissa  = new_entry__data[54:32];
+  assign \new_entry__data.new.exponent  = new_entry__data[62:55];
+  assign \new_entry__data.new.sign  = new_entry__data[63];
+  assign \returned__data.old  = returned__data[31:0];
+  assign \returned__data.old.mantissa  = returned__data[22:0];
+  assign \returned__data.old.exponent  = returned__data[30:23];
+  assign \returned__data.old.sign  = returned__data[31];
+  assign \returned__data.new  = returned__data[63:32];
+  assign \returned__data.new.mantissa  = returned__data[54:32];
+  assign \returned__data.new.exponent  = returned__data[62:55];
+  assign \returned__data.new.sign  = returned__data[63];
+  assign \entry__data.old  = _entry[31:0];
+  assign \entry__data.old.mantissa  = _entry[22:0];
+  assign \entry__data.old.exponent  = _entry[30:23];
+  assign \entry__data.old.sign  = _entry[31];
+  assign \entry__data.new  = _entry[63:32];
+  assign \entry__data.new.mantissa  = _entry[54:32];
+  assign \entry__data.new.exponent  = _entry[62:55];
+  assign \entry__data.new.sign  = _entry[63];
+  assign \_correction.mantissa  = _correction[22:0];
+  assign \_correction.exponent  = _correction[30:23];
+  assign \_correction.sign  = _correction[31];
+  assign \correction__data.mantissa  = _correction[22:0];
+  assign \correction__data.exponent  = _correction[30:23];
+  assign \correction__data.sign  = _correction[31];
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
-  assign \up.mantissa  = \$signal$28 [54:32];
-  assign \up.exponent  = \$signal$28 [62:55];
-  assign \up.sign  = \$signal$28 [63];
-  assign \fraction$70.mantissa  = \$signal$32 [22:0];
-  assign \fraction$70.exponent  = \$signal$32 [30:23];
-  assign \fraction$70.sign  = \$signal$32 [31];
+  assign \state$68.mantissa  = \state$68 [22:0];
+  assign \state$68.exponent  = \state$68 [30:23];
+  assign \state$68.sign  = \state$68 [31];
+  assign \up.mantissa  = _entry[54:32];
+  assign \up.exponent  = _entry[62:55];
+  assign \up.sign  = _entry[63];
+  assign \fraction$70.mantissa  = _fraction[22:0];
+  assign \fraction$70.exponent  = _fraction[30:23];
+  assign \fraction$70.sign  = _fraction[31];
   assign \operand.mantissa  = operand[22:0];
   assign \operand.exponent  = operand[30:23];
   assign \operand.sign  = operand[31];
@@ -1150,25 +1010,25 @@ module vector_lane(arriving, maximum_queue, drain_address, drain_parity, drain_k
   assign \augend.mantissa  = augend[22:0];
   assign \augend.exponent  = augend[30:23];
   assign \augend.sign  = augend[31];
-  assign \augend$78.mantissa  = state[22:0];
-  assign \augend$78.exponent  = state[30:23];
-  assign \augend$78.sign  = state[31];
-  assign \result.mantissa  = \$signal$24 [22:0];
-  assign \result.exponent  = \$signal$24 [30:23];
-  assign \result.sign  = \$signal$24 [31];
-  assign \result$83.mantissa  = \$signal$24 [22:0];
-  assign \result$83.exponent  = \$signal$24 [30:23];
-  assign \result$83.sign  = \$signal$24 [31];
+  assign \augend$78.mantissa  = \state$68 [22:0];
+  assign \augend$78.exponent  = \state$68 [30:23];
+  assign \augend$78.sign  = \state$68 [31];
+  assign \result.mantissa  = _result[22:0];
+  assign \result.exponent  = _result[30:23];
+  assign \result.sign  = _result[31];
+  assign \result$83.mantissa  = _result[22:0];
+  assign \result$83.exponent  = _result[30:23];
+  assign \result$83.sign  = _result[31];
   assign \_new_correction__data.mantissa  = _new_correction__data[22:0];
   assign \_new_correction__data.exponent  = _new_correction__data[30:23];
   assign \_new_correction__data.sign  = _new_correction__data[31];
   assign \state$87.mantissa  = _new_correction__data[22:0];
   assign \state$87.exponent  = _new_correction__data[30:23];
   assign \state$87.sign  = _new_correction__data[31];
-  assign going[24:16] = \$signal$35 ;
+  assign going[24:16] = _integer;
   assign going[15:0] = right;
-  assign \$signature__data [63:32] = greater;
-  assign \$signature__data [31:0] = \$signal$51 ;
+  assign new_entry__data[63:32] = greater;
+  assign new_entry__data[31:0] = old;
   assign \$20  = going[14];
   assign \$26  = right[14];
   assign \$28  = fill_address[0];
@@ -1227,17 +1087,12 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire [8:0] \$7 ;
   wire [38:0] \$8 ;
   wire \$9 ;
-  wire [31:0] \$signal ;
-  reg [31:0] \$signal$20 ;
-  wire [7:0] \$signal$20.exponent ;
-  wire [22:0] \$signal$20.mantissa ;
-  wire \$signal$20.sign ;
-  wire [7:0] \$signal$4 ;
   reg [31:0] clamped;
   wire [7:0] \clamped.exponent ;
   wire [22:0] \clamped.mantissa ;
   wire \clamped.sign ;
   wire [10:0] exponent;
+  wire [31:0] fixed;
   output [31:0] fraction;
   reg [31:0] fraction;
   wire [7:0] \fraction.exponent ;
@@ -1266,6 +1121,10 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire [7:0] \result.exponent ;
   wire [22:0] \result.mantissa ;
   wire \result.sign ;
+  reg [31:0] scaled;
+  wire [7:0] \scaled.exponent ;
+  wire [22:0] \scaled.mantissa ;
+  wire \scaled.sign ;
   wire [23:0] shifted;
   wire [23:0] \shifted$11 ;
   wire [23:0] \shifted$13 ;
@@ -1282,6 +1141,7 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
+  wire [7:0] whole;
   assign \$1  = result[30:0] > 31'h42fe0000;
   assign \$2  = result[30:23] == 8'hff;
   assign \$3  = | result[22:0];
@@ -1330,15 +1190,15 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   assign \$45  = \$42  & \$44 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$signal$20  = 32'd0;
+    scaled = 32'd0;
     if (\$37 ) begin
-      \$signal$20  = 32'd2143289344;
+      scaled = 32'd2143289344;
     end else if (\$41 ) begin
-      \$signal$20 [30:23] = 8'hff;
-      \$signal$20 [31] = result[31];
+      scaled[30:23] = 8'hff;
+      scaled[31] = result[31];
     end else if (\$45 ) begin
-      { \$signal$20 [31], \$signal$20 [22:0] } = { result[31], result[22:0] };
-      \$signal$20 [30:23] = \$34 [7:0];
+      { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
+      scaled[30:23] = \$34 [7:0];
     end
   end
   always @* begin
@@ -1358,7 +1218,7 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
       3'h5:
           /* empty */;
       3'h6:
-          state = \$signal$20 ;
+          state = scaled;
     endcase
   end
   always @* begin
@@ -1461,8 +1321,8 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
       next_integer = \$30 ;
     end
   end
-  assign \$signal  = \$8 [31:0];
-  assign \$signal$4  = \$11 [7:0];
+  assign fixed = \$8 [31:0];
+  assign whole = \$11 [7:0];
   assign left = \$13 [23:0];
   assign shifted = \$15 [23:0];
   assign \shifted$9  = \$17 [23:0];
@@ -1479,9 +1339,9 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   assign \split.mantissa  = split[22:0];
   assign \split.exponent  = split[30:23];
   assign \split.sign  = split[31];
-  assign \$signal$20.mantissa  = \$signal$20 [22:0];
-  assign \$signal$20.exponent  = \$signal$20 [30:23];
-  assign \$signal$20.sign  = \$signal$20 [31];
+  assign \scaled.mantissa  = scaled[22:0];
+  assign \scaled.exponent  = scaled[30:23];
+  assign \scaled.sign  = scaled[31];
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
@@ -1695,19 +1555,6 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire \$97 ;
   wire [51:0] \$98 ;
   wire [52:0] \$99 ;
-  reg \$signal ;
-  wire [11:0] \$signal$10 ;
-  wire [68:0] \$signal$20 ;
-  wire [10:0] \$signal$20.exponent ;
-  wire [52:0] \$signal$20.magnitude ;
-  wire \$signal$20.sign ;
-  wire [3:0] \$signal$20.specials ;
-  wire \$signal$20.specials.infinite_sign ;
-  wire \$signal$20.specials.is_infinite ;
-  wire \$signal$20.specials.is_nan ;
-  wire \$signal$20.specials.zero_sign ;
-  wire \$signal$34 ;
-  wire \$signal$9 ;
   input [31:0] addend;
   wire [31:0] addend;
   wire [7:0] \addend.exponent ;
@@ -1729,8 +1576,10 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire [7:0] \augend.exponent ;
   wire [22:0] \augend.mantissa ;
   wire \augend.sign ;
+  wire [11:0] distance;
   wire [11:0] exponent;
   reg has_infinite;
+  reg has_nan;
   wire is_empty;
   wire \is_empty$23 ;
   wire \is_empty$25 ;
@@ -1739,6 +1588,8 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire \is_empty$31 ;
   input is_sum;
   wire is_sum;
+  wire is_swapped;
+  wire is_up;
   wire [51:0] lesser;
   input [31:0] operand;
   wire [31:0] operand;
@@ -1783,6 +1634,15 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire \terms.specials.is_infinite ;
   wire \terms.specials.is_nan ;
   wire \terms.specials.zero_sign ;
+  wire [68:0] total;
+  wire [10:0] \total.exponent ;
+  wire [52:0] \total.magnitude ;
+  wire \total.sign ;
+  wire [3:0] \total.specials ;
+  wire \total.specials.infinite_sign ;
+  wire \total.specials.is_infinite ;
+  wire \total.specials.is_nan ;
+  wire \total.specials.zero_sign ;
   wire [53:0] value;
   assign \$1  = ! operand[30:23];
   assign \$2  = \$1  ? 24'h000000 : { 1'h1, operand[22:0] };
@@ -1839,7 +1699,7 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \$55  = addend[30:23] == 8'hff;
   assign \$56  = | addend[22:0];
   assign \$57  = \$55  & \$56 ;
-  assign \$58  = \$signal  | \$57 ;
+  assign \$58  = has_nan | \$57 ;
   assign \$59  = addend[30:23] == 8'hff;
   assign \$60  = ! addend[22:0];
   assign \$61  = \$59  & \$60 ;
@@ -1853,33 +1713,33 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \$69  = has_infinite | \$68 ;
   assign \$70  = has_infinite ? terms[63] : terms[127];
   assign \$71  = terms[63] & terms[127];
-  assign \$signal$9  = $signed(terms[126:116]) > $signed(terms[62:52]);
+  assign is_swapped = $signed(terms[126:116]) > $signed(terms[62:52]);
   assign \$72  = $signed(terms[126:116]) - $signed(terms[62:52]);
   assign \$73  = $signed(terms[62:52]) - $signed(terms[126:116]);
-  assign \$signal$10  = \$signal$9  ? \$72  : \$73 ;
-  assign lesser = \$signal$9  ? terms[51:0] : terms[115:64];
-  assign \$74  = \$signal$9  ? terms[115:64] : terms[51:0];
-  assign \$75  = \$signal$9  ? terms[126:116] : terms[62:52];
-  assign \$76  = \$signal$9  ? terms[127] : terms[63];
+  assign distance = is_swapped ? \$72  : \$73 ;
+  assign lesser = is_swapped ? terms[51:0] : terms[115:64];
+  assign \$74  = is_swapped ? terms[115:64] : terms[51:0];
+  assign \$75  = is_swapped ? terms[126:116] : terms[62:52];
+  assign \$76  = is_swapped ? terms[127] : terms[63];
   assign \$77  = terms[63] ^ terms[127];
   assign \$80  = \$78  | { 51'h0000000000000, \$79  };
-  assign shifted = \$signal$10 [0] ? \$80  : lesser;
+  assign shifted = distance[0] ? \$80  : lesser;
   assign \$82  = | shifted[1:0];
   assign \$83  = \$81  | { 51'h0000000000000, \$82  };
-  assign \shifted$14  = \$signal$10 [1] ? \$83  : shifted;
+  assign \shifted$14  = distance[1] ? \$83  : shifted;
   assign \$85  = | \shifted$14 [3:0];
   assign \$86  = \$84  | { 51'h0000000000000, \$85  };
-  assign \shifted$15  = \$signal$10 [2] ? \$86  : \shifted$14 ;
+  assign \shifted$15  = distance[2] ? \$86  : \shifted$14 ;
   assign \$88  = | \shifted$15 [7:0];
   assign \$89  = \$87  | { 51'h0000000000000, \$88  };
-  assign \shifted$16  = \$signal$10 [3] ? \$89  : \shifted$15 ;
+  assign \shifted$16  = distance[3] ? \$89  : \shifted$15 ;
   assign \$91  = | \shifted$16 [15:0];
   assign \$92  = \$90  | { 51'h0000000000000, \$91  };
-  assign \shifted$17  = \$signal$10 [4] ? \$92  : \shifted$16 ;
+  assign \shifted$17  = distance[4] ? \$92  : \shifted$16 ;
   assign \$94  = | \shifted$17 [31:0];
   assign \$95  = \$93  | { 51'h0000000000000, \$94  };
-  assign \shifted$18  = \$signal$10 [5] ? \$95  : \shifted$17 ;
-  assign \$96  = $signed(\$signal$10 ) >= $signed(8'h40);
+  assign \shifted$18  = distance[5] ? \$95  : \shifted$17 ;
+  assign \$96  = $signed(distance) >= $signed(8'h40);
   assign \$97  = | lesser;
   assign \$98  = \$96  ? { 51'h0000000000000, \$97  } : \shifted$18 ;
   assign \$99  = aligned[51:0] - aligned[103:52];
@@ -1888,8 +1748,8 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \$101  = - $signed(value);
   assign \$102  = value[53] ? \$101  : { value[53], value };
   assign \$103  = aligned[116] ^ value[53];
-  assign is_empty = ! \$signal$20 [52:21];
-  assign \$105  = is_empty ? \$104  : { 63'h0000000000000000, \$signal$20 [52:0] };
+  assign is_empty = ! total[52:21];
+  assign \$105  = is_empty ? \$104  : { 63'h0000000000000000, total[52:0] };
   assign \is_empty$23  = ! \$105 [52:37];
   assign \$107  = \is_empty$23  ? \$106  : { 31'h00000000, \$105 [52:0] };
   assign \is_empty$25  = ! \$107 [52:45];
@@ -1900,13 +1760,13 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \$113  = \is_empty$29  ? \$112  : { 3'h0, \$111 [52:0] };
   assign \is_empty$31  = ! \$113 [52];
   assign \$115  = \$113 [52] ? { 1'h0, \$113 [52:0] } : \$114 ;
-  assign \$116  = $signed(\$signal$20 [63:53]) + $signed(3'h2);
+  assign \$116  = $signed(total[63:53]) + $signed(3'h2);
   assign \$117  = $signed(\$116 ) - $signed({ 1'h0, is_empty, \is_empty$23 , \is_empty$25 , \is_empty$27 , \is_empty$29 , \is_empty$31  });
   assign \$118  = | \$115 [27:0];
   assign \$119  = \$118  | \$115 [29];
-  assign \$signal$34  = \$115 [28] & \$119 ;
-  assign \$120  = $signed({ \$117 [11:0], \$115 [51:29] }) + $signed({ 1'h0, \$signal$34  });
-  assign \$121  = ! \$signal$20 [52:0];
+  assign is_up = \$115 [28] & \$119 ;
+  assign \$120  = $signed({ \$117 [11:0], \$115 [51:29] }) + $signed({ 1'h0, is_up });
+  assign \$121  = ! total[52:0];
   assign \$122  = $signed(\$120 [34:23]) >= $signed(9'h0ff);
   assign \$123  = $signed(\$120 [34:23]) > $signed(1'h0);
   always @* begin
@@ -1935,9 +1795,9 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     (* full_case = 32'd1 *)
     if (is_sum) begin
-      \$signal  = \$25 ;
+      has_nan = \$25 ;
     end else begin
-      \$signal  = \$47 ;
+      has_nan = \$47 ;
     end
   end
   always @* begin
@@ -1953,15 +1813,15 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     result[30:0] = 31'h00000000;
     (* full_case = 32'd1 *)
-    if (\$signal$20 [65]) begin
+    if (total[65]) begin
       result = 32'd2143289344;
-    end else if (\$signal$20 [66]) begin
+    end else if (total[66]) begin
       result[30:23] = 8'hff;
-      result[31] = \$signal$20 [67];
+      result[31] = total[67];
     end else if (\$121 ) begin
-      result[31] = \$signal$20 [68];
+      result[31] = total[68];
     end else begin
-      result[31] = \$signal$20 [64];
+      result[31] = total[64];
       if (\$122 ) begin
         result[30:23] = 8'hff;
       end else if (\$123 ) begin
@@ -2013,21 +1873,21 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \aligned.specials.is_infinite  = aligned[118];
   assign \aligned.specials.infinite_sign  = aligned[119];
   assign \aligned.specials.zero_sign  = aligned[120];
-  assign \$signal$20.magnitude  = \$signal$20 [52:0];
-  assign \$signal$20.exponent  = \$signal$20 [63:53];
-  assign \$signal$20.sign  = \$signal$20 [64];
-  assign \$signal$20.specials  = \$signal$20 [68:65];
-  assign \$signal$20.specials.is_nan  = \$signal$20 [65];
-  assign \$signal$20.specials.is_infinite  = \$signal$20 [66];
-  assign \$signal$20.specials.infinite_sign  = \$signal$20 [67];
-  assign \$signal$20.specials.zero_sign  = \$signal$20 [68];
+  assign \total.magnitude  = total[52:0];
+  assign \total.exponent  = total[63:53];
+  assign \total.sign  = total[64];
+  assign \total.specials  = total[68:65];
+  assign \total.specials.is_nan  = total[65];
+  assign \total.specials.is_infinite  = total[66];
+  assign \total.specials.infinite_sign  = total[67];
+  assign \total.specials.zero_sign  = total[68];
   assign \result.mantissa  = result[22:0];
   assign \result.exponent  = result[30:23];
   assign \result.sign  = result[31];
-  assign \$signal$20 [68:65] = aligned[120:117];
-  assign \$signal$20 [64] = \$103 ;
-  assign \$signal$20 [63:53] = aligned[115:105];
-  assign \$signal$20 [52:0] = \$102 [52:0];
+  assign total[68:65] = aligned[120:117];
+  assign total[64] = \$103 ;
+  assign total[63:53] = aligned[115:105];
+  assign total[52:0] = \$102 [52:0];
   assign aligned[103:52] = \$98 ;
   assign aligned[120:117] = terms[131:128];
   assign aligned[104] = \$77 ;
@@ -2280,7 +2140,7 @@ module \vector_lane.slot$96.high_fraction.rounder (rounded, value);
   wire \$7 ;
   wire [32:0] \$8 ;
   wire [30:0] \$9 ;
-  wire [30:0] \$signal ;
+  wire [30:0] below;
   wire [30:0] magnitude;
   output [31:0] rounded;
   reg [31:0] rounded;
@@ -2314,7 +2174,7 @@ module \vector_lane.slot$96.high_fraction.rounder (rounded, value);
       rounded = { value[31], 31'h7f800000 };
     end
   end
-  assign \$signal  = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
   assign magnitude = \$10 [30:0];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
@@ -2395,7 +2255,7 @@ module \vector_lane.slot$96.high_state.rounder (rounded, value);
   wire \$7 ;
   wire [32:0] \$8 ;
   wire [30:0] \$9 ;
-  wire [30:0] \$signal ;
+  wire [30:0] below;
   wire [30:0] magnitude;
   output [31:0] rounded;
   reg [31:0] rounded;
@@ -2429,7 +2289,7 @@ module \vector_lane.slot$96.high_state.rounder (rounded, value);
       rounded = { value[31], 31'h7f800000 };
     end
   end
-  assign \$signal  = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
   assign magnitude = \$10 [30:0];
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];

@@ -8,6 +8,7 @@ import pytest
 from array_cases import cases, draw_case, prepared
 from array_programs import PRODUCT, SOFTMAX
 from random_counts import draw_seed, random_count
+from rich.console import Console
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.run import Case, run_case
@@ -17,6 +18,7 @@ from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.registers import ErrorCode, Waiting
 from einsum_cascade.sim.values import evaluate_program
+from einsum_cascade.terminal.simulations import simulation_table
 
 pytestmark = pytest.mark.xdist_group("cosim")
 
@@ -285,3 +287,49 @@ def test_a_row_without_keys_gives_zero_and_is_counted():
     result = _check(case)
     assert result.run.registers["empty_columns"] == 5 * 4
     assert not result.output[:, 7:].any()
+
+
+def _told(result):
+    """What the terminal says of a result."""
+    with (console := Console(width=200)).capture() as found:
+        console.print(simulation_table(result))
+    return found.get()
+
+
+def test_a_counter_that_differs_is_told_as_one():
+    """Every bit is right, and one number of the model is not: that, and nothing else, is said."""
+    result = _check(prepared("attention-1pass", {"E": 3, "F": 4, "M": 5, "P": 6, "M0": 4}, SMALL))
+    assert "agree in every bit and every cycle" in _told(result)
+    (step,) = result.steps
+    registers = step.run.registers
+    for name in ("empty_columns", "stalls_keys", "cycles", "total_cycles"):
+        run = replace(step.run, registers={**registers, name: registers[name] + 3})
+        changed = replace(result, steps=(replace(step, run=run),))
+        assert not changed.is_agreed
+        told = f"counters differ: {name} ({registers[name]} in the model, {registers[name] + 3} in the RTL)"
+        assert f"agree in every bit; {told}" in _told(changed)
+        differing = changed.to_json()["steps"][0]["differing_counters"]
+        assert differing == {name: {"model": registers[name], "rtl": registers[name] + 3}}
+
+
+def test_the_bench_waits_longer_than_the_model_says():
+    """A beat of 8 bytes every 800 cycles: 420 keys and values of 64 operands are 13,440 beats, 10.8 million cycles."""
+    case = prepared("attention-1pass", {"E": 64, "F": 64, "M": 420, "P": 4, "M0": 4}, SMALL)
+    program = case.lowered.program
+    least = 420 * 2 * 64 * 2 // 8 * 800
+    assert least > 10_000_000
+    for memory in (MemoryTiming(bytes_per_cycle=0.01), MemoryTiming(bytes_per_cycle=0.01, backpressure=1)):
+        found = Case.of(program, pack(program, case.operands(_tensors(case))), memory)
+        assert found.limit_cycles > 1.5 * least
+
+
+def test_the_bench_says_where_it_gives_up():
+    case = prepared("attention-1pass", SIZES["attention-1pass"], SMALL)
+    result = _check(case)
+    late, _ = _run(case, limit_cycles=50)
+    (run,) = late.runs
+    assert (run.has_ended, run.limit_cycles) == (False, 50)
+    (step,) = result.steps
+    told = _told(replace(result, steps=(replace(step, run=run),)))
+    total = step.run.registers["total_cycles"]
+    assert f"the bench gave up after 50 cycles, where the model takes {total:,}" in told

@@ -70,7 +70,9 @@ def _in_small_buffer(program: Program, more: int) -> Program:
 
 def _draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
     """Draw work that waits for each of keys, queries and drain often, and rows that cross pages sometimes."""
-    kind = random.choice(["plain", "causal", "window", "gqa", "product", "long", "deferred", "softmax", "scores"])
+    kind = random.choice(
+        ["plain", "causal", "window", "gqa", "product", "long", "deferred", "softmax", "scores", "scores-window"]
+    )
     steps, outputs = random.randint(1, 24), random.randint(1, 24)
     keys, queries = random.randint(1, 5 * n), random.randint(1, 5 * n)
     shared = {"E": steps, "F": outputs, "M0": n}
@@ -78,17 +80,19 @@ def _draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
         case "product":
             return kind, {"M": keys, "N": queries, "K": steps}
         case "deferred":
-            return "attention-deferred-causal", {"E": steps, "F": outputs, "M": max(keys, queries), "P": queries}
+            return "attention-deferred-causal", {"E": steps, "F": outputs, "M": keys, "P": queries}
         case "softmax":
             return kind, {"M": keys, "P": queries}
         case "scores":
             return kind, {"E": steps, "M": keys, "P": queries}
+        case "scores-window":
+            return kind, {"E": steps, "M": keys, "P": queries, "W": random.randint(1, 2 * n)}
         case "gqa":
             heads = {"B": random.randint(1, 2), "G": random.randint(1, 2), "R": random.randint(1, 2)}
             return "attention-1pass-gqa", shared | heads | {"M": min(keys, 2 * n), "P": min(queries, 2 * n)}
         case "causal" | "window":
             most = {"W": random.randint(1, 2 * n)} if kind == "window" else {}
-            return f"attention-1pass-{kind}", shared | most | {"M": max(keys, queries), "P": queries}
+            return f"attention-1pass-{kind}", shared | most | {"M": keys, "P": queries}
         case "long":
             return "attention-1pass", shared | {"M": random.randint(20 * n, 40 * n), "P": random.randint(1, n + 1)}
         case _:

@@ -46,7 +46,7 @@ class DrainHarness(Harness):
 
 class ControlHarness(Harness):
     def __init__(self, module: ModuleType) -> None:
-        super().__init__(module.ControlPort())
+        super().__init__(module.ControlPort({}))
 
     def require(self, m: Module, component: Component) -> None:
         bus = component.bus

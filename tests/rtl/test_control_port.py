@@ -5,8 +5,12 @@ import random as random_module
 from clocked import peek, run_bench
 from random_counts import draw_seed
 
+from einsum_cascade.program.capabilities import capabilities
 from einsum_cascade.program.registers import KERNEL_OFFSET, REGISTERS, offset_of
+from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.control_port import ControlPort, readable, writable
+
+CONSTANTS = capabilities(ArrayShape(4, 8))
 
 
 class Host:
@@ -21,6 +25,10 @@ class Host:
         get = self.ctx.get
         if get(self.port.start):
             self.pulses.append("start")
+        if get(self.port.refused):
+            self.pulses.append("refused")
+        if get(self.port.clear):
+            self.pulses.append(("clear", get(self.port.clear)))
         if get(self.port.table_write):
             self.pulses.append((get(self.port.table_row), get(self.port.table_half), get(self.port.table_data)))
         await self.ctx.tick()
@@ -49,12 +57,12 @@ class Host:
         self.ctx.set(getattr(self.bus, f"{channel}ready"), 0)
         return found
 
-    async def write(self, address, value):
+    async def write(self, address, value, answer=0):
         halves = [("aw", {"awaddr": address}), ("w", {"wdata": value, "wstrb": 15})]
         for channel, values in self.random.sample(halves, 2):
             await self.idle()
             await self.give(channel, **values)
-        assert await self.take("b", "bresp") == [0]
+        assert await self.take("b", "bresp") == [answer]
 
     async def read(self, address):
         await self.give("ar", araddr=address)
@@ -64,7 +72,7 @@ class Host:
 
 
 def with_host(test):
-    port = ControlPort()
+    port = ControlPort(CONSTANTS)
 
     async def bench(ctx):
         await test(ctx, port, Host(ctx, port, random_module.Random(draw_seed())))
@@ -81,11 +89,11 @@ def test_every_register_is_read_back():
         for name, value in shown.items():
             ctx.set(getattr(port, name), value)
         # A register that the array writes takes no writes.
-        for name in readable():
-            await host.write(offset_of(name), host.random.getrandbits(32))
+        for name in [*readable(), *CONSTANTS]:
+            await host.write(offset_of(name), host.random.getrandbits(32) if name != "interrupt" else 0)
         assert {name: peek(ctx, getattr(port, name)) for name in written} == written
         for register in host.random.sample(REGISTERS, len(REGISTERS)):
-            expected = {**written, **shown, "control": 0}[register.name]
+            expected = {**written, **shown, **CONSTANTS, "control": 0}[register.name]
             assert await host.read(offset_of(register.name)) == expected, register.name
         assert host.pulses == []
 
@@ -122,5 +130,31 @@ def test_the_kernel_table_gets_row_half_and_word():
             expected.append((row, half, word))
         await host.tick()
         assert host.pulses == expected
+
+    with_host(check)
+
+
+def test_during_a_run_only_the_interrupt_is_written():
+    """All others answer with SLVERR, keep what they held, and tell so."""
+
+    async def check(ctx, port, host):
+        held = {name: host.random.getrandbits(32) for name in writable()}
+        for name, value in held.items():
+            await host.write(offset_of(name), value)
+        ctx.set(port.is_busy, 1)
+        free = "interrupt_enable", "interrupt"
+        addresses = [offset_of(register.name) for register in REGISTERS if register.name not in free]
+        addresses += [KERNEL_OFFSET, KERNEL_OFFSET + 12, 4 * len(REGISTERS)]
+        for address in host.random.sample(addresses, len(addresses)):
+            await host.write(address, 1, answer=2)
+        assert host.pulses == ["refused"] * len(addresses)
+        assert {name: peek(ctx, getattr(port, name)) for name in held} == held
+        await host.write(offset_of("interrupt_enable"), 1)
+        await host.write(offset_of("interrupt"), 5)
+        assert host.pulses[len(addresses) :] == [("clear", 5)]
+        assert peek(ctx, port.interrupt_enable) == 1
+        ctx.set(port.is_busy, 0)
+        await host.write(offset_of("keys"), 77)
+        assert peek(ctx, port.keys) == 77
 
     with_host(check)

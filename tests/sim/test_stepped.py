@@ -6,9 +6,11 @@ Rule: docs/decisions/0006-the-array-and-its-program.md, "A PE" and "The corner".
 import numpy as np
 import pytest
 from array_programs import lowered, random_lowered, random_tensors, square
-from random_counts import random_count
+from random_counts import draw_seed, random_count
 
+from einsum_cascade.program.instruction import VectorOp
 from einsum_cascade.program.ir import Program
+from einsum_cascade.program.masks import Band
 from einsum_cascade.sim.stepped import step_program
 from einsum_cascade.sim.values import Results, evaluate_program
 
@@ -37,6 +39,50 @@ def test_a_tile_by_hand() -> None:
     first = np.exp(-np.array([1.0, 2.0]))
     assert stepped.results.output[0, 0] == pytest.approx((first + 3) / (first + 1), rel=4e-3)
     assert_equal(stepped.results, evaluate_program(found.program, tensors))
+
+
+def words_without_keys(program: Program) -> int:
+    """The words that leave of queries without a key, by the masks alone; none where nothing is divided."""
+    empty = 0
+    for tile in program.tiles():
+        if program.is_divided and tile.ends_result and not tile.spills:
+            first = tile.key_tile * program.shape.rows
+            rows = min(program.shape.rows, program.keys - first) if program.has_tile_results else program.output_steps
+            p = range(tile.query_tile * program.shape.columns, (tile.query_tile + 1) * program.shape.columns)
+            empty += rows * sum(not has_key(program, query) for query in p if query < program.queries)
+    return empty
+
+
+def has_key(program: Program, query: int) -> bool:
+    """Whether a query has one of the keys."""
+    low = 0 if program.diagonal_low is None else max(0, query + program.diagonal_low)
+    high = program.keys - 1 if program.diagonal_high is None else min(program.keys - 1, query + program.diagonal_high)
+    return low <= high
+
+
+def test_rows_of_padding_are_not_counted() -> None:
+    """4 x 4, 5 keys, 8 queries that have keys p - 1 and p: queries 6 and 7 have none of 0..4.
+
+    Their tile goes over both key tiles, of four rows and of one: 2 queries of 5 words each.
+    """
+    found = lowered(square(4, e=3, f=2), "softmax", e=3, f=1, keys=5, queries=8, band=Band(high=0, low=-1))
+    tensors = random_tensors(np.random.default_rng(0), found.program)
+    assert words_without_keys(found.program) == 10
+    assert evaluate_program(found.program, tensors).empty_columns == 10
+    assert step_program(found.program, tensors).results.empty_columns == 10
+
+
+def test_words_of_queries_without_keys_are_counted_for_every_kernel() -> None:
+    random, seen = np.random.default_rng(draw_seed()), set[bool]()
+    for _ in range(random_count(600)):
+        found = random_lowered(random)
+        tensors = random_tensors(random, found.program)
+        expected = words_without_keys(found.program)
+        # Sums of linear attention may be 0 by themselves, which no mask says.
+        if all(row.vector.op != VectorOp.ADD_DENOMINATOR for row in found.program.kernel):
+            assert evaluate_program(found.program, tensors).empty_columns == expected
+        seen |= {found.program.has_tile_results} if expected else set()
+    assert seen == {False, True}
 
 
 def test_results_that_are_not_whole_are_not_written_over() -> None:

@@ -12,8 +12,9 @@ from einsum_cascade.program.numbers import Numbers
 __all__ = ["MATRIX_PRODUCT", "cases", "draw_case", "prepared"]
 
 MATRIX_PRODUCT = parse(PRODUCT)
-_OWN = {"product": MATRIX_PRODUCT, "scores": parse(SOFTMAX)}
-_UNMASKED = "product", "softmax", "scores"
+_WINDOW = SOFTMAX.replace("rank E, M, P", "rank E, M, P, W").replace("K[e, m])", "K[e, m]) where p < m + W and m <= p")
+_OWN = {"product": MATRIX_PRODUCT, "scores": parse(SOFTMAX), "scores-window": parse(_WINDOW)}
+_OTHERS = "product", "softmax", "scores", "scores-window"
 
 
 def cases(n: int) -> Iterator[tuple[str, dict[str, int]]]:
@@ -33,23 +34,22 @@ def cases(n: int) -> Iterator[tuple[str, dict[str, int]]]:
 
 
 def draw_case(random: Random, n: int) -> tuple[str, dict[str, int]]:
-    """Draw a cascade and its extents."""
+    """Draw a cascade and its extents; of those with a mask, later queries may have no key."""
     masks = "", "-causal", "-window"
     running = [f"attention-1pass{mask}" for mask in masks]
-    name = random.choice([*running, random.choice(["attention-deferred" + mask for mask in masks]), *_UNMASKED])
+    name = random.choice([*running, random.choice(["attention-deferred" + mask for mask in masks]), *_OTHERS])
     sizes = {"M": random.randint(1, 5 * n), "P": random.randint(1, 4 * n)}
     match name:
         case "softmax":
             return name, sizes
-        case "scores":
-            return name, {"E": random.randint(1, 20), **sizes}
+        case "scores" | "scores-window":
+            window = {"W": random.randint(1, 2 * n)} if name.endswith("window") else {}
+            return name, {"E": random.randint(1, 20), **sizes} | window
         case "product":
             return name, {"M": sizes["M"], "N": sizes["P"], "K": random.randint(1, 20)}
         case _:
             extents = {"E": random.randint(1, 20), "F": random.randint(1, 20), **sizes}
     extents |= {"M0": n} if name in running else {}
-    if name.endswith("causal") or name.endswith("window"):
-        extents["P"] = min(extents["P"], extents["M"])  # every query has a key
     return name, extents | ({"W": random.randint(1, 2 * n)} if name.endswith("window") else {})
 
 

@@ -1,6 +1,7 @@
 """Prove the assertions of a harness for all inputs over a number of cycles: Yosys writes SMT-LIB, Bitwuzla decides."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +11,7 @@ from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Elaboratable, Module,
 from amaranth.lib.wiring import Component, In
 from yosys_runs import run_yosys
 
-__all__ = ["Harness", "assert_holds", "assert_stable", "is_refuted", "mutated"]
+__all__ = ["Harness", "Unrolled", "assert_holds", "assert_stable", "is_refuted", "model_of", "mutated"]
 
 
 class Harness(Elaboratable):
@@ -87,8 +88,15 @@ def is_refuted(harness: Harness, cycles: int, folder: Path) -> bool:
 
 
 def _model(harness: Harness, folder: Path) -> str:
-    """Return the states of a harness as SMT-LIB: `_i` of the first, `_t` of a step, `_u` assumed, `_a` asserted."""
-    (folder / "harness.il").write_text(rtlil.convert(harness, name="harness", ports=harness.free()))
+    return model_of(harness, harness.free(), folder)
+
+
+def model_of(harness: Elaboratable, ports: Sequence[Value], folder: Path, before: Sequence[str] = ()) -> str:
+    """Return the states of a harness as SMT-LIB: `_i` of the first, `_t` of a step, `_u` assumed, `_a` asserted.
+
+    Commands of Yosys may come `before` what begins with a value is made use of.
+    """
+    (folder / "harness.il").write_text(rtlil.convert(harness, name="harness", ports=ports))
     run_yosys(
         [
             "read_rtlil harness.il",
@@ -98,6 +106,7 @@ def _model(harness: Harness, folder: Path) -> str:
             "chformal -lower",
             "memory_collect",
             "memory_map",
+            *before,
             "opt -full",
             "select -assert-min 1 t:$assert",
             "dffunmap",
@@ -108,35 +117,39 @@ def _model(harness: Harness, folder: Path) -> str:
     return (folder / "harness.smt2").read_text()
 
 
-class _Unrolled:
+class Unrolled:
     """The states of a harness, one after another, each a step from the one before."""
 
     def __init__(self, model: str) -> None:
         self._parser = bitwuzla.Parser(bitwuzla.TermManager(), bitwuzla.Options())
-        self._tell(model)
+        self.tell(model)
         self._states = 0
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         self._parser.parse(text, False, False)
 
     def add_state(self) -> None:
         state, self._states = self._states, self._states + 1
-        self._tell(f"(declare-const s{state} |harness_s|) (assert (|harness_u| s{state}))")
+        self.tell(f"(declare-const s{state} |harness_s|) (assert (|harness_u| s{state}))")
         if state:
-            self._tell(f"(assert (|harness_t| s{state - 1} s{state}))")
+            self.tell(f"(assert (|harness_t| s{state - 1} s{state}))")
 
     def begin(self) -> None:
-        self._tell("(assert (|harness_i| s0))")
+        self.tell("(assert (|harness_i| s0))")
 
     def keep(self) -> None:
         """Let the assertions hold in the last state."""
-        self._tell(f"(assert (|harness_a| s{self._states - 1}))")
+        self.tell(f"(assert (|harness_a| s{self._states - 1}))")
 
     def is_met(self) -> bool:
         """Return whether the assertions hold in the last state, whatever the inputs."""
-        self._tell(f"(push 1) (assert (not (|harness_a| s{self._states - 1})))")
+        return self.follows(f"(|harness_a| s{self._states - 1})")
+
+    def follows(self, claim: str) -> bool:
+        """Return whether a claim follows from what was told."""
+        self.tell(f"(push 1) (assert (not {claim}))")
         result = self._parser.bitwuzla().check_sat()
-        self._tell("(pop 1)")
+        self.tell("(pop 1)")
         assert result in (bitwuzla.Result.SAT, bitwuzla.Result.UNSAT), result
         return result == bitwuzla.Result.UNSAT
 
@@ -146,7 +159,7 @@ class _Unrolled:
 
 def _failing_cycle(model: str, cycles: int) -> int | None:
     """Return the first cycle in which an assertion can fail."""
-    states = _Unrolled(model)
+    states = Unrolled(model)
     for cycle in range(cycles):
         states.add_state()
         if not cycle:
@@ -159,7 +172,7 @@ def _failing_cycle(model: str, cycles: int) -> int | None:
 
 
 def _is_inductive(model: str, cycles: int) -> bool:
-    states = _Unrolled(model)
+    states = Unrolled(model)
     for _ in range(cycles):
         states.add_state()
         states.keep()
