@@ -406,7 +406,7 @@ def simulate(
         print_all(simulation_table(result))
         for written in (*(file["file"] for file in files.values()), *waves):
             print(f"  {written}")
-    if not result.is_agreed:
+    if not result.is_right:
         raise _AnswerIsNo
 
 

@@ -222,6 +222,7 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "inputs rounded": f"{values['rounded']:,}",
         "largest error against float64": _number(values["max_abs_error"]),
         "  of the largest value": _number(values["max_rel_error"]),
+        "beyond what formats allow, without a bound": f"{values['beyond']:,}, {values['unknown']:,}",
         "2d use": f"{100 * found['util_2d']:.2f} %",
         "1d use": f"{100 * found['util_1d']:.2f} %",
         "columns in use": f"{100 * found['occupied_columns']:.1f} %",
@@ -248,9 +249,20 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.3g}"
 
 
+def _excess(result: CosimResult) -> str:
+    """Say which result is farthest beyond what the formats allow."""
+    worst = next(each for each in result.accuracies if each.beyond)
+    at = ", ".join(map(str, worst.at or ()))
+    return (
+        f"{result.beyond:,} results differ from float64 by more than the formats allow, such as {worst.tensor}[{at}], "
+        f"which is {worst.found:.6g} and must be within {worst.bound:.2g} of {worst.exact:.6g}"
+    )
+
+
 def _verdict(result: CosimResult) -> str:
     if result.is_agreed:
-        return "RTL and model agree in every bit and every cycle."
+        agreed = "RTL and model agree in every bit and every cycle"
+        return f"{agreed}." if result.is_right else f"{agreed}, but are wrong: {_excess(result)}."
     status = result.to_json()["status"]
     if not result.run.has_ended:
         limit, expected = result.run.limit_cycles, result.steps[-1].trace.total_cycles
