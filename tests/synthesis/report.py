@@ -131,7 +131,8 @@ ports, as `ltp` counts them, whatever its delay or load: levels compare pipeline
 The multiplier of a lane is always wide. {deepest(table)}
 
 The design of the repository, rtl/fusemax-4x4, E = F = 64, its memories kept as such:
-{kept.cells:,} cells as wide as words, {kept.flip_flop_bits:,} bits of flip-flops, {kept.memory_bits:,} bits of memories.
+{kept.cells:,} cells as wide as words, {kept.flip_flop_bits:,} bits of flip-flops,
+{kept.memory_bits:,} bits of memories.
 
 What the exponential costs a PE: pieces and constants in front of the multiply-add (`slot`), clamp, split and scaling
 behind it (`after`), and the rounding to the score format (`rounder`). Cells of a PE of one stage, each submodule
