@@ -201,6 +201,7 @@ class StepResult:
             "kernel": work.kernel.name,
             "outputs": [operand.tensor for operand in work.results],
             "heads": [self.step.heads.start, self.step.heads.stop],
+            "is_whole": self.step.is_whole,
             "cycles": {
                 "schedule": self.step.schedule_cycles,
                 "model": self.model_cycles,

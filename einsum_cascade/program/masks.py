@@ -18,7 +18,7 @@ from einsum_cascade.cascade.ir import (
     Read,
     conjuncts,
 )
-from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.mapping.workload import Part
 
 __all__ = ["Band", "Filter"]
@@ -87,8 +87,10 @@ class Filter:
 
         Raises
         ------
+        KernelError
+            The filter is not a band of diagonals of keys and queries.
         IllegalMappingError
-            The filter is not a band of diagonals of keys and queries, or reads what is not given or no whole number.
+            It reads what is not given, or no whole number.
 
         """
         band = Band()
@@ -172,8 +174,8 @@ class Filter:
             )
         return int(values[at])
 
-    def _refused(self) -> IllegalMappingError:
-        return IllegalMappingError(
+    def _refused(self) -> KernelError:
+        return KernelError(
             [
                 f"the filter of {self.einsum} must be a band of diagonals for the array to mask it (keys compared with "
                 "queries plus or minus a whole number, or less than one, of the head or not, joined by `and`), but is "

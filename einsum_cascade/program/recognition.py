@@ -17,7 +17,7 @@ from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 
-__all__ = ["ArrayWork", "Operand", "kernels_in", "recognise"]
+__all__ = ["ArrayWork", "Operand", "Shortfall", "kernels_in", "recognise", "shortfall_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +117,60 @@ def recognise(cascade: Cascade) -> ArrayWork:
         An Einsum is no work of the array, or the works do not make up a kernel; a sentence each.
 
     """
-    merged = merge_products(cascade)
-    workload = Workload(merged)
-    apart = _apart(workload)
-    tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
-    # A cascade that is none is told of the kernel that it is nearest to.
-    kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
-    if refused:
-        raise IllegalMappingError(_reasons(workload, refused))
-    if len(roles) < len(kernel.roles):
-        needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
-        raise IllegalMappingError(
-            [f"all works of {needed} must be there for the array, but {cascade.name!r} has {found}; {_REMEDY}"]
-        )
-    workload = workload if kernel.is_tiled else apart
+    workload, kernel, roles, refused = _nearest(cascade)
+    if refused or len(roles) < len(kernel.roles):
+        raise IllegalMappingError([*_sentences(workload, kernel, roles, refused).values()])
     named: dict[str, Task] = {**roles}
     unmet = [*unmet_restrictions(workload, named, kernel.results, is_tiled=kernel.is_tiled)]
     if unmet:
         raise IllegalMappingError(unmet)
     return _work(workload, kernel, roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a cascade lacks to be the kernel that it is nearest to.
+
+    Parameters
+    ----------
+    count
+        Einsums that have no place in it, then works of it that are missing.
+    sentences
+        By tensor, what is said of those that read nothing of others without a place.
+
+    """
+
+    count: tuple[int, int]
+    sentences: Mapping[str, str]
+
+
+def shortfall_of(cascade: Cascade) -> Shortfall:
+    """Return what a cascade lacks to be a kernel; nothing if it lacks nothing."""
+    workload, kernel, roles, refused = _nearest(cascade)
+    missing = len(kernel.roles) - len(roles)
+    return Shortfall((len(refused), missing), _sentences(workload, kernel, roles, refused))
+
+
+def _nearest(cascade: Cascade) -> tuple[Workload, Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
+    """Return the kernel that a cascade is nearest to, and the workload as it takes it."""
+    workload = Workload(merge_products(cascade))
+    apart = _apart(workload)
+    tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
+    kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
+    return workload if kernel.is_tiled else apart, kernel, roles, refused
+
+
+def _sentences(
+    workload: Workload, kernel: Kernel, roles: Mapping[Role, Task], refused: Sequence[tuple[Task, Role | None]]
+) -> dict[str, str]:
+    """Return by tensor what is refused, and why."""
+    if refused or len(roles) == len(kernel.roles):
+        return _reasons(workload, refused, roles)
+    needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
+    last = workload.tasks[-1].write.tensor
+    return {
+        last: f"all works of {needed} must be there for the array, but {workload.cascade.name!r} has {found}; {_REMEDY}"
+    }
 
 
 def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]]]:
@@ -176,7 +211,9 @@ def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task]
     return kernel, {role: roles[role] for role in kernel.roles if role in roles}, refused
 
 
-def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) -> list[str]:
+def _reasons(
+    workload: Workload, refused: Sequence[tuple[Task, Role | None]], roles: Mapping[Role, Task]
+) -> dict[str, str]:
     """Return a refusal of every task that reads nothing of another one that is refused, which may be all it lacks."""
     lost = {task.write.tensor for task, _ in refused}
     first = [
@@ -185,10 +222,14 @@ def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) ->
         if lost.isdisjoint(read.tensor for read in task.reads if read.tensor != task.write.tensor)
     ]
     # Where they go round in a circle, none is the first.
-    return [_refusal(workload.cascade.einsums[task.number], role) for task, role in first or refused]
+    scores = roles["product"].write.tensor if "product" in roles else None
+    einsums = workload.cascade.einsums
+    return {
+        task.write.tensor: _refusal(einsums[task.number], role, scores) for task, role in reversed(first or refused)
+    }
 
 
-def _refusal(einsum: Einsum, role: str | None) -> str:
+def _refusal(einsum: Einsum, role: str | None, scores: str | None) -> str:
     operators = sorted({node.operator.name for node in _applied(einsum.expression)})
     if einsum.reduction:
         operators.append(f"{einsum.reduction.operator.name} over {', '.join(einsum.reduction.variables)}")
