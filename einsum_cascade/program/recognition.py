@@ -15,6 +15,7 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
+from einsum_cascade.program.refusals import refusal_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 
 __all__ = ["ArrayWork", "Operand", "Shortfall", "kernels_in", "recognise", "shortfall_of"]
@@ -165,7 +166,7 @@ def _sentences(
 ) -> dict[str, str]:
     """Return by tensor what is refused, and why."""
     if refused or len(roles) == len(kernel.roles):
-        return _reasons(workload, refused, roles)
+        return _reasons(workload, refused)
     needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
     last = workload.tasks[-1].write.tensor
     return {
@@ -183,17 +184,23 @@ def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]
 
 
 def _apart(workload: Workload) -> Workload:
-    """Return the workload with the parts of a range as ranges of their own, where one is reduced and another is left.
+    """Return the workload with the parts of a range as ranges of their own, where a tensor is along some of them alone.
 
-    Softmax inside blocks of keys is such a case: the blocks are heads. Where a kernel says how keys are tiled, that is
-    its tiling.
+    Softmax inside blocks of keys is such a case: the blocks are heads. So is a result with heads and values in one
+    rank. Where a kernel says how keys are tiled, that is its tiling.
     """
+    used: dict[str, set[str]] = {}
+    accesses = [access.variables for task in workload.tasks for access in (*task.reads, task.write)]
+    for names in accesses:
+        for name in names:
+            used.setdefault(workload.parts[name].range, set()).add(name)
+    # Variables of the same rank are one part.
+    ranks = {range_: {workload.cascade.rank_of[name] for name in names} for range_, names in used.items()}
     found: set[str] = set()
-    for task in workload.tasks:
-        einsum = workload.cascade.einsums[task.number]
-        reduced = einsum.reduction.variables if einsum.reduction is not None else ()
-        left = {workload.parts[name].range for name in einsum.left_variables}
-        found |= {workload.parts[name].range for name in reduced} & left
+    for names in accesses:
+        for range_ in {workload.parts[name].range for name in names}:
+            own = {workload.cascade.rank_of[name] for name in names & used[range_]}
+            found |= {range_} if own != ranks[range_] else set()
     return Workload(workload.cascade, frozenset(found)) if found else workload
 
 
@@ -211,9 +218,7 @@ def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task]
     return kernel, {role: roles[role] for role in kernel.roles if role in roles}, refused
 
 
-def _reasons(
-    workload: Workload, refused: Sequence[tuple[Task, Role | None]], roles: Mapping[Role, Task]
-) -> dict[str, str]:
+def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) -> dict[str, str]:
     """Return a refusal of every task that reads nothing of another one that is refused, which may be all it lacks."""
     lost = {task.write.tensor for task, _ in refused}
     first = [
@@ -222,21 +227,20 @@ def _reasons(
         if lost.isdisjoint(read.tensor for read in task.reads if read.tensor != task.write.tensor)
     ]
     # Where they go round in a circle, none is the first.
-    scores = roles["product"].write.tensor if "product" in roles else None
     einsums = workload.cascade.einsums
-    return {
-        task.write.tensor: _refusal(einsums[task.number], role, scores) for task, role in reversed(first or refused)
-    }
+    return {task.write.tensor: _refusal(einsums[task.number], role) for task, role in reversed(first or refused)}
 
 
-def _refusal(einsum: Einsum, role: str | None, scores: str | None) -> str:
+def _refusal(einsum: Einsum, role: str | None) -> str:
     operators = sorted({node.operator.name for node in _applied(einsum.expression)})
     if einsum.reduction:
         operators.append(f"{einsum.reduction.operator.name} over {', '.join(einsum.reduction.variables)}")
     conditions = [name for name, found in (("filter", einsum.where), ("else", einsum.otherwise)) if found is not None]
     under = f", under its {' and '.join(conditions)}," if conditions else ""
     what = f"a second {role}" if role else f"{' and '.join(operators) or 'a copy'}{under} in this place"
-    return f"the array must be able to do every Einsum, but {einsum} needs {what}; {_REMEDY}"
+    known = None if role else refusal_of(einsum)
+    why = _REMEDY if known is None else f"{known.reason}; {known.remedy}"
+    return f"the array must be able to do every Einsum, but {einsum} needs {what}; {why}"
 
 
 def _applied(expression: Expression) -> Iterator[Apply]:

@@ -10,6 +10,7 @@ from attention_cascades import attention
 from einsum_cascade import parse, zoo
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.recognition import KERNELS, recognise
+from einsum_cascade.program.refusals import REFUSALS
 from einsum_cascade.program.scaling import scaling_of
 
 RUNNING = ("attention-1pass", "attention-1pass-causal", "attention-1pass-gqa", "attention-1pass-window")
@@ -31,7 +32,8 @@ REMEDY = (
     "write it as attention with running maxima, with its division deferred, with a sigmoid or with a feature map, as a "
     "softmax, or as a product of two inputs, or compute it elsewhere"
 )
-REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; " + REMEDY
+KNOWN = "|".join(re.escape(f"{each.reason}; {each.remedy}").replace("{", "{{").replace("}", "}}") for each in REFUSALS)
+REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; (?:" + REMEDY + "|" + KNOWN + ")"
 
 
 def refusal(einsum: str, needs: str) -> str:
