@@ -265,6 +265,21 @@ class CosimResult:
         """Whether RTL and model agree, and no result is farther from float64 than the formats allow."""
         return self.is_agreed and not self.beyond
 
+    @property
+    def queries_without_keys(self) -> int:
+        """Queries of all programs to which filters leave no key; the array gives them 0."""
+        return sum(step.step.queries_without_keys for step in self.steps)
+
+    @property
+    def undefined_queries(self) -> int:
+        """Those of them for which the interpreter would divide by a sum over nothing, so that it refuses."""
+        return sum(s.step.queries_without_keys for s in self.steps if s.step.is_undefined_without_keys)
+
+    @property
+    def zero_sums(self) -> int:
+        """Queries of all programs that have keys, the sum of whose weights is 0 for the array; it gives them 0."""
+        return sum(step.model.zero_sums for step in self.steps)
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; counts are those of all programs."""
         run, shape = self.run, self.prepared.shape
@@ -293,6 +308,8 @@ class CosimResult:
                 "max_abs_error": self.max_abs_error,
                 "max_rel_error": self.max_rel_error,
                 "empty": self._counted("empty_columns"),
+                "without_keys": self.queries_without_keys,
+                "zero_sums": self.zero_sums,
             },
             "util_2d": self._counted("matrix_busy") / cycles,
             "util_1d": self._counted("vector_busy") / cycles,

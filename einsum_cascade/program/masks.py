@@ -51,6 +51,21 @@ class Band:
             high = None if high >= keys - 1 else max(high, -queries)
         return Band(low, high, self.keys)
 
+    def without_keys(self, keys: int, queries: int) -> NDArray[np.bool_]:
+        """Return which of so many queries have none of so many keys left.
+
+        Examples
+        --------
+        >>> Band(low=0).without_keys(3, 5).tolist()
+        [False, False, False, True, True]
+
+        """
+        p = np.arange(queries)
+        first = np.maximum(0, p + (self.low or 0)) if self.low is not None else np.zeros_like(p)
+        last = np.full_like(p, (keys if self.keys is None else min(keys, self.keys)) - 1)
+        last = last if self.high is None else np.minimum(last, p + self.high)
+        return first > last
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:

@@ -10,7 +10,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.mapping.ir import Mapping as Tree
-from einsum_cascade.program.heads import heads_of
+from einsum_cascade.program.heads import Heads, heads_of
 from einsum_cascade.program.kernel import MATRIX
 from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
@@ -19,6 +19,7 @@ from einsum_cascade.program.ordering import kept_tiles_of
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.sequence import Work, divide, recognise_sequence
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.program.zeros import check_zeros
 
 __all__ = ["ArrayProgram", "Division", "division_of", "programs_of"]
 
@@ -139,10 +140,17 @@ def _undoable(
     found: dict[frozenset[str], Sequence[str]] = {}
     for work in works:
         try:
-            _ = [*heads_of(work, sizes_of(work, extents), extents, inputs)]
+            _heads(work, extents, inputs)
         except KernelError as error:
             found[frozenset(task.tensor for task in work.tasks.values())] = error.violations
     return found
+
+
+def _heads(work: ArrayWork, extents: Mapping[str, int], inputs: Mapping[str, NDArray[Any]] | None) -> Sequence[Heads]:
+    sizes = sizes_of(work, extents)
+    heads = [*heads_of(work, sizes, extents, inputs)]
+    check_zeros(work, heads, sizes, extents, inputs or {})
+    return heads
 
 
 def _programs(
@@ -157,7 +165,7 @@ def _programs(
     shape = _shape(works, architecture, extents, numbers)
     for work in works:
         kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
-        for heads in heads_of(work, sizes_of(work, extents), extents, inputs):
+        for heads in _heads(work, extents, inputs):
             own = extents_of(work, extents, shape, heads)
             yield ArrayProgram(work, lower_program(work, own, shape, kept_tiles=kept), heads.numbers)
 

@@ -93,6 +93,11 @@ class ArrayWork:
         return (self.output,) if self.sums is None else (self.output, self.sums)
 
     @property
+    def quotient(self) -> Einsum | None:
+        """The Einsum that divides, if one does."""
+        return self.tasks.get("quotient", self.tasks.get("weights"))
+
+    @property
     def has_more_values(self) -> bool:
         """Whether a value has an operand more than the results have words: of `weight`, or 1 for `sums`."""
         return self.weight is not None or self.sums is not None

@@ -34,11 +34,14 @@ class Results:
         (H, F, P), fp32; (H, M, P) where scores are the results.
     empty_columns
         Results whose denominator was 0.
+    zero_sums
+        Queries, of any head, whose denominator was 0 though they have keys; not counted by the model of every cycle.
 
     """
 
     output: Single
     empty_columns: int
+    zero_sums: int
 
 
 @dataclass
@@ -106,6 +109,9 @@ class _Evaluation:
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
+        # By head and tile of queries.
+        self.have_keys: dict[tuple[int, int], NDArray[np.bool_]] = {}
+        self.zero_sums: dict[tuple[int, int], int] = {}
         self.spilt: dict[tuple[int, int], _Lanes] = {}
 
     def run(self) -> Results:
@@ -114,6 +120,8 @@ class _Evaluation:
             if tile.starts_query or lanes is None:
                 lanes = self.spilt.pop((tile.head, tile.query_tile)) if tile.restores else self._fresh()
             scores, masked = self._scores(tile)
+            at = tile.head, tile.query_tile
+            self.have_keys[at] = self.have_keys.get(at, np.zeros(len(masked[0]), np.bool_)) | ~masked.all(axis=0)
             if MatrixOp.EXPONENTIAL in self.passes:
                 scores = self._weigh(tile, scores, masked, lanes)
             if self._does(MatrixOp.OUT, tile):
@@ -123,7 +131,7 @@ class _Evaluation:
             elif tile.ends_result:
                 self._drain(tile, lanes)
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
-        return Results(self.output[:, :rows, : self.program.queries], self.empty)
+        return Results(self.output[:, :rows, : self.program.queries], self.empty, sum(self.zero_sums.values()))
 
     def _fresh(self) -> _Lanes:
         columns = self.program.shape.columns
@@ -202,6 +210,8 @@ class _Evaluation:
             found, is_empty = quotient(found, np.broadcast_to(lanes.captured, found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
             self.empty += int(is_empty[: self.program.result_rows(tile.key_tile), :kept].sum())
+            at = tile.head, tile.query_tile
+            self.zero_sums[at] = int((is_empty[0] & self.have_keys[at])[:kept].sum())
         self.output[tile.head, first : first + len(found), columns] = found
 
 

@@ -246,6 +246,7 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "largest error against float64": _number(values["max_abs_error"]),
         "  of the largest value": _number(values["max_rel_error"]),
         "beyond what formats allow, without a bound": f"{values['beyond']:,}, {values['unknown']:,}",
+        "queries without keys, with a sum of 0": f"{values['without_keys']:,}, {values['zero_sums']:,}",
         "2d use": f"{100 * found['util_2d']:.2f} %",
         "1d use": f"{100 * found['util_1d']:.2f} %",
         "columns in use": f"{100 * found['occupied_columns']:.1f} %",
@@ -255,7 +256,19 @@ def simulation_table(result: CosimResult) -> RenderableType:
         rows |= {_step_name(step): _cycles(step["cycles"]) for step in found["steps"]}
     for name, value in rows.items():
         table.add_row(name, value)
-    return Group(table, *map(Text, host_lines(result.prepared)), Text(_verdict(result)))
+    return Group(table, *map(Text, (*host_lines(result.prepared), *_zeros(result))), Text(_verdict(result)))
+
+
+def _zeros(result: CosimResult) -> list[str]:
+    """Say for which queries the array gives 0 and the cascade does not say so."""
+    found: list[str] = []
+    if count := result.undefined_queries:
+        have = "query has" if count == 1 else "queries have"
+        found.append(f"{count:,} {have} no key; the array gives 0, `run` refuses to divide by a sum over nothing.")
+    if count := result.zero_sums:
+        have = "query has keys, but a sum" if count == 1 else "queries have keys, but sums"
+        found.append(f"{count:,} {have} of weights that the array rounds to 0; it gives 0 in place of a quotient.")
+    return found
 
 
 def host_lines(prepared: Prepared) -> list[str]:

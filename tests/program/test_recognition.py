@@ -287,7 +287,7 @@ def test_forms_of_writing_are_the_same() -> None:
         ("RNV[f, M1, p] / RD[M1, p]", "RD[M1, p] / RNV[f, M1, p]", "AV[f, p]", "/"),
         # Filters where the array has no mask.
         ("- RM[m1 + 1, p])", "- RM[m1 + 1, p]) where m1 <= p", "SLN[m1, m0, p]", "- and exp, under its filter,"),
-        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 0", "AV[f, p]", "/, under its filter and else,"),
+        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 1", "AV[f, p]", "/, under its filter and else,"),
         # Other operations in place of those of the array.
         ("max[m0](BQK", "min[m0](BQK", "LM[m1, p]", "min over m0"),
         ("max(RM[m1, p], LM[m1, p])", "max(RM[m1, p], LM[m1, p] + 1)", "RM[m1 + 1, p]", "+ and max"),
