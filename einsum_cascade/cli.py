@@ -328,6 +328,11 @@ Strict = Annotated[
     bool, Parameter(negative=(), help="Refuse a cascade of which the host would do a part, instead of doing it.")
 ]
 
+Saturate = Annotated[
+    bool,
+    Parameter(negative=(), help="Make what is beyond the operand format its greatest number, not infinite or NaN."),
+]
+
 
 @app.command
 def rtl(
@@ -344,6 +349,7 @@ def rtl(
     accumulation: Accumulation = "fp32",
     prefix: Annotated[str, Parameter(help="What the names of all modules begin with.")] = "",
     strict: Strict = False,
+    saturate: Saturate = False,
     as_json: AsJson = False,
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
@@ -352,7 +358,8 @@ def rtl(
 
     numbers = numbers_of(operands, scores, multiplier, accumulation)
     given, start = load_inputs(inputs or ()), _seed(seed)
-    prepared, _ = prepared_case(cascade, architecture, _settings(settings), given, numbers, is_strict=strict)
+    sizes = _settings(settings)
+    prepared, _ = prepared_case(cascade, architecture, sizes, given, numbers, is_strict=strict, saturates=saturate)
     files = write_design(prepared, architecture, output, prefix, drawn_inputs(prepared, given, start))
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
     intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
@@ -390,6 +397,7 @@ def simulate(
     backpressure: Annotated[int | None, Parameter(help="Seed of random pauses on the memory port.")] = None,
     wave: Annotated[Path | None, Parameter(help="File that gets the waveforms, .fst or .vcd.")] = None,
     strict: Strict = False,
+    saturate: Saturate = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
@@ -403,7 +411,9 @@ def simulate(
     _write({}, output)
     given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier, accumulation)
     sizes = _settings(settings)
-    prepared, tensors = prepared_case(cascade, architecture, sizes, given, numbers, mapping, start, is_strict=strict)
+    prepared, tensors = prepared_case(
+        cascade, architecture, sizes, given, numbers, mapping, start, is_strict=strict, saturates=saturate
+    )
     timing = memory_of(prepared, memory_latency, memory_bandwidth, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
     waves = [str(step.wave) for step in result.steps if step.wave]

@@ -29,7 +29,7 @@ from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.lowering import Lowered
-from einsum_cascade.program.memory import rounded
+from einsum_cascade.program.memory import Roundings, rounded
 from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.programs import division_of
 from einsum_cascade.program.recognition import ArrayWork
@@ -61,6 +61,8 @@ class Prepared:
         Of all ranks.
     works
         What the array and the host do, in the order in which they do it.
+    saturates
+        Whether what is beyond the operand format becomes its greatest number, in place of infinite or NaN.
 
     """
 
@@ -68,6 +70,7 @@ class Prepared:
     steps: tuple[Step, ...]
     extents: Mapping[str, int]
     works: tuple[Work, ...]
+    saturates: bool = False
 
     @property
     def host_works(self) -> tuple[HostWork, ...]:
@@ -89,9 +92,15 @@ class Prepared:
         """Return tensors rounded to the operands of the array; what it does not read stays as it is."""
         form, read = self.shape.numbers.operand, self._operands
         return {
-            name: rounded(np.asarray(values), form) if name in read else np.asarray(values)
+            name: rounded(np.asarray(values), form, saturates=self.saturates) if name in read else np.asarray(values)
             for name, values in inputs.items()
         }
+
+    def roundings(self, tensors: Mapping[str, NDArray[Any]]) -> Roundings:
+        """Return what `stored` does to tensors."""
+        form, after = self.shape.numbers.operand, self.stored(tensors)
+        read = (name for name in tensors if name in self._operands)
+        return sum((Roundings.of(np.asarray(tensors[name]), after[name], form) for name in read), Roundings())
 
     @property
     def _operands(self) -> frozenset[str]:
@@ -190,8 +199,10 @@ class CosimResult:
         What came of each program, up to the first that did not end well.
     outputs
         Of the RTL and of the host, by name; those that were made.
-    rounded
-        Inputs that are no operands of the array and were rounded.
+    inputs
+        What became of inputs that are no operands of the array.
+    handed
+        What became of results that programs or the host made, where programs read them.
     accuracies
         Of each work of the array, on its own operands.
     max_abs_error, max_rel_error
@@ -203,7 +214,8 @@ class CosimResult:
     build: Build
     steps: tuple[StepResult, ...]
     outputs: Mapping[str, NDArray[Any]]
-    rounded: int
+    inputs: Roundings
+    handed: Roundings
     accuracies: tuple[Accuracy, ...]
     max_abs_error: float | None
     max_rel_error: float | None
@@ -302,7 +314,9 @@ class CosimResult:
             "values": {
                 "compared": self.compared,
                 "mismatched": self.mismatched,
-                "rounded": self.rounded,
+                "rounded": self.inputs.rounded,
+                "overflowed": self.inputs.overflowed,
+                "handed_overflowed": self.handed.overflowed,
                 "beyond": self.beyond,
                 "unknown": sum(each.unknown for each in self.accuracies),
                 "max_abs_error": self.max_abs_error,
@@ -345,6 +359,7 @@ def prepare(
     inputs: Mapping[str, NDArray[Any]] | None = None,
     *,
     is_strict: bool = False,
+    saturates: bool = False,
 ) -> Prepared:
     """Return the programs of a cascade on an architecture's array.
 
@@ -364,6 +379,8 @@ def prepare(
         What filters read, by name. Heads whose masks differ are programs of their own.
     is_strict
         Whether the array must do all of the cascade; if not, the host does what is in no kernel.
+    saturates
+        Whether what is beyond the operand format becomes its greatest number, in place of infinite or NaN.
 
     Raises
     ------
@@ -379,7 +396,7 @@ def prepare(
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
     found = division_of(cascade, architecture, extents, numbers, mapping, values, inputs, is_strict=is_strict)
     steps = (Step(each.work, each.lowered, extents, each.heads) for each in found.programs)
-    return Prepared(cascade, tuple(steps), extents, found.works)
+    return Prepared(cascade, tuple(steps), extents, found.works, saturates)
 
 
 def build_array(shape: ArrayShape, trace: Trace | None = None) -> Build:
@@ -424,7 +441,6 @@ def simulate(
     resolve_extents(prepared.cascade, prepared.extents, {name: array.shape for name, array in inputs.items()})
     build = build_array(prepared.shape, trace_of(wave) if wave else None)
     stored = prepared.stored(inputs)
-    inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
     results: list[StepResult] = []
     accuracies: list[Accuracy] = []
 
@@ -442,7 +458,8 @@ def simulate(
     made = prepared.run(stored, execute, judge)
     outputs = {name: made[name] for name in prepared.cascade.outputs if name in made}
     errors = _errors(prepared, stored, outputs)
-    return CosimResult(prepared, build, tuple(results), outputs, inexact, tuple(accuracies), *errors)
+    roundings = prepared.roundings(inputs), prepared.roundings(made)
+    return CosimResult(prepared, build, tuple(results), outputs, *roundings, tuple(accuracies), *errors)
 
 
 def _wave_of(wave: Path | None, number: int, count: int) -> Path | None:

@@ -132,6 +132,7 @@ def prepared_case(
     seed: int | None = None,
     *,
     is_strict: bool = False,
+    saturates: bool = False,
 ) -> tuple[Prepared, Mapping[str, NDArray[Any]]]:
     """Return the cascade that arguments name, ready to run on the array that they name, and its inputs.
 
@@ -143,7 +144,8 @@ def prepared_case(
     tree = None if mapping is None else load_mapping(mapping)
     extents = sized(found, machine, settings, {name: array.shape for name, array in given.items()})
     inputs = {**given} if seed is None else {**random_inputs(found, extents, seed, given), **given}
-    return prepare(found, machine, extents, numbers, tree, inputs, is_strict=is_strict), inputs
+    found_case = prepare(found, machine, extents, numbers, tree, inputs, is_strict=is_strict, saturates=saturates)
+    return found_case, inputs
 
 
 _MOST_IMAGE_BYTES = 1 << 24
@@ -242,7 +244,7 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "cycles from start to done": f"{cycles['total']:,}",
         f"stalls: {', '.join(found['stalls'])}": ", ".join(f"{count:,}" for count in found["stalls"].values()),
         "values compared, mismatched": f"{values['compared']:,}, {values['mismatched']:,}",
-        "inputs rounded": f"{values['rounded']:,}",
+        "inputs rounded, overflowed": f"{values['rounded']:,}, {values['overflowed']:,}",
         "largest error against float64": _number(values["max_abs_error"]),
         "  of the largest value": _number(values["max_rel_error"]),
         "beyond what formats allow, without a bound": f"{values['beyond']:,}, {values['unknown']:,}",
@@ -256,7 +258,20 @@ def simulation_table(result: CosimResult) -> RenderableType:
         rows |= {_step_name(step): _cycles(step["cycles"]) for step in found["steps"]}
     for name, value in rows.items():
         table.add_row(name, value)
-    return Group(table, *map(Text, (*host_lines(result.prepared), *_zeros(result))), Text(_verdict(result)))
+    return Group(
+        table, *map(Text, (*host_lines(result.prepared), *_zeros(result), *_overflows(result))), Text(_verdict(result))
+    )
+
+
+def _overflows(result: CosimResult) -> list[str]:
+    """Say how many numbers are beyond the operand format, and what became of them."""
+    numbers = result.prepared.shape.numbers
+    form = numbers.operand
+    became = f"{form.greatest:g}" if result.prepared.saturates else ("infinite" if form.specials == "ieee" else "NaN")
+    counts = {"inputs": result.inputs.overflowed, "results that programs read": result.handed.overflowed}
+    told = f"went beyond {form.greatest:g}, the greatest number of the operand format, and became {became}"
+    remedy = "" if result.prepared.saturates else " (--saturate makes them that number)"
+    return [f"{count:,} of the {what} {told}{remedy}." for what, count in counts.items() if count]
 
 
 def _zeros(result: CosimResult) -> list[str]:
