@@ -7,17 +7,18 @@ refused, and named.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
+from einsum_cascade.program.factors import Scaled, Unscaled, without_factors
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 
-__all__ = ["ArrayWork", "Operand", "kernels_in", "recognise"]
+__all__ = ["ArrayWork", "Operand", "kernels_in", "recognise", "recognise_unscaled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class ArrayWork:
         Ranges of heads that queries share with keys, and that only queries have, in order.
     steps, rows, columns, outputs
         Ranges: E of a product (None without one), M over rows, P over columns, F of a value (None without values).
+    scaled
+        The Einsums that compare scores, with the factors that these had.
 
     """
 
@@ -80,10 +83,11 @@ class ArrayWork:
     rows: str
     columns: str
     outputs: str | None
+    scaled: tuple[Scaled, ...] = ()
 
     @property
     def cascade(self) -> Cascade:
-        """The cascade, products merged into what adds them."""
+        """The cascade, products merged into what adds them, and without the factors of scores."""
         return self.workload.cascade
 
     @property
@@ -117,8 +121,20 @@ def recognise(cascade: Cascade) -> ArrayWork:
         An Einsum is no work of the array, or the works do not make up a kernel; a sentence each.
 
     """
-    merged = merge_products(cascade)
-    workload = Workload(merged)
+    return recognise_unscaled(without_factors(merge_products(cascade)))
+
+
+def recognise_unscaled(unscaled: Unscaled) -> ArrayWork:
+    """Return what the array does for a cascade whose products are merged, and whose scores have no factors.
+
+    Raises
+    ------
+    IllegalMappingError
+        As of `recognise`.
+
+    """
+    cascade = unscaled.cascade
+    workload = Workload(cascade)
     apart = _apart(workload)
     tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
     # A cascade that is none is told of the kernel that it is nearest to.
@@ -135,7 +151,8 @@ def recognise(cascade: Cascade) -> ArrayWork:
     unmet = [*unmet_restrictions(workload, named, kernel.results, is_tiled=kernel.is_tiled)]
     if unmet:
         raise IllegalMappingError(unmet)
-    return _work(workload, kernel, roles)
+    scaled = unscaled.among(task.write.tensor for task in roles.values())
+    return replace(_work(workload, kernel, roles), scaled=scaled)
 
 
 def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]]]:

@@ -12,7 +12,8 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.recognition import ArrayWork, kernels_in, recognise
+from einsum_cascade.program.factors import Unscaled, without_factors
+from einsum_cascade.program.recognition import ArrayWork, kernels_in, recognise_unscaled
 
 __all__ = ["recognise_sequence"]
 
@@ -39,16 +40,17 @@ def recognise_sequence(cascade: Cascade) -> tuple[ArrayWork, ...]:
     [('product', 'A', 'Y'), ('product', 'Y', 'Z')]
 
     """
-    workload = Workload(merge_products(cascade))
+    unscaled = without_factors(merge_products(cascade))
+    workload = Workload(unscaled.cascade)
     parts = _disjoint(_kernels(workload))
     left = frozenset(_tensors(workload)).difference(*parts)
     if left:
         raise IllegalMappingError(_refusals(workload, left, parts))
     if len(parts) <= 1:
-        return (recognise(cascade),)
+        return (recognise_unscaled(unscaled),)
     order = _tensors(workload)
     parts.sort(key=lambda part: max(map(order.index, part)))
-    works = tuple(recognise(_cut(workload, part)) for part in parts)
+    works = tuple(recognise_unscaled(replace(unscaled, cascade=_cut(workload, part))) for part in parts)
     unmet = [*_absent_scores(works)]
     if unmet:
         raise IllegalMappingError(unmet)
@@ -139,7 +141,7 @@ def _refusals(workload: Workload, left: _Part, parts: Sequence[_Part]) -> Sequen
 def _refusal(workload: Workload, part: _Part) -> Sequence[str]:
     is_whole = len(part) == len(_tensors(workload))
     try:
-        recognise(workload.cascade if is_whole else _cut(workload, part))
+        recognise_unscaled(Unscaled(workload.cascade if is_whole else _cut(workload, part), ()))
     except IllegalMappingError as error:
         return error.violations
     raise AssertionError(f"{sorted(part)} must be no kernel, for kernels are taken first")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from einsum_cascade.program.instruction import Field, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program, Tile
 from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.numbers import LANE_STEPS
+from einsum_cascade.program.numbers import LANE_STEPS, Above
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
 
 __all__ = ["Results", "evaluate_program", "mask_of", "operands_of"]
@@ -201,7 +201,7 @@ class _Evaluation:
         """Take tiles of scores into the running state, and return what weights values."""
         old = lanes.maximum
         weights = np.where(masked, np.float32(0), self._weights(scores, masked, lanes))
-        correction = self.in_lane(old, lanes.maximum) if self.is_corrected else None
+        correction = self.in_lane.run(old, self._ups(lanes.maximum)) if self.is_corrected else None
         if self.sums is not None and self.sums.passes >> tiles.pass_number & 1:
             total = self._summed(tiles, self.sums, weights, masked)
             lanes.total = _updated(lanes.total, correction, total, tiles.starts_sum[:, None])
@@ -219,8 +219,11 @@ class _Evaluation:
             for row in range(scores.shape[1]):
                 arriving = np.where(masked[:, row], arriving, greater(arriving, scores[:, row]))
             lanes.maximum = greater(lanes.maximum, arriving)
-        constants = {"multiply": np.float32(self.program.scale), "add": np.float32(self.program.bias)}
-        return self.in_pe.run(scores, {"subtract": lanes.maximum[:, None, :], **constants}, self.first_slot)
+        return self.in_pe.run(scores, self._ups(lanes.maximum[:, None, :]), self.first_slot)
+
+    def _ups(self, maximum: Single) -> Mapping[Above, Single | float]:
+        """Return what comes from above, or from the running state of the lanes themselves."""
+        return {**self.program.constants, "maximum": maximum}
 
     def _summed(self, tiles: _Tiles, sums: Field, weights: Single, masked: NDArray[np.bool_]) -> Single:
         """Return the sums of the columns: of weights as they are, or as an operand of the values weights them."""
