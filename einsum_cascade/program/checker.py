@@ -11,7 +11,7 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.instruction import EVERY_PASS, PASSES, RETURN_CYCLES, MatrixOp, Row, VectorOp
 from einsum_cascade.program.ir import Program
 from einsum_cascade.program.memory import memory_bytes
-from einsum_cascade.program.numbers import LANE_STEPS
+from einsum_cascade.program.numbers import LANE_STEPS, LEAST_SCALE, MOST_SCALE
 from einsum_cascade.program.registers import MOST_BYTES, MOST_HEADS, MOST_TILES
 from einsum_cascade.program.visits import Block
 
@@ -61,6 +61,8 @@ def _sizes(program: Program) -> Iterator[str]:
     ):
         if value < 1:
             yield f"{what} of a program must be at least 1, not {value}; set the extent"
+    if program.has_maxima and not LEAST_SCALE <= program.scale <= MOST_SCALE:
+        yield f"the scale of a program with maxima must be from 2^-56 to 2^61, not {program.scale!r}; change it"
     yield from unmet_registers(program)
 
 

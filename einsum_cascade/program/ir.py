@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import product
 
 from einsum_cascade.program.instruction import MatrixOp, Row
+from einsum_cascade.program.numbers import Above, factors_of
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.program.visits import Block, Visits
@@ -87,6 +88,10 @@ class Tile:
     ends_result: bool
 
 
+def _single(value: float) -> float:
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
 def _single_bits(value: float) -> int:
     (bits,) = struct.unpack("<I", struct.pack("<f", value))
     return bits
@@ -127,7 +132,8 @@ class Program:
     has_tile_results
         Whether results leave after every key tile of the last pass.
     scale, bias
-        Numbers of fp32: the sigmoid is of score * scale + bias.
+        The exponential is of (score - maximum) * scale, the sigmoid of score * scale + bias; rounded where the array
+        takes them.
     diagonal_high, diagonal_low
         Keys m > p + high, and m < p + low, are masked; None where there is no such mask.
     watchdog_cycles
@@ -314,6 +320,22 @@ class Program:
             return self.output_steps
         return min(self.shape.rows, self.keys - key_tile * self.shape.rows)
 
+    @cached_property
+    def has_maxima(self) -> bool:
+        """Whether weights are exponentials of scores less their maxima."""
+        return any(row.matrix.op == MatrixOp.MAXIMUM for row in self.kernel)
+
+    @cached_property
+    def constants(self) -> dict[Above, float]:
+        """What the slots of functions take that is the same for all columns, in fp32.
+
+        The scale of a program with maxima is in the factor of its exponentials; that of a sigmoid is not, for it has a
+        slot of its own.
+        """
+        own, of_factor = (1.0, self.scale) if self.has_maxima else (self.scale, 1.0)
+        factors = factors_of(of_factor, self.shape.numbers.operand_bits)
+        return {"scale": _single(own), "bias": _single(self.bias), **factors}
+
     @property
     def flags(self) -> int:
         """The register `flags`."""
@@ -353,8 +375,7 @@ class Program:
             "key_heads": self.key_heads,
             "group": self.group,
             "flags": self.flags,
-            "scale": _single_bits(self.scale),
-            "bias": _single_bits(self.bias),
+            **{name: _single_bits(value) for name, value in self.constants.items()},
             "diagonal_high": self.diagonal_high or 0,
             "diagonal_low": self.diagonal_low or 0,
             "first_tile": self.first_tile,

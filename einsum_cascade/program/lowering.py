@@ -15,6 +15,7 @@ from einsum_cascade.program.checker import (
     unmet_registers,
     violations,
 )
+from einsum_cascade.program.factors import scale_of
 from einsum_cascade.program.heads import Heads
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
@@ -48,7 +49,8 @@ class Extents:
     band
         What of the scores is kept.
     scale, bias
-        What a score is multiplied by and what is added then, before a sigmoid.
+        What a score less its maximum is multiplied by, before an exponential; or a score before a sigmoid, and what is
+        added to it then.
 
     """
 
@@ -172,8 +174,15 @@ def extents_of(work: ArrayWork, extents: Mapping[str, int], shape: ArrayShape, h
         count,
         math.prod(sizes[name] for name in work.group),
         band,
-        *(scaling_of(work.tasks["sigmoid"], extents) if "sigmoid" in work.tasks else ()),
+        *_scaling(work, extents),
     )
+
+
+def _scaling(work: ArrayWork, extents: Mapping[str, int]) -> tuple[float, float]:
+    """Return the scale and the bias of scores."""
+    if "sigmoid" in work.tasks:
+        return scaling_of(work.tasks["sigmoid"], extents)
+    return scale_of(work.scaled, extents), 0.0
 
 
 def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, kept_tiles: int | None = None) -> Lowered:

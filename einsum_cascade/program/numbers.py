@@ -6,23 +6,32 @@ exponential of 0 is exactly 1; that of the reciprocal is exactly 1 and 1/2 at it
 and 1.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from einsum_cascade.cascade.formats import Format, parse_format
+import numpy as np
+
+from einsum_cascade.cascade.formats import Format, parse_format, round_to
 
 __all__ = [
     "BFLOAT16",
+    "FACTORS",
     "FORMAT_MEMBERS",
     "LANE_STEPS",
-    "LOG2E_BITS",
+    "LEAST_SCALE",
+    "MOST_SCALE",
     "OPERANDS",
     "SINGLE",
+    "Above",
     "Multiplier",
     "Numbers",
+    "Part",
     "Step",
     "exponential_steps",
+    "factors_of",
     "feature_steps",
+    "piece_of",
     "sigmoid_steps",
 ]
 
@@ -38,8 +47,18 @@ type Multiplier = Literal["narrow", "mixed", "wide"]
 FORMAT_MEMBERS = "operand", "score", "accumulation"
 """The members of `Numbers` that are formats."""
 
-LOG2E_BITS = 0x3FB8AA3B
-"""log2(e) in fp32."""
+type Part = Literal["whole", "high", "low"]
+"""A number, or one of its two pieces of as many significand bits as a multiplier has."""
+
+type Above = Literal["maximum", "scale", "bias", "factor", "factor_high", "factor_low"]
+"""What comes from above in a slot: the maximum, the scale and the bias of a sigmoid, or a part of the factor."""
+
+FACTORS: dict[Part, Above] = {"whole": "factor", "high": "factor_high", "low": "factor_low"}
+"""The parts of the factor of an exponential, by what they are."""
+
+LEAST_SCALE, MOST_SCALE = 2.0**-56, 2.0**61
+"""Of an exponential. Differences are at most 2^64: times the factor, they are then beyond all powers of fp32, and no
+product with a piece of it overflows."""
 
 _POLYNOMIALS = {
     "wide": (0x3A91D302, 0x3C1E5F54, 0x3D63A191, 0x3E75FD27, 0x3F3171CF, 0x3F800000),
@@ -69,16 +88,17 @@ class Step:
     Parameters
     ----------
     kind
-        `subtract`: x = value - maximum, clamped. `scale`: a part of x log2(e) is added to the sum of such parts; the
-        last one splits it. `horner`: one multiply-add of the polynomial; the last one adds the exponent.
+        `subtract`: x = value - maximum, clamped. `scale`: a part of x times the factor, scale log2(e), is added to the
+        sum of such parts; the last one splits it. `horner`: one multiply-add of the polynomial; the last one adds the
+        exponent.
         A sigmoid of s has `multiply`: s scale; `add`: x = s scale + bias, clamped, and from here on -|x|; then the
         slots of the exponential e = exp(-|x|); `complement`: u = e - 1/2; those of the polynomial 1 / (1 + e); and
         `finish`, which multiplies it by e where x is negative.
         A feature map has `rectify`: x = min(value, 0), clamped, and max(value, 0) is kept; then the slots of the
         exponential of x; and `restore`, which adds what is kept.
-    value_part, constant_part
-        Of a scale: which part of x, and of log2(e), the multiplier sees: `whole`, or the `high` or `low` piece of as
-        many significand bits as it has.
+    value_part, factor_part
+        Of a scale: which part of x, and of the factor, the multiplier sees: `whole`, or the `high` or `low` piece of
+        as many significand bits as it has.
     coefficient_bits
         Of a Horner step: the coefficient that is added, fp32 bits.
     leading_bits
@@ -91,12 +111,61 @@ class Step:
     """
 
     kind: Literal["subtract", "multiply", "add", "scale", "horner", "complement", "finish", "rectify", "restore"]
-    value_part: Literal["whole", "high", "low"] = "whole"
-    constant_part: Literal["whole", "high", "low"] = "whole"
+    value_part: Part = "whole"
+    factor_part: Part = "whole"
     coefficient_bits: int = 0
     leading_bits: int = 0
     is_last: bool = False
     is_result: bool = False
+
+    @property
+    def above(self) -> Above | None:
+        """What the slot takes from above; None if it takes nothing."""
+        match self.kind:
+            case "subtract":
+                return "maximum"
+            case "multiply":
+                return "scale"
+            case "add":
+                return "bias"
+            case "scale":
+                return FACTORS[self.factor_part]
+            case _:
+                return None
+
+
+def piece_of(value: float, part: Part, significand_bits: int) -> float:
+    """Return a part of a number of fp32.
+
+    Examples
+    --------
+    >>> piece_of(1 + 2**-8 + 2**-9, "high", 8), piece_of(1 + 2**-8 + 2**-9, "low", 8)
+    (1.0078125, -0.001953125)
+
+    """
+    form = Format(8, significand_bits - 1)
+    high = float(round_to(np.array(value), form))
+    return {"whole": value, "high": high, "low": float(round_to(np.array(value - high), form))}[part]
+
+
+def factors_of(scale: float, significand_bits: int) -> dict[Above, float]:
+    """Return what the slots of an exponential of scaled differences multiply by, in parts: log2(e) times the scale.
+
+    Parameters
+    ----------
+    scale
+        Of the differences, from `LEAST_SCALE` to `MOST_SCALE`.
+    significand_bits
+        Of a piece.
+
+    Examples
+    --------
+    >>> factors_of(0.5, 8)
+    {'factor': 0.7213475108146667, 'factor_high': 0.72265625, 'factor_low': -0.001308441162109375}
+
+    """
+    factor = float(np.float32(scale * math.log2(math.e)))
+    return {name: piece_of(factor, part, significand_bits) for part, name in FACTORS.items()}
 
 
 def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
@@ -252,6 +321,11 @@ class Numbers:
         sigmoid = sigmoid_steps() if self.has_sigmoid else ()
         feature = feature_steps(self.multiplier) if self.has_feature_map else ()
         return exponential_steps(self.multiplier) + sigmoid + feature
+
+    @property
+    def constants(self) -> tuple[Above, ...]:
+        """What slots take from above that is the same for all columns, in order."""
+        return tuple(dict.fromkeys(step.above for step in self.steps if step.above not in (None, "maximum")))
 
     @property
     def exponential_slots(self) -> range:

@@ -7,18 +7,19 @@ refused, and named.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
+from einsum_cascade.program.factors import Scaled, Unscaled, without_factors
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
 from einsum_cascade.program.refusals import refusal_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 
-__all__ = ["ArrayWork", "Operand", "Shortfall", "kernels_in", "recognise", "shortfall_of"]
+__all__ = ["ArrayWork", "Operand", "Shortfall", "kernels_in", "recognise", "recognise_unscaled", "shortfall_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class ArrayWork:
         Ranges of heads that queries share with keys, and that only queries have, in order.
     steps, rows, columns, outputs
         Ranges: E of a product (None without one), M over rows, P over columns, F of a value (None without values).
+    scaled
+        The Einsums that compare scores, with the factors that these had.
 
     """
 
@@ -81,10 +84,11 @@ class ArrayWork:
     rows: str
     columns: str
     outputs: str | None
+    scaled: tuple[Scaled, ...] = ()
 
     @property
     def cascade(self) -> Cascade:
-        """The cascade, products merged into what adds them."""
+        """The cascade, products merged into what adds them, and without the factors of scores."""
         return self.workload.cascade
 
     @property
@@ -123,14 +127,27 @@ def recognise(cascade: Cascade) -> ArrayWork:
         An Einsum is no work of the array, or the works do not make up a kernel; a sentence each.
 
     """
-    workload, kernel, roles, refused = _nearest(cascade)
+    return recognise_unscaled(without_factors(merge_products(cascade)))
+
+
+def recognise_unscaled(unscaled: Unscaled) -> ArrayWork:
+    """Return what the array does for a cascade whose products are merged, and whose scores have no factors.
+
+    Raises
+    ------
+    IllegalMappingError
+        As of `recognise`.
+
+    """
+    workload, kernel, roles, refused = _nearest(unscaled.cascade)
     if refused or len(roles) < len(kernel.roles):
         raise IllegalMappingError([*_sentences(workload, kernel, roles, refused).values()])
     named: dict[str, Task] = {**roles}
     unmet = [*unmet_restrictions(workload, named, kernel.results, is_tiled=kernel.is_tiled)]
     if unmet:
         raise IllegalMappingError(unmet)
-    return _work(workload, kernel, roles)
+    scaled = unscaled.among(task.write.tensor for task in roles.values())
+    return replace(_work(workload, kernel, roles), scaled=scaled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +168,7 @@ class Shortfall:
 
 
 def shortfall_of(cascade: Cascade) -> Shortfall:
-    """Return what a cascade lacks to be a kernel; nothing if it lacks nothing."""
+    """Return what a cascade lacks to be a kernel, as `recognise_unscaled` takes it; nothing if it lacks nothing."""
     workload, kernel, roles, refused = _nearest(cascade)
     missing = len(kernel.roles) - len(roles)
     return Shortfall((len(refused), missing), _sentences(workload, kernel, roles, refused))
@@ -159,7 +176,7 @@ def shortfall_of(cascade: Cascade) -> Shortfall:
 
 def _nearest(cascade: Cascade) -> tuple[Workload, Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
     """Return the kernel that a cascade is nearest to, and the workload as it takes it."""
-    workload = Workload(merge_products(cascade))
+    workload = Workload(cascade)
     apart = _apart(workload)
     tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
     kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))

@@ -300,6 +300,11 @@ REGISTERS: tuple[Register, ...] = (
         "bank_beats", "constant", "Beats of a row's bank, which slots times the beats of key and value may not exceed."
     ),
     Register("formats", "constant", "The numbers of the array.", _packed(*_FORMATS)),
+    Register(
+        "factor", "write", "Of an exponential: what differences are multiplied by, log2(e) times their scale, fp32."
+    ),
+    Register("factor_high", "write", "`factor` rounded to the bits of a multiplier that is not wide, fp32."),
+    Register("factor_low", "write", "`factor` less `factor_high`, rounded to as many, fp32."),
 )
 
 

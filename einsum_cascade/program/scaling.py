@@ -8,7 +8,19 @@ import numpy as np
 from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, RankExtent, Read
 from einsum_cascade.errors import IllegalMappingError
 
-__all__ = ["is_scaled", "scaling_of"]
+__all__ = ["constant_of", "is_scaled", "scaling_of"]
+
+
+def constant_of(expression: Expression, extents: Mapping[str, int]) -> float:
+    """Return the value of what is made of numbers and extents only.
+
+    Examples
+    --------
+    >>> constant_of(Constant(2), {})
+    2.0
+
+    """
+    return _value(expression, 0.0, extents)
 
 
 def is_scaled(expression: Expression, is_score: Callable[[Expression], bool]) -> bool:

@@ -14,7 +14,8 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.absence import absent_tensors
-from einsum_cascade.program.recognition import ArrayWork, Shortfall, kernels_in, recognise, shortfall_of
+from einsum_cascade.program.factors import Unscaled, is_scalable_product, without_factors
+from einsum_cascade.program.recognition import ArrayWork, Shortfall, kernels_in, recognise_unscaled, shortfall_of
 
 __all__ = ["HostWork", "Work", "divide", "recognise_sequence"]
 
@@ -29,7 +30,7 @@ class HostWork:
     Parameters
     ----------
     cascade
-        The whole cascade, products merged into what adds them.
+        The whole cascade, products merged into what adds them, without the factors of scores that the array raises.
     outputs
         What is read after it, or leaves.
     reasons
@@ -71,16 +72,17 @@ def recognise_sequence(cascade: Cascade) -> tuple[ArrayWork, ...]:
     [('product', 'A', 'Y'), ('product', 'Y', 'Z')]
 
     """
-    workload = Workload(merge_products(cascade))
+    unscaled = without_factors(merge_products(cascade))
+    workload = Workload(unscaled.cascade)
     parts = _disjoint(_kernels(workload))
     left = frozenset(_tensors(workload)).difference(*parts)
     if left:
         raise IllegalMappingError([*_causes(workload, left, parts).values()])
     if len(parts) <= 1:
-        return (recognise(cascade),)
+        return (recognise_unscaled(unscaled),)
     order = _tensors(workload)
     parts.sort(key=lambda part: max(map(order.index, part)))
-    works = tuple(recognise(_cut(workload, part)) for part in parts)
+    works = tuple(recognise_unscaled(replace(unscaled, cascade=_cut(workload, part))) for part in parts)
     unmet = [*_absent_scores(works).values()]
     if unmet:
         raise IllegalMappingError(unmet)
@@ -112,20 +114,37 @@ def divide(cascade: Cascade, refused: Mapping[_Part, Sequence[str]] | None = Non
     the array must be able to do every Einsum, but Z[m, n] needs tanh in this place
 
     """
-    workload = Workload(merge_products(cascade))
-    refused, candidates = {**(refused or {})}, [*_kernels(workload)]
+    merged, by_host = merge_products(cascade), frozenset[str]()
+    while True:
+        unscaled = without_factors(merged, by_host)
+        works, causes = _divided(unscaled, refused or {})
+        host = {name for work in works if isinstance(work, HostWork) for name in work.reasons}
+        # What the host does multiplies what it reads by the factors; only products lose theirs.
+        more = host - by_host - {each.tensor for each in merged.einsums if is_scalable_product(each)}
+        if not more:
+            break
+        by_host |= more
+    if not any(isinstance(work, ArrayWork) for work in works):
+        raise IllegalMappingError(causes)
+    return works
+
+
+def _divided(unscaled: Unscaled, refused: Mapping[_Part, Sequence[str]]) -> tuple[tuple[Work, ...], Sequence[str]]:
+    """Return who does what, and the sentences of what is the reason that the host does anything."""
+    workload = Workload(unscaled.cascade)
+    refused, candidates = {**refused}, [*_kernels(workload)]
     while True:
         parts = _disjoint(part for part in candidates if part not in refused)
-        unmet = _unmet(workload, parts)
+        unmet = _unmet(unscaled, workload, parts)
         if not unmet:
             break
         refused |= unmet
     left = frozenset(_tensors(workload)).difference(*parts)
-    if not parts:
-        raise IllegalMappingError([*_causes(workload, left, [], refused).values()])
     if not left and len(parts) == 1:
-        return (recognise(cascade),)
-    return tuple(_ordered(workload, parts, left, _reasons(workload, left, parts, refused)))
+        return (recognise_unscaled(unscaled),), ()
+    reasons = _reasons(workload, left, parts, refused)
+    causes = [*_causes(workload, left, parts, refused).values()]
+    return tuple(_ordered(unscaled, workload, parts, reasons)), causes
 
 
 def _kernels(workload: Workload) -> Iterator[_Part]:
@@ -195,13 +214,13 @@ def _cut(workload: Workload, part: _Part) -> Cascade:
     return replace(cascade, tensors=tensors, einsums=einsums, outputs=_leaving(workload, part), documentation="")
 
 
-def _unmet(workload: Workload, parts: Sequence[_Part]) -> dict[_Part, Sequence[str]]:
+def _unmet(unscaled: Unscaled, workload: Workload, parts: Sequence[_Part]) -> dict[_Part, Sequence[str]]:
     """Return kernels that cannot be done after all, and why: what they lack, or what would have to be done inside."""
     found: dict[_Part, Sequence[str]] = {}
     works: dict[_Part, ArrayWork] = {}
     for part in parts:
         try:
-            works[part] = recognise(_cut(workload, part))
+            works[part] = recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)))
         except IllegalMappingError as error:
             found[part] = list(map(str, error.violations))
     if found:
@@ -234,10 +253,12 @@ def _above(workload: Workload, name: str) -> _Part:
     return frozenset(found)
 
 
-def _ordered(workload: Workload, parts: Sequence[_Part], left: _Part, reasons: Mapping[str, str]) -> Iterator[Work]:
+def _ordered(
+    unscaled: Unscaled, workload: Workload, parts: Sequence[_Part], reasons: Mapping[str, str]
+) -> Iterator[Work]:
     """Yield works so that each follows what it reads; the host does as much at a time as it can."""
     order = _tensors(workload)
-    waiting = {*parts, *(_circle(workload, name) for name in left)}
+    waiting = {*parts, *(_circle(workload, name) for name in reasons)}
     done: set[str] = set()
 
     def taken(*, by_array: bool) -> Iterator[_Part]:
@@ -248,7 +269,8 @@ def _ordered(workload: Workload, parts: Sequence[_Part], left: _Part, reasons: M
                 yield node
 
     while waiting:
-        yield from (recognise(_cut(workload, part)) for part in taken(by_array=True))
+        for part in taken(by_array=True):
+            yield recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)))
         if host := frozenset[str]().union(*taken(by_array=False)):
             why = {name: reasons[name] for name in order if name in host}
             yield HostWork(workload.cascade, _leaving(workload, host), why)
@@ -371,7 +393,7 @@ def _shortfall(workload: Workload, part: _Part) -> Shortfall:
     if found.sentences:
         return found
     try:
-        recognise(cascade)
+        recognise_unscaled(Unscaled(cascade, ()))
     except IllegalMappingError as error:
         return replace(found, sentences=_attributed(workload, part, [*map(str, error.violations)]))
     raise AssertionError(f"{sorted(part)} must be no kernel, for kernels are taken first")

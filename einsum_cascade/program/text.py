@@ -11,9 +11,7 @@ program is a question to its checker.
 """
 
 import difflib
-import math
 import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args
@@ -61,6 +59,8 @@ _FORMATS = "bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32"
 _UNITS = {"array": MatrixOp, "lane": VectorOp}
 _LONGEST = 1 << 14
 """Rows of the largest kernel table."""
+_GREATEST = 2.0**128 - 2.0**104
+"""The greatest number of fp32."""
 _FIELD = re.compile(r"(\S+) +(\S+) +(\S+) +@(\S+)( +in( +\d)+)?")
 
 
@@ -289,7 +289,7 @@ def _flag(text: str) -> bool:
 
 def _constant(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value) or struct.unpack("<f", struct.pack("<f", value))[0] != value:
+    if not abs(value) <= _GREATEST:
         raise ValueError(text)
     return value
 
@@ -313,7 +313,7 @@ _ENTRIES: dict[str, _Entry] = {
     **dict.fromkeys(_LAYOUTS, (_layout, "an address, a stride and a stride of heads, whole numbers")),
     **dict.fromkeys(_FLAGS, (_flag, "yes or no")),
     **{f"array.{name}": (_flag, "yes or no") for name in _UNIT_FLAGS},
-    **dict.fromkeys(_CONSTANTS, (_constant, "a number of fp32")),
+    **dict.fromkeys(_CONSTANTS, (_constant, "a number within the range of fp32")),
     "block_tiles": _COUNT,
     "diagonal_high": _WHOLE,
     "diagonal_low": _WHOLE,

@@ -15,8 +15,8 @@ bank_enable, bank_row, bank_address, bank_data : in
     A beat for the bank of a row.
 query_enable, query_column, query_address, query_data : in
     A beat for the query file of a column.
-scale, bias : in
-    Of a sigmoid, if PEs have one; constant during a run.
+factor, scale, bias, factor_high, factor_low : in
+    Constants of functions, as `constants_of` names them; they stay during a run.
 drain_address, drain_parity, drain_kind, drain_group : in
     Which accumulator the drain reads (parity below, word above), which captured sum and maximum, which of the three it
     has for a word, and which columns: `dividers` of them from `drain_group * dividers` on.
@@ -67,6 +67,7 @@ __all__ = [
     "DRAIN_LATENCY",
     "OUTPUTS",
     "array_files",
+    "constants_of",
     "done_latency",
     "port_widths",
 ]
@@ -87,6 +88,11 @@ OUTPUTS = ("drain_words", "drain_sums", "results_done")
 def done_latency(shape: ArrayShape) -> int:
     """Return the cycles from a vector instruction with `is_done` at `corner` to `results_done`."""
     return CORNER_LATENCY + shape.stages * shape.rows + shape.columns - 1 + shape.stages
+
+
+def constants_of(shape: ArrayShape) -> tuple[str, ...]:
+    """Return the registers that the slots of functions read: the factor of the lanes, and those of the columns."""
+    return tuple(dict.fromkeys(("factor", *shape.numbers.constants)))
 
 
 def _components_of(shape: ArrayShape) -> dict[str, Component]:
@@ -116,7 +122,7 @@ def port_widths(shape: ArrayShape) -> dict[str, int]:
         "query_column": address_bits(shape.columns),
         "query_address": address_bits(2 * shape.key_beats),
         "query_data": shape.beat_bits,
-        **({"scale": 32, "bias": 32} if shape.numbers.has_sigmoid else {}),
+        **dict.fromkeys(constants_of(shape), 32),
         "drain_address": accumulator_bits(shape),
         "drain_parity": 1,
         "drain_kind": 2,
@@ -159,8 +165,8 @@ def _array_text(shape: ArrayShape, prefix: str) -> str:
     )
     constants = "\n".join(f"    localparam {name} = {value};" for name, value in parameters.items())
     group = f"    reg {_range(widths['drain_group'])}group;\n"
-    sigmoid = " .scale(scale), .bias(bias)," if shape.numbers.has_sigmoid else ""
-    body = _INSTANCE.sub(rf"\1{prefix}\2", _BODY.replace(_SIGMOID, sigmoid))
+    given = "".join(f" .{name}({name})," for name in shape.numbers.constants)
+    body = _INSTANCE.sub(rf"\1{prefix}\2", _BODY.replace(_CONSTANTS, given))
     return f"module {prefix}array(\n{ports}\n);\n{constants}\n{group}{body}endmodule\n"
 
 
@@ -193,8 +199,8 @@ def _range(bits: int) -> str:
 _INSTANCE = re.compile(rf"^( +)({'|'.join(COMPONENTS)})(?= \w+\($)", re.MULTILINE)
 """A line that begins an instance of a component."""
 
-_SIGMOID = "@sigmoid@"
-"""Where the constants of a sigmoid come in, if there is one."""
+_CONSTANTS = "@constants@"
+"""Where the constants of a column's functions come in."""
 
 _BODY = """
     // The corner's word, from the lowest bits on: row part (its operation first), query address, entry of
@@ -265,14 +271,14 @@ _BODY = """
             end
             column_top top(
                 .clk(clk), .rst(rst), .left(left), .right(right), .down(fed),
-                .maximum_queue(maximum_queue), .maximum(maximum),@sigmoid@
+                .maximum_queue(maximum_queue), .maximum(maximum),@constants@
                 .write_enable(query_enable && query_column == j[COLUMN_INDEX_BITS-1:0]),
                 .write_address(query_address), .write_data(query_data)
             );
             vector_lane lane(
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
                 .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
-                .is_done(is_done),
+                .factor(factor), .is_done(is_done),
                 .drain_address(drain_address), .drain_parity(drain_parity), .drain_kind(drain_kind),
                 .fill_enable(fill_enable && fill_beat == BEAT[BEAT_BITS-1:0]), .fill_kind(fill_kind),
                 .fill_address(fill_address), .fill_data(fill_data[32*(j % BEAT_WORDS) +: 32]),

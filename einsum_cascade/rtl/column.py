@@ -20,8 +20,8 @@ class ColumnTop(Component):
     """What a column gets from above.
 
     PRODUCT: an operand of the query file, as fp32. MAXIMUM: the lowest finite number. The subtract slot of EXPONENTIAL:
-    the maximum that the lane has for the tile, which no later tile replaces. The first two slots of a sigmoid: its
-    scale and its bias. Otherwise +0.
+    the maximum that the lane has for the tile, which no later tile replaces. Its scale slots: a part of the factor.
+    The first two slots of a sigmoid: its scale and its bias. Otherwise +0.
 
     Members
     -------
@@ -33,8 +33,8 @@ class ColumnTop(Component):
         Entry of the lane below, in its correction queue, whose maximum is wanted.
     maximum : In(SINGLE_LAYOUT)
         That maximum.
-    scale, bias : In(SINGLE_LAYOUT)
-        Of a sigmoid, if PEs have one; constant during a run.
+    scale, bias, factor, factor_high, factor_low : In(SINGLE_LAYOUT)
+        Constants of functions, those that `Numbers.constants` names; they stay during a run.
     down : Out(SINGLE_LAYOUT)
         What the first PE of the column gets. Registered.
     write_enable : In(1)
@@ -61,7 +61,7 @@ class ColumnTop(Component):
                 "right": Out(column_layout(shape)),
                 "maximum_queue": Out(address_bits(shape.queue)),
                 "maximum": In(SINGLE_LAYOUT),
-                **({"scale": In(SINGLE_LAYOUT), "bias": In(SINGLE_LAYOUT)} if shape.numbers.has_sigmoid else {}),
+                **{name: In(SINGLE_LAYOUT) for name in shape.numbers.constants},
                 "down": Out(SINGLE_LAYOUT),
                 "write_enable": In(1),
                 "write_address": In(address_bits(2 * shape.key_beats)),
@@ -90,13 +90,12 @@ class ColumnTop(Component):
         return m
 
     def _constants(self, m: Module, read: data.View, down: Signal) -> None:
-        """Feed what the slots of an exponential or a sigmoid take from above."""
-        members = {"subtract": "maximum", "multiply": "scale", "add": "bias"}
+        """Feed what the slots of a function take from above."""
         with m.Switch(read.slot):
             for number, step in enumerate(self._shape.numbers.steps):
-                if step.kind in members:
+                if step.above is not None:
                     with m.Case(number):
-                        m.d.comb += down.eq(getattr(self, members[step.kind]))
+                        m.d.comb += down.eq(getattr(self, step.above))
 
     def _file(self, m: Module) -> Value:
         shape = self._shape

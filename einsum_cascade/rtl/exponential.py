@@ -7,12 +7,10 @@ row.
 
 from collections.abc import Sequence
 
-import numpy as np
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.cascade.formats import Format, round_to
-from einsum_cascade.program.numbers import LOG2E_BITS, Step
+from einsum_cascade.program.numbers import Step, piece_of
 from einsum_cascade.rtl.floats import (
     BIAS,
     INFINITE_EXPONENT,
@@ -26,27 +24,23 @@ from einsum_cascade.rtl.floats import (
     normalise,
     number_layout,
     single_bits,
+    single_value,
     upper_bits,
 )
 
 __all__ = ["INTEGER_BITS", "ExponentialOperands", "ExponentialResult", "slot_bits"]
 
 INTEGER_BITS = 9
-"""Of the integer part of x log2(e), signed: x is within 127 of 0."""
-_LIMIT_BITS = single_bits(127.0)
+"""Of the integer part of what is raised to a power of 2, signed: it is within 128 of 0."""
+_MOST_EXPONENT = BIAS + 64
+"""Of a difference, 2^64: enough for a factor as small as they may be, and its products with a factor stay finite."""
+_MOST_POWER = 7
+"""The logarithm of the greatest power of 2: 2^128 is infinite, and 2^-128 is 0."""
 
 
 def slot_bits(steps: Sequence[Step]) -> int:
     """Return the bits of the number of a slot."""
     return (len(steps) - 1).bit_length()
-
-
-def _piece_of(bits: int, part: str, significand_bits: int) -> int:
-    """Return a piece of a constant, as fp32 bits."""
-    value = np.array(bits, np.uint32).view(np.float32).astype(np.float64)
-    form = Format(8, significand_bits - 1)
-    high = round_to(value, form).astype(np.float64)
-    return single_bits(float({"whole": value, "high": high, "low": round_to(value - high, form)}[part]))
 
 
 class ExponentialOperands(Component):
@@ -68,7 +62,7 @@ class ExponentialOperands(Component):
     state : In(SINGLE_LAYOUT)
         Value in the first slot, x in scale slots, p in Horner slots, e in the complement.
     up : In(SINGLE_LAYOUT)
-        What is subtracted, multiplied by or added: the maximum, the scale, the bias.
+        What `Step.above` says: what is subtracted, multiplied by or added.
     fraction : In(SINGLE_LAYOUT)
         The sum of scaled parts in scale slots, f or u in Horner slots.
     kept : In(SINGLE_LAYOUT)
@@ -140,15 +134,14 @@ class ExponentialOperands(Component):
             case "restore":
                 m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.kept)]
             case "scale":
-                constant = _piece_of(LOG2E_BITS, step.constant_part, self._operand_bits)
-                m.d.comb += self.operand.eq(upper_bits(Const(constant, 32), self._operand_bits))
+                m.d.comb += self.operand.eq(upper_bits(self.up.as_value(), self._operand_bits))
                 m.d.comb += self.addend.eq(0 if is_first_scale else self.fraction)
                 if step.value_part == "low":
                     m.d.comb += self.score.eq(self._low)
             case "horner":
                 m.d.comb += self.addend.eq(step.coefficient_bits)
                 if step.leading_bits:
-                    leading = _piece_of(step.leading_bits, "high", self._score_bits)
+                    leading = single_bits(piece_of(single_value(step.leading_bits), "high", self._score_bits))
                     m.d.comb += self.score.eq(upper_bits(Const(leading, 32), self._score_bits))
 
 
@@ -239,12 +232,12 @@ class ExponentialResult(Component):
     def _clamp(self, m: Module) -> Value:
         clamped = Signal(SINGLE_LAYOUT)
         m.d.comb += clamped.eq(self.result)
-        with m.If((self.result.as_value()[:31] > _LIMIT_BITS) & ~is_nan(self.result)):
-            m.d.comb += clamped.eq(Cat(Const(_LIMIT_BITS, 31), self.result.sign))
+        with m.If((self.result.exponent >= _MOST_EXPONENT) & ~is_nan(self.result)):
+            m.d.comb += [clamped.exponent.eq(_MOST_EXPONENT), clamped.mantissa.eq(0)]
         return clamped
 
     def _split(self, m: Module) -> Value:
-        """Return f, and set n: in fixed point, from 1/2 on; below, n is 0."""
+        """Return f, and set n: in fixed point, from 1/2 on; below, n is 0; where n would be 128 or more, f is 0."""
         result = self.result
         split = Signal(SINGLE_LAYOUT)
         fixed = Signal(MANTISSA_BITS + 1 + 8)
@@ -253,7 +246,7 @@ class ExponentialResult(Component):
         below = fixed[: MANTISSA_BITS + 1]
         left = Signal(MANTISSA_BITS + 1)
         m.d.comb += [
-            fixed.eq(Cat(result.mantissa, 1) << (result.exponent - (BIAS - 1))[:4]),
+            fixed.eq(Cat(result.mantissa, 1) << (result.exponent - (BIAS - 1))[:3]),
             is_up.eq(below[-1] & (below[:-1].any() | fixed[MANTISSA_BITS + 1])),
             whole.eq(fixed[MANTISSA_BITS + 1 :] + is_up),
             left.eq(Mux(is_up, -below, below)),
@@ -261,6 +254,8 @@ class ExponentialResult(Component):
         shifted, distance = normalise(m, left, MANTISSA_BITS + 1)
         with m.If(is_nan(result) | (result.exponent < BIAS - 1)):
             m.d.comb += split.eq(result)
+        with m.Elif(result.exponent >= BIAS + _MOST_POWER):
+            m.d.comb += self.next_integer.eq(Mux(result.sign, -(1 << _MOST_POWER), 1 << _MOST_POWER))
         with m.Else():
             m.d.comb += self.next_integer.eq(Mux(result.sign, -whole, whole))
             with m.If(left != 0):

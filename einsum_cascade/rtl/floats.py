@@ -32,6 +32,7 @@ __all__ = [
     "shift_right_sticky",
     "significand",
     "single_bits",
+    "single_value",
     "upper_bits",
 ]
 
@@ -59,6 +60,18 @@ def single_bits(value: float) -> int:
 
     """
     return int(np.float32(value).view(np.uint32))
+
+
+def single_value(bits: int) -> float:
+    """Return the number that bits are as fp32.
+
+    Examples
+    --------
+    >>> single_value(0x3FC00000)
+    1.5
+
+    """
+    return float(np.uint32(bits).view(np.float32))
 
 
 def is_zero(number: data.View) -> Value:

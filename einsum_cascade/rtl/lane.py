@@ -52,6 +52,8 @@ class VectorLane(Component):
         Entry of the correction queue.
     maximum : Out(SINGLE_LAYOUT)
         The maximum of the tile that has the entry, itself included. In the same cycle.
+    factor : In(SINGLE_LAYOUT)
+        What an exponential multiplies differences by; it stays during a run.
     is_done : Out(1)
         Whether the results of a query tile are complete.
     drain_address : In(accumulator_bits(shape))
@@ -87,6 +89,7 @@ class VectorLane(Component):
                 "arriving": In(SINGLE_LAYOUT),
                 "maximum_queue": In(address_bits(shape.queue)),
                 "maximum": Out(SINGLE_LAYOUT),
+                "factor": In(SINGLE_LAYOUT),
                 "is_done": Out(1),
                 "drain_address": In(accumulator_bits(shape)),
                 "drain_parity": In(1),
@@ -201,13 +204,14 @@ class VectorLane(Component):
         is_sum = (op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)
         state = Signal(SINGLE_LAYOUT)
         total = Signal(32)
+        is_difference = op.index[:_SLOT_BITS] == 0
         m.d.comb += [
             total.eq(Mux(op.restores, _of_parity(op.sum_parity, self._captured), self._sum.as_value())),
             state.eq(Mux(is_sum, total, self._accumulator.as_value())),
             slot.is_active.eq(op.op == VectorOp.CORRECTION),
             slot.slot.eq(op.index[:_SLOT_BITS]),
-            slot.state.eq(Mux(op.index[:_SLOT_BITS] == 0, self._entry.old.as_value(), self._correction.as_value())),
-            slot.up.eq(self._entry.new),
+            slot.state.eq(Mux(is_difference, self._entry.old.as_value(), self._correction.as_value())),
+            slot.up.eq(Mux(is_difference, self._entry.new.as_value(), self.factor.as_value())),
             slot.fraction.eq(self._fraction),
         ]
         with m.If(slot.is_active):

@@ -10,7 +10,7 @@ from einsum_cascade.program.capabilities import capabilities
 from einsum_cascade.program.instruction import PASSES
 from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.array import OUTPUTS, array_files, done_latency, port_widths
+from einsum_cascade.rtl.array import OUTPUTS, array_files, constants_of, done_latency, port_widths
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
@@ -168,7 +168,7 @@ class Top(Component):
             "query_column": fill.line,
             "query_address": fill.place,
             "query_data": fill.data,
-            **({"scale": control.scale, "bias": control.bias} if self._shape.numbers.has_sigmoid else {}),
+            **{name: getattr(control, name) for name in constants_of(self._shape)},
             "drain_address": drain.address,
             "drain_parity": drain.parity,
             "drain_kind": drain.kind,

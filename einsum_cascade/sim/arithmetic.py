@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.formats import Format, round_to
-from einsum_cascade.program.numbers import LOG2E_BITS, SINGLE, Numbers, Step
+from einsum_cascade.program.numbers import SINGLE, Above, Numbers, Step
 
 __all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high", "low", "multiply_add", "quotient"]
 
@@ -23,7 +23,9 @@ LOWEST = np.array(0xFF7FFFFF, np.uint32).view(np.float32)[()]
 """What running maxima start with."""
 
 _LEAST = 2.0**-126
-_LIMIT = np.float32(127)
+_LIMIT = np.float32(2**64)
+_MOST_POWER = np.float32(128)
+"""2^128 is infinite, and 2^-128 is 0."""
 
 
 def multiply_add(a: Single, b: Single, c: Single, form: Format = SINGLE) -> Single:
@@ -140,11 +142,7 @@ class Exponential:
         self.score_bits = 24 if numbers is None else numbers.score_bits
         self.form: Format | None = None if numbers is None else numbers.score
 
-    def __call__(self, value: Single, maximum: Single) -> Single:
-        """Return exp(value - maximum)."""
-        return self.run(value, {"subtract": maximum})
-
-    def run(self, value: Single, ups: Mapping[str, Single | np.float32], first: int = 0) -> Single:
+    def run(self, value: Single, ups: Mapping[Above, Single | float], first: int = 0) -> Single:
         """Return what the slots from the first one on make of a value, until one leaves the result.
 
         Parameters
@@ -152,7 +150,7 @@ class Exponential:
         value
             What a PE or a lane begins with.
         ups
-            By kind of slot, what comes from above; elsewhere 0 does.
+            What comes from above, by name; 0 does where a slot takes nothing.
         first
             The slot that the function begins with.
 
@@ -160,13 +158,14 @@ class Exponential:
         state = SlotState.of(value)
         for index in range(first, len(self.steps)):
             step = self.steps[index]
-            state = self.slot(index, state, np.broadcast_to(ups.get(step.kind, np.float32(0)), value.shape))
+            up = np.float32(0 if step.above is None else ups[step.above])
+            state = self.slot(index, state, np.broadcast_to(up, value.shape))
             if step.is_result:
                 break
         return state.value
 
     def slot(self, index: int, state: SlotState, up: Single) -> SlotState:
-        """Return the state after a slot; `up` is what comes from above: the maximum, the scale, the bias."""
+        """Return the state after a slot; `up` is what comes from above, `Step.above`."""
         step, (value, fraction, exponent, kept) = self.steps[index], state
         match step.kind:
             case "subtract":
@@ -178,7 +177,8 @@ class Exponential:
                 return state._replace(value=np.where(np.isnan(x), NAN, -np.abs(x)), kept=np.copysign(np.float32(0), x))
             case "scale":
                 is_first = self.steps[index - 1].kind != "scale"
-                total = self._scaled(step, value, np.zeros_like(fraction) if is_first else fraction)
+                part = _part(value, step.value_part, self.score_bits)
+                total = multiply_add(up, part, np.zeros_like(fraction) if is_first else fraction)
                 split = _split(total) if step.is_last else (total, exponent)
                 return state._replace(fraction=split[0], exponent=split[1])
             case "horner":
@@ -201,11 +201,6 @@ class Exponential:
                 return state._replace(value=np.where(is_positive, np.float32(0), _clamped(x)), kept=kept)
             case "restore":
                 return state._replace(value=self._rounded(add(kept, value)))
-
-    def _scaled(self, step: Step, value: Single, total: Single) -> Single:
-        constant = np.broadcast_to(_constant(LOG2E_BITS), value.shape)
-        bits = self.operand_bits
-        return multiply_add(_part(constant, step.constant_part, bits), _part(value, step.value_part, bits), total)
 
     def _finished(self, value: Single, exponent: NDArray[np.int32], step: Step) -> Single:
         with np.errstate(all="ignore"):
@@ -235,8 +230,10 @@ def _clamped(value: Single) -> Single:
 
 
 def _split(total: Single) -> tuple[Single, NDArray[np.int32]]:
-    """Return fraction and integer of a number, the integer to the nearest, ties to even."""
-    whole = np.rint(total)
+    """Return fraction and integer of a number, the integer to the nearest, ties to even, and within 128 of 0."""
     is_nan = np.isnan(total)
-    fraction: Any = np.where(is_nan, NAN, total - whole)
+    with np.errstate(all="ignore"):
+        limited = np.clip(total, -_MOST_POWER, _MOST_POWER)
+    whole = np.rint(limited)
+    fraction: Any = np.where(is_nan, NAN, limited - whole)
     return fraction.astype(np.float32), np.where(is_nan, 0, whole).astype(np.int32)

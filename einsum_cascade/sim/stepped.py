@@ -157,6 +157,7 @@ class _Machine:
         self.due: dict[int, list[tuple[Any, Any, Any]]] = {}
         self.accumulation = shape.numbers.accumulation
         self.exponential = Exponential(shape.numbers, shape.numbers.steps)
+        self.constants = program.constants
         self.lanes = _Lanes(self, program)
         self.masks: dict[int, NDArray[np.bool_]] = {}
 
@@ -188,11 +189,10 @@ class _Machine:
             case MatrixOp.MAXIMUM:
                 return LOWEST
             case MatrixOp.EXPONENTIAL:
-                constants = {"multiply": self.program.scale, "add": self.program.bias}
-                kind = self.exponential.steps[index].kind
-                if kind == "subtract":
+                above = self.exponential.steps[index].above
+                if above == "maximum":
                     return self.lanes.returned[0][tile.number % self.program.queue, column]
-                return np.float32(constants.get(kind, 0))
+                return np.float32(0 if above is None else self.constants[above])
             case _:
                 return np.float32(0)
 
@@ -302,8 +302,10 @@ class _Lanes:
                 write(cycle + 1, self.maximum, column, new)
             case VectorOp.CORRECTION:
                 parts: list[Any] = [self.old[entry], self.fraction[column], self.exponent[column], np.float32(0)]
-                state, maximum = SlotState(*map(np.asarray, parts)), np.asarray(self.new[entry], np.float32)
-                found = self.exponential.slot(field.index, state, maximum)
+                above = self.exponential.steps[field.index].above
+                up = self.new[entry] if above == "maximum" else self.machine.constants["factor"]
+                state = SlotState(*map(np.asarray, parts))
+                found = self.exponential.slot(field.index, state, np.asarray(up, np.float32))
                 write(then, self.old, entry, found.value)
                 write(then, self.fraction, column, found.fraction)
                 write(then, self.exponent, column, found.exponent)

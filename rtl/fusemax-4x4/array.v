@@ -10,6 +10,9 @@ module array(
     input [1:0] query_column,
     input [4:0] query_address,
     input [63:0] query_data,
+    input [31:0] factor,
+    input [31:0] factor_high,
+    input [31:0] factor_low,
     input [6:0] drain_address,
     input drain_parity,
     input [1:0] drain_kind,
@@ -109,14 +112,14 @@ module array(
             end
             column_top top(
                 .clk(clk), .rst(rst), .left(left), .right(right), .down(fed),
-                .maximum_queue(maximum_queue), .maximum(maximum),
+                .maximum_queue(maximum_queue), .maximum(maximum), .factor_high(factor_high), .factor_low(factor_low),
                 .write_enable(query_enable && query_column == j[COLUMN_INDEX_BITS-1:0]),
                 .write_address(query_address), .write_data(query_data)
             );
             vector_lane lane(
                 .clk(clk), .rst(rst), .left(lane_left), .right(lane_right),
                 .arriving(rows[ROWS-1].pes[j].down), .maximum_queue(maximum_queue), .maximum(maximum),
-                .is_done(is_done),
+                .factor(factor), .is_done(is_done),
                 .drain_address(drain_address), .drain_parity(drain_parity), .drain_kind(drain_kind),
                 .fill_enable(fill_enable && fill_beat == BEAT[BEAT_BITS-1:0]), .fill_kind(fill_kind),
                 .fill_address(fill_address), .fill_data(fill_data[32*(j % BEAT_WORDS) +: 32]),

@@ -574,15 +574,15 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [8:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire [8:0] \$30 ;
-  wire \$31 ;
-  wire [7:0] \$32 ;
+  wire [8:0] \$31 ;
+  wire [8:0] \$32 ;
   wire \$33 ;
-  wire [9:0] \$34 ;
+  wire [7:0] \$34 ;
   wire \$35 ;
-  wire \$36 ;
+  wire [9:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
@@ -593,10 +593,12 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
   wire \$5 ;
   wire \$6 ;
   wire [8:0] \$7 ;
-  wire [38:0] \$8 ;
+  wire [30:0] \$8 ;
   wire \$9 ;
   reg [31:0] clamped;
   wire [7:0] \clamped.exponent ;
@@ -654,18 +656,19 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
   wire [7:0] whole;
-  assign \$1  = result[30:0] > 31'h42fe0000;
+  assign \$47  = \$44  & \$46 ;
+  assign \$1  = result[30:23] >= 8'hbf;
   assign \$2  = result[30:23] == 8'hff;
   assign \$3  = | result[22:0];
   assign \$4  = \$2  & \$3 ;
   assign \$5  = ~ \$4 ;
   assign \$6  = \$1  & \$5 ;
   assign \$7  = result[30:23] - 7'h7e;
-  assign \$8  = { 1'h1, result[22:0] } << \$7 [3:0];
+  assign \$8  = { 1'h1, result[22:0] } << \$7 [2:0];
   assign \$9  = | \$8 [22:0];
   assign \$10  = \$9  | \$8 [24];
   assign is_up = \$8 [23] & \$10 ;
-  assign \$11  = \$8 [31:24] + is_up;
+  assign \$11  = \$8 [30:24] + is_up;
   assign \$12  = - \$8 [23:0];
   assign \$13  = is_up ? \$12  : { 1'h0, \$8 [23:0] };
   assign is_empty = ! \$13 [23:8];
@@ -683,34 +686,69 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   assign \$26  = \$24  & \$25 ;
   assign \$27  = result[30:23] < 7'h7e;
   assign \$28  = \$26  | \$27 ;
-  assign \$29  = - \$11 [7:0];
-  assign \$30  = result[31] ? \$29  : { 1'h0, \$11 [7:0] };
-  assign \$31  = | \$13 [23:0];
-  assign \$32  = 7'h7e - { is_empty, \is_empty$8 , \is_empty$10 , \is_empty$12 , \is_empty$14  };
-  assign \$33  = result[31] ^ is_up;
-  assign \$34  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
-  assign \$35  = result[30:23] == 8'hff;
-  assign \$36  = | result[22:0];
-  assign \$37  = \$35  & \$36 ;
-  assign \$38  = $signed(\$34 ) >= $signed(9'h0ff);
-  assign \$39  = ! result[30:23];
-  assign \$40  = ~ \$39 ;
-  assign \$41  = \$38  & \$40 ;
-  assign \$42  = $signed(\$34 ) > $signed(1'h0);
-  assign \$43  = ! result[30:23];
-  assign \$44  = ~ \$43 ;
-  assign \$45  = \$42  & \$44 ;
+  assign \$29  = result[30:23] >= 8'h86;
+  assign \$30  = result[31] ? 9'h180 : 9'h080;
+  assign \$31  = - \$11 [7:0];
+  assign \$32  = result[31] ? \$31  : { 1'h0, \$11 [7:0] };
+  assign \$33  = | \$13 [23:0];
+  assign \$34  = 7'h7e - { is_empty, \is_empty$8 , \is_empty$10 , \is_empty$12 , \is_empty$14  };
+  assign \$35  = result[31] ^ is_up;
+  assign \$36  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
+  assign \$37  = result[30:23] == 8'hff;
+  assign \$38  = | result[22:0];
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = $signed(\$36 ) >= $signed(9'h0ff);
+  assign \$41  = ! result[30:23];
+  assign \$42  = ~ \$41 ;
+  assign \$43  = \$40  & \$42 ;
+  assign \$44  = $signed(\$36 ) > $signed(1'h0);
+  assign \$45  = ! result[30:23];
+  assign \$46  = ~ \$45 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    clamped[30:0] = result[30:0];
+    if (\$6 ) begin
+      clamped[30:23] = 8'hbf;
+      clamped[22:0] = 23'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    split = 32'd0;
+    (* full_case = 32'd1 *)
+    if (\$28 ) begin
+      split = result;
+    end else if (\$29 ) begin
+    end else begin
+      if (\$33 ) begin
+        split[22:0] = \$23 [22:0];
+        split[30:23] = \$34 ;
+        split[31] = \$35 ;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    next_integer = 9'h000;
+    (* full_case = 32'd1 *)
+    if (\$28 ) begin
+    end else if (\$29 ) begin
+      next_integer = \$30 ;
+    end else begin
+      next_integer = \$32 ;
+    end
+  end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     scaled = 32'd0;
-    if (\$37 ) begin
+    if (\$39 ) begin
       scaled = 32'd2143289344;
-    end else if (\$41 ) begin
+    end else if (\$43 ) begin
       scaled[30:23] = 8'hff;
       scaled[31] = result[31];
-    end else if (\$45 ) begin
+    end else if (\$47 ) begin
       { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
-      scaled[30:23] = \$34 [7:0];
+      scaled[30:23] = \$36 [7:0];
     end
   end
   always @* begin
@@ -815,37 +853,7 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
           has_integer = 1'h1;
     endcase
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    clamped = result;
-    if (\$6 ) begin
-      clamped = { result[31], 31'h42fe0000 };
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    split = 32'd0;
-    (* full_case = 32'd1 *)
-    if (\$28 ) begin
-      split = result;
-    end else begin
-      if (\$31 ) begin
-        split[22:0] = \$23 [22:0];
-        split[30:23] = \$32 ;
-        split[31] = \$33 ;
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    next_integer = 9'h000;
-    (* full_case = 32'd1 *)
-    if (\$28 ) begin
-    end else begin
-      next_integer = \$30 ;
-    end
-  end
-  assign fixed = \$8 [31:0];
+  assign fixed = { 1'h0, \$8  };
   assign whole = \$11 [7:0];
   assign left = \$13 [23:0];
   assign shifted = \$15 [23:0];
@@ -853,7 +861,7 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   assign \shifted$11  = \$19 [23:0];
   assign \shifted$13  = \$21 [23:0];
   assign \shifted$15  = \$23 [23:0];
-  assign exponent = { \$34 [9], \$34  };
+  assign exponent = { \$36 [9], \$36  };
   assign \clamped.mantissa  = clamped[22:0];
   assign \clamped.exponent  = clamped[30:23];
   assign \clamped.sign  = clamped[31];
@@ -872,6 +880,8 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   assign \fraction.mantissa  = fraction[22:0];
   assign \fraction.exponent  = fraction[30:23];
   assign \fraction.sign  = fraction[31];
+  always @*
+    clamped[31] = result[31];
   assign \$14  = { 15'h0000, \$13 [23:0], 16'h0000 };
   assign \$16  = { 7'h00, \$15 [23:0], 8'h00 };
   assign \$18  = { 3'h0, \$17 [23:0], 4'h0 };
@@ -1615,11 +1625,11 @@ module \pe.slot$51 (up, is_active, value, \value$4 , score, operand, is_sum, add
         3'h0:
             /* empty */;
         3'h1:
-            operand = 16'h3fb9;
+            operand = up[31:16];
         3'h2:
-            operand = 16'hbb2c;
+            operand = up[31:16];
         3'h3:
-            operand = 16'h3fb9;
+            operand = up[31:16];
       endcase
     end
   end

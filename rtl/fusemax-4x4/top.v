@@ -409,6 +409,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] \empty_columns$300 ;
   wire [31:0] end_tile;
   reg [7:0] error = 8'h00;
+  wire [31:0] factor;
+  wire [31:0] factor_high;
+  wire [31:0] factor_low;
   reg [7:0] failure;
   wire [99:0] fill;
   wire [63:0] \fill.data ;
@@ -420,7 +423,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] flags;
   wire [7:0] \flags$157 ;
   wire [31:0] group;
-  wire [1:0] \group$336 ;
+  wire [1:0] \group$339 ;
   wire has_error;
   wire \has_error$277 ;
   wire has_protocol_error;
@@ -1103,11 +1106,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .clk(clk),
     .corner(corner),
     .drain_address({ \$322 , \$321  }),
-    .drain_group(\group$336 ),
+    .drain_group(\group$339 ),
     .drain_kind(kind),
     .drain_parity(parity),
     .drain_sums(sums),
     .drain_words(words),
+    .factor(factor),
+    .factor_high(factor_high),
+    .factor_low(factor_low),
     .fill_address({ fill[16:11], fill[0] }),
     .fill_beat(fill[10]),
     .fill_data(fill[99:36]),
@@ -1146,6 +1152,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .diagonal_low(parameters__diagonal_low),
     .empty_columns(empty_columns),
     .end_tile(end_tile),
+    .factor(factor),
+    .factor_high(factor_high),
+    .factor_low(factor_low),
     .first_tile(first_tile),
     .flags(flags),
     .group(group),
@@ -1166,8 +1175,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_stride(output__stride),
     .passes(passes),
     .\port$211$0 (\$195 ),
-    .\port$2531$0 (is_pending),
-    .\port$2545$0 (\waiting$296 ),
+    .\port$2543$0 (is_pending),
+    .\port$2557$0 (\waiting$296 ),
     .\port$354$3 (\$315 ),
     .product_steps(product_steps),
     .queries(queries),
@@ -1204,7 +1213,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[7:0]),
-    .group(\group$336 ),
+    .group(\group$339 ),
     .has_error(\has_error$277 ),
     .has_result(has_result),
     .is_idle(\is_idle$287 ),
@@ -1222,7 +1231,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2817$0 (\$322 ),
+    .\port$2835$0 (\$322 ),
     .queries(queries),
     .r_data(\$320 ),
     .\r_data$56 (\$319 ),
@@ -1256,8 +1265,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2739$0 (\$316 ),
-    .\port$2743$0 (\$317 ),
+    .\port$2757$0 (\$316 ),
+    .\port$2761$0 (\$317 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1351,10 +1360,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2739$0 (\$316 ),
-    .\port$2743$0 (\$317 ),
-    .\port$2754$0 (\$318 ),
-    .\port$2758$0 (released),
+    .\port$2757$0 (\$316 ),
+    .\port$2761$0 (\$317 ),
+    .\port$2772$0 (\$318 ),
+    .\port$2776$0 (released),
     .\port$354$3 (\$315 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
@@ -1405,7 +1414,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stop(stop),
     .stored(stored)
   );
-  \top.waiting$347  \waiting$347  (
+  \top.waiting$350  \waiting$350  (
     .clk(clk),
     .level(level),
     .r_data(\result$245 ),
@@ -1957,10 +1966,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$354$3 , bus__arready, \port$2531$0 , is_busy, \port$2545$0 , total_cycles
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$354$3 , bus__arready, \port$2543$0 , is_busy, \port$2557$0 , total_cycles
 , table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes
 , key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride
-, state_head_stride, interrupt_enable, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
+, state_head_stride, interrupt_enable, factor, factor_high, factor_low, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -1987,8 +1996,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$119 ;
   wire \$12 ;
   reg [31:0] \$120 ;
-  reg \$121 ;
+  reg [31:0] \$121 ;
   reg [31:0] \$122 ;
+  reg [31:0] \$123 ;
+  reg [31:0] \$124 ;
+  reg [31:0] \$125 ;
+  reg [31:0] \$126 ;
+  reg \$127 ;
+  reg [31:0] \$128 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
@@ -2053,19 +2068,19 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  reg [31:0] \$71 ;
-  wire [31:0] \$72 ;
-  reg [15:0] \$73 ;
-  reg \$74 ;
-  reg [31:0] \$75 ;
-  reg \$76 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  reg [31:0] \$74 ;
+  wire [31:0] \$75 ;
+  reg [15:0] \$76 ;
   reg \$77 ;
-  reg \$78 ;
-  reg [1:0] \$79 ;
+  reg [31:0] \$78 ;
+  reg \$79 ;
   wire \$8 ;
-  reg [31:0] \$80 ;
-  reg [31:0] \$81 ;
-  reg [31:0] \$82 ;
+  reg \$80 ;
+  reg \$81 ;
+  reg [1:0] \$82 ;
   reg [31:0] \$83 ;
   reg [31:0] \$84 ;
   reg [31:0] \$85 ;
@@ -2136,6 +2151,12 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] empty_columns;
   output [31:0] end_tile;
   reg [31:0] end_tile = 32'd0;
+  output [31:0] factor;
+  reg [31:0] factor = 32'd0;
+  output [31:0] factor_high;
+  reg [31:0] factor_high = 32'd0;
+  output [31:0] factor_low;
+  reg [31:0] factor_low = 32'd0;
   output [31:0] first_tile;
   reg [31:0] first_tile = 32'd0;
   output [31:0] flags;
@@ -2180,10 +2201,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] passes = 32'd0;
   input [22:0] \port$211$0 ;
   wire [22:0] \port$211$0 ;
-  input \port$2531$0 ;
-  wire \port$2531$0 ;
-  input [6:0] \port$2545$0 ;
-  wire [6:0] \port$2545$0 ;
+  input \port$2543$0 ;
+  wire \port$2543$0 ;
+  input [6:0] \port$2557$0 ;
+  wire [6:0] \port$2557$0 ;
   output [13:0] \port$354$3 ;
   wire [13:0] \port$354$3 ;
   output [31:0] product_steps;
@@ -2324,357 +2345,336 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign \$65  = address == 8'hc8;
   assign \$66  = address == 8'hcc;
   assign \$67  = address == 8'hd0;
-  assign \$68  = bus__bvalid & bus__bready;
-  assign \$69  = bus__arvalid & bus__arready;
-  assign \$70  = bus__araddr[15:2] < 6'h3e;
-  assign \$72  = \$70  ? \$71  : 32'd0;
+  assign \$68  = address == 8'hf8;
+  assign \$69  = address == 8'hfc;
+  assign \$70  = address == 9'h100;
+  assign \$71  = bus__bvalid & bus__bready;
+  assign \$72  = bus__arvalid & bus__arready;
+  assign \$73  = bus__araddr[15:2] < 7'h41;
+  assign \$75  = \$73  ? \$74  : 32'd0;
   always @(posedge clk)
-    address <= \$73 ;
+    address <= \$76 ;
   always @(posedge clk)
-    has_address <= \$74 ;
+    has_address <= \$77 ;
   always @(posedge clk)
-    data <= \$75 ;
+    data <= \$78 ;
   always @(posedge clk)
-    has_data <= \$76 ;
+    has_data <= \$79 ;
   always @(posedge clk)
-    start <= \$77 ;
+    start <= \$80 ;
   always @(posedge clk)
-    bus__bvalid <= \$78 ;
+    bus__bvalid <= \$81 ;
   always @(posedge clk)
-    bus__bresp <= \$79 ;
+    bus__bresp <= \$82 ;
   always @(posedge clk)
-    watchdog <= \$80 ;
+    watchdog <= \$83 ;
   always @(posedge clk)
-    interval <= \$81 ;
+    interval <= \$84 ;
   always @(posedge clk)
-    stages <= \$82 ;
+    stages <= \$85 ;
   always @(posedge clk)
-    contexts <= \$83 ;
+    contexts <= \$86 ;
   always @(posedge clk)
-    queue <= \$84 ;
+    queue <= \$87 ;
   always @(posedge clk)
-    slots <= \$85 ;
+    slots <= \$88 ;
   always @(posedge clk)
-    product_steps <= \$86 ;
+    product_steps <= \$89 ;
   always @(posedge clk)
-    output_steps <= \$87 ;
+    output_steps <= \$90 ;
   always @(posedge clk)
-    key_beats <= \$88 ;
+    key_beats <= \$91 ;
   always @(posedge clk)
-    value_beats <= \$89 ;
+    value_beats <= \$92 ;
   always @(posedge clk)
-    keys <= \$90 ;
+    keys <= \$93 ;
   always @(posedge clk)
-    key_tiles <= \$91 ;
+    key_tiles <= \$94 ;
   always @(posedge clk)
-    block_tiles <= \$92 ;
+    block_tiles <= \$95 ;
   always @(posedge clk)
-    queries <= \$93 ;
+    queries <= \$96 ;
   always @(posedge clk)
-    query_tiles <= \$94 ;
+    query_tiles <= \$97 ;
   always @(posedge clk)
-    passes <= \$95 ;
+    passes <= \$98 ;
   always @(posedge clk)
-    key_heads <= \$96 ;
+    key_heads <= \$99 ;
   always @(posedge clk)
-    group <= \$97 ;
+    group <= \$100 ;
   always @(posedge clk)
-    flags <= \$98 ;
+    flags <= \$101 ;
   always @(posedge clk)
-    scale <= \$99 ;
+    scale <= \$102 ;
   always @(posedge clk)
-    bias <= \$100 ;
+    bias <= \$103 ;
   always @(posedge clk)
-    diagonal_high <= \$101 ;
+    diagonal_high <= \$104 ;
   always @(posedge clk)
-    diagonal_low <= \$102 ;
+    diagonal_low <= \$105 ;
   always @(posedge clk)
-    first_tile <= \$103 ;
+    first_tile <= \$106 ;
   always @(posedge clk)
-    end_tile <= \$104 ;
+    end_tile <= \$107 ;
   always @(posedge clk)
-    query_address <= \$105 ;
+    query_address <= \$108 ;
   always @(posedge clk)
-    key_address <= \$106 ;
+    key_address <= \$109 ;
   always @(posedge clk)
-    value_address <= \$107 ;
+    value_address <= \$110 ;
   always @(posedge clk)
-    output_address <= \$108 ;
+    output_address <= \$111 ;
   always @(posedge clk)
-    state_address <= \$109 ;
+    state_address <= \$112 ;
   always @(posedge clk)
-    query_stride <= \$110 ;
+    query_stride <= \$113 ;
   always @(posedge clk)
-    key_stride <= \$111 ;
+    key_stride <= \$114 ;
   always @(posedge clk)
-    value_stride <= \$112 ;
+    value_stride <= \$115 ;
   always @(posedge clk)
-    output_stride <= \$113 ;
+    output_stride <= \$116 ;
   always @(posedge clk)
-    state_stride <= \$114 ;
+    state_stride <= \$117 ;
   always @(posedge clk)
-    query_head_stride <= \$115 ;
+    query_head_stride <= \$118 ;
   always @(posedge clk)
-    key_head_stride <= \$116 ;
+    key_head_stride <= \$119 ;
   always @(posedge clk)
-    value_head_stride <= \$117 ;
+    value_head_stride <= \$120 ;
   always @(posedge clk)
-    output_head_stride <= \$118 ;
+    output_head_stride <= \$121 ;
   always @(posedge clk)
-    state_head_stride <= \$119 ;
+    state_head_stride <= \$122 ;
   always @(posedge clk)
-    interrupt_enable <= \$120 ;
+    interrupt_enable <= \$123 ;
   always @(posedge clk)
-    bus__rvalid <= \$121 ;
+    factor <= \$124 ;
   always @(posedge clk)
-    bus__rdata <= \$122 ;
+    factor_high <= \$125 ;
+  always @(posedge clk)
+    factor_low <= \$126 ;
+  always @(posedge clk)
+    bus__rvalid <= \$127 ;
+  always @(posedge clk)
+    bus__rdata <= \$128 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$71  = 32'd0;
+    \$74  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$71  = 32'd0;
+          \$74  = 32'd0;
       14'h0001:
-          \$71  = { 9'h000, \port$211$0  };
+          \$74  = { 9'h000, \port$211$0  };
       14'h0002:
-          \$71  = { 25'h0000000, \port$2545$0  };
+          \$74  = { 25'h0000000, \port$2557$0  };
       14'h0003:
-          \$71  = cycles;
+          \$74  = cycles;
       14'h0004:
-          \$71  = total_cycles;
+          \$74  = total_cycles;
       14'h0005:
-          \$71  = stalls_keys;
+          \$74  = stalls_keys;
       14'h0006:
-          \$71  = stalls_queries;
+          \$74  = stalls_queries;
       14'h0007:
-          \$71  = stalls_drain;
+          \$74  = stalls_drain;
       14'h0008:
-          \$71  = stalls_state;
+          \$74  = stalls_state;
       14'h0009:
-          \$71  = matrix_busy;
+          \$74  = matrix_busy;
       14'h000a:
-          \$71  = vector_busy;
+          \$74  = vector_busy;
       14'h000b:
-          \$71  = empty_columns;
+          \$74  = empty_columns;
       14'h000c:
-          \$71  = watchdog;
+          \$74  = watchdog;
       14'h000d:
-          \$71  = interval;
+          \$74  = interval;
       14'h000e:
-          \$71  = stages;
+          \$74  = stages;
       14'h000f:
-          \$71  = contexts;
+          \$74  = contexts;
       14'h0010:
-          \$71  = queue;
+          \$74  = queue;
       14'h0011:
-          \$71  = slots;
+          \$74  = slots;
       14'h0012:
-          \$71  = product_steps;
+          \$74  = product_steps;
       14'h0013:
-          \$71  = output_steps;
+          \$74  = output_steps;
       14'h0014:
-          \$71  = key_beats;
+          \$74  = key_beats;
       14'h0015:
-          \$71  = value_beats;
+          \$74  = value_beats;
       14'h0016:
-          \$71  = keys;
+          \$74  = keys;
       14'h0017:
-          \$71  = key_tiles;
+          \$74  = key_tiles;
       14'h0018:
-          \$71  = block_tiles;
+          \$74  = block_tiles;
       14'h0019:
-          \$71  = queries;
+          \$74  = queries;
       14'h001a:
-          \$71  = query_tiles;
+          \$74  = query_tiles;
       14'h001b:
-          \$71  = passes;
+          \$74  = passes;
       14'h001c:
-          \$71  = key_heads;
+          \$74  = key_heads;
       14'h001d:
-          \$71  = group;
+          \$74  = group;
       14'h001e:
-          \$71  = flags;
+          \$74  = flags;
       14'h001f:
-          \$71  = scale;
+          \$74  = scale;
       14'h0020:
-          \$71  = bias;
+          \$74  = bias;
       14'h0021:
-          \$71  = diagonal_high;
+          \$74  = diagonal_high;
       14'h0022:
-          \$71  = diagonal_low;
+          \$74  = diagonal_low;
       14'h0023:
-          \$71  = first_tile;
+          \$74  = first_tile;
       14'h0024:
-          \$71  = end_tile;
+          \$74  = end_tile;
       14'h0025:
-          \$71  = query_address;
+          \$74  = query_address;
       14'h0026:
-          \$71  = key_address;
+          \$74  = key_address;
       14'h0027:
-          \$71  = value_address;
+          \$74  = value_address;
       14'h0028:
-          \$71  = output_address;
+          \$74  = output_address;
       14'h0029:
-          \$71  = state_address;
+          \$74  = state_address;
       14'h002a:
-          \$71  = query_stride;
+          \$74  = query_stride;
       14'h002b:
-          \$71  = key_stride;
+          \$74  = key_stride;
       14'h002c:
-          \$71  = value_stride;
+          \$74  = value_stride;
       14'h002d:
-          \$71  = output_stride;
+          \$74  = output_stride;
       14'h002e:
-          \$71  = state_stride;
+          \$74  = state_stride;
       14'h002f:
-          \$71  = query_head_stride;
+          \$74  = query_head_stride;
       14'h0030:
-          \$71  = key_head_stride;
+          \$74  = key_head_stride;
       14'h0031:
-          \$71  = value_head_stride;
+          \$74  = value_head_stride;
       14'h0032:
-          \$71  = output_head_stride;
+          \$74  = output_head_stride;
       14'h0033:
-          \$71  = state_head_stride;
+          \$74  = state_head_stride;
       14'h0034:
-          \$71  = interrupt_enable;
+          \$74  = interrupt_enable;
       14'h0035:
-          \$71  = { 31'h00000000, \port$2531$0  };
+          \$74  = { 31'h00000000, \port$2543$0  };
       14'h0036:
-          \$71  = 32'd1162035539;
+          \$74  = 32'd1162035539;
       14'h0037:
-          \$71  = 32'd65536;
+          \$74  = 32'd65536;
       14'h0038:
-          \$71  = 32'd262148;
+          \$74  = 32'd262148;
       14'h0039:
-          \$71  = 32'd16908801;
+          \$74  = 32'd16908801;
       14'h003a:
-          \$71  = 32'd4194368;
+          \$74  = 32'd4194368;
       14'h003b:
-          \$71  = 32'd50856448;
+          \$74  = 32'd50856448;
       14'h003c:
-          \$71  = 32'd16384;
+          \$74  = 32'd16384;
       14'h003d:
-          \$71  = 32'd98627704;
+          \$74  = 32'd98627704;
+      14'h003e:
+          \$74  = factor;
+      14'h003f:
+          \$74  = factor_high;
+      14'h0040:
+          \$74  = factor_low;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$73  = address;
+    \$76  = address;
     if (\$21 ) begin
-      \$73  = bus__awaddr;
+      \$76  = bus__awaddr;
     end
     if (rst) begin
-      \$73  = 16'h0000;
+      \$76  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = has_address;
+    \$77  = has_address;
     if (\$21 ) begin
-      \$74  = 1'h1;
+      \$77  = 1'h1;
     end
     if (is_complete) begin
-      \$74  = 1'h0;
+      \$77  = 1'h0;
     end
-    if (rst) begin
-      \$74  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$75  = data;
-    if (\$22 ) begin
-      \$75  = bus__wdata;
-    end
-    if (rst) begin
-      \$75  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = has_data;
-    if (\$22 ) begin
-      \$76  = 1'h1;
-    end
-    if (is_complete) begin
-      \$76  = 1'h0;
-    end
-    if (rst) begin
-      \$76  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = \$25 ;
     if (rst) begin
       \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = bus__bvalid;
-    if (is_complete) begin
-      \$78  = 1'h1;
-    end
-    if (\$68 ) begin
-      \$78  = 1'h0;
+    \$78  = data;
+    if (\$22 ) begin
+      \$78  = bus__wdata;
     end
     if (rst) begin
-      \$78  = 1'h0;
+      \$78  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = bus__bresp;
+    \$79  = has_data;
+    if (\$22 ) begin
+      \$79  = 1'h1;
+    end
     if (is_complete) begin
-      \$79  = \$26 ;
+      \$79  = 1'h0;
     end
     if (rst) begin
-      \$79  = 2'h0;
+      \$79  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = watchdog;
+    \$80  = \$25 ;
+    if (rst) begin
+      \$80  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$81  = bus__bvalid;
+    if (is_complete) begin
+      \$81  = 1'h1;
+    end
+    if (\$71 ) begin
+      \$81  = 1'h0;
+    end
+    if (rst) begin
+      \$81  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$82  = bus__bresp;
+    if (is_complete) begin
+      \$82  = \$26 ;
+    end
+    if (rst) begin
+      \$82  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$83  = watchdog;
     if (takes) begin
       if (\$27 ) begin
-        \$80  = data;
-      end
-    end
-    if (rst) begin
-      \$80  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = interval;
-    if (takes) begin
-      if (\$28 ) begin
-        \$81  = data;
-      end
-    end
-    if (rst) begin
-      \$81  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = stages;
-    if (takes) begin
-      if (\$29 ) begin
-        \$82  = data;
-      end
-    end
-    if (rst) begin
-      \$82  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = contexts;
-    if (takes) begin
-      if (\$30 ) begin
         \$83  = data;
       end
     end
@@ -2684,9 +2684,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = queue;
+    \$84  = interval;
     if (takes) begin
-      if (\$31 ) begin
+      if (\$28 ) begin
         \$84  = data;
       end
     end
@@ -2696,9 +2696,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = slots;
+    \$85  = stages;
     if (takes) begin
-      if (\$32 ) begin
+      if (\$29 ) begin
         \$85  = data;
       end
     end
@@ -2708,9 +2708,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = product_steps;
+    \$86  = contexts;
     if (takes) begin
-      if (\$33 ) begin
+      if (\$30 ) begin
         \$86  = data;
       end
     end
@@ -2720,9 +2720,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = output_steps;
+    \$87  = queue;
     if (takes) begin
-      if (\$34 ) begin
+      if (\$31 ) begin
         \$87  = data;
       end
     end
@@ -2732,9 +2732,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = key_beats;
+    \$88  = slots;
     if (takes) begin
-      if (\$35 ) begin
+      if (\$32 ) begin
         \$88  = data;
       end
     end
@@ -2744,9 +2744,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = value_beats;
+    \$89  = product_steps;
     if (takes) begin
-      if (\$36 ) begin
+      if (\$33 ) begin
         \$89  = data;
       end
     end
@@ -2756,9 +2756,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = keys;
+    \$90  = output_steps;
     if (takes) begin
-      if (\$37 ) begin
+      if (\$34 ) begin
         \$90  = data;
       end
     end
@@ -2768,9 +2768,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = key_tiles;
+    \$91  = key_beats;
     if (takes) begin
-      if (\$38 ) begin
+      if (\$35 ) begin
         \$91  = data;
       end
     end
@@ -2780,9 +2780,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$92  = block_tiles;
+    \$92  = value_beats;
     if (takes) begin
-      if (\$39 ) begin
+      if (\$36 ) begin
         \$92  = data;
       end
     end
@@ -2792,9 +2792,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$93  = queries;
+    \$93  = keys;
     if (takes) begin
-      if (\$40 ) begin
+      if (\$37 ) begin
         \$93  = data;
       end
     end
@@ -2804,9 +2804,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$94  = query_tiles;
+    \$94  = key_tiles;
     if (takes) begin
-      if (\$41 ) begin
+      if (\$38 ) begin
         \$94  = data;
       end
     end
@@ -2816,9 +2816,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$95  = passes;
+    \$95  = block_tiles;
     if (takes) begin
-      if (\$42 ) begin
+      if (\$39 ) begin
         \$95  = data;
       end
     end
@@ -2828,9 +2828,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$96  = key_heads;
+    \$96  = queries;
     if (takes) begin
-      if (\$43 ) begin
+      if (\$40 ) begin
         \$96  = data;
       end
     end
@@ -2840,9 +2840,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$97  = group;
+    \$97  = query_tiles;
     if (takes) begin
-      if (\$44 ) begin
+      if (\$41 ) begin
         \$97  = data;
       end
     end
@@ -2852,9 +2852,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$98  = flags;
+    \$98  = passes;
     if (takes) begin
-      if (\$45 ) begin
+      if (\$42 ) begin
         \$98  = data;
       end
     end
@@ -2864,9 +2864,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$99  = scale;
+    \$99  = key_heads;
     if (takes) begin
-      if (\$46 ) begin
+      if (\$43 ) begin
         \$99  = data;
       end
     end
@@ -2876,9 +2876,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$100  = bias;
+    \$100  = group;
     if (takes) begin
-      if (\$47 ) begin
+      if (\$44 ) begin
         \$100  = data;
       end
     end
@@ -2888,9 +2888,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$101  = diagonal_high;
+    \$101  = flags;
     if (takes) begin
-      if (\$48 ) begin
+      if (\$45 ) begin
         \$101  = data;
       end
     end
@@ -2900,9 +2900,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$102  = diagonal_low;
+    \$102  = scale;
     if (takes) begin
-      if (\$49 ) begin
+      if (\$46 ) begin
         \$102  = data;
       end
     end
@@ -2912,9 +2912,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$103  = first_tile;
+    \$103  = bias;
     if (takes) begin
-      if (\$50 ) begin
+      if (\$47 ) begin
         \$103  = data;
       end
     end
@@ -2924,9 +2924,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$104  = end_tile;
+    \$104  = diagonal_high;
     if (takes) begin
-      if (\$51 ) begin
+      if (\$48 ) begin
         \$104  = data;
       end
     end
@@ -2936,9 +2936,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$105  = query_address;
+    \$105  = diagonal_low;
     if (takes) begin
-      if (\$52 ) begin
+      if (\$49 ) begin
         \$105  = data;
       end
     end
@@ -2948,9 +2948,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$106  = key_address;
+    \$106  = first_tile;
     if (takes) begin
-      if (\$53 ) begin
+      if (\$50 ) begin
         \$106  = data;
       end
     end
@@ -2960,9 +2960,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$107  = value_address;
+    \$107  = end_tile;
     if (takes) begin
-      if (\$54 ) begin
+      if (\$51 ) begin
         \$107  = data;
       end
     end
@@ -2972,9 +2972,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$108  = output_address;
+    \$108  = query_address;
     if (takes) begin
-      if (\$55 ) begin
+      if (\$52 ) begin
         \$108  = data;
       end
     end
@@ -2984,9 +2984,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$109  = state_address;
+    \$109  = key_address;
     if (takes) begin
-      if (\$56 ) begin
+      if (\$53 ) begin
         \$109  = data;
       end
     end
@@ -2996,9 +2996,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$110  = query_stride;
+    \$110  = value_address;
     if (takes) begin
-      if (\$57 ) begin
+      if (\$54 ) begin
         \$110  = data;
       end
     end
@@ -3008,9 +3008,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$111  = key_stride;
+    \$111  = output_address;
     if (takes) begin
-      if (\$58 ) begin
+      if (\$55 ) begin
         \$111  = data;
       end
     end
@@ -3020,9 +3020,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$112  = value_stride;
+    \$112  = state_address;
     if (takes) begin
-      if (\$59 ) begin
+      if (\$56 ) begin
         \$112  = data;
       end
     end
@@ -3032,9 +3032,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$113  = output_stride;
+    \$113  = query_stride;
     if (takes) begin
-      if (\$60 ) begin
+      if (\$57 ) begin
         \$113  = data;
       end
     end
@@ -3044,9 +3044,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$114  = state_stride;
+    \$114  = key_stride;
     if (takes) begin
-      if (\$61 ) begin
+      if (\$58 ) begin
         \$114  = data;
       end
     end
@@ -3056,9 +3056,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$115  = query_head_stride;
+    \$115  = value_stride;
     if (takes) begin
-      if (\$62 ) begin
+      if (\$59 ) begin
         \$115  = data;
       end
     end
@@ -3068,9 +3068,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$116  = key_head_stride;
+    \$116  = output_stride;
     if (takes) begin
-      if (\$63 ) begin
+      if (\$60 ) begin
         \$116  = data;
       end
     end
@@ -3080,9 +3080,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$117  = value_head_stride;
+    \$117  = state_stride;
     if (takes) begin
-      if (\$64 ) begin
+      if (\$61 ) begin
         \$117  = data;
       end
     end
@@ -3092,9 +3092,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$118  = output_head_stride;
+    \$118  = query_head_stride;
     if (takes) begin
-      if (\$65 ) begin
+      if (\$62 ) begin
         \$118  = data;
       end
     end
@@ -3104,9 +3104,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$119  = state_head_stride;
+    \$119  = key_head_stride;
     if (takes) begin
-      if (\$66 ) begin
+      if (\$63 ) begin
         \$119  = data;
       end
     end
@@ -3116,9 +3116,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$120  = interrupt_enable;
+    \$120  = value_head_stride;
     if (takes) begin
-      if (\$67 ) begin
+      if (\$64 ) begin
         \$120  = data;
       end
     end
@@ -3128,37 +3128,109 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$121  = bus__rvalid;
-    if (\$69 ) begin
-      \$121  = 1'h1;
-    end else if (bus__rready) begin
-      \$121  = 1'h0;
+    \$121  = output_head_stride;
+    if (takes) begin
+      if (\$65 ) begin
+        \$121  = data;
+      end
     end
     if (rst) begin
-      \$121  = 1'h0;
+      \$121  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$122  = bus__rdata;
-    if (\$69 ) begin
-      \$122  = \$72 ;
+    \$122  = state_head_stride;
+    if (takes) begin
+      if (\$66 ) begin
+        \$122  = data;
+      end
     end
     if (rst) begin
       \$122  = 32'd0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$123  = interrupt_enable;
+    if (takes) begin
+      if (\$67 ) begin
+        \$123  = data;
+      end
+    end
+    if (rst) begin
+      \$123  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$124  = factor;
+    if (takes) begin
+      if (\$68 ) begin
+        \$124  = data;
+      end
+    end
+    if (rst) begin
+      \$124  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$125  = factor_high;
+    if (takes) begin
+      if (\$69 ) begin
+        \$125  = data;
+      end
+    end
+    if (rst) begin
+      \$125  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$126  = factor_low;
+    if (takes) begin
+      if (\$70 ) begin
+        \$126  = data;
+      end
+    end
+    if (rst) begin
+      \$126  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$127  = bus__rvalid;
+    if (\$72 ) begin
+      \$127  = 1'h1;
+    end else if (bus__rready) begin
+      \$127  = 1'h0;
+    end
+    if (rst) begin
+      \$127  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$128  = bus__rdata;
+    if (\$72 ) begin
+      \$128  = \$75 ;
+    end
+    if (rst) begin
+      \$128  = 32'd0;
+    end
+  end
   assign table_row = { 2'h0, \$19 [16:3] };
   assign table_data = data;
   assign status = { 9'h000, \port$211$0  };
-  assign waiting = { 25'h0000000, \port$2545$0  };
-  assign interrupt = { 31'h00000000, \port$2531$0  };
+  assign waiting = { 25'h0000000, \port$2557$0  };
+  assign interrupt = { 31'h00000000, \port$2543$0  };
   assign \port$354$3  = \$19 [16:3];
   assign table_half = address[2];
 endmodule
 
 module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2817$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2835$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3484,8 +3556,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  output [5:0] \port$2817$0 ;
-  wire [5:0] \port$2817$0 ;
+  output [5:0] \port$2835$0 ;
+  wire [5:0] \port$2835$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3734,8 +3806,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1465$0 (\$11 [7:0]),
-    .\port$2809$0 (\address$21 ),
+    .\port$1477$0 (\$11 [7:0]),
+    .\port$2827$0 (\address$21 ),
     .r_data(r_data),
     .r_en(sends_address),
     .r_rdy(memory__awvalid),
@@ -3745,9 +3817,9 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1499$0 (is_last),
-    .\port$2798$0 (full),
-    .\port$2799$0 (strobes),
+    .\port$1511$0 (is_last),
+    .\port$2816$0 (full),
+    .\port$2817$0 (strobes),
     .r_data(\r_data$56 ),
     .r_en(sends_beat),
     .r_rdy(memory__wvalid),
@@ -4200,7 +4272,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \r_en$59  = sends_beat;
   assign memory__bready = 1'h1;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2817$0  = word[5:0];
+  assign \port$2835$0  = word[5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
@@ -4505,7 +4577,7 @@ module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, cl
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.addresses (rst, \port$1465$0 , r_en, w_rdy, r_data, w_en, \port$2809$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1477$0 , r_en, w_rdy, r_data, w_en, \port$2827$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4544,10 +4616,10 @@ module \top.drain.addresses (rst, \port$1465$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1465$0 ;
-  wire [7:0] \port$1465$0 ;
-  input [31:0] \port$2809$0 ;
-  wire [31:0] \port$2809$0 ;
+  input [7:0] \port$1477$0 ;
+  wire [7:0] \port$1477$0 ;
+  input [31:0] \port$2827$0 ;
+  wire [31:0] \port$2827$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -4574,7 +4646,7 @@ module \top.drain.addresses (rst, \port$1465$0 , r_en, w_rdy, r_data, w_en, \por
   reg [39:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1465$0 , \port$2809$0  };
+      storage[w_port__addr] <= { \port$1477$0 , \port$2827$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -4670,13 +4742,13 @@ module \top.drain.addresses (rst, \port$1465$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1465$0 , \port$2809$0  };
-  assign w_data = { \port$1465$0 , \port$2809$0  };
+  assign w_port__data = { \port$1477$0 , \port$2827$0  };
+  assign w_data = { \port$1477$0 , \port$2827$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1499$0 , w_en, r_en, r_data, \port$2798$0 , \port$2799$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1511$0 , w_en, r_en, r_data, \port$2816$0 , \port$2817$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4719,12 +4791,12 @@ module \top.drain.beats (rst, \port$1499$0 , w_en, r_en, r_data, \port$2798$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1499$0 ;
-  wire \port$1499$0 ;
-  input [63:0] \port$2798$0 ;
-  wire [63:0] \port$2798$0 ;
-  input [7:0] \port$2799$0 ;
-  wire [7:0] \port$2799$0 ;
+  input \port$1511$0 ;
+  wire \port$1511$0 ;
+  input [63:0] \port$2816$0 ;
+  wire [63:0] \port$2816$0 ;
+  input [7:0] \port$2817$0 ;
+  wire [7:0] \port$2817$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -4750,7 +4822,7 @@ module \top.drain.beats (rst, \port$1499$0 , w_en, r_en, r_data, \port$2798$0 , 
   reg [72:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1499$0 , \port$2799$0 , \port$2798$0  };
+      storage[w_port__addr] <= { \port$1511$0 , \port$2817$0 , \port$2816$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -4850,8 +4922,8 @@ module \top.drain.beats (rst, \port$1499$0 , w_en, r_en, r_data, \port$2798$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1499$0 , \port$2799$0 , \port$2798$0  };
-  assign w_data = { \port$1499$0 , \port$2799$0 , \port$2798$0  };
+  assign w_port__data = { \port$1511$0 , \port$2817$0 , \port$2816$0  };
+  assign w_data = { \port$1511$0 , \port$2817$0 , \port$2816$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -6239,7 +6311,7 @@ module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2739$0 , \port$2743$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2757$0 , \port$2761$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [3:0] \$1 ;
   wire [7:0] \$10 ;
@@ -6368,10 +6440,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2739$0 ;
-  wire [28:0] \port$2739$0 ;
-  input [23:0] \port$2743$0 ;
-  wire [23:0] \port$2743$0 ;
+  input [28:0] \port$2757$0 ;
+  wire [28:0] \port$2757$0 ;
+  input [23:0] \port$2761$0 ;
+  wire [23:0] \port$2761$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -6427,12 +6499,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = number - \port$2743$0 ;
+  assign \$3  = number - \port$2761$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = number - \port$2739$0 [24:1];
+  assign \$5  = number - \port$2757$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2739$0 [0] & \$6 ;
-  assign \$8  = \port$2739$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2757$0 [0] & \$6 ;
+  assign \$8  = \port$2757$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
@@ -6701,12 +6773,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2739$0 , \port$2743$0  };
+  assign places = { \port$2757$0 , \port$2761$0  };
   assign start = restart;
-  assign \places.released  = \port$2743$0 ;
-  assign \places.is_leaving  = \port$2739$0 [0];
-  assign \places.leaving  = \port$2739$0 [24:1];
-  assign \places.cycles_left  = \port$2739$0 [28:25];
+  assign \places.released  = \port$2761$0 ;
+  assign \places.is_leaving  = \port$2757$0 [0];
+  assign \places.leaving  = \port$2757$0 [24:1];
+  assign \places.cycles_left  = \port$2757$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -8774,7 +8846,7 @@ endmodule
 
 module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2739$0 , \port$2743$0 , \port$2754$0 , \port$2758$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2757$0 , \port$2761$0 , \port$2772$0 , \port$2776$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -9131,14 +9203,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2739$0 ;
-  wire [28:0] \port$2739$0 ;
-  output [23:0] \port$2743$0 ;
-  wire [23:0] \port$2743$0 ;
-  output [28:0] \port$2754$0 ;
-  wire [28:0] \port$2754$0 ;
-  output [23:0] \port$2758$0 ;
-  wire [23:0] \port$2758$0 ;
+  output [28:0] \port$2757$0 ;
+  wire [28:0] \port$2757$0 ;
+  output [23:0] \port$2761$0 ;
+  wire [23:0] \port$2761$0 ;
+  output [28:0] \port$2772$0 ;
+  wire [28:0] \port$2772$0 ;
+  output [23:0] \port$2776$0 ;
+  wire [23:0] \port$2776$0 ;
   input [13:0] \port$354$3 ;
   wire [13:0] \port$354$3 ;
   wire push;
@@ -9582,8 +9654,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2739$0 (\$238 ),
-    .\port$2743$0 (\$239 ),
+    .\port$2757$0 (\$238 ),
+    .\port$2761$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -9591,8 +9663,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2754$0 (\$240 ),
-    .\port$2758$0 (\$241 ),
+    .\port$2772$0 (\$240 ),
+    .\port$2776$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -10539,10 +10611,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2739$0  = \$238 ;
-  assign \port$2743$0  = \$239 ;
-  assign \port$2754$0  = \$240 ;
-  assign \port$2758$0  = \$241 ;
+  assign \port$2757$0  = \$238 ;
+  assign \port$2761$0  = \$239 ;
+  assign \port$2772$0  = \$240 ;
+  assign \port$2776$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -10732,7 +10804,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2739$0 , \port$2743$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2757$0 , \port$2761$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -10749,11 +10821,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2739$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2739$0 ;
-  wire [28:0] \port$2739$0 ;
+  output [28:0] \port$2757$0 ;
+  wire [28:0] \port$2757$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2743$0 ;
-  wire [23:0] \port$2743$0 ;
+  output [23:0] \port$2761$0 ;
+  wire [23:0] \port$2761$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -10790,8 +10862,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2739$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2739$0  = \$1 ;
-  assign \port$2743$0  = \$3 ;
+  assign \port$2757$0  = \$1 ;
+  assign \port$2761$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -10920,7 +10992,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2754$0 , \port$2758$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2772$0 , \port$2776$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -10937,11 +11009,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2754$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2754$0 ;
-  wire [28:0] \port$2754$0 ;
+  output [28:0] \port$2772$0 ;
+  wire [28:0] \port$2772$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2758$0 ;
-  wire [23:0] \port$2758$0 ;
+  output [23:0] \port$2776$0 ;
+  wire [23:0] \port$2776$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -10978,8 +11050,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2754$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2754$0  = \$1 ;
-  assign \port$2758$0  = \$3 ;
+  assign \port$2772$0  = \$1 ;
+  assign \port$2776$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -13143,7 +13215,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.waiting$347 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$350 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire \$1 ;
   wire \$10 ;

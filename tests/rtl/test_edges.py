@@ -1,6 +1,7 @@
 """Row feeder, column top, lane and delay play sequences, compared with tables made by hand."""
 
 import struct
+from math import e, log2
 
 import pytest
 from played import play
@@ -77,19 +78,23 @@ def test_column_top():
         {"op": MatrixOp.MAXIMUM},
         {"op": MatrixOp.EXPONENTIAL, "slot": 0},
         {"op": MatrixOp.EXPONENTIAL, "slot": 1},
+        {"op": MatrixOp.EXPONENTIAL, "slot": 2},
+        {"op": MatrixOp.EXPONENTIAL, "slot": 4},
         {"op": MatrixOp.SUM},
     ]
+    # Of a narrow multiplier: the low piece of the difference times the high one of the factor, then the other way.
+    factors = {"factor_high": single(0.75), "factor_low": single(-0.125)}
     rows = [{"write_enable": 1, "write_address": 3, "write_data": beat(1, -2, 3, 4)}]
-    rows += [{"left": word, "maximum": single(at)} for at, word in enumerate([*words, {}, {}])]
+    rows += [{"left": word, "maximum": single(at), **factors} for at, word in enumerate([*words, {}, {}])]
     played = play(ColumnTop(shape(1)), rows, ["down", "right.op"])
-    expected = [single(-2.0), 0xFF7FFFFF, single(3.0), 0, 0]
+    expected = [single(-2.0), 0xFF7FFFFF, single(3.0), single(0.75), single(-0.125), 0, 0]
     assert [down for down, _ in played[3:]] == expected
-    assert [op for _, op in played[2:7]] == [word["op"] for word in words]
+    assert [op for _, op in played[2:9]] == [word["op"] for word in words]
 
 
 def lane_rows(steps: list[tuple[dict, float]], stages: int) -> list[dict]:
     """An instruction, and a cycle later, when it is executed, what arrives; L cycles between two."""
-    rows = [{} for _ in range(stages * len(steps) + stages + 3)]
+    rows: list[dict] = [{"factor": single(log2(e))} for _ in range(stages * len(steps) + stages + 3)]
     for at, (word, arriving) in enumerate(steps):
         rows[stages * at]["left"] = word
         rows[stages * at + 1]["arriving"] = single(arriving)

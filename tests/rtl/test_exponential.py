@@ -7,12 +7,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 from exponential_bench import MULTIPLIERS, ExponentialBench
+from exponential_contract import by_the_contract, rounded_once
 from gmpy2 import mpfr
 from random_counts import draw_seed, random_count
 from single_oracle import NAN, bits_of, number_of, random_bits, unbounded
 from verilated import Columns, Verilated, compile_component
 
-from einsum_cascade.program.numbers import LOG2E_BITS, Numbers
+from einsum_cascade.program.numbers import LEAST_SCALE, MOST_SCALE, Numbers, factors_of
 
 # Greatest relative errors before rounding to the score format: over all bf16, those of the reference table.
 BOUNDS = {"wide": 4.2e-6, "mixed": 1.1e-3, "narrow": 4.0e-3}
@@ -20,6 +21,9 @@ BOUNDS = {"wide": 4.2e-6, "mixed": 1.1e-3, "narrow": 4.0e-3}
 # the last place of a number below 128, times ln 2), 1.17e-6 from log2(e) in 24 bits (1.93e-8 * 87.3 * ln 2), and about
 # 0.5e-6 from the polynomial. Mixed, 1.1085e-3 was seen in four million points.
 SINGLE_BOUNDS = {"wide": 4.4e-6, "mixed": 1.12e-3, "narrow": 4.0e-3}
+# A factor that is no log2(e) is less near to its pieces. Wide, it is rounded to 24 bits: at most 2^-24 of itself, where
+# log2(e) has 1.34e-8, which 87.3 enlarges to 5.2e-6. Else two pieces of 8 bits leave at most 2^-18 of it: 3.4e-4.
+SCALED_BOUNDS = {"wide": 4.4e-6 + 5.3e-6, "mixed": 1.12e-3 + 3.4e-4, "narrow": 4.0e-3 + 3.4e-4}
 ZERO = np.zeros(1, np.uint64)
 # Of a sigmoid: that of the wide exponential, that of the reciprocal, and three roundings.
 SIGMOID_BOUND = 6e-6
@@ -31,9 +35,16 @@ def bench() -> Verilated:
     return compile_component(ExponentialBench())
 
 
+def run(value: np.ndarray, maximum: np.ndarray = ZERO, scale: float = 1.0) -> Columns:
+    """All functions, exponentials of differences times a scale."""
+    given = {"scale": 0.0, "bias": 0.0} | factors_of(scale, 8)
+    bits = {name: np.array([bits_of(mpfr(each))], np.uint64) for name, each in given.items()}
+    return bench().run({"value": value, "maximum": maximum, **bits})
+
+
 @cache
 def of_all_bfloat16() -> Columns:
-    return bench().run({"value": BFLOAT16, "maximum": ZERO, "scale": ZERO, "bias": ZERO})
+    return run(BFLOAT16)
 
 
 def as_doubles(bits: np.ndarray) -> np.ndarray:
@@ -58,45 +69,8 @@ def test_error_over_random_arguments(name):
     # Evenly over all arguments whose exponential is normal, the ends included, where the error is greatest.
     random, count = np.random.default_rng(draw_seed()), random_count(1_000_000)
     value = random.uniform(-87.3, 87.3, count).astype(np.float32)
-    found = bench().run({"value": value.view(np.uint32), "maximum": ZERO, "scale": ZERO, "bias": ZERO})[name]
+    found = run(value.view(np.uint32))[name]
     assert worst_error(value.astype(np.float64), as_doubles(found)) <= SINGLE_BOUNDS[name]
-
-
-def piece(value: mpfr, part: str, bits: int) -> mpfr:
-    with unbounded(precision=bits):
-        high = +value
-    with unbounded(precision=24):
-        low = number_of(bits_of(value - high))
-    with unbounded(precision=bits):
-        return {"whole": value, "high": high, "low": +low}[part]
-
-
-def rounded_once(a: mpfr, b: mpfr, c: mpfr) -> mpfr:
-    return number_of(bits_of(gmpy2.fma(a, b, c)))
-
-
-def by_the_contract(value: int, maximum: int, numbers: Numbers) -> int:
-    """The slots as docs/decisions/0006 words them, one rounding of gmpy2 each."""
-    x, accumulated, n, p = mpfr(0), mpfr(0), mpfr(0), mpfr(0)
-    log2e = number_of(LOG2E_BITS)
-    for step in numbers.steps:
-        with unbounded(precision=24):
-            match step.kind:
-                case "subtract":
-                    x = number_of(bits_of(number_of(value) - number_of(maximum)))
-                    x = max(mpfr(-127), min(mpfr(127), x))
-                case "scale":
-                    parts = piece(log2e, step.constant_part, numbers.operand_bits)
-                    accumulated = rounded_once(piece(x, step.value_part, numbers.score_bits), parts, accumulated)
-                    if step.is_last:
-                        n = gmpy2.rint(accumulated)
-                        accumulated -= n
-                case "horner":
-                    p = number_of(step.leading_bits) if step.leading_bits else p
-                    factors = piece(p, "high", numbers.score_bits), piece(accumulated, "high", numbers.operand_bits)
-                    p = rounded_once(*factors, number_of(step.coefficient_bits))
-    with unbounded(precision=24):
-        return bits_of(p * mpfr(2) ** n)
 
 
 @pytest.mark.parametrize("name", MULTIPLIERS)
@@ -107,9 +81,55 @@ def test_every_bit_is_that_of_the_contract(name):
     value, maximum = np.concatenate([value, near]), np.concatenate([maximum, np.zeros(count, np.uint64)])
     is_number = np.isfinite(as_doubles(value)) & np.isfinite(as_doubles(maximum))
     value, maximum = value[is_number], maximum[is_number]
-    found = bench().run({"value": value, "maximum": maximum, "scale": ZERO, "bias": ZERO})[name].tolist()
-    numbers, pairs = Numbers(multiplier=name), zip(value.tolist(), maximum.tolist(), strict=True)
+    found = run(value, maximum)[name].tolist()
+    numbers, pairs = Numbers(multiplier=name), [*zip(value.tolist(), maximum.tolist(), strict=True)]
     assert found == [by_the_contract(*pair, numbers) for pair in pairs]
+    # Without a scale, no difference beyond 127 is told from 127, and no power of 2 that comes of one is cut.
+    assert found == [by_the_contract(*pair, numbers, limits=(127, 1000)) for pair in pairs]
+
+
+@pytest.mark.parametrize("name", MULTIPLIERS)
+def test_every_bit_of_scaled_exponentials_is_that_of_the_contract(name):
+    random, count = np.random.default_rng(draw_seed()), random_count(30_000) // 10
+    numbers = Numbers(multiplier=name)
+    scales = [
+        LEAST_SCALE,
+        MOST_SCALE,
+        1 / 8,
+        1 / np.sqrt(80),
+        *np.exp2(random.uniform(-56, 61, 3)),
+        *random.uniform(0, 4, 3),
+    ]
+    for scale in map(float, scales):
+        value, maximum = random_bits(random, 2 * count).reshape(2, count)
+        with np.errstate(over="ignore"):
+            near = (random.uniform(-95, 95, count) / scale).astype(np.float32).view(np.uint32)
+        value, maximum = np.concatenate([value, near]), np.concatenate([maximum, np.zeros(count, np.uint64)])
+        is_number = np.isfinite(as_doubles(value)) & np.isfinite(as_doubles(maximum))
+        value, maximum = value[is_number], maximum[is_number]
+        pairs = zip(value.tolist(), maximum.tolist(), strict=True)
+        assert run(value, maximum, scale)[name].tolist() == [by_the_contract(*pair, numbers, scale) for pair in pairs]
+
+
+@pytest.mark.parametrize("name", MULTIPLIERS)
+@pytest.mark.parametrize("scale", [LEAST_SCALE, MOST_SCALE, 1 / 8, 1 / np.sqrt(80)])
+def test_ends_of_scaled_exponentials(name, scale):
+    """1 at 0, +0 and infinity far out, however small the scale is; NaN stays, and where it arises from infinities."""
+    cases = [(0, 0, 0x3F800000), (0x80000000, 0, 0x3F800000), (0xFF7FFFFF, 0xFF7FFFFF, 0x3F800000)]
+    cases += [(0xFF7FFFFF, 0x7F7FFFFF, 0), (0xFF800000, 0, 0), (0, 0xFF7FFFFF, 0x7F800000), (0x7F800000, 0, 0x7F800000)]
+    cases += [(0xFF800000, 0xFF800000, NAN), (0x7FC00000, 0, NAN)]
+    value, maximum, expected = np.array(cases, np.uint64).T
+    assert run(value, maximum, float(scale))[name].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", MULTIPLIERS)
+def test_error_of_scaled_exponentials(name):
+    """A difference of -500 that is multiplied by 1/8 is as near as one of -62.5."""
+    random, count = np.random.default_rng(draw_seed()), random_count(1_000_000) // 10
+    for scale in (1 / 8, 1 / np.sqrt(80), *random.uniform(0.001, 30, 4)):
+        value = (random.uniform(-87.3, 87.3, count) / scale).astype(np.float32)
+        found = run(value.view(np.uint32), scale=float(scale))[name]
+        assert worst_error(value * scale, as_doubles(found)) <= SCALED_BOUNDS[name], scale
 
 
 @pytest.mark.parametrize("name", MULTIPLIERS)
@@ -138,17 +158,12 @@ def test_infinite_differences(name):
     cases = [(0xFF800000, 0x3F800000, 0), (0x3F800000, 0xFF800000, 0x7F800000), (0x7F800000, 0x7F800000, NAN)]
     cases += [(0xFF7FFFFF, 0xFF7FFFFF, 0x3F800000), (0xFF7FFFFF, 0x40000000, 0), (0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000)]
     value, maximum, expected = np.array(cases, np.uint64).T
-    assert (
-        bench().run({"value": value, "maximum": maximum, "scale": ZERO, "bias": ZERO})[name].tolist()
-        == expected.tolist()
-    )
+    assert run(value, maximum)[name].tolist() == expected.tolist()
 
 
 def sigmoids(value: np.ndarray, scale: float, bias: float) -> np.ndarray:
-    constants = {
-        "scale": np.array([bits_of(mpfr(scale))], np.uint64),
-        "bias": np.array([bits_of(mpfr(bias))], np.uint64),
-    }
+    given = {"scale": scale, "bias": bias} | factors_of(1.0, 8)
+    constants = {name: np.array([bits_of(mpfr(each))], np.uint64) for name, each in given.items()}
     return bench().run({"value": value, "maximum": ZERO, **constants})["sigmoid"]
 
 
@@ -185,7 +200,7 @@ def sigmoid_by_the_contract(value: int, scale: float, bias: float) -> int:
     """The slots as docs/decisions/0006 words them, one rounding of gmpy2 each, on numbers that stay normal."""
     numbers = Numbers(multiplier="wide", has_sigmoid=True)
     x, e, u, p, n, is_negative = mpfr(0), mpfr(0), mpfr(0), number_of(value), mpfr(0), False
-    log2e = number_of(LOG2E_BITS)
+    log2e = number_of(0x3FB8AA3B)
     for slot in numbers.sigmoid_slots:
         step = numbers.steps[slot]
         with unbounded(precision=24):
@@ -224,7 +239,7 @@ def test_every_bit_of_the_feature_map(name):
     random, count = np.random.default_rng(draw_seed()), random_count(50_000)
     near = random.uniform(-95, 95, count).astype(np.float32).view(np.uint32)
     value = np.concatenate([BFLOAT16, random_bits(random, count), near])
-    found = bench().run({"value": value, "maximum": ZERO, "scale": ZERO, "bias": ZERO})
+    found = run(value)
     numbers = as_doubles(value)
     is_positive = numbers >= 2.0**-126
     # Above 0, the sum of two fp32 numbers is rounded once by NumPy, too.

@@ -9,7 +9,7 @@ from played import play
 
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.instruction import MatrixOp
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.numbers import Numbers, exponential_steps, factors_of
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.pe import ProcessingElement
 
@@ -33,8 +33,10 @@ def spaced(steps: list[dict], stages: int) -> list[dict]:
 
 
 def exponential(maximum: float, context: int = 1) -> list[dict]:
-    # `up` is the maximum in the subtract slot and must not matter in the others.
-    return [step(MatrixOp.EXPONENTIAL, maximum if slot == 0 else 77.0, context, slot=slot) for slot in range(7)]
+    # `up` must not matter where the slot takes nothing from above.
+    given = {"maximum": maximum, **factors_of(1.0, 8)}
+    ups = [given[slot.above] if slot.above else 77.0 for slot in exponential_steps("narrow")]
+    return [step(MatrixOp.EXPONENTIAL, up, context, slot=slot) for slot, up in enumerate(ups)]
 
 
 def down_after(steps: list[dict], stages: int, **numbers: Any) -> list[int]:
@@ -82,7 +84,7 @@ def test_exponential(stages):
         *(*exponential(3.0, 2), step(MatrixOp.SUM, 5.0, 2)),
     ]
     down = down_after(steps, stages)
-    assert down[2:9] == [single(3.0), *[single(77.0)] * 6]
+    assert down[2:9] == [one["up"] for one in exponential(3.0)]
     assert down[9] == single(1.0)
     value = struct.unpack("<f", struct.pack("<I", down[17]))[0]
     assert down[17] & 0xFFFF == 0

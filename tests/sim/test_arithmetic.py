@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import gmpy2
 import ml_dtypes
 import numpy as np
 import pytest
 import softfloatpy
+from exponential_contract import by_the_contract
 from random_counts import random_count
 from single_oracle import (
     NAN,
@@ -21,7 +23,7 @@ from single_oracle import (
 )
 
 from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.numbers import Multiplier, Numbers, exponential_steps
+from einsum_cascade.program.numbers import Multiplier, Numbers, exponential_steps, factors_of
 from einsum_cascade.sim.arithmetic import Exponential, add, greater, high, low, multiply_add, quotient
 from einsum_cascade.sim.error_bounds import EXPONENTIAL_ERRORS
 
@@ -176,11 +178,12 @@ def test_pieces(seed: int, bits: int) -> None:
     assert_same(np.where(is_zero, np.float32(0), found), lows, a)
 
 
-def exponential(multiplier: Multiplier) -> Exponential:
-    """Without the rounding of a PE, and with its multiplier."""
-    found = Exponential(Numbers(multiplier=multiplier), exponential_steps(multiplier))
-    found.form = None
-    return found
+def exponential(multiplier: Multiplier, scale: float = 1.0, *, is_rounded: bool = False) -> Any:
+    """Of (value - maximum) * scale, with the multiplier of a PE, and without its rounding unless told."""
+    unit = Exponential(Numbers(multiplier=multiplier), exponential_steps(multiplier))
+    unit.form = unit.form if is_rounded else None
+    factors = factors_of(scale, unit.operand_bits)
+    return lambda value, maximum: unit.run(value, {"maximum": maximum, **factors})
 
 
 def worst_error(values: np.ndarray, found: np.ndarray) -> float:
@@ -214,7 +217,23 @@ def test_the_exponential_is_exact_at_its_ends(multiplier: Multiplier) -> None:
 @pytest.mark.parametrize("multiplier", MULTIPLIERS)
 def test_the_exponential_of_a_pe_is_monotone_over_bfloat16(multiplier: Multiplier) -> None:
     values = np.unique(BFLOAT16[(np.abs(BFLOAT16) >= np.float32(2.0**-126)) | (BFLOAT16 == 0)])
-    function = Exponential(Numbers(multiplier=multiplier), exponential_steps(multiplier))
-    found = function(values, np.zeros_like(values))
+    found = exponential(multiplier, is_rounded=True)(values, np.zeros_like(values))
     assert np.all(found[1:] >= found[:-1])
     assert np.array_equal(found, found.astype(ml_dtypes.bfloat16).astype(np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize("multiplier", MULTIPLIERS)
+def test_every_bit_of_the_exponential_is_that_of_the_contract(seed: int, multiplier: Multiplier) -> None:
+    """With any scale; without one, a difference beyond 127 is not told from 127 either."""
+    random, count = np.random.default_rng([seed, 479]), random_count(50_000) // 10
+    numbers = Numbers(multiplier=multiplier)
+    for scale in (1.0, 1 / 8, float(np.exp2(random.uniform(-56, 61))), float(random.uniform(0.01, 4))):
+        with np.errstate(over="ignore"):
+            near = (random.uniform(-95, 95, count) / scale).astype(np.float32)
+        value = np.concatenate([singles(normal(random_bits(random, count))), near])
+        value = value[np.isfinite(value)]
+        found = exponential(multiplier, scale)(value, np.zeros_like(value)).view(np.uint32).tolist()
+        bits = value.view(np.uint32).tolist()
+        assert found == [by_the_contract(each, 0, numbers, scale) for each in bits], scale
+        if scale == 1:
+            assert found == [by_the_contract(each, 0, numbers, limits=(127, 1000)) for each in bits]

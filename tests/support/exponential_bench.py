@@ -3,7 +3,7 @@
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.program.numbers import FACTORS, Multiplier, Numbers
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT
 from einsum_cascade.rtl.multiply_add import MultiplyAdd
@@ -14,16 +14,16 @@ MULTIPLIERS: tuple[Multiplier, ...] = ("narrow", "mixed", "wide")
 
 
 class ExponentialBench(Component):
-    """exp(value - maximum) and elu(value) + 1 on each multiplier, and the sigmoid of value * scale + bias."""
+    """2^((value - maximum) * factor) and elu(value) + 1 on each multiplier, and the sigmoid of value * scale + bias."""
 
     def __init__(self) -> None:
-        inputs = ("value", "maximum", "scale", "bias")
+        inputs = ("value", "maximum", "scale", "bias", *FACTORS.values())
         outputs = (*MULTIPLIERS, *(f"feature_{name}" for name in MULTIPLIERS), "sigmoid")
         super().__init__({name: In(32) for name in inputs} | {name: Out(32) for name in outputs})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        ups = {"subtract": self.maximum, "multiply": self.scale, "add": self.bias}
+        ups = {name: getattr(self, name) for name in ("maximum", "scale", "bias", *FACTORS.values())}
         for name in MULTIPLIERS:
             numbers = Numbers(multiplier=name, has_feature_map=True)
             m.d.comb += getattr(self, name).eq(_chain(m, self.value, ups, numbers, numbers.exponential_slots))
@@ -42,7 +42,7 @@ def _chain(m: Module, value, ups, numbers: Numbers, slots: range):
         m.submodules += (after := ExponentialResult(numbers.steps))
         m.d.comb += [
             *(before.is_active.eq(1), before.slot.eq(slot), before.state.eq(state)),
-            *(before.up.eq(ups.get(numbers.steps[slot].kind, 0)), before.fraction.eq(fraction)),
+            *(before.up.eq(ups.get(numbers.steps[slot].above, 0)), before.fraction.eq(fraction)),
             before.kept.eq(kept),
             *(
                 getattr(multiply_add, name).eq(getattr(before, name))
