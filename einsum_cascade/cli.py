@@ -343,12 +343,12 @@ def rtl(
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
     from einsum_cascade.terminal.arguments import load_inputs
-    from einsum_cascade.terminal.simulations import numbers_of, prepared_case, write_design
+    from einsum_cascade.terminal.simulations import drawn_inputs, numbers_of, prepared_case, write_design
 
     numbers = numbers_of(operands, scores, multiplier, accumulation)
     given, start = load_inputs(inputs or ()), _seed(seed)
-    prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, seed=start)
-    files = write_design(prepared, architecture, output, prefix, tensors)
+    prepared, _ = prepared_case(cascade, architecture, _settings(settings), given, numbers)
+    files = write_design(prepared, architecture, output, prefix, drawn_inputs(prepared, given, start))
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
     intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
     if as_json:
@@ -406,7 +406,7 @@ def simulate(
         print_all(simulation_table(result))
         for written in (*(file["file"] for file in files.values()), *waves):
             print(f"  {written}")
-    if not result.is_agreed:
+    if not result.is_right:
         raise _AnswerIsNo
 
 

@@ -4,7 +4,7 @@ Programs of a sequence run one after the other on the same design. What one make
 operands of the array and lays out anew for those that read it; the model of a program gets the same operands.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,13 +18,13 @@ from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.cascade.interpreter.inputs import check_inputs
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.run import Run
 from einsum_cascade.cosim.steps import STALLS, Step, StepResult, run_step
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.cost.planning import plan_mapping
-from einsum_cascade.errors import EvaluationError
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.lowering import Lowered
@@ -98,6 +98,8 @@ class Prepared:
         self,
         stored: Mapping[str, NDArray[Any]],
         execute: Callable[[int, Mapping[str, NDArray[Any]]], NDArray[np.float32] | None],
+        judge: Callable[[Sequence[Step], Mapping[str, NDArray[Any]], Mapping[str, NDArray[np.float32]]], None]
+        | None = None,
     ) -> dict[str, NDArray[np.float32]]:
         """Return the tensors that the programs make, one after the other; those after read what those before made.
 
@@ -107,6 +109,8 @@ class Prepared:
             The inputs of the cascade, of the operand format.
         execute
             Gives the results of a program, (H, F, P), from its number and all tensors that are there; None ends it.
+        judge
+            Gets the programs of a work, the tensors that were there, and what was made of them.
 
         """
         tensors, made = {**stored}, dict[str, NDArray[np.float32]]()
@@ -120,6 +124,8 @@ class Prepared:
                     return made
                 each.place(room, output)
             found = step.tensors(room)
+            if judge is not None:
+                judge([each for _, each in programs], tensors, found)
             made |= found
             tensors |= self.stored(found)
         return made
@@ -146,8 +152,10 @@ class CosimResult:
         The RTL's, by name; those that were made.
     rounded
         Inputs that are no operands of the array and were rounded.
+    accuracies
+        Of each work of the array, on its own operands.
     max_abs_error, max_rel_error
-        Of the outputs against the float64 interpreter on the rounded inputs; None where that has no value.
+        Of the outputs against the float64 interpreter on the rounded inputs, where both are finite; None if none are.
 
     """
 
@@ -156,6 +164,7 @@ class CosimResult:
     steps: tuple[StepResult, ...]
     outputs: Mapping[str, NDArray[np.float32]]
     rounded: int
+    accuracies: tuple[Accuracy, ...]
     max_abs_error: float | None
     max_rel_error: float | None
 
@@ -206,6 +215,16 @@ class CosimResult:
         """Whether all programs ran, and RTL and model agree on every one, `StepResult.is_agreed`."""
         return len(self.steps) == len(self.prepared.steps) and all(step.is_agreed for step in self.steps)
 
+    @property
+    def beyond(self) -> int:
+        """Results that are farther from float64 than the formats allow."""
+        return sum(each.beyond for each in self.accuracies)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether RTL and model agree, and no result is farther from float64 than the formats allow."""
+        return self.is_agreed and not self.beyond
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; counts are those of all programs."""
         run, shape = self.run, self.prepared.shape
@@ -229,6 +248,8 @@ class CosimResult:
                 "compared": self.compared,
                 "mismatched": self.mismatched,
                 "rounded": self.rounded,
+                "beyond": self.beyond,
+                "unknown": sum(each.unknown for each in self.accuracies),
                 "max_abs_error": self.max_abs_error,
                 "max_rel_error": self.max_rel_error,
                 "empty": self._counted("empty_columns"),
@@ -333,6 +354,7 @@ def simulate(
     stored = prepared.stored(inputs)
     inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
     results: list[StepResult] = []
+    accuracies: list[Accuracy] = []
 
     def execute(number: int, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
         steps = prepared.steps
@@ -340,9 +362,15 @@ def simulate(
         results.append(result)
         return result.output if result.has_ended_well else None
 
-    made = prepared.run(stored, execute)
+    def judge(
+        steps: Sequence[Step], tensors: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[np.float32]]
+    ) -> None:
+        accuracies.append(accuracy_of(steps, tensors, found))
+
+    made = prepared.run(stored, execute, judge)
     outputs = {name: made[name] for name in prepared.cascade.outputs if name in made}
-    return CosimResult(prepared, build, tuple(results), outputs, inexact, *_errors(prepared, stored, outputs))
+    errors = _errors(prepared, stored, outputs)
+    return CosimResult(prepared, build, tuple(results), outputs, inexact, tuple(accuracies), *errors)
 
 
 def _wave_of(wave: Path | None, number: int, count: int) -> Path | None:
@@ -356,13 +384,13 @@ def _errors(
     """Return the largest absolute error of an output, and the largest relative to the largest value of its output."""
     if {*outputs} != {*prepared.cascade.outputs}:
         return None, None
-    try:
-        exact = evaluate(prepared.cascade, inputs, prepared.extents)
-    except EvaluationError:  # a row without a key has no value
-        return None, None
-    if not all(np.isfinite(values).all() and values.size for values in exact.values()):
-        return None, None
-    errors = {name: float(np.abs(outputs[name] - values).max()) for name, values in exact.items()}
-    largest = {name: float(np.abs(values).max()) for name, values in exact.items()}
-    relative = [errors[name] / largest[name] for name in exact if largest[name]]
-    return max(errors.values()), max(relative, default=None)
+    exact = evaluate(prepared.cascade, inputs, prepared.extents, allows_empty=True)
+    errors: list[float] = []
+    relative: list[float] = []
+    for name, values in exact.items():
+        kept = np.isfinite(values) & np.isfinite(outputs[name])
+        if kept.any():
+            errors.append(float(np.abs(outputs[name] - values)[kept].max()))
+            largest = float(np.abs(values[kept]).max())
+            relative += [errors[-1] / largest] if largest else []
+    return max(errors, default=None), max(relative, default=None)

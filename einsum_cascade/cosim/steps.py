@@ -75,7 +75,7 @@ class Step:
         rows = program.keys if program.has_tile_results else program.output_steps
         return len(self.heads) * program.group * rows * self.queries
 
-    def place(self, results: NDArray[np.float32], output: NDArray[np.float32]) -> None:
+    def place(self, results: NDArray[Any], output: NDArray[Any]) -> None:
         """Put the results of the program where they are among those of all heads, `empty_results`."""
         (first, last), group = self._bounds, self.lowered.program.group
         results[first * group : last * group, : output.shape[1], : output.shape[2]] = output

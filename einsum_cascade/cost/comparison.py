@@ -38,6 +38,8 @@ class Figures:
         Its parts: memories, register files, components.
     parameters
         Of the mapping, and what the schedule adds: by block, the cycles in which its busiest engine waits.
+    not_counted
+        What the energy leaves out.
 
     """
 
@@ -54,6 +56,7 @@ class Figures:
     infeasible: tuple[str, ...]
     energy_pj_by_part: Mapping[str, float]
     parameters: Mapping[str, float]
+    not_counted: tuple[str, ...] = ()
 
 
 def figures_of(workload: Workload, plan: Plan) -> Figures:
@@ -77,6 +80,11 @@ def figures_of(workload: Workload, plan: Plan) -> Figures:
         energy_by_part(estimate),
         {name: _plain(plan.values[name]) for name, _ in plan.mapping.parameters}
         | {name: _plain(value) for name, value in (*estimate.fills.items(), *estimate.kept.items())},
+        tuple(
+            f"moves between the {engine.rows} x {engine.columns} PEs of {engine.name}, and of results out of them"
+            for engine in architecture.engines
+            if engine.rows * engine.columns > 1 and estimate.utilisation(engine.name)
+        ),
     )
 
 

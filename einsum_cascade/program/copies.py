@@ -24,9 +24,9 @@ def without_copies(cascade: Cascade, names: Set[str]) -> Cascade:
     Examples
     --------
     >>> from einsum_cascade import parse
-    >>> text = "rank M\\ninput X[m:M]\\nA[m] = 2*X[m]\\nB[m] = A[m]\\nC = max[m](B[m])\\noutput C"
+    >>> text = "rank M, P\ninput X[m:M, p:P]\nA[m, p] = 2*X[m, p]\nB[m, p] = A[m, p]\nC[p] = max[m](B[m, p])\noutput C"
     >>> print(*without_copies(parse(text), {"A", "B"}).einsums[-1].reads)
-    A[m]
+    A[m, p]
 
     """
     for einsum in cascade.einsums:

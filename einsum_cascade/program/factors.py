@@ -1,4 +1,4 @@
-"""Constant factors of scores: taken out of the Einsums that make them, up to the exponentials of their differences.
+"""Constant factors of scores: taken out of the Einsums that make them, and left to the exponentials of differences.
 
 exp(c*S - max(c*S)) is exp(c*(S - max(S))) for every c > 0, so the array takes maxima of scores that nothing multiplied,
 and multiplies differences. A factor may stand in a product, in an Einsum of its own, on an operand, with a maximum, or
@@ -27,7 +27,7 @@ from einsum_cascade.cascade.operators import OPERATORS, Operator
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.copies import without_copies
 from einsum_cascade.program.numbers import LEAST_SCALE, MOST_SCALE
-from einsum_cascade.program.scaling import constant_of
+from einsum_cascade.program.scaling import constant_of, without_constants
 
 __all__ = ["Factor", "Scaled", "Unscaled", "scale_of", "without_factors"]
 
@@ -91,14 +91,14 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True)
 class Unscaled:
-    """A cascade without the factors of its scores.
+    """A cascade whose scores and maxima have no factors, but the differences of them that are raised.
 
     Parameters
     ----------
     cascade
-        The cascade; its exponentials and their corrections are of differences that nothing multiplies.
+        The cascade.
     scaled
-        The Einsums that compared scores with factors.
+        The Einsums that compare scores.
 
     """
 
@@ -169,15 +169,18 @@ def without_factors(cascade: Cascade) -> Unscaled:
     r"""Return a cascade without the constant factors of its scores.
 
     Only tensors lose a factor all of whose readers can do without: products and maxima that do, exponentials of
-    differences; a sigmoid is of the product with it then.
+    differences and sigmoids, which multiply what they read by it. So what is computed stays the same.
 
     Examples
     --------
     >>> from einsum_cascade import parse
-    >>> text = "rank M\ninput X[m:M]\nGM = max[m](X[m] * 2)\nSN[m] = exp(2*X[m] - GM)\noutput SN"
+    >>> text = "rank M, P\ninput X[m:M, p:P]\nGM[p] = max[m](X[m, p] * 2)\nSN[m, p] = exp(2*X[m, p] - GM[p])\noutput SN"
     >>> unscaled = without_factors(parse(text))
-    >>> [str(read) for einsum in unscaled.cascade.einsums for read in einsum.reads], scale_of(unscaled.scaled, {"M": 4})
-    (['X[m]', 'X[m]', 'GM[]'], 2.0)
+    >>> print("\n".join(str(unscaled.cascade).splitlines()[3:5]))
+    GM[p]    = max[m](X[m, p])
+    SN[m, p] = exp(2 * X[m, p] - GM[p] * 2)
+    >>> scale_of(unscaled.scaled, {"M": 4, "P": 4})
+    2.0
 
     """
     held = _held(cascade)
@@ -196,8 +199,10 @@ def without_factors(cascade: Cascade) -> Unscaled:
         compared = own if form.kind != "product" else (*own, factors[name]) if name in factors else ()
         if compared:
             scaled.append(Scaled(einsum, compared, form.kind == "difference"))
-        factors |= {name: own[0]} if name in held else {}
-        einsums.append(replace(einsum, expression=form.expression))
+        if name in held:
+            factors[name] = own[0]
+        is_difference = form.kind == "difference"
+        einsums.append(_multiplied(einsum, factors) if is_difference else replace(einsum, expression=form.expression))
     return Unscaled(without_copies(replace(cascade, einsums=tuple(einsums)), held), tuple(scaled))
 
 
@@ -265,17 +270,15 @@ def _joined(kind: Literal["maximum", "difference"], operator: Operator, *argumen
 
 def _raised(operator: Operator, argument: Expression) -> _Form | None:
     """Return the form of the exponential of a difference, which constants may multiply as a whole."""
-    match argument:
+    inner, factor = without_constants(argument)
+    match inner:
         case Apply(found, (a, b)) if found.name == "-":
-            form = _joined("difference", found, a, b)
-            return form and replace(form, expression=Apply(operator, (form.expression,)))
-        case Apply(found, (a, b)) if found.name in ("*", "/") and is_constant(b):
-            inner, factor = _raised(operator, a), Factor(((b, 1 if found.name == "*" else -1),))
-        case Apply(found, (a, b)) if found.name == "*" and is_constant(a):
-            inner, factor = _raised(operator, b), Factor(((a, 1),))
+            form = _joined("difference", operator, a, b)
+            return form and replace(
+                form, parts=tuple(replace(part, factor=part.factor * Factor(factor)) for part in form.parts)
+            )
         case _:
             return None
-    return inner and replace(inner, parts=tuple(replace(part, factor=part.factor * factor) for part in inner.parts))
 
 
 def _part_of(expression: Expression) -> _Part | None:

@@ -11,6 +11,9 @@ from einsum_cascade.program.shape import ArrayShape
 __all__ = ["shape_of"]
 
 _MOST_DIVIDERS = 8
+_LEAST_KERNEL_ROWS = 512
+_MORE_SLOTS = 32
+"""Of maxima, sums, and exponentials, sigmoids or features, the longest of which has 17."""
 
 
 def shape_of(
@@ -56,12 +59,18 @@ def shape_of(
             product_steps=product_steps,
             output_steps=max(output_steps, array.rows),
             slots=1,
+            kernel_rows=_kernel_rows(product_steps + max(output_steps, array.rows)),
             dividers=_dividers(array.columns),
             numbers=Numbers() if numbers is None else numbers,
         )
     except ValueError as error:
         raise InfeasibleMappingError([f"{error}; change {architecture.name!r} or make the extents smaller"]) from None
     return replace(one, slots=_fitting(architecture, one) if slots is None else slots)
+
+
+def _kernel_rows(slots: int) -> int:
+    """Return rows for a kernel with so many slots of products and values, and some of exponentials: a power of two."""
+    return max(_LEAST_KERNEL_ROWS, 1 << (slots + _MORE_SLOTS - 1).bit_length())
 
 
 def _fitting(architecture: Architecture, one: ArrayShape) -> int:

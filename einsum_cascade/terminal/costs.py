@@ -21,7 +21,8 @@ def cost_table(figures: Figures) -> RenderableType:
     for name, value in sorted(figures.energy_pj_by_part.items(), key=lambda item: -item[1]):
         share = 100 * value / (figures.energy_pj or 1)
         energy.add_row(name, f"{value:.6g}{_mark(figures)}", f"{share:.1f} %{_mark(figures)}")
-    return Group(table, energy, *_notes(figures))
+    left_out = [Text(f"not counted: energy of {what}") for what in figures.not_counted]
+    return Group(table, energy, *left_out, *_notes(figures))
 
 
 def comparison_table(ours: Figures, baseline: Figures, elsewhere: Mapping[str, float] | None = None) -> RenderableType:

@@ -24,6 +24,7 @@ from einsum_cascade.errors import UsageError
 from einsum_cascade.handoff.folder import IMAGES, handoff_files
 from einsum_cascade.handoff.images import Images, images_of
 from einsum_cascade.mapping.presets import load_mapping
+from einsum_cascade.program.memory import memory_bytes
 from einsum_cascade.program.numbers import OPERANDS, Multiplier, Numbers
 from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
@@ -33,7 +34,7 @@ from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table
 
-__all__ = ["check_wave", "memory_of", "numbers_of", "prepared_case", "simulation_table", "write_design"]
+__all__ = ["check_wave", "drawn_inputs", "memory_of", "numbers_of", "prepared_case", "simulation_table", "write_design"]
 
 
 def check_wave(wave: Path | None) -> None:
@@ -135,6 +136,18 @@ def prepared_case(
     return prepare(found, machine, extents, numbers, tree, inputs), inputs
 
 
+_MOST_IMAGE_BYTES = 1 << 24
+"""Of the memory of all programs: larger images are not written, for simulators of Verilog would take hours."""
+
+
+def drawn_inputs(prepared: Prepared, given: Mapping[str, NDArray[Any]], seed: int) -> Mapping[str, NDArray[Any]] | None:
+    """Return the inputs of a cascade, those drawn that are not given; None if images of them would be too large."""
+    if sum(memory_bytes(step.lowered.program) for step in prepared.steps) > _MOST_IMAGE_BYTES:
+        return None
+    given = {name: as_real(name, array) for name, array in given.items()}
+    return {**random_inputs(prepared.cascade, prepared.extents, seed, given), **given}
+
+
 def write_design(
     prepared: Prepared,
     architecture: str,
@@ -157,7 +170,7 @@ def write_design(
     prefix
         What the names of modules begin with.
     inputs
-        The inputs of the cascade: with them, memory images, a test bench and a driver are written as well.
+        The inputs of the cascade: with them, register maps, memory images, a test bench and a driver are written, too.
 
     Raises
     ------
@@ -222,6 +235,7 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "inputs rounded": f"{values['rounded']:,}",
         "largest error against float64": _number(values["max_abs_error"]),
         "  of the largest value": _number(values["max_rel_error"]),
+        "beyond what formats allow, without a bound": f"{values['beyond']:,}, {values['unknown']:,}",
         "2d use": f"{100 * found['util_2d']:.2f} %",
         "1d use": f"{100 * found['util_1d']:.2f} %",
         "columns in use": f"{100 * found['occupied_columns']:.1f} %",
@@ -248,9 +262,20 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.3g}"
 
 
+def _excess(result: CosimResult) -> str:
+    """Say which result is farthest beyond what the formats allow."""
+    worst = next(each for each in result.accuracies if each.beyond)
+    at = ", ".join(map(str, worst.at or ()))
+    return (
+        f"{result.beyond:,} results differ from float64 by more than the formats allow, such as {worst.tensor}[{at}], "
+        f"which is {worst.found:.6g} and must be within {worst.bound:.2g} of {worst.exact:.6g}"
+    )
+
+
 def _verdict(result: CosimResult) -> str:
     if result.is_agreed:
-        return "RTL and model agree in every bit and every cycle."
+        agreed = "RTL and model agree in every bit and every cycle"
+        return f"{agreed}." if result.is_right else f"{agreed}, but are wrong: {_excess(result)}."
     status = result.to_json()["status"]
     if not result.run.has_ended:
         limit, expected = result.run.limit_cycles, result.steps[-1].trace.total_cycles

@@ -104,6 +104,12 @@ def test_sixteen_rows_agree(name: str, extents: dict[str, int]) -> None:
     _check(prepared(name, extents, "fusemax-16x16"))
 
 
+def test_long_heads_agree() -> None:
+    """Latent attention has keys of 576 operands and values of 512: its kernel has 576 + 512 + 9 rows."""
+    extents = {"E": 576, "F": 512, "M": 9, "P": 5, "M0": 4}
+    _check(prepared("attention-1pass", extents, "fusemax-4x4"))
+
+
 def test_rows_that_are_no_power_of_two_agree() -> None:
     _check(prepared("attention-1pass-causal", {"E": 10, "F": 6, "M": 15, "P": 14, "M0": 6}, "fusemax-6x6"))
 

@@ -38,3 +38,10 @@ def test_the_buffer_holds_as_many_tiles_as_fit(capacity_bytes: int, slots: int) 
 def test_a_buffer_that_cannot_be(capacity_bytes: int | None, message: str) -> None:
     with pytest.raises(InfeasibleMappingError, match=message):
         shape_of(with_buffer(capacity_bytes))
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(64, 512), (256, 1024), (1024, 4096)])
+def test_the_kernel_table_grows_with_keys_and_values(steps: int, rows: int) -> None:
+    """A kernel has a row for each of their operands, and some for exponentials: a power of two, 512 at least."""
+    shape = shape_of(load_architecture("fusemax-16x16"), product_steps=steps, output_steps=steps)
+    assert shape.kernel_rows == rows

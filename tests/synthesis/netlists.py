@@ -56,6 +56,41 @@ def measure(files: Mapping[str, str], top: str, folder: Path, leaves: str = "") 
     return Figures(sum(types.values()), flip_flops, levels, start, end)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a netlist of words has.
+
+    Parameters
+    ----------
+    cells
+        Cells, of any width; memories apart.
+    flip_flop_bits, memory_bits
+        Bits that are kept.
+
+    """
+
+    cells: int
+    flip_flop_bits: int
+    memory_bits: int
+
+
+def measure_kept(files: Mapping[str, str], top: str, folder: Path) -> Kept:
+    """Synthesise to cells as wide as words, memories kept as such, so that they may be large; checks likewise."""
+    commands = [
+        *_load(files, top, folder),
+        f"synth -top {top} -flatten -run begin:fine",
+        *_CHECKS,
+        "delete t:$scopeinfo",
+    ]
+    run_yosys([*commands, "tee -q -o stat.json stat -width -json", "write_json kept.json"], folder)
+    types = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+    cells = json.loads((folder / "kept.json").read_text())["modules"][top]["cells"].values()
+    sizes = [each["parameters"] for each in cells if each["type"].startswith("$mem")]
+    memory = sum(int(each["SIZE"], 2) * int(each["WIDTH"], 2) for each in sizes)
+    flip_flops = sum(int(each["parameters"]["WIDTH"], 2) for each in cells if "dff" in each["type"])
+    return Kept(sum(types.values()) - len(sizes), flip_flops, memory)
+
+
 def cells_by_part(files: Mapping[str, str], top: str, folder: Path) -> dict[str, int]:
     """Synthesise every submodule by itself and return the cells of each that `top` has, and of `top` itself."""
     commands = [*_load(files, top, folder), *_map(top), _ABC, "opt_clean", "delete t:$scopeinfo"]

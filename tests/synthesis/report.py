@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from netlists import Figures, cells_by_part, check_the_checks, mapped_area_um2, measure
+from netlists import Figures, Kept, cells_by_part, check_the_checks, mapped_area_um2, measure, measure_kept
 from yosys_runs import YosysError
 
 from einsum_cascade.program.numbers import Numbers
@@ -17,6 +17,7 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.top import design_files
 
+SHIPPED = Path(__file__).parents[2] / "rtl/fusemax-4x4"
 PAGE = Path(__file__).parents[2] / "docs/synthesis.md"
 LIBERTY = Path(sys.argv[1])
 MULTIPLIERS = ("narrow", "mixed", "wide")
@@ -73,6 +74,13 @@ def rows(folder: Path) -> list[Row]:
     return found
 
 
+def shipped(folder: Path) -> Kept:
+    """Synthesise the design of the repository, with its memories; they stay memories, however large they are."""
+    found = measure_kept({path.name: path.read_text() for path in sorted(SHIPPED.glob("*.v"))}, "top", folder)
+    print(found, flush=True)
+    return found
+
+
 def shares(folder: Path) -> dict[str, dict[str, int]]:
     """Return the cells of the parts of a PE of one stage, by multiplier."""
     return {name: cells_by_part(array_files(shape_of(1, name)), "pe", folder) for name in MULTIPLIERS}
@@ -97,7 +105,7 @@ def share_rows(cells: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def page(table: list[Row], cells: dict[str, dict[str, int]]) -> str:
+def page(table: list[Row], cells: dict[str, dict[str, int]], kept: Kept) -> str:
     """Return docs/synthesis.md."""
     has_area = table[0].area_um2 is not None
     area = (
@@ -121,6 +129,10 @@ ports, as `ltp` counts them, whatever its delay or load: levels compare pipeline
 {"\n".join(table_row(row) for row in table)}
 
 The multiplier of a lane is always wide. {deepest(table)}
+
+The design of the repository, rtl/fusemax-4x4, E = F = 64, its memories kept as such:
+{kept.cells:,} cells as wide as words, {kept.flip_flop_bits:,} bits of flip-flops,
+{kept.memory_bits:,} bits of memories.
 
 What the exponential costs a PE: pieces and constants in front of the multiply-add (`slot`), clamp, split and scaling
 behind it (`after`), and the rounding to the score format (`rounder`). Cells of a PE of one stage, each submodule
@@ -147,7 +159,7 @@ def main() -> int:
         folder = Path(name)
         try:
             check_the_checks(folder)
-            PAGE.write_text(page(rows(folder), shares(folder)))
+            PAGE.write_text(page(rows(folder), shares(folder), shipped(folder)))
         except YosysError as error:
             print(error, file=sys.stderr)
             return 1

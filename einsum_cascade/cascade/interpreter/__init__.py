@@ -38,6 +38,7 @@ def evaluate(
     extents: Mapping[str, int] | None = None,
     *,
     dtype: str | Format = "float64",
+    allows_empty: bool = False,
 ) -> dict[str, Array]:
     r"""Evaluate a cascade.
 
@@ -51,6 +52,8 @@ def evaluate(
         Settings for ranks; the shapes of the inputs tell the others.
     dtype
         The format that tensors are stored in.
+    allows_empty
+        Whether to divide by a reduction over nothing, which gives NaN or infinity, instead of refusing.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def evaluate(
     store = Store(cascade, plan(cascade), numbers, stored, form.arithmetic)
     controls = {name: as_control(arrays[name]) for name in _read_by_filters(cascade)}
     with np.errstate(all="ignore"):
-        run_plan(Machine(cascade, numbers, store, form, Facts(cascade, numbers.extents), controls))
+        run_plan(Machine(cascade, numbers, store, form, Facts(cascade, numbers.extents), controls, allows_empty))
         return {name: _output(store, name) for name in cascade.outputs}
 
 

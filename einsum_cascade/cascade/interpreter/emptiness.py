@@ -54,7 +54,7 @@ def empty_divisors(frame: Frame, divisor: Expression) -> Mask | None:
 
 
 def check_divisions(frame: Frame, expression: Expression, chosen: Mask | None) -> None:
-    """Refuse to divide by a reduction over nothing.
+    """Refuse to divide by a reduction over nothing, unless that is allowed.
 
     Only the coordinates of the divisor and of the filter count: the dividend may be absent there, and other ranks may
     have no coordinate at all.
@@ -69,7 +69,8 @@ def check_divisions(frame: Frame, expression: Expression, chosen: Mask | None) -
         Where that expression gives the value; None for everywhere.
 
     """
-    for divisor in frame.machine.facts.divisors(expression):
+    divisors = () if frame.machine.allows_empty else frame.machine.facts.divisors(expression)
+    for divisor in divisors:
         empty = empty_divisors(frame, divisor)
         if empty is None:
             continue

@@ -33,6 +33,8 @@ class Machine:
         What the equations say by themselves.
     controls
         Inputs as they were given, for filters: a length or an index must not be rounded.
+    allows_empty
+        Whether to divide by a reduction over nothing.
 
     """
 
@@ -42,6 +44,7 @@ class Machine:
     form: Format
     facts: Facts
     controls: Mapping[str, Array]
+    allows_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
