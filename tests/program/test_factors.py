@@ -169,7 +169,7 @@ def test_sigmoids_get_the_factors_of_their_scores() -> None:
 
 @dataclass
 class Spelling:
-    """Constants as text, drawn one by one, and the product of those that were put between a score and its exponential."""
+    """Constants as text, drawn one by one, and the product of those between a score and its exponential."""
 
     rng: np.random.Generator
     rank: str
