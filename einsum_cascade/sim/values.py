@@ -1,10 +1,11 @@
 """The values that an array computes, tile by tile, to the bit: what every PE and lane does, without when.
 
 The order of operations is that of the program: products in order of their index, columns from the first row down, tiles
-one after the other.
+one after the other. Query tiles, and heads, do not see each other: they are computed side by side, as one array.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +44,46 @@ class Results:
 
 @dataclass
 class _Lanes:
-    """The running state of the vector row for one query tile."""
+    """The running state of the vector row for query tiles side by side: (N, columns), accumulators (N, F, columns)."""
 
     maximum: Single
     total: Single
     captured: Single
     accumulators: Single
+
+    @classmethod
+    def fresh(cls, program: Program, count: int) -> "_Lanes":
+        """Return the state before the first tile."""
+        columns = program.shape.columns
+        zeros = np.zeros((count, columns), np.float32)
+        words = program.shape.rows if program.has_tile_results else program.output_steps
+        accumulators = np.zeros((count, words, columns), np.float32)
+        return cls(np.full((count, columns), LOWEST), zeros, zeros.copy(), accumulators)
+
+    def of(self, which: NDArray[np.int_]) -> "_Lanes":
+        """Return that of some query tiles."""
+        return _Lanes(self.maximum[which], self.total[which], self.captured[which], self.accumulators[which])
+
+    def put(self, which: NDArray[np.int_], own: "_Lanes") -> None:
+        """Take back that of some query tiles."""
+        for name in ("maximum", "total", "captured", "accumulators"):
+            getattr(self, name)[which] = getattr(own, name)
+
+
+class _Tiles:
+    """Tiles that are computed side by side, no two for the same query tile: members of `Tile`, as arrays."""
+
+    def __init__(self, tiles: Sequence[Tile]) -> None:
+        self.pass_number = tiles[0].pass_number
+        self.head, self.key_head, self.query_tile, self.key_tile = (
+            np.array([getattr(tile, name) for tile in tiles]) for name in ("head", "key_head", "query_tile", "key_tile")
+        )
+        starts_pass, starts_result, self.captures, self.ends_result = (
+            np.array([getattr(tile, name) for tile in tiles])
+            for name in ("starts_pass", "starts_result", "captures", "ends_result")
+        )
+        restores = np.array([tile.restores for tile in tiles])
+        self.starts_sum, self.starts_result = starts_pass & ~restores, starts_result & ~restores
 
 
 def operands_of(program: Program, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Single]:
@@ -74,10 +109,15 @@ def operands_of(program: Program, tensors: Mapping[str, NDArray[Any]]) -> dict[s
 
 def mask_of(program: Program, tile: Tile) -> NDArray[np.bool_]:
     """Return which scores of a tile are masked, (rows, columns)."""
+    (masked,) = _masks(program, np.array([tile.key_tile]), np.array([tile.query_tile]))
+    return masked
+
+
+def _masks(program: Program, key_tiles: NDArray[np.int_], query_tiles: NDArray[np.int_]) -> NDArray[np.bool_]:
     shape = program.shape
-    m = tile.key_tile * shape.rows + np.arange(shape.rows)[:, None]
-    p = tile.query_tile * shape.columns + np.arange(shape.columns)[None, :]
-    masked = np.broadcast_to(m >= program.keys, (shape.rows, shape.columns)).copy()
+    m = (key_tiles[:, None] * shape.rows + np.arange(shape.rows))[:, :, None]
+    p = (query_tiles[:, None] * shape.columns + np.arange(shape.columns))[:, None, :]
+    masked = np.broadcast_to(m >= program.keys, (len(m), shape.rows, shape.columns)).copy()
     if program.diagonal_high is not None:
         masked |= m > p + program.diagonal_high
     if program.diagonal_low is not None:
@@ -88,6 +128,10 @@ def mask_of(program: Program, tile: Tile) -> NDArray[np.bool_]:
 def evaluate_program(program: Program, tensors: Mapping[str, NDArray[Any]]) -> Results:
     """Return what a program computes; parameters are those of `operands_of`."""
     return _Evaluation(program, operands_of(program, tensors)).run()
+
+
+_TOGETHER = 1 << 15
+"""Scores that are computed at a time, about: what caches hold."""
 
 
 class _Evaluation:
@@ -106,109 +150,125 @@ class _Evaluation:
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
-        self.spilt: dict[tuple[int, int], _Lanes] = {}
 
     def run(self) -> Results:
-        lanes: _Lanes | None = None
+        visits: defaultdict[tuple[int, int], list[Tile]] = defaultdict(list)
         for tile in self.program.tiles():
-            if tile.starts_query or lanes is None:
-                lanes = self.spilt.pop((tile.head, tile.query_tile)) if tile.restores else self._fresh()
-            scores, masked = self._scores(tile)
-            if MatrixOp.EXPONENTIAL in self.passes:
-                scores = self._weigh(tile, scores, masked, lanes)
-            if self._does(MatrixOp.OUT, tile):
-                lanes.accumulators = add(np.zeros_like(scores), np.where(masked, np.float32(0), scores))
-            if tile.ends_query and tile.spills:
-                self.spilt[tile.head, tile.query_tile] = lanes
-            elif tile.ends_result:
-                self._drain(tile, lanes)
+            visits[tile.head, tile.query_tile].append(tile)
+        shape, queues = self.program.shape, [*visits.values()]
+        count = max(1, _TOGETHER // (shape.rows * shape.columns))
+        for first in range(0, len(queues), count):
+            self._run(queues[first : first + count])
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
         return Results(self.output[:, :rows, : self.program.queries], self.empty)
 
-    def _fresh(self) -> _Lanes:
-        columns = self.program.shape.columns
-        zeros = np.zeros(columns, np.float32)
-        accumulators = np.zeros((self.program.output_steps, columns), np.float32)
-        return _Lanes(np.full(columns, LOWEST), zeros, zeros, accumulators)
+    def _run(self, queues: Sequence[Sequence[Tile]]) -> None:
+        """Compute query tiles side by side, given the tiles of each in order; state in memory is state kept."""
+        lanes = _Lanes.fresh(self.program, len(queues))
+        for which, tiles in _side_by_side(queues):
+            own = lanes.of(which)
+            self._step(tiles, own)
+            lanes.put(which, own)
 
-    def _does(self, op: MatrixOp, tile: Tile) -> bool:
-        """Tell whether an operation is done in the pass of a tile."""
-        return bool(self.passes.get(op, 0) >> tile.pass_number & 1)
+    def _step(self, tiles: _Tiles, lanes: _Lanes) -> None:
+        scores, masked = self._scores(tiles)
+        if MatrixOp.EXPONENTIAL in self.passes:
+            scores = self._weigh(tiles, scores, masked, lanes)
+        if self._does(MatrixOp.OUT, tiles):
+            lanes.accumulators = add(np.zeros_like(scores), np.where(masked, np.float32(0), scores))
+        self._drain(tiles, lanes)
 
-    def _scores(self, tile: Tile) -> tuple[Single, NDArray[np.bool_]]:
-        """Return the scores of a tile (rows, columns), and which are masked."""
+    def _does(self, op: MatrixOp, tiles: _Tiles) -> bool:
+        """Tell whether an operation is done in the pass of some tiles."""
+        return bool(self.passes.get(op, 0) >> tiles.pass_number & 1)
+
+    def _scores(self, tiles: _Tiles) -> tuple[Single, NDArray[np.bool_]]:
+        """Return the scores of tiles, (N, rows, columns), and which are masked."""
         shape = self.program.shape
-        keys = self._rows("key", tile.key_head, tile.key_tile, shape.rows)
-        queries = self._rows("query", tile.head, tile.query_tile, shape.columns)
-        scores = np.zeros((shape.rows, shape.columns), np.float32)
+        keys = self._rows("key", tiles.key_head, tiles.key_tile, shape.rows)
+        queries = self._rows("query", tiles.head, tiles.query_tile, shape.columns)
+        scores = np.zeros((len(keys), shape.rows, shape.columns), np.float32)
         for step in range(self.program.product_steps):
-            scores = multiply_add(keys[:, step, None], queries[None, :, step], scores, self.accumulation)
-        return scores, mask_of(self.program, tile)
+            scores = multiply_add(keys[:, :, step, None], queries[:, None, :, step], scores, self.accumulation)
+        return scores, _masks(self.program, tiles.key_tile, tiles.query_tile)
 
-    def _rows(self, name: str, head: int, tile: int, count: int) -> Single:
-        return self.operands[name][head, tile * count : (tile + 1) * count]
+    def _rows(self, name: str, head: NDArray[np.int_], tile: NDArray[np.int_], count: int) -> Single:
+        """Return operands, (N, rows or columns, operands)."""
+        operand = self.operands[name]
+        return operand.reshape(len(operand), -1, count, operand.shape[-1])[head, tile]
 
-    def _weigh(self, tile: Tile, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
-        """Take a tile of scores into the running state, and return what weights values."""
+    def _weigh(self, tiles: _Tiles, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
+        """Take tiles of scores into the running state, and return what weights values."""
         old = lanes.maximum
         weights = np.where(masked, np.float32(0), self._weights(scores, masked, lanes))
-        correction = self.in_lane.run(old, self._ups(lanes)) if self.is_corrected else None
-        if self.sums is not None and self.sums.passes >> tile.pass_number & 1:
-            total = self._summed(tile, self.sums, weights, masked)
-            lanes.total = _updated(lanes.total, correction, total, is_first=tile.starts_pass and not tile.restores)
-            lanes.captured = lanes.total if tile.captures else lanes.captured
-        if self._does(MatrixOp.COMBINE, tile):
-            found = self._combined(tile, weights, masked, slice(self.program.output_steps))
-            factor = None if correction is None else correction[None, :]
-            is_first = tile.starts_result and not tile.restores
-            lanes.accumulators = _updated(lanes.accumulators, factor, found, is_first=is_first)
+        correction = self.in_lane.run(old, self._ups(lanes.maximum)) if self.is_corrected else None
+        if self.sums is not None and self.sums.passes >> tiles.pass_number & 1:
+            total = self._summed(tiles, self.sums, weights, masked)
+            lanes.total = _updated(lanes.total, correction, total, tiles.starts_sum[:, None])
+            lanes.captured = np.where(tiles.captures[:, None], lanes.total, lanes.captured)
+        if self._does(MatrixOp.COMBINE, tiles):
+            found = self._combined(tiles, weights, masked, slice(self.program.output_steps))
+            factor = None if correction is None else correction[:, None, :]
+            lanes.accumulators = _updated(lanes.accumulators, factor, found, tiles.starts_result[:, None, None])
         return weights
 
     def _weights(self, scores: Single, masked: NDArray[np.bool_], lanes: _Lanes) -> Single:
         """Return exponentials less the maxima, which are updated; or sigmoids, or features."""
         if MatrixOp.MAXIMUM in self.passes:
-            arriving = np.full(scores.shape[1], LOWEST)
-            for row, own in enumerate(scores):
-                arriving = np.where(masked[row], arriving, greater(arriving, own))
+            arriving = np.full_like(lanes.maximum, LOWEST)
+            for row in range(scores.shape[1]):
+                arriving = np.where(masked[:, row], arriving, greater(arriving, scores[:, row]))
             lanes.maximum = greater(lanes.maximum, arriving)
-        return self.in_pe.run(scores, self._ups(lanes), self.first_slot)
+        return self.in_pe.run(scores, self._ups(lanes.maximum[:, None, :]), self.first_slot)
 
-    def _ups(self, lanes: _Lanes) -> Mapping[Above, Single | float]:
+    def _ups(self, maximum: Single) -> Mapping[Above, Single | float]:
         """Return what comes from above, or from the running state of the lanes themselves."""
-        return {**self.program.constants, "maximum": lanes.maximum}
+        return {**self.program.constants, "maximum": maximum}
 
-    def _summed(self, tile: Tile, sums: Field, weights: Single, masked: NDArray[np.bool_]) -> Single:
+    def _summed(self, tiles: _Tiles, sums: Field, weights: Single, masked: NDArray[np.bool_]) -> Single:
         """Return the sums of the columns: of weights as they are, or as an operand of the values weights them."""
         if sums.op == MatrixOp.COMBINE:
-            (weighted,) = self._combined(tile, weights, masked, slice(sums.index, sums.index + 1))
-            return weighted
-        total = np.zeros(weights.shape[1], np.float32)
-        for row in weights:
-            total = add(total, row, self.accumulation)
+            return self._combined(tiles, weights, masked, slice(sums.index, sums.index + 1))[:, 0]
+        total = np.zeros_like(weights[:, 0])
+        for row in range(weights.shape[1]):
+            total = add(total, weights[:, row], self.accumulation)
         return total
 
-    def _combined(self, tile: Tile, weights: Single, masked: NDArray[np.bool_], which: slice) -> Single:
-        """Return the sums down the columns of products of weights with some operands of the values."""
-        values = self._rows("value", tile.key_head, tile.key_tile, len(weights))[:, which]
-        sums = np.zeros((values.shape[1], weights.shape[1]), np.float32)
-        for row, own in enumerate(weights):
-            found = multiply_add(values[row, :, None], own[None, :], sums, self.accumulation)
-            sums = np.where(masked[row], sums, found)
+    def _combined(self, tiles: _Tiles, weights: Single, masked: NDArray[np.bool_], which: slice) -> Single:
+        """Return the sums down the columns of products of weights with some operands of the values, (N, F, columns)."""
+        values = self._rows("value", tiles.key_head, tiles.key_tile, weights.shape[1])[:, :, which]
+        sums = np.zeros((len(values), values.shape[2], weights.shape[2]), np.float32)
+        for row in range(weights.shape[1]):
+            found = multiply_add(values[:, row, :, None], weights[:, row, None, :], sums, self.accumulation)
+            sums = np.where(masked[:, row, None, :], sums, found)
         return sums
 
-    def _drain(self, tile: Tile, lanes: _Lanes) -> None:
+    def _drain(self, tiles: _Tiles, lanes: _Lanes) -> None:
+        """Put the results that are complete where they belong."""
         shape = self.program.shape
-        columns = slice(tile.query_tile * shape.columns, (tile.query_tile + 1) * shape.columns)
-        first = tile.key_tile * shape.rows if self.program.has_tile_results else 0
-        found = lanes.accumulators
-        if self.program.is_divided:
-            found, is_empty = quotient(found, np.broadcast_to(lanes.captured, found.shape))
-            kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
-            self.empty += int(is_empty[: self.program.result_rows(tile.key_tile), :kept].sum())
-        self.output[tile.head, first : first + len(found), columns] = found
+        for at in np.flatnonzero(tiles.ends_result):
+            query_tile, key_tile = int(tiles.query_tile[at]), int(tiles.key_tile[at])
+            columns = slice(query_tile * shape.columns, (query_tile + 1) * shape.columns)
+            first = key_tile * shape.rows if self.program.has_tile_results else 0
+            found = lanes.accumulators[at]
+            if self.program.is_divided:
+                found, is_empty = quotient(found, np.broadcast_to(lanes.captured[at], found.shape))
+                kept = min(shape.columns, self.program.queries - query_tile * shape.columns)
+                self.empty += int(is_empty[: self.program.result_rows(key_tile), :kept].sum())
+            self.output[tiles.head[at], first : first + len(found), columns] = found
 
 
-def _updated(before: Single, correction: Single | None, arriving: Single, *, is_first: bool) -> Single:
-    if is_first:
-        return add(np.zeros_like(arriving), arriving)
-    return add(before, arriving) if correction is None else multiply_add(before, correction, arriving)
+def _side_by_side(queues: Sequence[Sequence[Tile]]) -> Iterator[tuple[NDArray[np.int_], _Tiles]]:
+    """Yield tiles of one pass, at most one of each queue, in the order of each; and the numbers of their queues."""
+    for step in range(max(map(len, queues))):
+        own: defaultdict[int, list[int]] = defaultdict(list)
+        for number, queue in enumerate(queues):
+            if step < len(queue):
+                own[queue[step].pass_number].append(number)
+        for numbers in own.values():
+            yield np.array(numbers), _Tiles([queues[number][step] for number in numbers])
+
+
+def _updated(before: Single, correction: Single | None, arriving: Single, is_first: NDArray[np.bool_]) -> Single:
+    later = add(before, arriving) if correction is None else multiply_add(before, correction, arriving)
+    return np.where(is_first, add(np.zeros_like(arriving), arriving), later)

@@ -11,7 +11,7 @@ import pytest
 from random_counts import random_count
 
 from einsum_cascade import evaluate, load_architecture, parse, zoo
-from einsum_cascade.cosim.accuracy import accuracy_of
+from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
@@ -87,28 +87,32 @@ def test_the_scale_of_a_program(edits: tuple[tuple[str, str], ...], scale: float
     assert scale_in(edited(DEFERRED, *edits)) == pytest.approx(scale, rel=1e-15)
 
 
+ONE_NUMBER = "must compare what is multiplied by one number for the array"
+POSITIVE = "must compare scores that are multiplied by a positive number for the array"
+
+
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
         (
             ((RAISED, "exp(S[m, p] * 0.125 - GM[p])"),),
-            r"^SN\[m, p\] must compare what is multiplied by one number for the array, not by 0\.125 and 1\.0; scale both",
+            rf"^SN\[m, p\] {ONE_NUMBER}, not by 0\.125 and 1\.0; scale both alike$",
         ),
         (
             ((GREATEST, "max[m](S[m, p] / E)"),),
-            r"^SN\[m, p\] must compare what is multiplied by one number for the array, not by 1\.0 and 0\.0625; scale both",
+            rf"^SN\[m, p\] {ONE_NUMBER}, not by 1\.0 and 0\.0625; scale both alike$",
         ),
         (
             ((PRODUCT, f"-0.5 * {PRODUCT}"),),
-            r"^GM\[p\] must compare scores that are multiplied by a positive number for the array, not by -0\.5; change",
+            rf"^GM\[p\] {POSITIVE}, not by -0\.5; change it$",
         ),
         (
             ((RAISED, "exp((S[m, p] - GM[p]) * 0)"),),
-            r"^SN\[m, p\] must compare scores that are multiplied by a positive number for the array, not by 0\.0; change",
+            rf"^SN\[m, p\] {POSITIVE}, not by 0\.0; change it$",
         ),
         (
             ((RAISED, "exp((S[m, p] - GM[p]) / (E - 16))"),),
-            r"^SN\[m, p\] must compare scores that are multiplied by a positive number for the array, not by inf; change",
+            rf"^SN\[m, p\] {POSITIVE}, not by inf; change it$",
         ),
         (
             ((PRODUCT, f"{PRODUCT} * 1e-30"),),
@@ -269,15 +273,13 @@ def _check(prepared: Prepared, rng: np.random.Generator, scale: float, case: str
         step = prepared.steps[number]
         return evaluate_program(step.lowered.program, step.operands(tensors)).output
 
-    made = prepared.run(stored, execute)
-    last = prepared.steps[-1]
-    tensors = stored | prepared.stored({name: made[name] for name in made if name not in prepared.cascade.outputs})
-    found = accuracy_of([last], tensors, {name: made[name] for name in prepared.cascade.outputs})
-    assert found.beyond == 0 and found.compared > 0, f"{case}\n{found}"
+    found: list[Accuracy] = []
+    prepared.run(stored, execute, lambda *each: found.append(accuracy_of(*each)))
+    assert all(each.beyond == 0 and each.compared > 0 for each in found), f"{case}\n{found}"
     if len(prepared.steps) == 1:
         exact, same = (
             evaluate(each, stored, prepared.extents, allows_empty=True)
-            for each in (prepared.cascade, last.work.cascade)
+            for each in (prepared.cascade, prepared.steps[0].work.cascade)
         )
         for name in prepared.cascade.outputs:
             assert np.allclose(exact[name], same[name], rtol=1e-9, equal_nan=True), case
