@@ -102,7 +102,7 @@ class Scene:
     def difference(self) -> tuple[Expression, Expression] | None:
         """The two things whose difference is raised, if the expression is its exponential; constants may multiply them.
 
-        What the constants are is told by `program.factors`.
+        What the constants are is told by `program.unscaled`.
         """
         match [without_constants(argument)[0] for argument in (*self.applies("exp"), *self.applies("expsub"))]:
             case (Apply(operator, (left, right)),) if operator.name == "-":

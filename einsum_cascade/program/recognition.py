@@ -14,9 +14,10 @@ from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjun
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
-from einsum_cascade.program.factors import Scaled, Unscaled, without_factors
+from einsum_cascade.program.factors import Scaled
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
 from einsum_cascade.program.restrictions import unmet_restrictions
+from einsum_cascade.program.unscaled import Unscaled, without_factors
 
 __all__ = ["ArrayWork", "Operand", "kernels_in", "recognise", "recognise_unscaled"]
 

@@ -12,8 +12,8 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.factors import Unscaled, without_factors
 from einsum_cascade.program.recognition import ArrayWork, kernels_in, recognise_unscaled
+from einsum_cascade.program.unscaled import Unscaled, without_factors
 
 __all__ = ["recognise_sequence"]
 

@@ -15,8 +15,8 @@ from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
-from einsum_cascade.program.factors import without_factors
 from einsum_cascade.program.numbers import Multiplier, Numbers
+from einsum_cascade.program.unscaled import without_factors
 from einsum_cascade.sim.values import evaluate_program
 
 ARRAY = load_architecture("fusemax-4x4")
@@ -131,10 +131,18 @@ POSITIVE = "must compare scores that are multiplied by a positive number for the
             ((PRODUCT, f"{PRODUCT} / 2"), ("output AV", "output AV, S")),
             r"but S\[m, p\] needs \* and / and \+ over e in",
         ),
-        # A soft cap is no factor.
+        # A soft cap and a bias are no factors, and are what is refused.
         (
             ((PRODUCT, f"{PRODUCT} / 2"), (GREATEST, "max[m](tanh(S[m, p]))")),
-            r"but S\[m, p\] needs \* and / and \+ over e",
+            r"but GM\[p\] needs / and tanh and max over m in this place",
+        ),
+        (
+            (
+                (PRODUCT, f"{PRODUCT} / sqrt(E)"),
+                ("V[f:F, m:M]", "V[f:F, m:M], B[m:M, p:P]"),
+                (GREATEST, "max[m](S[m, p] + B[m, p])"),
+            ),
+            r"but GM\[p\] needs \+ and / and sqrt and max over m in this place",
         ),
     ],
 )
