@@ -324,6 +324,15 @@ Accumulation = Annotated[
     str, Parameter(help="Format that scores and sums down a column are rounded to: fp32, bf16, fp16, or as e8m10.")
 ]
 
+Strict = Annotated[
+    bool, Parameter(negative=(), help="Refuse a cascade of which the host would do a part, instead of doing it.")
+]
+
+Saturate = Annotated[
+    bool,
+    Parameter(negative=(), help="Make what is beyond the operand format its greatest number, not infinite or NaN."),
+]
+
 
 @app.command
 def rtl(
@@ -339,26 +348,32 @@ def rtl(
     multiplier: Width = None,
     accumulation: Accumulation = "fp32",
     prefix: Annotated[str, Parameter(help="What the names of all modules begin with.")] = "",
+    strict: Strict = False,
+    saturate: Saturate = False,
     as_json: AsJson = False,
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
     from einsum_cascade.terminal.arguments import load_inputs
-    from einsum_cascade.terminal.simulations import drawn_inputs, numbers_of, prepared_case, write_design
+    from einsum_cascade.terminal.simulations import drawn_inputs, host_lines, numbers_of, prepared_case, write_design
 
     numbers = numbers_of(operands, scores, multiplier, accumulation)
     given, start = load_inputs(inputs or ()), _seed(seed)
-    prepared, _ = prepared_case(cascade, architecture, _settings(settings), given, numbers)
+    sizes = _settings(settings)
+    prepared, _ = prepared_case(cascade, architecture, sizes, given, numbers, is_strict=strict, saturates=saturate)
     files = write_design(prepared, architecture, output, prefix, drawn_inputs(prepared, given, start))
     shape, schedules = prepared.shape, {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
     intervals = [{"interval_cycles": float(each.interval), "proof": each.proof} for each in schedules.values()]
     if as_json:
         head = {"rows": shape.rows, "columns": shape.columns, "stages": shape.stages, "contexts": shape.contexts}
-        _print_json(head | intervals[0] | {"steps": intervals, "files": files})
+        host = [work.to_json() for work in prepared.host_works]
+        _print_json(head | intervals[0] | {"steps": intervals, "host": host, "files": files})
         return
     print(f"{shape.rows} x {shape.columns} PEs, {shape.stages} stages, {shape.contexts} contexts")
     for name, each in schedules.items():
         of = f" of {name}" if len(schedules) > 1 else ""
         print(f"a tile{of} every {each.interval} cycles, proof: {each.proof}")
+    for line in host_lines(prepared):
+        print(line)
     for path in files.values():
         print(f"  {path}")
 
@@ -381,6 +396,8 @@ def simulate(
     memory_bandwidth: Annotated[float | None, Parameter(help="Bytes a cycle; a beat if not given.")] = None,
     backpressure: Annotated[int | None, Parameter(help="Seed of random pauses on the memory port.")] = None,
     wave: Annotated[Path | None, Parameter(help="File that gets the waveforms, .fst or .vcd.")] = None,
+    strict: Strict = False,
+    saturate: Saturate = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
@@ -393,7 +410,10 @@ def simulate(
     # A folder that cannot be is told before anything runs.
     _write({}, output)
     given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier, accumulation)
-    prepared, tensors = prepared_case(cascade, architecture, _settings(settings), given, numbers, mapping, start)
+    sizes = _settings(settings)
+    prepared, tensors = prepared_case(
+        cascade, architecture, sizes, given, numbers, mapping, start, is_strict=strict, saturates=saturate
+    )
     timing = memory_of(prepared, memory_latency, memory_bandwidth, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
     waves = [str(step.wave) for step in result.steps if step.wave]

@@ -143,6 +143,10 @@ class IllegalMappingError(MappingError):
         super().__init__("\n".join(text or said for text, said in zip(texts, self.violations, strict=True)))
 
 
+class KernelError(IllegalMappingError):
+    """A kernel is the array's by its works, but not with its filters or its extents."""
+
+
 class InfeasibleMappingError(MappingError):
     """A mapping is legal, but demands more than the architecture has."""
 

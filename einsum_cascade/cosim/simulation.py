@@ -1,12 +1,12 @@
 """Simulate a cascade on an array: its RTL in Verilator beside the model, on the user's tensors.
 
 Programs of a sequence run one after the other on the same design. What one makes, the host reads back, rounds to the
-operands of the array and lays out anew for those that read it; the model of a program gets the same operands.
+operands of the array and lays out anew for those that read it; the model of a program gets the same operands. What no
+program does, the host does between them, in float64.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from einsum_cascade.cascade.interpreter.inputs import check_inputs
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
+from einsum_cascade.cosim.host import run_host
 from einsum_cascade.cosim.run import Run
 from einsum_cascade.cosim.steps import STALLS, Step, StepResult, run_step
 from einsum_cascade.cosim.timing import MemoryTiming
@@ -28,10 +29,12 @@ from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.lowering import Lowered
-from einsum_cascade.program.memory import rounded
+from einsum_cascade.program.memory import Roundings, rounded
 from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.programs import programs_of
+from einsum_cascade.program.programs import division_of
+from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.registers import ErrorCode, Waiting
+from einsum_cascade.program.sequence import HostWork, Work
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_ports
 from einsum_cascade.sim.timing import CycleTrace
@@ -56,12 +59,23 @@ class Prepared:
         Its programs, in the order in which they run, all for one array.
     extents
         Of all ranks.
+    works
+        What the array and the host do, in the order in which they do it.
+    saturates
+        Whether what is beyond the operand format becomes its greatest number, in place of infinite or NaN.
 
     """
 
     cascade: Cascade
     steps: tuple[Step, ...]
     extents: Mapping[str, int]
+    works: tuple[Work, ...]
+    saturates: bool = False
+
+    @property
+    def host_works(self) -> tuple[HostWork, ...]:
+        """What the host does."""
+        return tuple(work for work in self.works if isinstance(work, HostWork))
 
     @property
     def shape(self) -> ArrayShape:
@@ -75,19 +89,28 @@ class Prepared:
         return step.lowered
 
     def stored(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return tensors rounded to the operands of the array; what only filters read stays as it is."""
-        form, exact = self.shape.numbers.operand, self._filtering
+        """Return tensors rounded to the operands of the array; what it does not read stays as it is."""
+        form, read = self.shape.numbers.operand, self._operands
         return {
-            name: np.asarray(values) if name in exact else rounded(np.asarray(values), form)
+            name: rounded(np.asarray(values), form, saturates=self.saturates) if name in read else np.asarray(values)
             for name, values in inputs.items()
         }
 
+    def roundings(self, tensors: Mapping[str, NDArray[Any]]) -> Roundings:
+        """Return what `stored` does to tensors."""
+        form, after = self.shape.numbers.operand, self.stored(tensors)
+        read = (name for name in tensors if name in self._operands)
+        return sum((Roundings.of(np.asarray(tensors[name]), after[name], form) for name in read), Roundings())
+
     @property
-    def _filtering(self) -> set[str]:
-        """What only filters read: numbers of the host, which the array does not see."""
-        einsums = self.cascade.einsums
-        read = {read.tensor for einsum in einsums for read in einsum.reads}
-        return {read.tensor for einsum in einsums for read in einsum.all_reads} - read
+    def _operands(self) -> frozenset[str]:
+        """What the array reads; what only filters or the host read are numbers of the host."""
+        return frozenset(
+            operand.tensor
+            for work in self._array_works
+            for operand in (work.query, work.key, work.value, work.weight)
+            if operand is not None
+        )
 
     def operands(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the operands of the array from the inputs of a cascade that is one program."""
@@ -100,8 +123,8 @@ class Prepared:
         execute: Callable[[int, Mapping[str, NDArray[Any]]], NDArray[np.float32] | None],
         judge: Callable[[Sequence[Step], Mapping[str, NDArray[Any]], Mapping[str, NDArray[np.float32]]], None]
         | None = None,
-    ) -> dict[str, NDArray[np.float32]]:
-        """Return the tensors that the programs make, one after the other; those after read what those before made.
+    ) -> dict[str, NDArray[Any]]:
+        """Return the tensors that programs and host make, one after the other; those after read what those before made.
 
         Parameters
         ----------
@@ -112,23 +135,49 @@ class Prepared:
         judge
             Gets the programs of a work, the tensors that were there, and what was made of them.
 
+        Raises
+        ------
+        EvaluationError
+            The host divides by a sum over nothing.
+
         """
-        tensors, made = {**stored}, dict[str, NDArray[np.float32]]()
-        for _, own in groupby(enumerate(self.steps), lambda each: id(each[1].work)):
-            programs = [*own]
-            step = programs[0][1]
-            room = step.empty_results()
-            for number, each in programs:
-                output = execute(number, tensors)
-                if output is None:
-                    return made
-                each.place(room, output)
-            found = step.tensors(room)
-            if judge is not None:
-                judge([each for _, each in programs], tensors, found)
+        exact, made = {**stored}, dict[str, NDArray[Any]]()
+        makers = {operand.tensor: work for work in self._array_works for operand in work.results}
+        for work in self.works:
+            if isinstance(work, HostWork):
+                found = run_host(work, exact, makers, self.extents)
+            else:
+                found = self._run_array(work, self.stored(exact), execute, judge)
+            if found is None:
+                break
             made |= found
-            tensors |= self.stored(found)
+            exact |= found
         return made
+
+    def _run_array(
+        self,
+        work: ArrayWork,
+        tensors: Mapping[str, NDArray[Any]],
+        execute: Callable[[int, Mapping[str, NDArray[Any]]], NDArray[np.float32] | None],
+        judge: Callable[[Sequence[Step], Mapping[str, NDArray[Any]], Mapping[str, NDArray[np.float32]]], None] | None,
+    ) -> dict[str, NDArray[np.float32]] | None:
+        """Return what the programs of a work make; None if one did not end well."""
+        programs = [(number, step) for number, step in enumerate(self.steps) if step.work is work]
+        step = programs[0][1]
+        room = step.empty_results()
+        for number, each in programs:
+            output = execute(number, tensors)
+            if output is None:
+                return None
+            each.place(room, output)
+        found = step.tensors(room)
+        if judge is not None:
+            judge([each for _, each in programs], tensors, found)
+        return found
+
+    @property
+    def _array_works(self) -> tuple[ArrayWork, ...]:
+        return tuple(work for work in self.works if isinstance(work, ArrayWork))
 
     @property
     def schedule_cycles(self) -> int:
@@ -149,9 +198,11 @@ class CosimResult:
     steps
         What came of each program, up to the first that did not end well.
     outputs
-        The RTL's, by name; those that were made.
-    rounded
-        Inputs that are no operands of the array and were rounded.
+        Of the RTL and of the host, by name; those that were made.
+    inputs
+        What became of inputs that are no operands of the array.
+    handed
+        What became of results that programs or the host made, where programs read them.
     accuracies
         Of each work of the array, on its own operands.
     max_abs_error, max_rel_error
@@ -162,8 +213,9 @@ class CosimResult:
     prepared: Prepared
     build: Build
     steps: tuple[StepResult, ...]
-    outputs: Mapping[str, NDArray[np.float32]]
-    rounded: int
+    outputs: Mapping[str, NDArray[Any]]
+    inputs: Roundings
+    handed: Roundings
     accuracies: tuple[Accuracy, ...]
     max_abs_error: float | None
     max_rel_error: float | None
@@ -179,7 +231,7 @@ class CosimResult:
         return self.steps[-1].run
 
     @property
-    def output(self) -> NDArray[np.float32]:
+    def output(self) -> NDArray[Any]:
         """The output of a cascade that has one."""
         (output,) = self.outputs.values()
         return output
@@ -225,6 +277,21 @@ class CosimResult:
         """Whether RTL and model agree, and no result is farther from float64 than the formats allow."""
         return self.is_agreed and not self.beyond
 
+    @property
+    def queries_without_keys(self) -> int:
+        """Queries of all programs to which filters leave no key; the array gives them 0."""
+        return sum(step.step.queries_without_keys for step in self.steps)
+
+    @property
+    def undefined_queries(self) -> int:
+        """Those of them for which the interpreter would divide by a sum over nothing, so that it refuses."""
+        return sum(s.step.queries_without_keys for s in self.steps if s.step.is_undefined_without_keys)
+
+    @property
+    def zero_sums(self) -> int:
+        """Queries of all programs that have keys, the sum of whose weights is 0 for the array; it gives them 0."""
+        return sum(step.model.zero_sums for step in self.steps)
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; counts are those of all programs."""
         run, shape = self.run, self.prepared.shape
@@ -247,22 +314,37 @@ class CosimResult:
             "values": {
                 "compared": self.compared,
                 "mismatched": self.mismatched,
-                "rounded": self.rounded,
+                "rounded": self.inputs.rounded,
+                "overflowed": self.inputs.overflowed,
+                "handed_overflowed": self.handed.overflowed,
                 "beyond": self.beyond,
                 "unknown": sum(each.unknown for each in self.accuracies),
                 "max_abs_error": self.max_abs_error,
                 "max_rel_error": self.max_rel_error,
                 "empty": self._counted("empty_columns"),
+                "without_keys": self.queries_without_keys,
+                "zero_sums": self.zero_sums,
             },
             "util_2d": self._counted("matrix_busy") / cycles,
             "util_1d": self._counted("vector_busy") / cycles,
             "occupied_rows": sum(p.keys for p in programs) / sum(p.key_tiles * shape.rows for p in programs),
             "occupied_columns": sum(queries) / columns,
             "stalls": self.stalls,
-            "steps": [step.to_json() for step in self.steps],
+            "steps": [*self._told_steps()],
             "build_s": self.build.seconds,
             "run_s": self.run_seconds,
         }
+
+    def _told_steps(self) -> Iterator[dict[str, Any]]:
+        """Yield what was done, by the array and by the host, in order, up to what did not end well."""
+        for work in self.prepared.works:
+            if isinstance(work, HostWork):
+                yield work.to_json()
+                continue
+            done = [step for step in self.steps if step.step.work is work]
+            yield from (step.to_json() for step in done)
+            if not done or not done[-1].has_ended_well:
+                return
 
     def _counted(self, register: str) -> int:
         return sum(step.run.registers[register] for step in self.steps)
@@ -275,6 +357,9 @@ def prepare(
     numbers: Numbers | None = None,
     mapping: Tree | None = None,
     inputs: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    is_strict: bool = False,
+    saturates: bool = False,
 ) -> Prepared:
     """Return the programs of a cascade on an architecture's array.
 
@@ -292,22 +377,26 @@ def prepare(
         Says which keys and values stay in the buffer; if not given, all do where they fit, else blocks of them.
     inputs
         What filters read, by name. Heads whose masks differ are programs of their own.
+    is_strict
+        Whether the array must do all of the cascade; if not, the host does what is in no kernel.
+    saturates
+        Whether what is beyond the operand format becomes its greatest number, in place of infinite or NaN.
 
     Raises
     ------
     EvaluationError
         Extents are missing, or contradict one another.
     IllegalMappingError
-        The array cannot do an Einsum, or the filter, or a rank has no coordinate.
+        The array cannot do any Einsum, or not all if it must, or the filter, or a rank has no coordinate.
     InfeasibleMappingError
         The work does not fit the array.
 
     """
     extents = resolve_extents(cascade, extents)
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
-    found = programs_of(cascade, architecture, extents, numbers, mapping, values, inputs)
-    steps = (Step(each.work, each.lowered, extents, each.heads) for each in found)
-    return Prepared(cascade, tuple(steps), extents)
+    found = division_of(cascade, architecture, extents, numbers, mapping, values, inputs, is_strict=is_strict)
+    steps = (Step(each.work, each.lowered, extents, each.heads) for each in found.programs)
+    return Prepared(cascade, tuple(steps), extents, found.works, saturates)
 
 
 def build_array(shape: ArrayShape, trace: Trace | None = None) -> Build:
@@ -352,7 +441,6 @@ def simulate(
     resolve_extents(prepared.cascade, prepared.extents, {name: array.shape for name, array in inputs.items()})
     build = build_array(prepared.shape, trace_of(wave) if wave else None)
     stored = prepared.stored(inputs)
-    inexact = sum(int((stored[name] != np.asarray(values)).sum()) for name, values in inputs.items())
     results: list[StepResult] = []
     accuracies: list[Accuracy] = []
 
@@ -370,7 +458,8 @@ def simulate(
     made = prepared.run(stored, execute, judge)
     outputs = {name: made[name] for name in prepared.cascade.outputs if name in made}
     errors = _errors(prepared, stored, outputs)
-    return CosimResult(prepared, build, tuple(results), outputs, inexact, tuple(accuracies), *errors)
+    roundings = prepared.roundings(inputs), prepared.roundings(made)
+    return CosimResult(prepared, build, tuple(results), outputs, *roundings, tuple(accuracies), *errors)
 
 
 def _wave_of(wave: Path | None, number: int, count: int) -> Path | None:
@@ -379,7 +468,7 @@ def _wave_of(wave: Path | None, number: int, count: int) -> Path | None:
 
 
 def _errors(
-    prepared: Prepared, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[np.float32]]
+    prepared: Prepared, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]]
 ) -> tuple[float | None, float | None]:
     """Return the largest absolute error of an output, and the largest relative to the largest value of its output."""
     if {*outputs} != {*prepared.cascade.outputs}:

@@ -14,6 +14,7 @@ from einsum_cascade.cosim.build import Build
 from einsum_cascade.cosim.run import Case, Run, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.lowering import Lowered, sizes_of
+from einsum_cascade.program.masks import Band
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.operands import from_array, to_array
 from einsum_cascade.program.programs import ArrayProgram
@@ -74,6 +75,20 @@ class Step:
         program = self.lowered.program
         rows = program.keys if program.has_tile_results else program.output_steps
         return len(self.heads) * program.group * rows * self.queries
+
+    @property
+    def queries_without_keys(self) -> int:
+        """Queries, of any head, to which the filter leaves no key, so that their results are 0 in place of 0 / 0."""
+        program = self.lowered.program
+        if not self.work.kernel.is_divided or self.work.query is None:
+            return 0
+        band = Band(program.diagonal_low, program.diagonal_high, program.keys)
+        return len(self.heads) * program.group * int(band.without_keys(program.keys, program.queries).sum())
+
+    @property
+    def is_undefined_without_keys(self) -> bool:
+        """Whether the cascade divides by nothing for such queries, and has no `else` for them."""
+        return self.work.quotient is not None and self.work.quotient.otherwise is None
 
     def place(self, results: NDArray[Any], output: NDArray[Any]) -> None:
         """Put the results of the program where they are among those of all heads, `empty_results`."""
@@ -201,12 +216,15 @@ class StepResult:
             "kernel": work.kernel.name,
             "outputs": [operand.tensor for operand in work.results],
             "heads": [self.step.heads.start, self.step.heads.stop],
+            "is_whole": self.step.is_whole,
             "cycles": {
                 "schedule": self.step.schedule_cycles,
                 "model": self.model_cycles,
                 "rtl": registers["cycles"],
                 "total": registers["total_cycles"],
             },
+            "without_keys": self.step.queries_without_keys,
+            "zero_sums": self.model.zero_sums,
             "differing_counters": {
                 name: {"model": model, "rtl": rtl} for name, (model, rtl) in self.differing_counters.items()
             },

@@ -53,8 +53,10 @@ def heads_of(
 
     Raises
     ------
+    KernelError
+        The filter of a head is no mask of the array.
     IllegalMappingError
-        The filter of a head is no mask of the array, or reads what is not given.
+        It reads what is not given.
 
     """
     shape = [sizes[name] for name in work.shared]

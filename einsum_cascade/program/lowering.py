@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from einsum_cascade.analysis.target import partitions
 from einsum_cascade.cascade.extent import ONE
-from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
+from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError, KernelError
 from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.program.checker import (
     check_program,
@@ -89,8 +89,13 @@ def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
     ------
     IllegalMappingError
         A range that the array goes over has no coordinate, or its tiles are not all of it.
+    KernelError
+        Heads are the parts of a rank that do not fill them.
 
     """
+    uneven = [*_uneven_heads(work, extents)]
+    if uneven:
+        raise KernelError(uneven)
     sizes = {part.range: part.extent.evaluate(extents) for part in work.workload.parts.values()}
     unmet = [*_unmet_ranges(work, extents, sizes)]
     if unmet:
@@ -98,13 +103,16 @@ def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
     return sizes
 
 
-def _unmet_ranges(work: ArrayWork, extents: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
-    parts = work.workload.parts.values()
-    used = {work.rows, work.columns, work.steps, work.outputs, *work.shared, *work.group}
+def _uneven_heads(work: ArrayWork, extents: Mapping[str, int]) -> Iterator[str]:
     for ranks, whole in partitions(work.cascade).items():
         count = math.prod(extents[rank] for rank in ranks)
         if f"{whole}:{'*'.join(ranks)}" in work.workload.apart and count != extents[whole]:
             yield f"the parts of rank {whole} must have its {extents[whole]} coordinates for the array, not {count}"
+
+
+def _unmet_ranges(work: ArrayWork, extents: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
+    parts = work.workload.parts.values()
+    used = {work.rows, work.columns, work.steps, work.outputs, *work.shared, *work.group}
     ranks = {part.range: part.extent for part in parts if part.range in used}
     for name, rank in ranks.items():
         covered = max(p.unit.evaluate(extents) * p.limit.evaluate(extents) for p in parts if p.range == name)

@@ -18,7 +18,7 @@ from einsum_cascade.cascade.ir import (
     Read,
     conjuncts,
 )
-from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.mapping.workload import Part
 
 __all__ = ["Band", "Filter"]
@@ -50,6 +50,21 @@ class Band:
         if high is not None:
             high = None if high >= keys - 1 else max(high, -queries)
         return Band(low, high, self.keys)
+
+    def without_keys(self, keys: int, queries: int) -> NDArray[np.bool_]:
+        """Return which of so many queries have none of so many keys left.
+
+        Examples
+        --------
+        >>> Band(low=0).without_keys(3, 5).tolist()
+        [False, False, False, True, True]
+
+        """
+        p = np.arange(queries)
+        first = np.maximum(0, p + (self.low or 0)) if self.low is not None else np.zeros_like(p)
+        last = np.full_like(p, (keys if self.keys is None else min(keys, self.keys)) - 1)
+        last = last if self.high is None else np.minimum(last, p + self.high)
+        return first > last
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +102,10 @@ class Filter:
 
         Raises
         ------
+        KernelError
+            The filter is not a band of diagonals of keys and queries.
         IllegalMappingError
-            The filter is not a band of diagonals of keys and queries, or reads what is not given or no whole number.
+            It reads what is not given, or no whole number.
 
         """
         band = Band()
@@ -172,8 +189,8 @@ class Filter:
             )
         return int(values[at])
 
-    def _refused(self) -> IllegalMappingError:
-        return IllegalMappingError(
+    def _refused(self) -> KernelError:
+        return KernelError(
             [
                 f"the filter of {self.einsum} must be a band of diagonals for the array to mask it (keys compared with "
                 "queries plus or minus a whole number, or less than one, of the head or not, joined by `and`), but is "

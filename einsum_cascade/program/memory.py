@@ -1,6 +1,7 @@
 """Tensors in the memory of an array: packing operands into bytes, and results out of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,54 @@ from numpy.typing import NDArray
 from einsum_cascade.cascade.formats import LIBRARY_TYPES, Format, round_to
 from einsum_cascade.program.ir import Layout, Program
 
-__all__ = ["memory_bytes", "operand_bits", "pack", "rounded", "unpack"]
+__all__ = ["Roundings", "memory_bytes", "operand_bits", "pack", "rounded", "unpack"]
 
 type Array = NDArray[Any]
 
 
-def rounded(values: Array, form: Format) -> NDArray[np.float32]:
-    """Return values rounded to an operand format, as the array reads them: subnormals of 8-bit exponents are zero."""
-    found = round_to(np.asarray(values, np.float64), form).astype(np.float32)
+def rounded(values: Array, form: Format, *, saturates: bool = False) -> NDArray[np.float32]:
+    """Return values rounded to an operand format, as the array reads them: subnormals of 8-bit exponents are zero.
+
+    What is beyond the greatest number of the format is infinite, or NaN where the format has no infinity; if it
+    saturates, finite values become that number.
+    """
+    exact = np.asarray(values, np.float64)
+    if saturates:
+        exact = np.where(np.isfinite(exact), np.clip(exact, -form.greatest, form.greatest), exact)
+    found = round_to(exact, form).astype(np.float32)
     if form.exponent_bits < 8:
         return found
     return np.where(np.abs(found) < np.float32(2.0**-126), np.copysign(np.float32(0), found), found)
+
+
+@dataclass(frozen=True, slots=True)
+class Roundings:
+    """What rounding to an operand format did to values, which were finite or not.
+
+    Parameters
+    ----------
+    rounded
+        Finite ones that are others now, but finite; those that were saturated are among them.
+    overflowed
+        Finite ones that are beyond the greatest number of the format.
+
+    """
+
+    rounded: int = 0
+    overflowed: int = 0
+
+    @classmethod
+    def of(cls, before: Array, after: Array, form: Format) -> "Roundings":
+        """Count what became of values; what was not finite before is no rounding."""
+        exact = np.asarray(before, np.float64)
+        is_finite = np.isfinite(exact)
+        is_beyond = is_finite & ~np.isfinite(round_to(exact, form))
+        is_other = is_finite & np.isfinite(after) & (after != exact)
+        return cls(int(is_other.sum()), int(is_beyond.sum()))
+
+    def __add__(self, other: "Roundings") -> "Roundings":
+        """Return the counts of both."""
+        return Roundings(self.rounded + other.rounded, self.overflowed + other.overflowed)
 
 
 def operand_bits(values: Array, form: Format) -> NDArray[Any]:

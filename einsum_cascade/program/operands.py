@@ -12,7 +12,7 @@ from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.program.recognition import ArrayWork, Operand
 
-__all__ = ["from_array", "to_array"]
+__all__ = ["from_array", "from_operand", "index_of", "to_array"]
 
 type Array = NDArray[Any]
 
@@ -160,6 +160,20 @@ def from_array(work: ArrayWork, results: Array, extents: Mapping[str, int]) -> d
     if work.sums is not None:
         found[work.sums.tensor] = _tensor(work, view, work.sums, values[:, -1], heads)
     return found
+
+
+def from_operand(work: ArrayWork, values: Array, extents: Mapping[str, int]) -> NDArray[np.bool_]:
+    """Return which results, (H, P, F) or (H, P, M), are those of elements of the output that are not 0."""
+    heads, word = (*work.shared, *work.group), work.outputs or work.rows
+    return _View(work, extents).read({work.output.tensor: values}, work.output, heads, work.columns, word) != 0
+
+
+def index_of(work: ArrayWork, at: tuple[int, ...], extents: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the index in the output of the result of a head, of a column and of an F or M."""
+    view, names = _View(work, extents), (*work.shared, *work.group, work.columns, work.outputs or work.rows)
+    sizes = [view.sizes[name] for name in names]
+    place = (*np.unravel_index(at[0], sizes[:-2]), *at[1:]) if sizes[:-2] else at[1:]
+    return tuple(int(np.broadcast_to(each, sizes)[place]) for each in view.indices(work.output, names))
 
 
 def _tensor(work: ArrayWork, view: _View, operand: Operand, values: Array, names: tuple[str, ...]) -> Array:

@@ -116,6 +116,14 @@ class Scene:
         """Tell whether there is no filter, and no reduction but one by an operator, over one variable."""
         return self.is_reduced_by(operator) and not self.einsum.where
 
+    @property
+    def is_zero_elsewhere(self) -> bool:
+        """Tell whether there is no reduction, and what a filter leaves out, if there is one, is 0.
+
+        That of queries without keys is what the array gives anyway (`program.zeros`).
+        """
+        return self.is_reduced_by(None) and (self.einsum.where is None or self.einsum.otherwise == Constant(0))
+
     def is_reduced_by(self, operator: str | None) -> bool:
         """Tell whether the reduction is by an operator, over one variable."""
         found = self.einsum.reduction
@@ -200,10 +208,10 @@ def _is_quotient(scene: Scene) -> bool:
     match scene.applies("/"):
         case (Read() as above, Read() as below) if scene.kernel.is_tiled:
             are_read = scene.reads(above, "running combine") and scene.reads(below, "running sum")
-            return scene.is_plain() and are_read and all(map(scene.is_final, (above, below)))
+            return scene.is_zero_elsewhere and are_read and all(map(scene.is_final, (above, below)))
         case (above, below):
             sums: Role = "weighted sum" if "weighted sum" in scene.kernel.roles else "sum"
-            return scene.is_plain() and scene.reads(above, "combine") and scene.reads(below, sums)
+            return scene.is_zero_elsewhere and scene.reads(above, "combine") and scene.reads(below, sums)
         case _:
             return False
 
@@ -211,7 +219,7 @@ def _is_quotient(scene: Scene) -> bool:
 def _are_weights(scene: Scene) -> bool:
     match scene.applies("/"):
         case (above, below):
-            return scene.is_plain() and scene.reads(above, "exponential") and scene.reads(below, "sum")
+            return scene.is_zero_elsewhere and scene.reads(above, "exponential") and scene.reads(below, "sum")
         case _:
             return False
 

@@ -1,6 +1,6 @@
 """From a cascade to its programs on the array of an architecture, and the cycles that their schedules take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,19 +8,20 @@ from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.ir import Cascade, Einsum
-from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.mapping.ir import Mapping as Tree
-from einsum_cascade.program.heads import heads_of
+from einsum_cascade.program.heads import Heads, heads_of
 from einsum_cascade.program.kernel import MATRIX
 from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.ordering import kept_tiles_of
 from einsum_cascade.program.recognition import ArrayWork
-from einsum_cascade.program.sequence import recognise_sequence
+from einsum_cascade.program.sequence import Work, divide, recognise_sequence
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.program.zeros import check_zeros
 
-__all__ = ["ArrayProgram", "programs_of"]
+__all__ = ["ArrayProgram", "Division", "division_of", "programs_of"]
 
 _STEP = 64
 
@@ -51,6 +52,23 @@ class ArrayProgram:
         return int(self.lowered.schedule.cycles(program.tile_count)) + program.shape.depth_cycles
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What of a cascade the array does, and what the host.
+
+    Parameters
+    ----------
+    works
+        Of both, in the order in which they are done.
+    programs
+        Of the array's works, in that order.
+
+    """
+
+    works: tuple[Work, ...]
+    programs: tuple[ArrayProgram, ...]
+
+
 def programs_of(
     cascade: Cascade,
     architecture: Architecture,
@@ -60,7 +78,25 @@ def programs_of(
     values: Mapping[str, Any] | None = None,
     inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[ArrayProgram, ...]:
-    """Return the programs of a cascade on an architecture's array, in the order in which they run.
+    """Return the programs of a cascade of which the array does everything, in the order in which they run.
+
+    Parameters and what is raised are those of `division_of`.
+    """
+    return division_of(cascade, architecture, extents, numbers, mapping, values, inputs, is_strict=True).programs
+
+
+def division_of(
+    cascade: Cascade,
+    architecture: Architecture,
+    extents: Mapping[str, int],
+    numbers: Numbers | None = None,
+    mapping: Tree | None = None,
+    values: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    is_strict: bool = False,
+) -> Division:
+    """Return what an architecture's array does of a cascade, and what the host.
 
     Parameters
     ----------
@@ -75,24 +111,63 @@ def programs_of(
         they fit, else blocks of them.
     inputs
         What filters read, by name. Heads whose masks differ are programs of their own.
+    is_strict
+        Whether the array must do everything.
 
     Raises
     ------
     IllegalMappingError
-        The array cannot do an Einsum, or the filter, or a rank has no coordinate, or the mapping has other loops.
+        The array cannot do any Einsum, or not all if it must, or a rank has no coordinate, or the mapping has other
+        loops.
     InfeasibleMappingError
         The work does not fit the array.
 
     """
-    works = recognise_sequence(cascade)
+    works: tuple[Work, ...] = recognise_sequence(cascade) if is_strict else divide(cascade)
+    own = [work for work in works if isinstance(work, ArrayWork)]
+    refused: dict[frozenset[str], Sequence[str]] = {}
+    while not is_strict and (found := _undoable(own, extents, inputs)):
+        refused |= found
+        works = divide(cascade, refused)
+        own = [work for work in works if isinstance(work, ArrayWork)]
+    return Division(works, tuple(_programs(own, architecture, extents, numbers, mapping, values, inputs)))
+
+
+def _undoable(
+    works: Sequence[ArrayWork], extents: Mapping[str, int], inputs: Mapping[str, NDArray[Any]] | None
+) -> dict[frozenset[str], Sequence[str]]:
+    """Return the works that are not for the array with these extents and filters, by what they write, and why."""
+    found: dict[frozenset[str], Sequence[str]] = {}
+    for work in works:
+        try:
+            _heads(work, extents, inputs)
+        except KernelError as error:
+            found[frozenset(task.tensor for task in work.tasks.values())] = error.violations
+    return found
+
+
+def _heads(work: ArrayWork, extents: Mapping[str, int], inputs: Mapping[str, NDArray[Any]] | None) -> Sequence[Heads]:
+    sizes = sizes_of(work, extents)
+    heads = [*heads_of(work, sizes, extents, inputs)]
+    check_zeros(work, heads, sizes, extents, inputs or {})
+    return heads
+
+
+def _programs(
+    works: Sequence[ArrayWork],
+    architecture: Architecture,
+    extents: Mapping[str, int],
+    numbers: Numbers | None,
+    mapping: Tree | None,
+    values: Mapping[str, Any] | None,
+    inputs: Mapping[str, NDArray[Any]] | None,
+) -> Iterator[ArrayProgram]:
     shape = _shape(works, architecture, extents, numbers)
-    found: list[ArrayProgram] = []
     for work in works:
         kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
-        for heads in heads_of(work, sizes_of(work, extents), extents, inputs):
+        for heads in _heads(work, extents, inputs):
             own = extents_of(work, extents, shape, heads)
-            found.append(ArrayProgram(work, lower_program(work, own, shape, kept_tiles=kept), heads.numbers))
-    return tuple(found)
+            yield ArrayProgram(work, lower_program(work, own, shape, kept_tiles=kept), heads.numbers)
 
 
 def _shape(

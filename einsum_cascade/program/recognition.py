@@ -16,10 +16,19 @@ from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.factors import Scaled
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
+from einsum_cascade.program.refusals import refusal_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 from einsum_cascade.program.unscaled import Unscaled, without_factors
 
-__all__ = ["ArrayWork", "Operand", "kernels_in", "recognise", "recognise_unscaled"]
+__all__ = [
+    "ArrayWork",
+    "Operand",
+    "Shortfall",
+    "kernels_in",
+    "recognise",
+    "recognise_unscaled",
+    "shortfall_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,11 @@ class ArrayWork:
         return (self.output,) if self.sums is None else (self.output, self.sums)
 
     @property
+    def quotient(self) -> Einsum | None:
+        """The Einsum that divides, if one does."""
+        return self.tasks.get("quotient", self.tasks.get("weights"))
+
+    @property
     def has_more_values(self) -> bool:
         """Whether a value has an operand more than the results have words: of `weight`, or 1 for `sums`."""
         return self.weight is not None or self.sums is not None
@@ -134,26 +148,61 @@ def recognise_unscaled(unscaled: Unscaled) -> ArrayWork:
         As of `recognise`.
 
     """
-    cascade = unscaled.cascade
-    workload = Workload(cascade)
-    apart = _apart(workload)
-    tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
-    # A cascade that is none is told of the kernel that it is nearest to.
-    kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
-    if refused:
-        raise IllegalMappingError(_reasons(workload, refused))
-    if len(roles) < len(kernel.roles):
-        needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
-        raise IllegalMappingError(
-            [f"all works of {needed} must be there for the array, but {cascade.name!r} has {found}; {_REMEDY}"]
-        )
-    workload = workload if kernel.is_tiled else apart
+    workload, kernel, roles, refused = _nearest(unscaled.cascade)
+    if refused or len(roles) < len(kernel.roles):
+        raise IllegalMappingError([*_sentences(workload, kernel, roles, refused).values()])
     named: dict[str, Task] = {**roles}
     unmet = [*unmet_restrictions(workload, named, kernel.results, is_tiled=kernel.is_tiled)]
     if unmet:
         raise IllegalMappingError(unmet)
     scaled = unscaled.among(task.write.tensor for task in roles.values())
     return replace(_work(workload, kernel, roles), scaled=scaled)
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a cascade lacks to be the kernel that it is nearest to.
+
+    Parameters
+    ----------
+    count
+        Einsums that have no place in it, then works of it that are missing.
+    sentences
+        By tensor, what is said of those that read nothing of others without a place.
+
+    """
+
+    count: tuple[int, int]
+    sentences: Mapping[str, str]
+
+
+def shortfall_of(cascade: Cascade) -> Shortfall:
+    """Return what a cascade lacks to be a kernel; nothing if it lacks nothing."""
+    workload, kernel, roles, refused = _nearest(cascade)
+    missing = len(kernel.roles) - len(roles)
+    return Shortfall((len(refused), missing), _sentences(workload, kernel, roles, refused))
+
+
+def _nearest(cascade: Cascade) -> tuple[Workload, Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
+    """Return the kernel that a cascade is nearest to, and the workload as it takes it."""
+    workload = Workload(cascade)
+    apart = _apart(workload)
+    tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
+    kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
+    return workload if kernel.is_tiled else apart, kernel, roles, refused
+
+
+def _sentences(
+    workload: Workload, kernel: Kernel, roles: Mapping[Role, Task], refused: Sequence[tuple[Task, Role | None]]
+) -> dict[str, str]:
+    """Return by tensor what is refused, and why."""
+    if refused or len(roles) == len(kernel.roles):
+        return _reasons(workload, refused)
+    needed, found = f"{kernel.name} ({', '.join(kernel.roles)})", ", ".join(roles) or "none"
+    last = workload.tasks[-1].write.tensor
+    return {
+        last: f"all works of {needed} must be there for the array, but {workload.cascade.name!r} has {found}; {_REMEDY}"
+    }
 
 
 def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]]]:
@@ -166,17 +215,23 @@ def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]
 
 
 def _apart(workload: Workload) -> Workload:
-    """Return the workload with the parts of a range as ranges of their own, where one is reduced and another is left.
+    """Return the workload with the parts of a range as ranges of their own, where a tensor is along some of them alone.
 
-    Softmax inside blocks of keys is such a case: the blocks are heads. Where a kernel says how keys are tiled, that is
-    its tiling.
+    Softmax inside blocks of keys is such a case: the blocks are heads. So is a result with heads and values in one
+    rank. Where a kernel says how keys are tiled, that is its tiling.
     """
+    used: dict[str, set[str]] = {}
+    accesses = [access.variables for task in workload.tasks for access in (*task.reads, task.write)]
+    for names in accesses:
+        for name in names:
+            used.setdefault(workload.parts[name].range, set()).add(name)
+    # Variables of the same rank are one part.
+    ranks = {range_: {workload.cascade.rank_of[name] for name in names} for range_, names in used.items()}
     found: set[str] = set()
-    for task in workload.tasks:
-        einsum = workload.cascade.einsums[task.number]
-        reduced = einsum.reduction.variables if einsum.reduction is not None else ()
-        left = {workload.parts[name].range for name in einsum.left_variables}
-        found |= {workload.parts[name].range for name in reduced} & left
+    for names in accesses:
+        for range_ in {workload.parts[name].range for name in names}:
+            own = {workload.cascade.rank_of[name] for name in names & used[range_]}
+            found |= {range_} if own != ranks[range_] else set()
     return Workload(workload.cascade, frozenset(found)) if found else workload
 
 
@@ -194,7 +249,7 @@ def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task]
     return kernel, {role: roles[role] for role in kernel.roles if role in roles}, refused
 
 
-def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) -> list[str]:
+def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) -> dict[str, str]:
     """Return a refusal of every task that reads nothing of another one that is refused, which may be all it lacks."""
     lost = {task.write.tensor for task, _ in refused}
     first = [
@@ -203,7 +258,8 @@ def _reasons(workload: Workload, refused: Sequence[tuple[Task, Role | None]]) ->
         if lost.isdisjoint(read.tensor for read in task.reads if read.tensor != task.write.tensor)
     ]
     # Where they go round in a circle, none is the first.
-    return [_refusal(workload.cascade.einsums[task.number], role) for task, role in first or refused]
+    einsums = workload.cascade.einsums
+    return {task.write.tensor: _refusal(einsums[task.number], role) for task, role in reversed(first or refused)}
 
 
 def _refusal(einsum: Einsum, role: str | None) -> str:
@@ -213,7 +269,9 @@ def _refusal(einsum: Einsum, role: str | None) -> str:
     conditions = [name for name, found in (("filter", einsum.where), ("else", einsum.otherwise)) if found is not None]
     under = f", under its {' and '.join(conditions)}," if conditions else ""
     what = f"a second {role}" if role else f"{' and '.join(operators) or 'a copy'}{under} in this place"
-    return f"the array must be able to do every Einsum, but {einsum} needs {what}; {_REMEDY}"
+    known = None if role else refusal_of(einsum)
+    why = _REMEDY if known is None else f"{known.reason}; {known.remedy}"
+    return f"the array must be able to do every Einsum, but {einsum} needs {what}; {why}"
 
 
 def _applied(expression: Expression) -> Iterator[Apply]:

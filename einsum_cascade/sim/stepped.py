@@ -243,7 +243,7 @@ class _Machine:
 
     def results(self) -> Results:
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
-        return Results(self.lanes.output[:, :rows, : self.program.queries], self.lanes.empty)
+        return Results(self.lanes.output[:, :rows, : self.program.queries], self.lanes.empty, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ one after the other. Query tiles, and heads, do not see each other: they are com
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,14 @@ class Results:
         (H, F, P), fp32; (H, M, P) where scores are the results.
     empty_columns
         Results whose denominator was 0.
+    zero_sums
+        Queries, of any head, whose denominator was 0 though they have keys; not counted by the model of every cycle.
 
     """
 
     output: Single
     empty_columns: int
+    zero_sums: int
 
 
 @dataclass
@@ -50,6 +53,7 @@ class _Lanes:
     total: Single
     captured: Single
     accumulators: Single
+    have_keys: NDArray[np.bool_]
 
     @classmethod
     def fresh(cls, program: Program, count: int) -> "_Lanes":
@@ -58,16 +62,16 @@ class _Lanes:
         zeros = np.zeros((count, columns), np.float32)
         words = program.shape.rows if program.has_tile_results else program.output_steps
         accumulators = np.zeros((count, words, columns), np.float32)
-        return cls(np.full((count, columns), LOWEST), zeros, zeros.copy(), accumulators)
+        return cls(np.full((count, columns), LOWEST), zeros, zeros.copy(), accumulators, zeros > 0)
 
     def of(self, which: NDArray[np.int_]) -> "_Lanes":
         """Return that of some query tiles."""
-        return _Lanes(self.maximum[which], self.total[which], self.captured[which], self.accumulators[which])
+        return _Lanes(*(getattr(self, member.name)[which] for member in fields(self)))
 
     def put(self, which: NDArray[np.int_], own: "_Lanes") -> None:
         """Take back that of some query tiles."""
-        for name in ("maximum", "total", "captured", "accumulators"):
-            getattr(self, name)[which] = getattr(own, name)
+        for member in fields(self):
+            getattr(self, member.name)[which] = getattr(own, member.name)
 
 
 class _Tiles:
@@ -150,6 +154,8 @@ class _Evaluation:
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
+        # By head and tile of queries.
+        self.zero_sums: dict[tuple[int, int], int] = {}
 
     def run(self) -> Results:
         visits: defaultdict[tuple[int, int], list[Tile]] = defaultdict(list)
@@ -160,7 +166,7 @@ class _Evaluation:
         for first in range(0, len(queues), count):
             self._run(queues[first : first + count])
         rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
-        return Results(self.output[:, :rows, : self.program.queries], self.empty)
+        return Results(self.output[:, :rows, : self.program.queries], self.empty, sum(self.zero_sums.values()))
 
     def _run(self, queues: Sequence[Sequence[Tile]]) -> None:
         """Compute query tiles side by side, given the tiles of each in order; state in memory is state kept."""
@@ -172,6 +178,7 @@ class _Evaluation:
 
     def _step(self, tiles: _Tiles, lanes: _Lanes) -> None:
         scores, masked = self._scores(tiles)
+        lanes.have_keys |= ~masked.all(axis=1)
         if MatrixOp.EXPONENTIAL in self.passes:
             scores = self._weigh(tiles, scores, masked, lanes)
         if self._does(MatrixOp.OUT, tiles):
@@ -255,6 +262,8 @@ class _Evaluation:
                 found, is_empty = quotient(found, np.broadcast_to(lanes.captured[at], found.shape))
                 kept = min(shape.columns, self.program.queries - query_tile * shape.columns)
                 self.empty += int(is_empty[: self.program.result_rows(key_tile), :kept].sum())
+                where = int(tiles.head[at]), query_tile
+                self.zero_sums[where] = int((is_empty[0] & lanes.have_keys[at])[:kept].sum())
             self.output[tiles.head[at], first : first + len(found), columns] = found
 
 

@@ -18,7 +18,6 @@ from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cosim.build import trace_of
 from einsum_cascade.cosim.run import Case
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
-from einsum_cascade.cosim.steps import StepResult
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
 from einsum_cascade.handoff.folder import IMAGES, handoff_files
@@ -34,7 +33,16 @@ from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table
 
-__all__ = ["check_wave", "drawn_inputs", "memory_of", "numbers_of", "prepared_case", "simulation_table", "write_design"]
+__all__ = [
+    "check_wave",
+    "drawn_inputs",
+    "host_lines",
+    "memory_of",
+    "numbers_of",
+    "prepared_case",
+    "simulation_table",
+    "write_design",
+]
 
 
 def check_wave(wave: Path | None) -> None:
@@ -122,6 +130,9 @@ def prepared_case(
     numbers: Numbers,
     mapping: str | None = None,
     seed: int | None = None,
+    *,
+    is_strict: bool = False,
+    saturates: bool = False,
 ) -> tuple[Prepared, Mapping[str, NDArray[Any]]]:
     """Return the cascade that arguments name, ready to run on the array that they name, and its inputs.
 
@@ -133,7 +144,8 @@ def prepared_case(
     tree = None if mapping is None else load_mapping(mapping)
     extents = sized(found, machine, settings, {name: array.shape for name, array in given.items()})
     inputs = {**given} if seed is None else {**random_inputs(found, extents, seed, given), **given}
-    return prepare(found, machine, extents, numbers, tree, inputs), inputs
+    found_case = prepare(found, machine, extents, numbers, tree, inputs, is_strict=is_strict, saturates=saturates)
+    return found_case, inputs
 
 
 _MOST_IMAGE_BYTES = 1 << 24
@@ -232,30 +244,63 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "cycles from start to done": f"{cycles['total']:,}",
         f"stalls: {', '.join(found['stalls'])}": ", ".join(f"{count:,}" for count in found["stalls"].values()),
         "values compared, mismatched": f"{values['compared']:,}, {values['mismatched']:,}",
-        "inputs rounded": f"{values['rounded']:,}",
+        "inputs rounded, overflowed": f"{values['rounded']:,}, {values['overflowed']:,}",
         "largest error against float64": _number(values["max_abs_error"]),
         "  of the largest value": _number(values["max_rel_error"]),
         "beyond what formats allow, without a bound": f"{values['beyond']:,}, {values['unknown']:,}",
+        "queries without keys, with a sum of 0": f"{values['without_keys']:,}, {values['zero_sums']:,}",
         "2d use": f"{100 * found['util_2d']:.2f} %",
         "1d use": f"{100 * found['util_1d']:.2f} %",
         "columns in use": f"{100 * found['occupied_columns']:.1f} %",
         "build, run (s)": f"{found['build_s']:.1f}, {found['run_s']:.1f}",
     }
-    if len(result.steps) > 1:
-        rows |= {f"  {_step_name(step)}": _cycles(step.to_json()["cycles"]) for step in result.steps}
+    if len(found["steps"]) > 1:
+        rows |= {_step_name(step): _cycles(step["cycles"]) for step in found["steps"]}
     for name, value in rows.items():
         table.add_row(name, value)
-    return Group(table, Text(_verdict(result)))
+    return Group(
+        table, *map(Text, (*host_lines(result.prepared), *_zeros(result), *_overflows(result))), Text(_verdict(result))
+    )
 
 
-def _step_name(step: StepResult) -> str:
-    work, heads = step.step.work, step.step.heads
-    name = f"{work.kernel.name} {', '.join(operand.tensor for operand in work.results)}"
-    return name if step.step.is_whole else f"{name}, heads {heads.start} to {heads.stop - 1}"
+def _overflows(result: CosimResult) -> list[str]:
+    """Say how many numbers are beyond the operand format, and what became of them."""
+    numbers = result.prepared.shape.numbers
+    form = numbers.operand
+    became = f"{form.greatest:g}" if result.prepared.saturates else ("infinite" if form.specials == "ieee" else "NaN")
+    counts = {"inputs": result.inputs.overflowed, "results that programs read": result.handed.overflowed}
+    told = f"went beyond {form.greatest:g}, the greatest number of the operand format, and became {became}"
+    remedy = "" if result.prepared.saturates else " (--saturate makes them that number)"
+    return [f"{count:,} of the {what} {told}{remedy}." for what, count in counts.items() if count]
 
 
-def _cycles(found: Mapping[str, int]) -> str:
-    return f"{found['schedule']:,}, {found['model']:,}, {found['rtl']:,}"
+def _zeros(result: CosimResult) -> list[str]:
+    """Say for which queries the array gives 0 and the cascade does not say so."""
+    found: list[str] = []
+    if count := result.undefined_queries:
+        have = "query has" if count == 1 else "queries have"
+        found.append(f"{count:,} {have} no key; the array gives 0, `run` refuses to divide by a sum over nothing.")
+    if count := result.zero_sums:
+        have = "query has keys, but a sum" if count == 1 else "queries have keys, but sums"
+        found.append(f"{count:,} {have} of weights that the array rounds to 0; it gives 0 in place of a quotient.")
+    return found
+
+
+def host_lines(prepared: Prepared) -> list[str]:
+    """Return what the host does, an Einsum a line, and why the array does not."""
+    reasons = [reason for work in prepared.host_works for reason in work.reasons.values()]
+    head = "The host does the rest in float64, in cycles that are not counted (--strict refuses that):"
+    return [head, *(f"  {reason}" for reason in reasons)] if reasons else []
+
+
+def _step_name(step: Mapping[str, Any]) -> str:
+    name = f"  {step['kernel']} {', '.join(step['outputs'])}"
+    first, after = step.get("heads", (0, 0))
+    return name if step.get("is_whole", True) else f"{name}, heads {first} to {after - 1}"
+
+
+def _cycles(found: Mapping[str, int] | None) -> str:
+    return "not counted" if found is None else f"{found['schedule']:,}, {found['model']:,}, {found['rtl']:,}"
 
 
 def _number(value: float | None) -> str:

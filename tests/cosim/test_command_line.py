@@ -39,6 +39,41 @@ def test_simulate_prints_what_the_issue_says(tmp_path: Path, capsys: pytest.Capt
     assert np.load(tmp_path / "out" / "AV.npy").shape == (8, 6)
 
 
+def test_what_is_beyond_the_format_is_told_and_saturates_on_demand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The greatest number of bf16 is 3.3895e38; a NaN is no number that is rounded, and 1 is one of bf16."""
+    queries = np.ones((8, 6))
+    queries[0, 0], queries[0, 1], queries[0, 2] = 1e39, np.nan, 1 / 3
+    np.save(tmp_path / "q.npy", queries)
+    given = ["--input", f"Q={tmp_path / 'q.npy'}"]
+    for more in ([], ["--saturate"]):
+        _run("simulate", *CASE, *given, *more, "--json")
+        found = json.loads(capsys.readouterr().out)
+        # All keys and values are drawn.
+        assert found["values"]["overflowed"] == 1
+        assert found["values"]["rounded"] == 2 * 8 * 12 + 1 + len(more)
+        assert found["values"]["mismatched"] == 0
+    _run("simulate", *CASE, *given)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "1 of the inputs went beyond 3.38953e+38, the greatest number of the operand format, and became infinite"
+        in printed
+    )
+
+
+def test_queries_without_keys_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 8 queries with a window of 2 over 5 keys, 6 and 7 have none."""
+    case = ["attention-window", "--arch", "fusemax-4x4", "--set", "E=3,F=2,M=5,P=8,W=2"]
+    assert _run("simulate", *case, "--json") == 0
+    values = json.loads(capsys.readouterr().out)["values"]
+    assert (values["without_keys"], values["zero_sums"], values["mismatched"]) == (2, 0, 0)
+    assert _run("simulate", *case) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2 queries have no key; the array gives 0, `run` refuses to divide by a sum over nothing." in printed
+    assert _run("run", case[0], *case[3:]) == 2
+
+
 def test_linear_attention_is_two_programs(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--arch", "fusemax-4x4", "--set", "E=8,F=5,M=12,P=6"]
     assert _run("simulate", "attention-linear", *sizes, "--json") == 0
@@ -75,7 +110,7 @@ def test_sums_are_narrower_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["attention-2pass", *CASE[1:]], 2, "but GM[p] needs max over m1 in this place"),
+        (["attention-2pass", *CASE[1:], "--strict"], 2, "but GM[p] needs max over m1 in this place"),
         ([*CASE[:2], "systolic", *CASE[3:]], 1, "must have an engine '2d' with 'mac' and contexts"),
         ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
         (["attention-sigmoid", *CASE[1:]], 2, "on its wide multiplier, but has the narrow one; use the wide one"),

@@ -10,6 +10,7 @@ from attention_cascades import attention
 from einsum_cascade import parse, zoo
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.recognition import KERNELS, recognise
+from einsum_cascade.program.refusals import REFUSALS
 from einsum_cascade.program.scaling import scaling_of
 
 RUNNING = ("attention-1pass", "attention-1pass-causal", "attention-1pass-gqa", "attention-1pass-window")
@@ -31,7 +32,8 @@ REMEDY = (
     "write it as attention with running maxima, with its division deferred, with a sigmoid or with a feature map, as a "
     "softmax, or as a product of two inputs, or compute it elsewhere"
 )
-REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; " + REMEDY
+KNOWN = "|".join(re.escape(f"{each.reason}; {each.remedy}").replace("{", "{{").replace("}", "}}") for each in REFUSALS)
+REFUSAL = r"the array must be able to do every Einsum, but {} needs {}; (?:" + REMEDY + "|" + KNOWN + ")"
 
 
 def refusal(einsum: str, needs: str) -> str:
@@ -285,7 +287,7 @@ def test_forms_of_writing_are_the_same() -> None:
         ("RNV[f, M1, p] / RD[M1, p]", "RD[M1, p] / RNV[f, M1, p]", "AV[f, p]", "/"),
         # Filters where the array has no mask.
         ("- RM[m1 + 1, p])", "- RM[m1 + 1, p]) where m1 <= p", "SLN[m1, m0, p]", "- and exp, under its filter,"),
-        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 0", "AV[f, p]", "/, under its filter and else,"),
+        ("/ RD[M1, p]", "/ RD[M1, p] where p < 3 else 1", "AV[f, p]", "/, under its filter and else,"),
         # Other operations in place of those of the array.
         ("max[m0](BQK", "min[m0](BQK", "LM[m1, p]", "min over m0"),
         ("max(RM[m1, p], LM[m1, p])", "max(RM[m1, p], LM[m1, p] + 1)", "RM[m1 + 1, p]", "+ and max"),
