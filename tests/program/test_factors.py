@@ -37,7 +37,7 @@ ONE_PASS = str(zoo.load("attention-1pass")).replace("BQK", "S").replace("  = ", 
 
 
 def scale_in(text: str, sizes: dict[str, int] = SIZES) -> float:
-    (step,) = prepare(parse(text), ARRAY, sizes).steps
+    (step,) = prepare(parse(text), ARRAY, sizes, is_strict=True).steps
     return step.lowered.program.scale
 
 
