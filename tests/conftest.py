@@ -8,7 +8,7 @@ from random_counts import draw_seed, mode, random_count
 
 GOLDEN = Path(__file__).parent / "golden"
 # It needs what `make formal` installs, and pytest would import it to look for doctests.
-collect_ignore = ["support/bounded_proofs.py"]
+collect_ignore = ["support/bounded_proofs.py", "support/reset_proofs.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

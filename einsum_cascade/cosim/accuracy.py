@@ -1,17 +1,14 @@
 """Whether what a simulated array leaves is right: near the exact results of its operands, as its formats allow."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.interpreter import evaluate
-from einsum_cascade.cascade.ir import Apply, Cascade, Constant, Einsum, Expression
-from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.cosim.steps import Step
-from einsum_cascade.program.factors import scale_of
 from einsum_cascade.program.operands import from_array
 from einsum_cascade.sim.error_bounds import error_bounds
 
@@ -73,7 +70,7 @@ def accuracy_of(
     """
     step = steps[0]
     given = {tensor.name: tensors[tensor.name] for tensor in step.work.cascade.inputs}
-    exact = evaluate(_exact(step), given, step.extents, allows_empty=True)
+    exact = evaluate(step.work.cascade, given, step.extents, allows_empty=True)
     bounds = _bounds(steps, tensors)
     found = [_one(name, results[name], exact[name], bounds[name]) for name in results]
     worst = max(found, key=lambda each: (each.beyond > 0, each.at is not None))
@@ -87,24 +84,6 @@ def accuracy_of(
         sum(each.compared for each in found),
         sum(each.unknown for each in found),
     )
-
-
-def _exact(step: Step) -> Cascade:
-    """Return the cascade of a work with the factor of its scores in the exponentials, where the program has it."""
-    raised = {each.einsum.tensor for each in step.work.scaled if each.is_exponential}
-    factor = Constant(scale_of(step.work.scaled, step.extents))
-
-    def times(expression: Expression) -> Expression:
-        return Apply(OPERATORS["*"], (expression, factor))
-
-    def written(einsum: Einsum) -> Einsum:
-        expression = einsum.expression
-        if einsum.tensor not in raised or not isinstance(expression, Apply):
-            return einsum
-        return replace(einsum, expression=replace(expression, arguments=tuple(map(times, expression.arguments))))
-
-    cascade = step.work.cascade
-    return replace(cascade, einsums=tuple(map(written, cascade.einsums)))
 
 
 def _bounds(steps: Sequence[Step], tensors: Mapping[str, Array]) -> dict[str, Array]:

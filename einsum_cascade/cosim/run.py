@@ -58,11 +58,17 @@ class Case:
     limit_cycles: int = 1_000_000
 
     @staticmethod
-    def of(program: Program, content: NDArray[np.uint8], memory: MemoryTiming | None = None) -> "Case":
-        """Return the case of a program, which may take several times as long as the model says."""
+    def of(
+        program: Program,
+        content: NDArray[np.uint8],
+        memory: MemoryTiming | None = None,
+        limit_cycles: int | None = None,
+    ) -> "Case":
+        """Return the case of a program, which may take several times as long as the model says, unless told."""
         kernel = tuple((encode(row.matrix), encode(row.vector)) for row in program.kernel)
         timing = memory or MemoryTiming()
-        return Case(program.registers, kernel, content, timing, limit_cycles=_limit(program, timing))
+        limit = _limit(program, timing) if limit_cycles is None else limit_cycles
+        return Case(program.registers, kernel, content, timing, limit_cycles=limit)
 
 
 _MARGIN, _PAUSES_MARGIN = 2, 8

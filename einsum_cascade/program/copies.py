@@ -24,15 +24,13 @@ def without_copies(cascade: Cascade, names: Set[str]) -> Cascade:
     Examples
     --------
     >>> from einsum_cascade import parse
-    >>> text = "rank M\\ninput X[m:M]\\nA[m] = 2*X[m]\\nB[m] = A[m]\\nC = max[m](B[m])\\noutput C"
+    >>> text = "rank M, P\ninput X[m:M, p:P]\nA[m, p] = 2*X[m, p]\nB[m, p] = A[m, p]\nC[p] = max[m](B[m, p])\noutput C"
     >>> print(*without_copies(parse(text), {"A", "B"}).einsums[-1].reads)
-    A[m]
+    A[m, p]
 
     """
-    for name in [einsum.tensor for einsum in cascade.einsums if einsum.tensor in names]:
-        # Those before may have changed what it reads.
-        einsum = next((each for each in cascade.einsums if each.tensor == name), None)
-        if einsum is not None and _is_copy(cascade, einsum, names):
+    for einsum in cascade.einsums:
+        if einsum.tensor in names and _is_copy(cascade, einsum, names):
             cascade = _read_through(cascade, einsum) if einsum.where is None else _made_in_place(cascade, einsum)
     return cascade
 

@@ -1,35 +1,18 @@
-"""Constant factors of scores: taken out of the Einsums that make them, up to the exponentials of their differences.
-
-exp(c*S - max(c*S)) is exp(c*(S - max(S))) for every c > 0, so the array takes maxima of scores that nothing multiplied,
-and multiplies differences. A factor may stand in a product, in an Einsum of its own, on an operand, with a maximum, or
-inside of an exponential; those that a score passes are multiplied. What they are is a question of the extents: whether
-they are what they must be is told by `scale_of`.
-"""
+"""Constant factors of scores, and the one number that the differences of a program are multiplied by."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
-from einsum_cascade.cascade.ir import (
-    Apply,
-    Cascade,
-    Constant,
-    Einsum,
-    Expression,
-    Read,
-    is_constant,
-    reads_of_predicate,
-)
-from einsum_cascade.cascade.operators import OPERATORS, Operator
+from einsum_cascade.cascade.ir import Apply, Einsum, Expression
+from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.program.copies import without_copies
 from einsum_cascade.program.numbers import LEAST_SCALE, MOST_SCALE
 from einsum_cascade.program.scaling import constant_of
 
-__all__ = ["Factor", "Scaled", "Unscaled", "is_scalable_product", "scale_of", "without_factors"]
+__all__ = ["Factor", "Scaled", "scale_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +72,6 @@ class Scaled:
     is_exponential: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unscaled:
-    """A cascade without the factors of its scores.
-
-    Parameters
-    ----------
-    cascade
-        The cascade; its exponentials and their corrections are of differences that nothing multiplies.
-    scaled
-        The Einsums that compared scores with factors.
-
-    """
-
-    cascade: Cascade
-    scaled: tuple[Scaled, ...]
-
-    def among(self, tensors: Iterable[str]) -> tuple[Scaled, ...]:
-        """Return those that make one of some tensors."""
-        names = {*tensors}
-        return tuple(each for each in self.scaled if each.einsum.tensor in names)
-
-
 def scale_of(scaled: Iterable[Scaled], extents: Mapping[str, int]) -> float:
     """Return what the differences are multiplied by that a program raises; 1 if there are none.
 
@@ -163,189 +124,3 @@ def _is_same(a: float, b: float) -> bool:
 
 def _refused(einsum: Einsum, what: str) -> IllegalMappingError:
     return IllegalMappingError([f"{einsum} {what}"])
-
-
-def is_scalable_product(einsum: Einsum) -> bool:
-    """Tell whether an Einsum is a sum of products of two tensors, and can lose its constant factors."""
-    form = _form_of(einsum)
-    return form is not None and form.kind == "product" and len(form.parts[0].reads) > 1
-
-
-def without_factors(cascade: Cascade, by_host: frozenset[str] = frozenset()) -> Unscaled:
-    r"""Return a cascade without the constant factors of its scores.
-
-    Only tensors lose a factor all of whose readers can do without: products and maxima that do, exponentials of
-    differences; a sigmoid is of the product with it then. Einsums of the tensors in `by_host` lose
-    none, and multiply what they read by what it lost.
-
-    Examples
-    --------
-    >>> from einsum_cascade import parse
-    >>> text = "rank M\ninput X[m:M]\nGM = max[m](X[m] * 2)\nSN[m] = exp(2*X[m] - GM)\noutput SN"
-    >>> unscaled = without_factors(parse(text))
-    >>> [str(read) for einsum in unscaled.cascade.einsums for read in einsum.reads], scale_of(unscaled.scaled, {"M": 4})
-    (['X[m]', 'X[m]', 'GM[]'], 2.0)
-
-    """
-    held = _held(cascade, by_host)
-    factors: dict[str, Factor] = {}
-    scaled: list[Scaled] = []
-    einsums: list[Einsum] = []
-    for einsum in cascade.einsums:
-        form, name = None if einsum.tensor in by_host else _form_of(einsum), einsum.tensor
-        if any(read.tensor in held and read.tensor not in (*factors, name) for read in einsum.reads):
-            # It reads a generation of what comes after it.
-            return Unscaled(cascade, ())
-        if form is None or (name not in held and form.kind != "difference"):
-            einsums.append(_multiplied(einsum, factors))
-            continue
-        own = tuple(part.total(factors) for part in form.parts if not part.reads_tensor(name))
-        compared = own if form.kind != "product" else (*own, factors[name]) if name in factors else ()
-        if compared:
-            scaled.append(Scaled(einsum, compared, form.kind == "difference"))
-        factors |= {name: own[0]} if name in held else {}
-        einsums.append(replace(einsum, expression=form.expression))
-    return Unscaled(without_copies(replace(cascade, einsums=tuple(einsums)), held), tuple(scaled))
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A product of reads, and of constants."""
-
-    reads: tuple[Read, ...]
-    factor: Factor
-
-    def reads_tensor(self, name: str) -> bool:
-        return any(read.tensor == name for read in self.reads)
-
-    def total(self, factors: Mapping[str, Factor]) -> Factor:
-        """Return its factor, and those that what it reads has lost."""
-        found = self.factor
-        for read in self.reads:
-            found *= factors.get(read.tensor, Factor())
-        return found
-
-    @property
-    def expression(self) -> Expression:
-        """The product of what is read."""
-        first, *others = self.reads
-        found: Expression = first
-        for read in others:
-            found = Apply(OPERATORS["*"], (found, read))
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """What an Einsum makes of products: one of them, their maximum, or the exponential of their difference."""
-
-    kind: Literal["product", "maximum", "difference"]
-    parts: tuple[_Part, ...]
-    expression: Expression
-
-
-def _form_of(einsum: Einsum) -> _Form | None:
-    """Return the form of an Einsum; None if it is not multiplied as a whole by what its reads are multiplied by."""
-    folds, expression = einsum.reduction and einsum.reduction.operator.name, einsum.expression
-    if einsum.otherwise is not None or folds not in (None, "+", "max"):
-        return None
-    match expression:
-        case Apply(operator, (a, b)) if operator.name == "max" and folds is None:
-            return _joined("maximum", operator, a, b)
-        case Apply(operator, (a, b)) if operator.name == "expsub":
-            return _joined("difference", operator, a, b)
-        case Apply(operator, (argument,)) if operator.name == "exp":
-            return _raised(operator, argument)
-        case _:
-            part = _part_of(expression)
-            if part is None or not part.reads or part.reads_tensor(einsum.tensor):
-                return None
-            return _Form("product" if folds != "max" else "maximum", (part,), part.expression)
-
-
-def _joined(kind: Literal["maximum", "difference"], operator: Operator, *arguments: Expression) -> _Form | None:
-    parts = [part for part in map(_part_of, arguments) if part is not None and len(part.reads) == 1]
-    if len(parts) < len(arguments):
-        return None
-    return _Form(kind, tuple(parts), Apply(operator, tuple(part.expression for part in parts)))
-
-
-def _raised(operator: Operator, argument: Expression) -> _Form | None:
-    """Return the form of the exponential of a difference, which constants may multiply as a whole."""
-    match argument:
-        case Apply(found, (a, b)) if found.name == "-":
-            form = _joined("difference", found, a, b)
-            return form and replace(form, expression=Apply(operator, (form.expression,)))
-        case Apply(found, (a, b)) if found.name in ("*", "/") and is_constant(b):
-            inner, factor = _raised(operator, a), Factor(((b, 1 if found.name == "*" else -1),))
-        case Apply(found, (a, b)) if found.name == "*" and is_constant(a):
-            inner, factor = _raised(operator, b), Factor(((a, 1),))
-        case _:
-            return None
-    return inner and replace(inner, parts=tuple(replace(part, factor=part.factor * factor) for part in inner.parts))
-
-
-def _part_of(expression: Expression) -> _Part | None:
-    match expression:
-        case Read():
-            return _Part((expression,), Factor())
-        case _ if is_constant(expression):
-            return _Part((), Factor(((expression, 1),)))
-        case Apply(operator, (one,)) if operator.name == "neg":
-            own = _part_of(one)
-            return own and replace(own, factor=own.factor * Factor(((Constant(-1), 1),)))
-        case Apply(operator, (left, right)) if operator.name in ("*", "/"):
-            a, b = _part_of(left), _part_of(right)
-            if a is None or b is None or (operator.name == "/" and b.reads):
-                return None
-            return _Part(a.reads + b.reads, a.factor * (b.factor if operator.name == "*" else b.factor.inverse))
-        case _:
-            return None
-
-
-def _held(cascade: Cascade, by_host: frozenset[str]) -> frozenset[str]:
-    """Return the tensors that may lose a factor."""
-    forms = [(einsum, None if einsum.tensor in by_host else _form_of(einsum)) for einsum in cascade.einsums]
-    read = {name.tensor for einsum in cascade.einsums for name in einsum.all_reads}
-    held = read.intersection(tensor.name for tensor in cascade.tensors if not tensor.is_given) - {*cascade.outputs}
-    for einsum, form in forms:
-        if not _is_neutral(einsum) and (form is None or form.kind == "difference"):
-            held.discard(einsum.tensor)
-    before = None
-    while before != held:
-        before = {*held}
-        for einsum, form in forms:
-            if einsum.tensor not in by_host:
-                held -= {read.tensor for read in _needed(einsum, form, held)}
-    return frozenset(held)
-
-
-def _is_neutral(einsum: Einsum) -> bool:
-    """Tell whether an Einsum is the start of maxima or sums, which no factor changes."""
-    expression = einsum.expression
-    return einsum.is_init and is_constant(expression) and constant_of(expression, {}) in (0, math.inf, -math.inf)
-
-
-def _needed(einsum: Einsum, form: _Form | None, held: set[str]) -> Iterable[Read]:
-    """Return what an Einsum must read with its factors."""
-    if form is not None and (form.kind == "difference" or einsum.tensor in held):
-        return reads_of_predicate(einsum.where) if einsum.where else ()
-    is_sigmoid = isinstance(einsum.expression, Apply) and einsum.expression.operator.name == "sigmoid"
-    if is_sigmoid and einsum.otherwise is None and einsum.where is None:
-        return ()
-    return einsum.all_reads
-
-
-def _multiplied(einsum: Einsum, factors: Mapping[str, Factor]) -> Einsum:
-    """Return an Einsum that multiplies what it reads by the factors that it has lost."""
-
-    def written(expression: Expression) -> Expression:
-        match expression:
-            case Read(tensor):
-                return factors.get(tensor, Factor()).times(expression)
-            case Apply(operator, arguments):
-                return Apply(operator, tuple(map(written, arguments)))
-            case _:
-                return expression
-
-    return replace(einsum, expression=written(einsum.expression))

@@ -161,7 +161,7 @@ def factors_of(scale: float, significand_bits: int) -> dict[Above, float]:
     Examples
     --------
     >>> factors_of(0.5, 8)
-    {'factor': 0.7213475108146667, 'factor_high': 0.72265625, 'factor_low': -0.001308441162109375}
+    {'factor': 0.7213475108146667, 'factor_high': 0.72265625, 'factor_low': -0.001312255859375}
 
     """
     factor = float(np.float32(scale * math.log2(math.e)))

@@ -8,7 +8,7 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, Read
 from einsum_cascade.mapping.workload import Access, Task, Workload
-from einsum_cascade.program.scaling import is_scaled
+from einsum_cascade.program.scaling import is_scaled, without_constants
 
 __all__ = ["KERNELS", "Kernel", "Role", "Scene", "given_read", "ranges_of"]
 
@@ -100,10 +100,13 @@ class Scene:
 
     @property
     def difference(self) -> tuple[Expression, Expression] | None:
-        """The two things whose difference is raised, if the expression is its exponential."""
-        match (*self.applies("exp"), *self.applies("expsub")):
+        """The two things whose difference is raised, if the expression is its exponential; constants may multiply them.
+
+        What the constants are is told by `program.unscaled`.
+        """
+        match [without_constants(argument)[0] for argument in (*self.applies("exp"), *self.applies("expsub"))]:
             case (Apply(operator, (left, right)),) if operator.name == "-":
-                return left, right
+                return without_constants(left)[0], without_constants(right)[0]
             case (left, right):
                 return left, right
             case _:

@@ -14,12 +14,21 @@ from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjun
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
-from einsum_cascade.program.factors import Scaled, Unscaled, without_factors
+from einsum_cascade.program.factors import Scaled
 from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
 from einsum_cascade.program.refusals import refusal_of
 from einsum_cascade.program.restrictions import unmet_restrictions
+from einsum_cascade.program.unscaled import Unscaled, without_factors
 
-__all__ = ["ArrayWork", "Operand", "Shortfall", "kernels_in", "recognise", "recognise_unscaled", "shortfall_of"]
+__all__ = [
+    "ArrayWork",
+    "Operand",
+    "Shortfall",
+    "kernels_in",
+    "recognise",
+    "recognise_unscaled",
+    "shortfall_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,7 @@ class Shortfall:
 
 
 def shortfall_of(cascade: Cascade) -> Shortfall:
-    """Return what a cascade lacks to be a kernel, as `recognise_unscaled` takes it; nothing if it lacks nothing."""
+    """Return what a cascade lacks to be a kernel; nothing if it lacks nothing."""
     workload, kernel, roles, refused = _nearest(cascade)
     missing = len(kernel.roles) - len(roles)
     return Shortfall((len(refused), missing), _sentences(workload, kernel, roles, refused))

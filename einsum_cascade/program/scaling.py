@@ -5,10 +5,33 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, RankExtent, Read
+from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, RankExtent, Read, is_constant
 from einsum_cascade.errors import IllegalMappingError
 
-__all__ = ["constant_of", "is_scaled", "scaling_of"]
+__all__ = ["constant_of", "is_scaled", "scaling_of", "without_constants"]
+
+
+def without_constants(expression: Expression) -> tuple[Expression, tuple[tuple[Expression, int], ...]]:
+    r"""Return an expression without the constants that it is multiplied by, or divided by, and these with their powers.
+
+    Examples
+    --------
+    >>> from einsum_cascade import parse
+    >>> (einsum,) = parse("rank E\ninput X[e:E]\nY[e] = 2 * X[e] / sqrt(E)\noutput Y").einsums
+    >>> expression, constants = without_constants(einsum.expression)
+    >>> str(expression), [power for _, power in constants]
+    ('X[e]', [-1, 1])
+
+    """
+    match expression:
+        case Apply(operator, (own, constant)) if operator.name in ("*", "/") and is_constant(constant):
+            power = 1 if operator.name == "*" else -1
+        case Apply(operator, (constant, own)) if operator.name == "*" and is_constant(constant):
+            power = 1
+        case _:
+            return expression, ()
+    inner, constants = without_constants(own)
+    return inner, ((constant, power), *constants)
 
 
 def constant_of(expression: Expression, extents: Mapping[str, int]) -> float:

@@ -14,8 +14,8 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.absence import absent_tensors
-from einsum_cascade.program.factors import Unscaled, is_scalable_product, without_factors
 from einsum_cascade.program.recognition import ArrayWork, Shortfall, kernels_in, recognise_unscaled, shortfall_of
+from einsum_cascade.program.unscaled import Unscaled, without_factors
 
 __all__ = ["HostWork", "Work", "divide", "recognise_sequence"]
 
@@ -30,7 +30,7 @@ class HostWork:
     Parameters
     ----------
     cascade
-        The whole cascade, products merged into what adds them, without the factors of scores that the array raises.
+        The whole cascade, products merged into what adds them.
     outputs
         What is read after it, or leaves.
     reasons
@@ -82,7 +82,7 @@ def recognise_sequence(cascade: Cascade) -> tuple[ArrayWork, ...]:
         return (recognise_unscaled(unscaled),)
     order = _tensors(workload)
     parts.sort(key=lambda part: max(map(order.index, part)))
-    works = tuple(recognise_unscaled(replace(unscaled, cascade=_cut(workload, part))) for part in parts)
+    works = tuple(_recognised(unscaled, workload, part) for part in parts)
     unmet = [*_absent_scores(works).values()]
     if unmet:
         raise IllegalMappingError(unmet)
@@ -114,25 +114,9 @@ def divide(cascade: Cascade, refused: Mapping[_Part, Sequence[str]] | None = Non
     the array must be able to do every Einsum, but Z[m, n] needs tanh in this place
 
     """
-    merged, by_host = merge_products(cascade), frozenset[str]()
-    while True:
-        unscaled = without_factors(merged, by_host)
-        works, causes = _divided(unscaled, refused or {})
-        host = {name for work in works if isinstance(work, HostWork) for name in work.reasons}
-        # What the host does multiplies what it reads by the factors; only products lose theirs.
-        more = host - by_host - {each.tensor for each in merged.einsums if is_scalable_product(each)}
-        if not more:
-            break
-        by_host |= more
-    if not any(isinstance(work, ArrayWork) for work in works):
-        raise IllegalMappingError(causes)
-    return works
-
-
-def _divided(unscaled: Unscaled, refused: Mapping[_Part, Sequence[str]]) -> tuple[tuple[Work, ...], Sequence[str]]:
-    """Return who does what, and the sentences of what is the reason that the host does anything."""
+    unscaled = without_factors(merge_products(cascade))
     workload = Workload(unscaled.cascade)
-    refused, candidates = {**refused}, [*_kernels(workload)]
+    refused, candidates = {**(refused or {})}, [*_kernels(workload)]
     while True:
         parts = _disjoint(part for part in candidates if part not in refused)
         unmet = _unmet(unscaled, workload, parts)
@@ -140,11 +124,11 @@ def _divided(unscaled: Unscaled, refused: Mapping[_Part, Sequence[str]]) -> tupl
             break
         refused |= unmet
     left = frozenset(_tensors(workload)).difference(*parts)
+    if not parts:
+        raise IllegalMappingError([*_causes(workload, left, [], refused).values()])
     if not left and len(parts) == 1:
-        return (recognise_unscaled(unscaled),), ()
-    reasons = _reasons(workload, left, parts, refused)
-    causes = [*_causes(workload, left, parts, refused).values()]
-    return tuple(_ordered(unscaled, workload, parts, reasons)), causes
+        return (recognise_unscaled(unscaled),)
+    return tuple(_ordered(unscaled, workload, parts, left, _reasons(workload, left, parts, refused)))
 
 
 def _kernels(workload: Workload) -> Iterator[_Part]:
@@ -214,13 +198,18 @@ def _cut(workload: Workload, part: _Part) -> Cascade:
     return replace(cascade, tensors=tensors, einsums=einsums, outputs=_leaving(workload, part), documentation="")
 
 
+def _recognised(unscaled: Unscaled, workload: Workload, part: _Part) -> ArrayWork:
+    """Return what the array does for a part."""
+    return recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)))
+
+
 def _unmet(unscaled: Unscaled, workload: Workload, parts: Sequence[_Part]) -> dict[_Part, Sequence[str]]:
     """Return kernels that cannot be done after all, and why: what they lack, or what would have to be done inside."""
     found: dict[_Part, Sequence[str]] = {}
     works: dict[_Part, ArrayWork] = {}
     for part in parts:
         try:
-            works[part] = recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)))
+            works[part] = _recognised(unscaled, workload, part)
         except IllegalMappingError as error:
             found[part] = list(map(str, error.violations))
     if found:
@@ -254,11 +243,11 @@ def _above(workload: Workload, name: str) -> _Part:
 
 
 def _ordered(
-    unscaled: Unscaled, workload: Workload, parts: Sequence[_Part], reasons: Mapping[str, str]
+    unscaled: Unscaled, workload: Workload, parts: Sequence[_Part], left: _Part, reasons: Mapping[str, str]
 ) -> Iterator[Work]:
     """Yield works so that each follows what it reads; the host does as much at a time as it can."""
     order = _tensors(workload)
-    waiting = {*parts, *(_circle(workload, name) for name in reasons)}
+    waiting = {*parts, *(_circle(workload, name) for name in left)}
     done: set[str] = set()
 
     def taken(*, by_array: bool) -> Iterator[_Part]:
@@ -269,8 +258,7 @@ def _ordered(
                 yield node
 
     while waiting:
-        for part in taken(by_array=True):
-            yield recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)))
+        yield from (_recognised(unscaled, workload, part) for part in taken(by_array=True))
         if host := frozenset[str]().union(*taken(by_array=False)):
             why = {name: reasons[name] for name in order if name in host}
             yield HostWork(workload.cascade, _leaving(workload, host), why)

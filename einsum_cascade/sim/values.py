@@ -6,7 +6,7 @@ one after the other. Query tiles, and heads, do not see each other: they are com
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from einsum_cascade.program.instruction import Field, MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program, Tile
-from einsum_cascade.program.masks import Band
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import LANE_STEPS, Above
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
@@ -54,6 +53,7 @@ class _Lanes:
     total: Single
     captured: Single
     accumulators: Single
+    have_keys: NDArray[np.bool_]
 
     @classmethod
     def fresh(cls, program: Program, count: int) -> "_Lanes":
@@ -62,16 +62,16 @@ class _Lanes:
         zeros = np.zeros((count, columns), np.float32)
         words = program.shape.rows if program.has_tile_results else program.output_steps
         accumulators = np.zeros((count, words, columns), np.float32)
-        return cls(np.full((count, columns), LOWEST), zeros, zeros.copy(), accumulators)
+        return cls(np.full((count, columns), LOWEST), zeros, zeros.copy(), accumulators, zeros > 0)
 
     def of(self, which: NDArray[np.int_]) -> "_Lanes":
         """Return that of some query tiles."""
-        return _Lanes(self.maximum[which], self.total[which], self.captured[which], self.accumulators[which])
+        return _Lanes(*(getattr(self, member.name)[which] for member in fields(self)))
 
     def put(self, which: NDArray[np.int_], own: "_Lanes") -> None:
         """Take back that of some query tiles."""
-        for name in ("maximum", "total", "captured", "accumulators"):
-            getattr(self, name)[which] = getattr(own, name)
+        for member in fields(self):
+            getattr(self, member.name)[which] = getattr(own, member.name)
 
 
 class _Tiles:
@@ -154,8 +154,6 @@ class _Evaluation:
         rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
-        band = Band(program.diagonal_low, program.diagonal_high, program.keys)
-        self.have_keys = ~band.without_keys(program.keys, program.queries)
         # By head and tile of queries.
         self.zero_sums: dict[tuple[int, int], int] = {}
 
@@ -180,6 +178,7 @@ class _Evaluation:
 
     def _step(self, tiles: _Tiles, lanes: _Lanes) -> None:
         scores, masked = self._scores(tiles)
+        lanes.have_keys |= ~masked.all(axis=1)
         if MatrixOp.EXPONENTIAL in self.passes:
             scores = self._weigh(tiles, scores, masked, lanes)
         if self._does(MatrixOp.OUT, tiles):
@@ -263,8 +262,8 @@ class _Evaluation:
                 found, is_empty = quotient(found, np.broadcast_to(lanes.captured[at], found.shape))
                 kept = min(shape.columns, self.program.queries - query_tile * shape.columns)
                 self.empty += int(is_empty[: self.program.result_rows(key_tile), :kept].sum())
-                has_keys = self.have_keys[columns.start : columns.start + kept]
-                self.zero_sums[int(tiles.head[at]), query_tile] = int((is_empty[0, :kept] & has_keys).sum())
+                where = int(tiles.head[at]), query_tile
+                self.zero_sums[where] = int((is_empty[0] & lanes.have_keys[at])[:kept].sum())
             self.output[tiles.head[at], first : first + len(found), columns] = found
 
 

@@ -178,9 +178,10 @@ def test_blocks_that_the_checker_refuses_for_room_end_in_the_watchdog(tiles: int
     program = replace(program, shape=shape)
     is_refused = any("a place for the keys of the next block" in each for each in mistakes(program))
     assert is_refused == (slots == 1)
-    found = Case.of(program, pack(program, case.operands(random_inputs(case.cascade, case.extents, 5))))
+    content = pack(program, case.operands(random_inputs(case.cascade, case.extents, 5)))
+    found = Case.of(program, content, limit_cycles=40_000)
     registers = {**found.registers, "watchdog": WATCHDOG_CYCLES}
-    (run,) = run_case(build_array(case.shape), replace(found, registers=registers, limit_cycles=40_000)).runs
+    (run,) = run_case(build_array(case.shape), replace(found, registers=registers)).runs
     assert (run.has_ended, run.error) == (True, ErrorCode.WATCHDOG if is_refused else ErrorCode.NONE)
     assert not is_refused or run.registers["waiting"] == Waiting.KEYS
 

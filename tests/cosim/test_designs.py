@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from array_cases import cases, prepared
+from array_cases import SCALED, cases, prepared, scaled
 from pywellen import Waveform
 from random_counts import draw_seed, mode
 
@@ -16,7 +16,7 @@ from einsum_cascade.cosim.memory import PERIOD_STEPS
 from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare, simulate
 from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.numbers import Multiplier, Numbers
 
 pytestmark = pytest.mark.xdist_group("designs")
 
@@ -89,6 +89,18 @@ def test_sigmoid_attention_agrees(architecture: str, form: str, bound: float) ->
         assert result.max_rel_error is not None and result.max_rel_error < bound
     side = 8 if "8x8" in architecture else 4
     _check(prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": side}, architecture, numbers))
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "suffix"), [("narrow", "-4stages"), ("mixed", ""), ("wide", ""), ("wide", "-4stages")]
+)
+def test_scaled_scores_agree(multiplier: Multiplier, suffix: str) -> None:
+    """Each multiplier takes its own parts of the factor: the wide one the whole, the others two pieces."""
+    random, numbers = Random(draw_seed()), Numbers(multiplier=multiplier)
+    for name in SCALED:
+        for scale in (1 / 3, random.uniform(0.01, 4)):
+            extents = {"E": 9, "F": 7, "M": 13, "P": 7, "M0": 4}
+            _check(scaled(name, scale, f"fusemax-4x4{suffix}", extents, numbers))
 
 
 @pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: f"{n.operand}-{n.score}-{n.multiplier}")

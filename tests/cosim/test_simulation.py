@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from array_cases import cases, draw_case, prepared
+from array_cases import SCALED, cases, draw_case, prepared, scaled
 from array_programs import PRODUCT, SOFTMAX
 from random_counts import draw_seed, random_count
 from rich.console import Console
@@ -51,6 +51,21 @@ def test_values_and_cycles_agree(name, extents):
 @pytest.mark.parametrize(("name", "extents"), [*cases(8)])
 def test_values_and_cycles_agree_with_four_stages(name, extents):
     _check(prepared(name, extents, MEDIUM))
+
+
+@pytest.mark.parametrize("architecture", [SMALL, MEDIUM])
+@pytest.mark.parametrize("name", SCALED)
+def test_scaled_scores_agree(name, architecture):
+    """With 1/sqrt(E) and any other factor; no slot is lost, and every bit and cycle is the model's."""
+    random = Random(draw_seed())
+    side = 8 if "8x8" in architecture else 4
+    for scale in (1 / 3, random.uniform(0.01, 4)):
+        case = scaled(name, scale, architecture, {"E": 9, "F": 7, "M": 3 * side + 2, "P": side + 3, "M0": side})
+        plain = scaled(name, 1.0, architecture, {"E": 9, "F": 7, "M": 3 * side + 2, "P": side + 3, "M0": side})
+        program = case.lowered.program
+        assert (program.scale, program.kernel) == (pytest.approx(scale, rel=1e-15), plain.lowered.program.kernel)
+        result = _check(case)
+        assert result.max_rel_error is not None and result.max_rel_error < 0.02
 
 
 def test_indices_of_inputs_and_outputs_are_honoured():

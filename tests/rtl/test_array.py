@@ -7,9 +7,10 @@ from played_array import Player, attention_tile, columns_of, compile_array
 from random_counts import draw_seed
 
 from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.numbers import Numbers, factors_of
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.array import CORNER_LATENCY, DRAIN_LATENCY
+from einsum_cascade.rtl.array import CORNER_LATENCY, DRAIN_LATENCY, constants_of
+from einsum_cascade.rtl.floats import single_bits
 
 SIZE, PRODUCTS, OUTPUTS, TILES = 4, 6, 5, 3
 TYPES = {"bf16": ml_dtypes.bfloat16, "fp16": np.float16, "fp8_e4m3": ml_dtypes.float8_e4m3fn, "fp32": np.float32}
@@ -42,7 +43,9 @@ def test_attention(operand, score, multiplier, stages, bound):
     kind = TYPES[operand]
     queries, keys = (random.normal(size=(n, PRODUCTS)).astype(kind) for n in (SIZE, TILES * SIZE))
     values = random.uniform(0.5, 1.5, (TILES * SIZE, OUTPUTS)).astype(kind)
-    player, bits = Player(shape), f"u{numbers.operand.width_bits // 8}"
+    factors = {name: single_bits(value) for name, value in factors_of(1.0, numbers.operand_bits).items()}
+    constants = {name: value for name, value in factors.items() if name in constants_of(shape)}
+    player, bits = Player(shape, constants=constants), f"u{numbers.operand.width_bits // 8}"
     cycle = player.fill("query", "column", 0, queries.view(bits), shape.key_beats)
     cycle = 0
     tile_beats = shape.key_beats + shape.value_beats

@@ -9,7 +9,7 @@ from einsum_cascade import load_architecture, parse, resolve_extents, zoo
 from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.program.numbers import Numbers
 
-__all__ = ["MATRIX_PRODUCT", "cases", "draw_case", "prepared"]
+__all__ = ["MATRIX_PRODUCT", "SCALED", "cases", "draw_case", "prepared", "scaled"]
 
 MATRIX_PRODUCT = parse(PRODUCT)
 _WINDOW = SOFTMAX.replace("rank E, M, P", "rank E, M, P, W").replace("K[e, m])", "K[e, m]) where p < m + W and m <= p")
@@ -57,3 +57,24 @@ def prepared(name: str, extents: dict[str, int], architecture: str, numbers: Num
     """Return a case ready to run."""
     cascade = _OWN[name] if name in _OWN else zoo.load(name)
     return prepare(cascade, load_architecture(architecture), resolve_extents(cascade, extents), numbers)
+
+
+SCALED = {
+    "attention-1pass-causal": ("= Q[e, p] * BK[e, m1, m0]", "= {} * Q[e, p] * BK[e, m1, m0]"),
+    "attention-deferred": ("= Q[e, p] * K[e, m]", "= Q[e, p] * K[e, m] * {}"),
+    "scores": ("exp(QK[m, p] - GM[p])", "exp((QK[m, p] - GM[p]) * {})"),
+    "softmax": ("exp(X[m, p] - GM[p])", "exp({} * X[m, p] - GM[p] * {})"),
+}
+"""Cascades whose scores may be multiplied, and what is written for it, once in every kernel with maxima."""
+
+
+def scaled(
+    name: str, scale: float, architecture: str, extents: dict[str, int], numbers: Numbers | None = None
+) -> Prepared:
+    """Return a case ready to run whose scores are multiplied; of the extents, those that it has."""
+    old, new = SCALED[name]
+    text = str(_OWN[name] if name in _OWN else zoo.load(name))
+    assert text.count(old) == 1, text
+    cascade = parse(text.replace(old, new.replace("{}", repr(scale))))
+    own = {rank: extents[rank] for rank in cascade.free_ranks}
+    return prepare(cascade, load_architecture(architecture), resolve_extents(cascade, own), numbers)

@@ -136,6 +136,9 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
         shape = replace(shape, numbers=own)
     band = _random_band(random, keys, queries)
     found = lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
+    if found.program.has_maxima:
+        scale = float(random.choice([1.0, 1 / np.sqrt(e), np.exp2(random.uniform(-6, 3)), random.uniform(0.05, 2)]))
+        found = replace(found, program=replace(found.program, scale=scale))
     in_parts = in_blocks(found.program, int(random.integers(1, 4)))
     if random.random() < 0.5 and not mistakes(in_parts):
         return replace(found, program=in_parts)

@@ -57,6 +57,8 @@ class Player:
 
     shape: ArrayShape
     inputs: dict[tuple[str, int], int] = field(default_factory=dict)
+    constants: dict[str, int] = field(default_factory=dict)
+    """What ports have in every cycle."""
 
     def put(self, cycle: int, **ports: int) -> None:
         self.inputs |= {(name, cycle): value for name, value in ports.items()}
@@ -90,6 +92,8 @@ class Player:
         for name, bits in port_widths(self.shape).items():
             for part in range(-(-bits // 64)):
                 columns[f"{name}_{part}"] = np.zeros(cycles, np.uint64)
+        for name, value in self.constants.items():
+            columns[f"{name}_0"][:] = value
         for (name, cycle), value in self.inputs.items():
             for part in range(-(-port_widths(self.shape)[name] // 64)):
                 columns[f"{name}_{part}"][cycle] = value >> 64 * part & (2**64 - 1)
