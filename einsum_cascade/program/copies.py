@@ -29,8 +29,10 @@ def without_copies(cascade: Cascade, names: Set[str]) -> Cascade:
     A[m, p]
 
     """
-    for einsum in cascade.einsums:
-        if einsum.tensor in names and _is_copy(cascade, einsum, names):
+    for name in [einsum.tensor for einsum in cascade.einsums if einsum.tensor in names]:
+        # Those before may have changed what it reads.
+        einsum = next((each for each in cascade.einsums if each.tensor == name), None)
+        if einsum is not None and _is_copy(cascade, einsum, names):
             cascade = _read_through(cascade, einsum) if einsum.where is None else _made_in_place(cascade, einsum)
     return cascade
 

@@ -74,3 +74,18 @@ def test_a_query_without_keys_hides_no_other() -> None:
     case = prepared("attention-window", E=3, F=2, M=5, P=8, W=2)
     found = judged(case, random_inputs(case.cascade, case.extents, 0))
     assert found.beyond == 0 and found.compared > 0
+
+
+@pytest.mark.parametrize("name", ["attention-1pass", "attention-deferred"])
+def test_scaled_scores_are_compared_with_their_factor(name: str) -> None:
+    """The program has the factor in its exponentials; without it, scores of standard deviation 8 give other weights."""
+    text = str(zoo.load(name)).replace("= Q[e, p] *", "= Q[e, p] / sqrt(E) *")
+    assert "sqrt" in text
+    cascade = parse(text)
+    sizes = {"E": 16, "F": 3, "M": 9, "P": 6} | ({"M0": 4} if "1pass" in name else {})
+    case = prepare(cascade, ARRAY, resolve_extents(cascade, sizes))
+    assert case.lowered.program.scale == 0.25
+    inputs = random_inputs(case.cascade, case.extents, 0)
+    inputs["Q"] *= 8
+    found = judged(case, inputs)
+    assert (found.beyond, found.unknown) == (0, 0)

@@ -18,6 +18,7 @@ from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.errors import EvaluationError, IllegalMappingError
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import BFLOAT16
+from einsum_cascade.program.sequence import HostWork
 from einsum_cascade.sim.values import evaluate_program
 
 pytestmark = pytest.mark.xdist_group("cosim")
@@ -296,3 +297,41 @@ def test_simulate_says_what_the_host_does(name: str, tmp_path: Path, capsys: pyt
     assert "not counted" in printed and "--strict" in printed and all(each in printed for each in told.values())
     assert _main("simulate", *arguments, "--strict") == 2
     assert f"but {cause} needs" in capsys.readouterr().err
+
+
+LAYER = """S{n}[m, p] = {score}
+T{n}[m, p] = 0.25 * S{n}[m, p]
+GM{n}[p] = max[m](T{n}[m, p])
+SN{n}[m, p] = exp(T{n}[m, p] - GM{n}[p])
+SS{n}[p] = sum[m](SN{n}[m, p])
+SNV{n}[e, p] = SN{n}[m, p] * V[e, m]
+"""
+LAYERS = (
+    "rank E, M, P\ninput Q[e:E, p:P], K[e:E, m:M], V[e:E, m:M]\n"
+    + LAYER.replace("{n}", "1")
+    + "AV[e, p] = SNV1[e, p] / SS1[p]\n"
+    + LAYER.replace("{n}", "2").replace("{score}", "{score2}")
+    + "SD[p] = SS2[p] + exp(1 - GM2[p])\nO[e, p] = SNV2[e, p] / SD[p]\noutput O"
+)
+
+
+@pytest.mark.parametrize("factor", ["", "0.5 * "])
+def test_the_host_raises_scores_with_their_factors(factor: str) -> None:
+    """The factors of the first attention are those of its exponentials; the host, with a sink, multiplies by its own.
+
+    A product loses its factor either way, and is the array's.
+    """
+    text = LAYERS.replace("{score}", f"{factor}Q[e, p] * K[e, m]").replace("{score2}", f"{factor}AV[e, p] * K[e, m]")
+    cascade = parse(text)
+    extents = resolve_extents(cascade, {"E": 4, "M": 6, "P": 5})
+    case = prepare(cascade, ARRAY, extents)
+    inputs = random_inputs(cascade, extents, 0)
+    inputs["Q"] *= 16
+    inputs["V"] *= 4
+    stored = case.stored(inputs)
+    made, accuracies, _ = run(case, stored)
+    kernels = ["host" if isinstance(work, HostWork) else work.kernel.name for work in case.works]
+    assert kernels == ["two-pass attention", "product", "host", "product", "host"]
+    assert not any(each.beyond for each in accuracies)
+    for name, values in evaluate(cascade, stored, extents).items():
+        assert is_near(made[name], values), name
