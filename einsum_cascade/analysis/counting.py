@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
-from math import prod
+from itertools import pairwise
 from typing import Any, cast
 
 import networkx as nx
@@ -28,10 +27,6 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.partition import expanded
 
 __all__ = ["PointCount", "count_points", "counts_through_tiles", "element_count", "fiber_length"]
-
-
-_MOST_ALTERNATIVES = 16
-"""Conjunctions that filters may have to bound the length of a fiber."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +246,9 @@ def fiber_length(facts: Facts, domain: Domain, names: tuple[str, ...], extent: E
 
     """
     whole = to_sympy(extent)
-    alternatives = product(*domain.choices) if prod(map(len, domain.choices)) <= _MOST_ALTERNATIVES else [()]
     parts: list[Expr] = []
-    for chosen in alternatives:
-        bounds = (*domain.bounds, *(bound for conjunction in chosen for bound in conjunction))
+    conjunctions = domain.conjunctions
+    for bounds in (domain.bounds,) if conjunctions is None else conjunctions:
         lengths = _lengths(facts, domain, bounds, names, extent)
         if not lengths:
             return whole

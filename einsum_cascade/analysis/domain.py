@@ -9,6 +9,8 @@ stays opaque and makes a count an upper bound.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain, product
+from math import prod
 
 from einsum_cascade.analysis.facts import Access, Facts
 from einsum_cascade.analysis.positions import Order
@@ -25,6 +27,10 @@ from einsum_cascade.cascade.ir import (
 )
 
 __all__ = ["Choice", "Domain", "dependence_domains", "domains", "variables_of_choice"]
+
+
+_MOST_CONJUNCTIONS = 16
+"""Of one Einsum that are looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,14 @@ class Domain:
     opaque: frozenset[frozenset[str]]
     otherwise: "Domain | None" = None
     reads_otherwise: bool = False
+
+    @property
+    def conjunctions(self) -> tuple[tuple[Affine, ...], ...] | None:
+        """Bounds of which all of one must hold, as the choices allow; None if there are too many."""
+        if prod(map(len, self.choices)) > _MOST_CONJUNCTIONS:
+            return None
+        chosen = (chain.from_iterable(one) for one in product(*self.choices))
+        return tuple((*self.bounds, *bounds) for bounds in chosen)
 
     @property
     def reading(self) -> "tuple[Domain, ...]":

@@ -6,8 +6,6 @@ extents are numbers. Only where data decides the count is an upper bound.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
-from math import prod
 
 from einsum_cascade.analysis.counting import PointCount, count_points, element_count
 from einsum_cascade.analysis.domain import Choice, Domain
@@ -19,9 +17,6 @@ from einsum_cascade.cascade.extent import ONE, Extent
 from einsum_cascade.cascade.ir import Tensor, reads_of
 
 __all__ = ["elements_made", "elements_read"]
-
-_MOST_ALTERNATIVES = 16
-"""Conjunctions that the filters of one Einsum may have before they are told as an upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +163,11 @@ def _sorted(bounds: Iterable[Affine]) -> tuple[Affine, ...]:
 
 def _images(facts: Facts, domain: Domain, indices: Sequence[Affine], tensor: Tensor) -> Iterable[_Image]:
     """Return the elements that the points of a domain reach, in parts that may overlap."""
-    is_whole = prod(map(len, domain.choices)) <= _MOST_ALTERNATIVES
-    for choices in product(*domain.choices) if is_whole else [()]:
-        bounds = [*domain.bounds, *(bound for conjunction in choices for bound in conjunction)]
+    conjunctions = domain.conjunctions
+    is_whole = conjunctions is not None
+    for bounds in conjunctions if is_whole else (domain.bounds,):
         system = System(facts, tensor, dict(domain.extents))
         system.start(bounds, indices)
         system.eliminate()
-        own = replace(domain, bounds=tuple(bounds), choices=()) if is_whole and system.is_injective else None
+        own = replace(domain, bounds=bounds, choices=()) if is_whole and system.is_injective else None
         yield _Image(system.result(), system.hidden, is_whole and not domain.opaque, own)

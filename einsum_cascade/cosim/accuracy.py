@@ -1,7 +1,7 @@
 """Whether what a simulated array leaves is right: near the exact results of its operands, as its formats allow."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,15 +74,11 @@ def accuracy_of(
     bounds = _bounds(steps, tensors)
     found = [_one(name, results[name], exact[name], bounds[name]) for name in results]
     worst = max(found, key=lambda each: (each.beyond > 0, each.at is not None))
-    return Accuracy(
-        worst.tensor,
-        worst.at,
-        worst.found,
-        worst.exact,
-        worst.bound,
-        sum(each.beyond for each in found),
-        sum(each.compared for each in found),
-        sum(each.unknown for each in found),
+    return replace(
+        worst,
+        beyond=sum(each.beyond for each in found),
+        compared=sum(each.compared for each in found),
+        unknown=sum(each.unknown for each in found),
     )
 
 

@@ -5,7 +5,7 @@ readers read what they read. The parts of a partition become one range, so that 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,11 +13,11 @@ from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import timing_via, ways_of
 from einsum_cascade.analysis.target import Target, partitions, targets
 from einsum_cascade.analysis.timing import Timing
-from einsum_cascade.cascade.affine import Affine, affine_constant
+from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
 
-__all__ = ["Access", "Part", "Task", "Workload"]
+__all__ = ["Access", "Part", "Task", "Workload", "range_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +171,8 @@ class Workload:
             view = self.views[access.tensor]
             (source,) = reads_of(view.expression)
             values = {i.variables[0]: own for i, own in zip(view.indices, access.indices, strict=True)}
-            access = Access(source.tensor, tuple(_substituted(index, values) for index in source.indices))
+            access = Access(source.tensor, tuple(index.substituted(values) for index in source.indices))
         return access
-
-
-def _substituted(index: Affine, values: Mapping[str, Affine]) -> Affine:
-    total = affine_constant(index.offset)
-    for name, coefficient in index.terms:
-        total += values[name].scaled(coefficient)
-    return total
 
 
 def _views(cascade: Cascade) -> dict[str, Einsum]:
@@ -194,11 +187,16 @@ def _views(cascade: Cascade) -> dict[str, Einsum]:
     return {name: einsum for name, einsum in found.items() if name not in cascade.outputs}
 
 
+def range_of(ranks: Iterable[str], whole: str) -> str:
+    """Return the name of the range of a rank that is partitioned into others, outermost first."""
+    return f"{whole}:{'*'.join(ranks)}"
+
+
 def _parts(cascade: Cascade, apart: frozenset[str]) -> dict[str, Part]:
     """Return for every rank variable the range that it belongs to."""
     by_rank: dict[str, Part] = {}
     for ranks, whole in partitions(cascade).items():
-        unit, name = ONE, f"{whole}:{'*'.join(ranks)}"
+        unit, name = ONE, range_of(ranks, whole)
         for at in reversed(range(len(ranks) if name not in apart else 0)):
             limit = symbol(ranks[at])
             by_rank.setdefault(ranks[at], Part(name, symbol(whole), unit, limit))

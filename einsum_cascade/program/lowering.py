@@ -8,6 +8,7 @@ from einsum_cascade.analysis.target import partitions
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError, KernelError
 from einsum_cascade.mapping.capacity import Infeasibility
+from einsum_cascade.mapping.workload import range_of
 from einsum_cascade.program.checker import (
     check_program,
     has_stuck_heads,
@@ -83,7 +84,7 @@ class Lowered:
 
 
 def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
-    """Return the coordinates of every range of a cascade, given the extents of its ranks.
+    """Return the coordinates of every range of a work, if it can go over them.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
     uneven = [*_uneven_heads(work, extents)]
     if uneven:
         raise KernelError(uneven)
-    sizes = {part.range: part.extent.evaluate(extents) for part in work.workload.parts.values()}
+    sizes = work.sizes(extents)
     unmet = [*_unmet_ranges(work, extents, sizes)]
     if unmet:
         raise IllegalMappingError(unmet)
@@ -106,7 +107,7 @@ def sizes_of(work: ArrayWork, extents: Mapping[str, int]) -> dict[str, int]:
 def _uneven_heads(work: ArrayWork, extents: Mapping[str, int]) -> Iterator[str]:
     for ranks, whole in partitions(work.cascade).items():
         count = math.prod(extents[rank] for rank in ranks)
-        if f"{whole}:{'*'.join(ranks)}" in work.workload.apart and count != extents[whole]:
+        if range_of(ranks, whole) in work.workload.apart and count != extents[whole]:
             yield f"the parts of rank {whole} must have its {extents[whole]} coordinates for the array, not {count}"
 
 

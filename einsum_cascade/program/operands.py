@@ -75,7 +75,7 @@ class _View:
 
     def __init__(self, work: ArrayWork, extents: Mapping[str, int], keys: int | None = None) -> None:
         self._parts, self._extents = work.workload.parts, extents
-        self.sizes = {part.range: part.extent.evaluate(extents) for part in self._parts.values()}
+        self.sizes = work.sizes(extents)
         if keys is not None:
             self.sizes[work.rows] = keys
 

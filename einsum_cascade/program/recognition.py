@@ -100,6 +100,10 @@ class ArrayWork:
         """The cascade, products merged into what adds them, and without the factors of scores."""
         return self.workload.cascade
 
+    def sizes(self, extents: Mapping[str, int]) -> dict[str, int]:
+        """Return the coordinates of every range, given the extents of the ranks."""
+        return {part.range: part.extent.evaluate(extents) for part in self.workload.parts.values()}
+
     @property
     def results(self) -> tuple[Operand, ...]:
         """The tensors that leave."""

@@ -17,6 +17,7 @@ from einsum_cascade.cascade.formats import Format
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.ir import Program
 from einsum_cascade.program.numbers import SINGLE, Multiplier
+from einsum_cascade.sim.values import masked
 
 __all__ = ["EXPONENTIAL_ERRORS", "FACTOR_ERRORS", "error_bounds"]
 
@@ -87,7 +88,7 @@ class _Head:
         self.query, self.key = (np.asarray(tensors[n][at], np.float64) for n, at in (("query", head), ("key", own)))
         self.value = np.asarray(tensors["value"][own], np.float64) if "value" in tensors else None
         self.operations = {row.matrix.op: row.matrix for row in program.kernel}
-        self.is_kept = ~_masked(program)
+        self.is_kept = ~masked(program, np.arange(program.keys)[:, None], np.arange(program.queries)[None, :])
 
     def bound(self) -> Array:
         scores = self._scores()
@@ -178,17 +179,6 @@ def _divided(above: _Near, below: _Near) -> _Near:
     least = np.abs(below.value) - below.error
     error = (above.error + np.abs(value) * below.error) / least
     return _Near(value, np.where(least > 0, error, np.inf))
-
-
-def _masked(program: Program) -> NDArray[np.bool_]:
-    """Return which scores of a head are masked, (M, P)."""
-    m, p = np.arange(program.keys)[:, None], np.arange(program.queries)[None, :]
-    masked = np.zeros((program.keys, program.queries), np.bool_)
-    if program.diagonal_high is not None:
-        masked |= m > p + program.diagonal_high
-    if program.diagonal_low is not None:
-        masked |= m < p + program.diagonal_low
-    return masked
 
 
 def _unit(form: Format) -> float:

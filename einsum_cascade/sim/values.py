@@ -18,7 +18,7 @@ from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import LANE_STEPS, Above
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
 
-__all__ = ["Results", "evaluate_program", "mask_of", "operands_of"]
+__all__ = ["Results", "evaluate_program", "mask_of", "masked", "operands_of"]
 
 type Single = NDArray[np.float32]
 
@@ -113,20 +113,25 @@ def operands_of(program: Program, tensors: Mapping[str, NDArray[Any]]) -> dict[s
 
 def mask_of(program: Program, tile: Tile) -> NDArray[np.bool_]:
     """Return which scores of a tile are masked, (rows, columns)."""
-    (masked,) = _masks(program, np.array([tile.key_tile]), np.array([tile.query_tile]))
-    return masked
+    (found,) = _masks(program, np.array([tile.key_tile]), np.array([tile.query_tile]))
+    return found
 
 
 def _masks(program: Program, key_tiles: NDArray[np.int_], query_tiles: NDArray[np.int_]) -> NDArray[np.bool_]:
     shape = program.shape
     m = (key_tiles[:, None] * shape.rows + np.arange(shape.rows))[:, :, None]
     p = (query_tiles[:, None] * shape.columns + np.arange(shape.columns))[:, None, :]
-    masked = np.broadcast_to(m >= program.keys, (len(m), shape.rows, shape.columns)).copy()
+    return masked(program, m, p)
+
+
+def masked(program: Program, m: NDArray[np.int_], p: NDArray[np.int_]) -> NDArray[np.bool_]:
+    """Return which scores of keys m and queries p are masked; their shapes are broadcast."""
+    found = np.broadcast_to(m >= program.keys, np.broadcast_shapes(m.shape, p.shape)).copy()
     if program.diagonal_high is not None:
-        masked |= m > p + program.diagonal_high
+        found |= m > p + program.diagonal_high
     if program.diagonal_low is not None:
-        masked |= m < p + program.diagonal_low
-    return masked
+        found |= m < p + program.diagonal_low
+    return found
 
 
 def evaluate_program(program: Program, tensors: Mapping[str, NDArray[Any]]) -> Results:
