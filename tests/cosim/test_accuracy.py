@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_runs import modelled
 from numpy.typing import NDArray
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.simulation import Prepared, prepare
-from einsum_cascade.sim.values import evaluate_program
 
 ARRAY = load_architecture("fusemax-4x4")
 PRODUCT = "rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"
@@ -24,11 +24,8 @@ def judged(case: Prepared, inputs: dict[str, NDArray[Any]], change: Any = lambda
     """Return how near the model's results are, after a change of them."""
     accuracies: list[Accuracy] = []
 
-    def execute(number: int, tensors: Any) -> NDArray[np.float32]:
-        step = case.steps[number]
-        return change(evaluate_program(step.lowered.program, step.operands(tensors)).output)
-
-    case.run(case.stored(inputs), execute, lambda *each: accuracies.append(accuracy_of(*each)))
+    stored = case.stored(inputs)
+    modelled(case, stored, lambda *each: accuracies.append(accuracy_of(*each)), lambda results: change(results.output))
     return accuracies[-1]
 
 

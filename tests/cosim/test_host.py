@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_runs import modelled
 from numpy.typing import NDArray
 from random_counts import random_count
 
@@ -19,7 +20,6 @@ from einsum_cascade.errors import EvaluationError, IllegalMappingError
 from einsum_cascade.program.memory import rounded
 from einsum_cascade.program.numbers import BFLOAT16
 from einsum_cascade.program.sequence import HostWork
-from einsum_cascade.sim.values import evaluate_program
 
 pytestmark = pytest.mark.xdist_group("cosim")
 
@@ -34,15 +34,11 @@ def run(
     accuracies: list[Accuracy] = []
     seen: list[Mapping[str, Array]] = []
 
-    def execute(number: int, tensors: Mapping[str, Array]) -> NDArray[np.float32]:
-        step = case.steps[number]
-        return evaluate_program(step.lowered.program, step.operands(tensors)).output
-
     def judge(steps: Any, tensors: Mapping[str, Array], found: Mapping[str, Any]) -> None:
         seen.append(tensors)
         accuracies.append(accuracy_of(steps, tensors, found))
 
-    return case.run(stored, execute, judge), accuracies, seen
+    return modelled(case, stored, judge), accuracies, seen
 
 
 def is_near(found: Array, exact: Array) -> bool:

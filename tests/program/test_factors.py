@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from model_runs import modelled
 from random_counts import random_count
 
 from einsum_cascade import evaluate, load_architecture, parse, zoo
@@ -17,7 +18,6 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.program.numbers import Multiplier, Numbers
 from einsum_cascade.program.unscaled import without_factors
-from einsum_cascade.sim.values import evaluate_program
 
 ARRAY = load_architecture("fusemax-4x4")
 SIZES = {"E": 16, "F": 3, "M": 9, "P": 6}
@@ -277,12 +277,8 @@ def _check(prepared: Prepared, rng: np.random.Generator, scale: float, case: str
     scores = "X" if "X" in inputs else "Q"
     stored = prepared.stored(inputs | {scores: inputs[scores] * 2 / scale})
 
-    def execute(number: int, tensors: dict[str, np.ndarray]) -> np.ndarray:
-        step = prepared.steps[number]
-        return evaluate_program(step.lowered.program, step.operands(tensors)).output
-
     found: list[Accuracy] = []
-    prepared.run(stored, execute, lambda *each: found.append(accuracy_of(*each)))
+    modelled(prepared, stored, lambda *each: found.append(accuracy_of(*each)))
     assert all(each.beyond == 0 and each.compared > 0 for each in found), f"{case}\n{found}"
     if len(prepared.steps) == 1:
         exact, same = (

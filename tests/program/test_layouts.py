@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_runs import modelled
 from numpy.typing import NDArray
 from random_counts import random_count
 
@@ -17,7 +18,6 @@ from einsum_cascade import load_architecture, parse, zoo
 from einsum_cascade.cascade.ir import Cascade, Tensor
 from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.sim.values import evaluate_program
 
 ARRAY = load_architecture("fusemax-4x4")
 
@@ -68,12 +68,7 @@ def shape(axes: list[Axis], sizes: dict[str, int]) -> list[int]:
 
 def run(prepared: Prepared, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     """Return what the model makes of the inputs."""
-
-    def execute(number: int, tensors: Any) -> NDArray[np.float32]:
-        step = prepared.steps[number]
-        return evaluate_program(step.lowered.program, step.operands(tensors)).output
-
-    return prepared.run(prepared.stored(inputs), execute)
+    return modelled(prepared, prepared.stored(inputs))
 
 
 def test_products_of_random_layouts(seed: int) -> None:

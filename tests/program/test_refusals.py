@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from model_runs import modelled
 
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents
 from einsum_cascade.cosim.simulation import prepare
@@ -14,7 +13,6 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.refusals import REFUSALS, refusal_of
 from einsum_cascade.program.sequence import HostWork, divide, recognise_sequence
-from einsum_cascade.sim.values import evaluate_program
 
 HEAD = "rank E, F, M, P\ninput Q[e:E, p:P], K[e:E, m:M], V[f:F, m:M]"
 ATTENTION = """
@@ -138,9 +136,5 @@ def test_the_remedy_of_a_product_over_several_ranks_is_taken() -> None:
     case = prepare(cascade, load_architecture("fusemax-4x4"), extents)
     stored = case.stored(random_inputs(cascade, extents, 0))
 
-    def execute(number: int, tensors: Any) -> NDArray[np.float32]:
-        step = case.steps[number]
-        return evaluate_program(step.lowered.program, step.operands(tensors)).output
-
-    found, exact = case.run(stored, execute)["O"], evaluate(cascade, stored, extents)["O"]
+    found, exact = modelled(case, stored)["O"], evaluate(cascade, stored, extents)["O"]
     assert np.abs(found - exact).max() < 0.02 * np.abs(exact).max()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_runs import modelled
 from numpy.typing import NDArray
 from random_counts import random_count
 
@@ -12,7 +13,7 @@ from einsum_cascade import evaluate, load_architecture, parse, random_inputs, re
 from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.program.masks import Band
-from einsum_cascade.sim.values import Results, evaluate_program
+from einsum_cascade.sim.values import Results
 
 ARRAY = load_architecture("fusemax-4x4")
 
@@ -21,12 +22,11 @@ def run(case: Prepared, inputs: dict[str, NDArray[Any]]) -> tuple[dict[str, NDAr
     """Return the tensors that the model makes, and the results of each program."""
     found: list[Results] = []
 
-    def execute(number: int, tensors: Any) -> NDArray[np.float32]:
-        step = case.steps[number]
-        found.append(evaluate_program(step.lowered.program, step.operands(tensors)))
-        return found[-1].output
+    def take(results: Results) -> NDArray[np.float32]:
+        found.append(results)
+        return results.output
 
-    return case.run(case.stored(inputs), execute), found
+    return modelled(case, case.stored(inputs), take=take), found
 
 
 SOFTMAX = (

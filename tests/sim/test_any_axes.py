@@ -1,29 +1,18 @@
 """Whatever the order of axes, the heads and the filter: the array's values are those of the float64 interpreter."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from model_runs import modelled
 from random_counts import random_count
 from random_kernels import KINDS, random_kernel
 
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents
 from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.cosim.simulation import Prepared, prepare
+from einsum_cascade.cosim.simulation import prepare
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.sim.values import evaluate_program
 
 NUMBERS = Numbers(parse_format("fp32"), parse_format("fp32"), "wide")
-
-
-def modelled(prepared: Prepared, stored: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    def execute(number: int, tensors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        step = prepared.steps[number]
-        return evaluate_program(step.lowered.program, step.operands(tensors)).output
-
-    return prepared.run(stored, execute)
 
 
 @pytest.mark.parametrize("kind", KINDS)
