@@ -23,7 +23,7 @@ from einsum_cascade.program.instruction import encode
 from einsum_cascade.program.ir import Program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 
-__all__ = ["Case", "Run", "RunResult", "run_case"]
+__all__ = ["Case", "Run", "RunResult", "limit_of", "run_case"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ class Case:
         """Return the case of a program, which may take several times as long as the model says, unless told."""
         kernel = tuple((encode(row.matrix), encode(row.vector)) for row in program.kernel)
         timing = memory or MemoryTiming()
-        limit = _limit(program, timing) if limit_cycles is None else limit_cycles
+        limit = limit_cycles
+        if limit is None:
+            model = MemoryModel(timing.latency_cycles, timing.rate)
+            limit = limit_of(program, run_timing(program, model).total_cycles, timing)
         return Case(program.registers, kernel, content, timing, limit_cycles=limit)
 
 
@@ -76,11 +79,21 @@ _MARGIN, _PAUSES_MARGIN = 2, 8
 knows less."""
 
 
-def _limit(program: Program, memory: MemoryTiming) -> int:
-    """Return after how many cycles a run cannot be right; the array's own watchdog has ended one that stands still."""
-    total = run_timing(program, MemoryModel(memory.latency_cycles, memory.rate)).total_cycles
+def limit_of(program: Program, total_cycles: int, memory: MemoryTiming) -> int:
+    """Return after how many cycles a run cannot be right; the array's own watchdog has ended one that stands still.
+
+    Parameters
+    ----------
+    program
+        What runs.
+    total_cycles
+        What the model takes for it, from start to done.
+    memory
+        How memory behaves.
+
+    """
     margin = _MARGIN if memory.backpressure is None else _PAUSES_MARGIN
-    return margin * total + 4 * program.watchdog_cycles
+    return margin * total_cycles + 4 * program.watchdog_cycles
 
 
 @dataclass(frozen=True)

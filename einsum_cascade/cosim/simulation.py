@@ -7,6 +7,7 @@ program does, the host does between them, in float64.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ _HIERARCHICAL_FROM = 8
 """Rows from which the parts of the array are compiled once for all, which builds several times faster."""
 
 HIERARCHICAL = ("pe", "vector_lane", "row_feeder", "column_top")
+
+
+type Tensors = Mapping[str, NDArray[Any]]
+"""Tensors by name."""
+
+type Execute = Callable[[int, Tensors], NDArray[np.float32] | None]
+"""Gives the results of a program, (H, F, P), from its number and all tensors that are there; None ends a run."""
+
+type Judge = Callable[[Sequence[Step], Tensors, Mapping[str, NDArray[np.float32]]], None]
+"""Gets the programs of a work, the tensors that were there, and what was made of them."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,7 @@ class Prepared:
         read = (name for name in tensors if name in self._operands)
         return sum((Roundings.of(np.asarray(tensors[name]), after[name], form) for name in read), Roundings())
 
-    @property
+    @cached_property
     def _operands(self) -> frozenset[str]:
         """What the array reads; what only filters or the host read are numbers of the host."""
         return frozenset(
@@ -120,9 +131,8 @@ class Prepared:
     def run(
         self,
         stored: Mapping[str, NDArray[Any]],
-        execute: Callable[[int, Mapping[str, NDArray[Any]]], NDArray[np.float32] | None],
-        judge: Callable[[Sequence[Step], Mapping[str, NDArray[Any]], Mapping[str, NDArray[np.float32]]], None]
-        | None = None,
+        execute: Execute,
+        judge: Judge | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Return the tensors that programs and host make, one after the other; those after read what those before made.
 
@@ -131,9 +141,9 @@ class Prepared:
         stored
             The inputs of the cascade, of the operand format.
         execute
-            Gives the results of a program, (H, F, P), from its number and all tensors that are there; None ends it.
+            Gives the results of a program.
         judge
-            Gets the programs of a work, the tensors that were there, and what was made of them.
+            Is told of every work of the array, if given.
 
         Raises
         ------
@@ -141,25 +151,26 @@ class Prepared:
             The host divides by a sum over nothing.
 
         """
-        exact, made = {**stored}, dict[str, NDArray[Any]]()
+        exact, tensors, made = {**stored}, {**stored}, dict[str, NDArray[Any]]()
         makers = {operand.tensor: work for work in self._array_works for operand in work.results}
         for work in self.works:
             if isinstance(work, HostWork):
                 found = run_host(work, exact, makers, self.extents)
             else:
-                found = self._run_array(work, self.stored(exact), execute, judge)
+                found = self._run_array(work, tensors, execute, judge)
             if found is None:
                 break
             made |= found
             exact |= found
+            tensors |= self.stored(found)
         return made
 
     def _run_array(
         self,
         work: ArrayWork,
         tensors: Mapping[str, NDArray[Any]],
-        execute: Callable[[int, Mapping[str, NDArray[Any]]], NDArray[np.float32] | None],
-        judge: Callable[[Sequence[Step], Mapping[str, NDArray[Any]], Mapping[str, NDArray[np.float32]]], None] | None,
+        execute: Execute,
+        judge: Judge | None,
     ) -> dict[str, NDArray[np.float32]] | None:
         """Return what the programs of a work make; None if one did not end well."""
         programs = [(number, step) for number, step in enumerate(self.steps) if step.work is work]

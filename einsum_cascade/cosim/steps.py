@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cosim.build import Build
-from einsum_cascade.cosim.run import Case, Run, run_case
+from einsum_cascade.cosim.run import Case, Run, limit_of, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.lowering import Lowered, sizes_of
 from einsum_cascade.program.masks import Band
@@ -148,6 +148,8 @@ class StepResult:
         How many of them differ from the model's in a bit.
     model
         The model's results.
+    trace
+        The model's times, on memory of this latency and bandwidth; random pauses are not in them.
     run_seconds
         Of the simulator.
     wave
@@ -161,6 +163,7 @@ class StepResult:
     output: NDArray[np.float32]
     mismatched: int
     model: Results
+    trace: CycleTrace
     run_seconds: float
     wave: Path | None
 
@@ -168,11 +171,6 @@ class StepResult:
     def stalls(self) -> dict[str, int]:
         """Cycles that the array stood still, by what it waited for."""
         return {name: self.run.registers[f"stalls_{name}"] for name in STALLS}
-
-    @cached_property
-    def trace(self) -> CycleTrace:
-        """The model's times, on memory of this latency and bandwidth; random pauses are not in them."""
-        return run_timing(self.step.lowered.program, MemoryModel(self.memory.latency_cycles, self.memory.rate))
 
     @property
     def model_cycles(self) -> int:
@@ -259,8 +257,10 @@ def run_step(
     """
     program, operands = step.lowered.program, step.operands(tensors)
     model = evaluate_program(program, operands)
-    found = run_case(build, Case.of(program, pack(program, operands), memory), wave)
+    trace = run_timing(program, MemoryModel(memory.latency_cycles, memory.rate))
+    case = Case.of(program, pack(program, operands), memory, limit_of(program, trace.total_cycles, memory))
+    found = run_case(build, case, wave)
     (run,) = found.runs
     output = unpack(program, found.memory)
     mismatched = int((output.view(np.uint32) != model.output.view(np.uint32)).sum())
-    return StepResult(step, memory, run, output, mismatched, model, found.seconds, wave)
+    return StepResult(step, memory, run, output, mismatched, model, trace, found.seconds, wave)
