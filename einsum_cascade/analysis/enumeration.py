@@ -4,7 +4,7 @@ What a filter says of data is an upper bound without them. With them, the points
 over its iteration space, which is held in memory; presence is inherited as in `analysis.domain`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -35,20 +35,13 @@ from einsum_cascade.cascade.ir import (
     reads_of,
     reads_of_predicate,
 )
+from einsum_cascade.cascade.operators import COMPARISONS
 from einsum_cascade.errors import AnalysisError
 
 __all__ = ["Array", "Enumeration", "tensors_that_decide"]
 
 type Array = NDArray[Any]
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "!=": np.not_equal,
-}
 _MOST_POINTS = 2**28
 """Points of one Einsum whose mask is held in memory."""
 
@@ -194,7 +187,7 @@ class Enumeration:
         match predicate:
             case Comparison(operator, left, right):
                 low, high = self._value(left, at), self._value(right, at)
-                return _COMPARE[operator](low, high)
+                return COMPARISONS[operator](low, high)
             case Not(operand):
                 return ~np.asarray(self._holds(operand, at))
             case And(operands):

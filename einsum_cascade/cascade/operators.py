@@ -21,7 +21,17 @@ from einsum_cascade.cascade.laws import (
     laws_of_weights,
 )
 
-__all__ = ["OPERATORS", "Operator", "Registry", "register"]
+__all__ = ["COMPARISONS", "OPERATORS", "Operator", "Registry", "register"]
+
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+"""What the comparisons of filters are, by their signs."""
 
 type Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -5,7 +5,7 @@ What it reads are inputs, or results of programs before it, which are inputs to 
 Einsum that is in none is refused, with what the nearest kernel says of it, or is the host's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,11 +160,16 @@ def _tensors(workload: Workload) -> tuple[str, ...]:
 
 def _following(workload: Workload, first: str) -> _Part:
     """Return a tensor and what follows from it."""
+    return _reached(first, lambda name: (task.write.tensor for task in workload.readers[name]))
+
+
+def _reached(first: str, following: Callable[[str], Iterable[str]]) -> _Part:
+    """Return a tensor and those that follow from it, in any number of steps."""
     found: set[str] = set()
     new = {first}
     while new:
         found |= new
-        new = {task.write.tensor for name in new for task in workload.readers[name]} - found
+        new = {each for name in new for each in following(name)} - found
     return frozenset(found)
 
 
@@ -234,12 +239,7 @@ def _sources(workload: Workload, name: str) -> _Part:
 
 def _above(workload: Workload, name: str) -> _Part:
     """Return a tensor and what it is made from, in any number of steps."""
-    found: set[str] = set()
-    new = {name}
-    while new:
-        found |= new
-        new = {each for one in new for each in _sources(workload, one)} - found
-    return frozenset(found)
+    return _reached(name, lambda one: _sources(workload, one))
 
 
 def _ordered(

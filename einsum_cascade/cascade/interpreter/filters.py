@@ -29,17 +29,9 @@ from einsum_cascade.cascade.ir import (
     conjuncts,
     predicate_variables,
 )
+from einsum_cascade.cascade.operators import COMPARISONS
 
 __all__ = ["Filter", "filters_of", "undecided_points"]
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "!=": np.not_equal,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +113,7 @@ def _compare(frame: Frame, comparison: Comparison) -> _Truth:
     left = _side(frame, comparison.left, undecided)
     right = _side(frame, comparison.right, undecided)
     total: Mask | None = reduce(np.logical_or, undecided) if undecided else None
-    holds: Mask = _COMPARE[comparison.operator](left, right)
+    holds: Mask = COMPARISONS[comparison.operator](left, right)
     return _Truth(holds, total)
 
 
