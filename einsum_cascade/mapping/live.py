@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.mapping.ir import Loop, Step
-from einsum_cascade.mapping.masks import Constraint, Mask, masks_of
+from einsum_cascade.mapping.masks import Constraint, Mask, bounds_of, masks_of
 from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
 from einsum_cascade.mapping.workload import Part, Workload
 
@@ -28,8 +28,8 @@ _MOST_BOXES = 1 << 26
 
 
 _MOST_POINTS = 1 << 20
-"""Points up to which comparisons that are not parallel are looked at one by one; of more, a box counts if each of them
-has a point in it."""
+"""Points up to which comparisons are looked at one by one where each may have a point in a box in which they have none
+together; of more, such a box counts."""
 
 _MOST_APART = 1 << 14
 """Coordinates with lengths of their own that are looked at one by one; of more, the longest counts for all."""
@@ -103,9 +103,9 @@ class Live:
 
     @cached_property
     def _masks(self) -> Mapping[str, Mask]:
-        """Masks for some numbers: which tasks have any is the same for all."""
+        """Masks for some numbers, none of which decides: what they look at is the same for all."""
         some = {rank.name: _SOME for rank in self.workload.cascade.ranks}
-        return masks_of(self.workload, some, self.inputs)
+        return masks_of(self.workload, some, self.inputs, is_settled=False)
 
     def _share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], weighted: frozenset[str]) -> Any:
         if any(is_expression(value) for value in self.values.values()):
@@ -186,14 +186,6 @@ def _form(axis: int, axes: int) -> list[int]:
     return [1] * axis + [-1] + [1] * (axes - axis - 1)
 
 
-def _direction(constraint: Constraint) -> object:
-    """Return what parallel constraints have in common: their terms, up to a factor; data are like nothing else."""
-    if constraint.data:
-        return constraint
-    first = constraint.terms[0][1]
-    return tuple((name, Fraction(coefficient, first)) for name, coefficient in constraint.terms)
-
-
 @dataclass(frozen=True, slots=True)
 class _Points:
     """Which points are there, along the axes of some ranges."""
@@ -264,7 +256,7 @@ class _Counter:
         }
 
     def _points(self, mask: Mask) -> "_Points | None":
-        """Return which points a mask leaves, where its comparisons are not parallel and there are few enough."""
+        """Return which points a mask leaves, where boxes do not tell and there are few enough."""
         if mask not in self.points:
             self.points[mask] = self._look(mask)
         return self.points[mask]
@@ -272,7 +264,7 @@ class _Counter:
     def _look(self, mask: Mask) -> "_Points | None":
         constraints = {own for group in mask for own in group}
         ranges = sorted({self.workload.parts[v].range for own in constraints for v in own.variables})
-        if len({_direction(own) for own in constraints}) < 2 or prod(self.sizes[r] for r in ranges) > _MOST_POINTS:
+        if all(self._is_told(group) for group in mask) or prod(self.sizes[r] for r in ranges) > _MOST_POINTS:
             return None
         every = {name: self._each(name) for name in ranges}
         grid = {name: (every[name], _form(at, len(ranges))) for at, name in enumerate(ranges)}
@@ -283,6 +275,23 @@ class _Counter:
                 own &= self._most(constraint, grid, "")[0] >= 0
             found |= own
         return _Points(tuple(ranges), found)
+
+    def _is_told(self, group: frozenset[Constraint]) -> bool:
+        """Tell whether a box in which each of some constraints has a point has one of all.
+
+        So it is if they are parallel and bound their form on one side only, or leave it as many values in a row as its
+        largest step: walking through the box, the form cannot pass them over.
+        """
+        if len(group) < 2:
+            return True
+        if any(own.data for own in group) or len({own.form for own in group}) > 1:
+            return False
+        least, most = bounds_of(group)
+        if least is None or most is None:
+            return True
+        form = Constraint(0, next(iter(group)).form)
+        slopes = [self._slope(form, self.workload.parts[name].range) for name in form.variables]
+        return all(slope is not None and abs(slope) <= most - least + 1 for slope in slopes)
 
     def _each(self, name: str) -> _Boxes:
         at = np.arange(self.sizes[name])

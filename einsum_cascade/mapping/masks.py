@@ -8,6 +8,7 @@ and what is only made for it. Where the rules do not tell, a point is taken to b
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import gcd
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from einsum_cascade.cascade.ir import (
 )
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
-__all__ = ["ANYWHERE", "Constraint", "Mask", "masks_of"]
+__all__ = ["ANYWHERE", "Constraint", "Mask", "bounds_of", "masks_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,23 @@ class Constraint:
         """The rank variables that it looks at."""
         return frozenset(name for name, _ in self.terms) | {name for _, _, names in self.data for name in names}
 
+    @property
+    def form(self) -> tuple[tuple[str, int], ...]:
+        """Its terms without their common factor, the first positive: what parallel constraints have in common."""
+        return tuple((name, value // self._factor) for name, value in self.terms)
+
+    @property
+    def bound(self) -> tuple[int | None, int | None]:
+        """The least and the most that its form may be: one of them is open. Of constraints without data."""
+        if self._factor > 0:
+            return -(self.constant // self._factor), None
+        return None, self.constant // -self._factor
+
+    @property
+    def _factor(self) -> int:
+        common = gcd(*(value for _, value in self.terms))
+        return common if self.terms[0][1] > 0 else -common
+
     def minus(self, other: "Constraint") -> "Constraint":
         """Return the difference of two sums."""
         return self.plus(other.times(-1))
@@ -77,6 +95,14 @@ class Constraint:
 type Mask = frozenset[frozenset[Constraint]]
 """Points are there where all constraints of one of the sets hold."""
 
+def bounds_of(constraints: Iterable[Constraint]) -> tuple[int | None, int | None]:
+    """Return the least and the most that the form of parallel constraints may be, None where they leave it open."""
+    bounds = [own.bound for own in constraints]
+    least = max((low for low, _ in bounds if low is not None), default=None)
+    most = min((high for _, high in bounds if high is not None), default=None)
+    return least, most
+
+
 ANYWHERE: Mask = frozenset({frozenset[Constraint]()})
 """All points are there."""
 
@@ -89,7 +115,11 @@ def _terms(coefficients: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
 
 
 def masks_of(
-    workload: Workload, values: Mapping[str, Any], inputs: Mapping[str, NDArray[Any]] | None = None
+    workload: Workload,
+    values: Mapping[str, Any],
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    is_settled: bool = True,
 ) -> dict[str, Mask]:
     """Return by task where its points may be, by its name.
 
@@ -101,24 +131,32 @@ def masks_of(
         Of all ranks, numbers.
     inputs
         What filters read, by name; what reads others leaves no point out.
+    is_settled
+        Whether constraints that these numbers decide are left out. If not, the masks look at the same variables
+        whatever the numbers.
 
     """
     if all(einsum.where is None for einsum in workload.cascade.einsums):
         return {task.name: ANYWHERE for task in workload.tasks}
-    return _Masks(workload, values, inputs or {}).found
+    return _Masks(workload, values, inputs or {}, is_settled=is_settled).found
 
 
 class _Masks:
-    def __init__(self, workload: Workload, values: Mapping[str, Any], inputs: Mapping[str, NDArray[Any]]) -> None:
-        self.workload, self.values, self.inputs = workload, values, inputs
+    def __init__(
+        self, workload: Workload, values: Mapping[str, Any], inputs: Mapping[str, NDArray[Any]], *, is_settled: bool
+    ) -> None:
+        self.workload, self.values, self.inputs, self.is_settled = workload, values, inputs, is_settled
         self.absent: dict[str, Mask] = {}
         self.idle: dict[str, Mask] = {}
         self.found: dict[str, Mask] = {}
         for task in workload.tasks:
-            self.found[task.name] = self._forward(task)
+            self.found[task.name] = self._decided(self._forward(task))
             self._note(task, self.found[task.name])
         for task in reversed(workload.tasks):
-            self.found[task.name] = both(self.found[task.name], self._needed(task))
+            self.found[task.name] = self._decided(both(self.found[task.name], self._needed(task)))
+
+    def _decided(self, mask: Mask) -> Mask:
+        return _settled(mask) if self.is_settled else mask
 
     def _einsum(self, task: Task) -> Any:
         return self.workload.cascade.einsums[task.number]
@@ -233,11 +271,9 @@ class _Masks:
                 return self._holds(operand, is_negated=not is_negated)
             case And(operands) | Or(operands):
                 parts = [self._holds(operand, is_negated=is_negated) for operand in operands]
-                if isinstance(predicate, Or) == is_negated:
-                    return _all(parts)
-                return _any(parts)
+                return self._decided(_all(parts) if isinstance(predicate, Or) == is_negated else _any(parts))
             case Comparison():
-                return self._compared(predicate, is_negated=is_negated)
+                return self._decided(self._compared(predicate, is_negated=is_negated))
 
     def _compared(self, comparison: Comparison, *, is_negated: bool) -> Mask:
         left, right = self._value(comparison.left), self._value(comparison.right)
@@ -308,9 +344,20 @@ def _is_plain(constraint: Constraint) -> bool:
 
 
 def _one(constraint: Constraint) -> Mask:
-    if not constraint.terms and not constraint.data:
-        return ANYWHERE if constraint.constant >= 0 else frozenset[frozenset[Constraint]]()
     return frozenset({frozenset({constraint})})
+
+
+def _settled(mask: Mask) -> Mask:
+    """Leave out constraints that always hold, and sets of them that no point meets: a sum below 0, or opposites."""
+    found: set[frozenset[Constraint]] = set()
+    for group in mask:
+        plain = [own for own in group if own.terms and not own.data]
+        by_form = {own.form: [other for other in plain if other.form == own.form] for own in plain}
+        ranges = [bounds_of(parallel) for parallel in by_form.values()]
+        is_met = all(own.constant >= 0 for own in group if not own.variables)
+        if is_met and not any(low is not None and high is not None and low > high for low, high in ranges):
+            found.add(frozenset(own for own in group if own.variables))
+    return _simple(frozenset(found))
 
 
 def both(one: Mask, other: Mask) -> Mask:

@@ -84,12 +84,17 @@ def test_iterations_further_in_than_a_loop_in_space_are_none_the_fewer() -> None
 
 
 COMPARISONS = {
-    "m <= p": lambda m, p, b, n: m <= p,
-    "m > p - 3": lambda m, p, b, n: m > p - 3,
-    "m + 1 < LEN[b]": lambda m, p, b, n: m + 1 < n[b],
-    "2*m >= p": lambda m, p, b, n: 2 * m >= p,
-    "m + p != 4": lambda m, p, b, n: m + p != 4,
-    "p == 2": lambda m, p, b, n: p == 2,
+    "m <= p": lambda m, p, b, n, e: m <= p,
+    "m > p - 3": lambda m, p, b, n, e: m > p - 3,
+    "m + 1 < LEN[b]": lambda m, p, b, n, e: m + 1 < n[b],
+    "2*m >= p": lambda m, p, b, n, e: 2 * m >= p,
+    "m + p != 4": lambda m, p, b, n, e: m + p != 4,
+    "p == 2": lambda m, p, b, n, e: p == 2,
+    "2*m < 3*p + 1": lambda m, p, b, n, e: 2 * m < 3 * p + 1,
+    "3*p <= 2*m + 1": lambda m, p, b, n, e: 3 * p <= 2 * m + 1,
+    "2*m - 2*p > 1": lambda m, p, b, n, e: 2 * m - 2 * p > 1,
+    "m < M - 2": lambda m, p, b, n, e: m < e["M"] - 2,
+    "m + 2*M > 9 + p": lambda m, p, b, n, e: m + 2 * e["M"] > 9 + p,
 }
 
 
@@ -128,7 +133,7 @@ def test_points_and_iterations_are_those_that_are_there(seed: int) -> None:
         rng.shuffle(loops)
         live = Live(workload, extents, {"LEN": lengths})
         axes = {name: range(extents[name.upper()]) for name in "bmp"}
-        points = [(b, m, p) for b, m, p in product(*axes.values()) if holds(m, p, b, lengths)]
+        points = [(b, m, p) for b, m, p in product(*axes.values()) if holds(m, p, b, lengths, extents)]
         where = f"case {number} of seed {seed}: {text}, {extents}, {lengths}, {list(map(str, loops))}"
         for task in ("S", "T"):
             assert live.points(task) * extents["B"] * extents["M"] * extents["P"] == len(points), where
