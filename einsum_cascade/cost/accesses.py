@@ -137,6 +137,8 @@ class AccessCounter:
     def first_share(self, site: Site, path: tuple[Step, ...]) -> Any:
         """Return the share of what moves between a site and the level outside that is in the first tile, at most 1.
 
+        The first tile is whole: what a filter leaves out is missing from those after it.
+
         Parameters
         ----------
         site
@@ -150,7 +152,7 @@ class AccessCounter:
             if loop.axis is None:
                 sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
         first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]
-        moved = [own.moves.outer for own in self.transfers(site)]
+        moved = [own.moves.outer * self.left_of_site(site, own.ways[0]) for own in self.transfers(site)]
         shares = [_quotient(own, whole) for own, whole in zip(first, moved, strict=True)]
         return minimum(reduce(maximum, shares, 0), 1)
 

@@ -42,7 +42,7 @@ def test_formulas_of_an_array_are_its_numbers(seed: int) -> None:
     """Products merged into what adds them or not: steady state and fill are the program's cycles, latencies equal."""
     mapping, machine = load_mapping("array"), load_architecture("fusemax-4x4")
     merged = without_tasks(mapping, frozenset({"SPD", "SPNV"}))
-    for number in range(random_count(20)):
+    for number in range(random_count(6, 20)):
         case = drawn_attention(Random(f"{seed} formulas {number}"))
         for own, cascade in ((mapping, case.cascade), (merged, merge_products(case.cascade))):
             workload = Workload(cascade)
@@ -102,7 +102,7 @@ def test_cycles_of_cost_are_those_of_the_rtl(seed: int) -> None:
 
 def test_cycles_of_cost_are_those_of_the_model(seed: int) -> None:
     """The same of more cases with the model, which goes from event to event."""
-    for number in range(random_count(200)):
+    for number in range(random_count(100)):
         case = drawn_attention(Random(f"{seed} model {number}"))
         trace = run_timing(case.lowered.program, MemoryModel())
         cycles = trace.cycles - sum(trace.stalls.values())
@@ -132,7 +132,7 @@ def beats_of(cost, extents, shape, heads=1):
 
 def test_traffic_of_cost_is_that_of_the_model(seed: int) -> None:
     """Rows of DRAM that a program reads, and results that it writes, plain or masked, of any lengths."""
-    for number in range(random_count(300)):
+    for number in range(random_count(100)):
         case = drawn_attention(Random(f"{seed} traffic {number}"))
         trace = run_timing(case.lowered.program, MemoryModel())
         told = beats_of(cost_of(case), case.extents, case.lowered.program.shape)
@@ -166,7 +166,7 @@ def test_latency_of_cost_is_that_of_the_model(seed: int) -> None:
     keeps up no earlier than by what cost does not count: addresses, padding, and results on their way out.
     """
     kept_up = 0
-    for number in range(random_count(300)):
+    for number in range(random_count(100)):
         random = Random(f"{seed} latency {number}")
         case, rate = drawn_attention(random), random.choice([1, 2, 3, 4, 6, 8])
         trace = run_timing(case.lowered.program, MemoryModel(bytes_per_cycle=rate))
