@@ -95,6 +95,7 @@ class Constraint:
 type Mask = frozenset[frozenset[Constraint]]
 """Points are there where all constraints of one of the sets hold."""
 
+
 def bounds_of(constraints: Iterable[Constraint]) -> tuple[int | None, int | None]:
     """Return the least and the most that the form of parallel constraints may be, None where they leave it open."""
     bounds = [own.bound for own in constraints]
