@@ -13,7 +13,7 @@ from einsum_cascade.presets import preset_files
 __all__ = ["architecture_names", "load_architecture", "preset_text"]
 
 _FAMILY = re.compile(r"fusemax-([1-9]\d{0,3})x([1-9]\d{0,3})(?:-([1-9])stages)?", re.ASCII)
-_SIZES, _STAGES = range(4, 513), range(1, 5)
+_SIZES, _STAGES = range(4, 513), range(1, 9)
 
 
 def architecture_names() -> tuple[str, ...]:

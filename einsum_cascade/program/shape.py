@@ -20,7 +20,7 @@ class ArrayShape:
     rows, columns
         PEs.
     stages
-        Of every multiply-add, 1 to 4.
+        Of every multiply-add and what becomes of its result, 1 to 8.
     contexts
         Scores in flight per PE.
     queue
@@ -63,7 +63,7 @@ class ArrayShape:
         ranges = {
             "rows": (2, _LARGEST),
             "columns": (2, _LARGEST),
-            "stages": (1, 4),
+            "stages": (1, 8),
             "contexts": (1, 64),
             "queue": (1, 64),
             "product_steps": (1, 4096),

@@ -5,9 +5,10 @@ Where the state is kept, and for how long, is decided by who uses these two comp
 row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.numbers import Step, piece_of
@@ -27,6 +28,7 @@ from einsum_cascade.rtl.floats import (
     single_value,
     upper_bits,
 )
+from einsum_cascade.rtl.multiply_add import rank
 
 __all__ = ["INTEGER_BITS", "ExponentialOperands", "ExponentialResult", "slot_bits"]
 
@@ -145,6 +147,42 @@ class ExponentialOperands(Component):
                     m.d.comb += self.score.eq(upper_bits(Const(leading, 32), self._score_bits))
 
 
+_TOLD = "has_state", "has_fraction", "has_integer", "has_sign", "has_positive", "is_result"
+_CHOSEN = data.StructLayout(dict.fromkeys((*_TOLD, "is_clamped", "is_split", "is_scaled"), 1))
+
+_HALF = data.StructLayout(
+    {
+        "chosen": _CHOSEN,
+        "result": SINGLE_LAYOUT,
+        "left": MANTISSA_BITS + 1,
+        "whole": 8,
+        "is_up": 1,
+        "scaled": SINGLE_LAYOUT,
+    }
+)
+"""What is known of a result after its first half: n and f before it is normalised, and what it is by 2^n."""
+
+
+def _choice(step: Step) -> Iterator[str]:
+    """Yield what is made of the result of a slot."""
+    yield "has_fraction" if step.kind in ("scale", "complement") else "has_state"
+    if step.is_result:
+        yield "is_result"
+    match step.kind:
+        case "subtract":
+            yield "is_clamped"
+        case "add":
+            yield from ("is_clamped", "has_sign")
+        case "rectify":
+            yield "has_positive"
+        case "scale" if step.is_last:
+            yield from ("is_split", "has_integer")
+        case "horner" if step.is_last:
+            yield "is_scaled"
+        case _:
+            pass
+
+
 class ExponentialResult(Component):
     """What becomes of the result of the multiply-add in a slot of an exponential.
 
@@ -152,6 +190,8 @@ class ExponentialResult(Component):
     ----------
     steps
         The slots.
+    is_cut
+        Whether its path is cut.
 
     Members
     -------
@@ -179,12 +219,12 @@ class ExponentialResult(Component):
 
     Timing
     ------
-    Combinational.
+    Combinational, but for a register in the middle if `is_cut`: then everything comes a cycle later.
 
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = steps
+    def __init__(self, steps: Sequence[Step], *, is_cut: bool = False) -> None:
+        self._steps, self._is_cut = steps, is_cut
         super().__init__(
             {
                 "slot": In(slot_bits(steps)),
@@ -203,54 +243,60 @@ class ExponentialResult(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Clamp, split, add the exponent, and choose by slot."""
+        """Cut at the nearest integer and add the exponent; then clamp, normalise what is left, and choose."""
         m = Module()
-        clamped, split, scaled = self._clamp(m), self._split(m), self._scale(m)
-        m.d.comb += [self.state.eq(self.result), self.fraction.eq(self.result)]
+        half = rank(m, self._begin(m), self._is_cut)
+        result, chosen = half.result, half.chosen
+        clamped, split = self._clamp(m, result), self._split(m, half)
+        m.d.comb += [getattr(self, name).eq(getattr(chosen, name)) for name in _TOLD]
+        m.d.comb += [self.state.eq(result), self.fraction.eq(Mux(chosen.is_split, split, result))]
+        with m.If(chosen.is_clamped):
+            m.d.comb += self.state.eq(clamped)
+        with m.If(chosen.has_sign):
+            m.d.comb += self.state.sign.eq(~is_nan(result))
+        with m.If(chosen.has_positive):
+            m.d.comb += self.state.eq(Mux(result.sign | is_nan(result), clamped.as_value(), 0))
+        with m.If(chosen.is_scaled):
+            m.d.comb += self.state.eq(half.scaled)
+        return m
+
+    def _choose(self, m: Module) -> data.View:
+        """Tell what is made of the result in a slot."""
+        chosen = Signal(_CHOSEN)
         with m.Switch(self.slot):
             for slot, step in enumerate(self._steps):
                 with m.Case(slot):
-                    keeps = self.has_fraction if step.kind in ("scale", "complement") else self.has_state
-                    m.d.comb += [keeps.eq(1), self.is_result.eq(step.is_result)]
-                    match step.kind:
-                        case "subtract":
-                            m.d.comb += self.state.eq(clamped)
-                        case "add":
-                            m.d.comb += [self.has_sign.eq(1), self.state.eq(clamped)]
-                            m.d.comb += self.state.sign.eq(~is_nan(self.result))
-                        case "rectify":
-                            is_kept = self.result.sign | is_nan(self.result)
-                            m.d.comb += [self.has_positive.eq(1), self.state.eq(Mux(is_kept, clamped.as_value(), 0))]
-                        case "scale" if step.is_last:
-                            m.d.comb += [self.fraction.eq(split), self.has_integer.eq(1)]
-                        case "horner" if step.is_last:
-                            m.d.comb += self.state.eq(scaled)
-                        case _:
-                            pass
-        return m
+                    m.d.comb += [getattr(chosen, name).eq(1) for name in _choice(step)]
+        return chosen
 
-    def _clamp(self, m: Module) -> Value:
+    def _begin(self, m: Module) -> data.View:
+        """Cut the result in fixed point, from 1/2 on, at the nearest integer; multiply it by 2^n."""
+        result, half = self.result, Signal(_HALF)
+        fixed = Signal(MANTISSA_BITS + 1 + 8)
+        below = fixed[: MANTISSA_BITS + 1]
+        is_up = half.is_up
+        m.d.comb += [
+            half.chosen.eq(self._choose(m)),
+            half.result.eq(result),
+            fixed.eq(Cat(result.mantissa, 1) << (result.exponent - (BIAS - 1))[:3]),
+            is_up.eq(below[-1] & (below[:-1].any() | fixed[MANTISSA_BITS + 1])),
+            half.whole.eq(fixed[MANTISSA_BITS + 1 :] + is_up),
+            half.left.eq(Mux(is_up, -below, below)),
+            half.scaled.eq(self._scale(m)),
+        ]
+        return half
+
+    def _clamp(self, m: Module, result: data.View) -> Value:
         clamped = Signal(SINGLE_LAYOUT)
-        m.d.comb += clamped.eq(self.result)
-        with m.If((self.result.exponent >= _MOST_EXPONENT) & ~is_nan(self.result)):
+        m.d.comb += clamped.eq(result)
+        with m.If((result.exponent >= _MOST_EXPONENT) & ~is_nan(result)):
             m.d.comb += [clamped.exponent.eq(_MOST_EXPONENT), clamped.mantissa.eq(0)]
         return clamped
 
-    def _split(self, m: Module) -> Value:
-        """Return f, and set n: in fixed point, from 1/2 on; below, n is 0; where n would be 128 or more, f is 0."""
-        result = self.result
+    def _split(self, m: Module, half: data.View) -> Value:
+        """Return f, and set n: below 1/2, n is 0; where n would be 128 or more, f is 0."""
+        result, left, whole = half.result, half.left, half.whole
         split = Signal(SINGLE_LAYOUT)
-        fixed = Signal(MANTISSA_BITS + 1 + 8)
-        whole = Signal(8)
-        is_up = Signal()
-        below = fixed[: MANTISSA_BITS + 1]
-        left = Signal(MANTISSA_BITS + 1)
-        m.d.comb += [
-            fixed.eq(Cat(result.mantissa, 1) << (result.exponent - (BIAS - 1))[:3]),
-            is_up.eq(below[-1] & (below[:-1].any() | fixed[MANTISSA_BITS + 1])),
-            whole.eq(fixed[MANTISSA_BITS + 1 :] + is_up),
-            left.eq(Mux(is_up, -below, below)),
-        ]
         shifted, distance = normalise(m, left, MANTISSA_BITS + 1)
         with m.If(is_nan(result) | (result.exponent < BIAS - 1)):
             m.d.comb += split.eq(result)
@@ -262,7 +308,7 @@ class ExponentialResult(Component):
                 m.d.comb += [
                     split.mantissa.eq(shifted),
                     split.exponent.eq(BIAS - 1 - distance),
-                    split.sign.eq(result.sign ^ is_up),
+                    split.sign.eq(result.sign ^ half.is_up),
                 ]
         return split
 

@@ -210,7 +210,9 @@ class Rounder(Component):
             m.d.comb += self.rounded.eq(NAN_BITS)
         with m.Elif(is_zero(value)):
             m.d.comb += self.rounded.eq(value.sign << 31)
-        with m.Elif(is_infinite(value) | (magnitude > single_bits(form.greatest))):
+        if (form.exponent_bits, form.specials) == (8, "ieee"):
+            return m  # an infinity stays one, and the carry makes one of what is beyond the greatest value
+        with m.If(~is_nan(value) & (is_infinite(value) | (magnitude > single_bits(form.greatest)))):
             m.d.comb += self.rounded.eq(
                 NAN_BITS if form.specials == "nan" else Cat(Const(INFINITE_EXPONENT << MANTISSA_BITS, 31), value.sign)
             )
@@ -308,15 +310,26 @@ class LowPiece(Component):
             left.eq(Mux(is_up, -below, below)),
         ]
         shifted, distance = normalise(m, left, places)
+        kept, carry = self._round(m, shifted)
         exponent = Signal(signed(10))
-        m.d.comb += exponent.eq(value.exponent - (MANTISSA_BITS + 1 - places) - distance)
-        m.submodules.high = high = HighPiece(self._bits)
+        carried = Signal(signed(10))
+        m.d.comb += exponent.eq((value.exponent - self._bits) - distance)
+        m.d.comb += carried.eq((value.exponent - (self._bits - 1)) - distance)
         with m.If((left != 0) & ~is_zero(value)):
-            m.d.comb += high.value.sign.eq(value.sign ^ is_up)
+            m.d.comb += self.piece.sign.eq(value.sign ^ is_up)
             with m.If(exponent > 0):
-                m.d.comb += high.value.mantissa.eq(shifted[:-1] << (MANTISSA_BITS + 1 - places))
-                m.d.comb += high.value.exponent.eq(exponent)
-        m.d.comb += self.piece.eq(high.piece)
+                m.d.comb += [self.piece.mantissa.eq(kept), self.piece.exponent.eq(Mux(carry, carried, exponent))]
         with m.If(is_nan(value)):
             m.d.comb += self.piece.eq(upper_bits(Const(NAN_BITS, 32), self._bits))
         return m
+
+    def _round(self, m: Module, shifted: Value) -> tuple[Value, Value]:
+        """Return the mantissa of a significand with a leading one, and the carry out of it."""
+        missing = self._bits - len(shifted)
+        if missing >= 0:
+            return Cat(Const(0, missing), shifted)[:-1], Const(0, 1)
+        kept, rest = shifted[-missing:], shifted[:-missing]
+        is_up = rest[-1] & (rest[:-1].any() | kept[0])
+        rounded = Signal(self._bits)
+        m.d.comb += rounded.eq(kept[:-1] + is_up)
+        return rounded[:-1], rounded[-1]

@@ -12,11 +12,12 @@ from einsum_cascade.program.instruction import VectorOp
 from einsum_cascade.program.numbers import LANE_STEPS
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.column import LOWEST_BITS
+from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
 from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT
 from einsum_cascade.rtl.links import StateWord, address_bits, vector_layout
 from einsum_cascade.rtl.maximum import Maximum
-from einsum_cascade.rtl.multiply_add import MultiplyAdd
+from einsum_cascade.rtl.multiply_add import MultiplyAdd, rank
 
 __all__ = ["DRAIN_READ_LATENCY", "LANE_LATENCY", "VectorLane", "accumulator_bits"]
 
@@ -80,8 +81,9 @@ class VectorLane(Component):
     """
 
     def __init__(self, shape: ArrayShape) -> None:
-        self._shape = shape
-        self._steps = LANE_STEPS
+        self._shape, self._steps = shape, LANE_STEPS
+        self._cuts = cuts_of(shape.stages)
+        self._is_cut = "halved" in self._cuts
         super().__init__(
             {
                 "left": In(vector_layout(shape)),
@@ -119,7 +121,7 @@ class VectorLane(Component):
         self._accumulate(m)
         self._queue(m)
         self._feed(m)
-        self._end(m, self._carry(m))
+        self._end(m, *self._carry(m))
         return m
 
     def _accumulate(self, m: Module) -> None:
@@ -199,7 +201,7 @@ class VectorLane(Component):
     def _feed(self, m: Module) -> None:
         """Give the multiply-add what the operation says."""
         op = self._op
-        m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, self._shape.stages)
+        m.submodules.multiply_add = unit = MultiplyAdd(_WIDE, _WIDE, self._cuts)
         m.submodules.slot = slot = ExponentialOperands(self._steps, _WIDE, _WIDE)
         is_sum = (op.op == VectorOp.DENOMINATOR) | (op.op == VectorOp.ADD_DENOMINATOR)
         state = Signal(SINGLE_LAYOUT)
@@ -224,20 +226,23 @@ class VectorLane(Component):
                 unit.augend.eq(Mux(op.is_first, 0, state.as_value())),
                 unit.is_sum.eq((op.op == VectorOp.ADD) | (op.op == VectorOp.ADD_DENOMINATOR) | op.is_first),
             ]
-        m.d.comb += self._result.eq(unit.result)
+        self._computed = unit.result
+        m.d.comb += self._result.eq(rank(m, unit.result, self._is_cut))
 
-    def _carry(self, m: Module) -> data.View:
-        """Take along what the write-back needs."""
+    def _carry(self, m: Module) -> tuple[data.View, data.View]:
+        """Take along what the write-back needs: as the multiply-add has computed, and at the end."""
         layout = data.StructLayout({"op": vector_layout(self._shape), "integer": signed(INTEGER_BITS)})
         going = Signal(layout)
         m.d.comb += [going.op.eq(self._op), going.integer.eq(self._integer)]
-        for _ in range(self._shape.stages - 1):
+        computed = going
+        for left in reversed(range(self._shape.stages - 1)):
             register = Signal(layout)
             m.d.sync += register.eq(going)
             going = register
-        return going
+            computed = going if left >= self._is_cut else computed
+        return computed, going
 
-    def _end(self, m: Module, going: data.View) -> None:
+    def _end(self, m: Module, before: data.View, going: data.View) -> None:
         """Write back."""
         op = going.op
         is_sum = Signal()
@@ -250,7 +255,7 @@ class VectorLane(Component):
             m.d.sync += self._sum.eq(self._result)
         self._capture(m, op, is_sum)
         m.d.sync += self.is_done.eq(op.is_done & (op.op != VectorOp.NONE))
-        self._correct(m, going)
+        self._correct(m, before, going)
 
     def _capture(self, m: Module, op: data.View, is_sum: Value) -> None:
         """Keep the sum and the maximum that the drain reads, or that come back, by the parity of the query tile."""
@@ -267,13 +272,13 @@ class VectorLane(Component):
             with m.If(fills & (self.fill_kind == StateWord.MAXIMUM)):
                 m.d.sync += maximum.eq(self.fill_data)
 
-    def _correct(self, m: Module, going: data.View) -> None:
-        m.submodules.after = after = ExponentialResult(self._steps)
+    def _correct(self, m: Module, before: data.View, going: data.View) -> None:
+        m.submodules.after = after = ExponentialResult(self._steps, is_cut=self._is_cut)
         correction = self._new_correction
         m.d.comb += [
-            after.slot.eq(going.op.index[:_SLOT_BITS]),
-            after.result.eq(self._result),
-            after.integer.eq(going.integer),
+            after.slot.eq(before.op.index[:_SLOT_BITS]),
+            after.result.eq(self._computed),
+            after.integer.eq(before.integer),
             correction.addr.eq(going.op.queue),
             correction.data.eq(after.state),
         ]

@@ -1,4 +1,4 @@
-"""The multiply-add: a * b + c with one rounding, in a pipeline of one to four stages.
+"""The multiply-add: a * b + c with one rounding, in a pipeline that is cut where it is told.
 
 The product is never rounded. Product and addend are aligned to the one with the greater exponent, the other keeping
 three bits and a sticky bit below the last place of the product. That is enough to round exactly: a bit is lost only if
@@ -6,6 +6,7 @@ the exponents differ by more than four, and then the sum keeps the leading bit o
 Fewer bits are as exact: what decides is still there, whole or in the sticky bit.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
@@ -13,6 +14,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.cascade.formats import Format
+from einsum_cascade.rtl.cuts import Cut
 from einsum_cascade.rtl.floats import (
     BIAS,
     INFINITE_EXPONENT,
@@ -92,6 +94,31 @@ class _Widths:
             {"magnitude": self.term + 1, "exponent": signed(11), "sign": 1, "specials": self.specials}
         )
 
+    def normal_layout(self) -> data.StructLayout:
+        """Return that of a sum shifted to its leading one: `exponent` is of that, `place` as it was."""
+        return data.StructLayout(
+            {
+                "significand": self.term + 1,
+                "exponent": signed(12),
+                "place": signed(11),
+                "is_zero": 1,
+                "sign": 1,
+                "specials": self.specials,
+            }
+        )
+
+    def operands_layout(self) -> data.StructLayout:
+        return data.StructLayout(
+            {
+                "operand": number_layout(self.operand_bits),
+                "score": number_layout(self.score_bits),
+                "addend": SINGLE_LAYOUT,
+                "augend": SINGLE_LAYOUT,
+                "is_sum": 1,
+                **({"is_narrow": 1} if self.has_narrow else {}),
+            }
+        )
+
 
 class MultiplyAdd(Component):
     """result = operand * score + addend, or augend + addend, with one rounding to nearest, ties to even.
@@ -105,8 +132,8 @@ class MultiplyAdd(Component):
     ----------
     operand_bits, score_bits
         Significand bits of the factors.
-    stages
-        1 to 4: how many cycles the computation takes, the register of the consumer included.
+    cuts
+        Behind what registers stand. One that is not of a multiply-add is for those behind it.
     narrow
         The narrower format that results can have, with the infinities of IEEE 754; None if all are of fp32.
 
@@ -129,16 +156,17 @@ class MultiplyAdd(Component):
 
     Timing
     ------
-    The result is there `stages - 1` cycles after the operands, behind combinational logic: the consumer registers it.
+    The result is there as many cycles after the operands as there are registers, `latency`.
     A new one can begin in every cycle; nothing stalls. Reset does not reach it: what is under way comes out.
 
     """
 
-    def __init__(self, operand_bits: int, score_bits: int, stages: int, narrow: Format | None = None) -> None:
-        if not 1 <= stages <= 4:
-            raise ValueError(f"a multiply-add must have 1 to 4 stages, not {stages!r}")
+    def __init__(
+        self, operand_bits: int, score_bits: int, cuts: AbstractSet[Cut], narrow: Format | None = None
+    ) -> None:
         self._widths = _Widths(operand_bits, score_bits, has_narrow=narrow is not None)
-        self._stages, self._narrow = stages, narrow
+        self._cuts, self._narrow = cuts - {"halved"}, narrow
+        self.latency = len(self._cuts)
         super().__init__(
             {
                 "operand": In(number_layout(operand_bits)),
@@ -152,35 +180,40 @@ class MultiplyAdd(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Multiply | align | add | normalise and round; with fewer stages, the first and the last cut go last."""
+        """Multiply | align | add | normalise | round."""
         m = Module()
-        terms = rank(m, self._multiply(m), self._stages >= 2)
-        aligned = rank(m, self._align(m, terms), self._stages >= 4)
-        total = rank(m, self._add(m, aligned), self._stages >= 3)
-        self._round(m, total)
+        terms = self._cut(m, "product", self._multiply(m, self._cut(m, "operands", self._given(m))))
+        aligned = self._cut(m, "aligned", self._align(m, terms))
+        total = self._cut(m, "sum", self._add(m, aligned))
+        normal = self._cut(m, "normal", self._normalise(m, total))
+        m.d.comb += self.result.eq(self._cut(m, "rounded", self._round(m, normal)))
         return m
 
-    def _multiply(self, m: Module) -> data.View:
-        widths = self._widths
+    def _cut(self, m: Module, name: Cut, value: data.View) -> data.View:
+        return rank(m, value, name in self._cuts)
+
+    def _given(self, m: Module) -> data.View:
+        given = Signal(self._widths.operands_layout())
+        m.d.comb += [getattr(given, name).eq(getattr(self, name)) for name in self._widths.operands_layout().members]
+        return given
+
+    def _multiply(self, m: Module, given: data.View) -> data.View:
+        widths, operand, score = self._widths, given.operand, given.score
         terms = Signal(self._widths.terms_layout())
         product_bits = widths.operand_bits + widths.score_bits
         product = Signal(product_bits)
         m.d.comb += [
-            product.eq(significand(self.operand) * significand(self.score)),
+            product.eq(significand(operand) * significand(score)),
             terms.product.significand.eq(product << (widths.fraction - (product_bits - 2))),
             terms.product.exponent.eq(
-                Mux(
-                    is_zero(self.operand) | is_zero(self.score),
-                    _NO_EXPONENT,
-                    self.operand.exponent + self.score.exponent - BIAS,
-                )
+                Mux(is_zero(operand) | is_zero(score), _NO_EXPONENT, operand.exponent + score.exponent - BIAS)
             ),
-            terms.product.sign.eq(self.operand.sign ^ self.score.sign),
+            terms.product.sign.eq(operand.sign ^ score.sign),
         ]
-        with m.If(self.is_sum):
-            m.d.comb += self._unpack(self.augend, terms.product)
-        m.d.comb += self._unpack(self.addend, terms.addend)
-        self._classify(m, terms)
+        with m.If(given.is_sum):
+            m.d.comb += self._unpack(given.augend, terms.product)
+        m.d.comb += self._unpack(given.addend, terms.addend)
+        self._classify(m, given, terms)
         return terms
 
     def _unpack(self, number: data.View, term: data.View) -> list[Value]:
@@ -190,12 +223,12 @@ class MultiplyAdd(Component):
             term.sign.eq(number.sign),
         ]
 
-    def _classify(self, m: Module, terms: data.View) -> None:
+    def _classify(self, m: Module, given: data.View, terms: data.View) -> None:
         """Find the results that are not computed: NaN, infinity, the sign of zero."""
-        operand, score, augend, addend = self.operand, self.score, self.augend, self.addend
+        operand, score, augend, addend = given.operand, given.score, given.augend, given.addend
         has_nan = Signal()
         has_infinite = Signal()
-        with m.If(self.is_sum):
+        with m.If(given.is_sum):
             m.d.comb += [has_nan.eq(is_nan(augend)), has_infinite.eq(is_infinite(augend))]
         with m.Else():
             m.d.comb += has_nan.eq(
@@ -215,7 +248,7 @@ class MultiplyAdd(Component):
             terms.specials.zero_sign.eq(signs[0] & signs[1]),
         ]
         if self._narrow is not None:
-            m.d.comb += terms.specials.is_narrow.eq(self.is_narrow)
+            m.d.comb += terms.specials.is_narrow.eq(given.is_narrow)
 
     def _align(self, m: Module, terms: data.View) -> data.View:
         widths = self._widths
@@ -251,49 +284,60 @@ class MultiplyAdd(Component):
         ]
         return total
 
-    def _round(self, m: Module, total: data.View) -> None:
+    def _normalise(self, m: Module, total: data.View) -> data.View:
+        normal = Signal(self._widths.normal_layout())
+        shifted, distance = normalise(m, total.magnitude, self._widths.term + 1)
+        m.d.comb += [
+            normal.significand.eq(shifted),
+            normal.exponent.eq(total.exponent + 2 - distance),
+            normal.place.eq(total.exponent),
+            normal.is_zero.eq(total.magnitude == 0),
+            normal.sign.eq(total.sign),
+            normal.specials.eq(total.specials),
+        ]
+        return normal
+
+    def _round(self, m: Module, normal: data.View) -> data.View:
+        """Round; a carry out of the mantissa moves the exponent."""
         width, bits, narrow = self._widths.term + 1, MANTISSA_BITS, self._narrow
-        shifted, distance = normalise(m, total.magnitude, width)
-        kept, rest = shifted[width - 1 - bits : -1], shifted[: width - 1 - bits]
+        significand = normal.significand
+        kept, rest = significand[width - 1 - bits : -1], significand[: width - 1 - bits]
         is_up = Signal()
         rounded = Signal(signed(bits + 12))
-        # The top bit of three before the point; a carry out of the mantissa moves the exponent.
-        exponent = Signal(signed(12))
-        m.d.comb += exponent.eq(total.exponent + 2 - distance)
         if narrow is None:
             m.d.comb += is_up.eq(rest[-1] & (rest[:-1].any() | kept[0]))
-            m.d.comb += rounded.eq(Cat(kept, exponent).as_signed() + is_up)
-            self._pack(m, total, rounded[:bits], rounded[bits:].as_signed(), _SINGLE_LIMITS)
-            return
-        below = self._below(m, total, distance, narrow)
+            m.d.comb += rounded.eq(Cat(kept, normal.exponent).as_signed() + is_up)
+            return self._pack(m, normal, rounded[:bits], rounded[bits:].as_signed(), _SINGLE_LIMITS)
+        below = self._below(m, normal, narrow)
         half, left_out = below & ~(below >> 1), below[width - 1 - bits : -1]
         # The first place that is left out decides, with those after it and the one before it.
-        m.d.comb += is_up.eq((shifted & half).any() & (shifted & ((below >> 1) | (half << 1))).any())
-        m.d.comb += rounded.eq(Cat(kept | left_out, exponent).as_signed() + is_up)
-        limits = _limits(narrow, total.specials.is_narrow)
-        self._pack(m, total, rounded[:bits] & ~left_out, rounded[bits:].as_signed(), limits)
+        m.d.comb += is_up.eq((significand & half).any() & (significand & ((below >> 1) | (half << 1))).any())
+        m.d.comb += rounded.eq(Cat(kept | left_out, normal.exponent).as_signed() + is_up)
+        limits = _limits(narrow, normal.specials.is_narrow)
+        return self._pack(m, normal, rounded[:bits] & ~left_out, rounded[bits:].as_signed(), limits)
 
-    def _below(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
+    def _below(self, m: Module, normal: data.View, narrow: Format) -> Value:
         """Return ones in all places of the normalised sum that are left out; the hidden bit may be one of them."""
         width = self._widths.term + 1
         below = Signal(width)
         of_narrow = Signal(width)
-        least = self._below_least(m, total, distance, narrow) if narrow.exponent_bits < 8 else 0
+        least = self._below_least(m, normal, narrow) if narrow.exponent_bits < 8 else 0
         m.d.comb += [
             of_narrow.eq(_ones(width - 1 - narrow.mantissa_bits) | least),
-            below.eq(Mux(total.specials.is_narrow, of_narrow, _ones(width - 1 - MANTISSA_BITS))),
+            below.eq(Mux(normal.specials.is_narrow, of_narrow, _ones(width - 1 - MANTISSA_BITS))),
         ]
         return below
 
-    def _below_least(self, m: Module, total: data.View, distance: Value, narrow: Format) -> Value:
+    def _below_least(self, m: Module, normal: data.View, narrow: Format) -> Value:
         """Return the same for the place of the format's least number: that of the sum, shifted as it is."""
         width, least = self._widths.term + 1, narrow.least_exponent - narrow.mantissa_bits + BIAS
         places = Signal(signed(13))
         count = Signal(range(width + 1))
         ones = Signal(width)
+        distance = (normal.place + 2 - normal.exponent)[: (width - 1).bit_length()]
         # If there are more places than the sum has, it is below half of the least number, and zero whatever they are.
         m.d.comb += [
-            places.eq(least - total.exponent + width - 3),
+            places.eq(least - normal.place + width - 3),
             count.eq(Mux(places < 0, 0, places)),
             ones.eq(~(_ones(width) << count)),
         ]
@@ -305,20 +349,22 @@ class MultiplyAdd(Component):
             ones = shifted
         return ones
 
-    def _pack(self, m: Module, total: data.View, mantissa: Value, exponent: Value, limits: _Limits) -> None:
-        specials, (of_zero, of_infinity) = total.specials, limits
+    def _pack(self, m: Module, normal: data.View, mantissa: Value, exponent: Value, limits: _Limits) -> data.View:
+        specials, (of_zero, of_infinity) = normal.specials, limits
+        packed = Signal(SINGLE_LAYOUT)
         with m.If(specials.is_nan):
-            m.d.comb += self.result.eq(NAN_BITS)
+            m.d.comb += packed.eq(NAN_BITS)
         with m.Elif(specials.is_infinite):
-            m.d.comb += [self.result.exponent.eq(INFINITE_EXPONENT), self.result.sign.eq(specials.infinite_sign)]
-        with m.Elif(total.magnitude == 0):
-            m.d.comb += self.result.sign.eq(specials.zero_sign)
+            m.d.comb += [packed.exponent.eq(INFINITE_EXPONENT), packed.sign.eq(specials.infinite_sign)]
+        with m.Elif(normal.is_zero):
+            m.d.comb += packed.sign.eq(specials.zero_sign)
         with m.Else():
-            m.d.comb += self.result.sign.eq(total.sign)
+            m.d.comb += packed.sign.eq(normal.sign)
             with m.If(exponent >= of_infinity):
-                m.d.comb += self.result.exponent.eq(INFINITE_EXPONENT)
+                m.d.comb += packed.exponent.eq(INFINITE_EXPONENT)
             with m.Elif(exponent > of_zero):
-                m.d.comb += [self.result.exponent.eq(exponent), self.result.mantissa.eq(mantissa)]
+                m.d.comb += [packed.exponent.eq(exponent), packed.mantissa.eq(mantissa)]
+        return packed
 
 
 def _ones(count: int) -> Const:

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import Component, In, Out
 from einsum_cascade.program.instruction import MatrixOp
 from einsum_cascade.program.numbers import SINGLE
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
-from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout
+from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout, upper_bits
 from einsum_cascade.rtl.links import OP_BITS, address_bits, link_layout
 from einsum_cascade.rtl.maximum import Maximum
-from einsum_cascade.rtl.multiply_add import MultiplyAdd
+from einsum_cascade.rtl.multiply_add import MultiplyAdd, rank
 
 __all__ = ["ProcessingElement"]
 
@@ -50,6 +51,8 @@ class ProcessingElement(Component):
         self._shape = shape
         form = shape.numbers.accumulation
         self._narrow = None if form == SINGLE else form
+        self._cuts = cuts_of(shape.stages)
+        self._is_cut = "halved" in self._cuts
         super().__init__(
             {
                 "left": In(link_layout(shape)),
@@ -91,15 +94,14 @@ class ProcessingElement(Component):
     def _feed(self, m: Module) -> None:
         """Give the multiply-add what the operation says."""
         numbers, left, score = self._shape.numbers, self.left, self._context.score
-        m.submodules.multiply_add = unit = MultiplyAdd(
-            numbers.operand_bits, numbers.score_bits, self._shape.stages, self._narrow
-        )
+        unit = MultiplyAdd(numbers.operand_bits, numbers.score_bits, self._cuts, self._narrow)
+        m.submodules.multiply_add = unit
         m.submodules.slot = slot = ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits)
         is_exponential = left.op == MatrixOp.EXPONENTIAL
         m.d.comb += [
             slot.is_active.eq(is_exponential),
             slot.slot.eq(left.slot),
-            slot.state.eq(Mux(left.op == MatrixOp.PRODUCT, self.up, score)),
+            slot.state.eq(score),
             slot.up.eq(self.up),
             slot.fraction.eq(self._fraction),
             slot.kept.eq(self._kept),
@@ -112,6 +114,8 @@ class ProcessingElement(Component):
         with m.If(is_exponential):
             m.d.comb += [unit.operand.eq(slot.operand), unit.addend.eq(slot.addend), unit.is_sum.eq(slot.is_sum)]
         with m.If(left.op == MatrixOp.PRODUCT):
+            # What comes down is an operand, which the score side takes as it is.
+            m.d.comb += unit.score.eq(upper_bits(self.up.as_value(), numbers.score_bits))
             m.d.comb += unit.addend.eq(Mux(left.flag, 0, score.as_value()))
         if self._narrow is not None:
             m.d.comb += unit.is_narrow.eq(~is_exponential)
@@ -146,25 +150,25 @@ class ProcessingElement(Component):
                 m.d.comb += going.is_computed.eq(~context.is_masked)
             with m.Case(MatrixOp.OUT), m.If(left.flag):
                 m.d.comb += going.passing.eq(Mux(context.is_masked, 0, context.score.as_value()))
-        for _ in range(self._shape.stages - 1):
-            register = Signal(_going_layout(self._shape))
-            m.d.sync += register.eq(going)
-            going = register
-        self._going = going
+        for _ in range(self._shape.stages - 1 - self._is_cut):
+            going = _later(m, going)
+        self._computed = going
+        self._going = _later(m, going) if self._is_cut else going
 
     def _end(self, m: Module) -> None:
         """Write back, and send down."""
         going, write = self._going, self._write
-        m.submodules.after = after = ExponentialResult(self._shape.numbers.steps)
+        result = rank(m, self._result, self._is_cut)
+        m.submodules.after = after = ExponentialResult(self._shape.numbers.steps, is_cut=self._is_cut)
         m.d.comb += [
-            after.slot.eq(going.slot),
+            after.slot.eq(self._computed.slot),
             after.result.eq(self._result),
-            after.integer.eq(going.integer),
+            after.integer.eq(self._computed.integer),
             write.addr.eq(going.context),
             write.data.is_masked.eq(going.is_masked),
-            write.data.score.eq(self._result),
+            write.data.score.eq(result),
         ]
-        m.d.sync += self.down.eq(Mux(going.is_computed, self._result, going.passing))
+        m.d.sync += self.down.eq(Mux(going.is_computed, result.as_value(), going.passing.as_value()))
         with m.If(going.op == MatrixOp.PRODUCT):
             m.d.comb += write.en.eq(1)
         with m.If(going.op == MatrixOp.EXPONENTIAL):
@@ -174,9 +178,9 @@ class ProcessingElement(Component):
             with m.If(after.has_integer):
                 m.d.sync += self._integer.eq(after.next_integer)
             with m.If(after.has_sign):
-                m.d.sync += self._kept.sign.eq(self._result.sign)
+                m.d.sync += self._kept.sign.eq(result.sign)
             with m.If(after.has_positive):
-                m.d.sync += self._kept.eq(Mux(self._result.sign, 0, self._result.as_value()))
+                m.d.sync += self._kept.eq(Mux(result.sign, 0, result.as_value()))
 
     def _state(self, m: Module, after: ExponentialResult) -> Value:
         """Round the exponential to the score format, and give 0 where it is masked."""
@@ -199,6 +203,13 @@ def _going_layout(shape: ArrayShape) -> data.StructLayout:
             "passing": SINGLE_LAYOUT,
         }
     )
+
+
+def _later(m: Module, going: data.View) -> data.View:
+    """Return what accompanies the multiply-add, a cycle later. Reset reaches it."""
+    register = Signal(going.shape())
+    m.d.sync += register.eq(going)
+    return register
 
 
 def _widen(number: data.View, significand_bits: int) -> data.View:

@@ -164,10 +164,10 @@ def test_every_parameter_of_the_family() -> None:
         ("tpu", r"tpu: architecture 'tpu' must be a preset .*; known are 'flat-cloud', .*, 'fusemax-NxN'"),
         (
             "fusemax-3x3",
-            r"fusemax-3x3: a preset 'fusemax-NxN' must be square with N from 4 to 512, and may have 1 to 4 stages, "
+            r"fusemax-3x3: a preset 'fusemax-NxN' must be square with N from 4 to 512, and may have 1 to 8 stages, "
             r"unlike 'fusemax-3x3'",
         ),
-        ("fusemax-8x8-5stages", r"fusemax-8x8-5stages: .* may have 1 to 4 stages, unlike 'fusemax-8x8-5stages'; .*"),
+        ("fusemax-8x8-9stages", r"fusemax-8x8-9stages: .* may have 1 to 8 stages, unlike 'fusemax-8x8-9stages'; .*"),
         ("fusemax-16x8", r"fusemax-16x8: a preset 'fusemax-NxN' must be square .*; write a file for another one"),
         ("fusemax-513x513", r"fusemax-513x513: a preset 'fusemax-NxN' must be square with N from 4 to 512"),
         ("none.yaml", r"none\.yaml: an architecture file must be a text that can be read, but No such file"),

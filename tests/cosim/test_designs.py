@@ -39,7 +39,7 @@ def _check(case: Prepared, memory: MemoryTiming | None = None) -> CosimResult:
 
 
 @pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: f"{n.operand}-{n.score}-{n.multiplier}")
-@pytest.mark.parametrize("stages", [2, 3])
+@pytest.mark.parametrize("stages", [2, 3, 5, 8])
 def test_other_formats_and_depths_agree(numbers: Numbers, stages: int) -> None:
     _check(
         prepared("attention-1pass", {"E": 9, "F": 7, "M": 18, "P": 9, "M0": 4}, f"fusemax-4x4-{stages}stages", numbers)
@@ -92,7 +92,7 @@ def test_sigmoid_attention_agrees(architecture: str, form: str, bound: float) ->
 
 
 @pytest.mark.parametrize(
-    ("multiplier", "suffix"), [("narrow", "-4stages"), ("mixed", ""), ("wide", ""), ("wide", "-4stages")]
+    ("multiplier", "suffix"), [("narrow", "-4stages"), ("mixed", ""), ("wide", ""), ("wide", "-6stages")]
 )
 def test_scaled_scores_agree(multiplier: Multiplier, suffix: str) -> None:
     """Each multiplier takes its own parts of the factor: the wide one the whole, the others two pieces."""
@@ -104,7 +104,7 @@ def test_scaled_scores_agree(multiplier: Multiplier, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: f"{n.operand}-{n.score}-{n.multiplier}")
-@pytest.mark.parametrize("array", ["fusemax-4x4-3stages", "fusemax-8x8"])
+@pytest.mark.parametrize("array", ["fusemax-4x4-7stages", "fusemax-8x8"])
 def test_linear_attention_agrees(numbers: Numbers, array: str) -> None:
     """Features have slots of their own on any multiplier, and may stand beside those of a sigmoid."""
     numbers = replace(numbers, has_sigmoid=numbers.multiplier == "wide")

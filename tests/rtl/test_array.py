@@ -86,7 +86,7 @@ def test_attention(operand, score, multiplier, stages, bound):
 
 REFUSED = [
     ({"rows": 1}, r"^rows of an array must be from 2 to 512, not 1$"),
-    ({"stages": 5}, r"^stages of an array must be from 1 to 4, not 5$"),
+    ({"stages": 9}, r"^stages of an array must be from 1 to 8, not 9$"),
     ({"dividers": 8}, r"^dividers of an array must be from 1 to 4, not 8$"),
     ({"dividers": 3}, r"^dividers of an array must divide its 4 columns and the 2 results of a beat, not be 3$"),
     (

@@ -29,7 +29,7 @@ def shape(stages: int) -> ArrayShape:
     return ArrayShape(4, 4, stages=stages, product_steps=8, output_steps=6, slots=2, queue=3, contexts=4)
 
 
-@pytest.mark.parametrize("stages", [1, 4])
+@pytest.mark.parametrize("stages", [1, 4, 8])
 def test_feeder_reads_and_sends(stages):
     # The beat is written in cycle 0, read from cycle 1 on, and there two cycles later.
     product = {"op": MatrixOp.PRODUCT, "address": 5, "is_first": 1, "rows": 1, "high": 3, "context": 2}
@@ -101,7 +101,7 @@ def lane_rows(steps: list[tuple[dict, float]], stages: int) -> list[dict]:
     return rows
 
 
-@pytest.mark.parametrize("stages", [1, 4])
+@pytest.mark.parametrize("stages", [1, 4, 8])
 def test_lane(stages):
     """Two key tiles of a query tile: maxima 1 and 1, so the correction is 1; sums 3 + 4, words 5 + 6."""
     tile = {"queue": 2, "parity": 1, "sum_parity": 0}
@@ -136,7 +136,7 @@ def test_lane(stages):
     assert [values[4] for values in played[:2]] == [0, VectorOp.MAXIMUM]
 
 
-@pytest.mark.parametrize("stages", [1, 4])
+@pytest.mark.parametrize("stages", [1, 4, 8])
 def test_lane_starts_from_the_lowest_number_and_corrects(stages):
     # old = 0, new = 2: the sum 8 becomes 8 exp(-2) + 1.
     tile = {"queue": 0, "parity": 0, "sum_parity": 0}
@@ -155,7 +155,7 @@ def test_lane_starts_from_the_lowest_number_and_corrects(stages):
     assert abs(value / 2.0826822658929 - 1) < 4.3e-6
 
 
-@pytest.mark.parametrize("stages", [1, 4])
+@pytest.mark.parametrize("stages", [1, 4, 8])
 def test_lane_goes_on_with_what_comes_back(stages):
     """Maximum 2, sum 3 and word 5 of bank 1 come back as 2, 3 and 7. A tile of maximum 1 leaves the correction 1.
 

