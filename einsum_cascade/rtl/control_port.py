@@ -49,8 +49,9 @@ class ControlPort(wiring.Component):
     Timing
     ------
     One access at a time. A write takes effect in the cycle after address and data were both taken, a read answers in
-    the cycle after its address was taken. Addresses without a register read 0 and take no writes. After reset all
-    registers are 0, but those that are constant.
+    the cycle after its address was taken. Addresses without a register read 0 and take no writes. A write of fewer
+    than all four bytes takes no effect and is answered with SLVERR. After reset all registers are 0, but those that are
+    constant.
 
     Parameters
     ----------
@@ -89,13 +90,14 @@ class ControlPort(wiring.Component):
         bus = self.bus
         address = Signal(len(bus.awaddr))
         data = Signal(32)
+        is_whole = Signal()
         has_address = Signal()
         has_data = Signal()
         m.d.comb += [bus.awready.eq(~has_address & ~bus.bvalid), bus.wready.eq(~has_data & ~bus.bvalid)]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [address.eq(bus.awaddr), has_address.eq(1)]
         with m.If(bus.wvalid & bus.wready):
-            m.d.sync += [data.eq(bus.wdata), has_data.eq(1)]
+            m.d.sync += [data.eq(bus.wdata), is_whole.eq(bus.wstrb.all()), has_data.eq(1)]
         is_complete = Signal()
         takes = Signal()
         is_free: Value = ~self.is_busy
@@ -103,13 +105,13 @@ class ControlPort(wiring.Component):
             is_free = (address == offset_of(name)) | is_free
         m.d.comb += [
             is_complete.eq(has_address & has_data),
-            takes.eq(is_complete & is_free),
+            takes.eq(is_complete & is_free & is_whole),
             self.refused.eq(is_complete & ~is_free),
             self.clear.eq(Mux(takes & (address == offset_of("interrupt")), data, 0)),
         ]
         m.d.sync += self.start.eq(takes & (address == offset_of("control")) & data[0])
         with m.If(is_complete):
-            answer = Mux(self.refused, SUBORDINATE_ERROR, OKAY)
+            answer = Mux(takes, OKAY, SUBORDINATE_ERROR)
             m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1), bus.bresp.eq(answer)]
         with m.If(takes):
             for name in writable():

@@ -57,8 +57,8 @@ class Host:
         self.ctx.set(getattr(self.bus, f"{channel}ready"), 0)
         return found
 
-    async def write(self, address, value, answer=0):
-        halves = [("aw", {"awaddr": address}), ("w", {"wdata": value, "wstrb": 15})]
+    async def write(self, address, value, answer=0, strobes=15):
+        halves = [("aw", {"awaddr": address}), ("w", {"wdata": value, "wstrb": strobes})]
         for channel, values in self.random.sample(halves, 2):
             await self.idle()
             await self.give(channel, **values)
@@ -117,6 +117,21 @@ def test_only_bit_0_of_control_starts():
             await host.write(offset_of("control"), value)
         await host.tick()
         assert host.pulses == ["start", "start"]
+
+    with_host(check)
+
+
+def test_a_write_of_some_bytes_is_refused():
+    """Whatever they are, and none is as good as some: nothing is written, nothing starts, the next write is taken."""
+
+    async def check(ctx, port, host):
+        for strobes in host.random.sample(range(15), 15):
+            for address in (*map(offset_of, (host.random.choice(writable()), "control", "interrupt")), KERNEL_OFFSET):
+                await host.write(address, 0xFFFFFFFF, answer=2, strobes=strobes)
+        assert not any([peek(ctx, getattr(port, name)) for name in writable()])
+        assert host.pulses == []
+        await host.write(offset_of("keys"), 7)
+        assert peek(ctx, port.keys) == 7
 
     with_host(check)
 

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from fpga import fpga_section
 from netlists import Figures, Kept, cells_by_part, check_the_checks, mapped_area_um2, measure, measure_kept
+from shapes import STAGES, shape_of
 from yosys_runs import YosysError
 
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.program.numbers import Multiplier
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.top import design_files
 
 SHIPPED = Path(__file__).parents[2] / "rtl/fusemax-4x4"
 PAGE = Path(__file__).parents[2] / "docs/synthesis.md"
-LIBERTY = Path(sys.argv[1])
-MULTIPLIERS = ("narrow", "mixed", "wide")
-STAGES = (1, 2, 3, 4)
+LIBERTY, ROUTER = (Path(name) for name in sys.argv[1:])
+MULTIPLIERS: tuple[Multiplier, ...] = ("narrow", "mixed", "wide")
 LEAVES = "pe row_feeder column_top vector_lane"
 # What a PE has for the exponential: pieces and constants before the multiply-add, clamp, split and scaling behind it,
 # the rounding to the score format.
@@ -38,16 +39,11 @@ class Row:
     area_um2: float | None
 
 
-def shape_of(stages: int, multiplier: str, **more: bool) -> ArrayShape:
-    """Return a small array: banks are flip-flops here, and would hide the rest."""
-    numbers = Numbers(multiplier=multiplier, **more)
-    return ArrayShape(4, 4, stages, product_steps=16, output_steps=16, slots=2, kernel_rows=64, numbers=numbers)
-
-
 def parts() -> list[tuple[str, str, ArrayShape]]:
     """Name what is synthesised: a name, its module, the array that it is of."""
-    elements = [("PE", "pe", shape_of(stages, name)) for name in MULTIPLIERS for stages in STAGES]
-    lanes = [("vector lane", "vector_lane", shape_of(stages, "narrow")) for stages in STAGES]
+    depths = [(name, stages) for name in MULTIPLIERS for stages in (STAGES if name == "narrow" else (1, 4, 8))]
+    elements = [("PE", "pe", shape_of(stages, name)) for name, stages in depths]
+    lanes = [("vector lane", "vector_lane", shape_of(stages, "narrow")) for stages in (1, 4, 8)]
     mapped = [
         ("PE with a feature map", "pe", shape_of(1, "narrow", has_feature_map=True)),
         ("PE with a sigmoid", "pe", shape_of(1, "wide", has_sigmoid=True)),
@@ -105,7 +101,7 @@ def share_rows(cells: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def page(table: list[Row], cells: dict[str, dict[str, int]], kept: Kept) -> str:
+def page(table: list[Row], cells: dict[str, dict[str, int]], kept: Kept, fpga: str) -> str:
     """Return docs/synthesis.md."""
     has_area = table[0].area_um2 is not None
     area = (
@@ -141,7 +137,8 @@ synthesised by itself, which gives more of them than above; the rest are context
 | multiplier | PE | multiply-add | `slot` | `after` | `rounder` | the last three |
 |---|---|---|---|---|---|---|
 {"\n".join(share_rows(cells))}
-"""
+
+{fpga}"""
 
 
 def deepest(table: list[Row]) -> str:
@@ -149,8 +146,8 @@ def deepest(table: list[Row]) -> str:
     said: list[str] = []
     for name in MULTIPLIERS:
         elements = [row for row in table if row.part == "PE" and row.shape.numbers.multiplier == name]
-        said.append(f"{name}: " + ", ".join(str(row.figures.levels) for row in elements))
-    return f"Levels of a PE with 1 to 4 stages are, {'; '.join(said)}."
+        said.append(f"{name}: " + ", ".join(f"{row.figures.levels} with {row.shape.stages}" for row in elements))
+    return f"Levels of a PE by its stages are, {'; '.join(said)}."
 
 
 def main() -> int:
@@ -159,11 +156,11 @@ def main() -> int:
         folder = Path(name)
         try:
             check_the_checks(folder)
-            PAGE.write_text(page(rows(folder), shares(folder), shipped(folder)))
+            fpga = fpga_section(folder, ROUTER, LIBERTY)
+            PAGE.write_text(page(rows(folder), shares(folder), shipped(folder), fpga))
         except YosysError as error:
             print(error, file=sys.stderr)
             return 1
-    print("\n".join(PAGE.read_text().splitlines()[-5:]))
     return 0
 
 

