@@ -10,7 +10,7 @@ from measure import Entry, median_seconds
 
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.build import build_design
-from einsum_cascade.cosim.simulation import HIERARCHICAL, Prepared, build_array, prepare, simulate
+from einsum_cascade.cosim.simulation import Prepared, build_array, hierarchical_modules, prepare, simulate
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.rtl.top import design_files, design_ports
@@ -105,6 +105,6 @@ int main(int count, char** arguments) {
 def _driven_seconds(prepared: Prepared) -> float:
     """Return the seconds of a clock alone, on the same design built the same way."""
     files, ports = verilog_of(prepared.shape), design_ports(prepared.shape)
-    build = build_design(files, *ports, hierarchical=HIERARCHICAL, driver=_DRIVER)
+    build = build_design(files, *ports, hierarchical=hierarchical_modules(prepared.shape), driver=_DRIVER)
     command = [str(build.program), str(_DRIVEN_CYCLES)]
     return median_seconds(lambda: subprocess.run(command, check=True), 3)

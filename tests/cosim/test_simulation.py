@@ -12,11 +12,12 @@ from rich.console import Console
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.run import Case, run_case
-from einsum_cascade.cosim.simulation import build_array, prepare, simulate
+from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, prepare, simulate
 from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.memory import pack, unpack
 from einsum_cascade.program.registers import ErrorCode, Waiting
+from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.terminal.simulations import simulation_table
 
@@ -348,3 +349,10 @@ def test_the_bench_says_where_it_gives_up():
     told = _told(replace(result, steps=(replace(step, run=run),)))
     total = step.run.registers["total_cycles"]
     assert f"the bench gave up after 50 cycles, where the model takes {total:,}" in told
+
+
+def test_long_runs_and_small_arrays_are_built_flat() -> None:
+    small, large = ArrayShape(8, 8), ArrayShape(16, 16)
+    assert not hierarchical_modules(small)
+    assert "pe" in hierarchical_modules(large) == hierarchical_modules(large, 999_999)
+    assert not hierarchical_modules(large, 1_000_000)
