@@ -132,7 +132,8 @@ def _bind_shape(cascade: Cascade, name: str, shape: tuple[int, ...], given: dict
         ranks = ", ".join(dimension.rank for dimension in tensor.dimensions)
         message = f"{tensor.role} {name!r} must have {len(tensor.dimensions)} dimensions ({ranks})"
         raise EvaluationError(f"{message}, but has {len(shape)} in shape {shape}")
-    for dimension, extent in zip(tensor.dimensions, shape, strict=True):
+    for dimension, length in zip(tensor.dimensions, shape, strict=True):
+        extent = length - dimension.is_generational
         rank = cascade.base_rank(dimension.rank)
         if cascade.rank[rank].extent is None:
             given.setdefault(rank, _Given(extent, f"{tensor.role} {name!r}"))
@@ -185,8 +186,8 @@ def _remedy(extent: Extent) -> str:
 def _check_shape(
     cascade: Cascade, name: str, shape: tuple[int, ...], extents: Mapping[str, int], given: Mapping[str, _Given]
 ) -> None:
-    for dimension, found in zip(cascade.tensor[name].dimensions, shape, strict=True):
-        base = cascade.base_rank(dimension.rank)
+    for dimension, length in zip(cascade.tensor[name].dimensions, shape, strict=True):
+        base, found = cascade.base_rank(dimension.rank), length - dimension.is_generational
         if found != extents[base]:
             source = given[base].source if base in given else f"its default {cascade.rank[base].extent}"
             message = f"rank {dimension.rank!r} must have one extent, but has {extents[base]} from {source}"

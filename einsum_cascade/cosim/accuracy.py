@@ -83,7 +83,7 @@ def accuracy_of(
 
 
 def _bounds(steps: Sequence[Step], tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Return how far each element of the results may be from the exact one."""
+    """Return how far each element of the results may be from the exact one; NaN where there is none."""
     room = steps[0].empty_results().astype(np.float64)
     for step in steps:
         step.place(room, error_bounds(step.lowered.program, step.operands(tensors)))
@@ -91,14 +91,14 @@ def _bounds(steps: Sequence[Step], tensors: Mapping[str, Array]) -> dict[str, Ar
 
 
 def _one(name: str, found: Array, exact: Array, bound: Array) -> Accuracy:
-    is_known = np.isfinite(exact) & np.isfinite(bound)
+    is_known, is_there = np.isfinite(exact) & np.isfinite(bound), ~np.isnan(bound)
     with np.errstate(all="ignore"):
         excess = np.where(is_known, np.abs(found - exact) - bound, -np.inf)
     # A result that is not finite where it should be is beyond every bound.
     excess = np.where(is_known & ~np.isfinite(found), np.inf, excess)
     beyond, compared = int((excess > 0).sum()), int(is_known.sum())
     if not compared:
-        return Accuracy(name, None, 0.0, 0.0, 0.0, 0, 0, int(exact.size))
+        return Accuracy(name, None, 0.0, 0.0, 0.0, 0, 0, int(is_there.sum()))
     at = tuple(int(index) for index in np.unravel_index(int(np.argmax(excess)), exact.shape))
     values = float(found[at]), float(exact[at]), float(bound[at])
-    return Accuracy(name, at, *values, beyond, compared, int(exact.size) - compared)
+    return Accuracy(name, at, *values, beyond, compared, int(is_there.sum()) - compared)

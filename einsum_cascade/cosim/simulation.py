@@ -500,7 +500,7 @@ def _errors(
     for name, values in exact.items():
         kept = np.isfinite(values) & np.isfinite(outputs[name])
         if kept.any():
-            errors.append(float(np.abs(outputs[name] - values)[kept].max()))
+            errors.append(float(np.abs(outputs[name][kept] - values[kept]).max()))
             largest = float(np.abs(values[kept]).max())
             relative += [errors[-1] / largest] if largest else []
     return max(errors, default=None), max(relative, default=None)

@@ -73,8 +73,7 @@ class Step:
     def compared(self) -> int:
         """Results that are elements of a tensor; scores that are given may leave columns of the array idle."""
         program = self.lowered.program
-        rows = program.keys if program.has_tile_results else program.output_steps
-        return len(self.heads) * program.group * rows * self.queries
+        return len(self.heads) * program.group * program.head_rows * self.queries
 
     @property
     def queries_without_keys(self) -> int:
@@ -98,7 +97,7 @@ class Step:
     def empty_results(self) -> NDArray[np.float32]:
         """Return room for the results of all heads of the work, zeros; what a mask leaves out stays 0."""
         program = self.lowered.program
-        rows = self.sizes[self.work.rows] if program.has_tile_results else program.output_steps
+        rows = self.sizes[self.work.rows] if program.has_tile_results else program.head_rows
         return np.zeros((self._all_heads * self._copies * program.group, rows, program.queries), np.float32)
 
     def tensors(self, results: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

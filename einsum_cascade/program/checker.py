@@ -298,6 +298,8 @@ def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
         yield f"{named} must {'have' if is_out else 'not have'} the flag of tile results, but has it otherwise"
     if is_out and program.output_steps != rows:
         yield f"{named} must have an output step for each of {rows} rows, not {program.output_steps}"
+    if program.has_statistics and (is_out or not program.has_maxima):
+        yield "a program must not have statistics if its kernel has array OUT, or no maxima"
     has_sums = any(_makes(row) == MatrixOp.SUM for row in program.kernel)
     if program.is_divided and not has_sums:
         yield "a program must not have its results divided if its kernel has no sums"
@@ -409,7 +411,9 @@ def _lifetimes(program: Program, slots: dict[str, list[int]], interval: int, dow
     if "lane CORRECTION" in slots:
         lives.append(("a correction", last + 1 - slots["lane MAXIMUM"][0], program.queue))
     elif "lane MAXIMUM" in slots:
-        lives.append(("a maximum", slots["array EXPONENTIAL"][0] + 1 - slots["lane MAXIMUM"][0], program.queue))
+        # A sum that leaves takes the maximum with it.
+        used = slots["array SUM" if program.has_statistics else "array EXPONENTIAL"][0]
+        lives.append(("a maximum", used + 1 - slots["lane MAXIMUM"][0], program.queue))
     for key in ("array EXPONENTIAL", "lane CORRECTION"):
         if key in slots:
             lives.append((f"what {key} works on", slots[key][-1] + 1 - slots[key][0], 1))

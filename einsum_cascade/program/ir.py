@@ -131,6 +131,8 @@ class Program:
         Whether results are divided by the captured sums.
     has_tile_results
         Whether results leave after every key tile of the last pass.
+    has_statistics
+        Whether sums and maxima leave behind the results, as `STATE_WORDS` rows more.
     scale, bias
         The exponential is of (score - maximum) * scale, the sigmoid of score * scale + bias; rounded where the array
         takes them.
@@ -161,6 +163,7 @@ class Program:
     block_tiles: int | None = None
     is_divided: bool = False
     has_tile_results: bool = False
+    has_statistics: bool = False
     scale: float = 1.0
     bias: float = 0.0
     diagonal_high: int | None = None
@@ -314,10 +317,15 @@ class Program:
                 number += 1
                 result += tile.ends_result
 
+    @property
+    def head_rows(self) -> int:
+        """The rows of results of a head: words of a column, or one for every key."""
+        return self.keys if self.has_tile_results else self.output_steps + STATE_WORDS * self.has_statistics
+
     def result_rows(self, key_tile: int) -> int:
         """Return the rows of a tile of results: words of a column, or those of its key tile that have a key."""
         if not self.has_tile_results:
-            return self.output_steps
+            return self.head_rows
         return min(self.shape.rows, self.keys - key_tile * self.shape.rows)
 
     @cached_property
@@ -347,6 +355,7 @@ class Program:
             Flag.SKIP: self.is_skipping,
             Flag.NO_VALUES: self.value is None,
             Flag.TILE_RESULTS: self.has_tile_results,
+            Flag.STATISTICS: self.has_statistics,
         }
         return sum(flag for flag, is_set in chosen.items() if is_set)
 

@@ -136,7 +136,9 @@ def _features(kernel: str, shape: ArrayShape, outputs: int) -> Iterator[Slots]:
     yield Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs)
 
 
-def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> OperationGraph:
+def tile_graph(
+    slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None, *, keeps_maxima: bool = False
+) -> OperationGraph:
     """Return the graph that the scheduler takes.
 
     Parameters
@@ -145,6 +147,8 @@ def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None
         The operations of a tile, and the array.
     products
         Tiles that may be in their products at a time; as many as there are contexts if not given.
+    keeps_maxima
+        Whether a maximum leaves with the sum.
 
     """
     names = {each.name for each in slots}
@@ -154,7 +158,8 @@ def tile_graph(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None
     if products is not None:
         contexts.append(Context("queries", products, "product", ("product",)))
     if "maximum" in names:
-        contexts.append(Context("queue", shape.queue, "maximum", last if "correction" in names else ("subtract",)))
+        users = last if "correction" in names or keeps_maxima else ("subtract",)
+        contexts.append(Context("queue", shape.queue, "maximum", users))
         contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))
     contexts += [Context("PE temporaries", 1, name, (name,)) for name in ("sigmoid", "feature") if name in names]
     if "correction" in names:

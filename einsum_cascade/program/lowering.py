@@ -208,12 +208,14 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, kept_
     unmet = [*_unmet(extents, shape, _values(slots))]
     if unmet:
         raise InfeasibleMappingError(unmet)
-    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape), kept_tiles)
+    keeps = bool(work.statistics)
+    found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, keeps_maxima=keeps), kept_tiles)
     most, schedule = tiles_to_place(found.program), found.schedule
     products = schedule.starts("product")
     if most is not None and products[-1] - products[0] >= most * schedule.interval:
         # Queries have two places: the next but one must not need that of products that are still to leave.
-        found = _lowered(work, extents, shape, slots, _scheduled(slots, shape, most), kept_tiles)
+        schedule = _scheduled(slots, shape, most, keeps_maxima=keeps)
+        found = _lowered(work, extents, shape, slots, schedule, kept_tiles)
     check_program(found.program)
     return found
 
@@ -227,7 +229,7 @@ def _lowered(
     kept_tiles: int | None,
 ) -> Lowered:
     in_flight = {context.name: schedule.contexts_needed(context.name) for context in schedule.graph.contexts}
-    layouts = _layouts(extents, shape, _values(slots))
+    layouts = _layouts(extents, shape, _values(slots), STATE_WORDS if work.statistics else 0)
     program = Program(
         shape=shape,
         kernel=rows_of(slots, schedule),
@@ -247,6 +249,7 @@ def _lowered(
         passes=work.kernel.passes,
         is_divided=work.kernel.is_divided,
         has_tile_results=work.value is None,
+        has_statistics=bool(work.statistics),
         scale=extents.scale,
         bias=extents.bias,
         diagonal_high=extents.band.high,
@@ -287,14 +290,16 @@ def _in_blocks(program: Program) -> Program | None:
     return None
 
 
-def _scheduled(slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None) -> Schedule:
+def _scheduled(
+    slots: tuple[Slots, ...], shape: ArrayShape, products: int | None = None, *, keeps_maxima: bool
+) -> Schedule:
     """Return a schedule of the least interval that was found, in as few contexts as that takes.
 
     The scheduler leaves a tile more time the more contexts there are, which lengthens prologue and epilogue.
     """
-    found = modulo_schedule(tile_graph(slots, shape, products))
+    found = modulo_schedule(tile_graph(slots, shape, products, keeps_maxima=keeps_maxima))
     for contexts in range(1, found.contexts_needed("score")):
-        graph = tile_graph(slots, replace(shape, contexts=contexts), products)
+        graph = tile_graph(slots, replace(shape, contexts=contexts), products, keeps_maxima=keeps_maxima)
         if recurrence_bound(lower(graph)).cycles <= found.interval:
             tried = modulo_schedule(graph)
             if tried.interval <= found.interval:
@@ -307,15 +312,15 @@ def _values(slots: tuple[Slots, ...]) -> int:
     return max((each.first + each.count for each in slots if each.matrix == MatrixOp.COMBINE), default=0)
 
 
-def _layouts(extents: Extents, shape: ArrayShape, values: int) -> dict[str, Layout]:
-    """Lay out tensors one after the other, each from a page on, rows from a beat on."""
+def _layouts(extents: Extents, shape: ArrayShape, values: int, more: int) -> dict[str, Layout]:
+    """Lay out tensors one after the other, each from a page on, rows from a beat on; results have so many rows more."""
     beat, operand = shape.beat_bytes, shape.operand_bytes
     heads, tiles = extents.key_heads * extents.group, -(-extents.queries // shape.columns)
     sizes = {
         "query": (heads, extents.queries, extents.steps * operand),
         "key": (extents.key_heads, extents.keys, extents.steps * operand),
         "value": (extents.key_heads, extents.keys, values * operand),
-        "output": (heads, extents.outputs if values else extents.keys, tiles * shape.result_bytes),
+        "output": (heads, extents.outputs + more if values else extents.keys, tiles * shape.result_bytes),
         "state": (heads, extents.outputs + STATE_WORDS if values else 0, tiles * shape.result_bytes),
     }
     found: dict[str, Layout] = {}

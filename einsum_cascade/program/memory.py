@@ -111,9 +111,8 @@ def _store(memory: NDArray[np.uint8], layout: Layout, bits: Array) -> None:
 
 
 def unpack(program: Program, memory: Array) -> NDArray[np.float32]:
-    """Return the results (H, F, P) in a memory; (H, M, P) where scores are the results."""
-    heads = program.key_heads * program.group
-    rows = program.keys if program.has_tile_results else program.output_steps
+    """Return the results (H, F, P) in a memory, with two rows more for statistics; (H, M, P) where scores leave."""
+    heads, rows = program.key_heads * program.group, program.head_rows
     found = np.empty((heads, rows, program.queries), np.float32)
     pitch = program.shape.result_bytes
     for head in range(heads):

@@ -20,6 +20,7 @@ __all__ = [
     "FORMAT_MEMBERS",
     "LANE_STEPS",
     "LEAST_SCALE",
+    "LOWEST",
     "MOST_SCALE",
     "OPERANDS",
     "SINGLE",
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 SINGLE, BFLOAT16 = parse_format("fp32"), parse_format("bf16")
+
+LOWEST = -SINGLE.greatest
+"""What running maxima start with."""
 
 OPERANDS = {name: parse_format(name) for name in ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32")}
 """The formats of operands in memory, by name."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.program.numbers import LOWEST
+from einsum_cascade.program.patterns import STATISTICS
 from einsum_cascade.program.recognition import ArrayWork, Operand
 
 __all__ = ["from_array", "from_operand", "index_of", "to_array"]
@@ -142,7 +144,8 @@ def from_array(work: ArrayWork, results: Array, extents: Mapping[str, int]) -> d
     work
         Says which axis is what.
     results
-        (H, F, P), or (H, M, P) where scores are the results; with sums, the last of F is theirs.
+        (H, F, P), or (H, M, P) where scores are the results; with sums, the last of F is theirs, and statistics come
+        after F.
     extents
         Of all ranks.
 
@@ -159,6 +162,11 @@ def from_array(work: ArrayWork, results: Array, extents: Mapping[str, int]) -> d
     found = {work.output.tensor: _tensor(work, view, work.output, values[:, : sizes[word]], (*heads, word))}
     if work.sums is not None:
         found[work.sums.tensor] = _tensor(work, view, work.sums, values[:, -1], heads)
+    for name, operand in work.statistics.items():
+        own = values[:, sizes[word] + STATISTICS.index(name)]
+        # The maximum of no key is that of none.
+        own = np.where(own == LOWEST, -np.inf, own) if name == "maximum" else own
+        found[operand.tensor] = _tensor(work, view, operand, own, heads, elsewhere=np.nan)
     return found
 
 
@@ -176,10 +184,12 @@ def index_of(work: ArrayWork, at: tuple[int, ...], extents: Mapping[str, int]) -
     return tuple(int(np.broadcast_to(each, sizes)[place]) for each in view.indices(work.output, names))
 
 
-def _tensor(work: ArrayWork, view: _View, operand: Operand, values: Array, names: tuple[str, ...]) -> Array:
-    """Return a tensor from values along some ranges and the columns, heads as one; elements without one are 0."""
+def _tensor(
+    work: ArrayWork, view: _View, operand: Operand, values: Array, names: tuple[str, ...], elsewhere: float = 0.0
+) -> Array:
+    """Return a tensor from values along some ranges and the columns, heads as one; what it has elsewhere is told."""
     names = (*names, work.columns)
     dimensions = work.cascade.tensor[operand.tensor].dimensions
-    found = np.zeros([view.extent(dimension.extent) for dimension in dimensions], values.dtype)
+    found = np.full([view.extent(dimension.extent) for dimension in dimensions], elsewhere, values.dtype)
     found[view.indices(operand, names)] = values.reshape([view.sizes[name] for name in names])
     return found

@@ -10,7 +10,7 @@ from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, Read
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.scaling import is_scaled, without_constants
 
-__all__ = ["KERNELS", "Kernel", "Role", "Scene", "given_read", "ranges_of"]
+__all__ = ["KERNELS", "STATISTICS", "Kernel", "Role", "Scene", "Statistic", "given_read", "ranges_of"]
 
 type Role = Literal[
     "product",
@@ -28,6 +28,12 @@ type Role = Literal[
     "feature",
     "weighted sum",
 ]
+
+
+type Statistic = Literal["sum", "maximum"]
+
+STATISTICS: tuple[Statistic, ...] = "sum", "maximum"
+"""What may leave beside results, in the order of its words."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +295,15 @@ class Kernel:
         """The works that make what leaves: the last one, and the sums beside it if nothing is divided by them."""
         *_, last = self.roles
         return (last, "sum") if "sum" in self.roles and not self.is_divided else (last,)
+
+    @property
+    def statistics(self) -> Mapping[Statistic, Role]:
+        """The works that make what may leave beside the results: sums and maxima that are there when these leave."""
+        if not self.is_divided or not {"maximum", "combine"} <= self.roles.keys():
+            return {}
+        if self.is_tiled:
+            return {"sum": "running sum", "maximum": "running maximum"}
+        return {"sum": "sum", "maximum": "maximum"}
 
     @property
     def weights(self) -> Role:

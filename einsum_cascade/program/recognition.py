@@ -7,15 +7,17 @@ refused, and named.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.factors import Scaled
-from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, given_read, ranges_of
+from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, Statistic, given_read, ranges_of
 from einsum_cascade.program.refusals import refusal_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 from einsum_cascade.program.unscaled import Unscaled, without_factors
@@ -69,6 +71,8 @@ class ArrayWork:
         What weights the scores whose sum divides the results, beside the values; None if there is nothing.
     sums
         The sums of scores, where they leave beside the results; None if they do not.
+    statistics
+        The sums that results are divided by, and the maxima, where they leave beside them: the last of each.
     shared, group
         Ranges of heads that queries share with keys, and that only queries have, in order.
     steps, rows, columns, outputs
@@ -94,6 +98,7 @@ class ArrayWork:
     columns: str
     outputs: str | None
     scaled: tuple[Scaled, ...] = ()
+    statistics: Mapping[Statistic, Operand] = field(default_factory=dict[Statistic, Operand])
 
     @property
     def cascade(self) -> Cascade:
@@ -107,7 +112,8 @@ class ArrayWork:
     @property
     def results(self) -> tuple[Operand, ...]:
         """The tensors that leave."""
-        return (self.output,) if self.sums is None else (self.output, self.sums)
+        beside = () if self.sums is None else (self.sums,)
+        return self.output, *beside, *self.statistics.values()
 
     @property
     def quotient(self) -> Einsum | None:
@@ -143,8 +149,15 @@ def recognise(cascade: Cascade) -> ArrayWork:
     return recognise_unscaled(without_factors(merge_products(cascade)))
 
 
-def recognise_unscaled(unscaled: Unscaled) -> ArrayWork:
+def recognise_unscaled(unscaled: Unscaled, beside: AbstractSet[str] = frozenset()) -> ArrayWork:
     """Return what the array does for a cascade whose products are merged, and whose scores have no factors.
+
+    Parameters
+    ----------
+    unscaled
+        The cascade.
+    beside
+        Outputs that may leave beside the results. Of those that are made step by step, it is the last that does.
 
     Raises
     ------
@@ -156,11 +169,24 @@ def recognise_unscaled(unscaled: Unscaled) -> ArrayWork:
     if refused or len(roles) < len(kernel.roles):
         raise IllegalMappingError([*_sentences(workload, kernel, roles, refused).values()])
     named: dict[str, Task] = {**roles}
-    unmet = [*unmet_restrictions(workload, named, kernel.results, is_tiled=kernel.is_tiled)]
+    outputs = beside & {*unscaled.cascade.outputs}
+    statistics = {name: role for name, role in kernel.statistics.items() if roles[role].write.tensor in outputs}
+    leaving = [*kernel.results, *statistics.values()]
+    unmet = [*unmet_restrictions(workload, named, leaving, is_tiled=kernel.is_tiled)]
     if unmet:
         raise IllegalMappingError(unmet)
     scaled = unscaled.among(task.write.tensor for task in roles.values())
-    return replace(_work(workload, kernel, roles), scaled=scaled)
+    left = {name: _operand(workload, _last(workload, named[role])) for name, role in statistics.items()}
+    return replace(_work(workload, kernel, roles), scaled=scaled, statistics=left)
+
+
+def _last(workload: Workload, task: Task) -> Access:
+    """Return what a task writes; of what is made step by step, the last."""
+    tensor = workload.cascade.tensor[task.write.tensor]
+    axis, indices = tensor.generation_axis, [*task.write.indices]
+    if axis is not None:
+        indices[axis] = Affine((), symbol(tensor.dimensions[axis].rank))
+    return Access(tensor.name, (*indices,))
 
 
 @dataclass(frozen=True, slots=True)

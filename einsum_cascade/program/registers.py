@@ -148,6 +148,9 @@ class Flag(ToldEnum):
         64,
         "Results leave after every key tile of the last pass, word r being row r of it; `output_steps` is then rows.",
     )
+    STATISTICS = told(
+        128, "Two words follow the results of a column: the captured sum, and the greatest score, neither divided."
+    )
 
 
 def _flags_of(names: type[ToldEnum]) -> tuple[BitField, ...]:

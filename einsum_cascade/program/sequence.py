@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
-from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.mapping.workload import Access, Workload
 from einsum_cascade.program.absence import absent_tensors
 from einsum_cascade.program.recognition import ArrayWork, Shortfall, kernels_in, recognise_unscaled, shortfall_of
 from einsum_cascade.program.unscaled import Unscaled, without_factors
@@ -79,7 +81,7 @@ def recognise_sequence(cascade: Cascade) -> tuple[ArrayWork, ...]:
     if left:
         raise IllegalMappingError([*_causes(workload, left, parts).values()])
     if len(parts) <= 1:
-        return (recognise_unscaled(unscaled),)
+        return (recognise_unscaled(unscaled, _ready(workload, parts[0]) if parts else frozenset()),)
     order = _tensors(workload)
     parts.sort(key=lambda part: max(map(order.index, part)))
     works = tuple(_recognised(unscaled, workload, part) for part in parts)
@@ -127,7 +129,7 @@ def divide(cascade: Cascade, refused: Mapping[_Part, Sequence[str]] | None = Non
     if not parts:
         raise IllegalMappingError([*_causes(workload, left, [], refused).values()])
     if not left and len(parts) == 1:
-        return (recognise_unscaled(unscaled),)
+        return (recognise_unscaled(unscaled, _ready(workload, parts[0])),)
     return tuple(_ordered(unscaled, workload, parts, left, _reasons(workload, left, parts, refused)))
 
 
@@ -140,7 +142,9 @@ def _kernels(workload: Workload) -> Iterator[_Part]:
         below = Workload(_cut(workload, _following(workload, first)))
         for kernel, roles in kernels_in(below):
             part = frozenset(task.write.tensor for task in roles.values())
-            if {*_leaving(workload, part)} == {roles[role].write.tensor for role in kernel.results}:
+            leaving, results = {*_leaving(workload, part)}, {roles[role].write.tensor for role in kernel.results}
+            beside = {roles[role].write.tensor for role in kernel.statistics.values()} & _ready(workload, part)
+            if results <= leaving <= results | beside:
                 yield part
 
 
@@ -184,6 +188,23 @@ def _leaving(workload: Workload, part: _Part) -> tuple[str, ...]:
     return tuple(sorted(filter(leaves, part), key=(*outputs, *_tensors(workload)).index))
 
 
+def _ready(workload: Workload, part: _Part) -> _Part:
+    """Return the tensors of a part of which others need no more than is there when it is done."""
+
+    def is_last(access: Access) -> bool:
+        tensor = workload.cascade.tensor[access.tensor]
+        axis = tensor.generation_axis
+        return axis is None or access.indices[axis] == Affine((), symbol(tensor.dimensions[axis].rank))
+
+    def is_ready(name: str) -> bool:
+        readers = [task for task in workload.readers[name] if task.write.tensor not in part]
+        reads = [read for task in readers for read in task.reads if read.tensor == name]
+        is_stepped = workload.cascade.tensor[name].generation_axis is not None
+        return all(map(is_last, reads)) and not (is_stepped and name in workload.cascade.outputs)
+
+    return frozenset(filter(is_ready, part))
+
+
 def _cut(workload: Workload, part: _Part) -> Cascade:
     """Return a part as a cascade of its own, with all ranks; what it reads of others is an input."""
     cascade, kept = workload.cascade, {*part}
@@ -205,7 +226,7 @@ def _cut(workload: Workload, part: _Part) -> Cascade:
 
 def _recognised(unscaled: Unscaled, workload: Workload, part: _Part) -> ArrayWork:
     """Return what the array does for a part."""
-    return recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)))
+    return recognise_unscaled(replace(unscaled, cascade=_cut(workload, part)), _ready(workload, part))
 
 
 def _unmet(unscaled: Unscaled, workload: Workload, parts: Sequence[_Part]) -> dict[_Part, Sequence[str]]:

@@ -6,14 +6,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from einsum_cascade.program.instruction import MatrixOp
+from einsum_cascade.program.numbers import LOWEST
 from einsum_cascade.program.shape import ArrayShape
-from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT, Decoder
+from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT, Decoder, single_bits
 from einsum_cascade.rtl.links import address_bits, column_layout
 
 __all__ = ["LOWEST_BITS", "ColumnTop"]
 
-LOWEST_BITS = 0xFF7FFFFF
-"""The lowest finite number, which running maxima start with."""
+LOWEST_BITS = single_bits(LOWEST)
 
 
 class ColumnTop(Component):

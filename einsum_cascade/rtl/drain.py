@@ -31,7 +31,7 @@ _LATENCY = DRAIN_LATENCY + DIVIDER_LATENCY
 
 
 class Drain(Component):
-    """Writes one tile of results after another: word 0 of all its columns, then word 1, and so on.
+    """Writes one tile of results after another: word 0 of all its columns, then word 1, and so on, statistics last.
 
     Members
     -------
@@ -148,7 +148,7 @@ class Drain(Component):
             self.kind.eq(StateWord.of(word, self.output_steps)),
             self._acknowledges.w_en.eq(self._begins_row),
             self._acknowledges.w_data.eq(is_state & (word + 1 == words)),
-            group.is_state.eq(is_state),
+            group.is_whole.eq(is_state | (word >= self.output_steps)),
             *(addresses.w_en.eq(self._begins_row), addresses.w_data.eq(Cat(address, (self._row_beats - 1)[:8]))),
             *(group.first.eq(number * shape.dividers), group.columns.eq(columns), group.ends_row.eq(ends_row)),
         ]
@@ -180,7 +180,8 @@ class Drain(Component):
         has_tiles, is_state = (self.flags & Flag.TILE_RESULTS) != 0, result.is_state
         key = result.key_tile * shape.rows
         left, wide = self.keys - key, self.queries - result.query_tile * shape.columns
-        first, more = Mux(has_tiles, key, 0), Mux(is_state, STATE_WORDS, 0)
+        has_more = is_state | ((self.flags & Flag.STATISTICS) != 0)
+        first, more = Mux(has_tiles, key, 0), Mux(has_more, STATE_WORDS, 0)
         base, head_stride, row_stride = (
             Mux(is_state, getattr(self.state, part), getattr(self.output, part))
             for part in ("address", "head_stride", "stride")
@@ -201,7 +202,7 @@ class Drain(Component):
             m.d.sync += register.eq(groups[-1])
             groups.append(register)
         beat_group = groups[-1]
-        divides = ((self.flags & Flag.DIVIDE) != 0) & ~groups[DRAIN_LATENCY].is_state
+        divides = ((self.flags & Flag.DIVIDE) != 0) & ~groups[DRAIN_LATENCY].is_whole
         empty: list[Value] = []
         for number in range(self._shape.dividers):
             divider = Divider()
@@ -287,4 +288,4 @@ class Drain(Component):
 
 
 def _group_layout() -> data.StructLayout:
-    return data.StructLayout({"is_valid": 1, "first": 10, "columns": 16, "ends_row": 1, "is_state": 1})
+    return data.StructLayout({"is_valid": 1, "first": 10, "columns": 16, "ends_row": 1, "is_whole": 1})

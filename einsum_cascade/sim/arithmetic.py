@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.formats import Format, round_to
+from einsum_cascade.program.numbers import LOWEST as LOWEST_NUMBER
 from einsum_cascade.program.numbers import SINGLE, Above, Numbers, Step
 
 __all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high", "low", "multiply_add", "quotient"]
@@ -19,8 +20,7 @@ __all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high"
 type Single = NDArray[np.float32]
 
 NAN = np.array(0x7FC00000, np.uint32).view(np.float32)[()]
-LOWEST = np.array(0xFF7FFFFF, np.uint32).view(np.float32)[()]
-"""What running maxima start with."""
+LOWEST = np.float32(LOWEST_NUMBER)
 
 _LEAST = 2.0**-126
 _LIMIT = np.float32(2**64)

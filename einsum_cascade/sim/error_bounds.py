@@ -69,8 +69,8 @@ def error_bounds(program: Program, tensors: Mapping[str, Array]) -> Array:
     Returns
     -------
     array
-        (H, F, P), or (H, M, P) where scores are the results; infinite where nothing can be said, because a sum may
-        overflow, or no key is left to divide by.
+        (H, F, P), with two rows more for statistics, or (H, M, P) where scores are the results; infinite where nothing
+        can be said, because a sum may overflow, or no key is left to divide by.
 
     """
     heads = range(program.key_heads * program.group)
@@ -99,10 +99,19 @@ class _Head:
             found = self._summed(weights, self.value[:, : self.program.output_steps])
         else:
             found = weights
-        if self.program.is_divided:
-            found = _divided(found, self._total(weights))
+        total = self._total(weights) if self.program.is_divided else None
+        if total is not None:
+            found = _divided(found, total)
         error = found.error + _unit(SINGLE) * found.magnitude + _least(SINGLE)
-        return _finite(_Near(found.value, error), SINGLE) * _REFERENCE
+        bound = _finite(_Near(found.value, error), SINGLE) * _REFERENCE
+        if total is None or not self.program.has_statistics:
+            return bound
+        own = np.where(self.is_kept.any(axis=0), self._greatest_error(scores), np.inf)
+        return np.concatenate((bound, _finite(total, SINGLE) * _REFERENCE, own[None] * _REFERENCE))
+
+    def _greatest_error(self, scores: _Near) -> Array:
+        """Return how far any score of a query may be off, (P)."""
+        return np.where(self.is_kept, scores.error, 0.0).max(axis=0)
 
     def _scores(self) -> _Near:
         """Return products of keys and queries, (M, P)."""
@@ -125,7 +134,7 @@ class _Head:
         kept, scale = self.is_kept, abs(self.program.scale)
         greatest = np.where(kept, scores.value, -np.inf).max(axis=0)
         # A maximum that is another one than the exact one cancels, as far as it is the same for all keys.
-        argument = scale * 2 * np.where(kept, scores.error, 0.0).max(axis=0) + 2 * _SUBTRACTED
+        argument = scale * 2 * self._greatest_error(scores) + 2 * _SUBTRACTED
         value = np.exp(self.program.scale * (scores.value - greatest))
         relative = np.exp(argument) * (1 + self._raised(self.numbers.multiplier)) * self._corrections() - 1
         return _Near(value, value * relative + _least(SINGLE))

@@ -242,8 +242,7 @@ class _Machine:
         self.write(then, self.kept, place, found.kept)
 
     def results(self) -> Results:
-        rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
-        return Results(self.lanes.output[:, :rows, : self.program.queries], self.lanes.empty, 0)
+        return Results(self.lanes.output[:, : self.program.head_rows, : self.program.queries], self.lanes.empty, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +270,7 @@ class _Lanes:
         self.accumulators = np.zeros((2, program.output_steps, columns), np.float32)
         self.exponential = Exponential(None, LANE_STEPS)
         heads = program.key_heads * program.group
-        rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
+        rows = program.key_tiles * shape.rows if program.has_tile_results else program.head_rows
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
         self.draining: list[tuple[int, Tile]] = []
@@ -339,6 +338,9 @@ class _Lanes:
             found, is_empty = quotient(found, np.broadcast_to(self.captured[tile.query_number % 2], found.shape))
             kept = min(shape.columns, self.program.queries - tile.query_tile * shape.columns)
             self.empty += int(is_empty[: self.program.result_rows(tile.key_tile), :kept].sum())
+        if self.program.has_statistics:
+            own = tile.query_number % 2
+            found = np.concatenate((found, self.captured[own, None], self.maxima[own, None]))
         first = tile.key_tile * shape.rows if self.program.has_tile_results else 0
         columns = slice(tile.query_tile * shape.columns, (tile.query_tile + 1) * shape.columns)
         self.output[tile.head, first : first + len(found), columns] = found

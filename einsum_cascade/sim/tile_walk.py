@@ -109,7 +109,7 @@ class TileWalk:
             if is_last and visit.ends_block:
                 released = base + visit.block.stop if ends else load + 1
         has_all, spills = program.has_tile_results, program.has_state and visit.is_continued
-        words = program.result_rows(keys[place]) + STATE_WORDS * spills
+        words = program.output_steps + STATE_WORDS if spills else program.result_rows(keys[place])
         return Job(
             at=self.at,
             load=load,

@@ -32,7 +32,8 @@ class Results:
     Parameters
     ----------
     output
-        (H, F, P), fp32; (H, M, P) where scores are the results.
+        (H, F, P), fp32, with two rows more for sums and maxima if the program has them; (H, M, P) where scores are the
+        results.
     empty_columns
         Results whose denominator was 0.
     zero_sums
@@ -156,7 +157,7 @@ class _Evaluation:
         self.first_slot = min(slots, default=0)
         self.is_corrected = any(row.vector.op == VectorOp.CORRECTION for row in program.kernel)
         heads = program.key_heads * program.group
-        rows = program.key_tiles * shape.rows if program.has_tile_results else program.output_steps
+        rows = program.key_tiles * shape.rows if program.has_tile_results else program.head_rows
         self.output = np.zeros((heads, rows, program.query_tiles * shape.columns), np.float32)
         self.empty = 0
         # By head and tile of queries.
@@ -170,8 +171,8 @@ class _Evaluation:
         count = max(1, _TOGETHER // (shape.rows * shape.columns))
         for first in range(0, len(queues), count):
             self._run(queues[first : first + count])
-        rows = self.program.keys if self.program.has_tile_results else self.program.output_steps
-        return Results(self.output[:, :rows, : self.program.queries], self.empty, sum(self.zero_sums.values()))
+        output = self.output[:, : self.program.head_rows, : self.program.queries]
+        return Results(output, self.empty, sum(self.zero_sums.values()))
 
     def _run(self, queues: Sequence[Sequence[Tile]]) -> None:
         """Compute query tiles side by side, given the tiles of each in order; state in memory is state kept."""
@@ -269,6 +270,8 @@ class _Evaluation:
                 self.empty += int(is_empty[: self.program.result_rows(key_tile), :kept].sum())
                 where = int(tiles.head[at]), query_tile
                 self.zero_sums[where] = int((is_empty[0] & lanes.have_keys[at])[:kept].sum())
+            if self.program.has_statistics:
+                found = np.concatenate((found, lanes.captured[at, None], lanes.maximum[at, None]))
             self.output[tiles.head[at], first : first + len(found), columns] = found
 
 

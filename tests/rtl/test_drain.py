@@ -98,7 +98,7 @@ class Bench:
         program, rows = self.program, self.program.shape.rows
         if program.has_tile_results:
             return min(rows, program.keys - tile.key_tile * rows)
-        return program.output_steps + (STATE_WORDS if tile.spills else 0)
+        return program.output_steps + (STATE_WORDS if tile.spills or program.has_statistics else 0)
 
     def state(self, tile, word, column):
         if word < self.program.output_steps:
@@ -115,13 +115,13 @@ class Bench:
                 row += (first + word) * layout.stride_bytes + tile.query_tile * shape.result_bytes
                 for column in range(min(shape.columns, program.queries - tile.query_tile * shape.columns)):
                     value = self.state(tile, word, column)
-                    if program.is_divided and not tile.spills:
+                    if program.is_divided and not tile.spills and word < program.output_steps:
                         value = value / self.total(column) if self.total(column) else 0.0
                     found |= {row + 4 * column + at: byte for at, byte in enumerate(struct.pack("<f", value))}
         return found
 
 
-def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False, divided=True, block_tiles=None):
+def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False, divided=True, block_tiles=None, **own):
     shape = ArrayShape(size, size, dividers=dividers, output_steps=16)
     stride = shape.result_bytes * -(-queries // size)
     output = Layout(0x1000, stride, 16 * stride)
@@ -129,7 +129,7 @@ def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False,
     return Program(
         shape, (), 1, 1, 4, size if tile_results else outputs, 2 * size - 1, queries, none, none, output, none,
         key_heads=2, has_tile_results=tile_results, is_divided=divided, block_tiles=block_tiles,
-        state=replace(output, address=0x9000),
+        state=replace(output, address=0x9000), **own,
     )  # fmt: skip
 
 
@@ -142,6 +142,8 @@ PROGRAMS = [
     program_of(tile_results=True, divided=False),
     program_of(block_tiles=1),
     program_of(8, 4, 9, block_tiles=1),
+    program_of(has_statistics=True),
+    program_of(8, 2, 17, block_tiles=1, has_statistics=True),
 ]
 
 

@@ -112,8 +112,11 @@ def lowered(
     queries: int = 64,
     heads: tuple[int, int] = (1, 1),
     band: Band | None = None,
+    leaves_statistics: bool = False,
 ) -> Lowered:
     work = work_of(kernel)
+    if leaves_statistics:
+        work = replace(work, statistics={"sum": work.output})
     outputs = shape.rows if work.value is None else f + (work.sums is not None)
     scaling = (0.25, -1.5) if kernel == "sigmoid attention" else ()
     extents = Extents(e, outputs, keys, queries, *heads, band or Band(), *scaling)
@@ -122,7 +125,7 @@ def lowered(
 
 def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
     """A program for any kernel, array, mask, grouping and format; few tiles."""
-    n, stages, e, f = (int(random.integers(low, high + 1)) for low, high in ((2, most), (1, 4), (1, 9), (1, 9)))
+    n, stages, e, f = (int(random.integers(low, high + 1)) for low, high in ((2, most), (1, 8), (1, 9), (1, 9)))
     numbers = NUMBERS[random.integers(len(NUMBERS))]
     shape = square(n, e=e, f=f, stages=stages, numbers=numbers, slots=int(random.choice([16, 64])))
     keys, queries = (int(x) for x in random.integers(1, 3 * n + 2, 2))
@@ -135,7 +138,9 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
         own = Numbers(*formats, "wide", numbers.accumulation, has_sigmoid=True)
         shape = replace(shape, numbers=own)
     band = _random_band(random, keys, queries)
-    found = lowered(shape, kernel, e=e, f=f, keys=keys, queries=queries, heads=heads, band=band)
+    has_more = bool(work_of(kernel).kernel.statistics) and random.random() < 0.4
+    sizes = {"e": e, "f": f, "keys": keys, "queries": queries}
+    found = lowered(shape, kernel, **sizes, heads=heads, band=band, leaves_statistics=has_more)
     if found.program.has_maxima:
         scale = float(random.choice([1.0, 1 / np.sqrt(e), np.exp2(random.uniform(-6, 3)), random.uniform(0.05, 2)]))
         found = replace(found, program=replace(found.program, scale=scale))
