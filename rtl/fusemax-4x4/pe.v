@@ -4,30 +4,30 @@ module pe(up, clk, rst, right, down, left);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire \$11 ;
-  wire [31:0] \$12 ;
+  wire [31:0] \$11 ;
+  wire \$12 ;
   wire \$13 ;
-  wire \$14 ;
+  wire [31:0] \$14 ;
   wire [31:0] \$15 ;
-  wire [31:0] \$16 ;
-  wire \$17 ;
+  wire \$16 ;
+  wire [3:0] \$17 ;
   wire [3:0] \$18 ;
-  wire [3:0] \$19 ;
+  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [3:0] \$20 ;
   wire [3:0] \$21 ;
-  wire [3:0] \$22 ;
-  wire [31:0] \$23 ;
-  wire \$24 ;
-  wire [31:0] \$25 ;
-  reg [29:0] \$26 ;
+  wire [31:0] \$22 ;
+  wire \$23 ;
+  wire [31:0] \$24 ;
+  reg [29:0] \$25 ;
+  reg [31:0] \$26 ;
   reg [31:0] \$27 ;
-  reg [31:0] \$28 ;
-  reg [8:0] \$29 ;
+  reg [8:0] \$28 ;
+  reg [31:0] \$29 ;
   wire \$3 ;
-  reg [31:0] \$30 ;
-  wire \$4 ;
-  wire [31:0] \$5 ;
+  wire [5:0] \$30 ;
+  wire [31:0] \$4 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -175,7 +175,7 @@ module pe(up, clk, rst, right, down, left);
   wire \rounded.sign ;
   input rst;
   wire rst;
-  wire [15:0] score;
+  reg [15:0] score;
   wire [15:0] \score$19 ;
   wire [7:0] \score$19.exponent ;
   wire [6:0] \score$19.mantissa ;
@@ -213,50 +213,45 @@ module pe(up, clk, rst, right, down, left);
   end
   assign _context = contexts[left[3]];
   assign is_active = left[2:0] == 2'h3;
-  assign \$1  = left[2:0] == 1'h1;
-  assign state = \$1  ? up : _context[31:0];
-  assign \$2  = left[2:0] == 3'h4;
-  assign \$3  = left[2:0] == 2'h3;
-  assign \$4  = left[2:0] == 1'h1;
-  assign \$5  = left[4] ? 32'd0 : _context[31:0];
-  assign \$6  = left[2:0] == 3'h4;
-  assign \$7  = | left[10:8];
-  assign \$8  = ! left[13:11];
-  assign \$9  = \$7  | \$8 ;
+  assign \$1  = left[2:0] == 3'h4;
+  assign \$2  = left[2:0] == 2'h3;
+  assign \$3  = left[2:0] == 1'h1;
+  assign \$4  = left[4] ? 32'd0 : _context[31:0];
+  assign \$5  = left[2:0] == 3'h4;
+  assign \$6  = | left[10:8];
+  assign \$7  = ! left[13:11];
+  assign \$8  = \$6  | \$7 ;
+  assign \$9  = ~ _context[32];
   assign \$10  = ~ _context[32];
-  assign \$11  = ~ _context[32];
-  assign \$12  = _context[32] ? 32'd0 : _context[31:0];
-  assign \$13  = going[2:0] == 1'h1;
-  assign \$14  = going[2:0] == 2'h3;
-  assign \$15  = going[7] ? 32'd0 : rounded;
-  assign \$16  = is_result ? \$15  : \state$39 ;
-  assign \$17  = ! left[10:8];
-  assign \$18  = left[10:8] - 1'h1;
-  assign \$19  = \$17  ? 4'h0 : \$18 ;
-  assign \$20  = ! left[13:11];
-  assign \$21  = left[13:11] - 1'h1;
-  assign \$22  = \$20  ? 4'h0 : \$21 ;
-  assign \$23  = going[8] ? result : going[49:18];
-  assign \$24  = going[2:0] == 2'h3;
-  assign \$25  = result[31] ? 32'd0 : result;
+  assign \$11  = _context[32] ? 32'd0 : _context[31:0];
+  assign \$12  = going[2:0] == 1'h1;
+  assign \$13  = going[2:0] == 2'h3;
+  assign \$14  = going[7] ? 32'd0 : rounded;
+  assign \$15  = \$30 [5] ? \$14  : \state$39 ;
+  assign \$16  = ! left[10:8];
+  assign \$17  = left[10:8] - 1'h1;
+  assign \$18  = \$16  ? 4'h0 : \$17 ;
+  assign \$19  = ! left[13:11];
+  assign \$20  = left[13:11] - 1'h1;
+  assign \$21  = \$19  ? 4'h0 : \$20 ;
+  assign \$22  = going[8] ? result : going[49:18];
+  assign \$23  = going[2:0] == 2'h3;
+  assign \$24  = result[31] ? 32'd0 : result;
   always @(posedge clk)
-    right <= \$26 ;
+    right <= \$25 ;
   always @(posedge clk)
-    down <= \$27 ;
+    down <= \$26 ;
   always @(posedge clk)
-    fraction <= \$28 ;
+    fraction <= \$27 ;
   always @(posedge clk)
-    _integer <= \$29 ;
+    _integer <= \$28 ;
   always @(posedge clk)
-    kept <= \$30 ;
+    kept <= \$29 ;
   \pe.after  after (
     .fraction(\fraction$44 ),
-    .has_fraction(has_fraction),
-    .has_integer(has_integer),
-    .has_state(has_state),
     .\integer (going[17:9]),
-    .is_result(is_result),
     .next_integer(next_integer),
+    .\port$462$0 (\$30 ),
     .result(result),
     .slot(going[6:4]),
     .state(\state$39 )
@@ -271,7 +266,7 @@ module pe(up, clk, rst, right, down, left);
     .augend(_context[31:0]),
     .is_sum(is_sum),
     .operand(operand),
-    .result(result),
+    .\packed (result),
     .score(score)
   );
   \pe.rounder  rounder (
@@ -283,136 +278,151 @@ module pe(up, clk, rst, right, down, left);
     .is_active(is_active),
     .is_sum(\is_sum$25 ),
     .operand(\operand$23 ),
-    .score(score),
+    .score(\score$19 ),
     .slot(left[7:5]),
     .up(up),
-    .value(state),
+    .value(_context[31:0]),
     .\value$4 (fraction)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     operand = left[29:14];
-    if (\$3 ) begin
+    if (\$2 ) begin
       operand = \operand$23 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    addend = up;
+    score = \score$19 ;
     if (\$3 ) begin
-      addend = \addend$24 ;
-    end
-    if (\$4 ) begin
-      addend = \$5 ;
+      score = up[31:16];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    is_sum = \$2 ;
+    addend = up;
+    if (\$2 ) begin
+      addend = \addend$24 ;
+    end
     if (\$3 ) begin
+      addend = \$4 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    is_sum = \$1 ;
+    if (\$2 ) begin
       is_sum = \is_sum$25 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     going[7] = _context[32];
-    going[8] = \$6 ;
+    going[8] = \$5 ;
     going[49:18] = up;
     casez (left[2:0])
       3'h1:
           if (left[4]) begin
-            going[7] = \$9 ;
+            going[7] = \$8 ;
           end
       3'h2:
-          if (\$10 ) begin
+          if (\$9 ) begin
             going[49:18] = greater;
           end
       3'h5:
-          going[8] = \$11 ;
+          going[8] = \$10 ;
       3'h6:
           if (left[4]) begin
-            going[49:18] = \$12 ;
+            going[49:18] = \$11 ;
           end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     _write__data[31:0] = result;
-    if (\$14 ) begin
-      _write__data[31:0] = \$16 ;
+    if (\$13 ) begin
+      _write__data[31:0] = \$15 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     _write__en = 1'h0;
-    if (\$13 ) begin
+    if (\$12 ) begin
       _write__en = 1'h1;
     end
-    if (\$14 ) begin
-      _write__en = has_state;
+    if (\$13 ) begin
+      _write__en = \$30 [0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     value = 32'd0;
-    if (\$14 ) begin
+    if (\$13 ) begin
       value = \state$39 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    { \$26 [29:14], \$26 [7:0] } = { left[29:14], left[7:0] };
-    \$26 [10:8] = \$19 [2:0];
-    \$26 [13:11] = \$22 [2:0];
+    { \$25 [29:14], \$25 [7:0] } = { left[29:14], left[7:0] };
+    \$25 [10:8] = \$18 [2:0];
+    \$25 [13:11] = \$21 [2:0];
     if (rst) begin
-      \$26  = 30'h00000000;
+      \$25  = 30'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$27  = \$23 ;
+    \$26  = \$22 ;
+    if (rst) begin
+      \$26  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$27  = fraction;
+    if (\$23 ) begin
+      if (\$30 [1]) begin
+        \$27  = \fraction$44 ;
+      end
+    end
     if (rst) begin
       \$27  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$28  = fraction;
-    if (\$24 ) begin
-      if (has_fraction) begin
-        \$28  = \fraction$44 ;
+    \$28  = _integer;
+    if (\$23 ) begin
+      if (\$30 [2]) begin
+        \$28  = next_integer;
       end
     end
     if (rst) begin
-      \$28  = 32'd0;
+      \$28  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$29  = _integer;
-    if (\$24 ) begin
-      if (has_integer) begin
-        \$29  = next_integer;
+    \$29  = kept;
+    if (\$23 ) begin
+      if (\$30 [3]) begin
+        \$29 [31] = result[31];
+      end
+      if (\$30 [4]) begin
+        \$29  = \$24 ;
       end
     end
     if (rst) begin
-      \$29  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$30  = kept;
-    if (rst) begin
-      \$30  = 32'd0;
+      \$29  = 32'd0;
     end
   end
   assign read__addr = left[3];
   assign read__data = _context;
   assign slot = left[7:5];
+  assign state = _context[31:0];
   assign \up$12  = up;
   assign _fraction = fraction;
   assign _kept = kept;
-  assign \score$19  = score;
   assign augend = _context[31:0];
   assign \left$26  = up;
   assign \right$27  = _context[31:0];
@@ -420,8 +430,12 @@ module pe(up, clk, rst, right, down, left);
   assign \result$33  = result;
   assign \integer  = going[17:9];
   assign _write__addr = going[3];
-  assign has_sign = 1'h0;
-  assign has_positive = 1'h0;
+  assign has_state = \$30 [0];
+  assign is_result = \$30 [5];
+  assign has_fraction = \$30 [1];
+  assign has_integer = \$30 [2];
+  assign has_sign = \$30 [3];
+  assign has_positive = \$30 [4];
   assign \left.op  = left[2:0];
   assign \left.context  = left[3];
   assign \left.flag  = left[4];
@@ -458,9 +472,9 @@ module pe(up, clk, rst, right, down, left);
   assign \read__data.score.exponent  = _context[30:23];
   assign \read__data.score.sign  = _context[31];
   assign \read__data.is_masked  = _context[32];
-  assign \state.mantissa  = state[22:0];
-  assign \state.exponent  = state[30:23];
-  assign \state.sign  = state[31];
+  assign \state.mantissa  = _context[22:0];
+  assign \state.exponent  = _context[30:23];
+  assign \state.sign  = _context[31];
   assign \up$12.mantissa  = up[22:0];
   assign \up$12.exponent  = up[30:23];
   assign \up$12.sign  = up[31];
@@ -482,9 +496,9 @@ module pe(up, clk, rst, right, down, left);
   assign \score.mantissa  = score[6:0];
   assign \score.exponent  = score[14:7];
   assign \score.sign  = score[15];
-  assign \score$19.mantissa  = score[6:0];
-  assign \score$19.exponent  = score[14:7];
-  assign \score$19.sign  = score[15];
+  assign \score$19.mantissa  = \score$19 [6:0];
+  assign \score$19.exponent  = \score$19 [14:7];
+  assign \score$19.sign  = \score$19 [15];
   assign \addend.mantissa  = addend[22:0];
   assign \addend.exponent  = addend[30:23];
   assign \addend.sign  = addend[31];
@@ -551,38 +565,38 @@ module pe(up, clk, rst, right, down, left);
     going[2:0] = left[2:0];
 endmodule
 
-module \pe.after (\integer , result, next_integer, state, fraction, has_state, is_result, has_fraction, has_integer, slot);
+module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fraction);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
-  wire \$1 ;
+  wire [9:0] \$1 ;
   wire \$10 ;
-  wire [8:0] \$11 ;
-  wire [24:0] \$12 ;
-  wire [24:0] \$13 ;
-  wire [54:0] \$14 ;
-  wire [54:0] \$15 ;
-  wire [38:0] \$16 ;
-  wire [38:0] \$17 ;
-  wire [30:0] \$18 ;
-  wire [30:0] \$19 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [8:0] \$13 ;
+  wire [30:0] \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [8:0] \$18 ;
+  wire [24:0] \$19 ;
   wire \$2 ;
-  wire [26:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [24:0] \$22 ;
-  wire [24:0] \$23 ;
+  wire [24:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
-  wire \$29 ;
+  wire [54:0] \$27 ;
+  wire [54:0] \$28 ;
+  wire [38:0] \$29 ;
   wire \$3 ;
-  wire [8:0] \$30 ;
-  wire [8:0] \$31 ;
-  wire [8:0] \$32 ;
-  wire \$33 ;
-  wire [7:0] \$34 ;
-  wire \$35 ;
-  wire [9:0] \$36 ;
+  wire [38:0] \$30 ;
+  wire [30:0] \$31 ;
+  wire [30:0] \$32 ;
+  wire [26:0] \$33 ;
+  wire [26:0] \$34 ;
+  wire [24:0] \$35 ;
+  wire [24:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
@@ -590,16 +604,36 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
-  wire \$44 ;
-  wire \$45 ;
+  wire [8:0] \$43 ;
+  wire [8:0] \$44 ;
+  wire [8:0] \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [7:0] \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire [31:0] \$57 ;
   wire \$6 ;
-  wire [8:0] \$7 ;
-  wire [30:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
+  reg [8:0] chosen;
+  wire \chosen.has_fraction ;
+  wire \chosen.has_integer ;
+  wire \chosen.has_positive ;
+  wire \chosen.has_sign ;
+  wire \chosen.has_state ;
+  wire \chosen.is_clamped ;
+  wire \chosen.is_result ;
+  wire \chosen.is_scaled ;
+  wire \chosen.is_split ;
   reg [31:0] clamped;
   wire [7:0] \clamped.exponent ;
   wire [22:0] \clamped.mantissa ;
@@ -607,29 +641,49 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [10:0] exponent;
   wire [31:0] fixed;
   output [31:0] fraction;
-  reg [31:0] fraction;
+  wire [31:0] fraction;
   wire [7:0] \fraction.exponent ;
   wire [22:0] \fraction.mantissa ;
   wire \fraction.sign ;
-  output has_fraction;
-  reg has_fraction;
-  output has_integer;
-  reg has_integer;
-  output has_state;
-  reg has_state;
+  wire [105:0] half;
+  wire [8:0] \half.chosen ;
+  wire \half.chosen.has_fraction ;
+  wire \half.chosen.has_integer ;
+  wire \half.chosen.has_positive ;
+  wire \half.chosen.has_sign ;
+  wire \half.chosen.has_state ;
+  wire \half.chosen.is_clamped ;
+  wire \half.chosen.is_result ;
+  wire \half.chosen.is_scaled ;
+  wire \half.chosen.is_split ;
+  wire \half.is_up ;
+  wire [23:0] \half.left ;
+  wire [31:0] \half.result ;
+  wire [7:0] \half.result.exponent ;
+  wire [22:0] \half.result.mantissa ;
+  wire \half.result.sign ;
+  wire [31:0] \half.scaled ;
+  wire [7:0] \half.scaled.exponent ;
+  wire [22:0] \half.scaled.mantissa ;
+  wire \half.scaled.sign ;
+  wire [7:0] \half.whole ;
+  wire has_fraction;
+  wire has_integer;
+  wire has_positive;
+  wire has_sign;
+  wire has_state;
   input [8:0] \integer ;
   wire [8:0] \integer ;
   wire is_empty;
-  wire \is_empty$10 ;
-  wire \is_empty$12 ;
-  wire \is_empty$14 ;
-  wire \is_empty$8 ;
-  output is_result;
-  reg is_result;
-  wire is_up;
-  wire [23:0] left;
+  wire \is_empty$11 ;
+  wire \is_empty$13 ;
+  wire \is_empty$15 ;
+  wire \is_empty$17 ;
+  wire is_result;
   output [8:0] next_integer;
   reg [8:0] next_integer;
+  output [5:0] \port$462$0 ;
+  wire [5:0] \port$462$0 ;
   input [31:0] result;
   wire [31:0] result;
   wire [7:0] \result.exponent ;
@@ -640,10 +694,10 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [22:0] \scaled.mantissa ;
   wire \scaled.sign ;
   wire [23:0] shifted;
-  wire [23:0] \shifted$11 ;
-  wire [23:0] \shifted$13 ;
-  wire [23:0] \shifted$15 ;
-  wire [23:0] \shifted$9 ;
+  wire [23:0] \shifted$12 ;
+  wire [23:0] \shifted$14 ;
+  wire [23:0] \shifted$16 ;
+  wire [23:0] \shifted$18 ;
   input [2:0] slot;
   wire [2:0] slot;
   reg [31:0] split;
@@ -655,59 +709,112 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
-  wire [7:0] whole;
-  assign \$47  = \$44  & \$46 ;
-  assign \$1  = result[30:23] >= 8'hbf;
+  assign \$38  = | half[31:9];
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = half[39:32] < 7'h7e;
+  assign \$41  = \$39  | \$40 ;
+  assign \$42  = half[39:32] >= 8'h86;
+  assign \$43  = half[40] ? 9'h180 : 9'h080;
+  assign \$44  = - half[72:65];
+  assign \$45  = half[40] ? \$44  : { 1'h0, half[72:65] };
+  assign \$46  = | half[64:41];
+  assign \$47  = 7'h7e - { is_empty, \is_empty$11 , \is_empty$13 , \is_empty$15 , \is_empty$17  };
+  assign \$48  = half[40] ^ half[73];
+  assign fraction = half[7] ? split : half[40:9];
+  assign \$49  = half[39:32] == 8'hff;
+  assign \$50  = | half[31:9];
+  assign \$51  = \$49  & \$50 ;
+  assign \$52  = ~ \$51 ;
+  assign \$53  = half[39:32] == 8'hff;
+  assign \$54  = | half[31:9];
+  assign \$55  = \$53  & \$54 ;
+  assign \$56  = half[40] | \$55 ;
+  assign \$57  = \$56  ? clamped : 32'd0;
+  assign \$1  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
   assign \$2  = result[30:23] == 8'hff;
   assign \$3  = | result[22:0];
   assign \$4  = \$2  & \$3 ;
-  assign \$5  = ~ \$4 ;
-  assign \$6  = \$1  & \$5 ;
-  assign \$7  = result[30:23] - 7'h7e;
-  assign \$8  = { 1'h1, result[22:0] } << \$7 [2:0];
-  assign \$9  = | \$8 [22:0];
-  assign \$10  = \$9  | \$8 [24];
-  assign is_up = \$8 [23] & \$10 ;
-  assign \$11  = \$8 [30:24] + is_up;
-  assign \$12  = - \$8 [23:0];
-  assign \$13  = is_up ? \$12  : { 1'h0, \$8 [23:0] };
-  assign is_empty = ! \$13 [23:8];
-  assign \$15  = is_empty ? \$14  : { 31'h00000000, \$13 [23:0] };
-  assign \is_empty$8  = ! \$15 [23:16];
-  assign \$17  = \is_empty$8  ? \$16  : { 15'h0000, \$15 [23:0] };
-  assign \is_empty$10  = ! \$17 [23:20];
-  assign \$19  = \is_empty$10  ? \$18  : { 7'h00, \$17 [23:0] };
-  assign \is_empty$12  = ! \$19 [23:22];
-  assign \$21  = \is_empty$12  ? \$20  : { 3'h0, \$19 [23:0] };
-  assign \is_empty$14  = ! \$21 [23];
-  assign \$23  = \$21 [23] ? { 1'h0, \$21 [23:0] } : \$22 ;
-  assign \$24  = result[30:23] == 8'hff;
-  assign \$25  = | result[22:0];
-  assign \$26  = \$24  & \$25 ;
-  assign \$27  = result[30:23] < 7'h7e;
-  assign \$28  = \$26  | \$27 ;
-  assign \$29  = result[30:23] >= 8'h86;
-  assign \$30  = result[31] ? 9'h180 : 9'h080;
-  assign \$31  = - \$11 [7:0];
-  assign \$32  = result[31] ? \$31  : { 1'h0, \$11 [7:0] };
-  assign \$33  = | \$13 [23:0];
-  assign \$34  = 7'h7e - { is_empty, \is_empty$8 , \is_empty$10 , \is_empty$12 , \is_empty$14  };
-  assign \$35  = result[31] ^ is_up;
-  assign \$36  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
-  assign \$37  = result[30:23] == 8'hff;
-  assign \$38  = | result[22:0];
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = $signed(\$36 ) >= $signed(9'h0ff);
-  assign \$41  = ! result[30:23];
-  assign \$42  = ~ \$41 ;
-  assign \$43  = \$40  & \$42 ;
-  assign \$44  = $signed(\$36 ) > $signed(1'h0);
-  assign \$45  = ! result[30:23];
-  assign \$46  = ~ \$45 ;
+  assign \$5  = $signed(\$1 ) >= $signed(9'h0ff);
+  assign \$6  = ! result[30:23];
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = $signed(\$1 ) > $signed(1'h0);
+  assign \$10  = ! result[30:23];
+  assign \$11  = ~ \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = result[30:23] - 7'h7e;
+  assign \$14  = { 1'h1, result[22:0] } << \$13 [2:0];
+  assign \$15  = | \$14 [22:0];
+  assign \$16  = \$15  | \$14 [24];
+  assign \$17  = \$14 [23] & \$16 ;
+  assign \$18  = \$14 [30:24] + half[73];
+  assign \$19  = - \$14 [23:0];
+  assign \$20  = half[73] ? \$19  : { 1'h0, \$14 [23:0] };
+  assign \$21  = half[39:32] >= 8'hbf;
+  assign \$22  = half[39:32] == 8'hff;
+  assign \$23  = | half[31:9];
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$21  & \$25 ;
+  assign is_empty = ! half[64:49];
+  assign \$28  = is_empty ? \$27  : { 31'h00000000, half[64:41] };
+  assign \is_empty$11  = ! \$28 [23:16];
+  assign \$30  = \is_empty$11  ? \$29  : { 15'h0000, \$28 [23:0] };
+  assign \is_empty$13  = ! \$30 [23:20];
+  assign \$32  = \is_empty$13  ? \$31  : { 7'h00, \$30 [23:0] };
+  assign \is_empty$15  = ! \$32 [23:22];
+  assign \$34  = \is_empty$15  ? \$33  : { 3'h0, \$32 [23:0] };
+  assign \is_empty$17  = ! \$34 [23];
+  assign \$36  = \$34 [23] ? { 1'h0, \$34 [23:0] } : \$35 ;
+  assign \$37  = half[39:32] == 8'hff;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    clamped[30:0] = result[30:0];
-    if (\$6 ) begin
+    { chosen[8:5], chosen[2:0] } = 7'h00;
+    casez (slot)
+      3'h0:
+        begin
+          chosen[0] = 1'h1;
+          chosen[6] = 1'h1;
+        end
+      3'h1:
+          chosen[1] = 1'h1;
+      3'h2:
+          chosen[1] = 1'h1;
+      3'h3:
+        begin
+          chosen[1] = 1'h1;
+          chosen[7] = 1'h1;
+          chosen[2] = 1'h1;
+        end
+      3'h4:
+          chosen[0] = 1'h1;
+      3'h5:
+          chosen[0] = 1'h1;
+      3'h6:
+        begin
+          chosen[0] = 1'h1;
+          chosen[5] = 1'h1;
+          chosen[8] = 1'h1;
+        end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    scaled = 32'd0;
+    if (\$4 ) begin
+      scaled = 32'd2143289344;
+    end else if (\$8 ) begin
+      scaled[30:23] = 8'hff;
+      scaled[31] = result[31];
+    end else if (\$12 ) begin
+      { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
+      scaled[30:23] = \$1 [7:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    clamped[30:0] = half[39:9];
+    if (\$26 ) begin
       clamped[30:23] = 8'hbf;
       clamped[22:0] = 23'h000000;
     end
@@ -716,14 +823,14 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     split = 32'd0;
     (* full_case = 32'd1 *)
-    if (\$28 ) begin
-      split = result;
-    end else if (\$29 ) begin
+    if (\$41 ) begin
+      split = half[40:9];
+    end else if (\$42 ) begin
     end else begin
-      if (\$33 ) begin
-        split[22:0] = \$23 [22:0];
-        split[30:23] = \$34 ;
-        split[31] = \$35 ;
+      if (\$46 ) begin
+        split[22:0] = \$36 [22:0];
+        split[30:23] = \$47 ;
+        split[31] = \$48 ;
       end
     end
   end
@@ -731,149 +838,85 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     next_integer = 9'h000;
     (* full_case = 32'd1 *)
-    if (\$28 ) begin
-    end else if (\$29 ) begin
-      next_integer = \$30 ;
+    if (\$41 ) begin
+    end else if (\$42 ) begin
+      next_integer = \$43 ;
     end else begin
-      next_integer = \$32 ;
+      next_integer = \$45 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    scaled = 32'd0;
-    if (\$39 ) begin
-      scaled = 32'd2143289344;
-    end else if (\$43 ) begin
-      scaled[30:23] = 8'hff;
-      scaled[31] = result[31];
-    end else if (\$47 ) begin
-      { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
-      scaled[30:23] = \$36 [7:0];
+    state = half[40:9];
+    if (half[6]) begin
+      state = clamped;
+    end
+    if (half[3]) begin
+      state[31] = \$52 ;
+    end
+    if (half[4]) begin
+      state = \$57 ;
+    end
+    if (half[8]) begin
+      state = half[105:74];
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    state = result;
-    casez (slot)
-      3'h0:
-          state = clamped;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h6:
-          state = scaled;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    fraction = result;
-    casez (slot)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          fraction = split;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    has_state = 1'h0;
-    casez (slot)
-      3'h0:
-          has_state = 1'h1;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          has_state = 1'h1;
-      3'h5:
-          has_state = 1'h1;
-      3'h6:
-          has_state = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    is_result = 1'h0;
-    casez (slot)
-      3'h0:
-          is_result = 1'h0;
-      3'h1:
-          is_result = 1'h0;
-      3'h2:
-          is_result = 1'h0;
-      3'h3:
-          is_result = 1'h0;
-      3'h4:
-          is_result = 1'h0;
-      3'h5:
-          is_result = 1'h0;
-      3'h6:
-          is_result = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    has_fraction = 1'h0;
-    casez (slot)
-      3'h0:
-          /* empty */;
-      3'h1:
-          has_fraction = 1'h1;
-      3'h2:
-          has_fraction = 1'h1;
-      3'h3:
-          has_fraction = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    has_integer = 1'h0;
-    casez (slot)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          has_integer = 1'h1;
-    endcase
-  end
-  assign fixed = { 1'h0, \$8  };
-  assign whole = \$11 [7:0];
-  assign left = \$13 [23:0];
-  assign shifted = \$15 [23:0];
-  assign \shifted$9  = \$17 [23:0];
-  assign \shifted$11  = \$19 [23:0];
-  assign \shifted$13  = \$21 [23:0];
-  assign \shifted$15  = \$23 [23:0];
-  assign exponent = { \$36 [9], \$36  };
-  assign \clamped.mantissa  = clamped[22:0];
-  assign \clamped.exponent  = clamped[30:23];
-  assign \clamped.sign  = clamped[31];
+  assign exponent = { \$1 [9], \$1  };
+  assign fixed = { 1'h0, \$14  };
+  assign shifted = \$28 [23:0];
+  assign \shifted$12  = \$30 [23:0];
+  assign \shifted$14  = \$32 [23:0];
+  assign \shifted$16  = \$34 [23:0];
+  assign \shifted$18  = \$36 [23:0];
+  assign has_state = half[0];
+  assign has_fraction = half[1];
+  assign has_integer = half[2];
+  assign has_sign = half[3];
+  assign has_positive = half[4];
+  assign is_result = half[5];
+  assign \port$462$0  = half[5:0];
+  assign \chosen.has_state  = chosen[0];
+  assign \chosen.has_fraction  = chosen[1];
+  assign \chosen.has_integer  = chosen[2];
+  assign \chosen.has_sign  = chosen[3];
+  assign \chosen.has_positive  = chosen[4];
+  assign \chosen.is_result  = chosen[5];
+  assign \chosen.is_clamped  = chosen[6];
+  assign \chosen.is_split  = chosen[7];
+  assign \chosen.is_scaled  = chosen[8];
   assign \result.mantissa  = result[22:0];
   assign \result.exponent  = result[30:23];
   assign \result.sign  = result[31];
-  assign \split.mantissa  = split[22:0];
-  assign \split.exponent  = split[30:23];
-  assign \split.sign  = split[31];
   assign \scaled.mantissa  = scaled[22:0];
   assign \scaled.exponent  = scaled[30:23];
   assign \scaled.sign  = scaled[31];
+  assign \half.chosen  = half[8:0];
+  assign \half.chosen.has_state  = half[0];
+  assign \half.chosen.has_fraction  = half[1];
+  assign \half.chosen.has_integer  = half[2];
+  assign \half.chosen.has_sign  = half[3];
+  assign \half.chosen.has_positive  = half[4];
+  assign \half.chosen.is_result  = half[5];
+  assign \half.chosen.is_clamped  = half[6];
+  assign \half.chosen.is_split  = half[7];
+  assign \half.chosen.is_scaled  = half[8];
+  assign \half.result  = half[40:9];
+  assign \half.result.mantissa  = half[31:9];
+  assign \half.result.exponent  = half[39:32];
+  assign \half.result.sign  = half[40];
+  assign \half.left  = half[64:41];
+  assign \half.whole  = half[72:65];
+  assign \half.is_up  = half[73];
+  assign \half.scaled  = half[105:74];
+  assign \half.scaled.mantissa  = half[96:74];
+  assign \half.scaled.exponent  = half[104:97];
+  assign \half.scaled.sign  = half[105];
+  assign \clamped.mantissa  = clamped[22:0];
+  assign \clamped.exponent  = clamped[30:23];
+  assign \clamped.sign  = clamped[31];
+  assign \split.mantissa  = split[22:0];
+  assign \split.exponent  = split[30:23];
+  assign \split.sign  = split[31];
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
@@ -881,12 +924,20 @@ module \pe.after (\integer , result, next_integer, state, fraction, has_state, i
   assign \fraction.exponent  = fraction[30:23];
   assign \fraction.sign  = fraction[31];
   always @*
-    clamped[31] = result[31];
-  assign \$14  = { 15'h0000, \$13 [23:0], 16'h0000 };
-  assign \$16  = { 7'h00, \$15 [23:0], 8'h00 };
-  assign \$18  = { 3'h0, \$17 [23:0], 4'h0 };
-  assign \$20  = { 1'h0, \$19 [23:0], 2'h0 };
-  assign \$22  = { \$21 [23:0], 1'h0 };
+    clamped[31] = half[40];
+  assign half[105:74] = scaled;
+  assign half[64:41] = \$20 [23:0];
+  assign half[72:65] = \$18 [7:0];
+  assign half[73] = \$17 ;
+  assign half[40:9] = result;
+  assign half[8:0] = chosen;
+  always @*
+    chosen[4:3] = 2'h0;
+  assign \$27  = { 15'h0000, \$20 [23:0], 16'h0000 };
+  assign \$29  = { 7'h00, \$28 [23:0], 8'h00 };
+  assign \$31  = { 3'h0, \$30 [23:0], 4'h0 };
+  assign \$33  = { 1'h0, \$32 [23:0], 2'h0 };
+  assign \$35  = { \$34 [23:0], 1'h0 };
 endmodule
 
 module \pe.maximum (right, greater, left);
@@ -964,7 +1015,7 @@ module \pe.maximum (right, greater, left);
   assign \$4  = { right[31], 31'h00000000 };
 endmodule
 
-module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
+module \pe.multiply_add (operand, score, addend, is_sum, \packed , augend);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire [9:0] \$10 ;
@@ -987,8 +1038,8 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire [12:0] \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire [35:0] \$118 ;
-  wire \$119 ;
+  wire \$118 ;
+  wire [35:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
@@ -1109,27 +1160,59 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire [22:0] \augend.mantissa ;
   wire \augend.sign ;
   wire [11:0] distance;
-  wire [11:0] exponent;
+  wire [96:0] given;
+  wire [31:0] \given.addend ;
+  wire [7:0] \given.addend.exponent ;
+  wire [22:0] \given.addend.mantissa ;
+  wire \given.addend.sign ;
+  wire [31:0] \given.augend ;
+  wire [7:0] \given.augend.exponent ;
+  wire [22:0] \given.augend.mantissa ;
+  wire \given.augend.sign ;
+  wire \given.is_sum ;
+  wire [15:0] \given.operand ;
+  wire [7:0] \given.operand.exponent ;
+  wire [6:0] \given.operand.mantissa ;
+  wire \given.operand.sign ;
+  wire [15:0] \given.score ;
+  wire [7:0] \given.score.exponent ;
+  wire [6:0] \given.score.mantissa ;
+  wire \given.score.sign ;
   reg has_infinite;
   reg has_nan;
   wire is_empty;
-  wire \is_empty$23 ;
-  wire \is_empty$25 ;
-  wire \is_empty$27 ;
-  wire \is_empty$29 ;
+  wire \is_empty$24 ;
+  wire \is_empty$26 ;
+  wire \is_empty$28 ;
+  wire \is_empty$30 ;
   input is_sum;
   wire is_sum;
   wire is_swapped;
   wire is_up;
   wire [28:0] lesser;
+  wire [58:0] normal;
+  wire [11:0] \normal.exponent ;
+  wire \normal.is_zero ;
+  wire [10:0] \normal.place ;
+  wire \normal.sign ;
+  wire [29:0] \normal.significand ;
+  wire [3:0] \normal.specials ;
+  wire \normal.specials.infinite_sign ;
+  wire \normal.specials.is_infinite ;
+  wire \normal.specials.is_nan ;
+  wire \normal.specials.zero_sign ;
   input [15:0] operand;
   wire [15:0] operand;
   wire [7:0] \operand.exponent ;
   wire [6:0] \operand.mantissa ;
   wire \operand.sign ;
+  output [31:0] \packed ;
+  reg [31:0] \packed ;
+  wire [7:0] \packed.exponent ;
+  wire [22:0] \packed.mantissa ;
+  wire \packed.sign ;
   wire [15:0] product;
-  output [31:0] result;
-  reg [31:0] result;
+  wire [31:0] result;
   wire [7:0] \result.exponent ;
   wire [22:0] \result.mantissa ;
   wire \result.sign ;
@@ -1140,16 +1223,16 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire [6:0] \score.mantissa ;
   wire \score.sign ;
   wire [28:0] shifted;
-  wire [28:0] \shifted$14 ;
   wire [28:0] \shifted$15 ;
   wire [28:0] \shifted$16 ;
   wire [28:0] \shifted$17 ;
   wire [28:0] \shifted$18 ;
-  wire [29:0] \shifted$22 ;
-  wire [29:0] \shifted$24 ;
-  wire [29:0] \shifted$26 ;
-  wire [29:0] \shifted$28 ;
-  wire [29:0] \shifted$30 ;
+  wire [28:0] \shifted$19 ;
+  wire [29:0] \shifted$23 ;
+  wire [29:0] \shifted$25 ;
+  wire [29:0] \shifted$27 ;
+  wire [29:0] \shifted$29 ;
+  wire [29:0] \shifted$31 ;
   reg [85:0] terms;
   wire [40:0] \terms.addend ;
   wire [10:0] \terms.addend.exponent ;
@@ -1174,71 +1257,71 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   wire \total.specials.is_nan ;
   wire \total.specials.zero_sign ;
   wire [30:0] value;
-  assign \$1  = ! operand[14:7];
-  assign \$2  = \$1  ? 8'h00 : { 1'h1, operand[6:0] };
-  assign \$3  = ! score[14:7];
-  assign \$4  = \$3  ? 8'h00 : { 1'h1, score[6:0] };
+  assign \$1  = ! given[14:7];
+  assign \$2  = \$1  ? 8'h00 : { 1'h1, given[6:0] };
+  assign \$3  = ! given[30:23];
+  assign \$4  = \$3  ? 8'h00 : { 1'h1, given[22:16] };
   assign product = \$2  * \$4 ;
-  assign \$6  = ! operand[14:7];
-  assign \$7  = ! score[14:7];
+  assign \$6  = ! given[14:7];
+  assign \$7  = ! given[30:23];
   assign \$8  = \$6  | \$7 ;
-  assign \$9  = operand[14:7] + score[14:7];
+  assign \$9  = given[14:7] + given[30:23];
   assign \$10  = \$9  - 7'h7f;
   assign \$11  = \$8  ? 10'h300 : \$10 ;
-  assign \$12  = operand[15] ^ score[15];
-  assign \$13  = ! augend[30:23];
-  assign \$14  = \$13  ? 24'h000000 : { 1'h1, augend[22:0] };
-  assign \$16  = ! augend[30:23];
-  assign \$17  = \$16  ? 9'h100 : { 1'h0, augend[30:23] };
-  assign \$18  = ! addend[30:23];
-  assign \$19  = \$18  ? 24'h000000 : { 1'h1, addend[22:0] };
-  assign \$21  = ! addend[30:23];
-  assign \$22  = \$21  ? 9'h100 : { 1'h0, addend[30:23] };
-  assign \$23  = augend[30:23] == 8'hff;
-  assign \$24  = | augend[22:0];
+  assign \$12  = given[15] ^ given[31];
+  assign \$13  = ! given[94:87];
+  assign \$14  = \$13  ? 24'h000000 : { 1'h1, given[86:64] };
+  assign \$16  = ! given[94:87];
+  assign \$17  = \$16  ? 9'h100 : { 1'h0, given[94:87] };
+  assign \$18  = ! given[62:55];
+  assign \$19  = \$18  ? 24'h000000 : { 1'h1, given[54:32] };
+  assign \$21  = ! given[62:55];
+  assign \$22  = \$21  ? 9'h100 : { 1'h0, given[62:55] };
+  assign \$23  = given[94:87] == 8'hff;
+  assign \$24  = | given[86:64];
   assign \$25  = \$23  & \$24 ;
-  assign \$26  = augend[30:23] == 8'hff;
-  assign \$27  = ! augend[22:0];
+  assign \$26  = given[94:87] == 8'hff;
+  assign \$27  = ! given[86:64];
   assign \$28  = \$26  & \$27 ;
-  assign \$29  = operand[14:7] == 8'hff;
-  assign \$30  = | operand[6:0];
+  assign \$29  = given[14:7] == 8'hff;
+  assign \$30  = | given[6:0];
   assign \$31  = \$29  & \$30 ;
-  assign \$32  = score[14:7] == 8'hff;
-  assign \$33  = | score[6:0];
+  assign \$32  = given[30:23] == 8'hff;
+  assign \$33  = | given[22:16];
   assign \$34  = \$32  & \$33 ;
   assign \$35  = \$31  | \$34 ;
-  assign \$36  = operand[14:7] == 8'hff;
-  assign \$37  = ! operand[6:0];
+  assign \$36  = given[14:7] == 8'hff;
+  assign \$37  = ! given[6:0];
   assign \$38  = \$36  & \$37 ;
-  assign \$39  = ! score[14:7];
+  assign \$39  = ! given[30:23];
   assign \$40  = \$38  & \$39 ;
   assign \$41  = \$35  | \$40 ;
-  assign \$42  = ! operand[14:7];
-  assign \$43  = score[14:7] == 8'hff;
-  assign \$44  = ! score[6:0];
+  assign \$42  = ! given[14:7];
+  assign \$43  = given[30:23] == 8'hff;
+  assign \$44  = ! given[22:16];
   assign \$45  = \$43  & \$44 ;
   assign \$46  = \$42  & \$45 ;
   assign \$47  = \$41  | \$46 ;
-  assign \$48  = operand[14:7] == 8'hff;
-  assign \$49  = ! operand[6:0];
+  assign \$48  = given[14:7] == 8'hff;
+  assign \$49  = ! given[6:0];
   assign \$50  = \$48  & \$49 ;
-  assign \$51  = score[14:7] == 8'hff;
-  assign \$52  = ! score[6:0];
+  assign \$51  = given[30:23] == 8'hff;
+  assign \$52  = ! given[22:16];
   assign \$53  = \$51  & \$52 ;
   assign \$54  = \$50  | \$53 ;
-  assign \$55  = addend[30:23] == 8'hff;
-  assign \$56  = | addend[22:0];
+  assign \$55  = given[62:55] == 8'hff;
+  assign \$56  = | given[54:32];
   assign \$57  = \$55  & \$56 ;
   assign \$58  = has_nan | \$57 ;
-  assign \$59  = addend[30:23] == 8'hff;
-  assign \$60  = ! addend[22:0];
+  assign \$59  = given[62:55] == 8'hff;
+  assign \$60  = ! given[54:32];
   assign \$61  = \$59  & \$60 ;
   assign \$62  = has_infinite & \$61 ;
   assign \$63  = terms[40] ^ terms[81];
   assign \$64  = \$62  & \$63 ;
   assign \$65  = \$58  | \$64 ;
-  assign \$66  = addend[30:23] == 8'hff;
-  assign \$67  = ! addend[22:0];
+  assign \$66  = given[62:55] == 8'hff;
+  assign \$67  = ! given[54:32];
   assign \$68  = \$66  & \$67 ;
   assign \$69  = has_infinite | \$68 ;
   assign \$70  = has_infinite ? terms[40] : terms[81];
@@ -1256,21 +1339,21 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign shifted = distance[0] ? \$80  : lesser;
   assign \$82  = | shifted[1:0];
   assign \$83  = \$81  | { 28'h0000000, \$82  };
-  assign \shifted$14  = distance[1] ? \$83  : shifted;
-  assign \$85  = | \shifted$14 [3:0];
+  assign \shifted$15  = distance[1] ? \$83  : shifted;
+  assign \$85  = | \shifted$15 [3:0];
   assign \$86  = \$84  | { 28'h0000000, \$85  };
-  assign \shifted$15  = distance[2] ? \$86  : \shifted$14 ;
-  assign \$88  = | \shifted$15 [7:0];
+  assign \shifted$16  = distance[2] ? \$86  : \shifted$15 ;
+  assign \$88  = | \shifted$16 [7:0];
   assign \$89  = \$87  | { 28'h0000000, \$88  };
-  assign \shifted$16  = distance[3] ? \$89  : \shifted$15 ;
-  assign \$91  = | \shifted$16 [15:0];
+  assign \shifted$17  = distance[3] ? \$89  : \shifted$16 ;
+  assign \$91  = | \shifted$17 [15:0];
   assign \$92  = \$90  | { 28'h0000000, \$91  };
-  assign \shifted$17  = distance[4] ? \$92  : \shifted$16 ;
-  assign \$94  = | \shifted$17 ;
-  assign \shifted$18  = distance[5] ? \$95  : \shifted$17 ;
+  assign \shifted$18  = distance[4] ? \$92  : \shifted$17 ;
+  assign \$94  = | \shifted$18 ;
+  assign \shifted$19  = distance[5] ? \$95  : \shifted$18 ;
   assign \$96  = $signed(distance) >= $signed(8'h40);
   assign \$97  = | lesser;
-  assign \$98  = \$96  ? { 28'h0000000, \$97  } : \shifted$18 ;
+  assign \$98  = \$96  ? { 28'h0000000, \$97  } : \shifted$19 ;
   assign \$99  = aligned[28:0] - aligned[57:29];
   assign \$100  = aligned[28:0] + aligned[57:29];
   assign value = aligned[58] ? { \$99 [29], \$99  } : { 1'h0, \$100  };
@@ -1279,38 +1362,38 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \$103  = aligned[70] ^ value[30];
   assign is_empty = ! total[29:14];
   assign \$105  = is_empty ? \$104  : { 31'h00000000, total[29:0] };
-  assign \is_empty$23  = ! \$105 [29:22];
-  assign \$107  = \is_empty$23  ? \$106  : { 15'h0000, \$105 [29:0] };
-  assign \is_empty$25  = ! \$107 [29:26];
-  assign \$109  = \is_empty$25  ? \$108  : { 7'h00, \$107 [29:0] };
-  assign \is_empty$27  = ! \$109 [29:28];
-  assign \$111  = \is_empty$27  ? \$110  : { 3'h0, \$109 [29:0] };
-  assign \is_empty$29  = ! \$111 [29];
+  assign \is_empty$24  = ! \$105 [29:22];
+  assign \$107  = \is_empty$24  ? \$106  : { 15'h0000, \$105 [29:0] };
+  assign \is_empty$26  = ! \$107 [29:26];
+  assign \$109  = \is_empty$26  ? \$108  : { 7'h00, \$107 [29:0] };
+  assign \is_empty$28  = ! \$109 [29:28];
+  assign \$111  = \is_empty$28  ? \$110  : { 3'h0, \$109 [29:0] };
+  assign \is_empty$30  = ! \$111 [29];
   assign \$113  = \$111 [29] ? { 1'h0, \$111 [29:0] } : \$112 ;
   assign \$114  = $signed(total[40:30]) + $signed(3'h2);
-  assign \$115  = $signed(\$114 ) - $signed({ 1'h0, is_empty, \is_empty$23 , \is_empty$25 , \is_empty$27 , \is_empty$29  });
-  assign \$116  = | \$113 [4:0];
-  assign \$117  = \$116  | \$113 [6];
-  assign is_up = \$113 [5] & \$117 ;
-  assign \$118  = $signed({ \$115 [11:0], \$113 [28:6] }) + $signed({ 1'h0, is_up });
-  assign \$119  = ! total[29:0];
-  assign \$120  = $signed(\$118 [34:23]) >= $signed(9'h0ff);
-  assign \$121  = $signed(\$118 [34:23]) > $signed(1'h0);
+  assign \$115  = $signed(\$114 ) - $signed({ 1'h0, is_empty, \is_empty$24 , \is_empty$26 , \is_empty$28 , \is_empty$30  });
+  assign \$116  = ! total[29:0];
+  assign \$117  = | normal[4:0];
+  assign \$118  = \$117  | normal[6];
+  assign is_up = normal[5] & \$118 ;
+  assign \$119  = $signed({ normal[41:30], normal[28:6] }) + $signed({ 1'h0, is_up });
+  assign \$120  = $signed(\$119 [34:23]) >= $signed(9'h0ff);
+  assign \$121  = $signed(\$119 [34:23]) > $signed(1'h0);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     terms[28:0] = \$5 [28:0];
     terms[39:29] = { \$11 [9], \$11  };
     terms[40] = \$12 ;
-    if (is_sum) begin
+    if (given[96]) begin
       terms[28:0] = \$15 [28:0];
       terms[39:29] = { \$17 [8], \$17 [8], \$17  };
-      terms[40] = augend[31];
+      terms[40] = given[95];
     end
     begin
       begin
         terms[69:41] = \$20 [28:0];
         terms[80:70] = { \$22 [8], \$22 [8], \$22  };
-        terms[81] = addend[31];
+        terms[81] = given[63];
         terms[82] = \$65 ;
         terms[83] = \$69 ;
         terms[84] = \$70 ;
@@ -1321,7 +1404,7 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     (* full_case = 32'd1 *)
-    if (is_sum) begin
+    if (given[96]) begin
       has_nan = \$25 ;
     end else begin
       has_nan = \$47 ;
@@ -1330,7 +1413,7 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     (* full_case = 32'd1 *)
-    if (is_sum) begin
+    if (given[96]) begin
       has_infinite = \$28 ;
     end else begin
       has_infinite = \$54 ;
@@ -1338,38 +1421,61 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    result[30:0] = 31'h00000000;
+    \packed [30:0] = 31'h00000000;
     (* full_case = 32'd1 *)
-    if (total[42]) begin
-      result = 32'd2143289344;
-    end else if (total[43]) begin
-      result[30:23] = 8'hff;
-      result[31] = total[44];
-    end else if (\$119 ) begin
-      result[31] = total[45];
+    if (normal[55]) begin
+      \packed  = 32'd2143289344;
+    end else if (normal[56]) begin
+      \packed [30:23] = 8'hff;
+      \packed [31] = normal[57];
+    end else if (normal[53]) begin
+      \packed [31] = normal[58];
     end else begin
-      result[31] = total[41];
+      \packed [31] = normal[54];
       if (\$120 ) begin
-        result[30:23] = 8'hff;
+        \packed [30:23] = 8'hff;
       end else if (\$121 ) begin
-        result[30:23] = \$118 [30:23];
-        result[22:0] = \$118 [22:0];
+        \packed [30:23] = \$119 [30:23];
+        \packed [22:0] = \$119 [22:0];
       end
     end
   end
-  assign \shifted$22  = \$105 [29:0];
-  assign \shifted$24  = \$107 [29:0];
-  assign \shifted$26  = \$109 [29:0];
-  assign \shifted$28  = \$111 [29:0];
-  assign \shifted$30  = \$113 [29:0];
-  assign exponent = \$115 [11:0];
-  assign rounded = \$118 [34:0];
+  assign \shifted$23  = \$105 [29:0];
+  assign \shifted$25  = \$107 [29:0];
+  assign \shifted$27  = \$109 [29:0];
+  assign \shifted$29  = \$111 [29:0];
+  assign \shifted$31  = \$113 [29:0];
+  assign rounded = \$119 [34:0];
+  assign result = \packed ;
+  assign \given.operand  = given[15:0];
+  assign \given.operand.mantissa  = given[6:0];
+  assign \given.operand.exponent  = given[14:7];
+  assign \given.operand.sign  = given[15];
+  assign \given.score  = given[31:16];
+  assign \given.score.mantissa  = given[22:16];
+  assign \given.score.exponent  = given[30:23];
+  assign \given.score.sign  = given[31];
+  assign \given.addend  = given[63:32];
+  assign \given.addend.mantissa  = given[54:32];
+  assign \given.addend.exponent  = given[62:55];
+  assign \given.addend.sign  = given[63];
+  assign \given.augend  = given[95:64];
+  assign \given.augend.mantissa  = given[86:64];
+  assign \given.augend.exponent  = given[94:87];
+  assign \given.augend.sign  = given[95];
+  assign \given.is_sum  = given[96];
   assign \operand.mantissa  = operand[6:0];
   assign \operand.exponent  = operand[14:7];
   assign \operand.sign  = operand[15];
   assign \score.mantissa  = score[6:0];
   assign \score.exponent  = score[14:7];
   assign \score.sign  = score[15];
+  assign \addend.mantissa  = addend[22:0];
+  assign \addend.exponent  = addend[30:23];
+  assign \addend.sign  = addend[31];
+  assign \augend.mantissa  = augend[22:0];
+  assign \augend.exponent  = augend[30:23];
+  assign \augend.sign  = augend[31];
   assign \terms.product  = terms[40:0];
   assign \terms.product.significand  = terms[28:0];
   assign \terms.product.exponent  = terms[39:29];
@@ -1383,12 +1489,6 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \terms.specials.is_infinite  = terms[83];
   assign \terms.specials.infinite_sign  = terms[84];
   assign \terms.specials.zero_sign  = terms[85];
-  assign \augend.mantissa  = augend[22:0];
-  assign \augend.exponent  = augend[30:23];
-  assign \augend.sign  = augend[31];
-  assign \addend.mantissa  = addend[22:0];
-  assign \addend.exponent  = addend[30:23];
-  assign \addend.sign  = addend[31];
   assign \aligned.greater  = aligned[28:0];
   assign \aligned.lesser  = aligned[57:29];
   assign \aligned.is_difference  = aligned[58];
@@ -1407,9 +1507,28 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign \total.specials.is_infinite  = total[43];
   assign \total.specials.infinite_sign  = total[44];
   assign \total.specials.zero_sign  = total[45];
-  assign \result.mantissa  = result[22:0];
-  assign \result.exponent  = result[30:23];
-  assign \result.sign  = result[31];
+  assign \normal.significand  = normal[29:0];
+  assign \normal.exponent  = normal[41:30];
+  assign \normal.place  = normal[52:42];
+  assign \normal.is_zero  = normal[53];
+  assign \normal.sign  = normal[54];
+  assign \normal.specials  = normal[58:55];
+  assign \normal.specials.is_nan  = normal[55];
+  assign \normal.specials.is_infinite  = normal[56];
+  assign \normal.specials.infinite_sign  = normal[57];
+  assign \normal.specials.zero_sign  = normal[58];
+  assign \packed.mantissa  = \packed [22:0];
+  assign \packed.exponent  = \packed [30:23];
+  assign \packed.sign  = \packed [31];
+  assign \result.mantissa  = \packed [22:0];
+  assign \result.exponent  = \packed [30:23];
+  assign \result.sign  = \packed [31];
+  assign normal[58:55] = total[45:42];
+  assign normal[54] = total[41];
+  assign normal[53] = \$116 ;
+  assign normal[52:42] = total[40:30];
+  assign normal[41:30] = \$115 [11:0];
+  assign normal[29:0] = \$113 [29:0];
   assign total[45:42] = aligned[74:71];
   assign total[41] = \$103 ;
   assign total[40:30] = aligned[69:59];
@@ -1420,15 +1539,20 @@ module \pe.multiply_add (operand, addend, is_sum, result, score, augend);
   assign aligned[70] = \$76 ;
   assign aligned[69:59] = \$75 ;
   assign aligned[28:0] = \$74 ;
+  assign given[96] = is_sum;
+  assign given[95:64] = augend;
+  assign given[63:32] = addend;
+  assign given[31:16] = score;
+  assign given[15:0] = operand;
   assign \$5  = { 2'h0, product, 13'h0000 };
   assign \$15  = { 3'h0, \$14 , 4'h0 };
   assign \$20  = { 3'h0, \$19 , 4'h0 };
   assign \$78  = { 1'h0, lesser[28:1] };
   assign \$79  = lesser[0];
   assign \$81  = { 2'h0, shifted[28:2] };
-  assign \$84  = { 4'h0, \shifted$14 [28:4] };
-  assign \$87  = { 8'h00, \shifted$15 [28:8] };
-  assign \$90  = { 16'h0000, \shifted$16 [28:16] };
+  assign \$84  = { 4'h0, \shifted$15 [28:4] };
+  assign \$87  = { 8'h00, \shifted$16 [28:8] };
+  assign \$90  = { 16'h0000, \shifted$17 [28:16] };
   assign \$93  = 29'h00000000;
   assign \$104  = { 15'h0000, \$102 [29:0], 16'h0000 };
   assign \$106  = { 7'h00, \$105 [29:0], 8'h00 };
@@ -1446,13 +1570,8 @@ module \pe.rounder (rounded, value);
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [31:0] \$15 ;
   wire [25:0] \$2 ;
-  wire [31:0] \$20 ;
   wire [30:0] \$3 ;
   wire [31:0] \$4 ;
   wire [23:0] \$5 ;
@@ -1478,20 +1597,13 @@ module \pe.rounder (rounded, value);
   assign \$12  = | value[22:0];
   assign \$13  = \$11  & \$12 ;
   assign \$14  = ! value[30:23];
-  assign \$15  = value[30:23] == 8'hff;
-  assign \$16  = ! value[22:0];
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = \$10 [30:0] > 31'h7f7f0000;
-  assign \$19  = \$17  | \$18 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     rounded = { value[31], \$10 [30:0] };
     if (\$13 ) begin
       rounded = 32'd2143289344;
     end else if (\$14 ) begin
-      rounded = \$20 ;
-    end else if (\$19 ) begin
-      rounded = { value[31], 31'h7f800000 };
+      rounded = \$15 ;
     end
   end
   assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
@@ -1506,7 +1618,7 @@ module \pe.rounder (rounded, value);
   assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
   assign \$5  = { 17'h00001, value[22:16] };
   assign \$6  = \$5 ;
-  assign \$20  = { value[31], 31'h00000000 };
+  assign \$15  = { value[31], 31'h00000000 };
   assign \$2  = 26'h000ffff;
   assign \$7  = value[16];
   assign \$9  = 31'h7fff0000;
@@ -1763,13 +1875,8 @@ module \pe.slot$51.high_fraction.rounder (rounded, value);
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [31:0] \$15 ;
   wire [25:0] \$2 ;
-  wire [31:0] \$20 ;
   wire [30:0] \$3 ;
   wire [31:0] \$4 ;
   wire [23:0] \$5 ;
@@ -1795,20 +1902,13 @@ module \pe.slot$51.high_fraction.rounder (rounded, value);
   assign \$12  = | value[22:0];
   assign \$13  = \$11  & \$12 ;
   assign \$14  = ! value[30:23];
-  assign \$15  = value[30:23] == 8'hff;
-  assign \$16  = ! value[22:0];
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = \$10 [30:0] > 31'h7f7f0000;
-  assign \$19  = \$17  | \$18 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     rounded = { value[31], \$10 [30:0] };
     if (\$13 ) begin
       rounded = 32'd2143289344;
     end else if (\$14 ) begin
-      rounded = \$20 ;
-    end else if (\$19 ) begin
-      rounded = { value[31], 31'h7f800000 };
+      rounded = \$15 ;
     end
   end
   assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
@@ -1823,7 +1923,7 @@ module \pe.slot$51.high_fraction.rounder (rounded, value);
   assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
   assign \$5  = { 17'h00001, value[22:16] };
   assign \$6  = \$5 ;
-  assign \$20  = { value[31], 31'h00000000 };
+  assign \$15  = { value[31], 31'h00000000 };
   assign \$2  = 26'h000ffff;
   assign \$7  = value[16];
   assign \$9  = 31'h7fff0000;
@@ -1878,13 +1978,8 @@ module \pe.slot$51.high_state.rounder (rounded, value);
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [31:0] \$15 ;
   wire [25:0] \$2 ;
-  wire [31:0] \$20 ;
   wire [30:0] \$3 ;
   wire [31:0] \$4 ;
   wire [23:0] \$5 ;
@@ -1910,20 +2005,13 @@ module \pe.slot$51.high_state.rounder (rounded, value);
   assign \$12  = | value[22:0];
   assign \$13  = \$11  & \$12 ;
   assign \$14  = ! value[30:23];
-  assign \$15  = value[30:23] == 8'hff;
-  assign \$16  = ! value[22:0];
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = \$10 [30:0] > 31'h7f7f0000;
-  assign \$19  = \$17  | \$18 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     rounded = { value[31], \$10 [30:0] };
     if (\$13 ) begin
       rounded = 32'd2143289344;
     end else if (\$14 ) begin
-      rounded = \$20 ;
-    end else if (\$19 ) begin
-      rounded = { value[31], 31'h7f800000 };
+      rounded = \$15 ;
     end
   end
   assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
@@ -1938,7 +2026,7 @@ module \pe.slot$51.high_state.rounder (rounded, value);
   assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
   assign \$5  = { 17'h00001, value[22:16] };
   assign \$6  = \$5 ;
-  assign \$20  = { value[31], 31'h00000000 };
+  assign \$15  = { value[31], 31'h00000000 };
   assign \$2  = 26'h000ffff;
   assign \$7  = value[16];
   assign \$9  = 31'h7fff0000;
@@ -1952,18 +2040,22 @@ module \pe.slot$51.low_state (piece, value);
   wire [18:0] \$10 ;
   wire [16:0] \$11 ;
   wire [16:0] \$12 ;
-  wire [8:0] \$13 ;
+  wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
+  wire [8:0] \$16 ;
+  wire [8:0] \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire [29:0] \$20 ;
+  wire \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
+  wire [9:0] \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire [16:0] \$3 ;
   wire [16:0] \$4 ;
   wire [30:0] \$5 ;
@@ -1971,6 +2063,7 @@ module \pe.slot$51.low_state (piece, value);
   wire [22:0] \$7 ;
   wire [22:0] \$8 ;
   wire [18:0] \$9 ;
+  wire [9:0] carried;
   wire [9:0] exponent;
   wire is_empty;
   wire \is_empty$5 ;
@@ -1980,23 +2073,16 @@ module \pe.slot$51.low_state (piece, value);
   wire [15:0] left;
   output [15:0] piece;
   reg [15:0] piece;
-  wire [15:0] \piece$14 ;
-  wire [7:0] \piece$14.exponent ;
-  wire [6:0] \piece$14.mantissa ;
-  wire \piece$14.sign ;
   wire [7:0] \piece.exponent ;
   wire [6:0] \piece.mantissa ;
   wire \piece.sign ;
+  wire [7:0] rounded;
   wire [15:0] shifted;
   wire [15:0] \shifted$10 ;
   wire [15:0] \shifted$6 ;
   wire [15:0] \shifted$8 ;
   input [31:0] value;
   wire [31:0] value;
-  reg [31:0] \value$12 ;
-  wire [7:0] \value$12.exponent ;
-  wire [22:0] \value$12.mantissa ;
-  wire \value$12.sign ;
   wire [7:0] \value.exponent ;
   wire [22:0] \value.mantissa ;
   wire \value.sign ;
@@ -2013,36 +2099,35 @@ module \pe.slot$51.low_state (piece, value);
   assign \$10  = \is_empty$7  ? \$9  : { 3'h0, \$8 [15:0] };
   assign \is_empty$9  = ! \$10 [15];
   assign \$12  = \$10 [15] ? { 1'h0, \$10 [15:0] } : \$11 ;
-  assign \$13  = value[30:23] - 4'h8;
-  assign exponent = $signed(\$13 ) - $signed({ 1'h0, is_empty, \is_empty$5 , \is_empty$7 , \is_empty$9  });
-  assign \$14  = | \$4 [15:0];
-  assign \$15  = ! value[30:23];
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = value[31] ^ is_up;
-  assign \$19  = $signed(exponent) > $signed(1'h0);
-  assign \$21  = value[30:23] == 8'hff;
-  assign \$22  = | value[22:0];
-  assign \$23  = \$21  & \$22 ;
-  \pe.slot$51.low_state.high  high (
-    .piece(\piece$14 ),
-    .value(\value$12 )
-  );
+  assign \$13  = | \$12 [6:0];
+  assign \$14  = \$13  | \$12 [8];
+  assign \$15  = \$12 [7] & \$14 ;
+  assign rounded = \$12 [14:8] + \$15 ;
+  assign \$16  = value[30:23] - 4'h8;
+  assign exponent = $signed(\$16 ) - $signed({ 1'h0, is_empty, \is_empty$5 , \is_empty$7 , \is_empty$9  });
+  assign \$17  = value[30:23] - 3'h7;
+  assign carried = $signed(\$17 ) - $signed({ 1'h0, is_empty, \is_empty$5 , \is_empty$7 , \is_empty$9  });
+  assign \$18  = | \$4 [15:0];
+  assign \$19  = ! value[30:23];
+  assign \$20  = ~ \$19 ;
+  assign \$21  = \$18  & \$20 ;
+  assign \$22  = value[31] ^ is_up;
+  assign \$23  = $signed(exponent) > $signed(1'h0);
+  assign \$24  = rounded[7] ? carried : exponent;
+  assign \$25  = value[30:23] == 8'hff;
+  assign \$26  = | value[22:0];
+  assign \$27  = \$25  & \$26 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \value$12  = 32'd0;
-    if (\$17 ) begin
-      \value$12 [31] = \$18 ;
-      if (\$19 ) begin
-        \value$12 [22:0] = \$20 [22:0];
-        \value$12 [30:23] = exponent[7:0];
+    piece = 16'h0000;
+    if (\$21 ) begin
+      piece[15] = \$22 ;
+      if (\$23 ) begin
+        piece[6:0] = rounded[6:0];
+        piece[14:7] = \$24 [7:0];
       end
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    piece = \piece$14 ;
-    if (\$23 ) begin
+    if (\$27 ) begin
       piece = 16'h7fc0;
     end
   end
@@ -2054,133 +2139,11 @@ module \pe.slot$51.low_state (piece, value);
   assign \value.mantissa  = value[22:0];
   assign \value.exponent  = value[30:23];
   assign \value.sign  = value[31];
-  assign \value$12.mantissa  = \value$12 [22:0];
-  assign \value$12.exponent  = \value$12 [30:23];
-  assign \value$12.sign  = \value$12 [31];
   assign \piece.mantissa  = piece[6:0];
   assign \piece.exponent  = piece[14:7];
   assign \piece.sign  = piece[15];
-  assign \piece$14.mantissa  = \piece$14 [6:0];
-  assign \piece$14.exponent  = \piece$14 [14:7];
-  assign \piece$14.sign  = \piece$14 [15];
   assign \$5  = { 7'h00, \$4 [15:0], 8'h00 };
   assign \$7  = { 3'h0, \$6 [15:0], 4'h0 };
   assign \$9  = { 1'h0, \$8 [15:0], 2'h0 };
   assign \$11  = { \$10 [15:0], 1'h0 };
-  assign \$20  = { 7'h00, \$12 [14:0], 8'h00 };
-endmodule
-
-module \pe.slot$51.low_state.high (piece, value);
-  output [15:0] piece;
-  wire [15:0] piece;
-  wire [7:0] \piece.exponent ;
-  wire [6:0] \piece.mantissa ;
-  wire \piece.sign ;
-  wire [31:0] rounded;
-  wire [7:0] \rounded.exponent ;
-  wire [22:0] \rounded.mantissa ;
-  wire \rounded.sign ;
-  input [31:0] value;
-  wire [31:0] value;
-  wire [31:0] \value$1 ;
-  wire [7:0] \value$1.exponent ;
-  wire [22:0] \value$1.mantissa ;
-  wire \value$1.sign ;
-  wire [7:0] \value.exponent ;
-  wire [22:0] \value.mantissa ;
-  wire \value.sign ;
-  \pe.slot$51.low_state.high.rounder  rounder (
-    .rounded(rounded),
-    .value(value)
-  );
-  assign \value$1  = value;
-  assign piece = rounded[31:16];
-  assign \value.mantissa  = value[22:0];
-  assign \value.exponent  = value[30:23];
-  assign \value.sign  = value[31];
-  assign \value$1.mantissa  = value[22:0];
-  assign \value$1.exponent  = value[30:23];
-  assign \value$1.sign  = value[31];
-  assign \piece.mantissa  = rounded[22:16];
-  assign \piece.exponent  = rounded[30:23];
-  assign \piece.sign  = rounded[31];
-  assign \rounded.mantissa  = rounded[22:0];
-  assign \rounded.exponent  = rounded[30:23];
-  assign \rounded.sign  = rounded[31];
-endmodule
-
-module \pe.slot$51.low_state.high.rounder (rounded, value);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
-  wire [24:0] \$1 ;
-  wire [32:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire [25:0] \$2 ;
-  wire [31:0] \$20 ;
-  wire [30:0] \$3 ;
-  wire [31:0] \$4 ;
-  wire [23:0] \$5 ;
-  wire [23:0] \$6 ;
-  wire \$7 ;
-  wire [32:0] \$8 ;
-  wire [30:0] \$9 ;
-  wire [30:0] below;
-  wire [30:0] magnitude;
-  output [31:0] rounded;
-  reg [31:0] rounded;
-  wire [7:0] \rounded.exponent ;
-  wire [22:0] \rounded.mantissa ;
-  wire \rounded.sign ;
-  input [31:0] value;
-  wire [31:0] value;
-  wire [7:0] \value.exponent ;
-  wire [22:0] \value.mantissa ;
-  wire \value.sign ;
-  assign \$4  = value[30:0] + 31'h00007fff;
-  assign \$8  = \$4  + \$7 ;
-  assign \$11  = value[30:23] == 8'hff;
-  assign \$12  = | value[22:0];
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = ! value[30:23];
-  assign \$15  = value[30:23] == 8'hff;
-  assign \$16  = ! value[22:0];
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = \$10 [30:0] > 31'h7f7f0000;
-  assign \$19  = \$17  | \$18 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    rounded = { value[31], \$10 [30:0] };
-    if (\$13 ) begin
-      rounded = 32'd2143289344;
-    end else if (\$14 ) begin
-      rounded = \$20 ;
-    end else if (\$19 ) begin
-      rounded = { value[31], 31'h7f800000 };
-    end
-  end
-  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
-  assign magnitude = \$10 [30:0];
-  assign \value.mantissa  = value[22:0];
-  assign \value.exponent  = value[30:23];
-  assign \value.sign  = value[31];
-  assign \rounded.mantissa  = rounded[22:0];
-  assign \rounded.exponent  = rounded[30:23];
-  assign \rounded.sign  = rounded[31];
-  assign \$1  = 25'h0010000;
-  assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
-  assign \$5  = { 17'h00001, value[22:16] };
-  assign \$6  = \$5 ;
-  assign \$20  = { value[31], 31'h00000000 };
-  assign \$2  = 26'h000ffff;
-  assign \$7  = value[16];
-  assign \$9  = 31'h7fff0000;
-  assign { \$10 [32:31], \$10 [15:0] } = 18'h00000;
-  assign \$10 [30:16] = \$8 [30:16];
 endmodule

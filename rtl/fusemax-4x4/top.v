@@ -1142,6 +1142,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .bus__rvalid(s_axil_rvalid),
     .bus__wdata(s_axil_wdata),
     .bus__wready(s_axil_wready),
+    .bus__wstrb(s_axil_wstrb),
     .bus__wvalid(s_axil_wvalid),
     .clear(clear),
     .clk(clk),
@@ -1175,9 +1176,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_stride(output__stride),
     .passes(passes),
     .\port$211$0 (\$195 ),
-    .\port$2543$0 (is_pending),
-    .\port$2557$0 (\waiting$296 ),
-    .\port$354$3 (\$315 ),
+    .\port$2550$0 (is_pending),
+    .\port$2564$0 (\waiting$296 ),
+    .\port$355$3 (\$315 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -1231,7 +1232,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2835$0 (\$322 ),
+    .\port$2844$0 (\$322 ),
     .queries(queries),
     .r_data(\$320 ),
     .\r_data$56 (\$319 ),
@@ -1265,8 +1266,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2757$0 (\$316 ),
-    .\port$2761$0 (\$317 ),
+    .\port$2766$0 (\$316 ),
+    .\port$2770$0 (\$317 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1360,11 +1361,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2757$0 (\$316 ),
-    .\port$2761$0 (\$317 ),
-    .\port$2772$0 (\$318 ),
-    .\port$2776$0 (released),
-    .\port$354$3 (\$315 ),
+    .\port$2766$0 (\$316 ),
+    .\port$2770$0 (\$317 ),
+    .\port$2781$0 (\$318 ),
+    .\port$2785$0 (released),
+    .\port$355$3 (\$315 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
     .restart(start),
@@ -1966,10 +1967,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$50  = flags[1];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$354$3 , bus__arready, \port$2543$0 , is_busy, \port$2557$0 , total_cycles
-, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles, passes
-, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride, output_head_stride
-, state_head_stride, interrupt_enable, factor, factor_high, factor_low, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$355$3 , bus__arready, \port$2550$0 , is_busy, \port$2564$0 
+, total_cycles, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles
+, passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride
+, output_head_stride, state_head_stride, interrupt_enable, factor, factor_high, factor_low, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2002,25 +2003,28 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] \$124 ;
   reg [31:0] \$125 ;
   reg [31:0] \$126 ;
-  reg \$127 ;
+  reg [31:0] \$127 ;
   reg [31:0] \$128 ;
+  reg [31:0] \$129 ;
   wire \$13 ;
+  reg \$130 ;
+  reg [31:0] \$131 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [16:0] \$19 ;
+  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [16:0] \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire [1:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
-  wire \$28 ;
+  wire [1:0] \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
@@ -2071,19 +2075,19 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire \$71 ;
   wire \$72 ;
   wire \$73 ;
-  reg [31:0] \$74 ;
-  wire [31:0] \$75 ;
-  reg [15:0] \$76 ;
-  reg \$77 ;
-  reg [31:0] \$78 ;
+  wire \$74 ;
+  wire \$75 ;
+  reg [31:0] \$76 ;
+  wire [31:0] \$77 ;
+  reg [15:0] \$78 ;
   reg \$79 ;
   wire \$8 ;
-  reg \$80 ;
+  reg [31:0] \$80 ;
   reg \$81 ;
-  reg [1:0] \$82 ;
-  reg [31:0] \$83 ;
-  reg [31:0] \$84 ;
-  reg [31:0] \$85 ;
+  reg \$82 ;
+  reg \$83 ;
+  reg \$84 ;
+  reg [1:0] \$85 ;
   reg [31:0] \$86 ;
   reg [31:0] \$87 ;
   reg [31:0] \$88 ;
@@ -2131,6 +2135,8 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   wire [31:0] bus__wdata;
   output bus__wready;
   wire bus__wready;
+  input [3:0] bus__wstrb;
+  wire [3:0] bus__wstrb;
   input bus__wvalid;
   wire bus__wvalid;
   output [31:0] clear;
@@ -2173,6 +2179,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   input is_busy;
   wire is_busy;
   wire is_complete;
+  reg is_whole = 1'h0;
   output [31:0] key_address;
   reg [31:0] key_address = 32'd0;
   output [31:0] key_beats;
@@ -2201,12 +2208,12 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   reg [31:0] passes = 32'd0;
   input [22:0] \port$211$0 ;
   wire [22:0] \port$211$0 ;
-  input \port$2543$0 ;
-  wire \port$2543$0 ;
-  input [6:0] \port$2557$0 ;
-  wire [6:0] \port$2557$0 ;
-  output [13:0] \port$354$3 ;
-  wire [13:0] \port$354$3 ;
+  input \port$2550$0 ;
+  wire \port$2550$0 ;
+  input [6:0] \port$2564$0 ;
+  wire [6:0] \port$2564$0 ;
+  output [13:0] \port$355$3 ;
+  wire [13:0] \port$355$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -2282,354 +2289,335 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   assign \$7  = ~ is_busy;
   assign \$8  = \$6  | \$7 ;
   assign \$9  = \$5  | \$8 ;
-  assign takes = is_complete & \$9 ;
-  assign \$10  = address == 8'hd4;
-  assign \$11  = address == 8'hd0;
-  assign \$12  = ~ is_busy;
-  assign \$13  = \$11  | \$12 ;
-  assign \$14  = \$10  | \$13 ;
-  assign \$15  = ~ \$14 ;
-  assign refused = is_complete & \$15 ;
-  assign \$16  = address == 8'hd4;
-  assign \$17  = takes & \$16 ;
-  assign clear = \$17  ? data : 32'd0;
-  assign \$18  = address >= 15'h4000;
-  assign table_write = takes & \$18 ;
-  assign \$19  = address - 15'h4000;
-  assign \$20  = ~ bus__rvalid;
-  assign bus__arready = \$20  | bus__rready;
-  assign \$21  = bus__awvalid & bus__awready;
-  assign \$22  = bus__wvalid & bus__wready;
-  assign \$23  = ! address;
-  assign \$24  = takes & \$23 ;
-  assign \$25  = \$24  & data[0];
-  assign \$26  = refused ? 2'h2 : 2'h0;
-  assign \$27  = address == 6'h30;
-  assign \$28  = address == 6'h34;
-  assign \$29  = address == 6'h38;
-  assign \$30  = address == 6'h3c;
-  assign \$31  = address == 7'h40;
-  assign \$32  = address == 7'h44;
-  assign \$33  = address == 7'h48;
-  assign \$34  = address == 7'h4c;
-  assign \$35  = address == 7'h50;
-  assign \$36  = address == 7'h54;
-  assign \$37  = address == 7'h58;
-  assign \$38  = address == 7'h5c;
-  assign \$39  = address == 7'h60;
-  assign \$40  = address == 7'h64;
-  assign \$41  = address == 7'h68;
-  assign \$42  = address == 7'h6c;
-  assign \$43  = address == 7'h70;
-  assign \$44  = address == 7'h74;
-  assign \$45  = address == 7'h78;
-  assign \$46  = address == 7'h7c;
-  assign \$47  = address == 8'h80;
-  assign \$48  = address == 8'h84;
-  assign \$49  = address == 8'h88;
-  assign \$50  = address == 8'h8c;
-  assign \$51  = address == 8'h90;
-  assign \$52  = address == 8'h94;
-  assign \$53  = address == 8'h98;
-  assign \$54  = address == 8'h9c;
-  assign \$55  = address == 8'ha0;
-  assign \$56  = address == 8'ha4;
-  assign \$57  = address == 8'ha8;
-  assign \$58  = address == 8'hac;
-  assign \$59  = address == 8'hb0;
-  assign \$60  = address == 8'hb4;
-  assign \$61  = address == 8'hb8;
-  assign \$62  = address == 8'hbc;
-  assign \$63  = address == 8'hc0;
-  assign \$64  = address == 8'hc4;
-  assign \$65  = address == 8'hc8;
-  assign \$66  = address == 8'hcc;
-  assign \$67  = address == 8'hd0;
-  assign \$68  = address == 8'hf8;
-  assign \$69  = address == 8'hfc;
-  assign \$70  = address == 9'h100;
-  assign \$71  = bus__bvalid & bus__bready;
-  assign \$72  = bus__arvalid & bus__arready;
-  assign \$73  = bus__araddr[15:2] < 7'h41;
-  assign \$75  = \$73  ? \$74  : 32'd0;
+  assign \$10  = is_complete & \$9 ;
+  assign takes = \$10  & is_whole;
+  assign \$11  = address == 8'hd4;
+  assign \$12  = address == 8'hd0;
+  assign \$13  = ~ is_busy;
+  assign \$14  = \$12  | \$13 ;
+  assign \$15  = \$11  | \$14 ;
+  assign \$16  = ~ \$15 ;
+  assign refused = is_complete & \$16 ;
+  assign \$17  = address == 8'hd4;
+  assign \$18  = takes & \$17 ;
+  assign clear = \$18  ? data : 32'd0;
+  assign \$19  = address >= 15'h4000;
+  assign table_write = takes & \$19 ;
+  assign \$20  = address - 15'h4000;
+  assign \$21  = ~ bus__rvalid;
+  assign bus__arready = \$21  | bus__rready;
+  assign \$22  = bus__awvalid & bus__awready;
+  assign \$23  = bus__wvalid & bus__wready;
+  assign \$24  = & bus__wstrb;
+  assign \$25  = ! address;
+  assign \$26  = takes & \$25 ;
+  assign \$27  = \$26  & data[0];
+  assign \$28  = takes ? 2'h0 : 2'h2;
+  assign \$29  = address == 6'h30;
+  assign \$30  = address == 6'h34;
+  assign \$31  = address == 6'h38;
+  assign \$32  = address == 6'h3c;
+  assign \$33  = address == 7'h40;
+  assign \$34  = address == 7'h44;
+  assign \$35  = address == 7'h48;
+  assign \$36  = address == 7'h4c;
+  assign \$37  = address == 7'h50;
+  assign \$38  = address == 7'h54;
+  assign \$39  = address == 7'h58;
+  assign \$40  = address == 7'h5c;
+  assign \$41  = address == 7'h60;
+  assign \$42  = address == 7'h64;
+  assign \$43  = address == 7'h68;
+  assign \$44  = address == 7'h6c;
+  assign \$45  = address == 7'h70;
+  assign \$46  = address == 7'h74;
+  assign \$47  = address == 7'h78;
+  assign \$48  = address == 7'h7c;
+  assign \$49  = address == 8'h80;
+  assign \$50  = address == 8'h84;
+  assign \$51  = address == 8'h88;
+  assign \$52  = address == 8'h8c;
+  assign \$53  = address == 8'h90;
+  assign \$54  = address == 8'h94;
+  assign \$55  = address == 8'h98;
+  assign \$56  = address == 8'h9c;
+  assign \$57  = address == 8'ha0;
+  assign \$58  = address == 8'ha4;
+  assign \$59  = address == 8'ha8;
+  assign \$60  = address == 8'hac;
+  assign \$61  = address == 8'hb0;
+  assign \$62  = address == 8'hb4;
+  assign \$63  = address == 8'hb8;
+  assign \$64  = address == 8'hbc;
+  assign \$65  = address == 8'hc0;
+  assign \$66  = address == 8'hc4;
+  assign \$67  = address == 8'hc8;
+  assign \$68  = address == 8'hcc;
+  assign \$69  = address == 8'hd0;
+  assign \$70  = address == 8'hf8;
+  assign \$71  = address == 8'hfc;
+  assign \$72  = address == 9'h100;
+  assign \$73  = bus__bvalid & bus__bready;
+  assign \$74  = bus__arvalid & bus__arready;
+  assign \$75  = bus__araddr[15:2] < 7'h41;
+  assign \$77  = \$75  ? \$76  : 32'd0;
   always @(posedge clk)
-    address <= \$76 ;
+    address <= \$78 ;
   always @(posedge clk)
-    has_address <= \$77 ;
+    has_address <= \$79 ;
   always @(posedge clk)
-    data <= \$78 ;
+    data <= \$80 ;
   always @(posedge clk)
-    has_data <= \$79 ;
+    is_whole <= \$81 ;
   always @(posedge clk)
-    start <= \$80 ;
+    has_data <= \$82 ;
   always @(posedge clk)
-    bus__bvalid <= \$81 ;
+    start <= \$83 ;
   always @(posedge clk)
-    bus__bresp <= \$82 ;
+    bus__bvalid <= \$84 ;
   always @(posedge clk)
-    watchdog <= \$83 ;
+    bus__bresp <= \$85 ;
   always @(posedge clk)
-    interval <= \$84 ;
+    watchdog <= \$86 ;
   always @(posedge clk)
-    stages <= \$85 ;
+    interval <= \$87 ;
   always @(posedge clk)
-    contexts <= \$86 ;
+    stages <= \$88 ;
   always @(posedge clk)
-    queue <= \$87 ;
+    contexts <= \$89 ;
   always @(posedge clk)
-    slots <= \$88 ;
+    queue <= \$90 ;
   always @(posedge clk)
-    product_steps <= \$89 ;
+    slots <= \$91 ;
   always @(posedge clk)
-    output_steps <= \$90 ;
+    product_steps <= \$92 ;
   always @(posedge clk)
-    key_beats <= \$91 ;
+    output_steps <= \$93 ;
   always @(posedge clk)
-    value_beats <= \$92 ;
+    key_beats <= \$94 ;
   always @(posedge clk)
-    keys <= \$93 ;
+    value_beats <= \$95 ;
   always @(posedge clk)
-    key_tiles <= \$94 ;
+    keys <= \$96 ;
   always @(posedge clk)
-    block_tiles <= \$95 ;
+    key_tiles <= \$97 ;
   always @(posedge clk)
-    queries <= \$96 ;
+    block_tiles <= \$98 ;
   always @(posedge clk)
-    query_tiles <= \$97 ;
+    queries <= \$99 ;
   always @(posedge clk)
-    passes <= \$98 ;
+    query_tiles <= \$100 ;
   always @(posedge clk)
-    key_heads <= \$99 ;
+    passes <= \$101 ;
   always @(posedge clk)
-    group <= \$100 ;
+    key_heads <= \$102 ;
   always @(posedge clk)
-    flags <= \$101 ;
+    group <= \$103 ;
   always @(posedge clk)
-    scale <= \$102 ;
+    flags <= \$104 ;
   always @(posedge clk)
-    bias <= \$103 ;
+    scale <= \$105 ;
   always @(posedge clk)
-    diagonal_high <= \$104 ;
+    bias <= \$106 ;
   always @(posedge clk)
-    diagonal_low <= \$105 ;
+    diagonal_high <= \$107 ;
   always @(posedge clk)
-    first_tile <= \$106 ;
+    diagonal_low <= \$108 ;
   always @(posedge clk)
-    end_tile <= \$107 ;
+    first_tile <= \$109 ;
   always @(posedge clk)
-    query_address <= \$108 ;
+    end_tile <= \$110 ;
   always @(posedge clk)
-    key_address <= \$109 ;
+    query_address <= \$111 ;
   always @(posedge clk)
-    value_address <= \$110 ;
+    key_address <= \$112 ;
   always @(posedge clk)
-    output_address <= \$111 ;
+    value_address <= \$113 ;
   always @(posedge clk)
-    state_address <= \$112 ;
+    output_address <= \$114 ;
   always @(posedge clk)
-    query_stride <= \$113 ;
+    state_address <= \$115 ;
   always @(posedge clk)
-    key_stride <= \$114 ;
+    query_stride <= \$116 ;
   always @(posedge clk)
-    value_stride <= \$115 ;
+    key_stride <= \$117 ;
   always @(posedge clk)
-    output_stride <= \$116 ;
+    value_stride <= \$118 ;
   always @(posedge clk)
-    state_stride <= \$117 ;
+    output_stride <= \$119 ;
   always @(posedge clk)
-    query_head_stride <= \$118 ;
+    state_stride <= \$120 ;
   always @(posedge clk)
-    key_head_stride <= \$119 ;
+    query_head_stride <= \$121 ;
   always @(posedge clk)
-    value_head_stride <= \$120 ;
+    key_head_stride <= \$122 ;
   always @(posedge clk)
-    output_head_stride <= \$121 ;
+    value_head_stride <= \$123 ;
   always @(posedge clk)
-    state_head_stride <= \$122 ;
+    output_head_stride <= \$124 ;
   always @(posedge clk)
-    interrupt_enable <= \$123 ;
+    state_head_stride <= \$125 ;
   always @(posedge clk)
-    factor <= \$124 ;
+    interrupt_enable <= \$126 ;
   always @(posedge clk)
-    factor_high <= \$125 ;
+    factor <= \$127 ;
   always @(posedge clk)
-    factor_low <= \$126 ;
+    factor_high <= \$128 ;
   always @(posedge clk)
-    bus__rvalid <= \$127 ;
+    factor_low <= \$129 ;
   always @(posedge clk)
-    bus__rdata <= \$128 ;
+    bus__rvalid <= \$130 ;
+  always @(posedge clk)
+    bus__rdata <= \$131 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$74  = 32'd0;
+    \$76  = 32'd0;
     casez (bus__araddr[15:2])
       14'h0000:
-          \$74  = 32'd0;
+          \$76  = 32'd0;
       14'h0001:
-          \$74  = { 9'h000, \port$211$0  };
+          \$76  = { 9'h000, \port$211$0  };
       14'h0002:
-          \$74  = { 25'h0000000, \port$2557$0  };
+          \$76  = { 25'h0000000, \port$2564$0  };
       14'h0003:
-          \$74  = cycles;
+          \$76  = cycles;
       14'h0004:
-          \$74  = total_cycles;
+          \$76  = total_cycles;
       14'h0005:
-          \$74  = stalls_keys;
+          \$76  = stalls_keys;
       14'h0006:
-          \$74  = stalls_queries;
+          \$76  = stalls_queries;
       14'h0007:
-          \$74  = stalls_drain;
+          \$76  = stalls_drain;
       14'h0008:
-          \$74  = stalls_state;
+          \$76  = stalls_state;
       14'h0009:
-          \$74  = matrix_busy;
+          \$76  = matrix_busy;
       14'h000a:
-          \$74  = vector_busy;
+          \$76  = vector_busy;
       14'h000b:
-          \$74  = empty_columns;
+          \$76  = empty_columns;
       14'h000c:
-          \$74  = watchdog;
+          \$76  = watchdog;
       14'h000d:
-          \$74  = interval;
+          \$76  = interval;
       14'h000e:
-          \$74  = stages;
+          \$76  = stages;
       14'h000f:
-          \$74  = contexts;
+          \$76  = contexts;
       14'h0010:
-          \$74  = queue;
+          \$76  = queue;
       14'h0011:
-          \$74  = slots;
+          \$76  = slots;
       14'h0012:
-          \$74  = product_steps;
+          \$76  = product_steps;
       14'h0013:
-          \$74  = output_steps;
+          \$76  = output_steps;
       14'h0014:
-          \$74  = key_beats;
+          \$76  = key_beats;
       14'h0015:
-          \$74  = value_beats;
+          \$76  = value_beats;
       14'h0016:
-          \$74  = keys;
+          \$76  = keys;
       14'h0017:
-          \$74  = key_tiles;
+          \$76  = key_tiles;
       14'h0018:
-          \$74  = block_tiles;
+          \$76  = block_tiles;
       14'h0019:
-          \$74  = queries;
+          \$76  = queries;
       14'h001a:
-          \$74  = query_tiles;
+          \$76  = query_tiles;
       14'h001b:
-          \$74  = passes;
+          \$76  = passes;
       14'h001c:
-          \$74  = key_heads;
+          \$76  = key_heads;
       14'h001d:
-          \$74  = group;
+          \$76  = group;
       14'h001e:
-          \$74  = flags;
+          \$76  = flags;
       14'h001f:
-          \$74  = scale;
+          \$76  = scale;
       14'h0020:
-          \$74  = bias;
+          \$76  = bias;
       14'h0021:
-          \$74  = diagonal_high;
+          \$76  = diagonal_high;
       14'h0022:
-          \$74  = diagonal_low;
+          \$76  = diagonal_low;
       14'h0023:
-          \$74  = first_tile;
+          \$76  = first_tile;
       14'h0024:
-          \$74  = end_tile;
+          \$76  = end_tile;
       14'h0025:
-          \$74  = query_address;
+          \$76  = query_address;
       14'h0026:
-          \$74  = key_address;
+          \$76  = key_address;
       14'h0027:
-          \$74  = value_address;
+          \$76  = value_address;
       14'h0028:
-          \$74  = output_address;
+          \$76  = output_address;
       14'h0029:
-          \$74  = state_address;
+          \$76  = state_address;
       14'h002a:
-          \$74  = query_stride;
+          \$76  = query_stride;
       14'h002b:
-          \$74  = key_stride;
+          \$76  = key_stride;
       14'h002c:
-          \$74  = value_stride;
+          \$76  = value_stride;
       14'h002d:
-          \$74  = output_stride;
+          \$76  = output_stride;
       14'h002e:
-          \$74  = state_stride;
+          \$76  = state_stride;
       14'h002f:
-          \$74  = query_head_stride;
+          \$76  = query_head_stride;
       14'h0030:
-          \$74  = key_head_stride;
+          \$76  = key_head_stride;
       14'h0031:
-          \$74  = value_head_stride;
+          \$76  = value_head_stride;
       14'h0032:
-          \$74  = output_head_stride;
+          \$76  = output_head_stride;
       14'h0033:
-          \$74  = state_head_stride;
+          \$76  = state_head_stride;
       14'h0034:
-          \$74  = interrupt_enable;
+          \$76  = interrupt_enable;
       14'h0035:
-          \$74  = { 31'h00000000, \port$2543$0  };
+          \$76  = { 31'h00000000, \port$2550$0  };
       14'h0036:
-          \$74  = 32'd1162035539;
+          \$76  = 32'd1162035539;
       14'h0037:
-          \$74  = 32'd65536;
+          \$76  = 32'd65536;
       14'h0038:
-          \$74  = 32'd262148;
+          \$76  = 32'd262148;
       14'h0039:
-          \$74  = 32'd16908801;
+          \$76  = 32'd16908801;
       14'h003a:
-          \$74  = 32'd4194368;
+          \$76  = 32'd4194368;
       14'h003b:
-          \$74  = 32'd50856448;
+          \$76  = 32'd50856448;
       14'h003c:
-          \$74  = 32'd16384;
+          \$76  = 32'd16384;
       14'h003d:
-          \$74  = 32'd98627704;
+          \$76  = 32'd98627704;
       14'h003e:
-          \$74  = factor;
+          \$76  = factor;
       14'h003f:
-          \$74  = factor_high;
+          \$76  = factor_high;
       14'h0040:
-          \$74  = factor_low;
+          \$76  = factor_low;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$76  = address;
-    if (\$21 ) begin
-      \$76  = bus__awaddr;
-    end
-    if (rst) begin
-      \$76  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$77  = has_address;
-    if (\$21 ) begin
-      \$77  = 1'h1;
-    end
-    if (is_complete) begin
-      \$77  = 1'h0;
-    end
-    if (rst) begin
-      \$77  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$78  = data;
+    \$78  = address;
     if (\$22 ) begin
-      \$78  = bus__wdata;
+      \$78  = bus__awaddr;
     end
     if (rst) begin
-      \$78  = 32'd0;
+      \$78  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$79  = has_data;
+    \$79  = has_address;
     if (\$22 ) begin
       \$79  = 1'h1;
     end
@@ -2642,75 +2630,72 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$80  = \$25 ;
+    \$80  = data;
+    if (\$23 ) begin
+      \$80  = bus__wdata;
+    end
     if (rst) begin
-      \$80  = 1'h0;
+      \$80  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$81  = bus__bvalid;
-    if (is_complete) begin
-      \$81  = 1'h1;
+    \$81  = is_whole;
+    if (\$23 ) begin
+      \$81  = \$24 ;
     end
-    if (\$71 ) begin
+    if (rst) begin
       \$81  = 1'h0;
     end
-    if (rst) begin
-      \$81  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$82  = bus__bresp;
+    \$82  = has_data;
+    if (\$23 ) begin
+      \$82  = 1'h1;
+    end
     if (is_complete) begin
-      \$82  = \$26 ;
+      \$82  = 1'h0;
     end
     if (rst) begin
-      \$82  = 2'h0;
+      \$82  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$83  = watchdog;
-    if (takes) begin
-      if (\$27 ) begin
-        \$83  = data;
-      end
-    end
+    \$83  = \$27 ;
     if (rst) begin
-      \$83  = 32'd0;
+      \$83  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$84  = interval;
-    if (takes) begin
-      if (\$28 ) begin
-        \$84  = data;
-      end
+    \$84  = bus__bvalid;
+    if (is_complete) begin
+      \$84  = 1'h1;
+    end
+    if (\$73 ) begin
+      \$84  = 1'h0;
     end
     if (rst) begin
-      \$84  = 32'd0;
+      \$84  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$85  = stages;
+    \$85  = bus__bresp;
+    if (is_complete) begin
+      \$85  = \$28 ;
+    end
+    if (rst) begin
+      \$85  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$86  = watchdog;
     if (takes) begin
       if (\$29 ) begin
-        \$85  = data;
-      end
-    end
-    if (rst) begin
-      \$85  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$86  = contexts;
-    if (takes) begin
-      if (\$30 ) begin
         \$86  = data;
       end
     end
@@ -2720,9 +2705,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$87  = queue;
+    \$87  = interval;
     if (takes) begin
-      if (\$31 ) begin
+      if (\$30 ) begin
         \$87  = data;
       end
     end
@@ -2732,9 +2717,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$88  = slots;
+    \$88  = stages;
     if (takes) begin
-      if (\$32 ) begin
+      if (\$31 ) begin
         \$88  = data;
       end
     end
@@ -2744,9 +2729,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$89  = product_steps;
+    \$89  = contexts;
     if (takes) begin
-      if (\$33 ) begin
+      if (\$32 ) begin
         \$89  = data;
       end
     end
@@ -2756,9 +2741,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$90  = output_steps;
+    \$90  = queue;
     if (takes) begin
-      if (\$34 ) begin
+      if (\$33 ) begin
         \$90  = data;
       end
     end
@@ -2768,9 +2753,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$91  = key_beats;
+    \$91  = slots;
     if (takes) begin
-      if (\$35 ) begin
+      if (\$34 ) begin
         \$91  = data;
       end
     end
@@ -2780,9 +2765,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$92  = value_beats;
+    \$92  = product_steps;
     if (takes) begin
-      if (\$36 ) begin
+      if (\$35 ) begin
         \$92  = data;
       end
     end
@@ -2792,9 +2777,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$93  = keys;
+    \$93  = output_steps;
     if (takes) begin
-      if (\$37 ) begin
+      if (\$36 ) begin
         \$93  = data;
       end
     end
@@ -2804,9 +2789,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$94  = key_tiles;
+    \$94  = key_beats;
     if (takes) begin
-      if (\$38 ) begin
+      if (\$37 ) begin
         \$94  = data;
       end
     end
@@ -2816,9 +2801,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$95  = block_tiles;
+    \$95  = value_beats;
     if (takes) begin
-      if (\$39 ) begin
+      if (\$38 ) begin
         \$95  = data;
       end
     end
@@ -2828,9 +2813,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$96  = queries;
+    \$96  = keys;
     if (takes) begin
-      if (\$40 ) begin
+      if (\$39 ) begin
         \$96  = data;
       end
     end
@@ -2840,9 +2825,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$97  = query_tiles;
+    \$97  = key_tiles;
     if (takes) begin
-      if (\$41 ) begin
+      if (\$40 ) begin
         \$97  = data;
       end
     end
@@ -2852,9 +2837,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$98  = passes;
+    \$98  = block_tiles;
     if (takes) begin
-      if (\$42 ) begin
+      if (\$41 ) begin
         \$98  = data;
       end
     end
@@ -2864,9 +2849,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$99  = key_heads;
+    \$99  = queries;
     if (takes) begin
-      if (\$43 ) begin
+      if (\$42 ) begin
         \$99  = data;
       end
     end
@@ -2876,9 +2861,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$100  = group;
+    \$100  = query_tiles;
     if (takes) begin
-      if (\$44 ) begin
+      if (\$43 ) begin
         \$100  = data;
       end
     end
@@ -2888,9 +2873,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$101  = flags;
+    \$101  = passes;
     if (takes) begin
-      if (\$45 ) begin
+      if (\$44 ) begin
         \$101  = data;
       end
     end
@@ -2900,9 +2885,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$102  = scale;
+    \$102  = key_heads;
     if (takes) begin
-      if (\$46 ) begin
+      if (\$45 ) begin
         \$102  = data;
       end
     end
@@ -2912,9 +2897,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$103  = bias;
+    \$103  = group;
     if (takes) begin
-      if (\$47 ) begin
+      if (\$46 ) begin
         \$103  = data;
       end
     end
@@ -2924,9 +2909,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$104  = diagonal_high;
+    \$104  = flags;
     if (takes) begin
-      if (\$48 ) begin
+      if (\$47 ) begin
         \$104  = data;
       end
     end
@@ -2936,9 +2921,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$105  = diagonal_low;
+    \$105  = scale;
     if (takes) begin
-      if (\$49 ) begin
+      if (\$48 ) begin
         \$105  = data;
       end
     end
@@ -2948,9 +2933,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$106  = first_tile;
+    \$106  = bias;
     if (takes) begin
-      if (\$50 ) begin
+      if (\$49 ) begin
         \$106  = data;
       end
     end
@@ -2960,9 +2945,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$107  = end_tile;
+    \$107  = diagonal_high;
     if (takes) begin
-      if (\$51 ) begin
+      if (\$50 ) begin
         \$107  = data;
       end
     end
@@ -2972,9 +2957,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$108  = query_address;
+    \$108  = diagonal_low;
     if (takes) begin
-      if (\$52 ) begin
+      if (\$51 ) begin
         \$108  = data;
       end
     end
@@ -2984,9 +2969,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$109  = key_address;
+    \$109  = first_tile;
     if (takes) begin
-      if (\$53 ) begin
+      if (\$52 ) begin
         \$109  = data;
       end
     end
@@ -2996,9 +2981,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$110  = value_address;
+    \$110  = end_tile;
     if (takes) begin
-      if (\$54 ) begin
+      if (\$53 ) begin
         \$110  = data;
       end
     end
@@ -3008,9 +2993,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$111  = output_address;
+    \$111  = query_address;
     if (takes) begin
-      if (\$55 ) begin
+      if (\$54 ) begin
         \$111  = data;
       end
     end
@@ -3020,9 +3005,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$112  = state_address;
+    \$112  = key_address;
     if (takes) begin
-      if (\$56 ) begin
+      if (\$55 ) begin
         \$112  = data;
       end
     end
@@ -3032,9 +3017,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$113  = query_stride;
+    \$113  = value_address;
     if (takes) begin
-      if (\$57 ) begin
+      if (\$56 ) begin
         \$113  = data;
       end
     end
@@ -3044,9 +3029,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$114  = key_stride;
+    \$114  = output_address;
     if (takes) begin
-      if (\$58 ) begin
+      if (\$57 ) begin
         \$114  = data;
       end
     end
@@ -3056,9 +3041,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$115  = value_stride;
+    \$115  = state_address;
     if (takes) begin
-      if (\$59 ) begin
+      if (\$58 ) begin
         \$115  = data;
       end
     end
@@ -3068,9 +3053,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$116  = output_stride;
+    \$116  = query_stride;
     if (takes) begin
-      if (\$60 ) begin
+      if (\$59 ) begin
         \$116  = data;
       end
     end
@@ -3080,9 +3065,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$117  = state_stride;
+    \$117  = key_stride;
     if (takes) begin
-      if (\$61 ) begin
+      if (\$60 ) begin
         \$117  = data;
       end
     end
@@ -3092,9 +3077,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$118  = query_head_stride;
+    \$118  = value_stride;
     if (takes) begin
-      if (\$62 ) begin
+      if (\$61 ) begin
         \$118  = data;
       end
     end
@@ -3104,9 +3089,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$119  = key_head_stride;
+    \$119  = output_stride;
     if (takes) begin
-      if (\$63 ) begin
+      if (\$62 ) begin
         \$119  = data;
       end
     end
@@ -3116,9 +3101,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$120  = value_head_stride;
+    \$120  = state_stride;
     if (takes) begin
-      if (\$64 ) begin
+      if (\$63 ) begin
         \$120  = data;
       end
     end
@@ -3128,9 +3113,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$121  = output_head_stride;
+    \$121  = query_head_stride;
     if (takes) begin
-      if (\$65 ) begin
+      if (\$64 ) begin
         \$121  = data;
       end
     end
@@ -3140,9 +3125,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$122  = state_head_stride;
+    \$122  = key_head_stride;
     if (takes) begin
-      if (\$66 ) begin
+      if (\$65 ) begin
         \$122  = data;
       end
     end
@@ -3152,9 +3137,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$123  = interrupt_enable;
+    \$123  = value_head_stride;
     if (takes) begin
-      if (\$67 ) begin
+      if (\$66 ) begin
         \$123  = data;
       end
     end
@@ -3164,9 +3149,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$124  = factor;
+    \$124  = output_head_stride;
     if (takes) begin
-      if (\$68 ) begin
+      if (\$67 ) begin
         \$124  = data;
       end
     end
@@ -3176,9 +3161,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$125  = factor_high;
+    \$125  = state_head_stride;
     if (takes) begin
-      if (\$69 ) begin
+      if (\$68 ) begin
         \$125  = data;
       end
     end
@@ -3188,9 +3173,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$126  = factor_low;
+    \$126  = interrupt_enable;
     if (takes) begin
-      if (\$70 ) begin
+      if (\$69 ) begin
         \$126  = data;
       end
     end
@@ -3200,62 +3185,98 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__bready, bus__arv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$127  = bus__rvalid;
-    if (\$72 ) begin
-      \$127  = 1'h1;
-    end else if (bus__rready) begin
-      \$127  = 1'h0;
+    \$127  = factor;
+    if (takes) begin
+      if (\$70 ) begin
+        \$127  = data;
+      end
     end
     if (rst) begin
-      \$127  = 1'h0;
+      \$127  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$128  = bus__rdata;
-    if (\$72 ) begin
-      \$128  = \$75 ;
+    \$128  = factor_high;
+    if (takes) begin
+      if (\$71 ) begin
+        \$128  = data;
+      end
     end
     if (rst) begin
       \$128  = 32'd0;
     end
   end
-  assign table_row = { 2'h0, \$19 [16:3] };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$129  = factor_low;
+    if (takes) begin
+      if (\$72 ) begin
+        \$129  = data;
+      end
+    end
+    if (rst) begin
+      \$129  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$130  = bus__rvalid;
+    if (\$74 ) begin
+      \$130  = 1'h1;
+    end else if (bus__rready) begin
+      \$130  = 1'h0;
+    end
+    if (rst) begin
+      \$130  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$131  = bus__rdata;
+    if (\$74 ) begin
+      \$131  = \$77 ;
+    end
+    if (rst) begin
+      \$131  = 32'd0;
+    end
+  end
+  assign table_row = { 2'h0, \$20 [16:3] };
   assign table_data = data;
   assign status = { 9'h000, \port$211$0  };
-  assign waiting = { 25'h0000000, \port$2557$0  };
-  assign interrupt = { 31'h00000000, \port$2543$0  };
-  assign \port$354$3  = \$19 [16:3];
+  assign waiting = { 25'h0000000, \port$2564$0  };
+  assign interrupt = { 31'h00000000, \port$2550$0  };
+  assign \port$355$3  = \$20 [16:3];
   assign table_half = address[2];
 endmodule
 
 module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2835$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2844$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [15:0] \$100 ;
-  reg [31:0] \$101 ;
-  reg [31:0] \$102 ;
-  reg \$103 ;
-  reg \$104 ;
-  reg \$105 ;
-  reg [15:0] \$106 ;
-  reg [1:0] \$107 ;
+  wire [9:0] \$100 ;
+  wire [7:0] \$101 ;
+  wire [8:0] \$102 ;
+  wire [9:0] \$103 ;
+  reg [15:0] \$104 ;
+  reg [15:0] \$105 ;
+  reg [31:0] \$106 ;
+  reg [31:0] \$107 ;
   reg \$108 ;
-  reg [23:0] \$109 ;
-  wire [8:0] \$11 ;
-  reg [28:0] \$110 ;
-  reg [28:0] \$111 ;
-  reg [28:0] \$112 ;
-  reg [28:0] \$113 ;
-  reg [28:0] \$114 ;
+  reg \$109 ;
+  wire \$11 ;
+  reg \$110 ;
+  reg [15:0] \$111 ;
+  reg [1:0] \$112 ;
+  reg \$113 ;
+  reg [23:0] \$114 ;
   reg [28:0] \$115 ;
   reg [28:0] \$116 ;
   reg [28:0] \$117 ;
   reg [28:0] \$118 ;
   reg [28:0] \$119 ;
-  wire [2:0] \$12 ;
+  wire \$12 ;
   reg [28:0] \$120 ;
   reg [28:0] \$121 ;
   reg [28:0] \$122 ;
@@ -3263,26 +3284,31 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   reg [28:0] \$124 ;
   reg [28:0] \$125 ;
   reg [28:0] \$126 ;
-  reg [31:0] \$127 ;
-  reg \$128 ;
-  reg [63:0] \$129 ;
-  wire \$13 ;
-  reg [7:0] \$130 ;
-  reg [23:0] \$131 ;
-  reg [7:0] \$132 ;
-  reg [4:0] \$133 ;
-  wire [17:0] \$139 ;
-  wire \$14 ;
-  wire \$141 ;
+  reg [28:0] \$127 ;
+  reg [28:0] \$128 ;
+  reg [28:0] \$129 ;
+  wire [8:0] \$13 ;
+  reg [28:0] \$130 ;
+  reg [28:0] \$131 ;
+  reg [31:0] \$132 ;
+  reg \$133 ;
+  reg [63:0] \$134 ;
+  reg [7:0] \$135 ;
+  reg [23:0] \$136 ;
+  reg [7:0] \$137 ;
+  reg [4:0] \$138 ;
+  wire [2:0] \$14 ;
+  wire [17:0] \$144 ;
+  wire \$146 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [7:0] \$18 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [7:0] \$20 ;
   wire \$21 ;
-  wire [10:0] \$22 ;
+  wire \$22 ;
   wire \$23 ;
   wire [10:0] \$24 ;
   wire \$25 ;
@@ -3291,11 +3317,11 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire [10:0] \$28 ;
   wire \$29 ;
   wire [16:0] \$3 ;
-  wire \$30 ;
+  wire [10:0] \$30 ;
   wire \$31 ;
-  wire [10:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
-  wire \$34 ;
+  wire [10:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
@@ -3303,70 +3329,70 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire \$39 ;
   wire [17:0] \$4 ;
   wire \$40 ;
-  wire [5:0] \$41 ;
+  wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
-  wire [7:0] \$44 ;
+  wire [5:0] \$43 ;
+  wire \$44 ;
   wire \$45 ;
-  wire [26:0] \$46 ;
-  wire [32:0] \$47 ;
-  wire \$48 ;
-  wire [26:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire \$47 ;
+  wire [26:0] \$48 ;
+  wire [32:0] \$49 ;
   wire [17:0] \$5 ;
-  wire [32:0] \$50 ;
-  wire [32:0] \$51 ;
-  wire [1:0] \$52 ;
-  wire [16:0] \$53 ;
-  wire [32:0] \$54 ;
-  wire [26:0] \$55 ;
-  wire [32:0] \$56 ;
-  wire \$57 ;
-  wire [26:0] \$58 ;
+  wire \$50 ;
+  wire [26:0] \$51 ;
+  wire [32:0] \$52 ;
+  wire [32:0] \$53 ;
+  wire [7:0] \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire [1:0] \$57 ;
+  wire [16:0] \$58 ;
   wire [32:0] \$59 ;
   wire \$6 ;
-  wire [32:0] \$60 ;
-  wire [31:0] \$61 ;
-  wire [31:0] \$62 ;
-  wire [31:0] \$63 ;
-  wire [55:0] \$64 ;
-  wire [56:0] \$65 ;
-  wire [7:0] \$66 ;
-  wire \$67 ;
-  wire [26:0] \$68 ;
-  wire [26:0] \$69 ;
+  wire [26:0] \$60 ;
+  wire [32:0] \$61 ;
+  wire \$62 ;
+  wire [26:0] \$63 ;
+  wire [32:0] \$64 ;
+  wire [32:0] \$65 ;
+  wire [31:0] \$66 ;
+  wire [31:0] \$67 ;
+  wire [31:0] \$68 ;
+  wire [55:0] \$69 ;
   wire \$7 ;
-  wire [31:0] \$70 ;
-  wire [58:0] \$71 ;
-  wire [59:0] \$72 ;
-  wire [28:0] \$73 ;
-  wire [60:0] \$74 ;
-  wire \$75 ;
-  wire [2:0] \$76 ;
-  wire [2:0] \$77 ;
-  wire \$78 ;
-  wire [16:0] \$79 ;
+  wire [56:0] \$70 ;
+  wire [7:0] \$71 ;
+  wire \$72 ;
+  wire [26:0] \$73 ;
+  wire [26:0] \$74 ;
+  wire [31:0] \$75 ;
+  wire [58:0] \$76 ;
+  wire [59:0] \$77 ;
+  wire [28:0] \$78 ;
+  wire [60:0] \$79 ;
   wire [1:0] \$8 ;
   wire \$80 ;
-  wire [16:0] \$81 ;
-  wire \$82 ;
+  wire [2:0] \$81 ;
+  wire [2:0] \$82 ;
   wire \$83 ;
-  wire [24:0] \$84 ;
-  wire [32:0] \$85 ;
-  wire [10:0] \$86 ;
+  wire [16:0] \$84 ;
+  wire \$85 ;
+  wire [16:0] \$86 ;
   wire \$87 ;
   wire \$88 ;
-  wire \$89 ;
+  wire [24:0] \$89 ;
   wire [16:0] \$9 ;
-  wire [1:0] \$90 ;
-  wire [32:0] \$91 ;
-  wire [1:0] \$92 ;
-  wire [24:0] \$93 ;
-  wire [8:0] \$94 ;
-  wire [9:0] \$95 ;
-  wire [7:0] \$96 ;
-  wire [8:0] \$97 ;
-  wire [9:0] \$98 ;
-  reg [15:0] \$99 ;
+  wire [32:0] \$90 ;
+  wire [10:0] \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire [1:0] \$95 ;
+  wire [32:0] \$96 ;
+  wire [1:0] \$97 ;
+  wire [24:0] \$98 ;
+  wire [8:0] \$99 ;
   wire _begins_row;
   wire [4:0] _room;
   wire [7:0] _row_beats;
@@ -3400,110 +3426,110 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire [15:0] \group$18.columns ;
   wire \group$18.ends_row ;
   wire [9:0] \group$18.first ;
-  wire \group$18.is_state ;
   wire \group$18.is_valid ;
+  wire \group$18.is_whole ;
   reg [28:0] group_1 = 29'h00000000;
   wire [15:0] \group_1.columns ;
   wire \group_1.ends_row ;
   wire [9:0] \group_1.first ;
-  wire \group_1.is_state ;
   wire \group_1.is_valid ;
+  wire \group_1.is_whole ;
   reg [28:0] group_10 = 29'h00000000;
   wire [15:0] \group_10.columns ;
   wire \group_10.ends_row ;
   wire [9:0] \group_10.first ;
-  wire \group_10.is_state ;
   wire \group_10.is_valid ;
+  wire \group_10.is_whole ;
   reg [28:0] group_11 = 29'h00000000;
   wire [15:0] \group_11.columns ;
   wire \group_11.ends_row ;
   wire [9:0] \group_11.first ;
-  wire \group_11.is_state ;
   wire \group_11.is_valid ;
+  wire \group_11.is_whole ;
   reg [28:0] group_12 = 29'h00000000;
   wire [15:0] \group_12.columns ;
   wire \group_12.ends_row ;
   wire [9:0] \group_12.first ;
-  wire \group_12.is_state ;
   wire \group_12.is_valid ;
+  wire \group_12.is_whole ;
   reg [28:0] group_13 = 29'h00000000;
   wire [15:0] \group_13.columns ;
   wire \group_13.ends_row ;
   wire [9:0] \group_13.first ;
-  wire \group_13.is_state ;
   wire \group_13.is_valid ;
+  wire \group_13.is_whole ;
   reg [28:0] group_14 = 29'h00000000;
   wire [15:0] \group_14.columns ;
   wire \group_14.ends_row ;
   wire [9:0] \group_14.first ;
-  wire \group_14.is_state ;
   wire \group_14.is_valid ;
+  wire \group_14.is_whole ;
   reg [28:0] group_15 = 29'h00000000;
   wire [15:0] \group_15.columns ;
   wire \group_15.ends_row ;
   wire [9:0] \group_15.first ;
-  wire \group_15.is_state ;
   wire \group_15.is_valid ;
+  wire \group_15.is_whole ;
   reg [28:0] group_16 = 29'h00000000;
   wire [15:0] \group_16.columns ;
   wire \group_16.ends_row ;
   wire [9:0] \group_16.first ;
-  wire \group_16.is_state ;
   wire \group_16.is_valid ;
+  wire \group_16.is_whole ;
   reg [28:0] group_17 = 29'h00000000;
   wire [15:0] \group_17.columns ;
   wire \group_17.ends_row ;
   wire [9:0] \group_17.first ;
-  wire \group_17.is_state ;
   wire \group_17.is_valid ;
+  wire \group_17.is_whole ;
   reg [28:0] group_2 = 29'h00000000;
   wire [15:0] \group_2.columns ;
   wire \group_2.ends_row ;
   wire [9:0] \group_2.first ;
-  wire \group_2.is_state ;
   wire \group_2.is_valid ;
+  wire \group_2.is_whole ;
   reg [28:0] group_3 = 29'h00000000;
   wire [15:0] \group_3.columns ;
   wire \group_3.ends_row ;
   wire [9:0] \group_3.first ;
-  wire \group_3.is_state ;
   wire \group_3.is_valid ;
+  wire \group_3.is_whole ;
   reg [28:0] group_4 = 29'h00000000;
   wire [15:0] \group_4.columns ;
   wire \group_4.ends_row ;
   wire [9:0] \group_4.first ;
-  wire \group_4.is_state ;
   wire \group_4.is_valid ;
+  wire \group_4.is_whole ;
   reg [28:0] group_5 = 29'h00000000;
   wire [15:0] \group_5.columns ;
   wire \group_5.ends_row ;
   wire [9:0] \group_5.first ;
-  wire \group_5.is_state ;
   wire \group_5.is_valid ;
+  wire \group_5.is_whole ;
   reg [28:0] group_6 = 29'h00000000;
   wire [15:0] \group_6.columns ;
   wire \group_6.ends_row ;
   wire [9:0] \group_6.first ;
-  wire \group_6.is_state ;
   wire \group_6.is_valid ;
+  wire \group_6.is_whole ;
   reg [28:0] group_7 = 29'h00000000;
   wire [15:0] \group_7.columns ;
   wire \group_7.ends_row ;
   wire [9:0] \group_7.first ;
-  wire \group_7.is_state ;
   wire \group_7.is_valid ;
+  wire \group_7.is_whole ;
   reg [28:0] group_8 = 29'h00000000;
   wire [15:0] \group_8.columns ;
   wire \group_8.ends_row ;
   wire [9:0] \group_8.first ;
-  wire \group_8.is_state ;
   wire \group_8.is_valid ;
+  wire \group_8.is_whole ;
   reg [28:0] group_9 = 29'h00000000;
   wire [15:0] \group_9.columns ;
   wire \group_9.ends_row ;
   wire [9:0] \group_9.first ;
-  wire \group_9.is_state ;
   wire \group_9.is_valid ;
+  wire \group_9.is_whole ;
   output has_error;
   wire has_error;
   input has_result;
@@ -3556,8 +3582,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  output [5:0] \port$2835$0 ;
-  wire [5:0] \port$2835$0 ;
+  output [5:0] \port$2844$0 ;
+  wire [5:0] \port$2844$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3618,7 +3644,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   reg [15:0] words = 16'h0000;
   wire [31:0] \words$25 ;
   wire [31:0] \words$25[0] ;
-  assign \$1  = \$41 [4:0] >= 2'h2;
+  assign \$1  = \$43 [4:0] >= 2'h2;
   assign \$2  = \$1  & w_rdy;
   assign has_room = \$2  & \w_rdy$3 ;
   assign \$3  = columns + 2'h2;
@@ -3627,7 +3653,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign _0_ = $signed(\$4 );
   assign _1_ = $signed(3'h2);
   assign _2_ = (\$4 [17] == 1'h0) || \$4  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$139  = $signed(_2_) / $signed(_1_);
+  assign \$144  = $signed(_2_) / $signed(_1_);
   assign \$6  = word < output_steps;
   assign \$7  = word == output_steps;
   assign \$8  = \$7  ? 2'h1 : 2'h2;
@@ -3635,166 +3661,169 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \$9  = word + 1'h1;
   assign \$10  = \$9  == words;
   assign w_data = is_state & \$10 ;
-  assign \$11  = \$5 [7:0] - 1'h1;
-  assign \$12  = group * 1'h1;
-  assign \$13  = group == 2'h3;
-  assign \$14  = ! group;
-  assign \$15  = \$14  & has_room;
-  assign \$16  = | group;
-  assign \$17  = \$16  | has_room;
-  assign \$20  = ~ group_2[28];
-  assign \$21  = \$19  & \$20 ;
-  assign divisor = \$21  ? sums : 32'd1065353216;
-  assign \$22  = group_17[10:1] + 1'h0;
-  assign \$23  = \$22  < group_17[26:11];
+  assign \$11  = word >= output_steps;
+  assign \$12  = is_state | \$11 ;
+  assign \$13  = \$5 [7:0] - 1'h1;
+  assign \$14  = group * 1'h1;
+  assign \$15  = group == 2'h3;
+  assign \$16  = ! group;
+  assign \$17  = \$16  & has_room;
+  assign \$18  = | group;
+  assign \$19  = \$18  | has_room;
+  assign \$22  = ~ group_2[28];
+  assign \$23  = \$21  & \$22 ;
+  assign divisor = \$23  ? sums : 32'd1065353216;
   assign \$24  = group_17[10:1] + 1'h0;
   assign \$25  = \$24  < group_17[26:11];
   assign \$26  = group_17[10:1] + 1'h0;
   assign \$27  = \$26  < group_17[26:11];
   assign \$28  = group_17[10:1] + 1'h0;
   assign \$29  = \$28  < group_17[26:11];
-  assign \$31  = \$30  | group_17[27];
-  assign ends_beat = group_17[0] & \$31 ;
-  assign \$32  = group_17[10:1] + 1'h1;
-  assign \$33  = \$32  >= group_17[26:11];
-  assign is_last = \$33  | group_17[27];
-  assign \$34  = | strobes;
-  assign \w_en$39  = ends_beat & \$34 ;
+  assign \$30  = group_17[10:1] + 1'h0;
+  assign \$31  = \$30  < group_17[26:11];
+  assign \$33  = \$32  | group_17[27];
+  assign ends_beat = group_17[0] & \$33 ;
+  assign \$34  = group_17[10:1] + 1'h1;
+  assign \$35  = \$34  >= group_17[26:11];
+  assign is_last = \$35  | group_17[27];
+  assign \$36  = | strobes;
+  assign \w_en$39  = ends_beat & \$36 ;
   assign sends_address = memory__awvalid & memory__awready;
   assign sends_beat = memory__wvalid & memory__wready;
-  assign \$35  = | outstanding;
-  assign is_acknowledged = memory__bvalid & \$35 ;
-  assign \$36  = | memory__bresp;
-  assign has_error = is_acknowledged & \$36 ;
-  assign \$37  = memory__awvalid | memory__wvalid;
-  assign \$38  = | outstanding;
-  assign is_waiting = \$37  | \$38 ;
-  assign \$39  = ~ \$43 ;
-  assign \$40  = ! outstanding;
-  assign is_idle = \$39  & \$40 ;
-  assign \$41  = 5'h12 - used;
-  assign \$42  = ! fsm_state;
-  assign \$46  = result[71:48] * 3'h4;
-  assign \$47  = keys - \$46 ;
-  assign \$48  = $signed(\$47 ) < $signed(4'h4);
-  assign \$49  = result[71:48] * 3'h4;
-  assign \$50  = keys - \$49 ;
-  assign \$51  = \$48  ? \$50  : 33'h000000004;
-  assign \$52  = result[74] ? 2'h2 : 2'h0;
-  assign \$53  = output_steps + \$52 ;
-  assign \$54  = \$45  ? \$51  : { 16'h0000, \$53  };
-  assign \$55  = result[47:24] * 3'h4;
-  assign \$56  = queries - \$55 ;
-  assign \$57  = $signed(\$56 ) < $signed(4'h4);
-  assign \$58  = result[47:24] * 3'h4;
-  assign \$59  = queries - \$58 ;
-  assign \$60  = \$57  ? \$59  : 33'h000000004;
-  assign \$61  = result[74] ? state__stride : output__stride;
-  assign \$62  = result[74] ? state__address : output__address;
-  assign \$63  = result[74] ? state__head_stride : output__head_stride;
-  assign \$64  = result[23:0] * \$63 ;
-  assign \$65  = \$62  + \$64 ;
-  assign \$68  = result[71:48] * 3'h4;
-  assign \$69  = \$67  ? \$68  : 27'h0000000;
-  assign \$70  = result[74] ? state__stride : output__stride;
-  assign \$71  = \$69  * \$70 ;
-  assign \$72  = \$65  + \$71 ;
-  assign \$73  = result[47:24] * 5'h10;
-  assign \$74  = \$72  + \$73 ;
-  assign \$75  = group == 2'h3;
-  assign \$76  = group + 1'h1;
-  assign \$77  = \$75  ? 3'h0 : \$76 ;
-  assign \$78  = group == 2'h3;
-  assign \$79  = word + \$78 ;
+  assign \$37  = | outstanding;
+  assign is_acknowledged = memory__bvalid & \$37 ;
+  assign \$38  = | memory__bresp;
+  assign has_error = is_acknowledged & \$38 ;
+  assign \$39  = memory__awvalid | memory__wvalid;
+  assign \$40  = | outstanding;
+  assign is_waiting = \$39  | \$40 ;
+  assign \$41  = ~ \$45 ;
+  assign \$42  = ! outstanding;
+  assign is_idle = \$41  & \$42 ;
+  assign \$43  = 5'h12 - used;
+  assign \$44  = ! fsm_state;
+  assign \$48  = result[71:48] * 3'h4;
+  assign \$49  = keys - \$48 ;
+  assign \$50  = $signed(\$49 ) < $signed(4'h4);
+  assign \$51  = result[71:48] * 3'h4;
+  assign \$52  = keys - \$51 ;
+  assign \$53  = \$50  ? \$52  : 33'h000000004;
+  assign \$56  = result[74] | \$55 ;
+  assign \$57  = \$56  ? 2'h2 : 2'h0;
+  assign \$58  = output_steps + \$57 ;
+  assign \$59  = \$47  ? \$53  : { 16'h0000, \$58  };
+  assign \$60  = result[47:24] * 3'h4;
+  assign \$61  = queries - \$60 ;
+  assign \$62  = $signed(\$61 ) < $signed(4'h4);
+  assign \$63  = result[47:24] * 3'h4;
+  assign \$64  = queries - \$63 ;
+  assign \$65  = \$62  ? \$64  : 33'h000000004;
+  assign \$66  = result[74] ? state__stride : output__stride;
+  assign \$67  = result[74] ? state__address : output__address;
+  assign \$68  = result[74] ? state__head_stride : output__head_stride;
+  assign \$69  = result[23:0] * \$68 ;
+  assign \$70  = \$67  + \$69 ;
+  assign \$73  = result[71:48] * 3'h4;
+  assign \$74  = \$72  ? \$73  : 27'h0000000;
+  assign \$75  = result[74] ? state__stride : output__stride;
+  assign \$76  = \$74  * \$75 ;
+  assign \$77  = \$70  + \$76 ;
+  assign \$78  = result[47:24] * 5'h10;
+  assign \$79  = \$77  + \$78 ;
   assign \$80  = group == 2'h3;
-  assign \$81  = word + 1'h1;
-  assign \$82  = \$81  == words;
-  assign \$83  = \$80  & \$82 ;
-  assign \$84  = results_drained + 1'h1;
-  assign \$85  = \address$21  + stride;
-  assign \$86  = group_17[10:1] + 1'h0;
-  assign \$87  = \$86  < group_17[26:11];
-  assign \$88  = group_17[0] & \$87 ;
-  assign \$89  = \$88  & is_undivided;
-  assign \$90  = 1'h0 + \$89 ;
-  assign \$91  = empty_columns + \$90 ;
-  assign \$92  = place + 1'h1;
-  assign \$93  = states_stored + \r_data$104 ;
-  assign \$94  = outstanding + w_en;
-  assign \$95  = \$94  - is_acknowledged;
-  assign \$96  = w_en ? \$5 [7:0] : 8'h00;
-  assign \$97  = used + \$96 ;
-  assign \$98  = \$97  - sends_beat;
+  assign \$81  = group + 1'h1;
+  assign \$82  = \$80  ? 3'h0 : \$81 ;
+  assign \$83  = group == 2'h3;
+  assign \$84  = word + \$83 ;
+  assign \$85  = group == 2'h3;
+  assign \$86  = word + 1'h1;
+  assign \$87  = \$86  == words;
+  assign \$88  = \$85  & \$87 ;
+  assign \$89  = results_drained + 1'h1;
+  assign \$90  = \address$21  + stride;
+  assign \$91  = group_17[10:1] + 1'h0;
+  assign \$92  = \$91  < group_17[26:11];
+  assign \$93  = group_17[0] & \$92 ;
+  assign \$94  = \$93  & is_undivided;
+  assign \$95  = 1'h0 + \$94 ;
+  assign \$96  = empty_columns + \$95 ;
+  assign \$97  = place + 1'h1;
+  assign \$98  = states_stored + \r_data$104 ;
+  assign \$99  = outstanding + w_en;
+  assign \$100  = \$99  - is_acknowledged;
+  assign \$101  = w_en ? \$5 [7:0] : 8'h00;
+  assign \$102  = used + \$101 ;
+  assign \$103  = \$102  - sends_beat;
   always @(posedge clk)
-    words <= \$99 ;
+    words <= \$104 ;
   always @(posedge clk)
-    columns <= \$100 ;
+    columns <= \$105 ;
   always @(posedge clk)
-    stride <= \$101 ;
+    stride <= \$106 ;
   always @(posedge clk)
-    \address$21  <= \$102 ;
+    \address$21  <= \$107 ;
   always @(posedge clk)
-    is_state <= \$103 ;
+    is_state <= \$108 ;
   always @(posedge clk)
-    bank <= \$104 ;
+    bank <= \$109 ;
   always @(posedge clk)
-    parity <= \$105 ;
+    parity <= \$110 ;
   always @(posedge clk)
-    word <= \$106 ;
+    word <= \$111 ;
   always @(posedge clk)
-    group <= \$107 ;
+    group <= \$112 ;
   always @(posedge clk)
-    fsm_state <= \$108 ;
+    fsm_state <= \$113 ;
   always @(posedge clk)
-    results_drained <= \$109 ;
+    results_drained <= \$114 ;
   always @(posedge clk)
-    group_1 <= \$110 ;
+    group_1 <= \$115 ;
   always @(posedge clk)
-    group_2 <= \$111 ;
+    group_2 <= \$116 ;
   always @(posedge clk)
-    group_3 <= \$112 ;
+    group_3 <= \$117 ;
   always @(posedge clk)
-    group_4 <= \$113 ;
+    group_4 <= \$118 ;
   always @(posedge clk)
-    group_5 <= \$114 ;
+    group_5 <= \$119 ;
   always @(posedge clk)
-    group_6 <= \$115 ;
+    group_6 <= \$120 ;
   always @(posedge clk)
-    group_7 <= \$116 ;
+    group_7 <= \$121 ;
   always @(posedge clk)
-    group_8 <= \$117 ;
+    group_8 <= \$122 ;
   always @(posedge clk)
-    group_9 <= \$118 ;
+    group_9 <= \$123 ;
   always @(posedge clk)
-    group_10 <= \$119 ;
+    group_10 <= \$124 ;
   always @(posedge clk)
-    group_11 <= \$120 ;
+    group_11 <= \$125 ;
   always @(posedge clk)
-    group_12 <= \$121 ;
+    group_12 <= \$126 ;
   always @(posedge clk)
-    group_13 <= \$122 ;
+    group_13 <= \$127 ;
   always @(posedge clk)
-    group_14 <= \$123 ;
+    group_14 <= \$128 ;
   always @(posedge clk)
-    group_15 <= \$124 ;
+    group_15 <= \$129 ;
   always @(posedge clk)
-    group_16 <= \$125 ;
+    group_16 <= \$130 ;
   always @(posedge clk)
-    group_17 <= \$126 ;
+    group_17 <= \$131 ;
   always @(posedge clk)
-    empty_columns <= \$127 ;
+    empty_columns <= \$132 ;
   always @(posedge clk)
-    place <= \$128 ;
+    place <= \$133 ;
   always @(posedge clk)
-    collected <= \$129 ;
+    collected <= \$134 ;
   always @(posedge clk)
-    kept <= \$130 ;
+    kept <= \$135 ;
   always @(posedge clk)
-    states_stored <= \$131 ;
+    states_stored <= \$136 ;
   always @(posedge clk)
-    outstanding <= \$132 ;
+    outstanding <= \$137 ;
   always @(posedge clk)
-    used <= \$133 ;
+    used <= \$138 ;
   \top.drain.acknowledges  acknowledges (
     .clk(clk),
     .r_data(\r_data$104 ),
@@ -3806,8 +3835,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   );
   \top.drain.addresses  addresses (
     .clk(clk),
-    .\port$1477$0 (\$11 [7:0]),
-    .\port$2827$0 (\address$21 ),
+    .\port$1481$0 (\$13 [7:0]),
+    .\port$2836$0 (\address$21 ),
     .r_data(r_data),
     .r_en(sends_address),
     .r_rdy(memory__awvalid),
@@ -3817,9 +3846,9 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   );
   \top.drain.beats  beats (
     .clk(clk),
-    .\port$1511$0 (is_last),
-    .\port$2816$0 (full),
-    .\port$2817$0 (strobes),
+    .\port$1515$0 (is_last),
+    .\port$2825$0 (full),
+    .\port$2826$0 (strobes),
     .r_data(\r_data$56 ),
     .r_en(sends_beat),
     .r_rdy(memory__wvalid),
@@ -3842,7 +3871,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
       1'h0:
           /* empty */;
       1'h1:
-          \group$18 [0] = \$17 ;
+          \group$18 [0] = \$19 ;
     endcase
   end
   always @* begin
@@ -3861,7 +3890,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
       1'h0:
           /* empty */;
       1'h1:
-          w_en = \$15 ;
+          w_en = \$17 ;
     endcase
   end
   always @* begin
@@ -3881,155 +3910,73 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          strobes[3:0] = { \$29 , \$27 , \$25 , \$23  };
+          strobes[3:0] = { \$31 , \$29 , \$27 , \$25  };
       1'h1:
-          strobes[7:4] = { \$29 , \$27 , \$25 , \$23  };
+          strobes[7:4] = { \$31 , \$29 , \$27 , \$25  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$99  = words;
+    \$104  = words;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$99  = \$54 [15:0];
+            \$104  = \$59 [15:0];
           end
     endcase
     if (rst) begin
-      \$99  = 16'h0000;
+      \$104  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$100  = columns;
+    \$105  = columns;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$100  = \$60 [15:0];
+            \$105  = \$65 [15:0];
           end
     endcase
     if (rst) begin
-      \$100  = 16'h0000;
+      \$105  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$101  = stride;
+    \$106  = stride;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$101  = \$61 ;
+            \$106  = \$66 ;
           end
     endcase
     if (rst) begin
-      \$101  = 32'd0;
+      \$106  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$102  = \address$21 ;
+    \$107  = \address$21 ;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$102  = \$74 [31:0];
+            \$107  = \$79 [31:0];
           end
     endcase
     if (w_en) begin
-      \$102  = \$85 [31:0];
+      \$107  = \$90 [31:0];
     end
     if (rst) begin
-      \$102  = 32'd0;
+      \$107  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$103  = is_state;
+    \$108  = is_state;
     casez (fsm_state)
       1'h0:
           if (has_result) begin
-            \$103  = result[74];
-          end
-    endcase
-    if (rst) begin
-      \$103  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$104  = bank;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$104  = result[72];
-          end
-    endcase
-    if (rst) begin
-      \$104  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$105  = parity;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$105  = result[73];
-          end
-    endcase
-    if (rst) begin
-      \$105  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$106  = word;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$106  = 16'h0000;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            \$106  = \$79 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$106  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$107  = group;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$107  = 2'h0;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            \$107  = \$77 [1:0];
-          end
-    endcase
-    if (rst) begin
-      \$107  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$108  = fsm_state;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$108  = 1'h1;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            if (\$83 ) begin
-              \$108  = 1'h0;
-            end
+            \$108  = result[74];
           end
     endcase
     if (rst) begin
@@ -4038,225 +3985,307 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$109  = results_drained;
+    \$109  = bank;
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$109  = result[72];
+          end
+    endcase
+    if (rst) begin
+      \$109  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$110  = parity;
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$110  = result[73];
+          end
+    endcase
+    if (rst) begin
+      \$110  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$111  = word;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$111  = 16'h0000;
+          end
+      1'h1:
+          if (\group$18 [0]) begin
+            \$111  = \$84 [15:0];
+          end
+    endcase
+    if (rst) begin
+      \$111  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$112  = group;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$112  = 2'h0;
+          end
+      1'h1:
+          if (\group$18 [0]) begin
+            \$112  = \$82 [1:0];
+          end
+    endcase
+    if (rst) begin
+      \$112  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$113  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      1'h0:
+          if (has_result) begin
+            \$113  = 1'h1;
+          end
+      1'h1:
+          if (\group$18 [0]) begin
+            if (\$88 ) begin
+              \$113  = 1'h0;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$113  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$114  = results_drained;
     (* full_case = 32'd1 *)
     casez (fsm_state)
       1'h0:
           /* empty */;
       1'h1:
           if (\group$18 [0]) begin
-            if (\$83 ) begin
-              \$109  = \$84 [23:0];
+            if (\$88 ) begin
+              \$114  = \$89 [23:0];
             end
           end
     endcase
     if (start) begin
-      \$109  = 24'h000000;
+      \$114  = 24'h000000;
     end
     if (rst) begin
-      \$109  = 24'h000000;
+      \$114  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$110  = \group$18 ;
-    if (rst) begin
-      \$110  = 29'h00000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$111  = group_1;
-    if (rst) begin
-      \$111  = 29'h00000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$112  = group_2;
-    if (rst) begin
-      \$112  = 29'h00000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$113  = group_3;
-    if (rst) begin
-      \$113  = 29'h00000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$114  = group_4;
-    if (rst) begin
-      \$114  = 29'h00000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$115  = group_5;
+    \$115  = \group$18 ;
     if (rst) begin
       \$115  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$116  = group_6;
+    \$116  = group_1;
     if (rst) begin
       \$116  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$117  = group_7;
+    \$117  = group_2;
     if (rst) begin
       \$117  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$118  = group_8;
+    \$118  = group_3;
     if (rst) begin
       \$118  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$119  = group_9;
+    \$119  = group_4;
     if (rst) begin
       \$119  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$120  = group_10;
+    \$120  = group_5;
     if (rst) begin
       \$120  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$121  = group_11;
+    \$121  = group_6;
     if (rst) begin
       \$121  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$122  = group_12;
+    \$122  = group_7;
     if (rst) begin
       \$122  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$123  = group_13;
+    \$123  = group_8;
     if (rst) begin
       \$123  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$124  = group_14;
+    \$124  = group_9;
     if (rst) begin
       \$124  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$125  = group_15;
+    \$125  = group_10;
     if (rst) begin
       \$125  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$126  = group_16;
+    \$126  = group_11;
     if (rst) begin
       \$126  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$127  = group_12;
+    if (rst) begin
+      \$127  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$128  = group_13;
+    if (rst) begin
+      \$128  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$129  = group_14;
+    if (rst) begin
+      \$129  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$130  = group_15;
+    if (rst) begin
+      \$130  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$131  = group_16;
+    if (rst) begin
+      \$131  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$127  = 32'd0;
+      \$132  = 32'd0;
     end else begin
-      \$127  = \$91 [31:0];
+      \$132  = \$96 [31:0];
     end
     if (rst) begin
-      \$127  = 32'd0;
+      \$132  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$128  = place;
+    \$133  = place;
     if (ends_beat) begin
-      \$128  = 1'h0;
+      \$133  = 1'h0;
     end else if (group_17[0]) begin
-      \$128  = \$92 [0];
+      \$133  = \$97 [0];
     end
     if (rst) begin
-      \$128  = 1'h0;
+      \$133  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$129  = collected;
+    \$134  = collected;
     if (ends_beat) begin
-      \$129  = 64'h0000000000000000;
+      \$134  = 64'h0000000000000000;
     end else if (group_17[0]) begin
-      \$129  = full;
+      \$134  = full;
     end
     if (rst) begin
-      \$129  = 64'h0000000000000000;
+      \$134  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$130  = kept;
+    \$135  = kept;
     if (ends_beat) begin
-      \$130  = 8'h00;
+      \$135  = 8'h00;
     end else if (group_17[0]) begin
-      \$130  = strobes;
+      \$135  = strobes;
     end
     if (rst) begin
-      \$130  = 8'h00;
+      \$135  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$131  = states_stored;
+    \$136  = states_stored;
     if (start) begin
-      \$131  = 24'h000000;
+      \$136  = 24'h000000;
     end else if (is_acknowledged) begin
-      \$131  = \$93 [23:0];
+      \$136  = \$98 [23:0];
     end
     if (rst) begin
-      \$131  = 24'h000000;
+      \$136  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$132  = \$95 [7:0];
+    \$137  = \$100 [7:0];
     if (rst) begin
-      \$132  = 8'h00;
+      \$137  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$133  = \$98 [4:0];
+    \$138  = \$103 [4:0];
     if (rst) begin
-      \$133  = 5'h00;
+      \$138  = 5'h00;
     end
   end
-  assign _room = \$41 [4:0];
+  assign _room = \$43 [4:0];
   assign _row_beats = \$5 [7:0];
   assign address = { word[5:0], bank };
   assign number = group;
   assign _begins_row = w_en;
   assign \w_en$19  = w_en;
-  assign \w_data$20  = { \$11 [7:0], \address$21  };
+  assign \w_data$20  = { \$13 [7:0], \address$21  };
   assign \words$25  = dividend;
   assign \w_data$40  = { is_last, strobes, full };
   assign r_rdy = memory__awvalid;
@@ -4272,12 +4301,12 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \r_en$59  = sends_beat;
   assign memory__bready = 1'h1;
   assign \r_en$67  = is_acknowledged;
-  assign \port$2835$0  = word[5:0];
+  assign \port$2844$0  = word[5:0];
   assign \group$18.is_valid  = \group$18 [0];
   assign \group$18.first  = \group$18 [10:1];
   assign \group$18.columns  = \group$18 [26:11];
   assign \group$18.ends_row  = \group$18 [27];
-  assign \group$18.is_state  = \group$18 [28];
+  assign \group$18.is_whole  = \group$18 [28];
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
@@ -4289,7 +4318,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \group_2.first  = group_2[10:1];
   assign \group_2.columns  = group_2[26:11];
   assign \group_2.ends_row  = group_2[27];
-  assign \group_2.is_state  = group_2[28];
+  assign \group_2.is_whole  = group_2[28];
   assign \sums[0]  = sums;
   assign \quotient.mantissa  = quotient[22:0];
   assign \quotient.exponent  = quotient[30:23];
@@ -4298,7 +4327,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \group_17.first  = group_17[10:1];
   assign \group_17.columns  = group_17[26:11];
   assign \group_17.ends_row  = group_17[27];
-  assign \group_17.is_state  = group_17[28];
+  assign \group_17.is_whole  = group_17[28];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
@@ -4309,98 +4338,101 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   assign \group_1.first  = group_1[10:1];
   assign \group_1.columns  = group_1[26:11];
   assign \group_1.ends_row  = group_1[27];
-  assign \group_1.is_state  = group_1[28];
+  assign \group_1.is_whole  = group_1[28];
   assign \group_3.is_valid  = group_3[0];
   assign \group_3.first  = group_3[10:1];
   assign \group_3.columns  = group_3[26:11];
   assign \group_3.ends_row  = group_3[27];
-  assign \group_3.is_state  = group_3[28];
+  assign \group_3.is_whole  = group_3[28];
   assign \group_4.is_valid  = group_4[0];
   assign \group_4.first  = group_4[10:1];
   assign \group_4.columns  = group_4[26:11];
   assign \group_4.ends_row  = group_4[27];
-  assign \group_4.is_state  = group_4[28];
+  assign \group_4.is_whole  = group_4[28];
   assign \group_5.is_valid  = group_5[0];
   assign \group_5.first  = group_5[10:1];
   assign \group_5.columns  = group_5[26:11];
   assign \group_5.ends_row  = group_5[27];
-  assign \group_5.is_state  = group_5[28];
+  assign \group_5.is_whole  = group_5[28];
   assign \group_6.is_valid  = group_6[0];
   assign \group_6.first  = group_6[10:1];
   assign \group_6.columns  = group_6[26:11];
   assign \group_6.ends_row  = group_6[27];
-  assign \group_6.is_state  = group_6[28];
+  assign \group_6.is_whole  = group_6[28];
   assign \group_7.is_valid  = group_7[0];
   assign \group_7.first  = group_7[10:1];
   assign \group_7.columns  = group_7[26:11];
   assign \group_7.ends_row  = group_7[27];
-  assign \group_7.is_state  = group_7[28];
+  assign \group_7.is_whole  = group_7[28];
   assign \group_8.is_valid  = group_8[0];
   assign \group_8.first  = group_8[10:1];
   assign \group_8.columns  = group_8[26:11];
   assign \group_8.ends_row  = group_8[27];
-  assign \group_8.is_state  = group_8[28];
+  assign \group_8.is_whole  = group_8[28];
   assign \group_9.is_valid  = group_9[0];
   assign \group_9.first  = group_9[10:1];
   assign \group_9.columns  = group_9[26:11];
   assign \group_9.ends_row  = group_9[27];
-  assign \group_9.is_state  = group_9[28];
+  assign \group_9.is_whole  = group_9[28];
   assign \group_10.is_valid  = group_10[0];
   assign \group_10.first  = group_10[10:1];
   assign \group_10.columns  = group_10[26:11];
   assign \group_10.ends_row  = group_10[27];
-  assign \group_10.is_state  = group_10[28];
+  assign \group_10.is_whole  = group_10[28];
   assign \group_11.is_valid  = group_11[0];
   assign \group_11.first  = group_11[10:1];
   assign \group_11.columns  = group_11[26:11];
   assign \group_11.ends_row  = group_11[27];
-  assign \group_11.is_state  = group_11[28];
+  assign \group_11.is_whole  = group_11[28];
   assign \group_12.is_valid  = group_12[0];
   assign \group_12.first  = group_12[10:1];
   assign \group_12.columns  = group_12[26:11];
   assign \group_12.ends_row  = group_12[27];
-  assign \group_12.is_state  = group_12[28];
+  assign \group_12.is_whole  = group_12[28];
   assign \group_13.is_valid  = group_13[0];
   assign \group_13.first  = group_13[10:1];
   assign \group_13.columns  = group_13[26:11];
   assign \group_13.ends_row  = group_13[27];
-  assign \group_13.is_state  = group_13[28];
+  assign \group_13.is_whole  = group_13[28];
   assign \group_14.is_valid  = group_14[0];
   assign \group_14.first  = group_14[10:1];
   assign \group_14.columns  = group_14[26:11];
   assign \group_14.ends_row  = group_14[27];
-  assign \group_14.is_state  = group_14[28];
+  assign \group_14.is_whole  = group_14[28];
   assign \group_15.is_valid  = group_15[0];
   assign \group_15.first  = group_15[10:1];
   assign \group_15.columns  = group_15[26:11];
   assign \group_15.ends_row  = group_15[27];
-  assign \group_15.is_state  = group_15[28];
+  assign \group_15.is_whole  = group_15[28];
   assign \group_16.is_valid  = group_16[0];
   assign \group_16.first  = group_16[10:1];
   assign \group_16.columns  = group_16[26:11];
   assign \group_16.ends_row  = group_16[27];
-  assign \group_16.is_state  = group_16[28];
+  assign \group_16.is_whole  = group_16[28];
   always @*
-    \group$18 [27] = \$13 ;
+    \group$18 [27] = \$15 ;
   always @*
     \group$18 [26:11] = columns;
   always @*
-    \group$18 [10:1] = { 7'h00, \$12  };
+    \group$18 [10:1] = { 7'h00, \$14  };
   always @*
-    \group$18 [28] = is_state;
-  assign \$141  = 1'h1;
-  assign \$5  = \$139 ;
-  assign \$18 [7:1] = 7'h00;
-  assign \$18 [0] = flags[0];
-  assign \$30  = place;
-  assign \$43  = fsm_state;
-  assign { \$44 [7], \$44 [5:0] } = 7'h00;
-  assign \$44 [6] = flags[6];
-  assign { \$66 [7], \$66 [5:0] } = 7'h00;
-  assign \$66 [6] = flags[6];
-  assign \$19  = flags[0];
-  assign \$45  = flags[6];
-  assign \$67  = flags[6];
+    \group$18 [28] = \$12 ;
+  assign \$146  = 1'h1;
+  assign \$5  = \$144 ;
+  assign \$20 [7:1] = 7'h00;
+  assign \$20 [0] = flags[0];
+  assign \$32  = place;
+  assign \$45  = fsm_state;
+  assign { \$46 [7], \$46 [5:0] } = 7'h00;
+  assign \$46 [6] = flags[6];
+  assign \$54 [6:0] = 7'h00;
+  assign \$54 [7] = flags[7];
+  assign { \$71 [7], \$71 [5:0] } = 7'h00;
+  assign \$71 [6] = flags[6];
+  assign \$21  = flags[0];
+  assign \$47  = flags[6];
+  assign \$55  = flags[7];
+  assign \$72  = flags[6];
 endmodule
 
 module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, clk);
@@ -4577,7 +4609,7 @@ module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, cl
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.addresses (rst, \port$1477$0 , r_en, w_rdy, r_data, w_en, \port$2827$0 , r_rdy, clk);
+module \top.drain.addresses (rst, \port$1481$0 , r_en, w_rdy, r_data, w_en, \port$2836$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4616,10 +4648,10 @@ module \top.drain.addresses (rst, \port$1477$0 , r_en, w_rdy, r_data, w_en, \por
   reg [3:0] inner_level = 4'h0;
   wire inner_r_rdy;
   wire [3:0] level;
-  input [7:0] \port$1477$0 ;
-  wire [7:0] \port$1477$0 ;
-  input [31:0] \port$2827$0 ;
-  wire [31:0] \port$2827$0 ;
+  input [7:0] \port$1481$0 ;
+  wire [7:0] \port$1481$0 ;
+  input [31:0] \port$2836$0 ;
+  wire [31:0] \port$2836$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [39:0] r_data;
@@ -4646,7 +4678,7 @@ module \top.drain.addresses (rst, \port$1477$0 , r_en, w_rdy, r_data, w_en, \por
   reg [39:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1477$0 , \port$2827$0  };
+      storage[w_port__addr] <= { \port$1481$0 , \port$2836$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -4742,13 +4774,13 @@ module \top.drain.addresses (rst, \port$1477$0 , r_en, w_rdy, r_data, w_en, \por
   assign level = \$3 [3:0];
   assign r_level = \$3 [3:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1477$0 , \port$2827$0  };
-  assign w_data = { \port$1477$0 , \port$2827$0  };
+  assign w_port__data = { \port$1481$0 , \port$2836$0  };
+  assign w_data = { \port$1481$0 , \port$2836$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.beats (rst, \port$1511$0 , w_en, r_en, r_data, \port$2816$0 , \port$2817$0 , r_rdy, clk);
+module \top.drain.beats (rst, \port$1515$0 , w_en, r_en, r_data, \port$2825$0 , \port$2826$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4791,12 +4823,12 @@ module \top.drain.beats (rst, \port$1511$0 , w_en, r_en, r_data, \port$2816$0 , 
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input \port$1511$0 ;
-  wire \port$1511$0 ;
-  input [63:0] \port$2816$0 ;
-  wire [63:0] \port$2816$0 ;
-  input [7:0] \port$2817$0 ;
-  wire [7:0] \port$2817$0 ;
+  input \port$1515$0 ;
+  wire \port$1515$0 ;
+  input [63:0] \port$2825$0 ;
+  wire [63:0] \port$2825$0 ;
+  input [7:0] \port$2826$0 ;
+  wire [7:0] \port$2826$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -4822,7 +4854,7 @@ module \top.drain.beats (rst, \port$1511$0 , w_en, r_en, r_data, \port$2816$0 , 
   reg [72:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$1511$0 , \port$2817$0 , \port$2816$0  };
+      storage[w_port__addr] <= { \port$1515$0 , \port$2826$0 , \port$2825$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -4922,8 +4954,8 @@ module \top.drain.beats (rst, \port$1511$0 , w_en, r_en, r_data, \port$2816$0 , 
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$1511$0 , \port$2817$0 , \port$2816$0  };
-  assign w_data = { \port$1511$0 , \port$2817$0 , \port$2816$0  };
+  assign w_port__data = { \port$1515$0 , \port$2826$0 , \port$2825$0  };
+  assign w_data = { \port$1515$0 , \port$2826$0 , \port$2825$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -6311,7 +6343,7 @@ module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2757$0 , \port$2761$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2766$0 , \port$2770$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [3:0] \$1 ;
   wire [7:0] \$10 ;
@@ -6440,10 +6472,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2757$0 ;
-  wire [28:0] \port$2757$0 ;
-  input [23:0] \port$2761$0 ;
-  wire [23:0] \port$2761$0 ;
+  input [28:0] \port$2766$0 ;
+  wire [28:0] \port$2766$0 ;
+  input [23:0] \port$2770$0 ;
+  wire [23:0] \port$2770$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -6499,12 +6531,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = number - \port$2761$0 ;
+  assign \$3  = number - \port$2770$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = number - \port$2757$0 [24:1];
+  assign \$5  = number - \port$2766$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2757$0 [0] & \$6 ;
-  assign \$8  = \port$2757$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2766$0 [0] & \$6 ;
+  assign \$8  = \port$2766$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
@@ -6773,12 +6805,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2757$0 , \port$2761$0  };
+  assign places = { \port$2766$0 , \port$2770$0  };
   assign start = restart;
-  assign \places.released  = \port$2761$0 ;
-  assign \places.is_leaving  = \port$2757$0 [0];
-  assign \places.leaving  = \port$2757$0 [24:1];
-  assign \places.cycles_left  = \port$2757$0 [28:25];
+  assign \places.released  = \port$2770$0 ;
+  assign \places.is_leaving  = \port$2766$0 [0];
+  assign \places.leaving  = \port$2766$0 [24:1];
+  assign \places.cycles_left  = \port$2766$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -8844,9 +8876,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2757$0 , \port$2761$0 , \port$2772$0 , \port$2776$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2766$0 , \port$2770$0 , \port$2781$0 , \port$2785$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -9203,16 +9235,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2757$0 ;
-  wire [28:0] \port$2757$0 ;
-  output [23:0] \port$2761$0 ;
-  wire [23:0] \port$2761$0 ;
-  output [28:0] \port$2772$0 ;
-  wire [28:0] \port$2772$0 ;
-  output [23:0] \port$2776$0 ;
-  wire [23:0] \port$2776$0 ;
-  input [13:0] \port$354$3 ;
-  wire [13:0] \port$354$3 ;
+  output [28:0] \port$2766$0 ;
+  wire [28:0] \port$2766$0 ;
+  output [23:0] \port$2770$0 ;
+  wire [23:0] \port$2770$0 ;
+  output [28:0] \port$2781$0 ;
+  wire [28:0] \port$2781$0 ;
+  output [23:0] \port$2785$0 ;
+  wire [23:0] \port$2785$0 ;
+  input [13:0] \port$355$3 ;
+  wire [13:0] \port$355$3 ;
   wire push;
   wire \push$76 ;
   input [23:0] queries_loaded;
@@ -9420,7 +9452,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   reg [26:0] matrix_table [511:0];
   always @(posedge clk) begin
     if (write__en)
-      matrix_table[\port$354$3 [8:0]] <= table_data[26:0];
+      matrix_table[\port$355$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -9430,7 +9462,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   reg [26:0] vector_table [511:0];
   always @(posedge clk) begin
     if (\write__en$44 )
-      vector_table[\port$354$3 [8:0]] <= table_data[26:0];
+      vector_table[\port$355$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
@@ -9654,8 +9686,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2757$0 (\$238 ),
-    .\port$2761$0 (\$239 ),
+    .\port$2766$0 (\$238 ),
+    .\port$2770$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -9663,8 +9695,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2772$0 (\$240 ),
-    .\port$2776$0 (\$241 ),
+    .\port$2781$0 (\$240 ),
+    .\port$2785$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -10596,11 +10628,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign write__addr = \port$354$3 [8:0];
-  assign table_row = { 2'h0, \port$354$3  };
+  assign write__addr = \port$355$3 [8:0];
+  assign table_row = { 2'h0, \port$355$3  };
   assign write__data = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \write__addr$45  = \port$354$3 [8:0];
+  assign \write__addr$45  = \port$355$3 [8:0];
   assign \write__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
@@ -10611,10 +10643,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2757$0  = \$238 ;
-  assign \port$2761$0  = \$239 ;
-  assign \port$2772$0  = \$240 ;
-  assign \port$2776$0  = \$241 ;
+  assign \port$2766$0  = \$238 ;
+  assign \port$2770$0  = \$239 ;
+  assign \port$2781$0  = \$240 ;
+  assign \port$2785$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -10804,7 +10836,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$354$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2757$0 , \port$2761$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2766$0 , \port$2770$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -10821,11 +10853,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2757$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2757$0 ;
-  wire [28:0] \port$2757$0 ;
+  output [28:0] \port$2766$0 ;
+  wire [28:0] \port$2766$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2761$0 ;
-  wire [23:0] \port$2761$0 ;
+  output [23:0] \port$2770$0 ;
+  wire [23:0] \port$2770$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -10862,8 +10894,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2757$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2757$0  = \$1 ;
-  assign \port$2761$0  = \$3 ;
+  assign \port$2766$0  = \$1 ;
+  assign \port$2770$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -10992,7 +11024,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2772$0 , \port$2776$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2781$0 , \port$2785$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -11009,11 +11041,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2772$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2772$0 ;
-  wire [28:0] \port$2772$0 ;
+  output [28:0] \port$2781$0 ;
+  wire [28:0] \port$2781$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2776$0 ;
-  wire [23:0] \port$2776$0 ;
+  output [23:0] \port$2785$0 ;
+  wire [23:0] \port$2785$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -11050,8 +11082,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2772$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2772$0  = \$1 ;
-  assign \port$2776$0  = \$3 ;
+  assign \port$2781$0  = \$1 ;
+  assign \port$2785$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];

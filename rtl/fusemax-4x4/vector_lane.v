@@ -17,6 +17,7 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
   wire \$11 ;
   reg [31:0] \$110 ;
   reg [8:0] \$111 ;
+  wire [2:0] \$112 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -588,11 +589,9 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
     _integer <= \$111 ;
   \vector_lane.after  after (
     .fraction(fraction),
-    .has_fraction(has_fraction),
-    .has_integer(has_integer),
-    .has_state(has_state),
     .\integer (going[24:16]),
     .next_integer(next_integer),
+    .\port$531$0 (\$112 ),
     .result(_result),
     .slot(going[5:3]),
     .state(_new_correction__data)
@@ -607,7 +606,7 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
     .augend(augend),
     .is_sum(\is_sum$80 ),
     .operand(operand),
-    .result(_result),
+    .\packed (_result),
     .score(score)
   );
   \vector_lane.slot$97  \slot$97  (
@@ -732,7 +731,7 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$110  = _fraction;
     if (\$38 ) begin
-      if (has_fraction) begin
+      if (\$112 [1]) begin
         \$110  = fraction;
       end
     end
@@ -744,7 +743,7 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     \$111  = _integer;
     if (\$38 ) begin
-      if (has_integer) begin
+      if (\$112 [2]) begin
         \$111  = next_integer;
       end
     end
@@ -817,9 +816,11 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     _new_correction__en = 1'h0;
     if (\$98 ) begin
-      _new_correction__en = has_state;
+      _new_correction__en = \$112 [0];
     end
   end
+  assign has_fraction = \$112 [1];
+  assign has_integer = \$112 [2];
   assign _written = going[15:0];
   assign \left$53  = old;
   assign \right$54  = arriving;
@@ -838,6 +839,7 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
   assign \integer  = going[24:16];
   assign _new_correction__addr = going[9];
   assign \state$88  = _new_correction__data;
+  assign has_state = \$112 [0];
   assign maximum = returned__data[63:32];
   assign \left.op  = left[2:0];
   assign \left.index  = left[8:3];
@@ -1050,38 +1052,38 @@ module vector_lane(arriving, maximum_queue, factor, drain_address, drain_parity,
   assign \$75  = going[13];
 endmodule
 
-module \vector_lane.after (\integer , result, next_integer, state, fraction, has_state, has_fraction, has_integer, slot);
+module \vector_lane.after (slot, \integer , result, \port$531$0 , next_integer, state, fraction);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
-  wire \$1 ;
+  wire [9:0] \$1 ;
   wire \$10 ;
-  wire [8:0] \$11 ;
-  wire [24:0] \$12 ;
-  wire [24:0] \$13 ;
-  wire [54:0] \$14 ;
-  wire [54:0] \$15 ;
-  wire [38:0] \$16 ;
-  wire [38:0] \$17 ;
-  wire [30:0] \$18 ;
-  wire [30:0] \$19 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [8:0] \$13 ;
+  wire [30:0] \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [8:0] \$18 ;
+  wire [24:0] \$19 ;
   wire \$2 ;
-  wire [26:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [24:0] \$22 ;
-  wire [24:0] \$23 ;
+  wire [24:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
-  wire \$29 ;
+  wire [54:0] \$27 ;
+  wire [54:0] \$28 ;
+  wire [38:0] \$29 ;
   wire \$3 ;
-  wire [8:0] \$30 ;
-  wire [8:0] \$31 ;
-  wire [8:0] \$32 ;
-  wire \$33 ;
-  wire [7:0] \$34 ;
-  wire \$35 ;
-  wire [9:0] \$36 ;
+  wire [38:0] \$30 ;
+  wire [30:0] \$31 ;
+  wire [30:0] \$32 ;
+  wire [26:0] \$33 ;
+  wire [26:0] \$34 ;
+  wire [24:0] \$35 ;
+  wire [24:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
@@ -1089,16 +1091,36 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
-  wire \$44 ;
-  wire \$45 ;
+  wire [8:0] \$43 ;
+  wire [8:0] \$44 ;
+  wire [8:0] \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [7:0] \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire [31:0] \$57 ;
   wire \$6 ;
-  wire [8:0] \$7 ;
-  wire [30:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
+  reg [8:0] chosen;
+  wire \chosen.has_fraction ;
+  wire \chosen.has_integer ;
+  wire \chosen.has_positive ;
+  wire \chosen.has_sign ;
+  wire \chosen.has_state ;
+  wire \chosen.is_clamped ;
+  wire \chosen.is_result ;
+  wire \chosen.is_scaled ;
+  wire \chosen.is_split ;
   reg [31:0] clamped;
   wire [7:0] \clamped.exponent ;
   wire [22:0] \clamped.mantissa ;
@@ -1106,28 +1128,49 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire [10:0] exponent;
   wire [31:0] fixed;
   output [31:0] fraction;
-  reg [31:0] fraction;
+  wire [31:0] fraction;
   wire [7:0] \fraction.exponent ;
   wire [22:0] \fraction.mantissa ;
   wire \fraction.sign ;
-  output has_fraction;
-  reg has_fraction;
-  output has_integer;
-  reg has_integer;
-  output has_state;
-  reg has_state;
+  wire [105:0] half;
+  wire [8:0] \half.chosen ;
+  wire \half.chosen.has_fraction ;
+  wire \half.chosen.has_integer ;
+  wire \half.chosen.has_positive ;
+  wire \half.chosen.has_sign ;
+  wire \half.chosen.has_state ;
+  wire \half.chosen.is_clamped ;
+  wire \half.chosen.is_result ;
+  wire \half.chosen.is_scaled ;
+  wire \half.chosen.is_split ;
+  wire \half.is_up ;
+  wire [23:0] \half.left ;
+  wire [31:0] \half.result ;
+  wire [7:0] \half.result.exponent ;
+  wire [22:0] \half.result.mantissa ;
+  wire \half.result.sign ;
+  wire [31:0] \half.scaled ;
+  wire [7:0] \half.scaled.exponent ;
+  wire [22:0] \half.scaled.mantissa ;
+  wire \half.scaled.sign ;
+  wire [7:0] \half.whole ;
+  wire has_fraction;
+  wire has_integer;
+  wire has_positive;
+  wire has_sign;
+  wire has_state;
   input [8:0] \integer ;
   wire [8:0] \integer ;
   wire is_empty;
-  wire \is_empty$10 ;
-  wire \is_empty$12 ;
-  wire \is_empty$14 ;
-  wire \is_empty$8 ;
-  reg is_result;
-  wire is_up;
-  wire [23:0] left;
+  wire \is_empty$11 ;
+  wire \is_empty$13 ;
+  wire \is_empty$15 ;
+  wire \is_empty$17 ;
+  wire is_result;
   output [8:0] next_integer;
   reg [8:0] next_integer;
+  output [2:0] \port$531$0 ;
+  wire [2:0] \port$531$0 ;
   input [31:0] result;
   wire [31:0] result;
   wire [7:0] \result.exponent ;
@@ -1138,10 +1181,10 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire [22:0] \scaled.mantissa ;
   wire \scaled.sign ;
   wire [23:0] shifted;
-  wire [23:0] \shifted$11 ;
-  wire [23:0] \shifted$13 ;
-  wire [23:0] \shifted$15 ;
-  wire [23:0] \shifted$9 ;
+  wire [23:0] \shifted$12 ;
+  wire [23:0] \shifted$14 ;
+  wire [23:0] \shifted$16 ;
+  wire [23:0] \shifted$18 ;
   input [2:0] slot;
   wire [2:0] slot;
   reg [31:0] split;
@@ -1153,59 +1196,112 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
-  wire [7:0] whole;
-  assign \$47  = \$44  & \$46 ;
-  assign \$1  = result[30:23] >= 8'hbf;
+  assign \$38  = | half[31:9];
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = half[39:32] < 7'h7e;
+  assign \$41  = \$39  | \$40 ;
+  assign \$42  = half[39:32] >= 8'h86;
+  assign \$43  = half[40] ? 9'h180 : 9'h080;
+  assign \$44  = - half[72:65];
+  assign \$45  = half[40] ? \$44  : { 1'h0, half[72:65] };
+  assign \$46  = | half[64:41];
+  assign \$47  = 7'h7e - { is_empty, \is_empty$11 , \is_empty$13 , \is_empty$15 , \is_empty$17  };
+  assign \$48  = half[40] ^ half[73];
+  assign fraction = half[7] ? split : half[40:9];
+  assign \$49  = half[39:32] == 8'hff;
+  assign \$50  = | half[31:9];
+  assign \$51  = \$49  & \$50 ;
+  assign \$52  = ~ \$51 ;
+  assign \$53  = half[39:32] == 8'hff;
+  assign \$54  = | half[31:9];
+  assign \$55  = \$53  & \$54 ;
+  assign \$56  = half[40] | \$55 ;
+  assign \$57  = \$56  ? clamped : 32'd0;
+  assign \$1  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
   assign \$2  = result[30:23] == 8'hff;
   assign \$3  = | result[22:0];
   assign \$4  = \$2  & \$3 ;
-  assign \$5  = ~ \$4 ;
-  assign \$6  = \$1  & \$5 ;
-  assign \$7  = result[30:23] - 7'h7e;
-  assign \$8  = { 1'h1, result[22:0] } << \$7 [2:0];
-  assign \$9  = | \$8 [22:0];
-  assign \$10  = \$9  | \$8 [24];
-  assign is_up = \$8 [23] & \$10 ;
-  assign \$11  = \$8 [30:24] + is_up;
-  assign \$12  = - \$8 [23:0];
-  assign \$13  = is_up ? \$12  : { 1'h0, \$8 [23:0] };
-  assign is_empty = ! \$13 [23:8];
-  assign \$15  = is_empty ? \$14  : { 31'h00000000, \$13 [23:0] };
-  assign \is_empty$8  = ! \$15 [23:16];
-  assign \$17  = \is_empty$8  ? \$16  : { 15'h0000, \$15 [23:0] };
-  assign \is_empty$10  = ! \$17 [23:20];
-  assign \$19  = \is_empty$10  ? \$18  : { 7'h00, \$17 [23:0] };
-  assign \is_empty$12  = ! \$19 [23:22];
-  assign \$21  = \is_empty$12  ? \$20  : { 3'h0, \$19 [23:0] };
-  assign \is_empty$14  = ! \$21 [23];
-  assign \$23  = \$21 [23] ? { 1'h0, \$21 [23:0] } : \$22 ;
-  assign \$24  = result[30:23] == 8'hff;
-  assign \$25  = | result[22:0];
-  assign \$26  = \$24  & \$25 ;
-  assign \$27  = result[30:23] < 7'h7e;
-  assign \$28  = \$26  | \$27 ;
-  assign \$29  = result[30:23] >= 8'h86;
-  assign \$30  = result[31] ? 9'h180 : 9'h080;
-  assign \$31  = - \$11 [7:0];
-  assign \$32  = result[31] ? \$31  : { 1'h0, \$11 [7:0] };
-  assign \$33  = | \$13 [23:0];
-  assign \$34  = 7'h7e - { is_empty, \is_empty$8 , \is_empty$10 , \is_empty$12 , \is_empty$14  };
-  assign \$35  = result[31] ^ is_up;
-  assign \$36  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
-  assign \$37  = result[30:23] == 8'hff;
-  assign \$38  = | result[22:0];
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = $signed(\$36 ) >= $signed(9'h0ff);
-  assign \$41  = ! result[30:23];
-  assign \$42  = ~ \$41 ;
-  assign \$43  = \$40  & \$42 ;
-  assign \$44  = $signed(\$36 ) > $signed(1'h0);
-  assign \$45  = ! result[30:23];
-  assign \$46  = ~ \$45 ;
+  assign \$5  = $signed(\$1 ) >= $signed(9'h0ff);
+  assign \$6  = ! result[30:23];
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = $signed(\$1 ) > $signed(1'h0);
+  assign \$10  = ! result[30:23];
+  assign \$11  = ~ \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = result[30:23] - 7'h7e;
+  assign \$14  = { 1'h1, result[22:0] } << \$13 [2:0];
+  assign \$15  = | \$14 [22:0];
+  assign \$16  = \$15  | \$14 [24];
+  assign \$17  = \$14 [23] & \$16 ;
+  assign \$18  = \$14 [30:24] + half[73];
+  assign \$19  = - \$14 [23:0];
+  assign \$20  = half[73] ? \$19  : { 1'h0, \$14 [23:0] };
+  assign \$21  = half[39:32] >= 8'hbf;
+  assign \$22  = half[39:32] == 8'hff;
+  assign \$23  = | half[31:9];
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$21  & \$25 ;
+  assign is_empty = ! half[64:49];
+  assign \$28  = is_empty ? \$27  : { 31'h00000000, half[64:41] };
+  assign \is_empty$11  = ! \$28 [23:16];
+  assign \$30  = \is_empty$11  ? \$29  : { 15'h0000, \$28 [23:0] };
+  assign \is_empty$13  = ! \$30 [23:20];
+  assign \$32  = \is_empty$13  ? \$31  : { 7'h00, \$30 [23:0] };
+  assign \is_empty$15  = ! \$32 [23:22];
+  assign \$34  = \is_empty$15  ? \$33  : { 3'h0, \$32 [23:0] };
+  assign \is_empty$17  = ! \$34 [23];
+  assign \$36  = \$34 [23] ? { 1'h0, \$34 [23:0] } : \$35 ;
+  assign \$37  = half[39:32] == 8'hff;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    clamped[30:0] = result[30:0];
-    if (\$6 ) begin
+    { chosen[8:5], chosen[2:0] } = 7'h00;
+    casez (slot)
+      3'h0:
+        begin
+          chosen[0] = 1'h1;
+          chosen[6] = 1'h1;
+        end
+      3'h1:
+        begin
+          chosen[1] = 1'h1;
+          chosen[7] = 1'h1;
+          chosen[2] = 1'h1;
+        end
+      3'h2:
+          chosen[0] = 1'h1;
+      3'h3:
+          chosen[0] = 1'h1;
+      3'h4:
+          chosen[0] = 1'h1;
+      3'h5:
+          chosen[0] = 1'h1;
+      3'h6:
+        begin
+          chosen[0] = 1'h1;
+          chosen[5] = 1'h1;
+          chosen[8] = 1'h1;
+        end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    scaled = 32'd0;
+    if (\$4 ) begin
+      scaled = 32'd2143289344;
+    end else if (\$8 ) begin
+      scaled[30:23] = 8'hff;
+      scaled[31] = result[31];
+    end else if (\$12 ) begin
+      { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
+      scaled[30:23] = \$1 [7:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    clamped[30:0] = half[39:9];
+    if (\$26 ) begin
       clamped[30:23] = 8'hbf;
       clamped[22:0] = 23'h000000;
     end
@@ -1214,14 +1310,14 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     split = 32'd0;
     (* full_case = 32'd1 *)
-    if (\$28 ) begin
-      split = result;
-    end else if (\$29 ) begin
+    if (\$41 ) begin
+      split = half[40:9];
+    end else if (\$42 ) begin
     end else begin
-      if (\$33 ) begin
-        split[22:0] = \$23 [22:0];
-        split[30:23] = \$34 ;
-        split[31] = \$35 ;
+      if (\$46 ) begin
+        split[22:0] = \$36 [22:0];
+        split[30:23] = \$47 ;
+        split[31] = \$48 ;
       end
     end
   end
@@ -1229,137 +1325,85 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     next_integer = 9'h000;
     (* full_case = 32'd1 *)
-    if (\$28 ) begin
-    end else if (\$29 ) begin
-      next_integer = \$30 ;
+    if (\$41 ) begin
+    end else if (\$42 ) begin
+      next_integer = \$43 ;
     end else begin
-      next_integer = \$32 ;
+      next_integer = \$45 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    scaled = 32'd0;
-    if (\$39 ) begin
-      scaled = 32'd2143289344;
-    end else if (\$43 ) begin
-      scaled[30:23] = 8'hff;
-      scaled[31] = result[31];
-    end else if (\$47 ) begin
-      { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
-      scaled[30:23] = \$36 [7:0];
+    state = half[40:9];
+    if (half[6]) begin
+      state = clamped;
+    end
+    if (half[3]) begin
+      state[31] = \$52 ;
+    end
+    if (half[4]) begin
+      state = \$57 ;
+    end
+    if (half[8]) begin
+      state = half[105:74];
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    state = result;
-    casez (slot)
-      3'h0:
-          state = clamped;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h6:
-          state = scaled;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    fraction = result;
-    casez (slot)
-      3'h0:
-          /* empty */;
-      3'h1:
-          fraction = split;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    has_state = 1'h0;
-    casez (slot)
-      3'h0:
-          has_state = 1'h1;
-      3'h1:
-          /* empty */;
-      3'h2:
-          has_state = 1'h1;
-      3'h3:
-          has_state = 1'h1;
-      3'h4:
-          has_state = 1'h1;
-      3'h5:
-          has_state = 1'h1;
-      3'h6:
-          has_state = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    is_result = 1'h0;
-    casez (slot)
-      3'h0:
-          is_result = 1'h0;
-      3'h1:
-          is_result = 1'h0;
-      3'h2:
-          is_result = 1'h0;
-      3'h3:
-          is_result = 1'h0;
-      3'h4:
-          is_result = 1'h0;
-      3'h5:
-          is_result = 1'h0;
-      3'h6:
-          is_result = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    has_fraction = 1'h0;
-    casez (slot)
-      3'h0:
-          /* empty */;
-      3'h1:
-          has_fraction = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    has_integer = 1'h0;
-    casez (slot)
-      3'h0:
-          /* empty */;
-      3'h1:
-          has_integer = 1'h1;
-    endcase
-  end
-  assign fixed = { 1'h0, \$8  };
-  assign whole = \$11 [7:0];
-  assign left = \$13 [23:0];
-  assign shifted = \$15 [23:0];
-  assign \shifted$9  = \$17 [23:0];
-  assign \shifted$11  = \$19 [23:0];
-  assign \shifted$13  = \$21 [23:0];
-  assign \shifted$15  = \$23 [23:0];
-  assign exponent = { \$36 [9], \$36  };
-  assign \clamped.mantissa  = clamped[22:0];
-  assign \clamped.exponent  = clamped[30:23];
-  assign \clamped.sign  = clamped[31];
+  assign exponent = { \$1 [9], \$1  };
+  assign fixed = { 1'h0, \$14  };
+  assign shifted = \$28 [23:0];
+  assign \shifted$12  = \$30 [23:0];
+  assign \shifted$14  = \$32 [23:0];
+  assign \shifted$16  = \$34 [23:0];
+  assign \shifted$18  = \$36 [23:0];
+  assign has_state = half[0];
+  assign has_fraction = half[1];
+  assign has_integer = half[2];
+  assign has_sign = half[3];
+  assign has_positive = half[4];
+  assign is_result = half[5];
+  assign \port$531$0  = half[2:0];
+  assign \chosen.has_state  = chosen[0];
+  assign \chosen.has_fraction  = chosen[1];
+  assign \chosen.has_integer  = chosen[2];
+  assign \chosen.has_sign  = chosen[3];
+  assign \chosen.has_positive  = chosen[4];
+  assign \chosen.is_result  = chosen[5];
+  assign \chosen.is_clamped  = chosen[6];
+  assign \chosen.is_split  = chosen[7];
+  assign \chosen.is_scaled  = chosen[8];
   assign \result.mantissa  = result[22:0];
   assign \result.exponent  = result[30:23];
   assign \result.sign  = result[31];
-  assign \split.mantissa  = split[22:0];
-  assign \split.exponent  = split[30:23];
-  assign \split.sign  = split[31];
   assign \scaled.mantissa  = scaled[22:0];
   assign \scaled.exponent  = scaled[30:23];
   assign \scaled.sign  = scaled[31];
+  assign \half.chosen  = half[8:0];
+  assign \half.chosen.has_state  = half[0];
+  assign \half.chosen.has_fraction  = half[1];
+  assign \half.chosen.has_integer  = half[2];
+  assign \half.chosen.has_sign  = half[3];
+  assign \half.chosen.has_positive  = half[4];
+  assign \half.chosen.is_result  = half[5];
+  assign \half.chosen.is_clamped  = half[6];
+  assign \half.chosen.is_split  = half[7];
+  assign \half.chosen.is_scaled  = half[8];
+  assign \half.result  = half[40:9];
+  assign \half.result.mantissa  = half[31:9];
+  assign \half.result.exponent  = half[39:32];
+  assign \half.result.sign  = half[40];
+  assign \half.left  = half[64:41];
+  assign \half.whole  = half[72:65];
+  assign \half.is_up  = half[73];
+  assign \half.scaled  = half[105:74];
+  assign \half.scaled.mantissa  = half[96:74];
+  assign \half.scaled.exponent  = half[104:97];
+  assign \half.scaled.sign  = half[105];
+  assign \clamped.mantissa  = clamped[22:0];
+  assign \clamped.exponent  = clamped[30:23];
+  assign \clamped.sign  = clamped[31];
+  assign \split.mantissa  = split[22:0];
+  assign \split.exponent  = split[30:23];
+  assign \split.sign  = split[31];
   assign \state.mantissa  = state[22:0];
   assign \state.exponent  = state[30:23];
   assign \state.sign  = state[31];
@@ -1367,12 +1411,20 @@ module \vector_lane.after (\integer , result, next_integer, state, fraction, has
   assign \fraction.exponent  = fraction[30:23];
   assign \fraction.sign  = fraction[31];
   always @*
-    clamped[31] = result[31];
-  assign \$14  = { 15'h0000, \$13 [23:0], 16'h0000 };
-  assign \$16  = { 7'h00, \$15 [23:0], 8'h00 };
-  assign \$18  = { 3'h0, \$17 [23:0], 4'h0 };
-  assign \$20  = { 1'h0, \$19 [23:0], 2'h0 };
-  assign \$22  = { \$21 [23:0], 1'h0 };
+    clamped[31] = half[40];
+  assign half[105:74] = scaled;
+  assign half[64:41] = \$20 [23:0];
+  assign half[72:65] = \$18 [7:0];
+  assign half[73] = \$17 ;
+  assign half[40:9] = result;
+  assign half[8:0] = chosen;
+  always @*
+    chosen[4:3] = 2'h0;
+  assign \$27  = { 15'h0000, \$20 [23:0], 16'h0000 };
+  assign \$29  = { 7'h00, \$28 [23:0], 8'h00 };
+  assign \$31  = { 3'h0, \$30 [23:0], 4'h0 };
+  assign \$33  = { 1'h0, \$32 [23:0], 2'h0 };
+  assign \$35  = { \$34 [23:0], 1'h0 };
 endmodule
 
 module \vector_lane.greater$95 (left, greater, right);
@@ -1450,7 +1502,7 @@ module \vector_lane.greater$95 (left, greater, right);
   assign \$4  = { right[31], 31'h00000000 };
 endmodule
 
-module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand);
+module \vector_lane.multiply_add (score, addend, augend, is_sum, \packed , operand);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire \$1 ;
   wire [9:0] \$10 ;
@@ -1476,8 +1528,8 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire [35:0] \$120 ;
-  wire \$121 ;
+  wire \$120 ;
+  wire [35:0] \$121 ;
   wire \$122 ;
   wire \$123 ;
   wire \$13 ;
@@ -1597,28 +1649,60 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire [22:0] \augend.mantissa ;
   wire \augend.sign ;
   wire [11:0] distance;
-  wire [11:0] exponent;
+  wire [128:0] given;
+  wire [31:0] \given.addend ;
+  wire [7:0] \given.addend.exponent ;
+  wire [22:0] \given.addend.mantissa ;
+  wire \given.addend.sign ;
+  wire [31:0] \given.augend ;
+  wire [7:0] \given.augend.exponent ;
+  wire [22:0] \given.augend.mantissa ;
+  wire \given.augend.sign ;
+  wire \given.is_sum ;
+  wire [31:0] \given.operand ;
+  wire [7:0] \given.operand.exponent ;
+  wire [22:0] \given.operand.mantissa ;
+  wire \given.operand.sign ;
+  wire [31:0] \given.score ;
+  wire [7:0] \given.score.exponent ;
+  wire [22:0] \given.score.mantissa ;
+  wire \given.score.sign ;
   reg has_infinite;
   reg has_nan;
   wire is_empty;
-  wire \is_empty$23 ;
-  wire \is_empty$25 ;
-  wire \is_empty$27 ;
-  wire \is_empty$29 ;
-  wire \is_empty$31 ;
+  wire \is_empty$24 ;
+  wire \is_empty$26 ;
+  wire \is_empty$28 ;
+  wire \is_empty$30 ;
+  wire \is_empty$32 ;
   input is_sum;
   wire is_sum;
   wire is_swapped;
   wire is_up;
   wire [51:0] lesser;
+  wire [81:0] normal;
+  wire [11:0] \normal.exponent ;
+  wire \normal.is_zero ;
+  wire [10:0] \normal.place ;
+  wire \normal.sign ;
+  wire [52:0] \normal.significand ;
+  wire [3:0] \normal.specials ;
+  wire \normal.specials.infinite_sign ;
+  wire \normal.specials.is_infinite ;
+  wire \normal.specials.is_nan ;
+  wire \normal.specials.zero_sign ;
   input [31:0] operand;
   wire [31:0] operand;
   wire [7:0] \operand.exponent ;
   wire [22:0] \operand.mantissa ;
   wire \operand.sign ;
+  output [31:0] \packed ;
+  reg [31:0] \packed ;
+  wire [7:0] \packed.exponent ;
+  wire [22:0] \packed.mantissa ;
+  wire \packed.sign ;
   wire [47:0] product;
-  output [31:0] result;
-  reg [31:0] result;
+  wire [31:0] result;
   wire [7:0] \result.exponent ;
   wire [22:0] \result.mantissa ;
   wire \result.sign ;
@@ -1629,17 +1713,17 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire [22:0] \score.mantissa ;
   wire \score.sign ;
   wire [51:0] shifted;
-  wire [51:0] \shifted$14 ;
   wire [51:0] \shifted$15 ;
   wire [51:0] \shifted$16 ;
   wire [51:0] \shifted$17 ;
   wire [51:0] \shifted$18 ;
-  wire [52:0] \shifted$22 ;
-  wire [52:0] \shifted$24 ;
-  wire [52:0] \shifted$26 ;
-  wire [52:0] \shifted$28 ;
-  wire [52:0] \shifted$30 ;
-  wire [52:0] \shifted$32 ;
+  wire [51:0] \shifted$19 ;
+  wire [52:0] \shifted$23 ;
+  wire [52:0] \shifted$25 ;
+  wire [52:0] \shifted$27 ;
+  wire [52:0] \shifted$29 ;
+  wire [52:0] \shifted$31 ;
+  wire [52:0] \shifted$33 ;
   reg [131:0] terms;
   wire [63:0] \terms.addend ;
   wire [10:0] \terms.addend.exponent ;
@@ -1664,71 +1748,71 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   wire \total.specials.is_nan ;
   wire \total.specials.zero_sign ;
   wire [53:0] value;
-  assign \$1  = ! operand[30:23];
-  assign \$2  = \$1  ? 24'h000000 : { 1'h1, operand[22:0] };
-  assign \$3  = ! score[30:23];
-  assign \$4  = \$3  ? 24'h000000 : { 1'h1, score[22:0] };
+  assign \$1  = ! given[30:23];
+  assign \$2  = \$1  ? 24'h000000 : { 1'h1, given[22:0] };
+  assign \$3  = ! given[62:55];
+  assign \$4  = \$3  ? 24'h000000 : { 1'h1, given[54:32] };
   assign product = \$2  * \$4 ;
-  assign \$6  = ! operand[30:23];
-  assign \$7  = ! score[30:23];
+  assign \$6  = ! given[30:23];
+  assign \$7  = ! given[62:55];
   assign \$8  = \$6  | \$7 ;
-  assign \$9  = operand[30:23] + score[30:23];
+  assign \$9  = given[30:23] + given[62:55];
   assign \$10  = \$9  - 7'h7f;
   assign \$11  = \$8  ? 10'h300 : \$10 ;
-  assign \$12  = operand[31] ^ score[31];
-  assign \$13  = ! augend[30:23];
-  assign \$14  = \$13  ? 24'h000000 : { 1'h1, augend[22:0] };
-  assign \$16  = ! augend[30:23];
-  assign \$17  = \$16  ? 9'h100 : { 1'h0, augend[30:23] };
-  assign \$18  = ! addend[30:23];
-  assign \$19  = \$18  ? 24'h000000 : { 1'h1, addend[22:0] };
-  assign \$21  = ! addend[30:23];
-  assign \$22  = \$21  ? 9'h100 : { 1'h0, addend[30:23] };
-  assign \$23  = augend[30:23] == 8'hff;
-  assign \$24  = | augend[22:0];
+  assign \$12  = given[31] ^ given[63];
+  assign \$13  = ! given[126:119];
+  assign \$14  = \$13  ? 24'h000000 : { 1'h1, given[118:96] };
+  assign \$16  = ! given[126:119];
+  assign \$17  = \$16  ? 9'h100 : { 1'h0, given[126:119] };
+  assign \$18  = ! given[94:87];
+  assign \$19  = \$18  ? 24'h000000 : { 1'h1, given[86:64] };
+  assign \$21  = ! given[94:87];
+  assign \$22  = \$21  ? 9'h100 : { 1'h0, given[94:87] };
+  assign \$23  = given[126:119] == 8'hff;
+  assign \$24  = | given[118:96];
   assign \$25  = \$23  & \$24 ;
-  assign \$26  = augend[30:23] == 8'hff;
-  assign \$27  = ! augend[22:0];
+  assign \$26  = given[126:119] == 8'hff;
+  assign \$27  = ! given[118:96];
   assign \$28  = \$26  & \$27 ;
-  assign \$29  = operand[30:23] == 8'hff;
-  assign \$30  = | operand[22:0];
+  assign \$29  = given[30:23] == 8'hff;
+  assign \$30  = | given[22:0];
   assign \$31  = \$29  & \$30 ;
-  assign \$32  = score[30:23] == 8'hff;
-  assign \$33  = | score[22:0];
+  assign \$32  = given[62:55] == 8'hff;
+  assign \$33  = | given[54:32];
   assign \$34  = \$32  & \$33 ;
   assign \$35  = \$31  | \$34 ;
-  assign \$36  = operand[30:23] == 8'hff;
-  assign \$37  = ! operand[22:0];
+  assign \$36  = given[30:23] == 8'hff;
+  assign \$37  = ! given[22:0];
   assign \$38  = \$36  & \$37 ;
-  assign \$39  = ! score[30:23];
+  assign \$39  = ! given[62:55];
   assign \$40  = \$38  & \$39 ;
   assign \$41  = \$35  | \$40 ;
-  assign \$42  = ! operand[30:23];
-  assign \$43  = score[30:23] == 8'hff;
-  assign \$44  = ! score[22:0];
+  assign \$42  = ! given[30:23];
+  assign \$43  = given[62:55] == 8'hff;
+  assign \$44  = ! given[54:32];
   assign \$45  = \$43  & \$44 ;
   assign \$46  = \$42  & \$45 ;
   assign \$47  = \$41  | \$46 ;
-  assign \$48  = operand[30:23] == 8'hff;
-  assign \$49  = ! operand[22:0];
+  assign \$48  = given[30:23] == 8'hff;
+  assign \$49  = ! given[22:0];
   assign \$50  = \$48  & \$49 ;
-  assign \$51  = score[30:23] == 8'hff;
-  assign \$52  = ! score[22:0];
+  assign \$51  = given[62:55] == 8'hff;
+  assign \$52  = ! given[54:32];
   assign \$53  = \$51  & \$52 ;
   assign \$54  = \$50  | \$53 ;
-  assign \$55  = addend[30:23] == 8'hff;
-  assign \$56  = | addend[22:0];
+  assign \$55  = given[94:87] == 8'hff;
+  assign \$56  = | given[86:64];
   assign \$57  = \$55  & \$56 ;
   assign \$58  = has_nan | \$57 ;
-  assign \$59  = addend[30:23] == 8'hff;
-  assign \$60  = ! addend[22:0];
+  assign \$59  = given[94:87] == 8'hff;
+  assign \$60  = ! given[86:64];
   assign \$61  = \$59  & \$60 ;
   assign \$62  = has_infinite & \$61 ;
   assign \$63  = terms[63] ^ terms[127];
   assign \$64  = \$62  & \$63 ;
   assign \$65  = \$58  | \$64 ;
-  assign \$66  = addend[30:23] == 8'hff;
-  assign \$67  = ! addend[22:0];
+  assign \$66  = given[94:87] == 8'hff;
+  assign \$67  = ! given[86:64];
   assign \$68  = \$66  & \$67 ;
   assign \$69  = has_infinite | \$68 ;
   assign \$70  = has_infinite ? terms[63] : terms[127];
@@ -1746,22 +1830,22 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign shifted = distance[0] ? \$80  : lesser;
   assign \$82  = | shifted[1:0];
   assign \$83  = \$81  | { 51'h0000000000000, \$82  };
-  assign \shifted$14  = distance[1] ? \$83  : shifted;
-  assign \$85  = | \shifted$14 [3:0];
+  assign \shifted$15  = distance[1] ? \$83  : shifted;
+  assign \$85  = | \shifted$15 [3:0];
   assign \$86  = \$84  | { 51'h0000000000000, \$85  };
-  assign \shifted$15  = distance[2] ? \$86  : \shifted$14 ;
-  assign \$88  = | \shifted$15 [7:0];
+  assign \shifted$16  = distance[2] ? \$86  : \shifted$15 ;
+  assign \$88  = | \shifted$16 [7:0];
   assign \$89  = \$87  | { 51'h0000000000000, \$88  };
-  assign \shifted$16  = distance[3] ? \$89  : \shifted$15 ;
-  assign \$91  = | \shifted$16 [15:0];
+  assign \shifted$17  = distance[3] ? \$89  : \shifted$16 ;
+  assign \$91  = | \shifted$17 [15:0];
   assign \$92  = \$90  | { 51'h0000000000000, \$91  };
-  assign \shifted$17  = distance[4] ? \$92  : \shifted$16 ;
-  assign \$94  = | \shifted$17 [31:0];
+  assign \shifted$18  = distance[4] ? \$92  : \shifted$17 ;
+  assign \$94  = | \shifted$18 [31:0];
   assign \$95  = \$93  | { 51'h0000000000000, \$94  };
-  assign \shifted$18  = distance[5] ? \$95  : \shifted$17 ;
+  assign \shifted$19  = distance[5] ? \$95  : \shifted$18 ;
   assign \$96  = $signed(distance) >= $signed(8'h40);
   assign \$97  = | lesser;
-  assign \$98  = \$96  ? { 51'h0000000000000, \$97  } : \shifted$18 ;
+  assign \$98  = \$96  ? { 51'h0000000000000, \$97  } : \shifted$19 ;
   assign \$99  = aligned[51:0] - aligned[103:52];
   assign \$100  = aligned[51:0] + aligned[103:52];
   assign value = aligned[104] ? { \$99 [52], \$99  } : { 1'h0, \$100  };
@@ -1770,40 +1854,40 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \$103  = aligned[116] ^ value[53];
   assign is_empty = ! total[52:21];
   assign \$105  = is_empty ? \$104  : { 63'h0000000000000000, total[52:0] };
-  assign \is_empty$23  = ! \$105 [52:37];
-  assign \$107  = \is_empty$23  ? \$106  : { 31'h00000000, \$105 [52:0] };
-  assign \is_empty$25  = ! \$107 [52:45];
-  assign \$109  = \is_empty$25  ? \$108  : { 15'h0000, \$107 [52:0] };
-  assign \is_empty$27  = ! \$109 [52:49];
-  assign \$111  = \is_empty$27  ? \$110  : { 7'h00, \$109 [52:0] };
-  assign \is_empty$29  = ! \$111 [52:51];
-  assign \$113  = \is_empty$29  ? \$112  : { 3'h0, \$111 [52:0] };
-  assign \is_empty$31  = ! \$113 [52];
+  assign \is_empty$24  = ! \$105 [52:37];
+  assign \$107  = \is_empty$24  ? \$106  : { 31'h00000000, \$105 [52:0] };
+  assign \is_empty$26  = ! \$107 [52:45];
+  assign \$109  = \is_empty$26  ? \$108  : { 15'h0000, \$107 [52:0] };
+  assign \is_empty$28  = ! \$109 [52:49];
+  assign \$111  = \is_empty$28  ? \$110  : { 7'h00, \$109 [52:0] };
+  assign \is_empty$30  = ! \$111 [52:51];
+  assign \$113  = \is_empty$30  ? \$112  : { 3'h0, \$111 [52:0] };
+  assign \is_empty$32  = ! \$113 [52];
   assign \$115  = \$113 [52] ? { 1'h0, \$113 [52:0] } : \$114 ;
   assign \$116  = $signed(total[63:53]) + $signed(3'h2);
-  assign \$117  = $signed(\$116 ) - $signed({ 1'h0, is_empty, \is_empty$23 , \is_empty$25 , \is_empty$27 , \is_empty$29 , \is_empty$31  });
-  assign \$118  = | \$115 [27:0];
-  assign \$119  = \$118  | \$115 [29];
-  assign is_up = \$115 [28] & \$119 ;
-  assign \$120  = $signed({ \$117 [11:0], \$115 [51:29] }) + $signed({ 1'h0, is_up });
-  assign \$121  = ! total[52:0];
-  assign \$122  = $signed(\$120 [34:23]) >= $signed(9'h0ff);
-  assign \$123  = $signed(\$120 [34:23]) > $signed(1'h0);
+  assign \$117  = $signed(\$116 ) - $signed({ 1'h0, is_empty, \is_empty$24 , \is_empty$26 , \is_empty$28 , \is_empty$30 , \is_empty$32  });
+  assign \$118  = ! total[52:0];
+  assign \$119  = | normal[27:0];
+  assign \$120  = \$119  | normal[29];
+  assign is_up = normal[28] & \$120 ;
+  assign \$121  = $signed({ normal[64:53], normal[51:29] }) + $signed({ 1'h0, is_up });
+  assign \$122  = $signed(\$121 [34:23]) >= $signed(9'h0ff);
+  assign \$123  = $signed(\$121 [34:23]) > $signed(1'h0);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     terms[51:0] = \$5 [51:0];
     terms[62:52] = { \$11 [9], \$11  };
     terms[63] = \$12 ;
-    if (is_sum) begin
+    if (given[128]) begin
       terms[51:0] = \$15 [51:0];
       terms[62:52] = { \$17 [8], \$17 [8], \$17  };
-      terms[63] = augend[31];
+      terms[63] = given[127];
     end
     begin
       begin
         terms[115:64] = \$20 [51:0];
         terms[126:116] = { \$22 [8], \$22 [8], \$22  };
-        terms[127] = addend[31];
+        terms[127] = given[95];
         terms[128] = \$65 ;
         terms[129] = \$69 ;
         terms[130] = \$70 ;
@@ -1814,7 +1898,7 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     (* full_case = 32'd1 *)
-    if (is_sum) begin
+    if (given[128]) begin
       has_nan = \$25 ;
     end else begin
       has_nan = \$47 ;
@@ -1823,7 +1907,7 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     (* full_case = 32'd1 *)
-    if (is_sum) begin
+    if (given[128]) begin
       has_infinite = \$28 ;
     end else begin
       has_infinite = \$54 ;
@@ -1831,39 +1915,62 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    result[30:0] = 31'h00000000;
+    \packed [30:0] = 31'h00000000;
     (* full_case = 32'd1 *)
-    if (total[65]) begin
-      result = 32'd2143289344;
-    end else if (total[66]) begin
-      result[30:23] = 8'hff;
-      result[31] = total[67];
-    end else if (\$121 ) begin
-      result[31] = total[68];
+    if (normal[78]) begin
+      \packed  = 32'd2143289344;
+    end else if (normal[79]) begin
+      \packed [30:23] = 8'hff;
+      \packed [31] = normal[80];
+    end else if (normal[76]) begin
+      \packed [31] = normal[81];
     end else begin
-      result[31] = total[64];
+      \packed [31] = normal[77];
       if (\$122 ) begin
-        result[30:23] = 8'hff;
+        \packed [30:23] = 8'hff;
       end else if (\$123 ) begin
-        result[30:23] = \$120 [30:23];
-        result[22:0] = \$120 [22:0];
+        \packed [30:23] = \$121 [30:23];
+        \packed [22:0] = \$121 [22:0];
       end
     end
   end
-  assign \shifted$22  = \$105 [52:0];
-  assign \shifted$24  = \$107 [52:0];
-  assign \shifted$26  = \$109 [52:0];
-  assign \shifted$28  = \$111 [52:0];
-  assign \shifted$30  = \$113 [52:0];
-  assign \shifted$32  = \$115 [52:0];
-  assign exponent = \$117 [11:0];
-  assign rounded = \$120 [34:0];
+  assign \shifted$23  = \$105 [52:0];
+  assign \shifted$25  = \$107 [52:0];
+  assign \shifted$27  = \$109 [52:0];
+  assign \shifted$29  = \$111 [52:0];
+  assign \shifted$31  = \$113 [52:0];
+  assign \shifted$33  = \$115 [52:0];
+  assign rounded = \$121 [34:0];
+  assign result = \packed ;
+  assign \given.operand  = given[31:0];
+  assign \given.operand.mantissa  = given[22:0];
+  assign \given.operand.exponent  = given[30:23];
+  assign \given.operand.sign  = given[31];
+  assign \given.score  = given[63:32];
+  assign \given.score.mantissa  = given[54:32];
+  assign \given.score.exponent  = given[62:55];
+  assign \given.score.sign  = given[63];
+  assign \given.addend  = given[95:64];
+  assign \given.addend.mantissa  = given[86:64];
+  assign \given.addend.exponent  = given[94:87];
+  assign \given.addend.sign  = given[95];
+  assign \given.augend  = given[127:96];
+  assign \given.augend.mantissa  = given[118:96];
+  assign \given.augend.exponent  = given[126:119];
+  assign \given.augend.sign  = given[127];
+  assign \given.is_sum  = given[128];
   assign \operand.mantissa  = operand[22:0];
   assign \operand.exponent  = operand[30:23];
   assign \operand.sign  = operand[31];
   assign \score.mantissa  = score[22:0];
   assign \score.exponent  = score[30:23];
   assign \score.sign  = score[31];
+  assign \addend.mantissa  = addend[22:0];
+  assign \addend.exponent  = addend[30:23];
+  assign \addend.sign  = addend[31];
+  assign \augend.mantissa  = augend[22:0];
+  assign \augend.exponent  = augend[30:23];
+  assign \augend.sign  = augend[31];
   assign \terms.product  = terms[63:0];
   assign \terms.product.significand  = terms[51:0];
   assign \terms.product.exponent  = terms[62:52];
@@ -1877,12 +1984,6 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \terms.specials.is_infinite  = terms[129];
   assign \terms.specials.infinite_sign  = terms[130];
   assign \terms.specials.zero_sign  = terms[131];
-  assign \augend.mantissa  = augend[22:0];
-  assign \augend.exponent  = augend[30:23];
-  assign \augend.sign  = augend[31];
-  assign \addend.mantissa  = addend[22:0];
-  assign \addend.exponent  = addend[30:23];
-  assign \addend.sign  = addend[31];
   assign \aligned.greater  = aligned[51:0];
   assign \aligned.lesser  = aligned[103:52];
   assign \aligned.is_difference  = aligned[104];
@@ -1901,9 +2002,28 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign \total.specials.is_infinite  = total[66];
   assign \total.specials.infinite_sign  = total[67];
   assign \total.specials.zero_sign  = total[68];
-  assign \result.mantissa  = result[22:0];
-  assign \result.exponent  = result[30:23];
-  assign \result.sign  = result[31];
+  assign \normal.significand  = normal[52:0];
+  assign \normal.exponent  = normal[64:53];
+  assign \normal.place  = normal[75:65];
+  assign \normal.is_zero  = normal[76];
+  assign \normal.sign  = normal[77];
+  assign \normal.specials  = normal[81:78];
+  assign \normal.specials.is_nan  = normal[78];
+  assign \normal.specials.is_infinite  = normal[79];
+  assign \normal.specials.infinite_sign  = normal[80];
+  assign \normal.specials.zero_sign  = normal[81];
+  assign \packed.mantissa  = \packed [22:0];
+  assign \packed.exponent  = \packed [30:23];
+  assign \packed.sign  = \packed [31];
+  assign \result.mantissa  = \packed [22:0];
+  assign \result.exponent  = \packed [30:23];
+  assign \result.sign  = \packed [31];
+  assign normal[81:78] = total[68:65];
+  assign normal[77] = total[64];
+  assign normal[76] = \$118 ;
+  assign normal[75:65] = total[63:53];
+  assign normal[64:53] = \$117 [11:0];
+  assign normal[52:0] = \$115 [52:0];
   assign total[68:65] = aligned[120:117];
   assign total[64] = \$103 ;
   assign total[63:53] = aligned[115:105];
@@ -1914,16 +2034,21 @@ module \vector_lane.multiply_add (score, addend, augend, is_sum, result, operand
   assign aligned[116] = \$76 ;
   assign aligned[115:105] = \$75 ;
   assign aligned[51:0] = \$74 ;
+  assign given[128] = is_sum;
+  assign given[127:96] = augend;
+  assign given[95:64] = addend;
+  assign given[63:32] = score;
+  assign given[31:0] = operand;
   assign \$5  = { 3'h0, product, 4'h0 };
   assign \$15  = { 4'h0, \$14 , 27'h0000000 };
   assign \$20  = { 4'h0, \$19 , 27'h0000000 };
   assign \$78  = { 1'h0, lesser[51:1] };
   assign \$79  = lesser[0];
   assign \$81  = { 2'h0, shifted[51:2] };
-  assign \$84  = { 4'h0, \shifted$14 [51:4] };
-  assign \$87  = { 8'h00, \shifted$15 [51:8] };
-  assign \$90  = { 16'h0000, \shifted$16 [51:16] };
-  assign \$93  = { 32'h00000000, \shifted$17 [51:32] };
+  assign \$84  = { 4'h0, \shifted$15 [51:4] };
+  assign \$87  = { 8'h00, \shifted$16 [51:8] };
+  assign \$90  = { 16'h0000, \shifted$17 [51:16] };
+  assign \$93  = { 32'h00000000, \shifted$18 [51:32] };
   assign \$104  = { 31'h00000000, \$102 [52:0], 32'h00000000 };
   assign \$106  = { 15'h0000, \$105 [52:0], 16'h0000 };
   assign \$108  = { 7'h00, \$107 [52:0], 8'h00 };
@@ -2146,13 +2271,8 @@ module \vector_lane.slot$97.high_fraction.rounder (rounded, value);
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [31:0] \$15 ;
   wire [25:0] \$2 ;
-  wire [31:0] \$20 ;
   wire [30:0] \$3 ;
   wire [31:0] \$4 ;
   wire [23:0] \$5 ;
@@ -2178,20 +2298,13 @@ module \vector_lane.slot$97.high_fraction.rounder (rounded, value);
   assign \$12  = | value[22:0];
   assign \$13  = \$11  & \$12 ;
   assign \$14  = ! value[30:23];
-  assign \$15  = value[30:23] == 8'hff;
-  assign \$16  = ! value[22:0];
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = \$10 [30:0] > 31'h7f7fffff;
-  assign \$19  = \$17  | \$18 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
     rounded = { value[31], \$10 [30:0] };
     if (\$13 ) begin
       rounded = 32'd2143289344;
     end else if (\$14 ) begin
-      rounded = \$20 ;
-    end else if (\$19 ) begin
-      rounded = { value[31], 31'h7f800000 };
+      rounded = \$15 ;
     end
   end
   assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
@@ -2206,7 +2319,7 @@ module \vector_lane.slot$97.high_fraction.rounder (rounded, value);
   assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
   assign \$5  = { 1'h1, value[22:0] };
   assign \$6  = \$5 ;
-  assign \$20  = { value[31], 31'h00000000 };
+  assign \$15  = { value[31], 31'h00000000 };
   assign \$2  = 26'h0000000;
   assign \$7  = 1'h0;
   assign \$9  = 31'h7fffffff;
@@ -2261,13 +2374,8 @@ module \vector_lane.slot$97.high_state.rounder (rounded, value);
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [31:0] \$15 ;
   wire [25:0] \$2 ;
-  wire [31:0] \$20 ;
   wire [30:0] \$3 ;
   wire [31:0] \$4 ;
   wire [23:0] \$5 ;
@@ -2293,20 +2401,13 @@ module \vector_lane.slot$97.high_state.rounder (rounded, value);
   assign \$12  = | value[22:0];
   assign \$13  = \$11  & \$12 ;
   assign \$14  = ! value[30:23];
-  assign \$15  = value[30:23] == 8'hff;
-  assign \$16  = ! value[22:0];
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = \$10 [30:0] > 31'h7f7fffff;
-  assign \$19  = \$17  | \$18 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     rounded = { value[31], \$10 [30:0] };
     if (\$13 ) begin
       rounded = 32'd2143289344;
     end else if (\$14 ) begin
-      rounded = \$20 ;
-    end else if (\$19 ) begin
-      rounded = { value[31], 31'h7f800000 };
+      rounded = \$15 ;
     end
   end
   assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
@@ -2321,7 +2422,7 @@ module \vector_lane.slot$97.high_state.rounder (rounded, value);
   assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
   assign \$5  = { 1'h1, value[22:0] };
   assign \$6  = \$5 ;
-  assign \$20  = { value[31], 31'h00000000 };
+  assign \$15  = { value[31], 31'h00000000 };
   assign \$2  = 26'h0000000;
   assign \$7  = 1'h0;
   assign \$9  = 31'h7fffffff;

@@ -9,20 +9,17 @@ from plain_element import PlainElement
 from routing import DEVICE, Routed, Taken, route, taken
 from shapes import STAGES, shape_of
 
-from einsum_cascade import load_architecture
-from einsum_cascade.program.machine import shape_of as shape_of_architecture
-from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.top import design_files
 
-__all__ = ["fpga_section"]
+__all__ = ["SHIPPED", "fpga_section"]
 
+SHIPPED = sorted((Path(__file__).parents[2] / "rtl/fusemax-4x4").glob("*.v"))
+"""The design of the repository."""
 _SIDES = 4, 16, 64, 256
 _BLOCKS = 208
 """Block memories of the device."""
-_FITTING_SLOTS = 64
-"""Tiles of a buffer that it has room for."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ def fpga_section(folder: Path, router: Path, liberty: Path) -> str:
 
 {DEVICE}, an ECP5: Yosys's `synth_ecp5`, placed and routed by nextpnr with seed 1; every port is behind a flip-flop.
 LUTs have four inputs; a carry counts two, and 16 words of 4 bits count four. Multipliers are of 18 x 18 bits, blocks of
-18 Kibit. PEs have the narrow multiplier, lanes the wide one. The last row is that design with a buffer of
-{_FITTING_SLOTS} tiles, which the device has the {_BLOCKS} blocks for.
+18 Kibit, of which there are {_BLOCKS}. PEs have the narrow multiplier, lanes the wide one. The whole design is one of
+2 x 2, so that routing it takes minutes: its control, buses, dividers and addresses are those of any size.
 
 | part | stages | LUTs | flip-flops | multipliers | blocks | MHz | longest path |
 |---|---|---|---|---|---|---|---|
@@ -69,11 +66,10 @@ def _rows(folder: Path, router: Path) -> Iterator[_Row]:
     for part, module, depths in (("PE", "pe", STAGES), ("vector lane", "vector_lane", (1, 4, 8))):
         for stages in depths:
             yield _row(part, stages, array_files(shape_of(stages, "narrow")), module, folder, router)
-    for stages, slots in ((1, None), (8, _FITTING_SLOTS)):
-        name = "fusemax-4x4" if stages == 1 else f"fusemax-4x4-{stages}stages"
-        shape = shape_of_architecture(load_architecture(name), Numbers())
-        shape = shape if slots is None else replace(shape, slots=slots)
-        yield _row(f"`{name}`", stages, design_files(shape), "top", folder, router)
+    for stages in (1, 8):
+        files = design_files(replace(shape_of(stages, "narrow"), rows=2, columns=2))
+        yield _row("whole design, 2 x 2", stages, files, "top", folder, router)
+    yield _row("`rtl/fusemax-4x4`", 1, {path.name: path.read_text() for path in SHIPPED}, "top", folder, router)
 
 
 def _row(part: str, stages: int, files: dict[str, str], module: str, folder: Path, router: Path) -> _Row:

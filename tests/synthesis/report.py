@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from fpga import fpga_section
+from fpga import SHIPPED, fpga_section
 from netlists import Figures, Kept, cells_by_part, check_the_checks, mapped_area_um2, measure, measure_kept
 from shapes import STAGES, shape_of
 from yosys_runs import YosysError
@@ -19,7 +19,6 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.top import design_files
 
-SHIPPED = Path(__file__).parents[2] / "rtl/fusemax-4x4"
 PAGE = Path(__file__).parents[2] / "docs/synthesis.md"
 LIBERTY, ROUTER = (Path(name) for name in sys.argv[1:])
 MULTIPLIERS: tuple[Multiplier, ...] = ("narrow", "mixed", "wide")
@@ -72,7 +71,7 @@ def rows(folder: Path) -> list[Row]:
 
 def shipped(folder: Path) -> Kept:
     """Synthesise the design of the repository, with its memories; they stay memories, however large they are."""
-    found = measure_kept({path.name: path.read_text() for path in sorted(SHIPPED.glob("*.v"))}, "top", folder)
+    found = measure_kept({path.name: path.read_text() for path in SHIPPED}, "top", folder)
     print(found, flush=True)
     return found
 
