@@ -263,10 +263,9 @@ class ExponentialResult(Component):
     def _choose(self, m: Module) -> data.View:
         """Tell what is made of the result in a slot."""
         chosen = Signal(_CHOSEN)
-        with m.Switch(self.slot):
-            for slot, step in enumerate(self._steps):
-                with m.Case(slot):
-                    m.d.comb += [getattr(chosen, name).eq(1) for name in _choice(step)]
+        for name in _CHOSEN.members:
+            slots = [slot for slot, step in enumerate(self._steps) if name in _choice(step)]
+            m.d.comb += getattr(chosen, name).eq(self.slot.matches(*slots) if slots else 0)
         return chosen
 
     def _begin(self, m: Module) -> data.View:

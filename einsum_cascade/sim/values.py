@@ -83,11 +83,13 @@ class _Tiles:
         self.head, self.key_head, self.query_tile, self.key_tile = (
             np.array([getattr(tile, name) for tile in tiles]) for name in ("head", "key_head", "query_tile", "key_tile")
         )
-        starts_pass, starts_result, self.captures, self.ends_result = (
+        starts_pass, starts_result, self.captures, ends_result = (
             np.array([getattr(tile, name) for tile in tiles])
             for name in ("starts_pass", "starts_result", "captures", "ends_result")
         )
-        restores = np.array([tile.restores for tile in tiles])
+        restores, spills = (np.array([getattr(tile, name) for tile in tiles]) for name in ("restores", "spills"))
+        # Running state is no result: nothing is divided, and no sum of 0 is counted.
+        self.leaves = ends_result & ~spills
         self.starts_sum, self.starts_result = starts_pass & ~restores, starts_result & ~restores
 
 
@@ -259,7 +261,7 @@ class _Evaluation:
     def _drain(self, tiles: _Tiles, lanes: _Lanes) -> None:
         """Put the results that are complete where they belong."""
         shape = self.program.shape
-        for at in np.flatnonzero(tiles.ends_result):
+        for at in np.flatnonzero(tiles.leaves):
             query_tile, key_tile = int(tiles.query_tile[at]), int(tiles.key_tile[at])
             columns = slice(query_tile * shape.columns, (query_tile + 1) * shape.columns)
             first = key_tile * shape.rows if self.program.has_tile_results else 0

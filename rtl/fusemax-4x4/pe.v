@@ -251,7 +251,7 @@ module pe(up, clk, rst, right, down, left);
     .fraction(\fraction$44 ),
     .\integer (going[17:9]),
     .next_integer(next_integer),
-    .\port$462$0 (\$30 ),
+    .\port$468$0 (\$30 ),
     .result(result),
     .slot(going[6:4]),
     .state(\state$39 )
@@ -565,66 +565,80 @@ module pe(up, clk, rst, right, down, left);
     going[2:0] = left[2:0];
 endmodule
 
-module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fraction);
+module \pe.after (slot, \integer , result, \port$468$0 , next_integer, state, fraction);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
-  wire [9:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [8:0] \$13 ;
-  wire [30:0] \$14 ;
-  wire \$15 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire [9:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [8:0] \$18 ;
-  wire [24:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
-  wire [24:0] \$20 ;
+  wire \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [54:0] \$27 ;
-  wire [54:0] \$28 ;
-  wire [38:0] \$29 ;
+  wire [8:0] \$27 ;
+  wire [30:0] \$28 ;
+  wire \$29 ;
   wire \$3 ;
-  wire [38:0] \$30 ;
-  wire [30:0] \$31 ;
-  wire [30:0] \$32 ;
-  wire [26:0] \$33 ;
-  wire [26:0] \$34 ;
-  wire [24:0] \$35 ;
-  wire [24:0] \$36 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [8:0] \$32 ;
+  wire [24:0] \$33 ;
+  wire [24:0] \$34 ;
+  wire \$35 ;
+  wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$41 ;
-  wire \$42 ;
-  wire [8:0] \$43 ;
-  wire [8:0] \$44 ;
-  wire [8:0] \$45 ;
-  wire \$46 ;
-  wire [7:0] \$47 ;
-  wire \$48 ;
-  wire \$49 ;
+  wire [54:0] \$41 ;
+  wire [54:0] \$42 ;
+  wire [38:0] \$43 ;
+  wire [38:0] \$44 ;
+  wire [30:0] \$45 ;
+  wire [30:0] \$46 ;
+  wire [26:0] \$47 ;
+  wire [26:0] \$48 ;
+  wire [24:0] \$49 ;
   wire \$5 ;
-  wire \$50 ;
+  wire [24:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [31:0] \$57 ;
+  wire [8:0] \$57 ;
+  wire [8:0] \$58 ;
+  wire [8:0] \$59 ;
   wire \$6 ;
+  wire \$60 ;
+  wire [7:0] \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
+  wire \$70 ;
+  wire [31:0] \$71 ;
   wire \$8 ;
   wire \$9 ;
-  reg [8:0] chosen;
+  wire [8:0] chosen;
   wire \chosen.has_fraction ;
   wire \chosen.has_integer ;
   wire \chosen.has_positive ;
@@ -682,8 +696,8 @@ module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fr
   wire is_result;
   output [8:0] next_integer;
   reg [8:0] next_integer;
-  output [5:0] \port$462$0 ;
-  wire [5:0] \port$462$0 ;
+  output [5:0] \port$468$0 ;
+  wire [5:0] \port$468$0 ;
   input [31:0] result;
   wire [31:0] result;
   wire [7:0] \result.exponent ;
@@ -709,112 +723,95 @@ module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fr
   wire [7:0] \state.exponent ;
   wire [22:0] \state.mantissa ;
   wire \state.sign ;
-  assign \$38  = | half[31:9];
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = half[39:32] < 7'h7e;
-  assign \$41  = \$39  | \$40 ;
-  assign \$42  = half[39:32] >= 8'h86;
-  assign \$43  = half[40] ? 9'h180 : 9'h080;
-  assign \$44  = - half[72:65];
-  assign \$45  = half[40] ? \$44  : { 1'h0, half[72:65] };
-  assign \$46  = | half[64:41];
-  assign \$47  = 7'h7e - { is_empty, \is_empty$11 , \is_empty$13 , \is_empty$15 , \is_empty$17  };
-  assign \$48  = half[40] ^ half[73];
-  assign fraction = half[7] ? split : half[40:9];
-  assign \$49  = half[39:32] == 8'hff;
-  assign \$50  = | half[31:9];
-  assign \$51  = \$49  & \$50 ;
-  assign \$52  = ~ \$51 ;
-  assign \$53  = half[39:32] == 8'hff;
-  assign \$54  = | half[31:9];
-  assign \$55  = \$53  & \$54 ;
-  assign \$56  = half[40] | \$55 ;
-  assign \$57  = \$56  ? clamped : 32'd0;
-  assign \$1  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
-  assign \$2  = result[30:23] == 8'hff;
-  assign \$3  = | result[22:0];
-  assign \$4  = \$2  & \$3 ;
-  assign \$5  = $signed(\$1 ) >= $signed(9'h0ff);
-  assign \$6  = ! result[30:23];
-  assign \$7  = ~ \$6 ;
-  assign \$8  = \$5  & \$7 ;
-  assign \$9  = $signed(\$1 ) > $signed(1'h0);
-  assign \$10  = ! result[30:23];
-  assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = result[30:23] - 7'h7e;
-  assign \$14  = { 1'h1, result[22:0] } << \$13 [2:0];
-  assign \$15  = | \$14 [22:0];
-  assign \$16  = \$15  | \$14 [24];
-  assign \$17  = \$14 [23] & \$16 ;
-  assign \$18  = \$14 [30:24] + half[73];
-  assign \$19  = - \$14 [23:0];
-  assign \$20  = half[73] ? \$19  : { 1'h0, \$14 [23:0] };
-  assign \$21  = half[39:32] >= 8'hbf;
-  assign \$22  = half[39:32] == 8'hff;
-  assign \$23  = | half[31:9];
-  assign \$24  = \$22  & \$23 ;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = \$21  & \$25 ;
+  assign \$29  = | \$28 [22:0];
+  assign \$30  = \$29  | \$28 [24];
+  assign \$31  = \$28 [23] & \$30 ;
+  assign \$32  = \$28 [30:24] + half[73];
+  assign \$33  = - \$28 [23:0];
+  assign \$34  = half[73] ? \$33  : { 1'h0, \$28 [23:0] };
+  assign \$35  = half[39:32] >= 8'hbf;
+  assign \$36  = half[39:32] == 8'hff;
+  assign \$37  = | half[31:9];
+  assign \$38  = \$36  & \$37 ;
+  assign \$39  = ~ \$38 ;
+  assign \$40  = \$35  & \$39 ;
   assign is_empty = ! half[64:49];
-  assign \$28  = is_empty ? \$27  : { 31'h00000000, half[64:41] };
-  assign \is_empty$11  = ! \$28 [23:16];
-  assign \$30  = \is_empty$11  ? \$29  : { 15'h0000, \$28 [23:0] };
-  assign \is_empty$13  = ! \$30 [23:20];
-  assign \$32  = \is_empty$13  ? \$31  : { 7'h00, \$30 [23:0] };
-  assign \is_empty$15  = ! \$32 [23:22];
-  assign \$34  = \is_empty$15  ? \$33  : { 3'h0, \$32 [23:0] };
-  assign \is_empty$17  = ! \$34 [23];
-  assign \$36  = \$34 [23] ? { 1'h0, \$34 [23:0] } : \$35 ;
-  assign \$37  = half[39:32] == 8'hff;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    { chosen[8:5], chosen[2:0] } = 7'h00;
-    casez (slot)
-      3'h0:
-        begin
-          chosen[0] = 1'h1;
-          chosen[6] = 1'h1;
-        end
-      3'h1:
-          chosen[1] = 1'h1;
-      3'h2:
-          chosen[1] = 1'h1;
-      3'h3:
-        begin
-          chosen[1] = 1'h1;
-          chosen[7] = 1'h1;
-          chosen[2] = 1'h1;
-        end
-      3'h4:
-          chosen[0] = 1'h1;
-      3'h5:
-          chosen[0] = 1'h1;
-      3'h6:
-        begin
-          chosen[0] = 1'h1;
-          chosen[5] = 1'h1;
-          chosen[8] = 1'h1;
-        end
-    endcase
-  end
+  assign \$42  = is_empty ? \$41  : { 31'h00000000, half[64:41] };
+  assign \is_empty$11  = ! \$42 [23:16];
+  assign \$44  = \is_empty$11  ? \$43  : { 15'h0000, \$42 [23:0] };
+  assign \is_empty$13  = ! \$44 [23:20];
+  assign \$46  = \is_empty$13  ? \$45  : { 7'h00, \$44 [23:0] };
+  assign \is_empty$15  = ! \$46 [23:22];
+  assign \$48  = \is_empty$15  ? \$47  : { 3'h0, \$46 [23:0] };
+  assign \is_empty$17  = ! \$48 [23];
+  assign \$50  = \$48 [23] ? { 1'h0, \$48 [23:0] } : \$49 ;
+  assign \$51  = half[39:32] == 8'hff;
+  assign \$52  = | half[31:9];
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = half[39:32] < 7'h7e;
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = half[39:32] >= 8'h86;
+  assign \$57  = half[40] ? 9'h180 : 9'h080;
+  assign \$58  = - half[72:65];
+  assign \$59  = half[40] ? \$58  : { 1'h0, half[72:65] };
+  assign \$60  = | half[64:41];
+  assign \$61  = 7'h7e - { is_empty, \is_empty$11 , \is_empty$13 , \is_empty$15 , \is_empty$17  };
+  assign \$62  = half[40] ^ half[73];
+  assign fraction = half[7] ? split : half[40:9];
+  assign \$63  = half[39:32] == 8'hff;
+  assign \$64  = | half[31:9];
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = ~ \$65 ;
+  assign \$67  = half[39:32] == 8'hff;
+  assign \$68  = | half[31:9];
+  assign \$69  = \$67  & \$68 ;
+  assign \$70  = half[40] | \$69 ;
+  assign \$71  = \$70  ? clamped : 32'd0;
+  assign \$1  = ! slot;
+  assign \$2  = slot == 3'h4;
+  assign \$3  = slot == 3'h5;
+  assign \$4  = slot == 3'h6;
+  assign \$5  = | { \$4 , \$3 , \$2 , \$1  };
+  assign \$6  = slot == 1'h1;
+  assign \$7  = slot == 2'h2;
+  assign \$8  = slot == 2'h3;
+  assign \$9  = | { \$8 , \$7 , \$6  };
+  assign \$10  = slot == 2'h3;
+  assign \$11  = slot == 3'h6;
+  assign \$12  = ! slot;
+  assign \$13  = slot == 2'h3;
+  assign \$14  = slot == 3'h6;
+  assign \$15  = $signed({ 1'h0, result[30:23] }) + $signed(\integer );
+  assign \$16  = result[30:23] == 8'hff;
+  assign \$17  = | result[22:0];
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = $signed(\$15 ) >= $signed(9'h0ff);
+  assign \$20  = ! result[30:23];
+  assign \$21  = ~ \$20 ;
+  assign \$22  = \$19  & \$21 ;
+  assign \$23  = $signed(\$15 ) > $signed(1'h0);
+  assign \$24  = ! result[30:23];
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$23  & \$25 ;
+  assign \$27  = result[30:23] - 7'h7e;
+  assign \$28  = { 1'h1, result[22:0] } << \$27 [2:0];
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     scaled = 32'd0;
-    if (\$4 ) begin
+    if (\$18 ) begin
       scaled = 32'd2143289344;
-    end else if (\$8 ) begin
+    end else if (\$22 ) begin
       scaled[30:23] = 8'hff;
       scaled[31] = result[31];
-    end else if (\$12 ) begin
+    end else if (\$26 ) begin
       { scaled[31], scaled[22:0] } = { result[31], result[22:0] };
-      scaled[30:23] = \$1 [7:0];
+      scaled[30:23] = \$15 [7:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     clamped[30:0] = half[39:9];
-    if (\$26 ) begin
+    if (\$40 ) begin
       clamped[30:23] = 8'hbf;
       clamped[22:0] = 23'h000000;
     end
@@ -823,14 +820,14 @@ module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fr
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     split = 32'd0;
     (* full_case = 32'd1 *)
-    if (\$41 ) begin
+    if (\$55 ) begin
       split = half[40:9];
-    end else if (\$42 ) begin
+    end else if (\$56 ) begin
     end else begin
-      if (\$46 ) begin
-        split[22:0] = \$36 [22:0];
-        split[30:23] = \$47 ;
-        split[31] = \$48 ;
+      if (\$60 ) begin
+        split[22:0] = \$50 [22:0];
+        split[30:23] = \$61 ;
+        split[31] = \$62 ;
       end
     end
   end
@@ -838,11 +835,11 @@ module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fr
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     next_integer = 9'h000;
     (* full_case = 32'd1 *)
-    if (\$41 ) begin
-    end else if (\$42 ) begin
-      next_integer = \$43 ;
+    if (\$55 ) begin
+    end else if (\$56 ) begin
+      next_integer = \$57 ;
     end else begin
-      next_integer = \$45 ;
+      next_integer = \$59 ;
     end
   end
   always @* begin
@@ -852,29 +849,29 @@ module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fr
       state = clamped;
     end
     if (half[3]) begin
-      state[31] = \$52 ;
+      state[31] = \$66 ;
     end
     if (half[4]) begin
-      state = \$57 ;
+      state = \$71 ;
     end
     if (half[8]) begin
       state = half[105:74];
     end
   end
-  assign exponent = { \$1 [9], \$1  };
-  assign fixed = { 1'h0, \$14  };
-  assign shifted = \$28 [23:0];
-  assign \shifted$12  = \$30 [23:0];
-  assign \shifted$14  = \$32 [23:0];
-  assign \shifted$16  = \$34 [23:0];
-  assign \shifted$18  = \$36 [23:0];
+  assign exponent = { \$15 [9], \$15  };
+  assign fixed = { 1'h0, \$28  };
+  assign shifted = \$42 [23:0];
+  assign \shifted$12  = \$44 [23:0];
+  assign \shifted$14  = \$46 [23:0];
+  assign \shifted$16  = \$48 [23:0];
+  assign \shifted$18  = \$50 [23:0];
   assign has_state = half[0];
   assign has_fraction = half[1];
   assign has_integer = half[2];
   assign has_sign = half[3];
   assign has_positive = half[4];
   assign is_result = half[5];
-  assign \port$462$0  = half[5:0];
+  assign \port$468$0  = half[5:0];
   assign \chosen.has_state  = chosen[0];
   assign \chosen.has_fraction  = chosen[1];
   assign \chosen.has_integer  = chosen[2];
@@ -926,18 +923,25 @@ module \pe.after (slot, \integer , result, \port$462$0 , next_integer, state, fr
   always @*
     clamped[31] = half[40];
   assign half[105:74] = scaled;
-  assign half[64:41] = \$20 [23:0];
-  assign half[72:65] = \$18 [7:0];
-  assign half[73] = \$17 ;
+  assign half[64:41] = \$34 [23:0];
+  assign half[72:65] = \$32 [7:0];
+  assign half[73] = \$31 ;
   assign half[40:9] = result;
   assign half[8:0] = chosen;
-  always @*
-    chosen[4:3] = 2'h0;
-  assign \$27  = { 15'h0000, \$20 [23:0], 16'h0000 };
-  assign \$29  = { 7'h00, \$28 [23:0], 8'h00 };
-  assign \$31  = { 3'h0, \$30 [23:0], 4'h0 };
-  assign \$33  = { 1'h0, \$32 [23:0], 2'h0 };
-  assign \$35  = { \$34 [23:0], 1'h0 };
+  assign chosen[8] = \$14 ;
+  assign chosen[7] = \$13 ;
+  assign chosen[6] = \$12 ;
+  assign chosen[5] = \$11 ;
+  assign chosen[4] = 1'h0;
+  assign chosen[3] = 1'h0;
+  assign chosen[2] = \$10 ;
+  assign chosen[1] = \$9 ;
+  assign chosen[0] = \$5 ;
+  assign \$41  = { 15'h0000, \$34 [23:0], 16'h0000 };
+  assign \$43  = { 7'h00, \$42 [23:0], 8'h00 };
+  assign \$45  = { 3'h0, \$44 [23:0], 4'h0 };
+  assign \$47  = { 1'h0, \$46 [23:0], 2'h0 };
+  assign \$49  = { \$48 [23:0], 1'h0 };
 endmodule
 
 module \pe.maximum (right, greater, left);

@@ -13,7 +13,7 @@ SUMS = VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR
 
 
 def exact(program: Program, tensors: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the results of a program in float64, (H, F, P) or (H, M, P)."""
+    """Return the results of a program in float64, (H, F, P), statistics behind them, or (H, M, P)."""
     return np.stack([exact_head(program, tensors, head) for head in range(program.key_heads * program.group)])
 
 
@@ -43,7 +43,10 @@ def exact_head(program: Program, tensors: dict[str, np.ndarray], head: int) -> n
         return found
     sums = next(row.matrix for row in program.kernel if row.vector.op in SUMS)
     is_weighted = sums.op == MatrixOp.COMBINE and values is not None
-    return found / (values[:, sums.index] @ weights if is_weighted else weights.sum(axis=0))
+    total = values[:, sums.index] @ weights if is_weighted else weights.sum(axis=0)
+    if not program.has_statistics:
+        return found / total
+    return np.concatenate((found / total, total[None], np.where(kept, scores, -np.inf).max(axis=0)[None]))
 
 
 def operands(rng: np.random.Generator, program: Program, scale: float) -> dict[str, np.ndarray]:
