@@ -459,8 +459,7 @@ def simulate(
     """
     inputs = check_inputs(prepared.cascade, inputs)
     resolve_extents(prepared.cascade, prepared.extents, {name: array.shape for name, array in inputs.items()})
-    cycles = sum(step.lowered.program.tile_count * step.lowered.program.interval for step in prepared.steps)
-    build = build_array(prepared.shape, trace_of(wave) if wave else None, cycles)
+    build = build_array(prepared.shape, trace_of(wave) if wave else None, prepared.schedule_cycles)
     stored = prepared.stored(inputs)
     results: list[StepResult] = []
     accuracies: list[Accuracy] = []

@@ -60,14 +60,14 @@ class Constraint:
     @property
     def form(self) -> tuple[tuple[str, int], ...]:
         """Its terms without their common factor, the first positive: what parallel constraints have in common."""
-        return tuple((name, value // self._factor) for name, value in self.terms)
+        factor = self._factor
+        return tuple((name, value // factor) for name, value in self.terms)
 
     @property
     def bound(self) -> tuple[int | None, int | None]:
         """The least and the most that its form may be: one of them is open. Of constraints without data."""
-        if self._factor > 0:
-            return -(self.constant // self._factor), None
-        return None, self.constant // -self._factor
+        factor = self._factor
+        return (-(self.constant // factor), None) if factor > 0 else (None, self.constant // -factor)
 
     @property
     def _factor(self) -> int:
@@ -352,8 +352,10 @@ def _settled(mask: Mask) -> Mask:
     """Leave out constraints that always hold, and sets of them that no point meets: a sum below 0, or opposites."""
     found: set[frozenset[Constraint]] = set()
     for group in mask:
-        plain = [own for own in group if own.terms and not own.data]
-        by_form = {own.form: [other for other in plain if other.form == own.form] for own in plain}
+        by_form: dict[object, list[Constraint]] = {}
+        for own in group:
+            if own.terms and not own.data:
+                by_form.setdefault(own.form, []).append(own)
         ranges = [bounds_of(parallel) for parallel in by_form.values()]
         is_met = all(own.constant >= 0 for own in group if not own.variables)
         if is_met and not any(low is not None and high is not None and low > high for low, high in ranges):

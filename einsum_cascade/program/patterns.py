@@ -6,11 +6,21 @@ from typing import Literal, cast
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import symbol
-from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, Read
+from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, Read, Tensor
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.scaling import is_scaled, without_constants
 
-__all__ = ["KERNELS", "STATISTICS", "Kernel", "Role", "Scene", "Statistic", "given_read", "ranges_of"]
+__all__ = [
+    "KERNELS",
+    "STATISTICS",
+    "Kernel",
+    "Role",
+    "Scene",
+    "Statistic",
+    "given_read",
+    "last_generation",
+    "ranges_of",
+]
 
 type Role = Literal[
     "product",
@@ -82,9 +92,7 @@ class Scene:
         """Tell whether the last generation is read."""
         tensor = self.workload.cascade.tensor[read.tensor]
         axis = tensor.generation_axis
-        if axis is None:
-            return False
-        return not read.indices[axis].terms and read.indices[axis].offset == symbol(tensor.dimensions[axis].rank)
+        return axis is not None and read.indices[axis] == last_generation(tensor)
 
     def is_given(self, expression: Expression) -> bool:
         """Tell whether an expression reads an input, renamed or not."""
@@ -365,6 +373,12 @@ def ranges_of(workload: Workload, access: Access) -> tuple[str, ...]:
     """Return the ranges that a tensor is read or written along, in order of its axes, each once."""
     names = (workload.parts[name].range for index in access.indices for name in index.variables)
     return tuple(dict.fromkeys(names))
+
+
+def last_generation(tensor: Tensor) -> Affine | None:
+    """Return the index of the last generation of a tensor that is made step by step; None of others."""
+    axis = tensor.generation_axis
+    return None if axis is None else Affine((), symbol(tensor.dimensions[axis].rank))
 
 
 def given_read(workload: Workload, task: Task) -> Access:

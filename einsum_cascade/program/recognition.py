@@ -11,13 +11,21 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, conjuncts, predicate_variables
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.program.factors import Scaled
-from einsum_cascade.program.patterns import KERNELS, Kernel, Role, Scene, Statistic, given_read, ranges_of
+from einsum_cascade.program.patterns import (
+    KERNELS,
+    Kernel,
+    Role,
+    Scene,
+    Statistic,
+    given_read,
+    last_generation,
+    ranges_of,
+)
 from einsum_cascade.program.refusals import refusal_of
 from einsum_cascade.program.restrictions import unmet_restrictions
 from einsum_cascade.program.unscaled import Unscaled, without_factors
@@ -183,9 +191,9 @@ def recognise_unscaled(unscaled: Unscaled, beside: AbstractSet[str] = frozenset(
 def _last(workload: Workload, task: Task) -> Access:
     """Return what a task writes; of what is made step by step, the last."""
     tensor = workload.cascade.tensor[task.write.tensor]
-    axis, indices = tensor.generation_axis, [*task.write.indices]
-    if axis is not None:
-        indices[axis] = Affine((), symbol(tensor.dimensions[axis].rank))
+    axis, last, indices = tensor.generation_axis, last_generation(tensor), [*task.write.indices]
+    if axis is not None and last is not None:
+        indices[axis] = last
     return Access(tensor.name, (*indices,))
 
 

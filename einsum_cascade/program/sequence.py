@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.extent import symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Workload
 from einsum_cascade.program.absence import absent_tensors
+from einsum_cascade.program.patterns import last_generation
 from einsum_cascade.program.recognition import ArrayWork, Shortfall, kernels_in, recognise_unscaled, shortfall_of
 from einsum_cascade.program.unscaled import Unscaled, without_factors
 
@@ -194,7 +193,7 @@ def _ready(workload: Workload, part: _Part) -> _Part:
     def is_last(access: Access) -> bool:
         tensor = workload.cascade.tensor[access.tensor]
         axis = tensor.generation_axis
-        return axis is None or access.indices[axis] == Affine((), symbol(tensor.dimensions[axis].rank))
+        return axis is None or access.indices[axis] == last_generation(tensor)
 
     def is_ready(name: str) -> bool:
         readers = [task for task in workload.readers[name] if task.write.tensor not in part]

@@ -17,7 +17,7 @@ from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, Ex
 from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT
 from einsum_cascade.rtl.links import StateWord, address_bits, vector_layout
 from einsum_cascade.rtl.maximum import Maximum
-from einsum_cascade.rtl.multiply_add import MultiplyAdd, rank
+from einsum_cascade.rtl.multiply_add import MultiplyAdd, delayed, rank
 
 __all__ = ["DRAIN_READ_LATENCY", "LANE_LATENCY", "VectorLane", "accumulator_bits"]
 
@@ -234,13 +234,8 @@ class VectorLane(Component):
         layout = data.StructLayout({"op": vector_layout(self._shape), "integer": signed(INTEGER_BITS)})
         going = Signal(layout)
         m.d.comb += [going.op.eq(self._op), going.integer.eq(self._integer)]
-        computed = going
-        for left in reversed(range(self._shape.stages - 1)):
-            register = Signal(layout)
-            m.d.sync += register.eq(going)
-            going = register
-            computed = going if left >= self._is_cut else computed
-        return computed, going
+        computed = delayed(m, going, self._shape.stages - 1 - self._is_cut)
+        return computed, delayed(m, computed, int(self._is_cut))
 
     def _end(self, m: Module, before: data.View, going: data.View) -> None:
         """Write back."""

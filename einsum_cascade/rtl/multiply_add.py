@@ -30,7 +30,7 @@ from einsum_cascade.rtl.floats import (
     significand,
 )
 
-__all__ = ["MultiplyAdd", "rank"]
+__all__ = ["MultiplyAdd", "delayed", "rank"]
 
 _NO_EXPONENT = -256
 """Of a zero: less than that of any product."""
@@ -49,6 +49,15 @@ def rank(m: Module, value: data.View, is_registered: bool) -> data.View:
     register = Signal(value.shape(), reset_less=True)
     m.d.sync += register.eq(value)
     return register
+
+
+def delayed(m: Module, value: data.View, cycles: int) -> data.View:
+    """Return what accompanies a multiply-add so many cycles later. Reset reaches it."""
+    for _ in range(cycles):
+        register = Signal(value.shape())
+        m.d.sync += register.eq(value)
+        value = register
+    return value
 
 
 @dataclass(frozen=True)

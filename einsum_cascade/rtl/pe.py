@@ -13,7 +13,7 @@ from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, Ex
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout, upper_bits
 from einsum_cascade.rtl.links import OP_BITS, address_bits, link_layout
 from einsum_cascade.rtl.maximum import Maximum
-from einsum_cascade.rtl.multiply_add import MultiplyAdd, rank
+from einsum_cascade.rtl.multiply_add import MultiplyAdd, delayed, rank
 
 __all__ = ["ProcessingElement"]
 
@@ -150,10 +150,8 @@ class ProcessingElement(Component):
                 m.d.comb += going.is_computed.eq(~context.is_masked)
             with m.Case(MatrixOp.OUT), m.If(left.flag):
                 m.d.comb += going.passing.eq(Mux(context.is_masked, 0, context.score.as_value()))
-        for _ in range(self._shape.stages - 1 - self._is_cut):
-            going = _later(m, going)
-        self._computed = going
-        self._going = _later(m, going) if self._is_cut else going
+        self._computed = delayed(m, going, self._shape.stages - 1 - self._is_cut)
+        self._going = delayed(m, self._computed, int(self._is_cut))
 
     def _end(self, m: Module) -> None:
         """Write back, and send down."""
@@ -203,13 +201,6 @@ def _going_layout(shape: ArrayShape) -> data.StructLayout:
             "passing": SINGLE_LAYOUT,
         }
     )
-
-
-def _later(m: Module, going: data.View) -> data.View:
-    """Return what accompanies the multiply-add, a cycle later. Reset reaches it."""
-    register = Signal(going.shape())
-    m.d.sync += register.eq(going)
-    return register
 
 
 def _widen(number: data.View, significand_bits: int) -> data.View:

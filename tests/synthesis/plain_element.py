@@ -9,7 +9,7 @@ from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT, number_layout, upper_bits
 from einsum_cascade.rtl.links import address_bits
-from einsum_cascade.rtl.multiply_add import MultiplyAdd
+from einsum_cascade.rtl.multiply_add import MultiplyAdd, delayed
 
 __all__ = ["PlainElement"]
 
@@ -26,7 +26,7 @@ class PlainElement(Component):
 
     Timing
     ------
-    That of `ProcessingElement`.
+    That of `ProcessingElement`; it has no stage behind the multiply-add, for nothing becomes of a result.
 
     """
 
@@ -61,10 +61,7 @@ class PlainElement(Component):
             going.is_product.eq(left.is_product),
             going.passing.eq(Mux(left.is_out & left.is_own, read.data.as_value(), self.up.as_value())),
         ]
-        for _ in range(unit.latency):
-            register = Signal(going.shape())
-            m.d.sync += register.eq(going)
-            going = register
+        going = delayed(m, going, unit.latency)
         m.d.comb += [write.addr.eq(going.context), write.en.eq(going.is_product), write.data.eq(unit.result)]
         m.d.sync += self.down.eq(going.passing)
         return m
