@@ -79,7 +79,7 @@ def _candidates(problem: Problem, lowest: int) -> Iterator[int]:
     """Yield intervals: one by one, then in growing steps up to the time of a tile that does one thing after another."""
     serial = sum(
         max(piece.duration, *(use.offset + use.duration for use in piece.uses), 0) for piece in problem.pieces
-    ) + sum(edge.weight for edge in problem.edges)
+    ) + sum(max(0, edge.weight) for edge in problem.edges)
     interval, step = lowest, 1
     while interval < max(lowest, serial):
         yield interval
