@@ -2,16 +2,29 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from einsum_cascade.cascade.ir import Apply, Constant, Einsum, Expression, RankExtent, Read, is_constant
 from einsum_cascade.errors import IllegalMappingError
 
-__all__ = ["constant_of", "is_scaled", "scaling_of", "without_constants"]
+__all__ = ["Difference", "constant_of", "difference_of", "is_scaled", "scaling_of", "without_constants"]
+
+type Constants = tuple[tuple[Expression, int], ...]
+"""Constants that something is multiplied by, each to the power of 1 or -1."""
 
 
-def without_constants(expression: Expression) -> tuple[Expression, tuple[tuple[Expression, int], ...]]:
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`more` less `less`, multiplied by constants."""
+
+    more: Expression
+    less: Expression
+    constants: Constants = ()
+
+
+def without_constants(expression: Expression) -> tuple[Expression, Constants]:
     r"""Return an expression without the constants that it is multiplied by, or divided by, and these with their powers.
 
     Examples
@@ -32,6 +45,67 @@ def without_constants(expression: Expression) -> tuple[Expression, tuple[tuple[E
             return expression, ()
     inner, constants = without_constants(own)
     return inner, ((constant, power), *constants)
+
+
+def difference_of(expression: Expression) -> Difference | None:
+    r"""Return what is taken from what, in any way of writing it with signs; None if nothing is.
+
+    Examples
+    --------
+    >>> from einsum_cascade import parse
+    >>> (einsum,) = parse("rank E\ninput X[e:E], Y[e:E]\nZ[e] = -(Y[e] - X[e]) / 2\noutput Z").einsums
+    >>> found = difference_of(einsum.expression)
+    >>> str(found.more), str(found.less), len(found.constants)
+    ('X[e]', 'Y[e]', 1)
+
+    """
+    inner, constants = without_constants(expression)
+    found: Difference | None = None
+    match inner:
+        case Apply(operator, (one,)) if operator.name == "neg":
+            own = difference_of(one)
+            found = own and Difference(own.less, own.more, own.constants)
+        case Apply(operator, (a, b)) if operator.name == "-":
+            found = _of_terms(a, b)
+        case Apply(operator, (a, b)) if operator.name == "+":
+            negated = _negated(b)
+            found = _of_terms(a, negated) if negated is not None else _of_terms(b, _negated(a))
+        case _:
+            pass
+    signs = sum(_negated(constant) is not None for constant, _ in constants)
+    positive = tuple((_negated(constant) or constant, power) for constant, power in constants)
+    if found is not None and signs % 2:
+        found = Difference(found.less, found.more, found.constants)
+    return found and replace(found, constants=found.constants + positive)
+
+
+def _of_terms(more: Expression, less: Expression | None) -> Difference | None:
+    """Return the difference of two terms, whose own signs must be alike."""
+    if less is None:
+        return None
+    match _negated(more), _negated(less):
+        case None, None:
+            return Difference(more, less)
+        case (Apply() | Read() | Constant()) as a, (Apply() | Read() | Constant()) as b:
+            return Difference(b, a)
+        case _:
+            return None
+
+
+def _negated(expression: Expression) -> Expression | None:
+    """Return what an expression is the negative of, if it is written so."""
+    match expression:
+        case Constant(value) if value < 0:
+            return Constant(-value)
+        case Apply(operator, (one,)) if operator.name == "neg":
+            return one if _negated(one) is None else None
+        case Apply(operator, (a, b)) if operator.name in ("*", "/"):
+            left, right = _negated(a), _negated(b)
+            if left is not None:
+                return Apply(operator, (left, b)) if right is None else None
+            return None if right is None else Apply(operator, (a, right))
+        case _:
+            return None
 
 
 def constant_of(expression: Expression, extents: Mapping[str, int]) -> float:

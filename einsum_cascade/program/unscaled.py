@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.ir import (
     Apply,
     Cascade,
@@ -24,7 +25,7 @@ from einsum_cascade.cascade.ir import (
 from einsum_cascade.cascade.operators import OPERATORS, Operator
 from einsum_cascade.program.copies import without_copies
 from einsum_cascade.program.factors import Factor, Scaled
-from einsum_cascade.program.scaling import constant_of, without_constants
+from einsum_cascade.program.scaling import constant_of, difference_of, without_constants
 
 __all__ = ["Unscaled", "without_factors"]
 
@@ -70,6 +71,7 @@ def without_factors(cascade: Cascade) -> Unscaled:
     2.0
 
     """
+    cascade = _with_maxima_apart(replace(cascade, einsums=tuple(map(_in_order, cascade.einsums))))
     held = _held(cascade)
     factors: dict[str, Factor] = {}
     scaled: list[Scaled] = []
@@ -91,6 +93,72 @@ def without_factors(cascade: Cascade) -> Unscaled:
         is_difference = form.kind == "difference"
         einsums.append(_multiplied(einsum, factors) if is_difference else replace(einsum, expression=form.expression))
     return Unscaled(without_copies(replace(cascade, einsums=tuple(einsums)), held), tuple(scaled))
+
+
+def _in_order(einsum: Einsum) -> Einsum:
+    """Return an Einsum that raises a difference, however its signs are written, as one of what is taken from what."""
+    match einsum.expression:
+        case Apply(operator, (argument,)) if operator.name == "exp":
+            found = difference_of(argument)
+            if found is None:
+                return einsum
+            ordered = Factor(found.constants).times(Apply(OPERATORS["-"], (found.more, found.less)))
+            return replace(einsum, expression=Apply(operator, (ordered,)))
+        case _:
+            return einsum
+
+
+def _with_maxima_apart(cascade: Cascade) -> Cascade:
+    """Return a cascade in which outputs that are maxima of scores with a factor are copies of maxima that leave not.
+
+    So these may lose the factor, and the copy multiplies by it again. Where scores have no factor, nothing changes.
+    """
+    for name in cascade.outputs:
+        made = [each for each in cascade.einsums if each.tensor == name]
+        if len(made) != 1 or not _is_maximum_of_factors(cascade, made[0]):
+            continue
+        (einsum,), tensor = made, cascade.tensor[name]
+        inner = f"{name}_less"
+        while inner in cascade.tensor:
+            inner += "_"
+        variables = tuple(affine_variable(dimension.variable) for dimension in tensor.dimensions)
+        at = cascade.einsums.index(einsum)
+        after = (replace(each, expression=_renamed(each.expression, name, inner)) for each in cascade.einsums[at + 1 :])
+        copied = (replace(einsum, tensor=inner), Einsum(name, variables, Read(inner, variables)))
+        tensors = [
+            each for own in cascade.tensors for each in ((replace(own, name=inner), own) if own is tensor else (own,))
+        ]
+        cascade = replace(cascade, tensors=(*tensors,), einsums=(*cascade.einsums[:at], *copied, *after))
+    return cascade
+
+
+def _renamed(expression: Expression, old: str, new: str) -> Expression:
+    """Return an expression that reads another tensor in place of one."""
+    match expression:
+        case Read(tensor) if tensor == old:
+            return replace(expression, tensor=new)
+        case Apply(operator, arguments):
+            return Apply(operator, tuple(_renamed(each, old, new) for each in arguments))
+        case _:
+            return expression
+
+
+def _is_maximum_of_factors(cascade: Cascade, einsum: Einsum) -> bool:
+    """Tell whether an Einsum is the maximum over a product that has a factor, itself or what it is made from."""
+    form = _form_of(einsum)
+    if form is None or form.kind != "maximum" or cascade.tensor[einsum.tensor].generation_axis is not None:
+        return False
+    waiting, seen = [*form.parts], set[str]()
+    while waiting:
+        part = waiting.pop()
+        if part.factor.terms:
+            return True
+        for read in part.reads:
+            for each in cascade.einsums:
+                own = _form_of(each) if each.tensor == read.tensor and read.tensor not in seen else None
+                waiting += own.parts if own is not None and own.kind != "difference" else ()
+            seen.add(read.tensor)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,16 @@ ELEMENTWISE = (
         (((RAISED, "exp(2 * ((S[m, p] - GM[p]) / E))"),), 0.125),
         (((RAISED, "exp(S[m, p] * 0.7 - GM[p] * 0.7)"),), 0.7),
         (((RAISED, "expsub(S[m, p] / E, GM[p] / E)"),), 1 / 16),
+        # A difference in other signs.
+        (((RAISED, "exp(-(GM[p] - S[m, p]))"),), 1.0),
+        (((RAISED, "exp(-GM[p] + S[m, p])"),), 1.0),
+        (((RAISED, "exp(S[m, p] + -GM[p])"),), 1.0),
+        (((RAISED, "exp((GM[p] - S[m, p]) * -0.5)"),), 0.5),
+        (((RAISED, "exp((GM[p] - S[m, p]) / -E)"),), 1 / 16),
+        (((RAISED, "exp(-(0.7 * GM[p] - S[m, p] * 0.7))"),), 0.7),
+        (((RAISED, "exp(-2 * GM[p] + 2 * S[m, p])"),), 2.0),
+        (((RAISED, "exp(--(S[m, p] - GM[p]) / 2)"),), 0.5),
+        (((RAISED, "exp(-(-S[m, p] - -GM[p]))"),), 1.0),
         (((GREATEST, "max[m](S[m, p] / sqrt(E))"), (RAISED, "exp(S[m, p] / sqrt(E) - GM[p])")), 0.25),
         # 1/4 is 1/sqrt(16), however it is written; what is multiplied in all is 1/2 * 1/4 * 3.
         (
@@ -293,3 +303,19 @@ def test_a_cascade_without_factors_is_left_as_it_is() -> None:
     for name in ("attention-1pass-causal", "attention-deferred", "softmax", "attention-linear", "attention-sigmoid"):
         cascade = merge_products(zoo.load(name))
         assert without_factors(cascade).cascade == cascade
+
+
+def test_a_maximum_of_scores_with_a_factor_leaves_beside_the_results(seed: int) -> None:
+    """The array leaves the maximum of the scores alone; the host multiplies it, which is all that it does."""
+    text = edited(DEFERRED, (PRODUCT, f"{PRODUCT} / sqrt(E)"), ("output AV", "output AV, GM, SD"))
+    cascade = parse(text)
+    case = prepare(cascade, ARRAY, SIZES)
+    assert [[operand.tensor for operand in step.work.results] for step in case.steps] == [["AV", "SD", "GM_less"]]
+    assert [[*work.reasons] for work in case.host_works] == [["GM"]]
+    random = np.random.default_rng([seed, 490])
+    stored = case.stored(
+        {each.name: random.standard_normal([SIZES[d.rank] for d in each.dimensions]) for each in cascade.inputs}
+    )
+    found, exact = modelled(case, stored), evaluate(cascade, stored, SIZES)
+    for name in ("GM", "SD", "AV"):
+        assert np.abs(found[name] - exact[name]).max() < 0.02 * np.abs(exact[name]).max(), name
