@@ -138,3 +138,88 @@ def test_the_remedy_of_a_product_over_several_ranks_is_taken() -> None:
 
     found, exact = modelled(case, stored)["O"], evaluate(cascade, stored, extents)["O"]
     assert np.abs(found - exact).max() < 0.02 * np.abs(exact).max()
+
+
+def taken(
+    text: str, sizes: Mapping[str, int], inputs: Mapping[str, np.ndarray], name: str, kernels: list[str]
+) -> np.ndarray:
+    """Return an output of the array's model, whose kernels are told."""
+    cascade = parse(text)
+    case = prepare(cascade, load_architecture("fusemax-4x4"), resolve_extents(cascade, sizes))
+    assert [step.work.kernel.name for step in case.steps] == kernels
+    return modelled(case, case.stored(inputs))[name]
+
+
+SIZES = {"E": 4, "F": 3, "M": 6, "P": 5}
+
+
+@pytest.fixture
+def drawn(seed: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng([seed, 481])
+    shapes = {"Q": (4, 5), "K": (4, 6), "V": (3, 6), "B": (6,), "C": (), "D": (6,)}
+    return {name: np.round(8 * random.standard_normal(shape)) / 8 for name, shape in shapes.items()}
+
+
+def same(found: np.ndarray, text: str, inputs: Mapping[str, np.ndarray]) -> bool:
+    """Whether a result is that of a cascade that the array refuses, as far as bf16 goes."""
+    cascade = parse(text)
+    exact = evaluate(
+        cascade, {each.name: inputs[each.name] for each in cascade.inputs}, resolve_extents(cascade, SIZES)
+    )
+    return bool(np.abs(found - exact["AV"]).max() < 0.03 * np.abs(exact["AV"]).max())
+
+
+def test_the_remedy_of_a_bias_is_taken(drawn: dict[str, np.ndarray]) -> None:
+    """B[m] is one more operand of the keys, with a 1 of the queries."""
+    refused = edited(between("T[m, p] = S[m, p] + B[m]"), ", B[m:M]")
+    inputs = {
+        "Q": np.vstack([drawn["Q"], np.ones((1, 5))]),
+        "K": np.vstack([drawn["K"], drawn["B"]]),
+        "V": drawn["V"],
+    }
+    found = taken(HEAD + ATTENTION, {**SIZES, "E": 5}, inputs, "AV", ["two-pass attention"])
+    assert same(found, refused, drawn)
+
+
+def test_the_remedy_of_a_sink_is_taken(drawn: dict[str, np.ndarray]) -> None:
+    """A key whose values are 0; its score C is an operand that other keys have as 0, with a 1 of the queries."""
+    refused = edited({"SNV[f, p] =": "SS[p] = SD[p] + exp(C[] - GM[p])\nSNV[f, p] =", "/ SD": "/ SS"}, ", C[]")
+    sink = np.array([[0.0]] * 4 + [[float(drawn["C"])]])
+    inputs = {
+        "Q": np.vstack([drawn["Q"], np.ones((1, 5))]),
+        "K": np.hstack([np.vstack([drawn["K"], np.zeros((1, 6))]), sink]),
+        "V": np.hstack([drawn["V"], np.zeros((3, 1))]),
+    }
+    found = taken(HEAD + ATTENTION, {**SIZES, "E": 5, "M": 7}, inputs, "AV", ["two-pass attention"])
+    assert same(found, refused, drawn)
+
+
+def test_the_remedy_of_a_softmax_without_a_maximum_is_taken(drawn: dict[str, np.ndarray]) -> None:
+    refused = CASES["softmax without a maximum"][0]
+    found = taken(HEAD + ATTENTION, SIZES, drawn, "AV", ["two-pass attention"])
+    assert same(found, refused, drawn)
+
+
+def test_the_remedy_of_dropout_is_taken(drawn: dict[str, np.ndarray]) -> None:
+    """What is the same for all queries multiplies the values, which the host does."""
+    refused = edited({"SNV[f, p] = SN[": "SX[m, p] = SN[m, p] * D[m]\nSNV[f, p] = SX["}, ", D[m:M]")
+    remedied = edited(
+        {"SNV[f, p] = SN[m, p] * V[": "VD[f, m] = V[f, m] * D[m]\nSNV[f, p] = SN[m, p] * VD["}, ", D[m:M]"
+    )
+    found = taken(remedied, SIZES, drawn, "AV", ["two-pass attention"])
+    assert same(found, refused, drawn)
+
+
+def test_the_remedies_of_a_rectifier_are_taken() -> None:
+    """Other weights, with the slots that a PE has: the feature map, and a sigmoid on the wide multiplier."""
+    for weights in ("relu(S[m, p]) + exp(min(S[m, p], 0))", "sigmoid(S[m, p])"):
+        (work,) = recognise_sequence(parse((HEAD + RELU).replace("relu(S[m, p])", weights)))
+        assert work.kernel.roles.keys() >= {"product", "combine"}
+
+
+def test_the_remedy_of_a_mean_is_taken(seed: int) -> None:
+    """A sum over e is a product with ones; what divides it is the host's."""
+    text = "rank E, J, P\ninput X[e:E, p:P], O[e:E, j:J]\nMU[j, p] = X[e, p] * O[e, j]\noutput MU"
+    inputs = {"X": np.round(8 * np.random.default_rng(seed).standard_normal((6, 5))) / 8, "O": np.ones((6, 1))}
+    found = taken(text, {"E": 6, "J": 1, "P": 5}, inputs, "MU", ["product"])
+    assert np.array_equal(found[0], inputs["X"].sum(axis=0).astype(np.float32))
