@@ -223,11 +223,10 @@ def shortfall_of(cascade: Cascade) -> Shortfall:
 
 def _nearest(cascade: Cascade) -> tuple[Workload, Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
     """Return the kernel that a cascade is nearest to, and the workload as it takes it."""
-    workload = Workload(cascade)
-    apart = _apart(workload)
-    tried = [_tried(workload if kernel.is_tiled else apart, kernel) for kernel in KERNELS]
+    views = _views(Workload(cascade))
+    tried = [_tried(views[kernel.is_tiled], kernel) for kernel in KERNELS]
     kernel, roles, refused = min(tried, key=lambda each: (len(each[2]), len(each[0].roles) - len(each[1])))
-    return workload if kernel.is_tiled else apart, kernel, roles, refused
+    return views[kernel.is_tiled], kernel, roles, refused
 
 
 def _sentences(
@@ -245,19 +244,27 @@ def _sentences(
 
 def kernels_in(workload: Workload) -> Iterator[tuple[Kernel, Mapping[Role, Task]]]:
     """Yield every kernel all of whose works are there, and its tasks by their roles; there may be others."""
-    apart = _apart(workload)
+    views = _views(workload)
     for kernel in KERNELS:
-        _, roles, _ = _tried(workload if kernel.is_tiled else apart, kernel)
+        _, roles, _ = _tried(views[kernel.is_tiled], kernel)
         if len(roles) == len(kernel.roles):
             yield kernel, roles
 
 
-def _apart(workload: Workload) -> Workload:
-    """Return the workload with the parts of a range as ranges of their own, where a tensor is along some of them alone.
+def _views(workload: Workload) -> dict[bool, Workload]:
+    """Return the workload as kernels take it, by whether they say how keys are tiled.
 
-    Softmax inside blocks of keys is such a case: the blocks are heads. So is a result with heads and values in one
-    rank. Where a kernel says how keys are tiled, that is its tiling.
+    The parts of a range are ranges of their own where a tensor is along some of them alone. Softmax inside blocks of
+    keys is such a case: the blocks are heads. So is a result with heads and values in one rank. Where a kernel says how
+    keys are tiled, the parts of what is gone over step by step are that tiling.
     """
+    apart = _parts_apart(workload)
+    tiled = apart - {*_stepped(workload)}
+    return {is_tiled: Workload(workload.cascade, own) for is_tiled, own in ((False, apart), (True, tiled))}
+
+
+def _parts_apart(workload: Workload) -> frozenset[str]:
+    """Return the ranges of which a tensor is along some parts alone."""
     used: dict[str, set[str]] = {}
     accesses = [access.variables for task in workload.tasks for access in (*task.reads, task.write)]
     for names in accesses:
@@ -270,7 +277,15 @@ def _apart(workload: Workload) -> Workload:
         for range_ in {workload.parts[name].range for name in names}:
             own = {workload.cascade.rank_of[name] for name in names & used[range_]}
             found |= {range_} if own != ranks[range_] else set()
-    return Workload(workload.cascade, frozenset(found)) if found else workload
+    return frozenset(found)
+
+
+def _stepped(workload: Workload) -> Iterator[str]:
+    """Yield the ranges along which something is made step by step."""
+    for task in workload.tasks:
+        axis = workload.cascade.tensor[task.write.tensor].generation_axis
+        if axis is not None:
+            yield from (workload.parts[name].range for name in task.write.indices[axis].variables)
 
 
 def _tried(workload: Workload, kernel: Kernel) -> tuple[Kernel, dict[Role, Task], list[tuple[Task, Role | None]]]:
