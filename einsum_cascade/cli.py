@@ -398,6 +398,12 @@ def simulate(
     wave: Annotated[Path | None, Parameter(help="File that gets the waveforms, .fst or .vcd.")] = None,
     strict: Strict = False,
     saturate: Saturate = False,
+    chain: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Leave results that only programs read in memory, as operands: no host between them."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
@@ -412,11 +418,14 @@ def simulate(
     given, numbers = load_inputs(inputs or ()), numbers_of(operands, scores, multiplier, accumulation)
     sizes = _settings(settings)
     prepared, tensors = prepared_case(
-        cascade, architecture, sizes, given, numbers, mapping, start, is_strict=strict, saturates=saturate
+        *(cascade, architecture, sizes, given, numbers, mapping, start),
+        is_strict=strict,
+        saturates=saturate,
+        is_chained=chain,
     )
     timing = memory_of(prepared, memory_latency, memory_bandwidth, backpressure)
     result = run_simulation(prepared, tensors, timing, wave)
-    waves = [str(step.wave) for step in result.steps if step.wave]
+    waves = [*dict.fromkeys(str(step.wave) for step in result.steps if step.wave)]
     files = _write(dict(result.outputs), output)
     if as_json:
         _print_json(result.to_json() | {"files": files} | ({"waves": waves} if wave else {}))

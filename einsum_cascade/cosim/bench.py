@@ -15,7 +15,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from einsum_cascade.cosim.memory import PERIOD_STEPS, Memory
 from einsum_cascade.cosim.timing import MemoryTiming
-from einsum_cascade.program.registers import KERNEL_OFFSET, REGISTERS, offset_of
+from einsum_cascade.program.registers import KERNEL_OFFSET, REGISTERS, field_of, offset_of
 
 _RESET_CYCLES = 4
 
@@ -61,10 +61,12 @@ async def run_program(dut: Any) -> None:
     await ClockCycles(dut.clk, _RESET_CYCLES)
     await host.write(offset_of("interrupt_enable"), 1)
     runs: list[dict[str, Any]] = []
-    for run in range(case["runs"]):
-        await host.load(case["registers"] | ({} if run else case["spoilt"]), case["kernel"])
+    for load in case["loads"]:
+        if load["follows"] and not (runs[-1]["has_ended"] and field_of("status", "error").of(runs[-1]["status"]) == 0):
+            break
+        await host.load(load["registers"], load["kernel"])
         await host.write(offset_of("control"), 1)
-        await First(RisingEdge(dut.irq), Timer(case["limit_cycles"] * PERIOD_STEPS, unit="step"))
+        await First(RisingEdge(dut.irq), Timer(load["limit_cycles"] * PERIOD_STEPS, unit="step"))
         has_ended = bool(dut.irq.value)
         runs.append({"has_ended": has_ended, **await host.read_all()})
     (folder / "status.json").write_text(json.dumps(runs))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,9 @@ class Case:
         Registers that have other values in the first run.
     limit_cycles
         After which the bench gives up on a run.
+    following
+        Cases that run after it, each once, on the memory as the one before leaves it, unless that one did not end well.
+        Of them, only registers, kernel and limit count.
 
     """
 
@@ -56,6 +59,7 @@ class Case:
     runs: int = 1
     spoilt: Mapping[str, int] = field(default_factory=dict[str, int])
     limit_cycles: int = 1_000_000
+    following: tuple["Case", ...] = ()
 
     @staticmethod
     def of(
@@ -72,6 +76,17 @@ class Case:
             model = MemoryModel(timing.latency_cycles, timing.rate)
             limit = limit_of(program, run_timing(program, model).total_cycles, timing)
         return Case(program.registers, kernel, content, timing, limit_cycles=limit)
+
+    def loads(self) -> Iterator[dict[str, Any]]:
+        """Yield what is loaded and started, one after the other, as plain values."""
+        for number in range(self.runs):
+            yield self._load({} if number else self.spoilt)
+        for each in self.following:
+            yield {**each._load({}), "follows": True}
+
+    def _load(self, changed: Mapping[str, int]) -> dict[str, Any]:
+        registers = {**self.registers, **changed}
+        return {"registers": registers, "kernel": self.kernel, "limit_cycles": self.limit_cycles, "follows": False}
 
 
 _MARGIN, _PAUSES_MARGIN = 2, 8
@@ -121,6 +136,11 @@ class Run:
         return self.registers["status"] >> 8 & 0xFF
 
     @property
+    def has_ended_well(self) -> bool:
+        """Whether the array says that it is done, and reports no error."""
+        return self.has_ended and not self.error
+
+    @property
     def is_settled(self) -> bool:
         """Whether the next start would be taken."""
         return not self.registers["status"] & 4
@@ -133,7 +153,7 @@ class RunResult:
     Parameters
     ----------
     runs
-        One after the other.
+        One after the other, up to one that did not end well and that others follow.
     memory
         Memory at the end.
     seconds
@@ -169,20 +189,17 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
     with tempfile.TemporaryDirectory(prefix="einsum-cascade-") as name:
         folder = Path(name)
         (folder / "memory.bin").write_bytes(case.content.tobytes())
-        plain = {
-            "registers": dict(case.registers),
-            "kernel": case.kernel,
-            "memory": asdict(case.memory),
-            "runs": case.runs,
-            "spoilt": dict(case.spoilt),
-            "limit_cycles": case.limit_cycles,
-        }
+        loads = [*case.loads()]
+        plain = {"memory": asdict(case.memory), "loads": loads}
         (folder / "case.json").write_text(json.dumps(plain))
         start = time.perf_counter()
         _simulate(build, folder, wave)
         seconds = time.perf_counter() - start
         statuses: list[dict[str, Any]] = json.loads((folder / "status.json").read_text())
-        runs = tuple(Run(bool(status.pop("has_ended")), status, case.limit_cycles) for status in statuses)
+        runs = tuple(
+            Run(bool(status.pop("has_ended")), status, load["limit_cycles"])
+            for status, load in zip(statuses, loads, strict=False)
+        )
         return RunResult(runs, np.frombuffer((folder / "memory-after.bin").read_bytes(), np.uint8), seconds)
 
 

@@ -1,12 +1,13 @@
 """Simulate a cascade on an array: its RTL in Verilator beside the model, on the user's tensors.
 
 Programs of a sequence run one after the other on the same design. What one makes, the host reads back, rounds to the
-operands of the array and lays out anew for those that read it; the model of a program gets the same operands. What no
+operands of the array and lays out anew for those that read it; the model of a program gets the same operands. In a
+chain, what only programs read stays in memory instead, rounded by the array, and the host has no part in it. What no
 program does, the host does between them, in float64.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.host import run_host
 from einsum_cascade.cosim.run import Run
-from einsum_cascade.cosim.steps import STALLS, Step, StepResult, run_step
+from einsum_cascade.cosim.steps import STALLS, Compared, Step, StepResult, run_submission
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.cost.planning import plan_mapping
@@ -78,6 +79,8 @@ class Prepared:
         What the array and the host do, in the order in which they do it.
     saturates
         Whether what is beyond the operand format becomes its greatest number, in place of infinite or NaN.
+    reasons
+        Of programs that were to run in one submission, why results that they read go through the host, by name.
 
     """
 
@@ -86,11 +89,23 @@ class Prepared:
     extents: Mapping[str, int]
     works: tuple[Work, ...]
     saturates: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def host_works(self) -> tuple[HostWork, ...]:
         """What the host does."""
         return tuple(work for work in self.works if isinstance(work, HostWork))
+
+    @property
+    def submissions(self) -> int:
+        """How many times the host prepares a memory, starts programs on it, and reads what they made."""
+        return len({step.submission for step in self.steps})
+
+    def submission_of(self, number: int) -> range:
+        """Return the numbers of the steps that run on one memory from this one on."""
+        own = self.steps[number].submission
+        end = next((at for at in range(number, len(self.steps)) if self.steps[at].submission != own), len(self.steps))
+        return range(number, end)
 
     @property
     def shape(self) -> ArrayShape:
@@ -346,6 +361,8 @@ class CosimResult:
             "occupied_columns": sum(queries) / columns,
             "stalls": self.stalls,
             "steps": [*self._told_steps()],
+            "submissions": self.prepared.submissions,
+            "through_host": dict(self.prepared.reasons),
             "build_s": self.build.seconds,
             "run_s": self.run_seconds,
         }
@@ -375,6 +392,7 @@ def prepare(
     *,
     is_strict: bool = False,
     saturates: bool = False,
+    is_chained: bool = False,
 ) -> Prepared:
     """Return the programs of a cascade on an architecture's array.
 
@@ -396,6 +414,9 @@ def prepare(
         Whether the array must do all of the cascade; if not, the host does what is in no kernel.
     saturates
         Whether what is beyond the operand format becomes its greatest number, in place of infinite or NaN.
+    is_chained
+        Whether results that only programs read stay in the array's memory where they can, and programs between which
+        the host has nothing to do run in one submission.
 
     Raises
     ------
@@ -409,9 +430,14 @@ def prepare(
     """
     extents = resolve_extents(cascade, extents)
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
-    found = division_of(cascade, architecture, extents, numbers, mapping, values, inputs, is_strict=is_strict)
-    steps = (Step(each.work, each.lowered, extents, each.heads) for each in found.programs)
-    return Prepared(cascade, tuple(steps), extents, found.works, saturates)
+    found = division_of(
+        *(cascade, architecture, extents, numbers, mapping, values, inputs),
+        is_strict=is_strict,
+        is_chained=is_chained,
+        saturates=saturates,
+    )
+    steps = (Step(each.work, each.lowered, extents, each.heads, each.submission, each.held) for each in found.programs)
+    return Prepared(cascade, tuple(steps), extents, found.works, saturates, found.reasons)
 
 
 def build_array(shape: ArrayShape, trace: Trace | None = None, cycles: int = 0) -> Build:
@@ -445,7 +471,7 @@ def simulate(
     memory
         How memory behaves.
     wave
-        File that gets the waveforms, .fst or .vcd; each program has its own, numbered, if there are several.
+        File that gets the waveforms, .fst or .vcd; each submission has its own, numbered, if there are several.
 
     Raises
     ------
@@ -464,9 +490,17 @@ def simulate(
     results: list[StepResult] = []
     accuracies: list[Accuracy] = []
 
+    pending: dict[int, Compared] = {}
+
     def execute(number: int, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
-        steps = prepared.steps
-        result = run_step(steps[number], build, tensors, memory or MemoryTiming(), _wave_of(wave, number, len(steps)))
+        if number not in pending:
+            numbers = prepared.submission_of(number)
+            own = [prepared.steps[at] for at in numbers]
+            file = _wave_of(wave, own[0].submission, prepared.submissions)
+            pending.update(
+                zip(numbers, run_submission(own, build, tensors, memory or MemoryTiming(), file), strict=False)
+            )
+        result = pending.pop(number)(tensors)
         results.append(result)
         return result.output if result.has_ended_well else None
 

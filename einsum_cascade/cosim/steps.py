@@ -1,8 +1,9 @@
-"""One program on an array: its RTL in Verilator beside the model, on the same operands."""
+"""Programs on an array, one or several on one memory: the RTL in Verilator beside the model, on the same operands."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,22 @@ from einsum_cascade.cosim.run import Case, Run, limit_of, run_case
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.program.lowering import Lowered, sizes_of
 from einsum_cascade.program.masks import Band
-from einsum_cascade.program.memory import pack, unpack
+from einsum_cascade.program.memory import (
+    memory_bytes,
+    operand_bits,
+    operand_values,
+    rounded,
+    store,
+    unpack,
+    unpack_operands,
+)
 from einsum_cascade.program.operands import from_array, to_array
-from einsum_cascade.program.programs import ArrayProgram
 from einsum_cascade.program.recognition import ArrayWork
+from einsum_cascade.program.submissions import ArrayProgram
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program
 
-__all__ = ["STALLS", "Step", "StepResult", "run_step"]
+__all__ = ["STALLS", "Compared", "Step", "StepResult", "run_step", "run_submission"]
 
 STALLS = "keys", "queries", "drain", "state"
 
@@ -44,6 +53,10 @@ class Step:
         Of all ranks.
     heads
         Of keys: those that the program does.
+    submission
+        Steps next to each other with the same number run on one memory, one after the other.
+    held
+        Operands that steps before it leave in that memory.
 
     """
 
@@ -51,6 +64,8 @@ class Step:
     lowered: Lowered
     extents: Mapping[str, int]
     heads: range
+    submission: int = 0
+    held: frozenset[str] = frozenset()
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
@@ -62,10 +77,12 @@ class Step:
         """Queries of a head, or columns of the scores that are given."""
         return self.sizes[self.work.columns]
 
-    def operands(self, stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the operands of the array, `program.operands.to_array`, from tensors of the operand format."""
+    def operands(
+        self, stored: Mapping[str, NDArray[Any]], but: AbstractSet[str] = frozenset()
+    ) -> dict[str, NDArray[Any]]:
+        """Return the operands of the array but for some, `program.operands.to_array`, from tensors of its format."""
         program = self.lowered.program
-        found = to_array(self.work, stored, self.extents, program.shape.columns, program.keys)
+        found = to_array(self.work, stored, self.extents, program.shape.columns, program.keys, but)
         (first, last), members = self._bounds, {"query": program.group, "key": 1, "value": 1}
         return {name: values[first * members[name] : last * members[name]] for name, values in found.items()}
 
@@ -126,7 +143,7 @@ class Step:
     @cached_property
     def schedule_cycles(self) -> int:
         """Cycles of the schedule, from the first instruction to the last lane having done the last."""
-        return ArrayProgram(self.work, self.lowered, self.heads).cycles
+        return ArrayProgram(self.work, self.lowered, self.heads, self.submission).cycles
 
 
 @dataclass(frozen=True)
@@ -186,7 +203,7 @@ class StepResult:
     @property
     def has_ended_well(self) -> bool:
         """Whether the array says that it is done, and reports no error."""
-        return self.run.has_ended and not self.run.error
+        return self.run.has_ended_well
 
     @property
     def differing_counters(self) -> dict[str, tuple[int, int]]:
@@ -214,6 +231,7 @@ class StepResult:
             "outputs": [operand.tensor for operand in work.results],
             "heads": [self.step.heads.start, self.step.heads.stop],
             "is_whole": self.step.is_whole,
+            "submission": self.step.submission,
             "cycles": {
                 "schedule": self.step.schedule_cycles,
                 "model": self.model_cycles,
@@ -231,7 +249,7 @@ class StepResult:
 def run_step(
     step: Step, build: Build, tensors: Mapping[str, NDArray[Any]], memory: MemoryTiming, wave: Path | None
 ) -> StepResult:
-    """Run the RTL of a design and the model on the same operands.
+    """Run the RTL of a design and the model on the same operands, for a step that is alone on its memory.
 
     Parameters
     ----------
@@ -254,12 +272,63 @@ def run_step(
         A tool is missing or fails.
 
     """
-    program, operands = step.lowered.program, step.operands(tensors)
-    model = evaluate_program(program, operands)
-    trace = run_timing(program, MemoryModel(memory.latency_cycles, memory.rate))
-    case = Case.of(program, pack(program, operands), memory, limit_of(program, trace.total_cycles, memory))
-    found = run_case(build, case, wave)
-    (run,) = found.runs
-    output = unpack(program, found.memory)
-    mismatched = int((output.view(np.uint32) != model.output.view(np.uint32)).sum())
-    return StepResult(step, memory, run, output, mismatched, model, trace, found.seconds, wave)
+    (found,) = run_submission([step], build, tensors, memory, wave)
+    return found(tensors)
+
+
+type Compared = Callable[[Mapping[str, NDArray[Any]]], StepResult]
+"""Gives what a step and its model did, from all that the step reads, by name."""
+
+
+def run_submission(
+    steps: Sequence[Step], build: Build, tensors: Mapping[str, NDArray[Any]], memory: MemoryTiming, wave: Path | None
+) -> list[Compared]:
+    """Run the RTL of a design for steps on one memory, one after the other; the host only starts them.
+
+    Parameters and what is raised are those of `run_step`; `tensors` has what the steps do not leave to each other.
+
+    Returns
+    -------
+    list
+        What gives the result of each step, up to the first that did not end well.
+
+    """
+    programs = [step.lowered.program for step in steps]
+    content = np.zeros(max(map(memory_bytes, programs)), np.uint8)
+    for step, program in zip(steps, programs, strict=True):
+        store(content, program, step.operands(tensors, step.held))
+    traces = [run_timing(program, MemoryModel(memory.latency_cycles, memory.rate)) for program in programs]
+    first, *following = (
+        Case.of(program, content, memory, limit_of(program, trace.total_cycles, memory))
+        for program, trace in zip(programs, traces, strict=True)
+    )
+    found = run_case(build, replace(first, following=(*following,)), wave)
+    seconds = found.seconds / len(found.runs)
+
+    def result_of(number: int, step: Step, run: Run) -> Compared:
+        def result(tensors: Mapping[str, NDArray[Any]]) -> StepResult:
+            model = evaluate_program(step.lowered.program, step.operands(tensors))
+            output, is_other = _results(step, model.output, found.memory)
+            mismatched = int(is_other.sum())
+            return StepResult(step, memory, run, output, mismatched, model, traces[number], seconds, wave)
+
+        return result
+
+    return [result_of(number, *own) for number, own in enumerate(zip(steps, found.runs, strict=False))]
+
+
+def _results(
+    step: Step, expected: NDArray[np.float32], memory: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the results in a memory, and which differ from those that are expected.
+
+    Of those that left as operands, what they were before they were rounded is not known; where they are as expected,
+    that is what they were.
+    """
+    program, form = step.lowered.program, step.lowered.program.shape.numbers.operand
+    if not program.has_operand_rows:
+        output = unpack(program, memory)
+        return output, output.view(np.uint32) != expected.view(np.uint32)
+    found = unpack_operands(program, memory)
+    is_other = found != operand_bits(rounded(expected, form, saturates=program.saturates), form)
+    return np.where(is_other, operand_values(found, form), expected), is_other

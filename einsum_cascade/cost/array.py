@@ -14,7 +14,8 @@ from einsum_cascade.mapping.merging import mergeable
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.program.instruction import MatrixOp, VectorOp
 from einsum_cascade.program.kernel import MATRIX, VECTOR
-from einsum_cascade.program.programs import ArrayProgram, programs_of
+from einsum_cascade.program.programs import programs_of
+from einsum_cascade.program.submissions import ArrayProgram
 
 __all__ = ["ArrayTime", "array_time"]
 

@@ -130,7 +130,8 @@ def _layouts(program: Program) -> Iterator[str]:
     if program.value is not None:
         operands["value"] = program.value, program.value_steps
     least = {name: (layout, count * shape.operand_bytes) for name, (layout, count) in operands.items()}
-    least["output"] = program.output, 4 * program.queries
+    row_bytes = program.head_rows * shape.operand_bytes if program.has_operand_rows else 4 * program.queries
+    least["output"] = program.output, row_bytes
     if program.has_state and program.state is not None:
         least["state"] = program.state, 4 * program.queries
     for name, (layout, row_bytes) in least.items():
@@ -300,6 +301,8 @@ def _wrong_kind(program: Program, *, is_out: bool) -> Iterator[str]:
         yield f"{named} must have an output step for each of {rows} rows, not {program.output_steps}"
     if program.has_statistics and (is_out or not program.has_maxima):
         yield "a program must not have statistics if its kernel has array OUT, or no maxima"
+    if program.has_statistics and program.has_operand_rows:
+        yield "a program must not have statistics if its results leave as operands, which sums and maxima do not"
     has_sums = any(_makes(row) == MatrixOp.SUM for row in program.kernel)
     if program.is_divided and not has_sums:
         yield "a program must not have its results divided if its kernel has no sums"

@@ -133,6 +133,10 @@ class Program:
         Whether results leave after every key tile of the last pass.
     has_statistics
         Whether sums and maxima leave behind the results, as `STATE_WORDS` rows more.
+    has_operand_rows
+        Whether results leave in the operand format, a row for each query, so that another program can read them.
+    saturates
+        Whether results that are beyond that format become its greatest number, in place of infinite or NaN.
     scale, bias
         The exponential is of (score - maximum) * scale, the sigmoid of score * scale + bias; rounded where the array
         takes them.
@@ -164,6 +168,8 @@ class Program:
     is_divided: bool = False
     has_tile_results: bool = False
     has_statistics: bool = False
+    has_operand_rows: bool = False
+    saturates: bool = False
     scale: float = 1.0
     bias: float = 0.0
     diagonal_high: int | None = None
@@ -322,6 +328,10 @@ class Program:
         """The rows of results of a head: words of a column, or one for every key."""
         return self.keys if self.has_tile_results else self.output_steps + STATE_WORDS * self.has_statistics
 
+    def first_operand(self, key_tile: int) -> int:
+        """Return which operand of a row of results its first word is, where results leave as operands."""
+        return key_tile * self.shape.rows if self.has_tile_results else 0
+
     def result_rows(self, key_tile: int) -> int:
         """Return the rows of a tile of results: words of a column, or those of its key tile that have a key."""
         if not self.has_tile_results:
@@ -356,6 +366,8 @@ class Program:
             Flag.NO_VALUES: self.value is None,
             Flag.TILE_RESULTS: self.has_tile_results,
             Flag.STATISTICS: self.has_statistics,
+            Flag.OPERAND_ROWS: self.has_operand_rows,
+            Flag.SATURATE: self.saturates,
         }
         return sum(flag for flag, is_set in chosen.items() if is_set)
 

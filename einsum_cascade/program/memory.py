@@ -8,9 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.formats import LIBRARY_TYPES, Format, round_to
-from einsum_cascade.program.ir import Layout, Program
+from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
 
-__all__ = ["Roundings", "memory_bytes", "operand_bits", "pack", "rounded", "unpack"]
+__all__ = [
+    "Roundings",
+    "memory_bytes",
+    "operand_bits",
+    "operand_values",
+    "pack",
+    "rounded",
+    "store",
+    "unpack",
+    "unpack_operands",
+]
 
 type Array = NDArray[Any]
 
@@ -66,15 +76,26 @@ def operand_bits(values: Array, form: Format) -> NDArray[Any]:
     return np.asarray(values, np.float32).astype(kind).view(np.dtype(f"u{kind.itemsize}"))
 
 
+def operand_values(bits: Array, form: Format) -> NDArray[np.float32]:
+    """Return the values that bits of an operand format are; the inverse of `operand_bits`."""
+    return np.asarray(bits).view(np.dtype(LIBRARY_TYPES[form])).astype(np.float32)
+
+
 def memory_bytes(program: Program) -> int:
-    """Return the bytes that the tensors of a program take."""
-    heads = program.key_heads * program.group
-    parts = [(program.query, heads), (program.key, program.key_heads), (program.output, heads)]
-    if program.value is not None:
-        parts.append((program.value, program.key_heads))
-    if program.state is not None:
-        parts.append((program.state, heads))
-    end = max(layout.address + count * layout.head_stride_bytes for layout, count in parts)
+    """Return the bytes from address 0 to the end of the tensors of a program, in pages."""
+    heads, results = program.key_heads * program.group, program.head_rows
+    parts = [
+        (program.query, heads, program.queries),
+        (program.key, program.key_heads, program.keys),
+        (program.value, program.key_heads, program.keys),
+        (program.output, heads, program.queries if program.has_operand_rows else results),
+        (program.state, heads, program.output_steps + STATE_WORDS),
+    ]
+    end = max(
+        layout.address + (count - 1) * layout.head_stride_bytes + rows * layout.stride_bytes
+        for layout, count, rows in parts
+        if layout is not None
+    )
     return -(-end // 4096) * 4096
 
 
@@ -95,19 +116,26 @@ def pack(program: Program, tensors: Mapping[str, Array]) -> NDArray[np.uint8]:
 
     """
     memory = np.zeros(memory_bytes(program), np.uint8)
-    layouts = {"query": program.query, "key": program.key, "value": program.value}
-    for name, layout in layouts.items():
-        if layout is not None:
-            _store(memory, layout, operand_bits(tensors[name], program.shape.numbers.operand))
+    store(memory, program, tensors)
     return memory
 
 
-def _store(memory: NDArray[np.uint8], layout: Layout, bits: Array) -> None:
-    for head, rows in enumerate(bits):
-        for number, row in enumerate(rows):
-            start = layout.address + head * layout.head_stride_bytes + number * layout.stride_bytes
-            own = np.ascontiguousarray(row).view(np.uint8)
-            memory[start : start + own.size] = own
+def store(memory: NDArray[np.uint8], program: Program, tensors: Mapping[str, Array]) -> None:
+    """Put operands of a program, as of `pack`, where it reads them; those that are not given stay as they are."""
+    layouts = {"query": program.query, "key": program.key, "value": program.value}
+    for name, layout in layouts.items():
+        if layout is not None and name in tensors:
+            bits = operand_bits(tensors[name], program.shape.numbers.operand)
+            for head, rows in enumerate(bits):
+                for number, row in enumerate(rows):
+                    own = np.ascontiguousarray(row).view(np.uint8)
+                    memory[_row(layout, head, number, own.size)] = own
+
+
+def _row(layout: Layout, head: int, number: int, size: int) -> slice:
+    """Return the bytes of a row of a tensor."""
+    start = layout.address + head * layout.head_stride_bytes + number * layout.stride_bytes
+    return slice(start, start + size)
 
 
 def unpack(program: Program, memory: Array) -> NDArray[np.float32]:
@@ -117,7 +145,19 @@ def unpack(program: Program, memory: Array) -> NDArray[np.float32]:
     pitch = program.shape.result_bytes
     for head in range(heads):
         for row in range(rows):
-            start = program.output.address + head * program.output.head_stride_bytes + row * program.output.stride_bytes
-            tiles = memory[start : start + program.query_tiles * pitch].view(np.float32).reshape(-1, pitch // 4)
-            found[head, row] = tiles[:, : program.shape.columns].ravel()[: program.queries]
+            tiles = memory[_row(program.output, head, row, program.query_tiles * pitch)].view(np.float32)
+            columns = tiles.reshape(-1, pitch // 4)[:, : program.shape.columns]
+            found[head, row] = columns.ravel()[: program.queries]
     return found
+
+
+def unpack_operands(program: Program, memory: Array) -> NDArray[Any]:
+    """Return the bits of results (H, F, P) that lie in a memory as operands, a row for each query; or (H, M, P)."""
+    heads, size = program.key_heads * program.group, program.head_rows * program.shape.operand_bytes
+    kind = np.dtype(f"u{program.shape.operand_bytes}")
+    rows = [
+        memory[_row(program.output, head, query, size)].view(kind)
+        for head in range(heads)
+        for query in range(program.queries)
+    ]
+    return np.stack(rows).reshape(heads, program.queries, -1).swapaxes(1, 2)

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,18 @@ from einsum_cascade.program.numbers import LOWEST
 from einsum_cascade.program.patterns import STATISTICS
 from einsum_cascade.program.recognition import ArrayWork, Operand
 
-__all__ = ["from_array", "from_operand", "index_of", "to_array"]
+__all__ = ["Line", "from_array", "from_operand", "index_of", "line_of", "to_array"]
 
 type Array = NDArray[Any]
 
 
 def to_array(
-    work: ArrayWork, tensors: Mapping[str, Array], extents: Mapping[str, int], columns: int, keys: int
+    work: ArrayWork,
+    tensors: Mapping[str, Array],
+    extents: Mapping[str, int],
+    columns: int,
+    keys: int,
+    but: AbstractSet[str] = frozenset(),
 ) -> dict[str, Array]:
     """Return the operands of the array.
 
@@ -36,6 +43,8 @@ def to_array(
         Of the array.
     keys
         Of a head that are read; a filter leaves the ones after them out.
+    but
+        Operands that are not wanted, whose tensors need not be there.
 
     Returns
     -------
@@ -54,9 +63,13 @@ def to_array(
     if work.query is None or work.steps is None:
         found, copies = _given(work, view, tensors, columns)
     else:
-        query = view.read(tensors, work.query, (*work.shared, *work.group), work.columns, work.steps)
-        found, copies = {"query": query, "key": view.read(tensors, work.key, work.shared, work.rows, work.steps)}, 1
-    if work.value is not None and work.outputs is not None:
+        found, copies = dict[str, Array](), 1
+        if "query" not in but:
+            heads = (*work.shared, *work.group)
+            found["query"] = view.read(tensors, work.query, heads, work.columns, work.steps)
+        if "key" not in but:
+            found["key"] = view.read(tensors, work.key, work.shared, work.rows, work.steps)
+    if work.value is not None and work.outputs is not None and "value" not in but:
         found["value"] = _values(work, view, tensors, work.value, work.outputs).repeat(copies, axis=0)
     return found
 
@@ -108,6 +121,47 @@ class _View:
             unit, limit = part.unit.evaluate(self._extents), part.limit.evaluate(self._extents)
             total = total + coefficient.evaluate(self._extents) * (at[part.range] // unit % limit)
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The indices of a tensor that a work reads or writes, where they grow evenly along every range.
+
+    Parameters
+    ----------
+    first
+        Of every axis, at coordinates 0.
+    steps
+        By range, of every axis, from a coordinate to the next; 0 if there is no next one.
+
+    """
+
+    first: tuple[int, ...]
+    steps: Mapping[str, tuple[int, ...]]
+
+
+def line_of(work: ArrayWork, operand: Operand, extents: Mapping[str, int]) -> Line | None:
+    """Return how the indices of an operand grow; None if they do not grow evenly, or leave the tensor."""
+    view, names = _View(work, extents), operand.ranges
+    counts = [view.sizes[name] for name in names]
+    first: list[int] = []
+    steps = {name: list[int]() for name in names}
+    for dimension, index in zip(
+        work.cascade.tensor[operand.tensor].dimensions, view.indices(operand, names), strict=True
+    ):
+        grid = np.broadcast_to(index, counts)
+        first.append(int(grid.flat[0]))
+        ends = [first[-1], first[-1]]
+        for at, (name, count) in enumerate(zip(names, counts, strict=True)):
+            along = grid[tuple(slice(None) if number == at else 0 for number in range(len(names)))]
+            step = int(along[1] - along[0]) if count > 1 else 0
+            if (along != along[0] + step * np.arange(count)).any():
+                return None
+            ends[step > 0] += step * (count - 1)
+            steps[name].append(step)
+        if ends[0] < 0 or ends[1] >= view.extent(dimension.extent):
+            return None
+    return Line((*first,), {name: (*own,) for name, own in steps.items()})
 
 
 def _values(work: ArrayWork, view: _View, tensors: Mapping[str, Array], value: Operand, outputs: str) -> Array:

@@ -1,7 +1,7 @@
 """From a cascade to its programs on the array of an architecture, and the cycles that their schedules take."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,46 +10,22 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.program.chains import chain_of
 from einsum_cascade.program.heads import Heads, heads_of
 from einsum_cascade.program.kernel import MATRIX
-from einsum_cascade.program.lowering import Lowered, extents_of, lower_program, sizes_of
+from einsum_cascade.program.lowering import extents_of, lower_program, sizes_of
 from einsum_cascade.program.machine import shape_of
 from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.ordering import kept_tiles_of
 from einsum_cascade.program.recognition import ArrayWork
 from einsum_cascade.program.sequence import Work, divide, recognise_sequence
 from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.program.submissions import ArrayProgram, submitted
 from einsum_cascade.program.zeros import check_zeros
 
-__all__ = ["ArrayProgram", "Division", "division_of", "programs_of"]
+__all__ = ["Division", "division_of", "programs_of"]
 
 _STEP = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayProgram:
-    """One program of a cascade.
-
-    Parameters
-    ----------
-    work
-        What of the cascade it does.
-    lowered
-        The program and its schedule.
-    heads
-        Of keys: those that it does.
-
-    """
-
-    work: ArrayWork
-    lowered: Lowered
-    heads: range
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of the schedule, from the first instruction to the last lane having done the last."""
-        program = self.lowered.program
-        return int(self.lowered.schedule.cycles(program.tile_count)) + program.shape.depth_cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +38,14 @@ class Division:
         Of both, in the order in which they are done.
     programs
         Of the array's works, in that order.
+    reasons
+        Of a chain, why results that programs read go through the host, by name.
 
     """
 
     works: tuple[Work, ...]
     programs: tuple[ArrayProgram, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def programs_of(
@@ -95,6 +74,8 @@ def division_of(
     inputs: Mapping[str, NDArray[Any]] | None = None,
     *,
     is_strict: bool = False,
+    is_chained: bool = False,
+    saturates: bool = False,
 ) -> Division:
     """Return what an architecture's array does of a cascade, and what the host.
 
@@ -113,6 +94,11 @@ def division_of(
         What filters read, by name. Heads whose masks differ are programs of their own.
     is_strict
         Whether the array must do everything.
+    is_chained
+        Whether results that only programs read stay in the array's memory where they can, in the operand format, and
+        programs between which the host has nothing to do run on one memory.
+    saturates
+        Whether results that stay become the greatest number of the operand format where they are beyond it.
 
     Raises
     ------
@@ -130,7 +116,20 @@ def division_of(
         refused |= found
         works = divide(cascade, refused)
         own = [work for work in works if isinstance(work, ArrayWork)]
-    return Division(works, tuple(_programs(own, architecture, extents, numbers, mapping, values, inputs)))
+    shape = _shape(own, architecture, extents, numbers)
+    chain = chain_of(works, extents, shape, cascade.outputs) if is_chained else None
+    if chain is not None:
+        works = chain.works
+        own = [work for work in works if isinstance(work, ArrayWork)]
+    programs: list[ArrayProgram] = []
+    for work in own:
+        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
+        for heads in _heads(work, extents, inputs):
+            lowered = lower_program(work, extents_of(work, extents, shape, heads), shape, kept_tiles=kept)
+            programs.append(ArrayProgram(work, lowered, heads.numbers, len(programs)))
+    if chain is None:
+        return Division(works, (*programs,))
+    return Division(works, (*submitted(chain, programs, extents, saturates=saturates),), chain.reasons)
 
 
 def _undoable(
@@ -151,23 +150,6 @@ def _heads(work: ArrayWork, extents: Mapping[str, int], inputs: Mapping[str, NDA
     heads = [*heads_of(work, sizes, extents, inputs)]
     check_zeros(work, heads, sizes, extents, inputs or {})
     return heads
-
-
-def _programs(
-    works: Sequence[ArrayWork],
-    architecture: Architecture,
-    extents: Mapping[str, int],
-    numbers: Numbers | None,
-    mapping: Tree | None,
-    values: Mapping[str, Any] | None,
-    inputs: Mapping[str, NDArray[Any]] | None,
-) -> Iterator[ArrayProgram]:
-    shape = _shape(works, architecture, extents, numbers)
-    for work in works:
-        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
-        for heads in _heads(work, extents, inputs):
-            own = extents_of(work, extents, shape, heads)
-            yield ArrayProgram(work, lower_program(work, own, shape, kept_tiles=kept), heads.numbers)
 
 
 def _shape(

@@ -111,7 +111,8 @@ class ErrorCode(ToldEnum):
     READ_PROTOCOL = told(6, "A read burst was shorter or longer than asked for.")
     INCONSISTENT = told(7, "`key_tiles` is not ceil(keys / rows), or `query_tiles` is not ceil(queries / columns).")
     MISALIGNED = told(
-        8, "An address or a stride is not whole beats, or one of the results not whole query tiles of a row of them."
+        8,
+        "An address or a stride is not whole beats, or one of results in fp32 not whole query tiles of a row of them.",
     )
     UNSETTLED = told(
         9, "The start was refused, for what an earlier run asked of memory has not come back: bit 2 of `status`."
@@ -151,6 +152,10 @@ class Flag(ToldEnum):
     STATISTICS = told(
         128, "Two words follow the results of a column: the captured sum, and the greatest score, neither divided."
     )
+    OPERAND_ROWS = told(
+        256, "Results leave in the operand format, a row for each query, as queries, keys and values lie in memory."
+    )
+    SATURATE = told(512, "Results beyond the operand format become its greatest number, not infinite or NaN.")
 
 
 def _flags_of(names: type[ToldEnum]) -> tuple[BitField, ...]:

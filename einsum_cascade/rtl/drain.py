@@ -2,20 +2,21 @@
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from einsum_cascade.program.ir import STATE_WORDS
 from einsum_cascade.program.registers import Flag
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import DRAIN_LATENCY
-from einsum_cascade.rtl.axi import ADDRESS_BITS, BURST_INCREMENT, OKAY, MemorySignature
+from einsum_cascade.rtl.axi import ADDRESS_BITS, MemorySignature
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.jobs import TensorLayout
 from einsum_cascade.rtl.lane import accumulator_bits
-from einsum_cascade.rtl.links import StateWord, address_bits
+from einsum_cascade.rtl.links import StateWord, address_bits, counter_bits
+from einsum_cascade.rtl.operand_beats import OperandBeats
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS
+from einsum_cascade.rtl.writer import Writer
 
 __all__ = ["Drain"]
 
@@ -23,15 +24,15 @@ _ONE = 0x3F800000
 _WAITING_ROWS = 4
 """Rows of results, one word of all columns each, that may wait for memory to take them."""
 
-_ON_THEIR_WAY = 16
-"""Rows that memory may take without having acknowledged them."""
-
 _LATENCY = DRAIN_LATENCY + DIVIDER_LATENCY
 """Cycles from an address to its quotients."""
 
 
 class Drain(Component):
     """Writes one tile of results after another: word 0 of all its columns, then word 1, and so on, statistics last.
+
+    Results that leave as operands go column by column instead: a beat of words of some columns, then the next beat of
+    words, then the next columns.
 
     Members
     -------
@@ -67,7 +68,8 @@ class Drain(Component):
     ------
     A word of `dividers` columns a cycle, and one cycle between the tiles. Where memory does not take what is ready,
     up to `_WAITING_ROWS` rows wait, and the next one does not begin; nor where memory does not acknowledge what it has
-    taken. After reset it is idle.
+    taken. Operands take as long; but a beat of words takes `dividers` cycles at least, for then as many beats leave,
+    and so does the end of their tile. After reset it is idle.
 
     """
 
@@ -75,10 +77,11 @@ class Drain(Component):
         self._shape = shape
         self._beats = -(-shape.columns // shape.beat_words)
         # Those that the array and the dividers are at work on have their places, too.
-        self._rows = _WAITING_ROWS + -(-_LATENCY * shape.dividers // shape.columns)
+        rows = _WAITING_ROWS + -(-_LATENCY * shape.dividers // shape.columns)
+        self._writer = Writer(shape, rows * self._beats)
         super().__init__(
             {
-                "flags": In(8),
+                "flags": In(10),
                 "output_steps": In(16),
                 "keys": In(32),
                 "queries": In(32),
@@ -107,101 +110,154 @@ class Drain(Component):
     def elaborate(self, platform: object) -> Module:
         """Walk over words and groups of columns; divide; assemble beats; write."""
         m = Module()
-        beats, addresses = self._queues(m)
-        group = self._walk(m, beats, addresses)
-        quotients, beat_group = self._divide(m, group)
-        self._assemble(m, beats, quotients, beat_group)
-        self._write(m, beats, addresses)
+        m.submodules.writer = writer = self._writer
+        connect(m, writer.memory, flipped(self.memory))
+        m.d.comb += [
+            writer.start.eq(self.start),
+            self.states_stored.eq(writer.states_stored),
+            self.has_error.eq(writer.has_error),
+            self.is_waiting.eq(writer.is_waiting),
+        ]
+        group = self._walk(m)
+        quotients, left = self._divide(m, group)
+        self._assemble(m, quotients, left)
+        self._assemble_operands(m, quotients, left)
         return m
 
-    def _queues(self, m: Module) -> tuple[SyncFIFOBuffered, SyncFIFOBuffered]:
-        shape = self._shape
-        m.submodules.beats = beats = SyncFIFOBuffered(width=9 * shape.beat_bytes + 1, depth=self._rows * self._beats)
-        m.submodules.addresses = addresses = SyncFIFOBuffered(width=ADDRESS_BITS + 8, depth=self._rows)
-        # Of every row that is not acknowledged: whether it is the last one of running state.
-        self._acknowledges = SyncFIFOBuffered(width=1, depth=self._rows + _ON_THEIR_WAY)
-        m.submodules.acknowledges = self._acknowledges
-        return beats, addresses
-
-    def _walk(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> data.View:
+    def _walk(self, m: Module) -> data.View:
         """Return the group of columns that is asked for: whether there is one, its first column, and so on."""
-        shape = self._shape
-        groups = shape.columns // shape.dividers
-        group = Signal(_group_layout())
-        bank = Signal()
-        word = Signal(16)
-        words = Signal(16)
-        number = Signal(range(max(2, groups)))
-        columns = Signal(16)
-        address = Signal(ADDRESS_BITS)
-        stride = Signal(ADDRESS_BITS)
+        shape, writer = self._shape, self._writer
+        group = Signal(_group_layout(shape))
+        at = _Place(shape)
         is_state = Signal()
-        self._room = Signal(range(self._rows * self._beats + 1))
-        self._row_beats = Signal(8)
-        self._begins_row = Signal()
-        ends_row = number == groups - 1
-        has_room = Signal()
+        row_beats = Signal(8)
         m.d.comb += [
-            has_room.eq((self._room >= self._beats) & addresses.w_rdy & self._acknowledges.w_rdy),
-            self._row_beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
-            *(self.address.eq(Cat(bank, word)), self.group.eq(number)),
-            self.kind.eq(StateWord.of(word, self.output_steps)),
-            self._acknowledges.w_en.eq(self._begins_row),
-            self._acknowledges.w_data.eq(is_state & (word + 1 == words)),
-            group.is_whole.eq(is_state | (word >= self.output_steps)),
-            *(addresses.w_en.eq(self._begins_row), addresses.w_data.eq(Cat(address, (self._row_beats - 1)[:8]))),
-            *(group.first.eq(number * shape.dividers), group.columns.eq(columns), group.ends_row.eq(ends_row)),
+            row_beats.eq((at.columns + shape.beat_words - 1) // shape.beat_words),
+            *(self.address.eq(Cat(at.bank, at.word)), self.group.eq(at.group)),
+            self.kind.eq(StateWord.of(at.word, self.output_steps)),
+            *(writer.address.eq(at.address), writer.last_beat.eq(row_beats - 1)),
+            writer.ends_state.eq(is_state & (at.word + 1 == at.words)),
+            group.is_whole.eq(is_state | (at.word >= self.output_steps)),
+            *(group.first.eq(at.group * shape.dividers), group.columns.eq(at.columns)),
         ]
+        with m.If(writer.asks):
+            m.d.sync += at.address.eq(writer.address + at.stride)
+        with m.If(self.start):
+            m.d.sync += self.results_drained.eq(0)
         with m.FSM() as machine:
             with m.State("idle"):
                 m.d.comb += self.takes_result.eq(1)
                 with m.If(self.has_result):
-                    self._take(m, words, columns, address, stride)
-                    m.d.sync += is_state.eq(self.result.is_state)
-                    m.d.sync += [bank.eq(self.result.bank), self.parity.eq(self.result.sum_bank)]
-                    m.d.sync += [word.eq(0), number.eq(0)]
-                    m.next = "walk"
+                    are_operands = ((self.flags & Flag.OPERAND_ROWS) != 0) & ~self.result.is_state
+                    self._take(m, at, are_operands)
+                    m.d.sync += [is_state.eq(self.result.is_state), self.parity.eq(self.result.sum_bank)]
+                    with m.If(are_operands):
+                        m.next = "walk operands"
+                    with m.Else():
+                        m.next = "walk"
             with m.State("walk"):
-                m.d.comb += [self._begins_row.eq((number == 0) & has_room), group.is_valid.eq((number != 0) | has_room)]
-                with m.If(group.is_valid):
-                    m.d.sync += [number.eq(Mux(ends_row, 0, number + 1)), word.eq(word + ends_row)]
-                    with m.If(ends_row & (word + 1 == words)):
-                        m.d.sync += self.results_drained.eq(self.results_drained + 1)
-                        m.next = "idle"
-        self._is_walking = machine.ongoing("walk")
-        with m.If(self._begins_row):
-            m.d.sync += address.eq(address + stride)
-        with m.If(self.start):
-            m.d.sync += self.results_drained.eq(0)
+                self._walk_rows(m, at, group)
+            with m.State("walk operands"):
+                self._walk_operands(m, at, group)
+            with m.State("leave"):
+                # The beats of the last operands take as long, and no others may come between them.
+                m.d.sync += at.step.eq(at.step + 1)
+                with m.If(at.step == shape.dividers - 1):
+                    m.next = "idle"
+        m.d.comb += self.is_idle.eq(~machine.ongoing("walk") & ~machine.ongoing("walk operands") & writer.is_idle)
         return group
 
-    def _take(self, m: Module, words: Value, columns: Value, address: Value, stride: Value) -> None:
+    def _take(self, m: Module, at: "_Place", are_operands: Value) -> None:
         shape, result = self._shape, self.result
         has_tiles, is_state = (self.flags & Flag.TILE_RESULTS) != 0, result.is_state
-        key = result.key_tile * shape.rows
-        left, wide = self.keys - key, self.queries - result.query_tile * shape.columns
+        key, query = result.key_tile * shape.rows, result.query_tile * shape.columns
+        left, wide = self.keys - key, self.queries - query
         has_more = is_state | ((self.flags & Flag.STATISTICS) != 0)
         first, more = Mux(has_tiles, key, 0), Mux(has_more, STATE_WORDS, 0)
         base, head_stride, row_stride = (
             Mux(is_state, getattr(self.state, part), getattr(self.output, part))
             for part in ("address", "head_stride", "stride")
         )
+        # Of operands, a row is a column, and its words begin in some beat.
+        row = Mux(are_operands, query, first)
+        places = len(at.begin)
+        inside = Mux(are_operands, first[places:] * shape.beat_bytes, result.query_tile * shape.result_bytes)
+        address = Signal(ADDRESS_BITS)
+        m.d.comb += address.eq(base + result.head * head_stride + row * row_stride + inside)
         m.d.sync += [
-            words.eq(Mux(has_tiles, Mux(left < shape.rows, left, shape.rows), self.output_steps + more)),
-            columns.eq(Mux(wide < shape.columns, wide, shape.columns)),
-            stride.eq(row_stride),
-            address.eq(base + result.head * head_stride + first * row_stride + result.query_tile * shape.result_bytes),
+            at.words.eq(Mux(has_tiles, Mux(left < shape.rows, left, shape.rows), self.output_steps + more)),
+            at.columns.eq(Mux(wide < shape.columns, wide, shape.columns)),
+            *(at.stride.eq(row_stride), at.address.eq(address)),
+            *(at.beat_address.eq(address), at.group_address.eq(address)),
+            *(at.begin.eq(first[:places]), at.operand.eq(first[:places])),
+            *(at.word.eq(0), at.group.eq(0), at.step.eq(0), at.has_read.eq(0)),
+            at.bank.eq(result.bank),
         ]
+
+    def _walk_rows(self, m: Module, at: "_Place", group: data.View) -> None:
+        """Ask for a word of all columns, a group a cycle, once there is room for the burst that it is."""
+        shape, writer = self._shape, self._writer
+        has_room = (writer.beat_room >= self._beats) & (writer.address_room != 0)
+        ends_row = at.group == shape.columns // shape.dividers - 1
+        m.d.comb += [
+            writer.asks.eq((at.group == 0) & has_room),
+            group.is_valid.eq((at.group != 0) | has_room),
+            group.ends_row.eq(ends_row),
+        ]
+        with m.If(group.is_valid):
+            m.d.sync += [at.group.eq(Mux(ends_row, 0, at.group + 1)), at.word.eq(at.word + ends_row)]
+            with m.If(ends_row & (at.word + 1 == at.words)):
+                m.d.sync += self.results_drained.eq(self.results_drained + 1)
+                m.next = "idle"
+
+    def _walk_operands(self, m: Module, at: "_Place", group: data.View) -> None:
+        """Ask for the words of a beat of a group, one a cycle, once there is room for the beats of all its columns."""
+        shape, writer = self._shape, self._writer
+        dividers = shape.dividers
+        has_room = (writer.beat_room >= dividers) & (writer.address_room >= dividers)
+        goes_on = (at.step != 0) | has_room
+        after = (at.group + 1) * dividers
+        reads = Signal()
+        read = Signal(len(at.word) + 1)
+        ends_beat = Signal()
+        is_over = Signal()
+        m.d.comb += [
+            reads.eq(goes_on & ~at.has_read),
+            read.eq(at.word + reads),
+            ends_beat.eq(reads & ((at.operand == shape.beat_operands - 1) | (read == at.words))),
+            # The addresses of the beats of all columns, one a cycle.
+            writer.asks.eq(goes_on & (at.step < dividers) & (group.first + at.step < at.columns)),
+            writer.address.eq(Mux(at.step == 0, at.beat_address, at.address)),
+            writer.last_beat.eq(0),
+            *(group.is_valid.eq(reads), group.are_operands.eq(1)),
+            *(group.place.eq(at.operand), group.ends_row.eq(ends_beat)),
+            is_over.eq(goes_on & (at.has_read | ends_beat) & (at.step + 1 >= dividers)),
+        ]
+        with m.If(goes_on):
+            m.d.sync += [at.step.eq(at.step + 1), at.word.eq(read), at.has_read.eq(at.has_read | ends_beat)]
+        with m.If(reads):
+            m.d.sync += at.operand.eq(at.operand + 1)
+        with m.If(is_over):
+            next_beat, next_group = (Signal(ADDRESS_BITS, name=f"next_{what}") for what in ("beat", "group"))
+            m.d.comb += next_beat.eq(at.beat_address + shape.beat_bytes)
+            m.d.comb += next_group.eq(at.group_address + at.stride * dividers)
+            m.d.sync += [at.step.eq(0), at.has_read.eq(0), at.operand.eq(0), at.beat_address.eq(next_beat)]
+            with m.If(read == at.words):
+                m.d.sync += [at.word.eq(0), at.group.eq(at.group + 1), at.operand.eq(at.begin)]
+                m.d.sync += [at.beat_address.eq(next_group), at.group_address.eq(next_group)]
+                with m.If(after >= at.columns):
+                    m.d.sync += self.results_drained.eq(self.results_drained + 1)
+                    m.next = "leave"
 
     def _divide(self, m: Module, group: data.View) -> tuple[list[Value], data.View]:
         quotients: list[Value] = []
         groups = [group]
         for at in range(_LATENCY):
             # A reset must reach them: what the dividers still work on then is nobody's.
-            register = Signal(_group_layout(), name=f"group_{at + 1}")
+            register = Signal(_group_layout(self._shape), name=f"group_{at + 1}")
             m.d.sync += register.eq(groups[-1])
             groups.append(register)
-        beat_group = groups[-1]
+        left = groups[-1]
         divides = ((self.flags & Flag.DIVIDE) != 0) & ~groups[DRAIN_LATENCY].is_whole
         empty: list[Value] = []
         for number in range(self._shape.dividers):
@@ -212,17 +268,17 @@ class Drain(Component):
                 divider.divisor.eq(Mux(divides, self.sums[number], _ONE)),
             ]
             quotients.append(divider.quotient.as_value())
-            is_kept = beat_group.is_valid & (beat_group.first + number < beat_group.columns)
+            is_kept = left.is_valid & (left.first + number < left.columns)
             empty.append(is_kept & divider.is_undivided)
         with m.If(self.start):
             m.d.sync += self.empty_columns.eq(0)
         with m.Else():
             m.d.sync += self.empty_columns.eq(self.empty_columns + sum(empty))
-        return quotients, beat_group
+        return quotients, left
 
-    def _assemble(self, m: Module, beats: SyncFIFOBuffered, quotients: list[Value], group: data.View) -> None:
+    def _assemble(self, m: Module, quotients: list[Value], group: data.View) -> None:
         """Collect groups into a beat, which is full, or ends a row."""
-        shape = self._shape
+        shape, writer = self._shape, self._writer
         width, groups = 32 * shape.dividers, shape.beat_words // shape.dividers
         collected = Signal(8 * shape.beat_bytes)
         kept = Signal(shape.beat_bytes)
@@ -234,58 +290,84 @@ class Drain(Component):
         m.d.comb += full.word_select(place, width).eq(Cat(*quotients))
         m.d.comb += strobes.word_select(place, width // 8).eq(enables)
         # A beat is not sent if none of its words is kept: its row has fewer beats than it has columns for.
+        is_valid = group.is_valid & ~group.are_operands
         ends_beat = Signal()
-        is_last = Signal()
         after = group.first + shape.dividers
         m.d.comb += [
-            ends_beat.eq(group.is_valid & ((place == groups - 1) | group.ends_row)),
-            is_last.eq((after >= group.columns) | group.ends_row),
-            beats.w_en.eq(ends_beat & strobes.any()),
-            beats.w_data.eq(Cat(full, strobes, is_last)),
+            ends_beat.eq(is_valid & ((place == groups - 1) | group.ends_row)),
+            writer.beat_enable.eq(ends_beat & strobes.any()),
+            *(writer.beat.eq(full), writer.strobes.eq(strobes)),
+            writer.is_last.eq((after >= group.columns) | group.ends_row),
         ]
         with m.If(ends_beat):
             m.d.sync += [place.eq(0), collected.eq(0), kept.eq(0)]
-        with m.Elif(group.is_valid):
+        with m.Elif(is_valid):
             m.d.sync += [place.eq(place + 1), collected.eq(full), kept.eq(strobes)]
 
-    def _write(self, m: Module, beats: SyncFIFOBuffered, addresses: SyncFIFOBuffered) -> None:
-        memory = self.memory
-        outstanding = Signal(8)
-        beat_bytes = self._shape.beat_bytes
-        sends_address = Signal()
-        sends_beat = Signal()
-        is_acknowledged = Signal()
+    def _assemble_operands(self, m: Module, quotients: list[Value], group: data.View) -> None:
+        """Collect words into beats of each column, which are bursts of one beat."""
+        shape, writer = self._shape, self._writer
+        m.submodules.operands = operands = OperandBeats(shape)
+        columns = Mux(group.columns - group.first < shape.dividers, group.columns - group.first, shape.dividers)
         m.d.comb += [
-            memory.awvalid.eq(addresses.r_rdy),
-            memory.awaddr.eq(addresses.r_data[:ADDRESS_BITS]),
-            memory.awlen.eq(addresses.r_data[ADDRESS_BITS:]),
-            memory.awsize.eq((beat_bytes - 1).bit_length()),
-            memory.awburst.eq(BURST_INCREMENT),
-            sends_address.eq(memory.awvalid & memory.awready),
-            addresses.r_en.eq(sends_address),
-            memory.wvalid.eq(beats.r_rdy),
-            Cat(memory.wdata, memory.wstrb, memory.wlast).eq(beats.r_data),
-            sends_beat.eq(memory.wvalid & memory.wready),
-            beats.r_en.eq(sends_beat),
-            memory.bready.eq(1),
-            # What nobody asked for is an answer to what was asked for before a reset.
-            is_acknowledged.eq(memory.bvalid & (outstanding != 0)),
-            self.has_error.eq(is_acknowledged & (memory.bresp != OKAY)),
-            self.is_waiting.eq(memory.awvalid | memory.wvalid | (outstanding != 0)),
+            Value.cast(operands.words).eq(Cat(*quotients)),
+            operands.is_valid.eq(group.is_valid & group.are_operands),
+            *(operands.place.eq(group.place), operands.ends_beat.eq(group.ends_row), operands.columns.eq(columns)),
+            operands.saturates.eq((self.flags & Flag.SATURATE) != 0),
         ]
-        m.d.comb += self._acknowledges.r_en.eq(is_acknowledged)
-        with m.If(self.start):
-            m.d.sync += self.states_stored.eq(0)
-        with m.Elif(is_acknowledged):
-            m.d.sync += self.states_stored.eq(self.states_stored + self._acknowledges.r_data)
-        m.d.sync += outstanding.eq(outstanding + self._begins_row - is_acknowledged)
-        m.d.comb += self.is_idle.eq(~self._is_walking & (outstanding == 0))
-        taken = Mux(self._begins_row, self._row_beats, 0)
-        full = self._rows * self._beats
-        used = Signal(range(full + 1))
-        m.d.comb += self._room.eq(full - used)
-        m.d.sync += used.eq(used + taken - sends_beat)
+        with m.If(operands.beat_enable):
+            m.d.comb += [writer.beat_enable.eq(1), writer.is_last.eq(1)]
+            m.d.comb += [writer.beat.eq(operands.beat), writer.strobes.eq(operands.strobes)]
 
 
-def _group_layout() -> data.StructLayout:
-    return data.StructLayout({"is_valid": 1, "first": 10, "columns": 16, "ends_row": 1, "is_whole": 1})
+class _Place:
+    """Where in a tile of results the walk is.
+
+    Attributes
+    ----------
+    words, columns, bank
+        Of the tile: its words of a column, its columns, and which bank they are in.
+    word, group
+        The word, and the columns, that are read.
+    address, stride
+        Of the next burst, and how far the one after it is.
+    begin, operand
+        Of operands: the place of word 0, and of this one, in a beat.
+    beat_address, group_address
+        Of the first column: this beat, and the first one.
+    step, has_read
+        Cycles of this beat that have passed, and whether all its words are read.
+
+    """
+
+    def __init__(self, shape: ArrayShape) -> None:
+        places = address_bits(shape.beat_operands)
+        self.words = Signal(16)
+        self.columns = Signal(16)
+        self.bank = Signal()
+        self.word = Signal(16)
+        self.group = Signal(range(max(2, shape.columns // shape.dividers)), name="group_number")
+        self.address = Signal(ADDRESS_BITS, name="burst_address")
+        self.stride = Signal(ADDRESS_BITS, name="burst_stride")
+        self.begin = Signal(places)
+        self.operand = Signal(places)
+        self.beat_address = Signal(ADDRESS_BITS)
+        self.group_address = Signal(ADDRESS_BITS)
+        self.step = Signal(range(max(shape.beat_operands, shape.dividers) + 1))
+        self.has_read = Signal()
+
+
+def _group_layout(shape: ArrayShape) -> data.StructLayout:
+    """Return what is known of the columns of a group; `place` is of those that leave as operands."""
+    columns = counter_bits(shape.columns)
+    return data.StructLayout(
+        {
+            "is_valid": 1,
+            "first": columns,
+            "columns": columns,
+            "ends_row": 1,
+            "is_whole": 1,
+            "are_operands": 1,
+            "place": address_bits(shape.beat_operands),
+        }
+    )

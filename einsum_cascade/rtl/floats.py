@@ -21,6 +21,7 @@ __all__ = [
     "NAN_BITS",
     "SINGLE_LAYOUT",
     "Decoder",
+    "Encoder",
     "HighPiece",
     "LowPiece",
     "Rounder",
@@ -175,6 +176,65 @@ class Decoder(Component):
         with m.If((exponent == 0) & (mantissa != 0)):
             m.d.comb += self.number.exponent.eq(self._form.least_exponent - 1 + BIAS - distance)
             m.d.comb += self.number.mantissa.eq(shifted << 1)
+
+
+class Encoder(Component):
+    """An fp32 number, rounded to a format, as an operand of it: what `Decoder` reads.
+
+    Members
+    -------
+    value : In(SINGLE_LAYOUT)
+        The number.
+    saturates : In(1)
+        Whether a finite number beyond the greatest one of the format becomes that one, in place of infinite, or of NaN
+        where the format has no infinity.
+    operand : Out(form.width_bits)
+        The operand; every NaN is the one of the format whose sign is positive.
+
+    Timing
+    ------
+    Combinational.
+
+    """
+
+    def __init__(self, form: Format) -> None:
+        self._form = form
+        super().__init__({"value": In(SINGLE_LAYOUT), "saturates": In(1), "operand": Out(form.width_bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Round, then keep as many exponent and mantissa bits as the format has."""
+        m = Module()
+        form = self._form
+        m.submodules.rounder = rounder = Rounder(form)
+        rounded = Signal(SINGLE_LAYOUT)
+        is_finite = self.value.exponent != INFINITE_EXPONENT
+        m.d.comb += [rounder.value.eq(self.value), rounded.eq(rounder.rounded)]
+        with m.If(self.saturates & is_finite & (rounder.rounded.exponent == INFINITE_EXPONENT)):
+            m.d.comb += rounded.eq(Cat(Const(single_bits(form.greatest), 31), self.value.sign))
+        mantissa = rounded.mantissa[MANTISSA_BITS - form.mantissa_bits :]
+        if form.exponent_bits == 8:
+            m.d.comb += self.operand.eq(Cat(mantissa, rounded.exponent, rounded.sign))
+            return m
+        before = form.least_exponent + BIAS - 1
+        exponent = Signal(form.exponent_bits)
+        shift = Signal(range(form.mantissa_bits + 2))
+        m.d.comb += [
+            exponent.eq(rounded.exponent - before),
+            shift.eq(before + 1 - rounded.exponent),
+            self.operand.eq(Cat(mantissa, exponent, rounded.sign)),
+        ]
+        top = Const((1 << form.exponent_bits) - 1, form.exponent_bits)
+        with m.If(is_nan(rounded)):
+            kept = (1 << form.mantissa_bits) - 1 if form.specials == "nan" else 1 << (form.mantissa_bits - 1)
+            m.d.comb += self.operand.eq(Cat(Const(kept, form.mantissa_bits), top))
+        with m.Elif(rounded.exponent == INFINITE_EXPONENT):
+            m.d.comb += self.operand.eq(Cat(Const(0, form.mantissa_bits), top, rounded.sign))
+        with m.Elif(rounded.exponent == 0):
+            m.d.comb += self.operand.eq(rounded.sign << (form.width_bits - 1))
+        with m.Elif(rounded.exponent <= before):
+            small = (Cat(mantissa, 1) >> shift)[: form.mantissa_bits]
+            m.d.comb += self.operand.eq(Cat(small, Const(0, form.exponent_bits), rounded.sign))
+        return m
 
 
 class Rounder(Component):

@@ -394,14 +394,15 @@ class Top(Component):
         shape = self._shape
         has_values = (control.flags & Flag.NO_VALUES) == 0
         has_state = ((control.flags & Flag.TILE_RESULTS) == 0) & (control.block_tiles < control.key_tiles)
-        results = max(shape.beat_bytes, shape.result_bytes)
+        rows = max(shape.beat_bytes, shape.result_bytes)
+        results = Mux((control.flags & Flag.OPERAND_ROWS) != 0, shape.beat_bytes, rows)
         wrong: Value = Const(0)
         for name, unit, matters in (
             ("query", shape.beat_bytes, 1),
             ("key", shape.beat_bytes, 1),
             ("value", shape.beat_bytes, has_values),
             ("output", results, 1),
-            ("state", results, has_state),
+            ("state", rows, has_state),
         ):
             for part in ("address", "stride", "head_stride"):
                 wrong = wrong | (matters & ((getattr(control, f"{name}_{part}") & (unit - 1)) != 0))

@@ -1,9 +1,11 @@
 """When results have left: the drain walks over their rows, divides, and writes a burst for each row.
 
-A row is a word of all columns. Times are cycles from the start of the run.
+A row is a word of all columns. Results that leave as operands are walked over column by column instead, and a burst is
+a beat of words of one column. Times are cycles from the start of the run.
 """
 
 from collections import deque
+from collections.abc import Iterator
 
 from einsum_cascade.program.ir import Program
 from einsum_cascade.sim.memory import MemoryModel, WriteChannel, since
@@ -41,17 +43,19 @@ class Drain:
         self.shape, self.is_ideal = shape, memory is None
         self.channel = WriteChannel(MemoryModel() if memory is None else memory, shape.beat_bytes)
         self.groups = shape.columns // shape.dividers
-        beats, per_beat = -(-shape.columns // shape.beat_words), shape.beat_words // shape.dividers
+        self.most_beats, per_beat = -(-shape.columns // shape.beat_words), shape.beat_words // shape.dividers
         # The group of columns that completes a beat.
-        self.ends = [min((beat + 1) * per_beat, self.groups) - 1 for beat in range(beats)]
+        self.ends = [min((beat + 1) * per_beat, self.groups) - 1 for beat in range(self.most_beats)]
         rows = _WAITING_ROWS + -(-_QUOTIENT_CYCLES * shape.dividers // shape.columns)
-        # A row begins when there is room for a full one: so many beats, and addresses, before it have gone to memory.
-        room = (rows - 1) * beats + 1
-        self.sent, self.addressed = deque([0] * room, room), deque([0] * rows, rows)
+        # When the last beats, and the last addresses, went to memory: so many may wait.
+        room = rows * self.most_beats
+        self.sent, self.addressed = deque([0] * room, room), deque([0] * room, room)
         self.free = self.last = self.beats = 0
         self.gone: deque[tuple[int, int]] = deque()
 
-    def take(self, result: int, words: int, columns: int, cycle: int) -> tuple[int, int]:
+    def take(
+        self, result: int, words: int, columns: int, cycle: int, first_operand: int | None = None
+    ) -> tuple[int, int]:
         """Let results leave, and return when they are out of the lanes, and when memory has acknowledged them.
 
         Parameters
@@ -62,17 +66,24 @@ class Drain:
             How many rows, and of how many columns.
         cycle
             In which the last instruction that writes them leaves the corner.
+        first_operand
+            Of results that leave as operands, which of a row their first word is; None of others.
 
         """
         whole = cycle + self.shape.depth_cycles + self.shape.stages
         if self.is_ideal:
             self.last = whole
-        else:
+            self.gone.append((result, whole))
+            return whole, whole
+        begin = max(self.free, whole + _TAKEN_CYCLES) + 1
+        if first_operand is None:
             row_beats = -(-columns // self.shape.beat_words)
-            self.free = self._walk(max(self.free, whole + _TAKEN_CYCLES) + 1, words, self.ends[:row_beats])
+            left = self.free = self._walk(begin, words, self.ends[:row_beats])
             self.beats += words * row_beats
-            self.last = self.channel.answered + 1
-        left = whole if self.is_ideal else self.free
+        else:
+            left = self._walk_operands(begin, words, columns, first_operand % self.shape.beat_operands)
+            self.free = left + self.shape.dividers
+        self.last = self.channel.answered + 1
         self.gone.append((result, left))
         return left, self.last
 
@@ -80,11 +91,27 @@ class Drain:
         """Return when all rows have been read, of which the first may begin at a cycle."""
         channel, sent, addressed = self.channel, self.sent, self.addressed
         for _ in range(words):
-            begin = max(begin, sent[0] + 1, addressed[0] + 1)
+            # There must be room for a full row.
+            begin = max(begin, sent[self.most_beats - 1] + 1, addressed[0] + 1)
             addressed.append(channel.take_address(begin + _QUEUE_CYCLES))
             for end in ends:
                 sent.append(channel.take_beat(begin + end + _QUOTIENT_CYCLES + _QUEUE_CYCLES))
             begin += self.groups
+        return begin
+
+    def _walk_operands(self, begin: int, words: int, columns: int, place: int) -> int:
+        """Return when all words have been read, of which the first goes to a place of a beat."""
+        channel, dividers = self.channel, self.shape.dividers
+        for first in range(0, columns, dividers):
+            own = min(dividers, columns - first)
+            for count in _split(words, place, self.shape.beat_operands):
+                begin = max(begin, self.sent[dividers - 1] + 1, self.addressed[dividers - 1] + 1)
+                whole = begin + count + _QUOTIENT_CYCLES
+                for column in range(own):
+                    self.addressed.append(channel.take_address(begin + column + _QUEUE_CYCLES))
+                    self.sent.append(channel.take_beat(whole + column + _QUEUE_CYCLES))
+                self.beats += own
+                begin += max(count, dividers)
         return begin
 
     def departure(self, result: int) -> int:
@@ -107,3 +134,11 @@ class Drain:
             stored.extend([each + cycles for each in stored])
         self.channel.shift(cycles)
         self.gone = deque((number + results, cycle + cycles) for number, cycle in self.gone)
+
+
+def _split(words: int, place: int, most: int) -> Iterator[int]:
+    """Yield the words of each beat of a row that begins at a place of the first one."""
+    while words:
+        count = min(words, most - place)
+        yield count
+        words, place = words - count, 0

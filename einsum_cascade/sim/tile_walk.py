@@ -20,6 +20,8 @@ class Job:
         The number of the keys and values it needs.
     words, queries
         How many rows its results have, and of how many columns.
+    first_operand
+        Which operand of a row its first word is; None if its results do not leave as operands.
     starts_query, ends_query, restores, spills, captures, starts_result, ends_result
         As of `program.ir.Tile`.
     released
@@ -31,6 +33,7 @@ class Job:
     load: int
     words: int
     queries: int
+    first_operand: int | None
     starts_query: bool
     ends_query: bool
     restores: bool
@@ -114,6 +117,7 @@ class TileWalk:
             at=self.at,
             load=load,
             words=words,
+            first_operand=program.first_operand(keys[place]) if program.has_operand_rows and not spills else None,
             queries=min(program.shape.columns, program.queries - query_tile * program.shape.columns),
             starts_query=starts and pass_number == 0,
             ends_query=ends and is_last,
@@ -145,4 +149,6 @@ class TileWalk:
         # Keys that stay are released by the last visit of their block.
         block = (visit.key_head, visit.block.start, visit.ends_block) if program.is_resident else ()
         goes_on = visit.is_resumed, visit.is_continued
-        return len(keys), keys[-1] == program.key_tiles - 1, is_ragged, block, goes_on, place
+        # Operands of a row may begin anywhere in a beat.
+        begins = program.first_operand(keys[0]) % program.shape.beat_operands if program.has_operand_rows else 0
+        return len(keys), keys[-1] == program.key_tiles - 1, is_ragged, block, goes_on, place, begins

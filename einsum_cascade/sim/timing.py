@@ -134,7 +134,7 @@ class _Run:
         if (job := jobs.get("reads")) is not None and job.released is not None:
             self.loads.release("keys", job.released, now)
         if (job := jobs.get("whole")) is not None and job.ends_result:
-            left, stored = self.drain.take(job.result, job.words, job.queries, now)
+            left, stored = self.drain.take(job.result, job.words, job.queries, now, job.first_operand)
             self.loads.leave(job.result + 1, left, (job.at.spilt + 1, stored) if job.spills else None)
 
     def _stand_still(self, now: int, jobs: dict[_Kind, Job]) -> None:

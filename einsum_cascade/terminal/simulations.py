@@ -133,6 +133,7 @@ def prepared_case(
     *,
     is_strict: bool = False,
     saturates: bool = False,
+    is_chained: bool = False,
 ) -> tuple[Prepared, Mapping[str, NDArray[Any]]]:
     """Return the cascade that arguments name, ready to run on the array that they name, and its inputs.
 
@@ -144,7 +145,12 @@ def prepared_case(
     tree = None if mapping is None else load_mapping(mapping)
     extents = sized(found, machine, settings, {name: array.shape for name, array in given.items()})
     inputs = {**given} if seed is None else {**random_inputs(found, extents, seed, given), **given}
-    found_case = prepare(found, machine, extents, numbers, tree, inputs, is_strict=is_strict, saturates=saturates)
+    found_case = prepare(
+        *(found, machine, extents, numbers, tree, inputs),
+        is_strict=is_strict,
+        saturates=saturates,
+        is_chained=is_chained,
+    )
     return found_case, inputs
 
 
@@ -254,13 +260,24 @@ def simulation_table(result: CosimResult) -> RenderableType:
         "columns in use": f"{100 * found['occupied_columns']:.1f} %",
         "build, run (s)": f"{found['build_s']:.1f}, {found['run_s']:.1f}",
     }
+    if len(result.prepared.steps) > 1:
+        rows["submissions"] = f"{found['submissions']:,}"
     if len(found["steps"]) > 1:
         rows |= {_step_name(step): _cycles(step["cycles"]) for step in found["steps"]}
     for name, value in rows.items():
         table.add_row(name, value)
     return Group(
-        table, *map(Text, (*host_lines(result.prepared), *_zeros(result), *_overflows(result))), Text(_verdict(result))
+        table,
+        *map(Text, (*host_lines(result.prepared), *_hand_overs(result), *_zeros(result), *_overflows(result))),
+        Text(_verdict(result)),
     )
+
+
+def _hand_overs(result: CosimResult) -> list[str]:
+    """Say why programs that were to run in one submission do not."""
+    reasons = result.prepared.reasons
+    head = "The host hands these from program to program:"
+    return [head, *(f"  {name}: {reason}" for name, reason in reasons.items())] if reasons else []
 
 
 def _overflows(result: CosimResult) -> list[str]:

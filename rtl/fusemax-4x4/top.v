@@ -52,27 +52,27 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$14 ;
   wire [31:0] \$140 ;
   wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire [31:0] \$144 ;
+  wire [4:0] \$142 ;
+  wire [5:0] \$143 ;
+  wire [32:0] \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire [31:0] \$148 ;
   wire \$149 ;
   wire \$15 ;
-  wire \$150 ;
-  wire \$151 ;
-  wire [31:0] \$152 ;
+  wire [4:0] \$150 ;
+  wire [5:0] \$151 ;
+  wire [32:0] \$152 ;
   wire \$153 ;
   wire \$154 ;
   wire \$155 ;
   wire [31:0] \$156 ;
   wire \$157 ;
-  wire \$158 ;
-  wire \$159 ;
+  wire [4:0] \$158 ;
+  wire [5:0] \$159 ;
   wire \$16 ;
-  wire [31:0] \$160 ;
+  wire [32:0] \$160 ;
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
@@ -89,131 +89,131 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$173 ;
   wire \$174 ;
   wire \$175 ;
-  wire \$176 ;
+  wire [31:0] \$176 ;
   wire \$177 ;
   wire \$178 ;
   wire \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire [32:0] \$181 ;
+  wire [31:0] \$180 ;
+  wire \$181 ;
   wire \$182 ;
   wire \$183 ;
-  wire \$184 ;
+  wire [31:0] \$184 ;
   wire \$185 ;
   wire \$186 ;
-  wire [1:0] \$187 ;
-  wire [1:0] \$188 ;
+  wire \$187 ;
+  wire \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
   wire \$191 ;
-  wire [3:0] \$192 ;
-  wire [3:0] \$193 ;
-  wire [22:0] \$194 ;
-  wire [22:0] \$195 ;
-  wire [32:0] \$196 ;
+  wire \$192 ;
+  wire [32:0] \$193 ;
+  wire \$194 ;
+  wire \$195 ;
+  wire \$196 ;
   wire \$197 ;
   wire \$198 ;
-  wire \$199 ;
+  wire [1:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$200 ;
+  wire [1:0] \$200 ;
   wire \$201 ;
   wire \$202 ;
-  wire [32:0] \$203 ;
-  wire \$204 ;
-  wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire \$208 ;
+  wire \$203 ;
+  wire [3:0] \$204 ;
+  wire [3:0] \$205 ;
+  wire [22:0] \$206 ;
+  wire [22:0] \$207 ;
+  wire [32:0] \$208 ;
   wire \$209 ;
   wire [31:0] \$21 ;
-  wire [2:0] \$210 ;
+  wire \$210 ;
   wire \$211 ;
-  wire [3:0] \$212 ;
-  wire [3:0] \$213 ;
-  wire [32:0] \$214 ;
+  wire \$212 ;
+  wire \$213 ;
+  wire \$214 ;
   wire [32:0] \$215 ;
   wire \$216 ;
   wire \$217 ;
-  wire [4:0] \$218 ;
-  wire [4:0] \$219 ;
+  wire \$218 ;
+  wire \$219 ;
   wire \$22 ;
-  wire [4:0] \$220 ;
+  wire \$220 ;
   wire \$221 ;
-  wire \$222 ;
+  wire [2:0] \$222 ;
   wire \$223 ;
-  wire \$224 ;
-  wire [5:0] \$225 ;
-  wire [4:0] \$226 ;
-  wire [3:0] \$227 ;
-  wire [6:0] \$228 ;
-  wire [2:0] \$229 ;
+  wire [3:0] \$224 ;
+  wire [3:0] \$225 ;
+  wire [32:0] \$226 ;
+  wire [32:0] \$227 ;
+  wire \$228 ;
+  wire \$229 ;
   wire \$23 ;
-  wire [1:0] \$230 ;
-  wire \$231 ;
-  wire \$232 ;
-  wire [1:0] \$233 ;
-  wire [2:0] \$234 ;
-  wire [6:0] \$235 ;
-  wire [6:0] \$236 ;
-  wire [6:0] \$237 ;
-  wire [6:0] \$238 ;
-  wire [32:0] \$239 ;
+  wire [4:0] \$230 ;
+  wire [4:0] \$231 ;
+  wire [4:0] \$232 ;
+  wire \$233 ;
+  wire \$234 ;
+  wire \$235 ;
+  wire \$236 ;
+  wire [5:0] \$237 ;
+  wire [4:0] \$238 ;
+  wire [3:0] \$239 ;
   wire \$24 ;
-  wire [32:0] \$240 ;
-  wire [32:0] \$241 ;
-  wire [5:0] \$242 ;
-  wire [4:0] \$243 ;
-  wire [3:0] \$244 ;
-  wire [6:0] \$245 ;
+  wire [6:0] \$240 ;
+  wire [2:0] \$241 ;
+  wire [1:0] \$242 ;
+  wire \$243 ;
+  wire \$244 ;
+  wire [1:0] \$245 ;
   wire [2:0] \$246 ;
-  wire [1:0] \$247 ;
-  wire \$248 ;
-  wire \$249 ;
+  wire [6:0] \$247 ;
+  wire [6:0] \$248 ;
+  wire [6:0] \$249 ;
   wire \$25 ;
-  wire [1:0] \$250 ;
-  wire [2:0] \$251 ;
-  wire [6:0] \$252 ;
-  wire [6:0] \$253 ;
-  wire [6:0] \$254 ;
-  wire [6:0] \$255 ;
-  wire \$256 ;
-  wire \$257 ;
-  wire [5:0] \$258 ;
-  wire [4:0] \$259 ;
+  wire [6:0] \$250 ;
+  wire [32:0] \$251 ;
+  wire [32:0] \$252 ;
+  wire [32:0] \$253 ;
+  wire [5:0] \$254 ;
+  wire [4:0] \$255 ;
+  wire [3:0] \$256 ;
+  wire [6:0] \$257 ;
+  wire [2:0] \$258 ;
+  wire [1:0] \$259 ;
   wire \$26 ;
-  wire [3:0] \$260 ;
-  wire [6:0] \$261 ;
-  wire [2:0] \$262 ;
-  wire [1:0] \$263 ;
-  wire \$264 ;
-  wire \$265 ;
-  wire [1:0] \$266 ;
-  wire [2:0] \$267 ;
-  wire [6:0] \$268 ;
-  wire [6:0] \$269 ;
+  wire \$260 ;
+  wire \$261 ;
+  wire [1:0] \$262 ;
+  wire [2:0] \$263 ;
+  wire [6:0] \$264 ;
+  wire [6:0] \$265 ;
+  wire [6:0] \$266 ;
+  wire [6:0] \$267 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire [6:0] \$270 ;
-  wire [6:0] \$271 ;
-  wire \$272 ;
-  wire \$273 ;
-  wire \$274 ;
-  wire \$275 ;
+  wire [5:0] \$270 ;
+  wire [4:0] \$271 ;
+  wire [3:0] \$272 ;
+  wire [6:0] \$273 ;
+  wire [2:0] \$274 ;
+  wire [1:0] \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire \$278 ;
-  wire \$279 ;
+  wire [1:0] \$278 ;
+  wire [2:0] \$279 ;
   wire \$28 ;
-  wire \$280 ;
-  wire \$281 ;
-  wire \$282 ;
-  wire \$283 ;
+  wire [6:0] \$280 ;
+  wire [6:0] \$281 ;
+  wire [6:0] \$282 ;
+  wire [6:0] \$283 ;
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
   wire \$287 ;
-  wire [7:0] \$288 ;
+  wire \$288 ;
   wire \$289 ;
   wire \$29 ;
   wire \$290 ;
@@ -228,32 +228,44 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire \$300 ;
+  wire [7:0] \$300 ;
   wire \$301 ;
-  reg [1:0] \$302 ;
-  reg [32:0] \$303 ;
-  reg [3:0] \$304 ;
-  reg \$305 ;
-  reg \$306 ;
-  reg \$307 ;
-  reg \$308 ;
-  reg \$309 ;
+  wire \$302 ;
+  wire \$303 ;
+  wire \$304 ;
+  wire \$305 ;
+  wire \$306 ;
+  wire \$307 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg \$310 ;
-  reg [7:0] \$311 ;
-  reg [6:0] \$312 ;
-  reg [31:0] \$313 ;
-  reg [31:0] \$314 ;
-  wire [13:0] \$315 ;
-  wire [28:0] \$316 ;
-  wire [23:0] \$317 ;
-  wire [28:0] \$318 ;
-  wire [72:0] \$319 ;
+  wire \$310 ;
+  wire \$311 ;
+  wire \$312 ;
+  wire \$313 ;
+  reg [1:0] \$314 ;
+  reg [32:0] \$315 ;
+  reg [3:0] \$316 ;
+  reg \$317 ;
+  reg \$318 ;
+  reg \$319 ;
   wire \$32 ;
-  wire [39:0] \$320 ;
-  wire \$321 ;
-  wire [5:0] \$322 ;
+  reg \$320 ;
+  reg \$321 ;
+  reg \$322 ;
+  reg [7:0] \$323 ;
+  reg [6:0] \$324 ;
+  reg [31:0] \$325 ;
+  reg [31:0] \$326 ;
+  wire [13:0] \$327 ;
+  wire [28:0] \$328 ;
+  wire [23:0] \$329 ;
   wire \$33 ;
+  wire [28:0] \$330 ;
+  wire [72:0] \$331 ;
+  wire [39:0] \$332 ;
+  wire [5:0] \$333 ;
+  wire \$334 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
@@ -421,7 +433,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire fill_write;
   wire [31:0] first_tile;
   wire [31:0] flags;
-  wire [7:0] \flags$157 ;
+  wire [9:0] \flags$157 ;
   wire [31:0] group;
   wire [1:0] \group$339 ;
   wire has_error;
@@ -923,189 +935,198 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$137  = | \$136 ;
   assign \$138  = \$135  & \$137 ;
   assign \$139  = \$133  | \$138 ;
-  assign \$141  = | \$140 ;
-  assign \$143  = \$139  | \$142 ;
+  assign \$142  = \$141  ? 5'h08 : 5'h10;
+  assign \$143  = \$142  - 1'h1;
+  assign \$144  = { 1'h0, output__address } & { \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143  };
   assign \$145  = | \$144 ;
-  assign \$147  = \$143  | \$146 ;
-  assign \$149  = | \$148 ;
-  assign \$151  = \$147  | \$150 ;
-  assign \$153  = ! \$152 ;
-  assign \$154  = block_tiles < key_tiles;
-  assign \$155  = \$153  & \$154 ;
-  assign \$157  = | \$156 ;
-  assign \$158  = \$155  & \$157 ;
-  assign \$159  = \$151  | \$158 ;
-  assign \$161  = ! \$160 ;
-  assign \$162  = block_tiles < key_tiles;
-  assign \$163  = \$161  & \$162 ;
-  assign \$165  = | \$164 ;
-  assign \$166  = \$163  & \$165 ;
-  assign \$167  = \$159  | \$166 ;
-  assign \$169  = ! \$168 ;
-  assign \$170  = block_tiles < key_tiles;
-  assign \$171  = \$169  & \$170 ;
-  assign \$173  = | \$172 ;
-  assign \$174  = \$171  & \$173 ;
-  assign \$175  = \$167  | \$174 ;
-  assign \$176  = ~ is_busy;
-  assign \$177  = \start$279  & \$176 ;
-  assign \$178  = ! problem;
-  assign start = \$177  & \$178 ;
-  assign \$179  = ~ runs;
-  assign \$180  = ~ start;
-  assign stop = \$179  & \$180 ;
-  assign \$181  = matrix_busy + vector_busy;
-  assign \$182  = \$181  != seen;
-  assign \$183  = ~ \$182 ;
-  assign \$184  = ! left;
-  assign \$185  = \$183  & \$184 ;
-  assign \$186  = \$185  & is_idle;
-  assign is_settled = \$186  & \is_idle$287 ;
+  assign \$147  = \$139  | \$146 ;
+  assign \$150  = \$149  ? 5'h08 : 5'h10;
+  assign \$151  = \$150  - 1'h1;
+  assign \$152  = { 1'h0, output__stride } & { \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151  };
+  assign \$153  = | \$152 ;
+  assign \$155  = \$147  | \$154 ;
+  assign \$158  = \$157  ? 5'h08 : 5'h10;
+  assign \$159  = \$158  - 1'h1;
+  assign \$160  = { 1'h0, output__head_stride } & { \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159  };
+  assign \$161  = | \$160 ;
+  assign \$163  = \$155  | \$162 ;
+  assign \$165  = ! \$164 ;
+  assign \$166  = block_tiles < key_tiles;
+  assign \$167  = \$165  & \$166 ;
+  assign \$169  = | \$168 ;
+  assign \$170  = \$167  & \$169 ;
+  assign \$171  = \$163  | \$170 ;
+  assign \$173  = ! \$172 ;
+  assign \$174  = block_tiles < key_tiles;
+  assign \$175  = \$173  & \$174 ;
+  assign \$177  = | \$176 ;
+  assign \$178  = \$175  & \$177 ;
+  assign \$179  = \$171  | \$178 ;
+  assign \$181  = ! \$180 ;
+  assign \$182  = block_tiles < key_tiles;
+  assign \$183  = \$181  & \$182 ;
+  assign \$185  = | \$184 ;
+  assign \$186  = \$183  & \$185 ;
+  assign \$187  = \$179  | \$186 ;
+  assign \$188  = ~ is_busy;
+  assign \$189  = \start$279  & \$188 ;
+  assign \$190  = ! problem;
+  assign start = \$189  & \$190 ;
+  assign \$191  = ~ runs;
+  assign \$192  = ~ start;
+  assign stop = \$191  & \$192 ;
+  assign \$193  = matrix_busy + vector_busy;
+  assign \$194  = \$193  != seen;
+  assign \$195  = ~ \$194 ;
+  assign \$196  = ! left;
+  assign \$197  = \$195  & \$196 ;
+  assign \$198  = \$197  & is_idle;
+  assign is_settled = \$198  & \is_idle$287 ;
   assign irq = is_pending & interrupt_enable[0];
-  assign \$188  = { 1'h0, is_busy } | \$187 ;
-  assign \$189  = ~ is_busy;
-  assign \$190  = ~ is_settled;
-  assign \$191  = \$189  & \$190 ;
-  assign \$193  = { 2'h0, \$188  } | \$192 ;
-  assign \$195  = { 19'h00000, \$193  } | \$194 ;
-  assign \$196  = matrix_busy + vector_busy;
-  assign \$197  = \$196  != seen;
-  assign \$198  = \$197  | fill_write;
-  assign \$199  = m_axi_wvalid & m_axi_wready;
-  assign \$200  = \$198  | \$199 ;
-  assign \$201  = \$200  | m_axi_bvalid;
-  assign \$202  = ~ runs;
-  assign \$203  = matrix_busy + vector_busy;
-  assign \$204  = \$203  != seen;
-  assign \$205  = ~ \$204 ;
-  assign \$206  = ! left;
-  assign \$207  = \$205  & \$206 ;
-  assign \$208  = ~ \$207 ;
-  assign \$209  = \$202  & \$208 ;
-  assign moves = \$201  | \$209 ;
-  assign \$210  = complete + results_done;
-  assign \$211  = has_result & takes_result;
-  assign \$212  = \$210  - \$211 ;
-  assign \$213  = stop ? 4'h0 : \$212 ;
-  assign \$214  = matrix_busy + vector_busy;
+  assign \$200  = { 1'h0, is_busy } | \$199 ;
+  assign \$201  = ~ is_busy;
+  assign \$202  = ~ is_settled;
+  assign \$203  = \$201  & \$202 ;
+  assign \$205  = { 2'h0, \$200  } | \$204 ;
+  assign \$207  = { 19'h00000, \$205  } | \$206 ;
+  assign \$208  = matrix_busy + vector_busy;
+  assign \$209  = \$208  != seen;
+  assign \$210  = \$209  | fill_write;
+  assign \$211  = m_axi_wvalid & m_axi_wready;
+  assign \$212  = \$210  | \$211 ;
+  assign \$213  = \$212  | m_axi_bvalid;
+  assign \$214  = ~ runs;
   assign \$215  = matrix_busy + vector_busy;
   assign \$216  = \$215  != seen;
-  assign \$217  = ! left;
-  assign \$218  = left - 1'h1;
-  assign \$219  = \$217  ? 5'h00 : \$218 ;
-  assign \$220  = \$216  ? 5'h0e : \$219 ;
-  assign \$221  = ~ is_busy;
-  assign \$222  = \start$279  & \$221 ;
-  assign \$223  = ~ start;
-  assign \$224  = ~ start;
-  assign \$225  = is_waiting ? 6'h20 : 6'h00;
-  assign \$226  = waits_data ? 5'h10 : 5'h00;
-  assign \$227  = waits_address ? 4'h8 : 4'h0;
-  assign \$228  = waits_state ? 7'h40 : 7'h00;
-  assign \$229  = waits_drain ? 3'h4 : 3'h0;
-  assign \$230  = waits_queries ? 2'h2 : 2'h0;
-  assign \$231  = waits_keys ? 1'h1 : 1'h0;
-  assign \$233  = \$230  | { 1'h0, \$232  };
-  assign \$234  = \$229  | { 1'h0, \$233  };
-  assign \$235  = \$228  | { 4'h0, \$234  };
-  assign \$236  = { 3'h0, \$227  } | \$235 ;
-  assign \$237  = { 2'h0, \$226  } | \$236 ;
-  assign \$238  = { 1'h0, \$225  } | \$237 ;
-  assign \$239  = total_cycles + runs;
-  assign \$240  = idle + 1'h1;
-  assign \$241  = moves ? 33'h000000000 : \$240 ;
-  assign \$242  = is_waiting ? 6'h20 : 6'h00;
-  assign \$243  = waits_data ? 5'h10 : 5'h00;
-  assign \$244  = waits_address ? 4'h8 : 4'h0;
-  assign \$245  = waits_state ? 7'h40 : 7'h00;
-  assign \$246  = waits_drain ? 3'h4 : 3'h0;
-  assign \$247  = waits_queries ? 2'h2 : 2'h0;
-  assign \$248  = waits_keys ? 1'h1 : 1'h0;
-  assign \$250  = \$247  | { 1'h0, \$249  };
-  assign \$251  = \$246  | { 1'h0, \$250  };
-  assign \$252  = \$245  | { 4'h0, \$251  };
-  assign \$253  = { 3'h0, \$244  } | \$252 ;
-  assign \$254  = { 2'h0, \$243  } | \$253 ;
-  assign \$255  = { 1'h0, \$242  } | \$254 ;
-  assign \$256  = | \$255 ;
-  assign \$257  = runs & \$256 ;
-  assign \$258  = is_waiting ? 6'h20 : 6'h00;
-  assign \$259  = waits_data ? 5'h10 : 5'h00;
-  assign \$260  = waits_address ? 4'h8 : 4'h0;
-  assign \$261  = waits_state ? 7'h40 : 7'h00;
-  assign \$262  = waits_drain ? 3'h4 : 3'h0;
-  assign \$263  = waits_queries ? 2'h2 : 2'h0;
-  assign \$264  = waits_keys ? 1'h1 : 1'h0;
-  assign \$266  = \$263  | { 1'h0, \$265  };
-  assign \$267  = \$262  | { 1'h0, \$266  };
-  assign \$268  = \$261  | { 4'h0, \$267  };
-  assign \$269  = { 3'h0, \$260  } | \$268 ;
-  assign \$270  = { 2'h0, \$259  } | \$269 ;
-  assign \$271  = { 1'h0, \$258  } | \$270 ;
-  assign \$272  = | failure;
-  assign \$273  = idle >= watchdog;
-  assign \$274  = \$272  | \$273 ;
-  assign \$275  = runs & \$274 ;
-  assign \$276  = ~ runs;
-  assign \$277  = ~ is_running;
-  assign \$278  = ~ start;
-  assign \$279  = \$277  & \$278 ;
-  assign \$280  = | level;
-  assign \$281  = ~ \$280 ;
-  assign \$282  = \$279  & \$281 ;
-  assign \$283  = \$282  & \is_idle$287 ;
-  assign \$284  = ~ just_started;
-  assign \$285  = \$283  & \$284 ;
-  assign \$286  = \$276  | \$285 ;
-  assign \$287  = | failure;
-  assign \$288  = \$287  ? failure : 8'h05;
-  assign \$289  = ~ runs;
-  assign \$290  = idle >= watchdog;
+  assign \$217  = ~ \$216 ;
+  assign \$218  = ! left;
+  assign \$219  = \$217  & \$218 ;
+  assign \$220  = ~ \$219 ;
+  assign \$221  = \$214  & \$220 ;
+  assign moves = \$213  | \$221 ;
+  assign \$222  = complete + results_done;
+  assign \$223  = has_result & takes_result;
+  assign \$224  = \$222  - \$223 ;
+  assign \$225  = stop ? 4'h0 : \$224 ;
+  assign \$226  = matrix_busy + vector_busy;
+  assign \$227  = matrix_busy + vector_busy;
+  assign \$228  = \$227  != seen;
+  assign \$229  = ! left;
+  assign \$230  = left - 1'h1;
+  assign \$231  = \$229  ? 5'h00 : \$230 ;
+  assign \$232  = \$228  ? 5'h0e : \$231 ;
+  assign \$233  = ~ is_busy;
+  assign \$234  = \start$279  & \$233 ;
+  assign \$235  = ~ start;
+  assign \$236  = ~ start;
+  assign \$237  = is_waiting ? 6'h20 : 6'h00;
+  assign \$238  = waits_data ? 5'h10 : 5'h00;
+  assign \$239  = waits_address ? 4'h8 : 4'h0;
+  assign \$240  = waits_state ? 7'h40 : 7'h00;
+  assign \$241  = waits_drain ? 3'h4 : 3'h0;
+  assign \$242  = waits_queries ? 2'h2 : 2'h0;
+  assign \$243  = waits_keys ? 1'h1 : 1'h0;
+  assign \$245  = \$242  | { 1'h0, \$244  };
+  assign \$246  = \$241  | { 1'h0, \$245  };
+  assign \$247  = \$240  | { 4'h0, \$246  };
+  assign \$248  = { 3'h0, \$239  } | \$247 ;
+  assign \$249  = { 2'h0, \$238  } | \$248 ;
+  assign \$250  = { 1'h0, \$237  } | \$249 ;
+  assign \$251  = total_cycles + runs;
+  assign \$252  = idle + 1'h1;
+  assign \$253  = moves ? 33'h000000000 : \$252 ;
+  assign \$254  = is_waiting ? 6'h20 : 6'h00;
+  assign \$255  = waits_data ? 5'h10 : 5'h00;
+  assign \$256  = waits_address ? 4'h8 : 4'h0;
+  assign \$257  = waits_state ? 7'h40 : 7'h00;
+  assign \$258  = waits_drain ? 3'h4 : 3'h0;
+  assign \$259  = waits_queries ? 2'h2 : 2'h0;
+  assign \$260  = waits_keys ? 1'h1 : 1'h0;
+  assign \$262  = \$259  | { 1'h0, \$261  };
+  assign \$263  = \$258  | { 1'h0, \$262  };
+  assign \$264  = \$257  | { 4'h0, \$263  };
+  assign \$265  = { 3'h0, \$256  } | \$264 ;
+  assign \$266  = { 2'h0, \$255  } | \$265 ;
+  assign \$267  = { 1'h0, \$254  } | \$266 ;
+  assign \$268  = | \$267 ;
+  assign \$269  = runs & \$268 ;
+  assign \$270  = is_waiting ? 6'h20 : 6'h00;
+  assign \$271  = waits_data ? 5'h10 : 5'h00;
+  assign \$272  = waits_address ? 4'h8 : 4'h0;
+  assign \$273  = waits_state ? 7'h40 : 7'h00;
+  assign \$274  = waits_drain ? 3'h4 : 3'h0;
+  assign \$275  = waits_queries ? 2'h2 : 2'h0;
+  assign \$276  = waits_keys ? 1'h1 : 1'h0;
+  assign \$278  = \$275  | { 1'h0, \$277  };
+  assign \$279  = \$274  | { 1'h0, \$278  };
+  assign \$280  = \$273  | { 4'h0, \$279  };
+  assign \$281  = { 3'h0, \$272  } | \$280 ;
+  assign \$282  = { 2'h0, \$271  } | \$281 ;
+  assign \$283  = { 1'h0, \$270  } | \$282 ;
+  assign \$284  = | failure;
+  assign \$285  = idle >= watchdog;
+  assign \$286  = \$284  | \$285 ;
+  assign \$287  = runs & \$286 ;
+  assign \$288  = ~ runs;
+  assign \$289  = ~ is_running;
+  assign \$290  = ~ start;
   assign \$291  = \$289  & \$290 ;
-  assign \$292  = is_settled | \$291 ;
-  assign \$293  = was_refused | refused;
-  assign \$294  = ! error;
-  assign \$295  = \$293  & \$294 ;
-  assign \$296  = ! fill[35:34];
-  assign \$297  = fill_write & \$296 ;
-  assign \$298  = fill[35:34] == 2'h2;
-  assign \$299  = fill_write & \$298 ;
-  assign \$300  = fill[35:34] == 1'h1;
-  assign \$301  = fill_write & \$300 ;
+  assign \$292  = | level;
+  assign \$293  = ~ \$292 ;
+  assign \$294  = \$291  & \$293 ;
+  assign \$295  = \$294  & \is_idle$287 ;
+  assign \$296  = ~ just_started;
+  assign \$297  = \$295  & \$296 ;
+  assign \$298  = \$288  | \$297 ;
+  assign \$299  = | failure;
+  assign \$300  = \$299  ? failure : 8'h05;
+  assign \$301  = ~ runs;
+  assign \$302  = idle >= watchdog;
+  assign \$303  = \$301  & \$302 ;
+  assign \$304  = is_settled | \$303 ;
+  assign \$305  = was_refused | refused;
+  assign \$306  = ! error;
+  assign \$307  = \$305  & \$306 ;
+  assign \$308  = ! fill[35:34];
+  assign \$309  = fill_write & \$308 ;
+  assign \$310  = fill[35:34] == 2'h2;
+  assign \$311  = fill_write & \$310 ;
+  assign \$312  = fill[35:34] == 1'h1;
+  assign \$313  = fill_write & \$312 ;
   always @(posedge clk)
-    complete <= \$302 ;
+    complete <= \$314 ;
   always @(posedge clk)
-    seen <= \$303 ;
+    seen <= \$315 ;
   always @(posedge clk)
-    left <= \$304 ;
+    left <= \$316 ;
   always @(posedge clk)
-    is_pending <= \$305 ;
+    is_pending <= \$317 ;
   always @(posedge clk)
-    was_refused <= \$306 ;
+    was_refused <= \$318 ;
   always @(posedge clk)
-    just_started <= \$307 ;
+    just_started <= \$319 ;
   always @(posedge clk)
-    is_busy <= \$308 ;
+    is_busy <= \$320 ;
   always @(posedge clk)
-    is_done <= \$309 ;
+    is_done <= \$321 ;
   always @(posedge clk)
-    runs <= \$310 ;
+    runs <= \$322 ;
   always @(posedge clk)
-    error <= \$311 ;
+    error <= \$323 ;
   always @(posedge clk)
-    \waiting$296  <= \$312 ;
+    \waiting$296  <= \$324 ;
   always @(posedge clk)
-    total_cycles <= \$313 ;
+    total_cycles <= \$325 ;
   always @(posedge clk)
-    idle <= \$314 ;
+    idle <= \$326 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[99:36]),
-    .bank_enable(\$297 ),
+    .bank_enable(\$309 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$322 , \$321  }),
+    .drain_address({ \$333 , \$334  }),
     .drain_group(\group$339 ),
     .drain_kind(kind),
     .drain_parity(parity),
@@ -1117,12 +1138,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .fill_address({ fill[16:11], fill[0] }),
     .fill_beat(fill[10]),
     .fill_data(fill[99:36]),
-    .fill_enable(\$301 ),
+    .fill_enable(\$313 ),
     .fill_kind(fill[2:1]),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[99:36]),
-    .query_enable(\$299 ),
+    .query_enable(\$311 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -1175,10 +1196,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$211$0 (\$195 ),
-    .\port$2550$0 (is_pending),
-    .\port$2564$0 (\waiting$296 ),
-    .\port$355$3 (\$315 ),
+    .\port$223$0 (\$207 ),
+    .\port$2744$0 (is_pending),
+    .\port$2758$0 (\waiting$296 ),
+    .\port$367$3 (\$327 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -1209,11 +1230,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .watchdog(watchdog)
   );
   \top.drain  drain (
-    .bank(\$321 ),
+    .bank(\$334 ),
     .clk(clk),
     .dividend(words),
     .empty_columns(empty_columns),
-    .flags(flags[7:0]),
+    .flags(flags[9:0]),
     .group(\group$339 ),
     .has_error(\has_error$277 ),
     .has_result(has_result),
@@ -1223,6 +1244,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .kind(kind),
     .memory__awready(m_axi_awready),
     .memory__awvalid(m_axi_awvalid),
+    .memory__bid(m_axi_bid),
     .memory__bresp(m_axi_bresp),
     .memory__bvalid(m_axi_bvalid),
     .memory__wready(m_axi_wready),
@@ -1232,10 +1254,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$2844$0 (\$322 ),
+    .\port$1794$0 (\$331 ),
+    .\port$1842$0 (\$332 ),
+    .\port$3055$0 (\$333 ),
     .queries(queries),
-    .r_data(\$320 ),
-    .\r_data$56 (\$319 ),
     .result(\result$245 ),
     .results_drained(results_drained),
     .rst(rst),
@@ -1266,8 +1288,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2766$0 (\$316 ),
-    .\port$2770$0 (\$317 ),
+    .\port$2960$0 (\$328 ),
+    .\port$2964$0 (\$329 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1361,11 +1383,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2766$0 (\$316 ),
-    .\port$2770$0 (\$317 ),
-    .\port$2781$0 (\$318 ),
-    .\port$2785$0 (released),
-    .\port$355$3 (\$315 ),
+    .\port$2960$0 (\$328 ),
+    .\port$2964$0 (\$329 ),
+    .\port$2975$0 (\$330 ),
+    .\port$2979$0 (released),
+    .\port$367$3 (\$327 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
     .restart(start),
@@ -1436,7 +1458,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
       problem = 8'h02;
     end else if (\$97 ) begin
       problem = 8'h07;
-    end else if (\$175 ) begin
+    end else if (\$187 ) begin
       problem = 8'h08;
     end
   end
@@ -1453,174 +1475,174 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = \$213 [1:0];
+    \$314  = \$225 [1:0];
     if (rst) begin
-      \$302  = 2'h0;
+      \$314  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = \$214 ;
+    \$315  = \$226 ;
     if (rst) begin
-      \$303  = 33'h000000000;
+      \$315  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = \$220 [3:0];
+    \$316  = \$232 [3:0];
     if (rst) begin
-      \$304  = 4'h0;
+      \$316  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = is_pending;
+    \$317  = is_pending;
     if (clear[0]) begin
-      \$305  = 1'h0;
+      \$317  = 1'h0;
     end
-    if (\$222 ) begin
-      \$305  = \$224 ;
+    if (\$234 ) begin
+      \$317  = \$236 ;
     end else if (is_busy) begin
-      if (\$275 ) begin
-      end else if (\$286 ) begin
-        if (\$292 ) begin
-          \$305  = 1'h1;
+      if (\$287 ) begin
+      end else if (\$298 ) begin
+        if (\$304 ) begin
+          \$317  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$305  = 1'h0;
+      \$317  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = was_refused;
+    \$318  = was_refused;
     if (refused) begin
-      \$306  = 1'h1;
+      \$318  = 1'h1;
     end
-    if (\$222 ) begin
-      \$306  = 1'h0;
+    if (\$234 ) begin
+      \$318  = 1'h0;
     end
     if (rst) begin
-      \$306  = 1'h0;
+      \$318  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = start;
+    \$319  = start;
     if (rst) begin
-      \$307  = 1'h0;
+      \$319  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = is_busy;
-    if (\$222 ) begin
-      \$308  = start;
+    \$320  = is_busy;
+    if (\$234 ) begin
+      \$320  = start;
     end else if (is_busy) begin
-      if (\$275 ) begin
-      end else if (\$286 ) begin
-        if (\$292 ) begin
-          \$308  = 1'h0;
+      if (\$287 ) begin
+      end else if (\$298 ) begin
+        if (\$304 ) begin
+          \$320  = 1'h0;
         end
       end
     end
     if (rst) begin
-      \$308  = 1'h0;
+      \$320  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$309  = is_done;
-    if (\$222 ) begin
-      \$309  = \$223 ;
+    \$321  = is_done;
+    if (\$234 ) begin
+      \$321  = \$235 ;
     end else if (is_busy) begin
-      if (\$275 ) begin
-      end else if (\$286 ) begin
-        if (\$292 ) begin
-          \$309  = 1'h1;
+      if (\$287 ) begin
+      end else if (\$298 ) begin
+        if (\$304 ) begin
+          \$321  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$321  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$310  = runs;
-    if (\$222 ) begin
-      \$310  = start;
+    \$322  = runs;
+    if (\$234 ) begin
+      \$322  = start;
     end else if (is_busy) begin
-      if (\$275 ) begin
-        \$310  = 1'h0;
-      end else if (\$286 ) begin
-        \$310  = 1'h0;
+      if (\$287 ) begin
+        \$322  = 1'h0;
+      end else if (\$298 ) begin
+        \$322  = 1'h0;
       end
     end
     if (rst) begin
-      \$310  = 1'h0;
+      \$322  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$311  = error;
-    if (\$222 ) begin
-      \$311  = problem;
+    \$323  = error;
+    if (\$234 ) begin
+      \$323  = problem;
     end else if (is_busy) begin
-      if (\$275 ) begin
-        \$311  = \$288 ;
-      end else if (\$286 ) begin
-        if (\$292 ) begin
-          if (\$295 ) begin
-            \$311  = 8'h0a;
+      if (\$287 ) begin
+        \$323  = \$300 ;
+      end else if (\$298 ) begin
+        if (\$304 ) begin
+          if (\$307 ) begin
+            \$323  = 8'h0a;
           end
         end
       end
     end
     if (rst) begin
-      \$311  = 8'h00;
+      \$323  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$312  = \waiting$296 ;
-    if (\$222 ) begin
-      \$312  = \$238 ;
+    \$324  = \waiting$296 ;
+    if (\$234 ) begin
+      \$324  = \$250 ;
     end else if (is_busy) begin
-      if (\$257 ) begin
-        \$312  = \$271 ;
+      if (\$269 ) begin
+        \$324  = \$283 ;
       end
     end
     if (rst) begin
-      \$312  = 7'h00;
+      \$324  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$313  = total_cycles;
-    if (\$222 ) begin
-      \$313  = 32'd0;
+    \$325  = total_cycles;
+    if (\$234 ) begin
+      \$325  = 32'd0;
     end else if (is_busy) begin
-      \$313  = \$239 [31:0];
+      \$325  = \$251 [31:0];
     end
     if (rst) begin
-      \$313  = 32'd0;
+      \$325  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$314  = idle;
-    if (\$222 ) begin
-      \$314  = 32'd0;
+    \$326  = idle;
+    if (\$234 ) begin
+      \$326  = 32'd0;
     end else if (is_busy) begin
-      \$314  = \$241 [31:0];
-      if (\$275 ) begin
-        \$314  = 32'd0;
+      \$326  = \$253 [31:0];
+      if (\$287 ) begin
+        \$326  = 32'd0;
       end
     end
     if (rst) begin
-      \$314  = 32'd0;
+      \$326  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1701,7 +1723,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \key_beats$154  = key_beats[15:0];
   assign \value_beats$155  = value_beats[15:0];
   assign \keys$156  = parameters__keys;
-  assign \flags$157  = flags[7:0];
+  assign \flags$157  = flags[9:0];
   assign \output_steps$158  = output_steps[15:0];
   assign \keys$159  = parameters__keys;
   assign \queries$161  = queries;
@@ -1730,8 +1752,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \state__stride$199  = state__stride;
   assign \state__head_stride$200  = state__head_stride;
   assign \table_write$202  = table_write;
-  assign table_row = { 2'h0, \$315  };
-  assign \table_row$204  = { 2'h0, \$315  };
+  assign table_row = { 2'h0, \$327  };
+  assign \table_row$204  = { 2'h0, \$327  };
   assign \table_half$206  = table_half;
   assign \table_data$208  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1744,8 +1766,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$320 [31:0];
-  assign memory__awlen = \$320 [39:32];
+  assign memory__awaddr = \$332 [31:0];
+  assign memory__awlen = \$332 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1756,9 +1778,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$319 [63:0];
-  assign memory__wstrb = \$319 [71:64];
-  assign memory__wlast = \$319 [72];
+  assign memory__wdata = \$331 [63:0];
+  assign memory__wstrb = \$331 [71:64];
+  assign memory__wlast = \$331 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
@@ -1778,14 +1800,14 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \queries_loaded$261  = queries_loaded;
   assign \states_loaded$263  = states_loaded;
   assign \results_drained$265  = results_drained;
-  assign places = { \$316 , \$317  };
-  assign key_places = { \$316 , \$317  };
-  assign query_places = { \$318 , released };
+  assign places = { \$328 , \$329  };
+  assign key_places = { \$328 , \$329  };
+  assign query_places = { \$330 , released };
   assign drained = results_drained;
   assign states_stored = stored;
   assign interrupt = { 31'h00000000, is_pending };
   assign \is_busy$291  = is_busy;
-  assign status = { 9'h000, \$195  };
+  assign status = { 9'h000, \$207  };
   assign waiting = { 25'h0000000, \waiting$296  };
   assign total = total_cycles;
   assign \empty_columns$300  = empty_columns;
@@ -1796,19 +1818,19 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \stalls_state$310  = stalls_state;
   assign \matrix_busy$311  = matrix_busy;
   assign \vector_busy$312  = vector_busy;
-  assign address = { \$322 , \$321  };
+  assign address = { \$333 , \$334  };
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$320 [31:0];
-  assign m_axi_awlen = \$320 [39:32];
+  assign m_axi_awaddr = \$332 [31:0];
+  assign m_axi_awlen = \$332 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$319 [63:0];
-  assign m_axi_wstrb = \$319 [71:64];
-  assign m_axi_wlast = \$319 [72];
+  assign m_axi_wdata = \$331 [63:0];
+  assign m_axi_wstrb = \$331 [71:64];
+  assign m_axi_wlast = \$331 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1858,18 +1880,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result$245.bank  = \result$245 [72];
   assign \result$245.sum_bank  = \result$245 [73];
   assign \result$245.is_state  = \result$245 [74];
-  assign \places.released  = \$317 ;
-  assign \places.is_leaving  = \$316 [0];
-  assign \places.leaving  = \$316 [24:1];
-  assign \places.cycles_left  = \$316 [28:25];
-  assign \key_places.released  = \$317 ;
-  assign \key_places.is_leaving  = \$316 [0];
-  assign \key_places.leaving  = \$316 [24:1];
-  assign \key_places.cycles_left  = \$316 [28:25];
+  assign \places.released  = \$329 ;
+  assign \places.is_leaving  = \$328 [0];
+  assign \places.leaving  = \$328 [24:1];
+  assign \places.cycles_left  = \$328 [28:25];
+  assign \key_places.released  = \$329 ;
+  assign \key_places.is_leaving  = \$328 [0];
+  assign \key_places.leaving  = \$328 [24:1];
+  assign \key_places.cycles_left  = \$328 [28:25];
   assign \query_places.released  = released;
-  assign \query_places.is_leaving  = \$318 [0];
-  assign \query_places.leaving  = \$318 [24:1];
-  assign \query_places.cycles_left  = \$318 [28:25];
+  assign \query_places.is_leaving  = \$330 [0];
+  assign \query_places.leaving  = \$330 [24:1];
+  assign \query_places.cycles_left  = \$330 [28:25];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1936,38 +1958,41 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$134 [5] = flags[5];
   assign \$136 [31:3] = 29'h00000000;
   assign \$136 [2:0] = value__head_stride[2:0];
-  assign \$140 [31:4] = 28'h0000000;
-  assign \$140 [3:0] = output__address[3:0];
-  assign \$142  = \$141 ;
-  assign \$144 [31:4] = 28'h0000000;
-  assign \$144 [3:0] = output__stride[3:0];
+  assign { \$140 [31:9], \$140 [7:0] } = 31'h00000000;
+  assign \$140 [8] = flags[8];
   assign \$146  = \$145 ;
-  assign \$148 [31:4] = 28'h0000000;
-  assign \$148 [3:0] = output__head_stride[3:0];
-  assign \$150  = \$149 ;
-  assign { \$152 [31:7], \$152 [5:0] } = 31'h00000000;
-  assign \$152 [6] = flags[6];
-  assign \$156 [31:4] = 28'h0000000;
-  assign \$156 [3:0] = state__address[3:0];
-  assign { \$160 [31:7], \$160 [5:0] } = 31'h00000000;
-  assign \$160 [6] = flags[6];
-  assign \$164 [31:4] = 28'h0000000;
-  assign \$164 [3:0] = state__stride[3:0];
-  assign { \$168 [31:7], \$168 [5:0] } = 31'h00000000;
-  assign \$168 [6] = flags[6];
-  assign \$172 [31:4] = 28'h0000000;
-  assign \$172 [3:0] = state__head_stride[3:0];
-  assign \$187  = { is_done, 1'h0 };
-  assign \$192  = { 1'h0, \$191 , 2'h0 };
-  assign \$194  = { 7'h00, error, 8'h00 };
-  assign \$232  = \$231 ;
-  assign \$249  = \$248 ;
-  assign \$265  = \$264 ;
+  assign { \$148 [31:9], \$148 [7:0] } = 31'h00000000;
+  assign \$148 [8] = flags[8];
+  assign \$154  = \$153 ;
+  assign { \$156 [31:9], \$156 [7:0] } = 31'h00000000;
+  assign \$156 [8] = flags[8];
+  assign \$162  = \$161 ;
+  assign { \$164 [31:7], \$164 [5:0] } = 31'h00000000;
+  assign \$164 [6] = flags[6];
+  assign \$168 [31:4] = 28'h0000000;
+  assign \$168 [3:0] = state__address[3:0];
+  assign { \$172 [31:7], \$172 [5:0] } = 31'h00000000;
+  assign \$172 [6] = flags[6];
+  assign \$176 [31:4] = 28'h0000000;
+  assign \$176 [3:0] = state__stride[3:0];
+  assign { \$180 [31:7], \$180 [5:0] } = 31'h00000000;
+  assign \$180 [6] = flags[6];
+  assign \$184 [31:4] = 28'h0000000;
+  assign \$184 [3:0] = state__head_stride[3:0];
+  assign \$199  = { is_done, 1'h0 };
+  assign \$204  = { 1'h0, \$203 , 2'h0 };
+  assign \$206  = { 7'h00, error, 8'h00 };
+  assign \$244  = \$243 ;
+  assign \$261  = \$260 ;
+  assign \$277  = \$276 ;
   assign \$45  = flags[1];
   assign \$50  = flags[1];
+  assign \$141  = flags[8];
+  assign \$149  = flags[8];
+  assign \$157  = flags[8];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$211$0 , bus__awready, bus__wready, refused, clear, table_write, \port$355$3 , bus__arready, \port$2550$0 , is_busy, \port$2564$0 
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$223$0 , bus__awready, bus__wready, refused, clear, table_write, \port$367$3 , bus__arready, \port$2744$0 , is_busy, \port$2758$0 
 , total_cycles, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles
 , passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride
 , output_head_stride, state_head_stride, interrupt_enable, factor, factor_high, factor_low, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
@@ -2206,14 +2231,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  input [22:0] \port$211$0 ;
-  wire [22:0] \port$211$0 ;
-  input \port$2550$0 ;
-  wire \port$2550$0 ;
-  input [6:0] \port$2564$0 ;
-  wire [6:0] \port$2564$0 ;
-  output [13:0] \port$355$3 ;
-  wire [13:0] \port$355$3 ;
+  input [22:0] \port$223$0 ;
+  wire [22:0] \port$223$0 ;
+  input \port$2744$0 ;
+  wire \port$2744$0 ;
+  input [6:0] \port$2758$0 ;
+  wire [6:0] \port$2758$0 ;
+  output [13:0] \port$367$3 ;
+  wire [13:0] \port$367$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -2476,9 +2501,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
       14'h0000:
           \$76  = 32'd0;
       14'h0001:
-          \$76  = { 9'h000, \port$211$0  };
+          \$76  = { 9'h000, \port$223$0  };
       14'h0002:
-          \$76  = { 25'h0000000, \port$2564$0  };
+          \$76  = { 25'h0000000, \port$2758$0  };
       14'h0003:
           \$76  = cycles;
       14'h0004:
@@ -2580,7 +2605,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
       14'h0034:
           \$76  = interrupt_enable;
       14'h0035:
-          \$76  = { 31'h00000000, \port$2550$0  };
+          \$76  = { 31'h00000000, \port$2744$0  };
       14'h0036:
           \$76  = 32'd1162035539;
       14'h0037:
@@ -3243,167 +3268,271 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
   end
   assign table_row = { 2'h0, \$20 [16:3] };
   assign table_data = data;
-  assign status = { 9'h000, \port$211$0  };
-  assign waiting = { 25'h0000000, \port$2564$0  };
-  assign interrupt = { 31'h00000000, \port$2550$0  };
-  assign \port$355$3  = \$20 [16:3];
+  assign status = { 9'h000, \port$223$0  };
+  assign waiting = { 25'h0000000, \port$2758$0  };
+  assign interrupt = { 31'h00000000, \port$2744$0  };
+  assign \port$367$3  = \$20 [16:3];
   assign table_half = address[2];
 endmodule
 
-module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_result, start, kind, has_error, is_waiting, is_idle, \r_data$56 , r_data, dividend, sums, result, output_steps, keys, queries, flags, output__address
-, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, bank, parity, \port$2844$0 , group, results_drained, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, clk, rst, has_result, start, kind, is_idle, has_error, is_waiting, \port$1794$0 , \port$1842$0 , dividend, sums, result, output_steps, keys, queries, flags
+, output__address, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, results_drained, \port$3055$0 , group, bank, parity, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
-  wire \$1 ;
+  wire [16:0] \$1 ;
   wire \$10 ;
-  wire [9:0] \$100 ;
-  wire [7:0] \$101 ;
-  wire [8:0] \$102 ;
-  wire [9:0] \$103 ;
-  reg [15:0] \$104 ;
-  reg [15:0] \$105 ;
-  reg [31:0] \$106 ;
-  reg [31:0] \$107 ;
-  reg \$108 ;
-  reg \$109 ;
+  wire \$100 ;
+  wire [3:0] \$101 ;
+  wire \$102 ;
+  wire [3:0] \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
-  reg \$110 ;
-  reg [15:0] \$111 ;
-  reg [1:0] \$112 ;
-  reg \$113 ;
-  reg [23:0] \$114 ;
-  reg [28:0] \$115 ;
-  reg [28:0] \$116 ;
-  reg [28:0] \$117 ;
-  reg [28:0] \$118 ;
-  reg [28:0] \$119 ;
-  wire \$12 ;
-  reg [28:0] \$120 ;
-  reg [28:0] \$121 ;
-  reg [28:0] \$122 ;
-  reg [28:0] \$123 ;
-  reg [28:0] \$124 ;
-  reg [28:0] \$125 ;
-  reg [28:0] \$126 ;
-  reg [28:0] \$127 ;
-  reg [28:0] \$128 ;
-  reg [28:0] \$129 ;
-  wire [8:0] \$13 ;
-  reg [28:0] \$130 ;
-  reg [28:0] \$131 ;
-  reg [31:0] \$132 ;
-  reg \$133 ;
-  reg [63:0] \$134 ;
-  reg [7:0] \$135 ;
-  reg [23:0] \$136 ;
-  reg [7:0] \$137 ;
-  reg [4:0] \$138 ;
-  wire [2:0] \$14 ;
-  wire [17:0] \$144 ;
+  wire \$110 ;
+  wire [3:0] \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire [3:0] \$114 ;
+  wire \$115 ;
+  wire [3:0] \$116 ;
+  wire [3:0] \$117 ;
+  wire [9:0] \$118 ;
+  wire \$119 ;
+  wire [2:0] \$12 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire [32:0] \$123 ;
+  wire [9:0] \$124 ;
+  wire \$125 ;
+  wire [26:0] \$126 ;
+  wire [32:0] \$127 ;
+  wire \$128 ;
+  wire [26:0] \$129 ;
+  wire [31:0] \$13 ;
+  wire [32:0] \$130 ;
+  wire [32:0] \$131 ;
+  wire [9:0] \$132 ;
+  wire \$133 ;
+  wire \$134 ;
+  wire [1:0] \$135 ;
+  wire [16:0] \$136 ;
+  wire [32:0] \$137 ;
+  wire [26:0] \$138 ;
+  wire [32:0] \$139 ;
+  wire [31:0] \$14 ;
+  wire \$140 ;
+  wire [26:0] \$141 ;
+  wire [32:0] \$142 ;
+  wire [32:0] \$143 ;
+  wire [31:0] \$144 ;
+  wire [9:0] \$145 ;
   wire \$146 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
+  wire [26:0] \$147 ;
+  wire [26:0] \$148 ;
+  wire [9:0] \$149 ;
+  wire [55:0] \$15 ;
+  wire \$150 ;
+  wire [26:0] \$151 ;
+  wire [26:0] \$152 ;
+  wire [9:0] \$153 ;
+  wire \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire [2:0] \$158 ;
+  wire [2:0] \$159 ;
+  wire [56:0] \$16 ;
+  wire \$160 ;
+  wire [16:0] \$161 ;
+  wire \$162 ;
+  wire [16:0] \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire [24:0] \$166 ;
+  wire \$167 ;
+  wire \$168 ;
+  wire \$169 ;
+  wire [9:0] \$17 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire [3:0] \$172 ;
+  wire \$173 ;
+  wire [2:0] \$174 ;
+  wire \$175 ;
+  wire [2:0] \$176 ;
+  wire [2:0] \$177 ;
+  wire [3:0] \$178 ;
+  wire \$179 ;
   wire \$18 ;
+  wire [24:0] \$180 ;
+  wire [3:0] \$181 ;
+  wire \$182 ;
+  wire [3:0] \$183 ;
+  wire \$184 ;
+  wire \$185 ;
+  wire \$186 ;
+  wire [1:0] \$187 ;
+  wire [32:0] \$188 ;
+  wire \$189 ;
   wire \$19 ;
-  wire \$2 ;
-  wire [7:0] \$20 ;
-  wire \$21 ;
-  wire \$22 ;
+  wire \$190 ;
+  wire [1:0] \$191 ;
+  reg [31:0] \$192 ;
+  reg [23:0] \$193 ;
+  reg [15:0] \$194 ;
+  reg [15:0] \$195 ;
+  reg [31:0] \$196 ;
+  reg [31:0] \$197 ;
+  reg [31:0] \$198 ;
+  reg [1:0] \$199 ;
+  wire [17:0] \$2 ;
+  wire \$20 ;
+  reg [1:0] \$200 ;
+  reg [15:0] \$201 ;
+  reg [1:0] \$202 ;
+  reg [2:0] \$203 ;
+  reg \$204 ;
+  reg \$205 ;
+  reg \$206 ;
+  reg \$207 ;
+  reg [1:0] \$208 ;
+  reg [11:0] \$209 ;
+  wire [26:0] \$21 ;
+  reg [11:0] \$210 ;
+  reg [11:0] \$211 ;
+  reg [11:0] \$212 ;
+  reg [11:0] \$213 ;
+  reg [11:0] \$214 ;
+  reg [11:0] \$215 ;
+  reg [11:0] \$216 ;
+  reg [11:0] \$217 ;
+  reg [11:0] \$218 ;
+  reg [11:0] \$219 ;
+  wire [9:0] \$22 ;
+  reg [11:0] \$220 ;
+  reg [11:0] \$221 ;
+  reg [11:0] \$222 ;
+  reg [11:0] \$223 ;
+  reg [11:0] \$224 ;
+  reg [11:0] \$225 ;
+  reg [31:0] \$226 ;
+  reg \$227 ;
+  reg [63:0] \$228 ;
+  reg [7:0] \$229 ;
   wire \$23 ;
-  wire [10:0] \$24 ;
-  wire \$25 ;
-  wire [10:0] \$26 ;
-  wire \$27 ;
-  wire [10:0] \$28 ;
-  wire \$29 ;
-  wire [16:0] \$3 ;
-  wire [10:0] \$30 ;
+  wire [72:0] \$230 ;
+  wire [39:0] \$231 ;
+  wire [3:0] \$232 ;
+  wire [17:0] \$235 ;
+  wire \$237 ;
+  wire [26:0] \$24 ;
+  wire [26:0] \$25 ;
+  wire [26:0] \$26 ;
+  wire [31:0] \$27 ;
+  wire [58:0] \$28 ;
+  wire [59:0] \$29 ;
+  wire [17:0] \$3 ;
+  wire [9:0] \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
-  wire [10:0] \$34 ;
+  wire [9:0] \$34 ;
   wire \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
-  wire [17:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [26:0] \$36 ;
+  wire [26:0] \$37 ;
+  wire [28:0] \$38 ;
+  wire [28:0] \$39 ;
+  wire \$4 ;
+  wire [28:0] \$40 ;
+  wire [60:0] \$41 ;
   wire \$42 ;
-  wire [5:0] \$43 ;
+  wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire [7:0] \$46 ;
+  wire \$46 ;
   wire \$47 ;
-  wire [26:0] \$48 ;
-  wire [32:0] \$49 ;
-  wire [17:0] \$5 ;
+  wire \$48 ;
+  wire \$49 ;
+  wire \$5 ;
   wire \$50 ;
-  wire [26:0] \$51 ;
-  wire [32:0] \$52 ;
-  wire [32:0] \$53 ;
-  wire [7:0] \$54 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [1:0] \$57 ;
-  wire [16:0] \$58 ;
-  wire [32:0] \$59 ;
-  wire \$6 ;
-  wire [26:0] \$60 ;
-  wire [32:0] \$61 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire [1:0] \$6 ;
+  wire [16:0] \$60 ;
+  wire \$61 ;
   wire \$62 ;
-  wire [26:0] \$63 ;
-  wire [32:0] \$64 ;
-  wire [32:0] \$65 ;
-  wire [31:0] \$66 ;
-  wire [31:0] \$67 ;
-  wire [31:0] \$68 ;
-  wire [55:0] \$69 ;
-  wire \$7 ;
-  wire [56:0] \$70 ;
-  wire [7:0] \$71 ;
-  wire \$72 ;
-  wire [26:0] \$73 ;
-  wire [26:0] \$74 ;
-  wire [31:0] \$75 ;
-  wire [58:0] \$76 ;
-  wire [59:0] \$77 ;
-  wire [28:0] \$78 ;
-  wire [60:0] \$79 ;
-  wire [1:0] \$8 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
+  wire [8:0] \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire [3:0] \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire [31:0] \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
+  wire [16:0] \$8 ;
   wire \$80 ;
-  wire [2:0] \$81 ;
-  wire [2:0] \$82 ;
+  wire \$81 ;
+  wire \$82 ;
   wire \$83 ;
-  wire [16:0] \$84 ;
+  wire [3:0] \$84 ;
   wire \$85 ;
-  wire [16:0] \$86 ;
-  wire \$87 ;
-  wire \$88 ;
-  wire [24:0] \$89 ;
-  wire [16:0] \$9 ;
-  wire [32:0] \$90 ;
-  wire [10:0] \$91 ;
+  wire \$86 ;
+  wire [32:0] \$87 ;
+  wire [32:0] \$88 ;
+  wire [33:0] \$89 ;
+  wire \$9 ;
+  wire \$90 ;
+  wire \$91 ;
   wire \$92 ;
-  wire \$93 ;
+  wire [9:0] \$93 ;
   wire \$94 ;
-  wire [1:0] \$95 ;
-  wire [32:0] \$96 ;
-  wire [1:0] \$97 ;
-  wire [24:0] \$98 ;
-  wire [8:0] \$99 ;
-  wire _begins_row;
-  wire [4:0] _room;
-  wire [7:0] _row_beats;
+  wire \$95 ;
+  wire \$96 ;
+  wire [3:0] \$97 ;
+  wire \$98 ;
+  wire [3:0] \$99 ;
   wire [6:0] address;
-  reg [31:0] \address$21  = 32'd0;
+  reg [31:0] \address$75 ;
+  reg [31:0] \address$85 ;
+  wire [4:0] address_room;
+  reg asks;
   output bank;
   reg bank = 1'h0;
+  reg [63:0] beat;
+  wire [63:0] \beat$135 ;
+  reg [31:0] beat_address = 32'd0;
+  reg beat_enable;
+  wire \beat_enable$134 ;
+  wire [4:0] beat_room;
+  reg [1:0] \begin  = 2'h0;
+  reg [31:0] burst_address = 32'd0;
+  reg [31:0] burst_stride = 32'd0;
   input clk;
   wire clk;
   reg [63:0] collected = 64'h0000000000000000;
   reg [15:0] columns = 16'h0000;
+  wire \columns$132 ;
   input [31:0] dividend;
   wire [31:0] dividend;
   wire [7:0] \dividend.exponent ;
@@ -3415,161 +3544,254 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire \divisor.sign ;
   output [31:0] empty_columns;
   reg [31:0] empty_columns = 32'd0;
-  wire ends_beat;
-  input [7:0] flags;
-  wire [7:0] flags;
-  reg fsm_state = 1'h0;
+  reg ends_beat;
+  wire \ends_beat$123 ;
+  wire \ends_beat$131 ;
+  wire ends_state;
+  input [9:0] flags;
+  wire [9:0] flags;
+  reg [1:0] fsm_state = 2'h0;
   reg [63:0] full;
   output [1:0] group;
   reg [1:0] group = 2'h0;
-  reg [28:0] \group$18 ;
-  wire [15:0] \group$18.columns ;
-  wire \group$18.ends_row ;
-  wire [9:0] \group$18.first ;
-  wire \group$18.is_valid ;
-  wire \group$18.is_whole ;
-  reg [28:0] group_1 = 29'h00000000;
-  wire [15:0] \group_1.columns ;
+  reg [11:0] \group$81 ;
+  wire \group$81.are_operands ;
+  wire [2:0] \group$81.columns ;
+  wire \group$81.ends_row ;
+  wire [2:0] \group$81.first ;
+  wire \group$81.is_valid ;
+  wire \group$81.is_whole ;
+  wire [1:0] \group$81.place ;
+  reg [11:0] group_1 = 12'h000;
+  wire \group_1.are_operands ;
+  wire [2:0] \group_1.columns ;
   wire \group_1.ends_row ;
-  wire [9:0] \group_1.first ;
+  wire [2:0] \group_1.first ;
   wire \group_1.is_valid ;
   wire \group_1.is_whole ;
-  reg [28:0] group_10 = 29'h00000000;
-  wire [15:0] \group_10.columns ;
+  wire [1:0] \group_1.place ;
+  reg [11:0] group_10 = 12'h000;
+  wire \group_10.are_operands ;
+  wire [2:0] \group_10.columns ;
   wire \group_10.ends_row ;
-  wire [9:0] \group_10.first ;
+  wire [2:0] \group_10.first ;
   wire \group_10.is_valid ;
   wire \group_10.is_whole ;
-  reg [28:0] group_11 = 29'h00000000;
-  wire [15:0] \group_11.columns ;
+  wire [1:0] \group_10.place ;
+  reg [11:0] group_11 = 12'h000;
+  wire \group_11.are_operands ;
+  wire [2:0] \group_11.columns ;
   wire \group_11.ends_row ;
-  wire [9:0] \group_11.first ;
+  wire [2:0] \group_11.first ;
   wire \group_11.is_valid ;
   wire \group_11.is_whole ;
-  reg [28:0] group_12 = 29'h00000000;
-  wire [15:0] \group_12.columns ;
+  wire [1:0] \group_11.place ;
+  reg [11:0] group_12 = 12'h000;
+  wire \group_12.are_operands ;
+  wire [2:0] \group_12.columns ;
   wire \group_12.ends_row ;
-  wire [9:0] \group_12.first ;
+  wire [2:0] \group_12.first ;
   wire \group_12.is_valid ;
   wire \group_12.is_whole ;
-  reg [28:0] group_13 = 29'h00000000;
-  wire [15:0] \group_13.columns ;
+  wire [1:0] \group_12.place ;
+  reg [11:0] group_13 = 12'h000;
+  wire \group_13.are_operands ;
+  wire [2:0] \group_13.columns ;
   wire \group_13.ends_row ;
-  wire [9:0] \group_13.first ;
+  wire [2:0] \group_13.first ;
   wire \group_13.is_valid ;
   wire \group_13.is_whole ;
-  reg [28:0] group_14 = 29'h00000000;
-  wire [15:0] \group_14.columns ;
+  wire [1:0] \group_13.place ;
+  reg [11:0] group_14 = 12'h000;
+  wire \group_14.are_operands ;
+  wire [2:0] \group_14.columns ;
   wire \group_14.ends_row ;
-  wire [9:0] \group_14.first ;
+  wire [2:0] \group_14.first ;
   wire \group_14.is_valid ;
   wire \group_14.is_whole ;
-  reg [28:0] group_15 = 29'h00000000;
-  wire [15:0] \group_15.columns ;
+  wire [1:0] \group_14.place ;
+  reg [11:0] group_15 = 12'h000;
+  wire \group_15.are_operands ;
+  wire [2:0] \group_15.columns ;
   wire \group_15.ends_row ;
-  wire [9:0] \group_15.first ;
+  wire [2:0] \group_15.first ;
   wire \group_15.is_valid ;
   wire \group_15.is_whole ;
-  reg [28:0] group_16 = 29'h00000000;
-  wire [15:0] \group_16.columns ;
+  wire [1:0] \group_15.place ;
+  reg [11:0] group_16 = 12'h000;
+  wire \group_16.are_operands ;
+  wire [2:0] \group_16.columns ;
   wire \group_16.ends_row ;
-  wire [9:0] \group_16.first ;
+  wire [2:0] \group_16.first ;
   wire \group_16.is_valid ;
   wire \group_16.is_whole ;
-  reg [28:0] group_17 = 29'h00000000;
-  wire [15:0] \group_17.columns ;
+  wire [1:0] \group_16.place ;
+  reg [11:0] group_17 = 12'h000;
+  wire \group_17.are_operands ;
+  wire [2:0] \group_17.columns ;
   wire \group_17.ends_row ;
-  wire [9:0] \group_17.first ;
+  wire [2:0] \group_17.first ;
   wire \group_17.is_valid ;
   wire \group_17.is_whole ;
-  reg [28:0] group_2 = 29'h00000000;
-  wire [15:0] \group_2.columns ;
+  wire [1:0] \group_17.place ;
+  reg [11:0] group_2 = 12'h000;
+  wire \group_2.are_operands ;
+  wire [2:0] \group_2.columns ;
   wire \group_2.ends_row ;
-  wire [9:0] \group_2.first ;
+  wire [2:0] \group_2.first ;
   wire \group_2.is_valid ;
   wire \group_2.is_whole ;
-  reg [28:0] group_3 = 29'h00000000;
-  wire [15:0] \group_3.columns ;
+  wire [1:0] \group_2.place ;
+  reg [11:0] group_3 = 12'h000;
+  wire \group_3.are_operands ;
+  wire [2:0] \group_3.columns ;
   wire \group_3.ends_row ;
-  wire [9:0] \group_3.first ;
+  wire [2:0] \group_3.first ;
   wire \group_3.is_valid ;
   wire \group_3.is_whole ;
-  reg [28:0] group_4 = 29'h00000000;
-  wire [15:0] \group_4.columns ;
+  wire [1:0] \group_3.place ;
+  reg [11:0] group_4 = 12'h000;
+  wire \group_4.are_operands ;
+  wire [2:0] \group_4.columns ;
   wire \group_4.ends_row ;
-  wire [9:0] \group_4.first ;
+  wire [2:0] \group_4.first ;
   wire \group_4.is_valid ;
   wire \group_4.is_whole ;
-  reg [28:0] group_5 = 29'h00000000;
-  wire [15:0] \group_5.columns ;
+  wire [1:0] \group_4.place ;
+  reg [11:0] group_5 = 12'h000;
+  wire \group_5.are_operands ;
+  wire [2:0] \group_5.columns ;
   wire \group_5.ends_row ;
-  wire [9:0] \group_5.first ;
+  wire [2:0] \group_5.first ;
   wire \group_5.is_valid ;
   wire \group_5.is_whole ;
-  reg [28:0] group_6 = 29'h00000000;
-  wire [15:0] \group_6.columns ;
+  wire [1:0] \group_5.place ;
+  reg [11:0] group_6 = 12'h000;
+  wire \group_6.are_operands ;
+  wire [2:0] \group_6.columns ;
   wire \group_6.ends_row ;
-  wire [9:0] \group_6.first ;
+  wire [2:0] \group_6.first ;
   wire \group_6.is_valid ;
   wire \group_6.is_whole ;
-  reg [28:0] group_7 = 29'h00000000;
-  wire [15:0] \group_7.columns ;
+  wire [1:0] \group_6.place ;
+  reg [11:0] group_7 = 12'h000;
+  wire \group_7.are_operands ;
+  wire [2:0] \group_7.columns ;
   wire \group_7.ends_row ;
-  wire [9:0] \group_7.first ;
+  wire [2:0] \group_7.first ;
   wire \group_7.is_valid ;
   wire \group_7.is_whole ;
-  reg [28:0] group_8 = 29'h00000000;
-  wire [15:0] \group_8.columns ;
+  wire [1:0] \group_7.place ;
+  reg [11:0] group_8 = 12'h000;
+  wire \group_8.are_operands ;
+  wire [2:0] \group_8.columns ;
   wire \group_8.ends_row ;
-  wire [9:0] \group_8.first ;
+  wire [2:0] \group_8.first ;
   wire \group_8.is_valid ;
   wire \group_8.is_whole ;
-  reg [28:0] group_9 = 29'h00000000;
-  wire [15:0] \group_9.columns ;
+  wire [1:0] \group_8.place ;
+  reg [11:0] group_9 = 12'h000;
+  wire \group_9.are_operands ;
+  wire [2:0] \group_9.columns ;
   wire \group_9.ends_row ;
-  wire [9:0] \group_9.first ;
+  wire [2:0] \group_9.first ;
   wire \group_9.is_valid ;
   wire \group_9.is_whole ;
+  wire [1:0] \group_9.place ;
+  reg [31:0] group_address = 32'd0;
+  (* init = 2'h0 *)
+  wire [1:0] group_number;
   output has_error;
   wire has_error;
+  wire \has_error$63 ;
+  reg has_read = 1'h0;
   input has_result;
   wire has_result;
-  wire has_room;
-  wire is_acknowledged;
   output is_idle;
   wire is_idle;
-  wire is_last;
+  wire \is_idle$110 ;
+  reg is_last;
+  reg is_over;
   reg is_state = 1'h0;
   wire is_undivided;
+  wire is_valid;
   output is_waiting;
   wire is_waiting;
+  wire \is_waiting$65 ;
   reg [7:0] kept = 8'h00;
   input [31:0] keys;
   wire [31:0] keys;
   output [1:0] kind;
   wire [1:0] kind;
+  reg [7:0] last_beat;
+  wire [31:0] memory__araddr;
+  wire [31:0] \memory__araddr$1 ;
+  wire [1:0] memory__arburst;
+  wire [1:0] \memory__arburst$3 ;
+  wire [3:0] memory__arid;
+  wire [3:0] \memory__arid$5 ;
+  wire [7:0] memory__arlen;
+  wire [7:0] \memory__arlen$7 ;
+  wire memory__arready;
+  wire \memory__arready$9 ;
+  wire [2:0] memory__arsize;
+  wire [2:0] \memory__arsize$11 ;
+  wire memory__arvalid;
+  wire \memory__arvalid$13 ;
   wire [31:0] memory__awaddr;
+  wire [31:0] \memory__awaddr$15 ;
   wire [1:0] memory__awburst;
+  wire [1:0] \memory__awburst$17 ;
+  wire [3:0] memory__awid;
+  wire [3:0] \memory__awid$19 ;
   wire [7:0] memory__awlen;
+  wire [7:0] \memory__awlen$21 ;
   input memory__awready;
   wire memory__awready;
+  wire \memory__awready$23 ;
   wire [2:0] memory__awsize;
+  wire [2:0] \memory__awsize$25 ;
   output memory__awvalid;
   wire memory__awvalid;
+  wire \memory__awvalid$27 ;
+  input [3:0] memory__bid;
+  wire [3:0] memory__bid;
+  wire [3:0] \memory__bid$29 ;
   wire memory__bready;
+  wire \memory__bready$31 ;
   input [1:0] memory__bresp;
   wire [1:0] memory__bresp;
+  wire [1:0] \memory__bresp$33 ;
   input memory__bvalid;
   wire memory__bvalid;
+  wire \memory__bvalid$35 ;
+  wire [63:0] memory__rdata;
+  wire [63:0] \memory__rdata$37 ;
+  wire [3:0] memory__rid;
+  wire [3:0] \memory__rid$39 ;
+  wire memory__rlast;
+  wire \memory__rlast$41 ;
+  wire memory__rready;
+  wire \memory__rready$43 ;
+  wire [1:0] memory__rresp;
+  wire [1:0] \memory__rresp$45 ;
+  wire memory__rvalid;
+  wire \memory__rvalid$47 ;
   wire [63:0] memory__wdata;
+  wire [63:0] \memory__wdata$49 ;
   wire memory__wlast;
+  wire \memory__wlast$51 ;
   input memory__wready;
   wire memory__wready;
+  wire \memory__wready$53 ;
   wire [7:0] memory__wstrb;
+  wire [7:0] \memory__wstrb$55 ;
   output memory__wvalid;
   wire memory__wvalid;
-  (* init = 2'h0 *)
-  wire [1:0] number;
+  wire \memory__wvalid$57 ;
+  reg [31:0] next_beat;
+  reg [31:0] next_group;
+  reg [1:0] operand = 2'h0;
   input [31:0] output__address;
   wire [31:0] output__address;
   input [31:0] output__head_stride;
@@ -3578,28 +3800,24 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire [31:0] output__stride;
   input [15:0] output_steps;
   wire [15:0] output_steps;
-  reg [7:0] outstanding = 8'h00;
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  output [5:0] \port$2844$0 ;
-  wire [5:0] \port$2844$0 ;
+  wire [1:0] \place$130 ;
+  output [72:0] \port$1794$0 ;
+  wire [72:0] \port$1794$0 ;
+  output [39:0] \port$1842$0 ;
+  wire [39:0] \port$1842$0 ;
+  output [5:0] \port$3055$0 ;
+  wire [5:0] \port$3055$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
   wire [7:0] \quotient.exponent ;
   wire [22:0] \quotient.mantissa ;
   wire \quotient.sign ;
-  output [39:0] r_data;
-  wire [39:0] r_data;
-  wire \r_data$104 ;
-  output [72:0] \r_data$56 ;
-  wire [72:0] \r_data$56 ;
-  wire r_en;
-  wire \r_en$59 ;
-  wire \r_en$67 ;
-  wire r_rdy;
-  wire \r_rdy$52 ;
+  reg [16:0] read;
+  reg reads;
   input [74:0] result;
   wire [74:0] result;
   wire \result.bank ;
@@ -3610,12 +3828,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   wire \result.sum_bank ;
   output [23:0] results_drained;
   reg [23:0] results_drained = 24'h000000;
+  wire [7:0] row_beats;
   input rst;
   wire rst;
-  wire sends_address;
-  wire sends_beat;
+  wire saturates;
   input start;
   wire start;
+  wire \start$59 ;
   input [31:0] state__address;
   wire [31:0] state__address;
   input [31:0] state__head_stride;
@@ -3623,238 +3842,278 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
   input [31:0] state__stride;
   wire [31:0] state__stride;
   output [23:0] states_stored;
-  reg [23:0] states_stored = 24'h000000;
-  reg [31:0] stride = 32'd0;
+  wire [23:0] states_stored;
+  wire [23:0] \states_stored$61 ;
+  reg [2:0] step = 3'h0;
   reg [7:0] strobes;
+  reg [7:0] \strobes$126 ;
+  wire [7:0] \strobes$136 ;
   input [31:0] sums;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
   output takes_result;
   reg takes_result;
-  reg [4:0] used = 5'h00;
-  wire w_data;
-  wire [39:0] \w_data$20 ;
-  wire [72:0] \w_data$40 ;
-  reg w_en;
-  wire \w_en$19 ;
-  wire \w_en$39 ;
-  wire w_rdy;
-  wire \w_rdy$3 ;
   reg [15:0] word = 16'h0000;
   reg [15:0] words = 16'h0000;
-  wire [31:0] \words$25 ;
-  wire [31:0] \words$25[0] ;
-  assign \$1  = \$43 [4:0] >= 2'h2;
-  assign \$2  = \$1  & w_rdy;
-  assign has_room = \$2  & \w_rdy$3 ;
-  assign \$3  = columns + 2'h2;
-  assign \$4  = \$3  - 1'h1;
+  wire [31:0] \words$112 ;
+  wire [31:0] \words$112[0] ;
+  wire [31:0] \words$128 ;
+  wire [31:0] \words$128[0] ;
+  assign \$1  = columns + 2'h2;
+  assign \$2  = \$1  - 1'h1;
   wire [18:0] _0_, _1_, _2_;
-  assign _0_ = $signed(\$4 );
+  assign _0_ = $signed(\$2 );
   assign _1_ = $signed(3'h2);
-  assign _2_ = (\$4 [17] == 1'h0) || \$4  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$144  = $signed(_2_) / $signed(_1_);
-  assign \$6  = word < output_steps;
-  assign \$7  = word == output_steps;
-  assign \$8  = \$7  ? 2'h1 : 2'h2;
-  assign kind = \$6  ? 2'h0 : \$8 ;
-  assign \$9  = word + 1'h1;
-  assign \$10  = \$9  == words;
-  assign w_data = is_state & \$10 ;
-  assign \$11  = word >= output_steps;
-  assign \$12  = is_state | \$11 ;
-  assign \$13  = \$5 [7:0] - 1'h1;
-  assign \$14  = group * 1'h1;
-  assign \$15  = group == 2'h3;
-  assign \$16  = ! group;
-  assign \$17  = \$16  & has_room;
-  assign \$18  = | group;
-  assign \$19  = \$18  | has_room;
-  assign \$22  = ~ group_2[28];
-  assign \$23  = \$21  & \$22 ;
-  assign divisor = \$23  ? sums : 32'd1065353216;
-  assign \$24  = group_17[10:1] + 1'h0;
-  assign \$25  = \$24  < group_17[26:11];
-  assign \$26  = group_17[10:1] + 1'h0;
-  assign \$27  = \$26  < group_17[26:11];
-  assign \$28  = group_17[10:1] + 1'h0;
-  assign \$29  = \$28  < group_17[26:11];
-  assign \$30  = group_17[10:1] + 1'h0;
-  assign \$31  = \$30  < group_17[26:11];
-  assign \$33  = \$32  | group_17[27];
-  assign ends_beat = group_17[0] & \$33 ;
-  assign \$34  = group_17[10:1] + 1'h1;
-  assign \$35  = \$34  >= group_17[26:11];
-  assign is_last = \$35  | group_17[27];
-  assign \$36  = | strobes;
-  assign \w_en$39  = ends_beat & \$36 ;
-  assign sends_address = memory__awvalid & memory__awready;
-  assign sends_beat = memory__wvalid & memory__wready;
-  assign \$37  = | outstanding;
-  assign is_acknowledged = memory__bvalid & \$37 ;
-  assign \$38  = | memory__bresp;
-  assign has_error = is_acknowledged & \$38 ;
-  assign \$39  = memory__awvalid | memory__wvalid;
-  assign \$40  = | outstanding;
-  assign is_waiting = \$39  | \$40 ;
-  assign \$41  = ~ \$45 ;
-  assign \$42  = ! outstanding;
-  assign is_idle = \$41  & \$42 ;
-  assign \$43  = 5'h12 - used;
-  assign \$44  = ! fsm_state;
-  assign \$48  = result[71:48] * 3'h4;
-  assign \$49  = keys - \$48 ;
-  assign \$50  = $signed(\$49 ) < $signed(4'h4);
-  assign \$51  = result[71:48] * 3'h4;
-  assign \$52  = keys - \$51 ;
-  assign \$53  = \$50  ? \$52  : 33'h000000004;
-  assign \$56  = result[74] | \$55 ;
-  assign \$57  = \$56  ? 2'h2 : 2'h0;
-  assign \$58  = output_steps + \$57 ;
-  assign \$59  = \$47  ? \$53  : { 16'h0000, \$58  };
-  assign \$60  = result[47:24] * 3'h4;
-  assign \$61  = queries - \$60 ;
-  assign \$62  = $signed(\$61 ) < $signed(4'h4);
-  assign \$63  = result[47:24] * 3'h4;
-  assign \$64  = queries - \$63 ;
-  assign \$65  = \$62  ? \$64  : 33'h000000004;
-  assign \$66  = result[74] ? state__stride : output__stride;
-  assign \$67  = result[74] ? state__address : output__address;
-  assign \$68  = result[74] ? state__head_stride : output__head_stride;
-  assign \$69  = result[23:0] * \$68 ;
-  assign \$70  = \$67  + \$69 ;
-  assign \$73  = result[71:48] * 3'h4;
-  assign \$74  = \$72  ? \$73  : 27'h0000000;
-  assign \$75  = result[74] ? state__stride : output__stride;
-  assign \$76  = \$74  * \$75 ;
-  assign \$77  = \$70  + \$76 ;
-  assign \$78  = result[47:24] * 5'h10;
-  assign \$79  = \$77  + \$78 ;
-  assign \$80  = group == 2'h3;
-  assign \$81  = group + 1'h1;
-  assign \$82  = \$80  ? 3'h0 : \$81 ;
-  assign \$83  = group == 2'h3;
-  assign \$84  = word + \$83 ;
-  assign \$85  = group == 2'h3;
-  assign \$86  = word + 1'h1;
-  assign \$87  = \$86  == words;
-  assign \$88  = \$85  & \$87 ;
-  assign \$89  = results_drained + 1'h1;
-  assign \$90  = \address$21  + stride;
-  assign \$91  = group_17[10:1] + 1'h0;
-  assign \$92  = \$91  < group_17[26:11];
-  assign \$93  = group_17[0] & \$92 ;
-  assign \$94  = \$93  & is_undivided;
-  assign \$95  = 1'h0 + \$94 ;
-  assign \$96  = empty_columns + \$95 ;
-  assign \$97  = place + 1'h1;
-  assign \$98  = states_stored + \r_data$104 ;
-  assign \$99  = outstanding + w_en;
-  assign \$100  = \$99  - is_acknowledged;
-  assign \$101  = w_en ? \$5 [7:0] : 8'h00;
-  assign \$102  = used + \$101 ;
-  assign \$103  = \$102  - sends_beat;
+  assign _2_ = (\$2 [17] == 1'h0) || \$2  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
+  assign \$235  = $signed(_2_) / $signed(_1_);
+  assign \$4  = word < output_steps;
+  assign \$5  = word == output_steps;
+  assign \$6  = \$5  ? 2'h1 : 2'h2;
+  assign kind = \$4  ? 2'h0 : \$6 ;
+  assign \$7  = \$3 [7:0] - 1'h1;
+  assign \$8  = word + 1'h1;
+  assign \$9  = \$8  == words;
+  assign ends_state = is_state & \$9 ;
+  assign \$10  = word >= output_steps;
+  assign \$11  = is_state | \$10 ;
+  assign \$12  = group * 1'h1;
+  assign \$13  = result[74] ? state__address : output__address;
+  assign \$14  = result[74] ? state__head_stride : output__head_stride;
+  assign \$15  = result[23:0] * \$14 ;
+  assign \$16  = \$13  + \$15 ;
+  assign \$19  = ~ result[74];
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = result[47:24] * 3'h4;
+  assign \$24  = result[71:48] * 3'h4;
+  assign \$25  = \$23  ? \$24  : 27'h0000000;
+  assign \$26  = \$20  ? \$21  : \$25 ;
+  assign \$27  = result[74] ? state__stride : output__stride;
+  assign \$28  = \$26  * \$27 ;
+  assign \$29  = \$16  + \$28 ;
+  assign \$32  = ~ result[74];
+  assign \$33  = \$31  & \$32 ;
+  assign \$36  = result[71:48] * 3'h4;
+  assign \$37  = \$35  ? \$36  : 27'h0000000;
+  assign \$38  = \$37 [26:2] * 4'h8;
+  assign \$39  = result[47:24] * 5'h10;
+  assign \$40  = \$33  ? \$38  : \$39 ;
+  assign \$41  = \$29  + \$40 ;
+  assign \$42  = ! group;
+  assign \$43  = beat_room >= 2'h2;
+  assign \$44  = | address_room;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = \$42  & \$45 ;
+  assign \$47  = | group;
+  assign \$48  = beat_room >= 2'h2;
+  assign \$49  = | address_room;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = \$47  | \$50 ;
+  assign \$52  = group == 2'h3;
+  assign \$53  = | step;
+  assign \$54  = beat_room >= 1'h1;
+  assign \$55  = address_room >= 1'h1;
+  assign \$56  = \$54  & \$55 ;
+  assign \$57  = \$53  | \$56 ;
+  assign \$58  = ~ has_read;
+  assign \$59  = \$57  & \$58 ;
+  assign \$60  = word + reads;
+  assign \$61  = operand == 2'h3;
+  assign \$62  = read == words;
+  assign \$63  = \$61  | \$62 ;
+  assign \$64  = reads & \$63 ;
+  assign \$65  = | step;
+  assign \$66  = beat_room >= 1'h1;
+  assign \$67  = address_room >= 1'h1;
+  assign \$68  = \$66  & \$67 ;
+  assign \$69  = \$65  | \$68 ;
+  assign \$70  = step < 1'h1;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = \group$81 [3:1] + step;
+  assign \$73  = \$72  < columns;
+  assign \$74  = \$71  & \$73 ;
+  assign \$75  = ! step;
+  assign \$76  = \$75  ? beat_address : burst_address;
+  assign \$77  = | step;
+  assign \$78  = beat_room >= 1'h1;
+  assign \$79  = address_room >= 1'h1;
+  assign \$80  = \$78  & \$79 ;
+  assign \$81  = \$77  | \$80 ;
+  assign \$82  = has_read | ends_beat;
+  assign \$83  = \$81  & \$82 ;
+  assign \$84  = step + 1'h1;
+  assign \$85  = \$84  >= 1'h1;
+  assign \$86  = \$83  & \$85 ;
+  assign \$87  = beat_address + 4'h8;
+  assign \$88  = burst_stride * 1'h1;
+  assign \$89  = group_address + \$88 ;
+  assign \$90  = ~ \$121 ;
+  assign \$91  = ~ \$120 ;
+  assign \$92  = \$90  & \$91 ;
+  assign is_idle = \$92  & \is_idle$110 ;
+  assign \$95  = ~ group_2[8];
+  assign \$96  = \$94  & \$95 ;
+  assign divisor = \$96  ? sums : 32'd1065353216;
+  assign \$97  = group_17[3:1] + 1'h0;
+  assign \$98  = \$97  < group_17[6:4];
+  assign \$99  = group_17[3:1] + 1'h0;
+  assign \$100  = \$99  < group_17[6:4];
+  assign \$101  = group_17[3:1] + 1'h0;
+  assign \$102  = \$101  < group_17[6:4];
+  assign \$103  = group_17[3:1] + 1'h0;
+  assign \$104  = \$103  < group_17[6:4];
+  assign \$105  = ~ group_17[9];
+  assign \$106  = group_17[0] & \$105 ;
+  assign \$108  = \$107  | group_17[7];
+  assign \ends_beat$123  = \$106  & \$108 ;
+  assign \$109  = | strobes;
+  assign \$110  = \ends_beat$123  & \$109 ;
+  assign \$111  = group_17[3:1] + 1'h1;
+  assign \$112  = \$111  >= group_17[6:4];
+  assign \$113  = \$112  | group_17[7];
+  assign is_valid = group_17[0] & group_17[9];
+  assign \$114  = group_17[6:4] - group_17[3:1];
+  assign \$115  = $signed(\$114 ) < $signed(2'h1);
+  assign \$116  = group_17[6:4] - group_17[3:1];
+  assign \$117  = \$115  ? \$116  : 4'h1;
+  assign \$119  = ! fsm_state;
+  assign \$120  = fsm_state == 1'h1;
+  assign \$121  = fsm_state == 2'h2;
+  assign \$122  = fsm_state == 2'h3;
+  assign \$123  = \address$75  + burst_stride;
+  assign \$126  = result[71:48] * 3'h4;
+  assign \$127  = keys - \$126 ;
+  assign \$128  = $signed(\$127 ) < $signed(4'h4);
+  assign \$129  = result[71:48] * 3'h4;
+  assign \$130  = keys - \$129 ;
+  assign \$131  = \$128  ? \$130  : 33'h000000004;
+  assign \$134  = result[74] | \$133 ;
+  assign \$135  = \$134  ? 2'h2 : 2'h0;
+  assign \$136  = output_steps + \$135 ;
+  assign \$137  = \$125  ? \$131  : { 16'h0000, \$136  };
+  assign \$138  = result[47:24] * 3'h4;
+  assign \$139  = queries - \$138 ;
+  assign \$140  = $signed(\$139 ) < $signed(4'h4);
+  assign \$141  = result[47:24] * 3'h4;
+  assign \$142  = queries - \$141 ;
+  assign \$143  = \$140  ? \$142  : 33'h000000004;
+  assign \$144  = result[74] ? state__stride : output__stride;
+  assign \$147  = result[71:48] * 3'h4;
+  assign \$148  = \$146  ? \$147  : 27'h0000000;
+  assign \$151  = result[71:48] * 3'h4;
+  assign \$152  = \$150  ? \$151  : 27'h0000000;
+  assign \$155  = ~ result[74];
+  assign \$156  = \$154  & \$155 ;
+  assign \$157  = group == 2'h3;
+  assign \$158  = group + 1'h1;
+  assign \$159  = \$157  ? 3'h0 : \$158 ;
+  assign \$160  = group == 2'h3;
+  assign \$161  = word + \$160 ;
+  assign \$162  = group == 2'h3;
+  assign \$163  = word + 1'h1;
+  assign \$164  = \$163  == words;
+  assign \$165  = \$162  & \$164 ;
+  assign \$166  = results_drained + 1'h1;
+  assign \$167  = | step;
+  assign \$168  = beat_room >= 1'h1;
+  assign \$169  = address_room >= 1'h1;
+  assign \$170  = \$168  & \$169 ;
+  assign \$171  = \$167  | \$170 ;
+  assign \$172  = step + 1'h1;
+  assign \$173  = has_read | ends_beat;
+  assign \$174  = operand + 1'h1;
+  assign \$175  = read == words;
+  assign \$176  = group + 1'h1;
+  assign \$177  = group + 1'h1;
+  assign \$178  = \$177  * 1'h1;
+  assign \$179  = \$178  >= columns;
+  assign \$180  = results_drained + 1'h1;
+  assign \$181  = step + 1'h1;
+  assign \$182  = ! step;
+  assign \$183  = group_17[3:1] + 1'h0;
+  assign \$184  = \$183  < group_17[6:4];
+  assign \$185  = group_17[0] & \$184 ;
+  assign \$186  = \$185  & is_undivided;
+  assign \$187  = 1'h0 + \$186 ;
+  assign \$188  = empty_columns + \$187 ;
+  assign \$189  = ~ group_17[9];
+  assign \$190  = group_17[0] & \$189 ;
+  assign \$191  = place + 1'h1;
   always @(posedge clk)
-    words <= \$104 ;
+    burst_address <= \$192 ;
   always @(posedge clk)
-    columns <= \$105 ;
+    results_drained <= \$193 ;
   always @(posedge clk)
-    stride <= \$106 ;
+    words <= \$194 ;
   always @(posedge clk)
-    \address$21  <= \$107 ;
+    columns <= \$195 ;
   always @(posedge clk)
-    is_state <= \$108 ;
+    burst_stride <= \$196 ;
   always @(posedge clk)
-    bank <= \$109 ;
+    beat_address <= \$197 ;
   always @(posedge clk)
-    parity <= \$110 ;
+    group_address <= \$198 ;
   always @(posedge clk)
-    word <= \$111 ;
+    \begin  <= \$199 ;
   always @(posedge clk)
-    group <= \$112 ;
+    operand <= \$200 ;
   always @(posedge clk)
-    fsm_state <= \$113 ;
+    word <= \$201 ;
   always @(posedge clk)
-    results_drained <= \$114 ;
+    group <= \$202 ;
   always @(posedge clk)
-    group_1 <= \$115 ;
+    step <= \$203 ;
   always @(posedge clk)
-    group_2 <= \$116 ;
+    has_read <= \$204 ;
   always @(posedge clk)
-    group_3 <= \$117 ;
+    bank <= \$205 ;
   always @(posedge clk)
-    group_4 <= \$118 ;
+    is_state <= \$206 ;
   always @(posedge clk)
-    group_5 <= \$119 ;
+    parity <= \$207 ;
   always @(posedge clk)
-    group_6 <= \$120 ;
+    fsm_state <= \$208 ;
   always @(posedge clk)
-    group_7 <= \$121 ;
+    group_1 <= \$209 ;
   always @(posedge clk)
-    group_8 <= \$122 ;
+    group_2 <= \$210 ;
   always @(posedge clk)
-    group_9 <= \$123 ;
+    group_3 <= \$211 ;
   always @(posedge clk)
-    group_10 <= \$124 ;
+    group_4 <= \$212 ;
   always @(posedge clk)
-    group_11 <= \$125 ;
+    group_5 <= \$213 ;
   always @(posedge clk)
-    group_12 <= \$126 ;
+    group_6 <= \$214 ;
   always @(posedge clk)
-    group_13 <= \$127 ;
+    group_7 <= \$215 ;
   always @(posedge clk)
-    group_14 <= \$128 ;
+    group_8 <= \$216 ;
   always @(posedge clk)
-    group_15 <= \$129 ;
+    group_9 <= \$217 ;
   always @(posedge clk)
-    group_16 <= \$130 ;
+    group_10 <= \$218 ;
   always @(posedge clk)
-    group_17 <= \$131 ;
+    group_11 <= \$219 ;
   always @(posedge clk)
-    empty_columns <= \$132 ;
+    group_12 <= \$220 ;
   always @(posedge clk)
-    place <= \$133 ;
+    group_13 <= \$221 ;
   always @(posedge clk)
-    collected <= \$134 ;
+    group_14 <= \$222 ;
   always @(posedge clk)
-    kept <= \$135 ;
+    group_15 <= \$223 ;
   always @(posedge clk)
-    states_stored <= \$136 ;
+    group_16 <= \$224 ;
   always @(posedge clk)
-    outstanding <= \$137 ;
+    group_17 <= \$225 ;
   always @(posedge clk)
-    used <= \$138 ;
-  \top.drain.acknowledges  acknowledges (
-    .clk(clk),
-    .r_data(\r_data$104 ),
-    .r_en(is_acknowledged),
-    .rst(rst),
-    .w_en(w_en),
-    .w_port__data(w_data),
-    .w_rdy(\w_rdy$3 )
-  );
-  \top.drain.addresses  addresses (
-    .clk(clk),
-    .\port$1481$0 (\$13 [7:0]),
-    .\port$2836$0 (\address$21 ),
-    .r_data(r_data),
-    .r_en(sends_address),
-    .r_rdy(memory__awvalid),
-    .rst(rst),
-    .w_en(w_en),
-    .w_rdy(w_rdy)
-  );
-  \top.drain.beats  beats (
-    .clk(clk),
-    .\port$1515$0 (is_last),
-    .\port$2825$0 (full),
-    .\port$2826$0 (strobes),
-    .r_data(\r_data$56 ),
-    .r_en(sends_beat),
-    .r_rdy(memory__wvalid),
-    .rst(rst),
-    .w_en(\w_en$39 )
-  );
+    empty_columns <= \$226 ;
+  always @(posedge clk)
+    place <= \$227 ;
+  always @(posedge clk)
+    collected <= \$228 ;
+  always @(posedge clk)
+    kept <= \$229 ;
   \top.drain.divider_0  divider_0 (
     .clk(clk),
     .dividend(dividend),
@@ -3863,34 +4122,194 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
     .\quotient$75 (quotient),
     .rst(rst)
   );
+  \top.drain.operands  operands (
+    .beat(\beat$135 ),
+    .beat_enable(\beat_enable$134 ),
+    .clk(clk),
+    .columns(\$117 [0]),
+    .ends_beat(group_17[7]),
+    .is_valid(is_valid),
+    .leaving_kept(\$232 ),
+    .place(group_17[11:10]),
+    .rst(rst),
+    .saturates(saturates),
+    .value(quotient)
+  );
+  \top.drain.writer  writer (
+    .address(\address$75 ),
+    .address_room(address_room),
+    .beat(beat),
+    .beat_room(beat_room),
+    .clk(clk),
+    .has_error(has_error),
+    .is_idle(\is_idle$110 ),
+    .is_last(is_last),
+    .is_waiting(is_waiting),
+    .last_beat(last_beat),
+    .memory__awready(memory__awready),
+    .memory__awvalid(memory__awvalid),
+    .memory__bresp(memory__bresp),
+    .memory__bvalid(memory__bvalid),
+    .memory__wready(memory__wready),
+    .memory__wvalid(memory__wvalid),
+    .r_data(\$231 ),
+    .\r_data$29 (\$230 ),
+    .rst(rst),
+    .start(start),
+    .states_stored(states_stored),
+    .strobes(\strobes$126 ),
+    .\w_data$6 (ends_state),
+    .w_en(asks),
+    .\w_en$8 (beat_enable)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \group$18 [0] = 1'h0;
-    (* full_case = 32'd1 *)
+    \address$75  = burst_address;
     casez (fsm_state)
-      1'h0:
+      2'h0:
           /* empty */;
-      1'h1:
-          \group$18 [0] = \$19 ;
+      2'h2:
+          /* empty */;
+      2'h1:
+          \address$75  = \$76 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    last_beat = \$7 [7:0];
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          last_beat = 8'h00;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    { \group$81 [11:9], \group$81 [7], \group$81 [0] } = 5'h00;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+        begin
+          \group$81 [0] = \$51 ;
+          \group$81 [7] = \$52 ;
+        end
+      2'h1:
+        begin
+          \group$81 [0] = reads;
+          \group$81 [9] = 1'h1;
+          \group$81 [11:10] = operand;
+          \group$81 [7] = ends_beat;
+        end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     takes_result = 1'h0;
     casez (fsm_state)
-      1'h0:
+      2'h0:
           takes_result = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    w_en = 1'h0;
-    (* full_case = 32'd1 *)
+    \address$85  = 32'd0;
     casez (fsm_state)
-      1'h0:
+      2'h0:
+          if (has_result) begin
+            \address$85  = \$41 [31:0];
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    asks = 1'h0;
+    casez (fsm_state)
+      2'h0:
           /* empty */;
-      1'h1:
-          w_en = \$17 ;
+      2'h2:
+          asks = \$46 ;
+      2'h1:
+          asks = \$74 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    reads = 1'h0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          reads = \$59 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    read = 17'h00000;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          read = \$60 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    ends_beat = 1'h0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          ends_beat = \$64 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    is_over = 1'h0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          is_over = \$86 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    next_beat = 32'd0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          if (is_over) begin
+            next_beat = \$87 [31:0];
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    next_group = 32'd0;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h1:
+          if (is_over) begin
+            next_group = \$89 [31:0];
+          end
     endcase
   end
   always @* begin
@@ -3910,1058 +4329,807 @@ module \top.drain (memory__wready, memory__bvalid, memory__bresp, clk, rst, has_
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          strobes[3:0] = { \$31 , \$29 , \$27 , \$25  };
+          strobes[3:0] = { \$104 , \$102 , \$100 , \$98  };
       1'h1:
-          strobes[7:4] = { \$31 , \$29 , \$27 , \$25  };
+          strobes[7:4] = { \$104 , \$102 , \$100 , \$98  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$104  = words;
+    beat_enable = \$110 ;
+    if (\beat_enable$134 ) begin
+      beat_enable = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    beat = full;
+    if (\beat_enable$134 ) begin
+      beat = \beat$135 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \strobes$126  = strobes;
+    if (\beat_enable$134 ) begin
+      \strobes$126  = { \$232 [3], \$232 [3:2], \$232 [2:1], \$232 [1:0], \$232 [0] };
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    is_last = \$113 ;
+    if (\beat_enable$134 ) begin
+      is_last = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$192  = burst_address;
+    if (asks) begin
+      \$192  = \$123 [31:0];
+    end
     casez (fsm_state)
-      1'h0:
+      2'h0:
           if (has_result) begin
-            \$104  = \$59 [15:0];
+            \$192  = \address$85 ;
           end
     endcase
     if (rst) begin
-      \$104  = 16'h0000;
+      \$192  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$105  = columns;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$105  = \$65 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$105  = 16'h0000;
+    \$193  = results_drained;
+    if (start) begin
+      \$193  = 24'h000000;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$106  = stride;
     casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$106  = \$66 ;
-          end
-    endcase
-    if (rst) begin
-      \$106  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$107  = \address$21 ;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$107  = \$79 [31:0];
-          end
-    endcase
-    if (w_en) begin
-      \$107  = \$90 [31:0];
-    end
-    if (rst) begin
-      \$107  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$108  = is_state;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$108  = result[74];
-          end
-    endcase
-    if (rst) begin
-      \$108  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$109  = bank;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$109  = result[72];
-          end
-    endcase
-    if (rst) begin
-      \$109  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$110  = parity;
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$110  = result[73];
-          end
-    endcase
-    if (rst) begin
-      \$110  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$111  = word;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$111  = 16'h0000;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            \$111  = \$84 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$111  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$112  = group;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$112  = 2'h0;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            \$112  = \$82 [1:0];
-          end
-    endcase
-    if (rst) begin
-      \$112  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$113  = fsm_state;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
-          if (has_result) begin
-            \$113  = 1'h1;
-          end
-      1'h1:
-          if (\group$18 [0]) begin
-            if (\$88 ) begin
-              \$113  = 1'h0;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$113  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$114  = results_drained;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      1'h0:
+      2'h0:
           /* empty */;
-      1'h1:
-          if (\group$18 [0]) begin
-            if (\$88 ) begin
-              \$114  = \$89 [23:0];
+      2'h2:
+          if (\group$81 [0]) begin
+            if (\$165 ) begin
+              \$193  = \$166 [23:0];
+            end
+          end
+      2'h1:
+          if (is_over) begin
+            if (\$175 ) begin
+              if (\$179 ) begin
+                \$193  = \$180 [23:0];
+              end
             end
           end
     endcase
-    if (start) begin
-      \$114  = 24'h000000;
-    end
     if (rst) begin
-      \$114  = 24'h000000;
+      \$193  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$115  = \group$18 ;
+    \$194  = words;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$194  = \$137 [15:0];
+          end
+    endcase
     if (rst) begin
-      \$115  = 29'h00000000;
+      \$194  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$116  = group_1;
+    \$195  = columns;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$195  = \$143 [15:0];
+          end
+    endcase
     if (rst) begin
-      \$116  = 29'h00000000;
+      \$195  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$117  = group_2;
+    \$196  = burst_stride;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$196  = \$144 ;
+          end
+    endcase
     if (rst) begin
-      \$117  = 29'h00000000;
+      \$196  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$118  = group_3;
+    \$197  = beat_address;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$197  = \address$85 ;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+          if (is_over) begin
+            \$197  = next_beat;
+            if (\$175 ) begin
+              \$197  = next_group;
+            end
+          end
+    endcase
     if (rst) begin
-      \$118  = 29'h00000000;
+      \$197  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$119  = group_4;
+    \$198  = group_address;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$198  = \address$85 ;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+          if (is_over) begin
+            if (\$175 ) begin
+              \$198  = next_group;
+            end
+          end
+    endcase
     if (rst) begin
-      \$119  = 29'h00000000;
+      \$198  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$120  = group_5;
+    \$199  = \begin ;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$199  = \$148 [1:0];
+          end
+    endcase
     if (rst) begin
-      \$120  = 29'h00000000;
+      \$199  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$121  = group_6;
+    \$200  = operand;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$200  = \$152 [1:0];
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (reads) begin
+            \$200  = \$174 [1:0];
+          end
+          if (is_over) begin
+            \$200  = 2'h0;
+            if (\$175 ) begin
+              \$200  = \begin ;
+            end
+          end
+        end
+    endcase
     if (rst) begin
-      \$121  = 29'h00000000;
+      \$200  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$122  = group_7;
+    \$201  = word;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$201  = 16'h0000;
+          end
+      2'h2:
+          if (\group$81 [0]) begin
+            \$201  = \$161 [15:0];
+          end
+      2'h1:
+        begin
+          if (\$171 ) begin
+            \$201  = read[15:0];
+          end
+          if (is_over) begin
+            if (\$175 ) begin
+              \$201  = 16'h0000;
+            end
+          end
+        end
+    endcase
     if (rst) begin
-      \$122  = 29'h00000000;
+      \$201  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$123  = group_8;
+    \$202  = group;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$202  = 2'h0;
+          end
+      2'h2:
+          if (\group$81 [0]) begin
+            \$202  = \$159 [1:0];
+          end
+      2'h1:
+          if (is_over) begin
+            if (\$175 ) begin
+              \$202  = \$176 [1:0];
+            end
+          end
+    endcase
     if (rst) begin
-      \$123  = 29'h00000000;
+      \$202  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$124  = group_9;
+    \$203  = step;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$203  = 3'h0;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (\$171 ) begin
+            \$203  = \$172 [2:0];
+          end
+          if (is_over) begin
+            \$203  = 3'h0;
+          end
+        end
+      2'h3:
+          \$203  = \$181 [2:0];
+    endcase
     if (rst) begin
-      \$124  = 29'h00000000;
+      \$203  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$125  = group_10;
+    \$204  = has_read;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$204  = 1'h0;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (\$171 ) begin
+            \$204  = \$173 ;
+          end
+          if (is_over) begin
+            \$204  = 1'h0;
+          end
+        end
+    endcase
     if (rst) begin
-      \$125  = 29'h00000000;
+      \$204  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$126  = group_11;
+    \$205  = bank;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$205  = result[72];
+          end
+    endcase
     if (rst) begin
-      \$126  = 29'h00000000;
+      \$205  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$127  = group_12;
+    \$206  = is_state;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$206  = result[74];
+          end
+    endcase
     if (rst) begin
-      \$127  = 29'h00000000;
+      \$206  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$128  = group_13;
+    \$207  = parity;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$207  = result[73];
+          end
+    endcase
     if (rst) begin
-      \$128  = 29'h00000000;
+      \$207  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$129  = group_14;
+    \$208  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            (* full_case = 32'd1 *)
+            if (\$156 ) begin
+              \$208  = 2'h1;
+            end else begin
+              \$208  = 2'h2;
+            end
+          end
+      2'h2:
+          if (\group$81 [0]) begin
+            if (\$165 ) begin
+              \$208  = 2'h0;
+            end
+          end
+      2'h1:
+          if (is_over) begin
+            if (\$175 ) begin
+              if (\$179 ) begin
+                \$208  = 2'h3;
+              end
+            end
+          end
+      2'h3:
+          if (\$182 ) begin
+            \$208  = 2'h0;
+          end
+    endcase
     if (rst) begin
-      \$129  = 29'h00000000;
+      \$208  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$130  = group_15;
+    \$209  = \group$81 ;
     if (rst) begin
-      \$130  = 29'h00000000;
+      \$209  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$131  = group_16;
+    \$210  = group_1;
     if (rst) begin
-      \$131  = 29'h00000000;
+      \$210  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$211  = group_2;
+    if (rst) begin
+      \$211  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$212  = group_3;
+    if (rst) begin
+      \$212  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$213  = group_4;
+    if (rst) begin
+      \$213  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$214  = group_5;
+    if (rst) begin
+      \$214  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$215  = group_6;
+    if (rst) begin
+      \$215  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$216  = group_7;
+    if (rst) begin
+      \$216  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$217  = group_8;
+    if (rst) begin
+      \$217  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$218  = group_9;
+    if (rst) begin
+      \$218  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$219  = group_10;
+    if (rst) begin
+      \$219  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$220  = group_11;
+    if (rst) begin
+      \$220  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$221  = group_12;
+    if (rst) begin
+      \$221  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$222  = group_13;
+    if (rst) begin
+      \$222  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$223  = group_14;
+    if (rst) begin
+      \$223  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$224  = group_15;
+    if (rst) begin
+      \$224  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$225  = group_16;
+    if (rst) begin
+      \$225  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$132  = 32'd0;
+      \$226  = 32'd0;
     end else begin
-      \$132  = \$96 [31:0];
+      \$226  = \$188 [31:0];
     end
     if (rst) begin
-      \$132  = 32'd0;
+      \$226  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$133  = place;
-    if (ends_beat) begin
-      \$133  = 1'h0;
-    end else if (group_17[0]) begin
-      \$133  = \$97 [0];
+    \$227  = place;
+    if (\ends_beat$123 ) begin
+      \$227  = 1'h0;
+    end else if (\$190 ) begin
+      \$227  = \$191 [0];
     end
     if (rst) begin
-      \$133  = 1'h0;
+      \$227  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$134  = collected;
-    if (ends_beat) begin
-      \$134  = 64'h0000000000000000;
-    end else if (group_17[0]) begin
-      \$134  = full;
+    \$228  = collected;
+    if (\ends_beat$123 ) begin
+      \$228  = 64'h0000000000000000;
+    end else if (\$190 ) begin
+      \$228  = full;
     end
     if (rst) begin
-      \$134  = 64'h0000000000000000;
+      \$228  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$135  = kept;
-    if (ends_beat) begin
-      \$135  = 8'h00;
-    end else if (group_17[0]) begin
-      \$135  = strobes;
+    \$229  = kept;
+    if (\ends_beat$123 ) begin
+      \$229  = 8'h00;
+    end else if (\$190 ) begin
+      \$229  = strobes;
     end
     if (rst) begin
-      \$135  = 8'h00;
+      \$229  = 8'h00;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$136  = states_stored;
-    if (start) begin
-      \$136  = 24'h000000;
-    end else if (is_acknowledged) begin
-      \$136  = \$98 [23:0];
-    end
-    if (rst) begin
-      \$136  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$137  = \$100 [7:0];
-    if (rst) begin
-      \$137  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$138  = \$103 [4:0];
-    if (rst) begin
-      \$138  = 5'h00;
-    end
-  end
-  assign _room = \$43 [4:0];
-  assign _row_beats = \$5 [7:0];
-  assign address = { word[5:0], bank };
-  assign number = group;
-  assign _begins_row = w_en;
-  assign \w_en$19  = w_en;
-  assign \w_data$20  = { \$13 [7:0], \address$21  };
-  assign \words$25  = dividend;
-  assign \w_data$40  = { is_last, strobes, full };
-  assign r_rdy = memory__awvalid;
-  assign memory__awaddr = r_data[31:0];
-  assign memory__awlen = r_data[39:32];
-  assign memory__awsize = 3'h3;
+  assign memory__araddr = 32'd0;
+  assign \memory__araddr$1  = 32'd0;
+  assign memory__arburst = 2'h0;
+  assign \memory__arburst$3  = 2'h0;
+  assign memory__arid = 4'h0;
+  assign \memory__arid$5  = 4'h0;
+  assign memory__arlen = 8'h00;
+  assign \memory__arlen$7  = 8'h00;
+  assign memory__arready = 1'h0;
+  assign \memory__arready$9  = 1'h0;
+  assign memory__arsize = 3'h0;
+  assign \memory__arsize$11  = 3'h0;
+  assign memory__arvalid = 1'h0;
+  assign \memory__arvalid$13  = 1'h0;
+  assign memory__awaddr = \$231 [31:0];
+  assign \memory__awaddr$15  = \$231 [31:0];
   assign memory__awburst = 2'h1;
-  assign r_en = sends_address;
-  assign \r_rdy$52  = memory__wvalid;
-  assign memory__wdata = \r_data$56 [63:0];
-  assign memory__wstrb = \r_data$56 [71:64];
-  assign memory__wlast = \r_data$56 [72];
-  assign \r_en$59  = sends_beat;
+  assign \memory__awburst$17  = 2'h1;
+  assign memory__awid = 4'h0;
+  assign \memory__awid$19  = 4'h0;
+  assign memory__awlen = \$231 [39:32];
+  assign \memory__awlen$21  = \$231 [39:32];
+  assign \memory__awready$23  = memory__awready;
+  assign memory__awsize = 3'h3;
+  assign \memory__awsize$25  = 3'h3;
+  assign \memory__awvalid$27  = memory__awvalid;
+  assign \memory__bid$29  = memory__bid;
   assign memory__bready = 1'h1;
-  assign \r_en$67  = is_acknowledged;
-  assign \port$2844$0  = word[5:0];
-  assign \group$18.is_valid  = \group$18 [0];
-  assign \group$18.first  = \group$18 [10:1];
-  assign \group$18.columns  = \group$18 [26:11];
-  assign \group$18.ends_row  = \group$18 [27];
-  assign \group$18.is_whole  = \group$18 [28];
-  assign \dividend.mantissa  = dividend[22:0];
-  assign \dividend.exponent  = dividend[30:23];
-  assign \dividend.sign  = dividend[31];
-  assign \words$25[0]  = dividend;
-  assign \divisor.mantissa  = divisor[22:0];
-  assign \divisor.exponent  = divisor[30:23];
-  assign \divisor.sign  = divisor[31];
-  assign \group_2.is_valid  = group_2[0];
-  assign \group_2.first  = group_2[10:1];
-  assign \group_2.columns  = group_2[26:11];
-  assign \group_2.ends_row  = group_2[27];
-  assign \group_2.is_whole  = group_2[28];
-  assign \sums[0]  = sums;
-  assign \quotient.mantissa  = quotient[22:0];
-  assign \quotient.exponent  = quotient[30:23];
-  assign \quotient.sign  = quotient[31];
-  assign \group_17.is_valid  = group_17[0];
-  assign \group_17.first  = group_17[10:1];
-  assign \group_17.columns  = group_17[26:11];
-  assign \group_17.ends_row  = group_17[27];
-  assign \group_17.is_whole  = group_17[28];
+  assign \memory__bready$31  = 1'h1;
+  assign \memory__bresp$33  = memory__bresp;
+  assign \memory__bvalid$35  = memory__bvalid;
+  assign memory__rdata = 64'h0000000000000000;
+  assign \memory__rdata$37  = 64'h0000000000000000;
+  assign memory__rid = 4'h0;
+  assign \memory__rid$39  = 4'h0;
+  assign memory__rlast = 1'h0;
+  assign \memory__rlast$41  = 1'h0;
+  assign memory__rready = 1'h0;
+  assign \memory__rready$43  = 1'h0;
+  assign memory__rresp = 2'h0;
+  assign \memory__rresp$45  = 2'h0;
+  assign memory__rvalid = 1'h0;
+  assign \memory__rvalid$47  = 1'h0;
+  assign memory__wdata = \$230 [63:0];
+  assign \memory__wdata$49  = \$230 [63:0];
+  assign memory__wlast = \$230 [72];
+  assign \memory__wlast$51  = \$230 [72];
+  assign \memory__wready$53  = memory__wready;
+  assign memory__wstrb = \$230 [71:64];
+  assign \memory__wstrb$55  = \$230 [71:64];
+  assign \memory__wvalid$57  = memory__wvalid;
+  assign \start$59  = start;
+  assign \states_stored$61  = states_stored;
+  assign \has_error$63  = has_error;
+  assign \is_waiting$65  = is_waiting;
+  assign row_beats = \$3 [7:0];
+  assign address = { word[5:0], bank };
+  assign group_number = group;
+  assign \words$112  = dividend;
+  assign \words$128  = quotient;
+  assign \place$130  = group_17[11:10];
+  assign \ends_beat$131  = group_17[7];
+  assign \columns$132  = \$117 [0];
+  assign \strobes$136  = { \$232 [3], \$232 [3:2], \$232 [2:1], \$232 [1:0], \$232 [0] };
+  assign \port$1794$0  = \$230 ;
+  assign \port$1842$0  = \$231 ;
+  assign \port$3055$0  = word[5:0];
+  assign \group$81.is_valid  = \group$81 [0];
+  assign \group$81.first  = \group$81 [3:1];
+  assign \group$81.columns  = \group$81 [6:4];
+  assign \group$81.ends_row  = \group$81 [7];
+  assign \group$81.is_whole  = \group$81 [8];
+  assign \group$81.are_operands  = \group$81 [9];
+  assign \group$81.place  = \group$81 [11:10];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
   assign \result.sum_bank  = result[73];
   assign \result.is_state  = result[74];
+  assign \dividend.mantissa  = dividend[22:0];
+  assign \dividend.exponent  = dividend[30:23];
+  assign \dividend.sign  = dividend[31];
+  assign \words$112[0]  = dividend;
+  assign \divisor.mantissa  = divisor[22:0];
+  assign \divisor.exponent  = divisor[30:23];
+  assign \divisor.sign  = divisor[31];
+  assign \group_2.is_valid  = group_2[0];
+  assign \group_2.first  = group_2[3:1];
+  assign \group_2.columns  = group_2[6:4];
+  assign \group_2.ends_row  = group_2[7];
+  assign \group_2.is_whole  = group_2[8];
+  assign \group_2.are_operands  = group_2[9];
+  assign \group_2.place  = group_2[11:10];
+  assign \sums[0]  = sums;
+  assign \quotient.mantissa  = quotient[22:0];
+  assign \quotient.exponent  = quotient[30:23];
+  assign \quotient.sign  = quotient[31];
+  assign \group_17.is_valid  = group_17[0];
+  assign \group_17.first  = group_17[3:1];
+  assign \group_17.columns  = group_17[6:4];
+  assign \group_17.ends_row  = group_17[7];
+  assign \group_17.is_whole  = group_17[8];
+  assign \group_17.are_operands  = group_17[9];
+  assign \group_17.place  = group_17[11:10];
+  assign \words$128[0]  = quotient;
   assign \group_1.is_valid  = group_1[0];
-  assign \group_1.first  = group_1[10:1];
-  assign \group_1.columns  = group_1[26:11];
-  assign \group_1.ends_row  = group_1[27];
-  assign \group_1.is_whole  = group_1[28];
+  assign \group_1.first  = group_1[3:1];
+  assign \group_1.columns  = group_1[6:4];
+  assign \group_1.ends_row  = group_1[7];
+  assign \group_1.is_whole  = group_1[8];
+  assign \group_1.are_operands  = group_1[9];
+  assign \group_1.place  = group_1[11:10];
   assign \group_3.is_valid  = group_3[0];
-  assign \group_3.first  = group_3[10:1];
-  assign \group_3.columns  = group_3[26:11];
-  assign \group_3.ends_row  = group_3[27];
-  assign \group_3.is_whole  = group_3[28];
+  assign \group_3.first  = group_3[3:1];
+  assign \group_3.columns  = group_3[6:4];
+  assign \group_3.ends_row  = group_3[7];
+  assign \group_3.is_whole  = group_3[8];
+  assign \group_3.are_operands  = group_3[9];
+  assign \group_3.place  = group_3[11:10];
   assign \group_4.is_valid  = group_4[0];
-  assign \group_4.first  = group_4[10:1];
-  assign \group_4.columns  = group_4[26:11];
-  assign \group_4.ends_row  = group_4[27];
-  assign \group_4.is_whole  = group_4[28];
+  assign \group_4.first  = group_4[3:1];
+  assign \group_4.columns  = group_4[6:4];
+  assign \group_4.ends_row  = group_4[7];
+  assign \group_4.is_whole  = group_4[8];
+  assign \group_4.are_operands  = group_4[9];
+  assign \group_4.place  = group_4[11:10];
   assign \group_5.is_valid  = group_5[0];
-  assign \group_5.first  = group_5[10:1];
-  assign \group_5.columns  = group_5[26:11];
-  assign \group_5.ends_row  = group_5[27];
-  assign \group_5.is_whole  = group_5[28];
+  assign \group_5.first  = group_5[3:1];
+  assign \group_5.columns  = group_5[6:4];
+  assign \group_5.ends_row  = group_5[7];
+  assign \group_5.is_whole  = group_5[8];
+  assign \group_5.are_operands  = group_5[9];
+  assign \group_5.place  = group_5[11:10];
   assign \group_6.is_valid  = group_6[0];
-  assign \group_6.first  = group_6[10:1];
-  assign \group_6.columns  = group_6[26:11];
-  assign \group_6.ends_row  = group_6[27];
-  assign \group_6.is_whole  = group_6[28];
+  assign \group_6.first  = group_6[3:1];
+  assign \group_6.columns  = group_6[6:4];
+  assign \group_6.ends_row  = group_6[7];
+  assign \group_6.is_whole  = group_6[8];
+  assign \group_6.are_operands  = group_6[9];
+  assign \group_6.place  = group_6[11:10];
   assign \group_7.is_valid  = group_7[0];
-  assign \group_7.first  = group_7[10:1];
-  assign \group_7.columns  = group_7[26:11];
-  assign \group_7.ends_row  = group_7[27];
-  assign \group_7.is_whole  = group_7[28];
+  assign \group_7.first  = group_7[3:1];
+  assign \group_7.columns  = group_7[6:4];
+  assign \group_7.ends_row  = group_7[7];
+  assign \group_7.is_whole  = group_7[8];
+  assign \group_7.are_operands  = group_7[9];
+  assign \group_7.place  = group_7[11:10];
   assign \group_8.is_valid  = group_8[0];
-  assign \group_8.first  = group_8[10:1];
-  assign \group_8.columns  = group_8[26:11];
-  assign \group_8.ends_row  = group_8[27];
-  assign \group_8.is_whole  = group_8[28];
+  assign \group_8.first  = group_8[3:1];
+  assign \group_8.columns  = group_8[6:4];
+  assign \group_8.ends_row  = group_8[7];
+  assign \group_8.is_whole  = group_8[8];
+  assign \group_8.are_operands  = group_8[9];
+  assign \group_8.place  = group_8[11:10];
   assign \group_9.is_valid  = group_9[0];
-  assign \group_9.first  = group_9[10:1];
-  assign \group_9.columns  = group_9[26:11];
-  assign \group_9.ends_row  = group_9[27];
-  assign \group_9.is_whole  = group_9[28];
+  assign \group_9.first  = group_9[3:1];
+  assign \group_9.columns  = group_9[6:4];
+  assign \group_9.ends_row  = group_9[7];
+  assign \group_9.is_whole  = group_9[8];
+  assign \group_9.are_operands  = group_9[9];
+  assign \group_9.place  = group_9[11:10];
   assign \group_10.is_valid  = group_10[0];
-  assign \group_10.first  = group_10[10:1];
-  assign \group_10.columns  = group_10[26:11];
-  assign \group_10.ends_row  = group_10[27];
-  assign \group_10.is_whole  = group_10[28];
+  assign \group_10.first  = group_10[3:1];
+  assign \group_10.columns  = group_10[6:4];
+  assign \group_10.ends_row  = group_10[7];
+  assign \group_10.is_whole  = group_10[8];
+  assign \group_10.are_operands  = group_10[9];
+  assign \group_10.place  = group_10[11:10];
   assign \group_11.is_valid  = group_11[0];
-  assign \group_11.first  = group_11[10:1];
-  assign \group_11.columns  = group_11[26:11];
-  assign \group_11.ends_row  = group_11[27];
-  assign \group_11.is_whole  = group_11[28];
+  assign \group_11.first  = group_11[3:1];
+  assign \group_11.columns  = group_11[6:4];
+  assign \group_11.ends_row  = group_11[7];
+  assign \group_11.is_whole  = group_11[8];
+  assign \group_11.are_operands  = group_11[9];
+  assign \group_11.place  = group_11[11:10];
   assign \group_12.is_valid  = group_12[0];
-  assign \group_12.first  = group_12[10:1];
-  assign \group_12.columns  = group_12[26:11];
-  assign \group_12.ends_row  = group_12[27];
-  assign \group_12.is_whole  = group_12[28];
+  assign \group_12.first  = group_12[3:1];
+  assign \group_12.columns  = group_12[6:4];
+  assign \group_12.ends_row  = group_12[7];
+  assign \group_12.is_whole  = group_12[8];
+  assign \group_12.are_operands  = group_12[9];
+  assign \group_12.place  = group_12[11:10];
   assign \group_13.is_valid  = group_13[0];
-  assign \group_13.first  = group_13[10:1];
-  assign \group_13.columns  = group_13[26:11];
-  assign \group_13.ends_row  = group_13[27];
-  assign \group_13.is_whole  = group_13[28];
+  assign \group_13.first  = group_13[3:1];
+  assign \group_13.columns  = group_13[6:4];
+  assign \group_13.ends_row  = group_13[7];
+  assign \group_13.is_whole  = group_13[8];
+  assign \group_13.are_operands  = group_13[9];
+  assign \group_13.place  = group_13[11:10];
   assign \group_14.is_valid  = group_14[0];
-  assign \group_14.first  = group_14[10:1];
-  assign \group_14.columns  = group_14[26:11];
-  assign \group_14.ends_row  = group_14[27];
-  assign \group_14.is_whole  = group_14[28];
+  assign \group_14.first  = group_14[3:1];
+  assign \group_14.columns  = group_14[6:4];
+  assign \group_14.ends_row  = group_14[7];
+  assign \group_14.is_whole  = group_14[8];
+  assign \group_14.are_operands  = group_14[9];
+  assign \group_14.place  = group_14[11:10];
   assign \group_15.is_valid  = group_15[0];
-  assign \group_15.first  = group_15[10:1];
-  assign \group_15.columns  = group_15[26:11];
-  assign \group_15.ends_row  = group_15[27];
-  assign \group_15.is_whole  = group_15[28];
+  assign \group_15.first  = group_15[3:1];
+  assign \group_15.columns  = group_15[6:4];
+  assign \group_15.ends_row  = group_15[7];
+  assign \group_15.is_whole  = group_15[8];
+  assign \group_15.are_operands  = group_15[9];
+  assign \group_15.place  = group_15[11:10];
   assign \group_16.is_valid  = group_16[0];
-  assign \group_16.first  = group_16[10:1];
-  assign \group_16.columns  = group_16[26:11];
-  assign \group_16.ends_row  = group_16[27];
-  assign \group_16.is_whole  = group_16[28];
+  assign \group_16.first  = group_16[3:1];
+  assign \group_16.columns  = group_16[6:4];
+  assign \group_16.ends_row  = group_16[7];
+  assign \group_16.is_whole  = group_16[8];
+  assign \group_16.are_operands  = group_16[9];
+  assign \group_16.place  = group_16[11:10];
   always @*
-    \group$18 [27] = \$15 ;
+    \group$81 [6:4] = columns[2:0];
   always @*
-    \group$18 [26:11] = columns;
+    \group$81 [3:1] = \$12 ;
   always @*
-    \group$18 [10:1] = { 7'h00, \$14  };
-  always @*
-    \group$18 [28] = \$12 ;
-  assign \$146  = 1'h1;
-  assign \$5  = \$144 ;
-  assign \$20 [7:1] = 7'h00;
-  assign \$20 [0] = flags[0];
-  assign \$32  = place;
-  assign \$45  = fsm_state;
-  assign { \$46 [7], \$46 [5:0] } = 7'h00;
-  assign \$46 [6] = flags[6];
-  assign \$54 [6:0] = 7'h00;
-  assign \$54 [7] = flags[7];
-  assign { \$71 [7], \$71 [5:0] } = 7'h00;
-  assign \$71 [6] = flags[6];
-  assign \$21  = flags[0];
-  assign \$47  = flags[6];
-  assign \$55  = flags[7];
-  assign \$72  = flags[6];
-endmodule
-
-module \top.drain.acknowledges (rst, w_port__data, r_en, w_rdy, r_data, w_en, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire [5:0] \$12 ;
-  wire [5:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire [5:0] \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire [5:0] \$27 ;
-  wire \$28 ;
-  wire \$29 ;
-  wire [5:0] \$3 ;
-  wire \$30 ;
-  reg [4:0] \$31 ;
-  reg [4:0] \$32 ;
-  reg [4:0] \$33 ;
-  reg \$34 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire [5:0] \$6 ;
-  wire [5:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  (* init = 5'h00 *)
-  wire [4:0] consume;
-  reg [4:0] inner_level = 5'h00;
-  wire inner_r_rdy;
-  wire [4:0] level;
-  (* init = 5'h00 *)
-  wire [4:0] produce;
-  output r_data;
-  wire r_data;
-  input r_en;
-  wire r_en;
-  wire [4:0] r_level;
-  reg [4:0] r_port__addr = 5'h00;
-  wire r_port__data;
-  wire r_port__en;
-  reg r_rdy = 1'h0;
-  input rst;
-  wire rst;
-  wire w_data;
-  input w_en;
-  wire w_en;
-  wire [4:0] w_level;
-  reg [4:0] w_port__addr = 5'h00;
-  input w_port__data;
-  wire w_port__data;
-  wire w_port__en;
-  output w_rdy;
-  wire w_rdy;
-  reg [0:0] storage [23:0];
-  always @(posedge clk) begin
-    if (w_port__en)
-      storage[w_port__addr] <= w_port__data;
-  end
-  reg [0:0] _0_;
-  always @(posedge clk) begin
-    if (r_port__en) begin
-      _0_ <= storage[r_port__addr];
-    end
-  end
-  assign r_data = _0_;
-  assign w_rdy = inner_level != 5'h18;
-  assign inner_r_rdy = | inner_level;
-  assign w_port__en = w_rdy & w_en;
-  assign \$1  = ~ r_rdy;
-  assign \$2  = \$1  | r_en;
-  assign r_port__en = inner_r_rdy & \$2 ;
-  assign \$3  = inner_level + r_rdy;
-  assign \$4  = w_rdy & w_en;
-  assign \$5  = w_port__addr == 5'h17;
-  assign \$6  = w_port__addr + 1'h1;
-  assign \$7  = \$5  ? 6'h00 : \$6 ;
-  assign \$8  = ~ r_rdy;
-  assign \$9  = \$8  | r_en;
-  assign \$10  = inner_r_rdy & \$9 ;
-  assign \$11  = r_port__addr == 5'h17;
-  assign \$12  = r_port__addr + 1'h1;
-  assign \$13  = \$11  ? 6'h00 : \$12 ;
-  assign \$14  = w_rdy & w_en;
-  assign \$15  = ~ r_rdy;
-  assign \$16  = \$15  | r_en;
-  assign \$17  = inner_r_rdy & \$16 ;
-  assign \$18  = ~ \$17 ;
-  assign \$19  = \$14  & \$18 ;
-  assign \$20  = inner_level + 1'h1;
-  assign \$21  = ~ r_rdy;
-  assign \$22  = \$21  | r_en;
-  assign \$23  = inner_r_rdy & \$22 ;
-  assign \$24  = w_rdy & w_en;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = \$23  & \$25 ;
-  assign \$27  = inner_level - 1'h1;
-  assign \$28  = ~ r_rdy;
-  assign \$29  = \$28  | r_en;
-  assign \$30  = inner_r_rdy & \$29 ;
-  always @(posedge clk)
-    w_port__addr <= \$31 ;
-  always @(posedge clk)
-    r_port__addr <= \$32 ;
-  always @(posedge clk)
-    inner_level <= \$33 ;
-  always @(posedge clk)
-    r_rdy <= \$34 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$31  = w_port__addr;
-    if (\$4 ) begin
-      \$31  = \$7 [4:0];
-    end
-    if (rst) begin
-      \$31  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$32  = r_port__addr;
-    if (\$10 ) begin
-      \$32  = \$13 [4:0];
-    end
-    if (rst) begin
-      \$32  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$33  = inner_level;
-    if (\$19 ) begin
-      \$33  = \$20 [4:0];
-    end
-    if (\$26 ) begin
-      \$33  = \$27 [4:0];
-    end
-    if (rst) begin
-      \$33  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$34  = r_rdy;
-    if (\$30 ) begin
-      \$34  = 1'h1;
-    end else if (r_en) begin
-      \$34  = 1'h0;
-    end
-    if (rst) begin
-      \$34  = 1'h0;
-    end
-  end
-  assign w_level = \$3 [4:0];
-  assign level = \$3 [4:0];
-  assign r_level = \$3 [4:0];
-  assign produce = w_port__addr;
-  assign w_data = w_port__data;
-  assign consume = r_port__addr;
-  assign r_port__data = r_data;
-endmodule
-
-module \top.drain.addresses (rst, \port$1481$0 , r_en, w_rdy, r_data, w_en, \port$2836$0 , r_rdy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire [4:0] \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire [4:0] \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  reg [2:0] \$27 ;
-  reg [2:0] \$28 ;
-  reg [3:0] \$29 ;
-  wire [4:0] \$3 ;
-  reg \$30 ;
-  wire \$4 ;
-  wire [3:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [3:0] \$9 ;
-  input clk;
-  wire clk;
-  (* init = 3'h0 *)
-  wire [2:0] consume;
-  reg [3:0] inner_level = 4'h0;
-  wire inner_r_rdy;
-  wire [3:0] level;
-  input [7:0] \port$1481$0 ;
-  wire [7:0] \port$1481$0 ;
-  input [31:0] \port$2836$0 ;
-  wire [31:0] \port$2836$0 ;
-  (* init = 3'h0 *)
-  wire [2:0] produce;
-  output [39:0] r_data;
-  wire [39:0] r_data;
-  input r_en;
-  wire r_en;
-  wire [3:0] r_level;
-  reg [2:0] r_port__addr = 3'h0;
-  wire [39:0] r_port__data;
-  wire r_port__en;
-  output r_rdy;
-  reg r_rdy = 1'h0;
-  input rst;
-  wire rst;
-  wire [39:0] w_data;
-  input w_en;
-  wire w_en;
-  wire [3:0] w_level;
-  reg [2:0] w_port__addr = 3'h0;
-  wire [39:0] w_port__data;
-  wire w_port__en;
-  output w_rdy;
-  wire w_rdy;
-  reg [39:0] storage [7:0];
-  always @(posedge clk) begin
-    if (w_port__en)
-      storage[w_port__addr] <= { \port$1481$0 , \port$2836$0  };
-  end
-  reg [39:0] _0_;
-  always @(posedge clk) begin
-    if (r_port__en) begin
-      _0_ <= storage[r_port__addr];
-    end
-  end
-  assign r_data = _0_;
-  assign w_rdy = inner_level != 4'h8;
-  assign inner_r_rdy = | inner_level;
-  assign w_port__en = w_rdy & w_en;
-  assign \$1  = ~ r_rdy;
-  assign \$2  = \$1  | r_en;
-  assign r_port__en = inner_r_rdy & \$2 ;
-  assign \$3  = inner_level + r_rdy;
-  assign \$4  = w_rdy & w_en;
-  assign \$5  = w_port__addr + 1'h1;
-  assign \$6  = ~ r_rdy;
-  assign \$7  = \$6  | r_en;
-  assign \$8  = inner_r_rdy & \$7 ;
-  assign \$9  = r_port__addr + 1'h1;
-  assign \$10  = w_rdy & w_en;
-  assign \$11  = ~ r_rdy;
-  assign \$12  = \$11  | r_en;
-  assign \$13  = inner_r_rdy & \$12 ;
-  assign \$14  = ~ \$13 ;
-  assign \$15  = \$10  & \$14 ;
-  assign \$16  = inner_level + 1'h1;
-  assign \$17  = ~ r_rdy;
-  assign \$18  = \$17  | r_en;
-  assign \$19  = inner_r_rdy & \$18 ;
-  assign \$20  = w_rdy & w_en;
-  assign \$21  = ~ \$20 ;
-  assign \$22  = \$19  & \$21 ;
-  assign \$23  = inner_level - 1'h1;
-  assign \$24  = ~ r_rdy;
-  assign \$25  = \$24  | r_en;
-  assign \$26  = inner_r_rdy & \$25 ;
-  always @(posedge clk)
-    w_port__addr <= \$27 ;
-  always @(posedge clk)
-    r_port__addr <= \$28 ;
-  always @(posedge clk)
-    inner_level <= \$29 ;
-  always @(posedge clk)
-    r_rdy <= \$30 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$27  = w_port__addr;
-    if (\$4 ) begin
-      \$27  = \$5 [2:0];
-    end
-    if (rst) begin
-      \$27  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$28  = r_port__addr;
-    if (\$8 ) begin
-      \$28  = \$9 [2:0];
-    end
-    if (rst) begin
-      \$28  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$29  = inner_level;
-    if (\$15 ) begin
-      \$29  = \$16 [3:0];
-    end
-    if (\$22 ) begin
-      \$29  = \$23 [3:0];
-    end
-    if (rst) begin
-      \$29  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$30  = r_rdy;
-    if (\$26 ) begin
-      \$30  = 1'h1;
-    end else if (r_en) begin
-      \$30  = 1'h0;
-    end
-    if (rst) begin
-      \$30  = 1'h0;
-    end
-  end
-  assign w_level = \$3 [3:0];
-  assign level = \$3 [3:0];
-  assign r_level = \$3 [3:0];
-  assign produce = w_port__addr;
-  assign w_port__data = { \port$1481$0 , \port$2836$0  };
-  assign w_data = { \port$1481$0 , \port$2836$0  };
-  assign consume = r_port__addr;
-  assign r_port__data = r_data;
-endmodule
-
-module \top.drain.beats (rst, \port$1515$0 , w_en, r_en, r_data, \port$2825$0 , \port$2826$0 , r_rdy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire [5:0] \$12 ;
-  wire [5:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire [5:0] \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire [5:0] \$27 ;
-  wire \$28 ;
-  wire \$29 ;
-  wire [5:0] \$3 ;
-  wire \$30 ;
-  reg [4:0] \$31 ;
-  reg [4:0] \$32 ;
-  reg [4:0] \$33 ;
-  reg \$34 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire [5:0] \$6 ;
-  wire [5:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  (* init = 5'h00 *)
-  wire [4:0] consume;
-  reg [4:0] inner_level = 5'h00;
-  wire inner_r_rdy;
-  wire [4:0] level;
-  input \port$1515$0 ;
-  wire \port$1515$0 ;
-  input [63:0] \port$2825$0 ;
-  wire [63:0] \port$2825$0 ;
-  input [7:0] \port$2826$0 ;
-  wire [7:0] \port$2826$0 ;
-  (* init = 5'h00 *)
-  wire [4:0] produce;
-  output [72:0] r_data;
-  wire [72:0] r_data;
-  input r_en;
-  wire r_en;
-  wire [4:0] r_level;
-  reg [4:0] r_port__addr = 5'h00;
-  wire [72:0] r_port__data;
-  wire r_port__en;
-  output r_rdy;
-  reg r_rdy = 1'h0;
-  input rst;
-  wire rst;
-  wire [72:0] w_data;
-  input w_en;
-  wire w_en;
-  wire [4:0] w_level;
-  reg [4:0] w_port__addr = 5'h00;
-  wire [72:0] w_port__data;
-  wire w_port__en;
-  wire w_rdy;
-  reg [72:0] storage [16:0];
-  always @(posedge clk) begin
-    if (w_port__en)
-      storage[w_port__addr] <= { \port$1515$0 , \port$2826$0 , \port$2825$0  };
-  end
-  reg [72:0] _0_;
-  always @(posedge clk) begin
-    if (r_port__en) begin
-      _0_ <= storage[r_port__addr];
-    end
-  end
-  assign r_data = _0_;
-  assign w_rdy = inner_level != 5'h11;
-  assign inner_r_rdy = | inner_level;
-  assign w_port__en = w_rdy & w_en;
-  assign \$1  = ~ r_rdy;
-  assign \$2  = \$1  | r_en;
-  assign r_port__en = inner_r_rdy & \$2 ;
-  assign \$3  = inner_level + r_rdy;
-  assign \$4  = w_rdy & w_en;
-  assign \$5  = w_port__addr == 5'h10;
-  assign \$6  = w_port__addr + 1'h1;
-  assign \$7  = \$5  ? 6'h00 : \$6 ;
-  assign \$8  = ~ r_rdy;
-  assign \$9  = \$8  | r_en;
-  assign \$10  = inner_r_rdy & \$9 ;
-  assign \$11  = r_port__addr == 5'h10;
-  assign \$12  = r_port__addr + 1'h1;
-  assign \$13  = \$11  ? 6'h00 : \$12 ;
-  assign \$14  = w_rdy & w_en;
-  assign \$15  = ~ r_rdy;
-  assign \$16  = \$15  | r_en;
-  assign \$17  = inner_r_rdy & \$16 ;
-  assign \$18  = ~ \$17 ;
-  assign \$19  = \$14  & \$18 ;
-  assign \$20  = inner_level + 1'h1;
-  assign \$21  = ~ r_rdy;
-  assign \$22  = \$21  | r_en;
-  assign \$23  = inner_r_rdy & \$22 ;
-  assign \$24  = w_rdy & w_en;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = \$23  & \$25 ;
-  assign \$27  = inner_level - 1'h1;
-  assign \$28  = ~ r_rdy;
-  assign \$29  = \$28  | r_en;
-  assign \$30  = inner_r_rdy & \$29 ;
-  always @(posedge clk)
-    w_port__addr <= \$31 ;
-  always @(posedge clk)
-    r_port__addr <= \$32 ;
-  always @(posedge clk)
-    inner_level <= \$33 ;
-  always @(posedge clk)
-    r_rdy <= \$34 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$31  = w_port__addr;
-    if (\$4 ) begin
-      \$31  = \$7 [4:0];
-    end
-    if (rst) begin
-      \$31  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$32  = r_port__addr;
-    if (\$10 ) begin
-      \$32  = \$13 [4:0];
-    end
-    if (rst) begin
-      \$32  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$33  = inner_level;
-    if (\$19 ) begin
-      \$33  = \$20 [4:0];
-    end
-    if (\$26 ) begin
-      \$33  = \$27 [4:0];
-    end
-    if (rst) begin
-      \$33  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$34  = r_rdy;
-    if (\$30 ) begin
-      \$34  = 1'h1;
-    end else if (r_en) begin
-      \$34  = 1'h0;
-    end
-    if (rst) begin
-      \$34  = 1'h0;
-    end
-  end
-  assign w_level = \$3 [4:0];
-  assign level = \$3 [4:0];
-  assign r_level = \$3 [4:0];
-  assign produce = w_port__addr;
-  assign w_port__data = { \port$1515$0 , \port$2826$0 , \port$2825$0  };
-  assign w_data = { \port$1515$0 , \port$2826$0 , \port$2825$0  };
-  assign consume = r_port__addr;
-  assign r_port__data = r_data;
+    \group$81 [8] = \$11 ;
+  assign \$237  = 1'h1;
+  assign \$3  = \$235 ;
+  assign { \$17 [9], \$17 [7:0] } = 9'h000;
+  assign \$17 [8] = flags[8];
+  assign { \$22 [9:7], \$22 [5:0] } = 9'h000;
+  assign \$22 [6] = flags[6];
+  assign { \$30 [9], \$30 [7:0] } = 9'h000;
+  assign \$30 [8] = flags[8];
+  assign { \$34 [9:7], \$34 [5:0] } = 9'h000;
+  assign \$34 [6] = flags[6];
+  assign \$93 [9:1] = 9'h000;
+  assign \$93 [0] = flags[0];
+  assign \$107  = place;
+  assign \$118 [8:0] = 9'h000;
+  assign \$118 [9] = flags[9];
+  assign { \$124 [9:7], \$124 [5:0] } = 9'h000;
+  assign \$124 [6] = flags[6];
+  assign { \$132 [9:8], \$132 [6:0] } = 9'h000;
+  assign \$132 [7] = flags[7];
+  assign { \$145 [9:7], \$145 [5:0] } = 9'h000;
+  assign \$145 [6] = flags[6];
+  assign { \$149 [9:7], \$149 [5:0] } = 9'h000;
+  assign \$149 [6] = flags[6];
+  assign { \$153 [9], \$153 [7:0] } = 9'h000;
+  assign \$153 [8] = flags[8];
+  assign \$18  = flags[8];
+  assign \$23  = flags[6];
+  assign \$31  = flags[8];
+  assign \$35  = flags[6];
+  assign \$94  = flags[0];
+  assign saturates = flags[9];
+  assign \$125  = flags[6];
+  assign \$133  = flags[7];
+  assign \$146  = flags[6];
+  assign \$150  = flags[6];
+  assign \$154  = flags[8];
 endmodule
 
 module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -5772,7 +5940,7 @@ module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided
   always @(posedge clk)
     is_undivided <= \$137 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     quotient[31] = \register$69 [88];
     (* full_case = 32'd1 *)
     if (\register$69 [85]) begin
@@ -5789,14 +5957,14 @@ module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$136  = quotient;
     if (rst) begin
       \$136  = 32'd0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$137  = \register$69 [89];
     if (rst) begin
       \$137  = 1'h0;
@@ -6342,17 +6510,1060 @@ module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided
   assign \$122  = { \register$69 [74:49], 1'h0 };
 endmodule
 
-module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2766$0 , \port$2770$0 , jobs__payload, jobs__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
+module \top.drain.operands (rst, is_valid, columns, saturates, beat_enable, ends_beat, place, value, leaving_kept, beat, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire [3:0] \$1 ;
-  wire [7:0] \$10 ;
+  reg [3:0] \$10 ;
+  reg [63:0] \$11 ;
+  reg [63:0] \$12 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire [1:0] \$4 ;
+  wire [63:0] \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  reg [3:0] \$8 ;
+  reg \$9 ;
+  output [63:0] beat;
+  reg [63:0] beat = 64'h0000000000000000;
+  output beat_enable;
+  wire beat_enable;
+  input clk;
+  wire clk;
+  reg [63:0] collected_0 = 64'h0000000000000000;
+  input columns;
+  wire columns;
+  input ends_beat;
+  wire ends_beat;
+  reg [3:0] full;
+  input is_valid;
+  wire is_valid;
+  reg [3:0] kept = 4'h0;
+  (* init = 64'h0000000000000000 *)
+  wire [63:0] leaving_0;
+  output [3:0] leaving_kept;
+  reg [3:0] leaving_kept = 4'h0;
+  reg left = 1'h0;
+  wire [15:0] operand;
+  input [1:0] place;
+  wire [1:0] place;
+  input rst;
+  wire rst;
+  input saturates;
+  wire saturates;
+  wire \saturates$12 ;
+  wire [7:0] strobes;
+  input [31:0] value;
+  wire [31:0] value;
+  wire [7:0] \value.exponent ;
+  wire [22:0] \value.mantissa ;
+  wire \value.sign ;
+  reg [63:0] whole_0;
+  wire [31:0] words;
+  wire [31:0] \words[0] ;
+  assign \$1  = ends_beat ? 4'h0 : full;
+  assign \$2  = is_valid & ends_beat;
+  assign \$4  = left - 1'h1;
+  assign \$5  = ends_beat ? 64'h0000000000000000 : whole_0;
+  assign \$6  = is_valid & ends_beat;
+  always @(posedge clk)
+    kept <= \$8 ;
+  always @(posedge clk)
+    left <= \$9 ;
+  always @(posedge clk)
+    leaving_kept <= \$10 ;
+  always @(posedge clk)
+    collected_0 <= \$11 ;
+  always @(posedge clk)
+    beat <= \$12 ;
+  \top.drain.operands.encoder_0  encoder_0 (
+    .operand(operand),
+    .saturates(saturates),
+    .value(value)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    full = kept;
+    (* full_case = 32'd1 *)
+    casez (place)
+      2'h0:
+          full[0] = 1'h1;
+      2'h1:
+          full[1] = 1'h1;
+      2'h2:
+          full[2] = 1'h1;
+      2'h3:
+          full[3] = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    whole_0 = collected_0;
+    (* full_case = 32'd1 *)
+    casez (place)
+      2'h0:
+          whole_0[15:0] = operand;
+      2'h1:
+          whole_0[31:16] = operand;
+      2'h2:
+          whole_0[47:32] = operand;
+      2'h3:
+          whole_0[63:48] = operand;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$8  = kept;
+    if (is_valid) begin
+      \$8  = \$1 ;
+    end
+    if (rst) begin
+      \$8  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$9  = left;
+    if (\$2 ) begin
+      \$9  = columns;
+    end else if (\$3 ) begin
+      \$9  = \$4 [0];
+    end
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$10  = leaving_kept;
+    if (\$2 ) begin
+      \$10  = full;
+    end
+    if (rst) begin
+      \$10  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$11  = collected_0;
+    if (is_valid) begin
+      \$11  = \$5 ;
+    end
+    if (rst) begin
+      \$11  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$12  = beat;
+    if (\$6 ) begin
+      \$12  = whole_0;
+    end else if (\$7 ) begin
+      \$12  = 64'h0000000000000000;
+    end
+    if (rst) begin
+      \$12  = 64'h0000000000000000;
+    end
+  end
+  assign leaving_0 = beat;
+  assign strobes = { leaving_kept[3], leaving_kept[3:2], leaving_kept[2:1], leaving_kept[1:0], leaving_kept[0] };
+  assign words = value;
+  assign \saturates$12  = saturates;
+  assign \value.mantissa  = value[22:0];
+  assign \value.exponent  = value[30:23];
+  assign \value.sign  = value[31];
+  assign \words[0]  = value;
+  assign beat_enable = left;
+  assign \$3  = left;
+  assign \$7  = left;
+endmodule
+
+module \top.drain.operands.encoder_0 (value, operand, saturates);
+  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  output [15:0] operand;
+  wire [15:0] operand;
+  reg [31:0] rounded;
+  wire [31:0] \rounded$3 ;
+  wire [7:0] \rounded$3.exponent ;
+  wire [22:0] \rounded$3.mantissa ;
+  wire \rounded$3.sign ;
+  wire [7:0] \rounded.exponent ;
+  wire [22:0] \rounded.mantissa ;
+  wire \rounded.sign ;
+  input saturates;
+  wire saturates;
+  input [31:0] value;
+  wire [31:0] value;
+  wire [31:0] \value$1 ;
+  wire [7:0] \value$1.exponent ;
+  wire [22:0] \value$1.mantissa ;
+  wire \value$1.sign ;
+  wire [7:0] \value.exponent ;
+  wire [22:0] \value.mantissa ;
+  wire \value.sign ;
+  assign \$1  = value[30:23] != 8'hff;
+  assign \$2  = saturates & \$1 ;
+  assign \$3  = \rounded$3 [30:23] == 8'hff;
+  assign \$4  = \$2  & \$3 ;
+  \top.drain.operands.encoder_0.rounder  rounder (
+    .rounded(\rounded$3 ),
+    .value(value)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    rounded = \rounded$3 ;
+    if (\$4 ) begin
+      rounded = { value[31], 31'h7f7f0000 };
+    end
+  end
+  assign \value$1  = value;
+  assign operand = rounded[31:16];
+  assign \value.mantissa  = value[22:0];
+  assign \value.exponent  = value[30:23];
+  assign \value.sign  = value[31];
+  assign \value$1.mantissa  = value[22:0];
+  assign \value$1.exponent  = value[30:23];
+  assign \value$1.sign  = value[31];
+  assign \rounded.mantissa  = rounded[22:0];
+  assign \rounded.exponent  = rounded[30:23];
+  assign \rounded.sign  = rounded[31];
+  assign \rounded$3.mantissa  = \rounded$3 [22:0];
+  assign \rounded$3.exponent  = \rounded$3 [30:23];
+  assign \rounded$3.sign  = \rounded$3 [31];
+endmodule
+
+module \top.drain.operands.encoder_0.rounder (rounded, value);
+  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
+  wire [24:0] \$1 ;
+  wire [32:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire [31:0] \$15 ;
+  wire [25:0] \$2 ;
+  wire [30:0] \$3 ;
+  wire [31:0] \$4 ;
+  wire [23:0] \$5 ;
+  wire [23:0] \$6 ;
+  wire \$7 ;
+  wire [32:0] \$8 ;
+  wire [30:0] \$9 ;
+  wire [30:0] below;
+  wire [30:0] magnitude;
+  output [31:0] rounded;
+  reg [31:0] rounded;
+  wire [7:0] \rounded.exponent ;
+  wire [22:0] \rounded.mantissa ;
+  wire \rounded.sign ;
+  input [31:0] value;
+  wire [31:0] value;
+  wire [7:0] \value.exponent ;
+  wire [22:0] \value.mantissa ;
+  wire \value.sign ;
+  assign \$4  = value[30:0] + 31'h00007fff;
+  assign \$8  = \$4  + \$7 ;
+  assign \$11  = value[30:23] == 8'hff;
+  assign \$12  = | value[22:0];
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = ! value[30:23];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    rounded = { value[31], \$10 [30:0] };
+    if (\$13 ) begin
+      rounded = 32'd2143289344;
+    end else if (\$14 ) begin
+      rounded = \$15 ;
+    end
+  end
+  assign below = { \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2  };
+  assign magnitude = \$10 [30:0];
+  assign \value.mantissa  = value[22:0];
+  assign \value.exponent  = value[30:23];
+  assign \value.sign  = value[31];
+  assign \rounded.mantissa  = rounded[22:0];
+  assign \rounded.exponent  = rounded[30:23];
+  assign \rounded.sign  = rounded[31];
+  assign \$1  = 25'h0010000;
+  assign \$3  = { 1'h0, \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25], \$2 [25:1] };
+  assign \$5  = { 17'h00001, value[22:16] };
+  assign \$6  = \$5 ;
+  assign \$15  = { value[31], 31'h00000000 };
+  assign \$2  = 26'h000ffff;
+  assign \$7  = value[16];
+  assign \$9  = 31'h7fff0000;
+  assign { \$10 [32:31], \$10 [15:0] } = 18'h00000;
+  assign \$10 [30:16] = \$8 [30:16];
+endmodule
+
+module \top.drain.writer (memory__wready, memory__bvalid, memory__bresp, clk, rst, start, \w_data$6 , has_error, is_idle, is_waiting, beat_room, address_room, \r_data$29 , r_data, address, last_beat, w_en, \w_en$8 , beat, strobes, is_last
+, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
+  wire \$1 ;
+  wire [5:0] \$10 ;
+  wire [6:0] \$11 ;
+  wire [24:0] \$12 ;
+  wire [6:0] \$13 ;
+  wire [7:0] \$14 ;
+  wire [8:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [9:0] \$17 ;
+  wire [10:0] \$18 ;
+  wire [5:0] \$19 ;
+  wire \$2 ;
+  wire [6:0] \$20 ;
+  reg [23:0] \$21 ;
+  reg [5:0] \$22 ;
+  reg [4:0] \$23 ;
+  reg [4:0] \$24 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire [5:0] \$5 ;
+  wire [6:0] \$6 ;
+  wire [5:0] \$7 ;
+  wire \$8 ;
+  wire [6:0] \$9 ;
+  input [31:0] address;
+  wire [31:0] address;
+  output [4:0] address_room;
+  wire [4:0] address_room;
+  reg [4:0] addresses = 5'h00;
+  wire asks;
+  input [63:0] beat;
+  wire [63:0] beat;
+  wire beat_enable;
+  output [4:0] beat_room;
+  wire [4:0] beat_room;
+  reg [4:0] beats = 5'h00;
+  input clk;
+  wire clk;
+  wire ends_state;
+  output has_error;
+  wire has_error;
+  wire is_acknowledged;
+  output is_idle;
+  wire is_idle;
+  input is_last;
+  wire is_last;
+  output is_waiting;
+  wire is_waiting;
+  input [7:0] last_beat;
+  wire [7:0] last_beat;
+  wire [31:0] memory__awaddr;
+  wire [1:0] memory__awburst;
+  wire [7:0] memory__awlen;
+  input memory__awready;
+  wire memory__awready;
+  wire [2:0] memory__awsize;
+  output memory__awvalid;
+  wire memory__awvalid;
+  wire memory__bready;
+  input [1:0] memory__bresp;
+  wire [1:0] memory__bresp;
+  input memory__bvalid;
+  wire memory__bvalid;
+  wire [63:0] memory__wdata;
+  wire memory__wlast;
+  input memory__wready;
+  wire memory__wready;
+  wire [7:0] memory__wstrb;
+  output memory__wvalid;
+  wire memory__wvalid;
+  reg [5:0] outstanding = 6'h00;
+  output [39:0] r_data;
+  wire [39:0] r_data;
+  output [72:0] \r_data$29 ;
+  wire [72:0] \r_data$29 ;
+  wire \r_data$50 ;
+  wire r_en;
+  wire \r_en$32 ;
+  wire \r_en$37 ;
+  wire r_rdy;
+  wire \r_rdy$25 ;
+  input rst;
+  wire rst;
+  wire sends_address;
+  wire sends_beat;
+  input start;
+  wire start;
+  output [23:0] states_stored;
+  reg [23:0] states_stored = 24'h000000;
+  input [7:0] strobes;
+  wire [7:0] strobes;
+  wire [39:0] w_data;
+  wire [72:0] \w_data$10 ;
+  input \w_data$6 ;
+  wire \w_data$6 ;
+  input w_en;
+  wire w_en;
+  wire \w_en$5 ;
+  input \w_en$8 ;
+  wire \w_en$8 ;
+  assign sends_address = memory__awvalid & memory__awready;
+  assign sends_beat = memory__wvalid & memory__wready;
+  assign \$1  = | outstanding;
+  assign is_acknowledged = memory__bvalid & \$1 ;
+  assign \$2  = | memory__bresp;
+  assign has_error = is_acknowledged & \$2 ;
+  assign is_idle = ! outstanding;
+  assign \$3  = memory__awvalid | memory__wvalid;
+  assign \$4  = | outstanding;
+  assign is_waiting = \$3  | \$4 ;
+  assign \$5  = 5'h12 - beats;
+  assign \$6  = 6'h22 - outstanding;
+  assign \$7  = 5'h12 - addresses;
+  assign \$8  = $signed(\$6 ) < $signed(\$7 );
+  assign \$9  = 6'h22 - outstanding;
+  assign \$10  = 5'h12 - addresses;
+  assign \$11  = \$8  ? \$9  : { \$10 [5], \$10  };
+  assign \$12  = states_stored + \r_data$50 ;
+  assign \$13  = outstanding + w_en;
+  assign \$14  = \$13  - is_acknowledged;
+  assign \$15  = last_beat + 1'h1;
+  assign \$16  = w_en ? \$15  : 9'h000;
+  assign \$17  = beats + \$16 ;
+  assign \$18  = \$17  - sends_beat;
+  assign \$19  = addresses + w_en;
+  assign \$20  = \$19  - sends_address;
+  always @(posedge clk)
+    states_stored <= \$21 ;
+  always @(posedge clk)
+    outstanding <= \$22 ;
+  always @(posedge clk)
+    beats <= \$23 ;
+  always @(posedge clk)
+    addresses <= \$24 ;
+  \top.drain.writer.acknowledges  acknowledges (
+    .clk(clk),
+    .r_data(\r_data$50 ),
+    .r_en(is_acknowledged),
+    .rst(rst),
+    .w_en(w_en),
+    .w_port__data(\w_data$6 )
+  );
+  \top.drain.writer.addresses$52  \addresses$52  (
+    .clk(clk),
+    .\port$3016$0 (address),
+    .\port$3017$0 (last_beat),
+    .r_data(r_data),
+    .r_en(sends_address),
+    .r_rdy(memory__awvalid),
+    .rst(rst),
+    .w_en(w_en)
+  );
+  \top.drain.writer.beats$51  \beats$51  (
+    .clk(clk),
+    .\port$3031$0 (beat),
+    .\port$3032$0 (strobes),
+    .\port$3033$0 (is_last),
+    .r_data(\r_data$29 ),
+    .r_en(sends_beat),
+    .r_rdy(memory__wvalid),
+    .rst(rst),
+    .w_en(\w_en$8 )
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$21  = states_stored;
+    if (start) begin
+      \$21  = 24'h000000;
+    end else if (is_acknowledged) begin
+      \$21  = \$12 [23:0];
+    end
+    if (rst) begin
+      \$21  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$22  = \$14 [5:0];
+    if (rst) begin
+      \$22  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$23  = \$18 [4:0];
+    if (rst) begin
+      \$23  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$24  = \$20 [4:0];
+    if (rst) begin
+      \$24  = 5'h00;
+    end
+  end
+  assign asks = w_en;
+  assign w_data = { last_beat, address };
+  assign \w_en$5  = w_en;
+  assign ends_state = \w_data$6 ;
+  assign beat_enable = \w_en$8 ;
+  assign \w_data$10  = { is_last, strobes, beat };
+  assign r_rdy = memory__awvalid;
+  assign memory__awaddr = r_data[31:0];
+  assign memory__awlen = r_data[39:32];
+  assign memory__awsize = 3'h3;
+  assign memory__awburst = 2'h1;
+  assign r_en = sends_address;
+  assign \r_rdy$25  = memory__wvalid;
+  assign memory__wdata = \r_data$29 [63:0];
+  assign memory__wstrb = \r_data$29 [71:64];
+  assign memory__wlast = \r_data$29 [72];
+  assign \r_en$32  = sends_beat;
+  assign memory__bready = 1'h1;
+  assign \r_en$37  = is_acknowledged;
+  assign beat_room = \$5 [4:0];
+  assign address_room = \$11 [4:0];
+endmodule
+
+module \top.drain.writer.acknowledges (rst, w_port__data, r_en, r_data, w_en, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [6:0] \$12 ;
+  wire [6:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [6:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire [6:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [6:0] \$3 ;
+  wire \$30 ;
+  reg [5:0] \$31 ;
+  reg [5:0] \$32 ;
+  reg [5:0] \$33 ;
+  reg \$34 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire [6:0] \$6 ;
+  wire [6:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  (* init = 6'h00 *)
+  wire [5:0] consume;
+  reg [5:0] inner_level = 6'h00;
+  wire inner_r_rdy;
+  wire [5:0] level;
+  (* init = 6'h00 *)
+  wire [5:0] produce;
+  output r_data;
+  wire r_data;
+  input r_en;
+  wire r_en;
+  wire [5:0] r_level;
+  reg [5:0] r_port__addr = 6'h00;
+  wire r_port__data;
+  wire r_port__en;
+  reg r_rdy = 1'h0;
+  input rst;
+  wire rst;
+  wire w_data;
+  input w_en;
+  wire w_en;
+  wire [5:0] w_level;
+  reg [5:0] w_port__addr = 6'h00;
+  input w_port__data;
+  wire w_port__data;
+  wire w_port__en;
+  wire w_rdy;
+  reg [0:0] storage [32:0];
+  always @(posedge clk) begin
+    if (w_port__en)
+      storage[w_port__addr] <= w_port__data;
+  end
+  reg [0:0] _0_;
+  always @(posedge clk) begin
+    if (r_port__en) begin
+      _0_ <= storage[r_port__addr];
+    end
+  end
+  assign r_data = _0_;
+  assign w_rdy = inner_level != 6'h21;
+  assign inner_r_rdy = | inner_level;
+  assign w_port__en = w_rdy & w_en;
+  assign \$1  = ~ r_rdy;
+  assign \$2  = \$1  | r_en;
+  assign r_port__en = inner_r_rdy & \$2 ;
+  assign \$3  = inner_level + r_rdy;
+  assign \$4  = w_rdy & w_en;
+  assign \$5  = w_port__addr == 6'h20;
+  assign \$6  = w_port__addr + 1'h1;
+  assign \$7  = \$5  ? 7'h00 : \$6 ;
+  assign \$8  = ~ r_rdy;
+  assign \$9  = \$8  | r_en;
+  assign \$10  = inner_r_rdy & \$9 ;
+  assign \$11  = r_port__addr == 6'h20;
+  assign \$12  = r_port__addr + 1'h1;
+  assign \$13  = \$11  ? 7'h00 : \$12 ;
+  assign \$14  = w_rdy & w_en;
+  assign \$15  = ~ r_rdy;
+  assign \$16  = \$15  | r_en;
+  assign \$17  = inner_r_rdy & \$16 ;
+  assign \$18  = ~ \$17 ;
+  assign \$19  = \$14  & \$18 ;
+  assign \$20  = inner_level + 1'h1;
+  assign \$21  = ~ r_rdy;
+  assign \$22  = \$21  | r_en;
+  assign \$23  = inner_r_rdy & \$22 ;
+  assign \$24  = w_rdy & w_en;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$23  & \$25 ;
+  assign \$27  = inner_level - 1'h1;
+  assign \$28  = ~ r_rdy;
+  assign \$29  = \$28  | r_en;
+  assign \$30  = inner_r_rdy & \$29 ;
+  always @(posedge clk)
+    w_port__addr <= \$31 ;
+  always @(posedge clk)
+    r_port__addr <= \$32 ;
+  always @(posedge clk)
+    inner_level <= \$33 ;
+  always @(posedge clk)
+    r_rdy <= \$34 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$31  = w_port__addr;
+    if (\$4 ) begin
+      \$31  = \$7 [5:0];
+    end
+    if (rst) begin
+      \$31  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$32  = r_port__addr;
+    if (\$10 ) begin
+      \$32  = \$13 [5:0];
+    end
+    if (rst) begin
+      \$32  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$33  = inner_level;
+    if (\$19 ) begin
+      \$33  = \$20 [5:0];
+    end
+    if (\$26 ) begin
+      \$33  = \$27 [5:0];
+    end
+    if (rst) begin
+      \$33  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$34  = r_rdy;
+    if (\$30 ) begin
+      \$34  = 1'h1;
+    end else if (r_en) begin
+      \$34  = 1'h0;
+    end
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  assign w_level = \$3 [5:0];
+  assign level = \$3 [5:0];
+  assign r_level = \$3 [5:0];
+  assign produce = w_port__addr;
+  assign w_data = w_port__data;
+  assign consume = r_port__addr;
+  assign r_port__data = r_data;
+endmodule
+
+module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3016$0 , \port$3017$0 , w_en, r_rdy, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [5:0] \$12 ;
+  wire [5:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [5:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire [5:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [5:0] \$3 ;
+  wire \$30 ;
+  reg [4:0] \$31 ;
+  reg [4:0] \$32 ;
+  reg [4:0] \$33 ;
+  reg \$34 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire [5:0] \$6 ;
+  wire [5:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  (* init = 5'h00 *)
+  wire [4:0] consume;
+  reg [4:0] inner_level = 5'h00;
+  wire inner_r_rdy;
+  wire [4:0] level;
+  input [31:0] \port$3016$0 ;
+  wire [31:0] \port$3016$0 ;
+  input [7:0] \port$3017$0 ;
+  wire [7:0] \port$3017$0 ;
+  (* init = 5'h00 *)
+  wire [4:0] produce;
+  output [39:0] r_data;
+  wire [39:0] r_data;
+  input r_en;
+  wire r_en;
+  wire [4:0] r_level;
+  reg [4:0] r_port__addr = 5'h00;
+  wire [39:0] r_port__data;
+  wire r_port__en;
+  output r_rdy;
+  reg r_rdy = 1'h0;
+  input rst;
+  wire rst;
+  wire [39:0] w_data;
+  input w_en;
+  wire w_en;
+  wire [4:0] w_level;
+  reg [4:0] w_port__addr = 5'h00;
+  wire [39:0] w_port__data;
+  wire w_port__en;
+  wire w_rdy;
+  reg [39:0] storage [16:0];
+  always @(posedge clk) begin
+    if (w_port__en)
+      storage[w_port__addr] <= { \port$3017$0 , \port$3016$0  };
+  end
+  reg [39:0] _0_;
+  always @(posedge clk) begin
+    if (r_port__en) begin
+      _0_ <= storage[r_port__addr];
+    end
+  end
+  assign r_data = _0_;
+  assign w_rdy = inner_level != 5'h11;
+  assign inner_r_rdy = | inner_level;
+  assign w_port__en = w_rdy & w_en;
+  assign \$1  = ~ r_rdy;
+  assign \$2  = \$1  | r_en;
+  assign r_port__en = inner_r_rdy & \$2 ;
+  assign \$3  = inner_level + r_rdy;
+  assign \$4  = w_rdy & w_en;
+  assign \$5  = w_port__addr == 5'h10;
+  assign \$6  = w_port__addr + 1'h1;
+  assign \$7  = \$5  ? 6'h00 : \$6 ;
+  assign \$8  = ~ r_rdy;
+  assign \$9  = \$8  | r_en;
+  assign \$10  = inner_r_rdy & \$9 ;
+  assign \$11  = r_port__addr == 5'h10;
+  assign \$12  = r_port__addr + 1'h1;
+  assign \$13  = \$11  ? 6'h00 : \$12 ;
+  assign \$14  = w_rdy & w_en;
+  assign \$15  = ~ r_rdy;
+  assign \$16  = \$15  | r_en;
+  assign \$17  = inner_r_rdy & \$16 ;
+  assign \$18  = ~ \$17 ;
+  assign \$19  = \$14  & \$18 ;
+  assign \$20  = inner_level + 1'h1;
+  assign \$21  = ~ r_rdy;
+  assign \$22  = \$21  | r_en;
+  assign \$23  = inner_r_rdy & \$22 ;
+  assign \$24  = w_rdy & w_en;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$23  & \$25 ;
+  assign \$27  = inner_level - 1'h1;
+  assign \$28  = ~ r_rdy;
+  assign \$29  = \$28  | r_en;
+  assign \$30  = inner_r_rdy & \$29 ;
+  always @(posedge clk)
+    w_port__addr <= \$31 ;
+  always @(posedge clk)
+    r_port__addr <= \$32 ;
+  always @(posedge clk)
+    inner_level <= \$33 ;
+  always @(posedge clk)
+    r_rdy <= \$34 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$31  = w_port__addr;
+    if (\$4 ) begin
+      \$31  = \$7 [4:0];
+    end
+    if (rst) begin
+      \$31  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$32  = r_port__addr;
+    if (\$10 ) begin
+      \$32  = \$13 [4:0];
+    end
+    if (rst) begin
+      \$32  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$33  = inner_level;
+    if (\$19 ) begin
+      \$33  = \$20 [4:0];
+    end
+    if (\$26 ) begin
+      \$33  = \$27 [4:0];
+    end
+    if (rst) begin
+      \$33  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$34  = r_rdy;
+    if (\$30 ) begin
+      \$34  = 1'h1;
+    end else if (r_en) begin
+      \$34  = 1'h0;
+    end
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  assign w_level = \$3 [4:0];
+  assign level = \$3 [4:0];
+  assign r_level = \$3 [4:0];
+  assign produce = w_port__addr;
+  assign w_port__data = { \port$3017$0 , \port$3016$0  };
+  assign w_data = { \port$3017$0 , \port$3016$0  };
+  assign consume = r_port__addr;
+  assign r_port__data = r_data;
+endmodule
+
+module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3031$0 , \port$3032$0 , \port$3033$0 , r_rdy, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [5:0] \$12 ;
+  wire [5:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [5:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire [5:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [5:0] \$3 ;
+  wire \$30 ;
+  reg [4:0] \$31 ;
+  reg [4:0] \$32 ;
+  reg [4:0] \$33 ;
+  reg \$34 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire [5:0] \$6 ;
+  wire [5:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  (* init = 5'h00 *)
+  wire [4:0] consume;
+  reg [4:0] inner_level = 5'h00;
+  wire inner_r_rdy;
+  wire [4:0] level;
+  input [63:0] \port$3031$0 ;
+  wire [63:0] \port$3031$0 ;
+  input [7:0] \port$3032$0 ;
+  wire [7:0] \port$3032$0 ;
+  input \port$3033$0 ;
+  wire \port$3033$0 ;
+  (* init = 5'h00 *)
+  wire [4:0] produce;
+  output [72:0] r_data;
+  wire [72:0] r_data;
+  input r_en;
+  wire r_en;
+  wire [4:0] r_level;
+  reg [4:0] r_port__addr = 5'h00;
+  wire [72:0] r_port__data;
+  wire r_port__en;
+  output r_rdy;
+  reg r_rdy = 1'h0;
+  input rst;
+  wire rst;
+  wire [72:0] w_data;
+  input w_en;
+  wire w_en;
+  wire [4:0] w_level;
+  reg [4:0] w_port__addr = 5'h00;
+  wire [72:0] w_port__data;
+  wire w_port__en;
+  wire w_rdy;
+  reg [72:0] storage [16:0];
+  always @(posedge clk) begin
+    if (w_port__en)
+      storage[w_port__addr] <= { \port$3033$0 , \port$3032$0 , \port$3031$0  };
+  end
+  reg [72:0] _0_;
+  always @(posedge clk) begin
+    if (r_port__en) begin
+      _0_ <= storage[r_port__addr];
+    end
+  end
+  assign r_data = _0_;
+  assign w_rdy = inner_level != 5'h11;
+  assign inner_r_rdy = | inner_level;
+  assign w_port__en = w_rdy & w_en;
+  assign \$1  = ~ r_rdy;
+  assign \$2  = \$1  | r_en;
+  assign r_port__en = inner_r_rdy & \$2 ;
+  assign \$3  = inner_level + r_rdy;
+  assign \$4  = w_rdy & w_en;
+  assign \$5  = w_port__addr == 5'h10;
+  assign \$6  = w_port__addr + 1'h1;
+  assign \$7  = \$5  ? 6'h00 : \$6 ;
+  assign \$8  = ~ r_rdy;
+  assign \$9  = \$8  | r_en;
+  assign \$10  = inner_r_rdy & \$9 ;
+  assign \$11  = r_port__addr == 5'h10;
+  assign \$12  = r_port__addr + 1'h1;
+  assign \$13  = \$11  ? 6'h00 : \$12 ;
+  assign \$14  = w_rdy & w_en;
+  assign \$15  = ~ r_rdy;
+  assign \$16  = \$15  | r_en;
+  assign \$17  = inner_r_rdy & \$16 ;
+  assign \$18  = ~ \$17 ;
+  assign \$19  = \$14  & \$18 ;
+  assign \$20  = inner_level + 1'h1;
+  assign \$21  = ~ r_rdy;
+  assign \$22  = \$21  | r_en;
+  assign \$23  = inner_r_rdy & \$22 ;
+  assign \$24  = w_rdy & w_en;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$23  & \$25 ;
+  assign \$27  = inner_level - 1'h1;
+  assign \$28  = ~ r_rdy;
+  assign \$29  = \$28  | r_en;
+  assign \$30  = inner_r_rdy & \$29 ;
+  always @(posedge clk)
+    w_port__addr <= \$31 ;
+  always @(posedge clk)
+    r_port__addr <= \$32 ;
+  always @(posedge clk)
+    inner_level <= \$33 ;
+  always @(posedge clk)
+    r_rdy <= \$34 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$31  = w_port__addr;
+    if (\$4 ) begin
+      \$31  = \$7 [4:0];
+    end
+    if (rst) begin
+      \$31  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$32  = r_port__addr;
+    if (\$10 ) begin
+      \$32  = \$13 [4:0];
+    end
+    if (rst) begin
+      \$32  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$33  = inner_level;
+    if (\$19 ) begin
+      \$33  = \$20 [4:0];
+    end
+    if (\$26 ) begin
+      \$33  = \$27 [4:0];
+    end
+    if (rst) begin
+      \$33  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    \$34  = r_rdy;
+    if (\$30 ) begin
+      \$34  = 1'h1;
+    end else if (r_en) begin
+      \$34  = 1'h0;
+    end
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  assign w_level = \$3 [4:0];
+  assign level = \$3 [4:0];
+  assign r_level = \$3 [4:0];
+  assign produce = w_port__addr;
+  assign w_port__data = { \port$3033$0 , \port$3032$0 , \port$3031$0  };
+  assign w_data = { \port$3033$0 , \port$3032$0 , \port$3031$0  };
+  assign consume = r_port__addr;
+  assign r_port__data = r_data;
+endmodule
+
+module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
+, value__stride, key__head_stride, value__head_stride, \port$2960$0 , \port$2964$0 , jobs__payload, jobs__valid, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  wire [3:0] \$1 ;
+  wire [9:0] \$10 ;
   wire [3:0] \$11 ;
   wire [31:0] \$12 ;
   wire [15:0] \$13 ;
   wire [15:0] \$14 ;
   wire [24:0] \$15 ;
-  wire [7:0] \$16 ;
+  wire [9:0] \$16 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -6472,10 +7683,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2766$0 ;
-  wire [28:0] \port$2766$0 ;
-  input [23:0] \port$2770$0 ;
-  wire [23:0] \port$2770$0 ;
+  input [28:0] \port$2960$0 ;
+  wire [28:0] \port$2960$0 ;
+  input [23:0] \port$2964$0 ;
+  wire [23:0] \port$2964$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -6531,12 +7742,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     value_address <= \$59 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = number - \port$2770$0 ;
+  assign \$3  = number - \port$2964$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = number - \port$2766$0 [24:1];
+  assign \$5  = number - \port$2960$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2766$0 [0] & \$6 ;
-  assign \$8  = \port$2766$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2960$0 [0] & \$6 ;
+  assign \$8  = \port$2960$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
@@ -6587,7 +7798,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     .stop(stop)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -6599,7 +7810,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     advance = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -6615,7 +7826,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$52  = number;
     casez (fsm_state)
       2'h0:
@@ -6639,7 +7850,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$53  = slot_beat;
     casez (fsm_state)
       2'h0:
@@ -6663,7 +7874,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$54  = fsm_state;
     casez (fsm_state)
       2'h0:
@@ -6691,7 +7902,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$55  = rows;
     casez (fsm_state)
       2'h0:
@@ -6707,7 +7918,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$56  = row;
     casez (fsm_state)
       2'h0:
@@ -6727,7 +7938,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$57  = is_value;
     casez (fsm_state)
       2'h0:
@@ -6750,7 +7961,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$58  = key_address;
     casez (fsm_state)
       2'h0:
@@ -6774,7 +7985,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
     \$59  = value_address;
     casez (fsm_state)
       2'h0:
@@ -6805,12 +8016,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2766$0 , \port$2770$0  };
+  assign places = { \port$2960$0 , \port$2964$0  };
   assign start = restart;
-  assign \places.released  = \port$2770$0 ;
-  assign \places.is_leaving  = \port$2766$0 [0];
-  assign \places.leaving  = \port$2766$0 [24:1];
-  assign \places.cycles_left  = \port$2766$0 [28:25];
+  assign \places.released  = \port$2964$0 ;
+  assign \places.is_leaving  = \port$2960$0 [0];
+  assign \places.leaving  = \port$2960$0 [24:1];
+  assign \places.cycles_left  = \port$2960$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -6823,15 +8034,15 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign jobs__payload[47:32] = \$13 ;
   assign jobs__payload[31:0] = \$12 ;
   assign jobs__payload[83:82] = 2'h0;
-  assign { \$10 [7:2], \$10 [0] } = 7'h00;
+  assign { \$10 [9:2], \$10 [0] } = 9'h000;
   assign \$10 [1] = bounds__flags[1];
-  assign { \$16 [7:6], \$16 [4:0] } = 7'h00;
+  assign { \$16 [9:6], \$16 [4:0] } = 9'h000;
   assign \$16 [5] = bounds__flags[5];
   assign is_keys_only = bounds__flags[1];
 endmodule
 
 module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, \advance$41 , key_tile, is_done, key_head, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [2:0] \$1 ;
   wire [2:0] \$10 ;
   reg [1:0] \$11 ;
@@ -6966,7 +8177,7 @@ module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles,
     .stop(stop)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$11  = pass_number;
     if (restart) begin
       \$11  = 2'h0;
@@ -6984,7 +8195,7 @@ module \top.key_jobs.loops (rst, restart, stop, is_keys_only, bounds__key_tiles,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
     \$12  = key_tile;
     if (restart) begin
       \$12  = next_first;
@@ -7026,14 +8237,14 @@ endmodule
 
 module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, head, block_count, ends_block, \first$33 , \end$34 , \next_first$35 , restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile
 , is_done, key_head, block_first, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire \$1 ;
   wire [24:0] \$10 ;
   wire [25:0] \$11 ;
   wire [24:0] \$12 ;
   wire [24:0] \$13 ;
   wire [24:0] \$14 ;
-  wire [7:0] \$15 ;
+  wire [9:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -7057,7 +8268,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   wire [25:0] \$34 ;
   wire [23:0] \$35 ;
   wire [23:0] \$36 ;
-  wire [7:0] \$37 ;
+  wire [9:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
@@ -7072,7 +8283,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   wire [25:0] \$48 ;
   wire [25:0] \$49 ;
   wire [24:0] \$5 ;
-  wire [7:0] \$50 ;
+  wire [9:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -7085,7 +8296,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   wire \$6 ;
   wire [25:0] \$60 ;
   wire [25:0] \$61 ;
-  wire [7:0] \$62 ;
+  wire [9:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
@@ -7099,10 +8310,10 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [7:0] \$75 ;
+  wire [9:0] \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [7:0] \$78 ;
+  wire [9:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
@@ -7290,42 +8501,42 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign \$5  = block_first + bounds__block_tiles;
   assign \$6  = ~ is_keys_only;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     now_block_end = bounds__key_tiles;
     if (\$4 ) begin
       now_block_end = \$5 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     next_block_end = bounds__key_tiles;
     if (\$9 ) begin
       next_block_end = \$10 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     first = 25'h0000000;
     if (\$29 ) begin
       first = \$34 [24:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     next_block = 24'h000000;
     if (\$29 ) begin
       next_block = \$36 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     next_query = 24'h000000;
     if (\$29 ) begin
       next_query = \$47 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     now_first = 24'h000000;
     if (\$53 ) begin
       if (\$54 ) begin
@@ -7336,7 +8547,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     now_end = bounds__key_tiles;
     if (\$53 ) begin
       if (\$57 ) begin
@@ -7347,7 +8558,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     next_first = 24'h000000;
     if (\$65 ) begin
       if (\$66 ) begin
@@ -7358,7 +8569,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     next_end = bounds__key_tiles;
     if (\$65 ) begin
       if (\$69 ) begin
@@ -7369,7 +8580,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$88  = is_done;
     if (restart) begin
       \$88  = 1'h0;
@@ -7388,7 +8599,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$89  = key_head;
     if (restart) begin
       \$89  = 24'h000000;
@@ -7405,7 +8616,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
@@ -7422,7 +8633,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$91  = member;
     if (restart) begin
       \$91  = 24'h000000;
@@ -7439,7 +8650,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$92  = block_first;
     if (restart) begin
       \$92  = 24'h000000;
@@ -7454,7 +8665,7 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
     \$93  = query_tile;
     if (restart) begin
       \$93  = 24'h000000;
@@ -7475,17 +8686,17 @@ module \top.key_jobs.loops.visits (rst, restart, stop, is_keys_only, advance, he
   assign next_high = \$61 [24:0];
   assign head = \$12 [23:0];
   assign block_count = \$13 [23:0];
-  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign { \$15 [9:5], \$15 [3:0] } = 9'h000;
   assign \$15 [4] = bounds__flags[4];
-  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign { \$37 [9:5], \$37 [3:0] } = 9'h000;
   assign \$37 [4] = bounds__flags[4];
-  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign { \$50 [9:5], \$50 [3:0] } = 9'h000;
   assign \$50 [4] = bounds__flags[4];
-  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign { \$62 [9:5], \$62 [3:0] } = 9'h000;
   assign \$62 [4] = bounds__flags[4];
-  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign { \$75 [9:7], \$75 [5:0] } = 9'h000;
   assign \$75 [6] = bounds__flags[6];
-  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign { \$78 [9:7], \$78 [5:0] } = 9'h000;
   assign \$78 [6] = bounds__flags[6];
   assign \$16  = bounds__flags[4];
   assign \$38  = bounds__flags[4];
@@ -7495,7 +8706,7 @@ endmodule
 
 module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_tiles, bounds__block_tiles, queries, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid
 , clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [4:0] \$1 ;
   wire [56:0] \$10 ;
   wire [26:0] \$11 ;
@@ -7651,7 +8862,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     .stop(stop)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -7663,7 +8874,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     advance = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -7679,7 +8890,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$27  = number;
     casez (fsm_state)
       2'h0:
@@ -7703,7 +8914,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$28  = fsm_state;
     casez (fsm_state)
       2'h0:
@@ -7731,7 +8942,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$29  = address;
     casez (fsm_state)
       2'h0:
@@ -7751,7 +8962,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$30  = columns;
     casez (fsm_state)
       2'h0:
@@ -7767,7 +8978,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
     \$31  = column;
     casez (fsm_state)
       2'h0:
@@ -7811,14 +9022,14 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
 endmodule
 
 module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire \$1 ;
   wire [24:0] \$10 ;
   wire [25:0] \$11 ;
   wire [24:0] \$12 ;
   wire [24:0] \$13 ;
   wire [24:0] \$14 ;
-  wire [7:0] \$15 ;
+  wire [9:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -7842,7 +9053,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   wire [25:0] \$34 ;
   wire [23:0] \$35 ;
   wire [23:0] \$36 ;
-  wire [7:0] \$37 ;
+  wire [9:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
@@ -7857,7 +9068,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   wire [25:0] \$48 ;
   wire [25:0] \$49 ;
   wire [24:0] \$5 ;
-  wire [7:0] \$50 ;
+  wire [9:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -7870,7 +9081,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   wire \$6 ;
   wire [25:0] \$60 ;
   wire [25:0] \$61 ;
-  wire [7:0] \$62 ;
+  wire [9:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
@@ -7884,10 +9095,10 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [7:0] \$75 ;
+  wire [9:0] \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [7:0] \$78 ;
+  wire [9:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
@@ -8051,42 +9262,42 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
   assign \$5  = block_first + bounds__block_tiles;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     now_block_end = bounds__key_tiles;
     if (\$4 ) begin
       now_block_end = \$5 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_block_end = bounds__key_tiles;
     if (\$9 ) begin
       next_block_end = \$10 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     first = 25'h0000000;
     if (\$29 ) begin
       first = \$34 [24:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_block = 24'h000000;
     if (\$29 ) begin
       next_block = \$36 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_query = 24'h000000;
     if (\$29 ) begin
       next_query = \$47 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     now_first = 24'h000000;
     if (\$53 ) begin
       if (\$54 ) begin
@@ -8097,7 +9308,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     now_end = bounds__key_tiles;
     if (\$53 ) begin
       if (\$57 ) begin
@@ -8108,7 +9319,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_first = 24'h000000;
     if (\$65 ) begin
       if (\$66 ) begin
@@ -8119,7 +9330,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     next_end = bounds__key_tiles;
     if (\$65 ) begin
       if (\$69 ) begin
@@ -8130,7 +9341,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$88  = is_done;
     if (restart) begin
       \$88  = 1'h0;
@@ -8149,7 +9360,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$89  = key_head;
     if (restart) begin
       \$89  = 24'h000000;
@@ -8166,7 +9377,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
@@ -8183,7 +9394,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$91  = member;
     if (restart) begin
       \$91  = 24'h000000;
@@ -8200,7 +9411,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$92  = block_first;
     if (restart) begin
       \$92  = 24'h000000;
@@ -8215,7 +9426,7 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
     \$93  = query_tile;
     if (restart) begin
       \$93  = 24'h000000;
@@ -8241,27 +9452,27 @@ module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, boun
   assign \$4  = \$3 ;
   assign \$6  = 1'h1;
   assign \$9  = \$8 ;
-  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign { \$15 [9:5], \$15 [3:0] } = 9'h000;
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
   assign is_last_query = \$26 ;
   assign is_last_member = \$28 ;
-  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign { \$37 [9:5], \$37 [3:0] } = 9'h000;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
   assign \$40  = \$38 ;
-  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign { \$50 [9:5], \$50 [3:0] } = 9'h000;
   assign \$50 [4] = bounds__flags[4];
   assign \$52  = 1'h1;
   assign \$53  = \$51 ;
-  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign { \$62 [9:5], \$62 [3:0] } = 9'h000;
   assign \$62 [4] = bounds__flags[4];
   assign \$64  = 1'h1;
   assign \$65  = \$63 ;
-  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign { \$75 [9:7], \$75 [5:0] } = 9'h000;
   assign \$75 [6] = bounds__flags[6];
-  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign { \$78 [9:7], \$78 [5:0] } = 9'h000;
   assign \$78 [6] = bounds__flags[6];
   assign \$16  = bounds__flags[4];
   assign \$38  = bounds__flags[4];
@@ -8271,7 +9482,7 @@ endmodule
 
 module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast, clk, rst, start, stop, memory__arvalid, memory__arlen, waits_address, query_jobs__ready, state_jobs__ready, key_jobs__ready, is_idle, is_asked, memory__rready, has_error, has_protocol_error, waits_data, fill
 , memory__araddr, keys_loaded, queries_loaded, states_loaded, key_jobs__payload, key_jobs__valid, query_jobs__payload, query_jobs__valid, state_jobs__payload, state_jobs__valid, memory__arready);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [13:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -8561,7 +9772,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     .w_rdy(w_rdy)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$69  = has_job;
     if (\$41 ) begin
       \$69  = \$44 ;
@@ -8574,7 +9785,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$70  = job;
     if (\$41 ) begin
       if (key_jobs__valid) begin
@@ -8596,7 +9807,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$71  = beat;
     if (is_asked) begin
       \$71  = \$53 [8:0];
@@ -8606,7 +9817,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$72  = keys_loaded;
     if (start) begin
       \$72  = 24'h000000;
@@ -8618,7 +9829,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$73  = queries_loaded;
     if (start) begin
       \$73  = 24'h000000;
@@ -8630,7 +9841,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
     \$74  = states_loaded;
     if (start) begin
       \$74  = 24'h000000;
@@ -8703,7 +9914,7 @@ module \top.reader (memory__rvalid, memory__rdata, memory__rresp, memory__rlast,
 endmodule
 
 module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data, r_rdy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire \$1 ;
   wire \$10 ;
   wire [4:0] \$11 ;
@@ -8824,7 +10035,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   always @(posedge clk)
     r_rdy <= \$33 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$30  = w_port__addr;
     if (\$3 ) begin
       \$30  = \$6 [3:0];
@@ -8834,7 +10045,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$31  = r_port__addr;
     if (\$9 ) begin
       \$31  = \$12 [3:0];
@@ -8844,7 +10055,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$32  = inner_level;
     if (\$18 ) begin
       \$32  = \$19 [3:0];
@@ -8857,7 +10068,7 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
     \$33  = r_rdy;
     if (\$29 ) begin
       \$33  = 1'h1;
@@ -8876,10 +10087,10 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2766$0 , \port$2770$0 , \port$2781$0 , \port$2785$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+, vector_busy, \port$2960$0 , \port$2964$0 , \port$2975$0 , \port$2979$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
   wire \$100 ;
@@ -9098,7 +10309,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
-  wire [7:0] \$79 ;
+  wire [9:0] \$79 ;
   wire \$8 ;
   wire \$80 ;
   reg \$81 ;
@@ -9235,16 +10446,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2766$0 ;
-  wire [28:0] \port$2766$0 ;
-  output [23:0] \port$2770$0 ;
-  wire [23:0] \port$2770$0 ;
-  output [28:0] \port$2781$0 ;
-  wire [28:0] \port$2781$0 ;
-  output [23:0] \port$2785$0 ;
-  wire [23:0] \port$2785$0 ;
-  input [13:0] \port$355$3 ;
-  wire [13:0] \port$355$3 ;
+  output [28:0] \port$2960$0 ;
+  wire [28:0] \port$2960$0 ;
+  output [23:0] \port$2964$0 ;
+  wire [23:0] \port$2964$0 ;
+  output [28:0] \port$2975$0 ;
+  wire [28:0] \port$2975$0 ;
+  output [23:0] \port$2979$0 ;
+  wire [23:0] \port$2979$0 ;
+  input [13:0] \port$367$3 ;
+  wire [13:0] \port$367$3 ;
   wire push;
   wire \push$76 ;
   input [23:0] queries_loaded;
@@ -9452,7 +10663,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   reg [26:0] matrix_table [511:0];
   always @(posedge clk) begin
     if (write__en)
-      matrix_table[\port$355$3 [8:0]] <= table_data[26:0];
+      matrix_table[\port$367$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -9462,7 +10673,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   reg [26:0] vector_table [511:0];
   always @(posedge clk) begin
     if (\write__en$44 )
-      vector_table[\port$355$3 [8:0]] <= table_data[26:0];
+      vector_table[\port$367$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
@@ -9686,8 +10897,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2766$0 (\$238 ),
-    .\port$2770$0 (\$239 ),
+    .\port$2960$0 (\$238 ),
+    .\port$2964$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -9695,8 +10906,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2781$0 (\$240 ),
-    .\port$2785$0 (\$241 ),
+    .\port$2975$0 (\$240 ),
+    .\port$2979$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -9727,7 +10938,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     .tile(tile)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9741,7 +10952,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9755,7 +10966,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9769,7 +10980,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9783,7 +10994,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9797,7 +11008,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9811,7 +11022,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9825,7 +11036,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9839,7 +11050,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9853,7 +11064,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9867,7 +11078,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9881,7 +11092,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -9895,7 +11106,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9909,7 +11120,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9923,7 +11134,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9937,7 +11148,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9951,7 +11162,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9965,7 +11176,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9979,7 +11190,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -9993,7 +11204,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10007,7 +11218,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10021,7 +11232,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10035,7 +11246,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10049,7 +11260,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10063,7 +11274,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10077,7 +11288,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10091,7 +11302,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10105,7 +11316,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10119,7 +11330,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10133,7 +11344,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10147,7 +11358,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10161,7 +11372,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10175,7 +11386,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (read__data[5:4])
       2'h0:
@@ -10189,7 +11400,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10203,7 +11414,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10217,7 +11428,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10231,7 +11442,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10245,7 +11456,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10259,7 +11470,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10273,7 +11484,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10287,7 +11498,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10301,7 +11512,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10315,7 +11526,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10329,7 +11540,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     casez (\read__data$56 [5:4])
       2'h0:
@@ -10343,7 +11554,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$219  = \$5 [15:0];
     if (restart) begin
       \$219  = 16'h0000;
@@ -10353,21 +11564,21 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$220  = restart;
     if (rst) begin
       \$220  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$221  = loading;
     if (rst) begin
       \$221  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$222  = is_ready;
     if (restart) begin
       \$222  = 1'h0;
@@ -10387,7 +11598,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$223  = is_running;
     if (restart) begin
       \$223  = 1'h1;
@@ -10405,7 +11616,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$224  = tile_0;
     if (restart) begin
       \$224 [0] = 1'h0;
@@ -10418,7 +11629,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$225  = tile_1;
     if (restart) begin
       \$225 [0] = 1'h0;
@@ -10431,7 +11642,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$226  = tile_2;
     if (restart) begin
       \$226 [0] = 1'h0;
@@ -10444,7 +11655,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$227  = tile_3;
     if (restart) begin
       \$227 [0] = 1'h0;
@@ -10457,7 +11668,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$228 [2:0] = \$143 [2:0];
     \$228 [3] = \$144 ;
     \$228 [4] = \$145 ;
@@ -10483,7 +11694,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$229  = elapsed;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10498,7 +11709,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$230  = has_begun;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10513,7 +11724,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$231  = cycles;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10528,7 +11739,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$232  = stalls_keys;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10543,7 +11754,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$233  = stalls_queries;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10558,7 +11769,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$234  = stalls_drain;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10573,7 +11784,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     \$235  = stalls_state;
     (* full_case = 32'd1 *)
     if (restart) begin
@@ -10588,7 +11799,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     if (restart) begin
       \$236  = 32'd0;
@@ -10600,7 +11811,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
     (* full_case = 32'd1 *)
     if (restart) begin
       \$237  = 32'd0;
@@ -10628,11 +11839,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign write__addr = \port$355$3 [8:0];
-  assign table_row = { 2'h0, \port$355$3  };
+  assign write__addr = \port$367$3 [8:0];
+  assign table_row = { 2'h0, \port$367$3  };
   assign write__data = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \write__addr$45  = \port$355$3 [8:0];
+  assign \write__addr$45  = \port$367$3 [8:0];
   assign \write__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
@@ -10643,10 +11854,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2766$0  = \$238 ;
-  assign \port$2770$0  = \$239 ;
-  assign \port$2781$0  = \$240 ;
-  assign \port$2785$0  = \$241 ;
+  assign \port$2960$0  = \$238 ;
+  assign \port$2964$0  = \$239 ;
+  assign \port$2975$0  = \$240 ;
+  assign \port$2979$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -10823,7 +12034,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   assign result[47:24] = \$117 ;
   assign result[23:0] = \$116 ;
   assign \$7  = table_half;
-  assign { \$79 [7:6], \$79 [4:0] } = 7'h00;
+  assign { \$79 [9:6], \$79 [4:0] } = 9'h000;
   assign \$79 [5] = bounds__flags[5];
   assign \$195  = waits_keys;
   assign \$197  = 1'h0;
@@ -10836,8 +12047,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$355$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2766$0 , \port$2770$0 , clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2960$0 , \port$2964$0 , clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
   reg [23:0] \$3  = 24'h000000;
@@ -10853,11 +12064,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2766$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2766$0 ;
-  wire [28:0] \port$2766$0 ;
+  output [28:0] \port$2960$0 ;
+  wire [28:0] \port$2960$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2770$0 ;
-  wire [23:0] \port$2770$0 ;
+  output [23:0] \port$2964$0 ;
+  wire [23:0] \port$2964$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -10880,7 +12091,7 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2766$0 , \p
     .value(value)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
     \$2  = \$3 ;
     if (start) begin
       \$2  = 24'h000000;
@@ -10894,8 +12105,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2766$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2766$0  = \$1 ;
-  assign \port$2770$0  = \$3 ;
+  assign \port$2960$0  = \$1 ;
+  assign \port$2964$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -10906,7 +12117,7 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2766$0 , \p
 endmodule
 
 module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, pop, has_next, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
   wire [3:0] \$11 ;
@@ -10984,28 +12195,28 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   always @(posedge clk)
     tail <= \$19 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
     \$16  = \$1 [4:0];
     if (rst) begin
       \$16  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
     \$17  = \$3 [2:0];
     if (rst) begin
       \$17  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
     \$18  = \$6 ;
     if (rst) begin
       \$18  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
     \$19  = tail;
     if (push) begin
       \$19  = \$7 [2:0];
@@ -11024,8 +12235,8 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2781$0 , \port$2785$0 , clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2975$0 , \port$2979$0 , clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
   reg [23:0] \$3  = 24'h000000;
@@ -11041,11 +12252,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2781$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2781$0 ;
-  wire [28:0] \port$2781$0 ;
+  output [28:0] \port$2975$0 ;
+  wire [28:0] \port$2975$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2785$0 ;
-  wire [23:0] \port$2785$0 ;
+  output [23:0] \port$2979$0 ;
+  wire [23:0] \port$2979$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -11068,7 +12279,7 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2781$0 , 
     .value(value)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
     \$2  = \$3 ;
     if (start) begin
       \$2  = 24'h000000;
@@ -11082,8 +12293,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2781$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2781$0  = \$1 ;
-  assign \port$2785$0  = \$3 ;
+  assign \port$2975$0  = \$1 ;
+  assign \port$2979$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -11094,7 +12305,7 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2781$0 , 
 endmodule
 
 module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left, pop, has_next, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
   wire [5:0] \$1 ;
   wire [30:0] \$10 ;
   wire [3:0] \$11 ;
@@ -11172,28 +12383,28 @@ module \top.sequencer.query_places$106.queue (rst, push, value, due, cycles_left
   always @(posedge clk)
     tail <= \$19 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$16  = \$1 [4:0];
     if (rst) begin
       \$16  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$17  = \$3 [2:0];
     if (rst) begin
       \$17  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$18  = \$6 ;
     if (rst) begin
       \$18  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
     \$19  = tail;
     if (push) begin
       \$19  = \$7 [2:0];
@@ -11214,8 +12425,8 @@ endmodule
 
 module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue, slots, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, tile, is_done
 , clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
-  wire [7:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
+  wire [9:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
@@ -11226,7 +12437,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [24:0] \$17 ;
   wire \$18 ;
   wire [24:0] \$19 ;
-  wire [7:0] \$2 ;
+  wire [9:0] \$2 ;
   wire [24:0] \$20 ;
   wire [24:0] \$21 ;
   wire [25:0] \$22 ;
@@ -11254,11 +12465,11 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
   wire [35:0] \$42 ;
   wire [36:0] \$43 ;
   wire [34:0] \$44 ;
-  wire [7:0] \$45 ;
+  wire [9:0] \$45 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
-  wire [7:0] \$49 ;
+  wire [9:0] \$49 ;
   wire [2:0] \$5 ;
   wire \$50 ;
   wire \$51 ;
@@ -11543,7 +12754,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     .starts_query(starts_query)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     (* full_case = 32'd1 *)
     if (\$46 ) begin
       tile[21:17] = 5'h1c;
@@ -11569,7 +12780,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$85  = context_turn;
     if (restart) begin
       \$85  = 1'h0;
@@ -11581,7 +12792,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$86  = entry_turn;
     if (restart) begin
       \$86  = 1'h0;
@@ -11593,7 +12804,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$87  = query_ordinal;
     if (restart) begin
       \$87  = 24'h000000;
@@ -11605,7 +12816,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$88  = result_ordinal;
     if (restart) begin
       \$88  = 24'h000000;
@@ -11617,7 +12828,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$89  = state_ordinal;
     if (restart) begin
       \$89  = 24'h000000;
@@ -11629,7 +12840,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$90  = base;
     if (restart) begin
       \$90  = 24'h000000;
@@ -11641,7 +12852,7 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
     \$91  = base_slot;
     if (restart) begin
       \$91  = 24'h000000;
@@ -11739,13 +12950,13 @@ module \top.sequencer.tiles (rst, slot_beats, restart, advance, contexts, queue,
     tile[32:30] = \$4 [2:0];
   always @*
     tile[0] = \$3 ;
-  assign { \$1 [7:2], \$1 [0] } = 7'h00;
+  assign { \$1 [9:2], \$1 [0] } = 9'h000;
   assign \$1 [1] = bounds__flags[1];
-  assign { \$2 [7], \$2 [5:0] } = 7'h00;
+  assign { \$2 [9:7], \$2 [5:0] } = 9'h000;
   assign \$2 [6] = bounds__flags[6];
-  assign { \$45 [7:3], \$45 [1:0] } = 7'h00;
+  assign { \$45 [9:3], \$45 [1:0] } = 9'h000;
   assign \$45 [2] = bounds__flags[2];
-  assign { \$49 [7:4], \$49 [2:0] } = 7'h00;
+  assign { \$49 [9:4], \$49 [2:0] } = 9'h000;
   assign \$49 [3] = bounds__flags[3];
   assign is_resident = bounds__flags[1];
   assign has_tile_results = bounds__flags[6];
@@ -11753,7 +12964,7 @@ endmodule
 
 module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, starts_pass, ends_pass, starts_query, ends_query, head, block_count, ends_block, restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile
 , bounds__end_tile, pass_number, key_tile, is_done, block_first, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire [2:0] \$1 ;
   wire [2:0] \$10 ;
   reg [1:0] \$11 ;
@@ -11894,7 +13105,7 @@ module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, sta
     .spills(spills)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
     \$11  = pass_number;
     if (restart) begin
       \$11  = 2'h0;
@@ -11909,7 +13120,7 @@ module \top.sequencer.tiles.loops (rst, restart, \advance$41 , is_last_pass, sta
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
     \$12  = key_tile;
     if (restart) begin
       \$12  = next_first;
@@ -11950,14 +13161,14 @@ endmodule
 
 module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_count, ends_block, \first$33 , \end$34 , \next_first$35 , restores, spills, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, is_done, key_head
 , block_first, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire \$1 ;
   wire [24:0] \$10 ;
   wire [25:0] \$11 ;
   wire [24:0] \$12 ;
   wire [24:0] \$13 ;
   wire [24:0] \$14 ;
-  wire [7:0] \$15 ;
+  wire [9:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -11981,7 +13192,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   wire [25:0] \$34 ;
   wire [23:0] \$35 ;
   wire [23:0] \$36 ;
-  wire [7:0] \$37 ;
+  wire [9:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
@@ -11996,7 +13207,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   wire [25:0] \$48 ;
   wire [25:0] \$49 ;
   wire [24:0] \$5 ;
-  wire [7:0] \$50 ;
+  wire [9:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -12009,7 +13220,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   wire \$6 ;
   wire [25:0] \$60 ;
   wire [25:0] \$61 ;
-  wire [7:0] \$62 ;
+  wire [9:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
@@ -12023,10 +13234,10 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [7:0] \$75 ;
+  wire [9:0] \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [7:0] \$78 ;
+  wire [9:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
@@ -12197,42 +13408,42 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
   assign \$5  = block_first + bounds__block_tiles;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     now_block_end = bounds__key_tiles;
     if (\$4 ) begin
       now_block_end = \$5 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     next_block_end = bounds__key_tiles;
     if (\$9 ) begin
       next_block_end = \$10 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     first = 25'h0000000;
     if (\$29 ) begin
       first = \$34 [24:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     next_block = 24'h000000;
     if (\$29 ) begin
       next_block = \$36 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     next_query = 24'h000000;
     if (\$29 ) begin
       next_query = \$47 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     now_first = 24'h000000;
     if (\$53 ) begin
       if (\$54 ) begin
@@ -12243,7 +13454,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     now_end = bounds__key_tiles;
     if (\$53 ) begin
       if (\$57 ) begin
@@ -12254,7 +13465,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     next_first = 24'h000000;
     if (\$65 ) begin
       if (\$66 ) begin
@@ -12265,7 +13476,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     next_end = bounds__key_tiles;
     if (\$65 ) begin
       if (\$69 ) begin
@@ -12276,7 +13487,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     \$88  = is_done;
     if (restart) begin
       \$88  = 1'h0;
@@ -12292,7 +13503,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     \$89  = key_head;
     if (restart) begin
       \$89  = 24'h000000;
@@ -12306,7 +13517,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
@@ -12320,7 +13531,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     \$91  = member;
     if (restart) begin
       \$91  = 24'h000000;
@@ -12334,7 +13545,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     \$92  = block_first;
     if (restart) begin
       \$92  = 24'h000000;
@@ -12346,7 +13557,7 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
     \$93  = query_tile;
     if (restart) begin
       \$93  = 24'h000000;
@@ -12369,27 +13580,27 @@ module \top.sequencer.tiles.loops.visits (rst, restart, advance, head, block_cou
   assign \$4  = \$3 ;
   assign \$6  = 1'h1;
   assign \$9  = \$8 ;
-  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign { \$15 [9:5], \$15 [3:0] } = 9'h000;
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
   assign is_last_query = \$26 ;
   assign is_last_member = \$28 ;
-  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign { \$37 [9:5], \$37 [3:0] } = 9'h000;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
   assign \$40  = \$38 ;
-  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign { \$50 [9:5], \$50 [3:0] } = 9'h000;
   assign \$50 [4] = bounds__flags[4];
   assign \$52  = 1'h1;
   assign \$53  = \$51 ;
-  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign { \$62 [9:5], \$62 [3:0] } = 9'h000;
   assign \$62 [4] = bounds__flags[4];
   assign \$64  = 1'h1;
   assign \$65  = \$63 ;
-  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign { \$75 [9:7], \$75 [5:0] } = 9'h000;
   assign \$75 [6] = bounds__flags[6];
-  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign { \$78 [9:7], \$78 [5:0] } = 9'h000;
   assign \$78 [6] = bounds__flags[6];
   assign \$16  = bounds__flags[4];
   assign \$38  = bounds__flags[4];
@@ -12399,7 +13610,7 @@ endmodule
 
 module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__key_tiles, bounds__block_tiles, queries, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, state__address, state__stride, state__head_stride, drained, stored, jobs__payload
 , jobs__valid, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [16:0] \$1 ;
   wire \$10 ;
   wire [24:0] \$11 ;
@@ -12594,7 +13805,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     .stop(stop)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     \$43  = word;
     casez (fsm_state)
       2'h0:
@@ -12614,7 +13825,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     advance = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -12633,7 +13844,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     jobs__valid = 1'h0;
     casez (fsm_state)
       2'h0:
@@ -12645,7 +13856,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     \$38  = number;
     casez (fsm_state)
       2'h0:
@@ -12672,7 +13883,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     \$39  = restored;
     casez (fsm_state)
       2'h0:
@@ -12696,7 +13907,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     \$40  = fsm_state;
     casez (fsm_state)
       2'h0:
@@ -12725,7 +13936,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     \$41  = address;
     casez (fsm_state)
       2'h0:
@@ -12745,7 +13956,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
     \$42  = columns;
     casez (fsm_state)
       2'h0:
@@ -12788,14 +13999,14 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
 endmodule
 
 module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire \$1 ;
   wire [24:0] \$10 ;
   wire [25:0] \$11 ;
   wire [24:0] \$12 ;
   wire [24:0] \$13 ;
   wire [24:0] \$14 ;
-  wire [7:0] \$15 ;
+  wire [9:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -12819,7 +14030,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   wire [25:0] \$34 ;
   wire [23:0] \$35 ;
   wire [23:0] \$36 ;
-  wire [7:0] \$37 ;
+  wire [9:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
@@ -12834,7 +14045,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   wire [25:0] \$48 ;
   wire [25:0] \$49 ;
   wire [24:0] \$5 ;
-  wire [7:0] \$50 ;
+  wire [9:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -12847,7 +14058,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   wire \$6 ;
   wire [25:0] \$60 ;
   wire [25:0] \$61 ;
-  wire [7:0] \$62 ;
+  wire [9:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
@@ -12861,10 +14072,10 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [7:0] \$75 ;
+  wire [9:0] \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [7:0] \$78 ;
+  wire [9:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
@@ -13029,42 +14240,42 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$3  = $signed({ 1'h0, bounds__block_tiles }) < $signed(\$2 );
   assign \$5  = block_first + bounds__block_tiles;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     now_block_end = bounds__key_tiles;
     if (\$4 ) begin
       now_block_end = \$5 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     next_block_end = bounds__key_tiles;
     if (\$9 ) begin
       next_block_end = \$10 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     first = 25'h0000000;
     if (\$29 ) begin
       first = \$34 [24:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     next_block = 24'h000000;
     if (\$29 ) begin
       next_block = \$36 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     next_query = 24'h000000;
     if (\$29 ) begin
       next_query = \$47 [23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     now_first = 24'h000000;
     if (\$53 ) begin
       if (\$54 ) begin
@@ -13075,7 +14286,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     now_end = bounds__key_tiles;
     if (\$53 ) begin
       if (\$57 ) begin
@@ -13086,7 +14297,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     next_first = 24'h000000;
     if (\$65 ) begin
       if (\$66 ) begin
@@ -13097,7 +14308,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     next_end = bounds__key_tiles;
     if (\$65 ) begin
       if (\$69 ) begin
@@ -13108,7 +14319,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     \$88  = is_done;
     if (restart) begin
       \$88  = 1'h0;
@@ -13127,7 +14338,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     \$89  = key_head;
     if (restart) begin
       \$89  = 24'h000000;
@@ -13144,7 +14355,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     \$90  = first_head;
     if (restart) begin
       \$90  = 24'h000000;
@@ -13161,7 +14372,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     \$91  = member;
     if (restart) begin
       \$91  = 24'h000000;
@@ -13178,7 +14389,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     \$92  = block_first;
     if (restart) begin
       \$92  = 24'h000000;
@@ -13193,7 +14404,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
     \$93  = query_tile;
     if (restart) begin
       \$93  = 24'h000000;
@@ -13219,27 +14430,27 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$4  = \$3 ;
   assign \$6  = 1'h1;
   assign \$9  = \$8 ;
-  assign { \$15 [7:5], \$15 [3:0] } = 7'h00;
+  assign { \$15 [9:5], \$15 [3:0] } = 9'h000;
   assign \$15 [4] = bounds__flags[4];
   assign \$17  = 1'h1;
   assign \$18  = \$16 ;
   assign is_last_query = \$26 ;
   assign is_last_member = \$28 ;
-  assign { \$37 [7:5], \$37 [3:0] } = 7'h00;
+  assign { \$37 [9:5], \$37 [3:0] } = 9'h000;
   assign \$37 [4] = bounds__flags[4];
   assign \$39  = 1'h1;
   assign \$40  = \$38 ;
-  assign { \$50 [7:5], \$50 [3:0] } = 7'h00;
+  assign { \$50 [9:5], \$50 [3:0] } = 9'h000;
   assign \$50 [4] = bounds__flags[4];
   assign \$52  = 1'h1;
   assign \$53  = \$51 ;
-  assign { \$62 [7:5], \$62 [3:0] } = 7'h00;
+  assign { \$62 [9:5], \$62 [3:0] } = 9'h000;
   assign \$62 [4] = bounds__flags[4];
   assign \$64  = 1'h1;
   assign \$65  = \$63 ;
-  assign { \$75 [7], \$75 [5:0] } = 7'h00;
+  assign { \$75 [9:7], \$75 [5:0] } = 9'h000;
   assign \$75 [6] = bounds__flags[6];
-  assign { \$78 [7], \$78 [5:0] } = 7'h00;
+  assign { \$78 [9:7], \$78 [5:0] } = 9'h000;
   assign \$78 [6] = bounds__flags[6];
   assign \$16  = bounds__flags[4];
   assign \$38  = bounds__flags[4];
@@ -13248,7 +14459,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
 endmodule
 
 module \top.waiting$350 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -13327,7 +14538,7 @@ module \top.waiting$350 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$29 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -13340,7 +14551,7 @@ module \top.waiting$350 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$29 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -13353,7 +14564,7 @@ module \top.waiting$350 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$29 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];

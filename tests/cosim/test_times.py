@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from array_cases import prepared
-from array_programs import in_blocks, mistakes
+from array_programs import as_operands, in_blocks, mistakes
 from random_counts import draw_seed, random_count
 
 from einsum_cascade import random_inputs
@@ -52,13 +52,14 @@ def _with(case: Prepared, program: Program) -> Prepared:
 
 
 def _in_another_order(program: Program, random: Random) -> Program:
-    """The same, or every query tile reads keys and values anew, or goes over blocks of them."""
+    """The same, or every query tile reads keys and values anew, or goes over blocks; results may leave as operands."""
     order = random.choice(["as it is", "anew", "blocks", "blocks"])
-    return {
+    found = {
         "as it is": program,
         "anew": replace(program, is_resident=False, block_tiles=None, state=None),
         "blocks": in_blocks(program, random.randint(1, 5)),
     }[order]
+    return as_operands(found) if random.random() < 0.4 else found
 
 
 def _in_small_buffer(program: Program, more: int) -> Program:

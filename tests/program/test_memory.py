@@ -5,12 +5,21 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from array_programs import lowered, random_lowered, random_tensors, square
+from array_programs import as_operands, lowered, random_lowered, random_tensors, square
 from random_counts import random_count
 
 from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.ir import Layout, Program
-from einsum_cascade.program.memory import memory_bytes, operand_bits, pack, rounded, unpack
+from einsum_cascade.program.memory import (
+    memory_bytes,
+    operand_bits,
+    operand_values,
+    pack,
+    rounded,
+    store,
+    unpack,
+    unpack_operands,
+)
 from einsum_cascade.program.numbers import Numbers
 
 FORMATS = ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32")
@@ -64,13 +73,12 @@ def regions(program: Program) -> list[tuple[int, int]]:
     parts = [
         (program.query, heads, program.queries, program.product_steps * program.shape.operand_bytes),
         (program.key, program.key_heads, program.keys, program.product_steps * program.shape.operand_bytes),
-        (
-            program.output,
-            heads,
-            program.keys if program.has_tile_results else program.output_steps,
-            program.query_tiles * program.shape.result_bytes,
-        ),
     ]
+    words = program.keys if program.has_tile_results else program.output_steps
+    if program.has_operand_rows:
+        parts.append((program.output, heads, program.queries, words * program.shape.operand_bytes))
+    else:
+        parts.append((program.output, heads, words, program.query_tiles * program.shape.result_bytes))
     if program.value is not None:
         width = program.output_steps * program.shape.operand_bytes
         parts.append((program.value, program.key_heads, program.keys, width))
@@ -116,6 +124,22 @@ def test_what_is_packed_can_be_read(seed: int, name: str) -> None:
         at = layout.address + head * layout.head_stride_bytes + word * layout.stride_bytes + 4 * column
         memory[at : at + 4] = np.frombuffer(value.tobytes(), np.uint8)
     assert np.array_equal(unpack(program, memory), output)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_results_that_are_operands_are_read_back(seed: int, name: str) -> None:
+    """A row for each query: what is read of it is what another program reads as its queries, or as its keys."""
+    form = parse_format(name)
+    numbers = Numbers(form, parse_format("bf16"), "wide")
+    own = lowered(square(4, e=6, f=5, numbers=numbers), e=6, f=5, keys=7, queries=9, heads=(2, 2)).program
+    program = as_operands(own)
+    values = rounded(np.random.default_rng([seed, 472]).standard_normal((4, 9, 5)), form)
+    reader = replace(program, query=program.output, product_steps=5)
+    memory = np.zeros(memory_bytes(program), np.uint8)
+    store(memory, reader, {"query": values})
+    found = unpack_operands(program, memory)
+    assert np.array_equal(found, operand_bits(values, form).swapaxes(1, 2))
+    assert np.array_equal(operand_values(found, form), values.swapaxes(1, 2))
 
 
 def test_scores_as_results() -> None:

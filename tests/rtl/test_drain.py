@@ -5,13 +5,17 @@ import struct
 from dataclasses import replace
 from itertools import accumulate
 
+import numpy as np
 import pytest
 from amaranth import Value
 from clocked import apply, peek, run_bench
 from random_counts import draw_seed
 from written_memory import WrittenMemory
 
+from einsum_cascade.cascade.formats import parse_format
 from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
+from einsum_cascade.program.memory import operand_bits, rounded
+from einsum_cascade.program.numbers import Numbers
 from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.array import DRAIN_LATENCY
 from einsum_cascade.rtl.drain import Drain
@@ -69,7 +73,7 @@ class Bench:
                 strides = {"stride": layout.stride_bytes, "head_stride": layout.head_stride_bytes}
                 apply(ctx, port, {"address": layout.address, **strides})
         waiting, taken = list(self.tiles), False
-        ends = accumulate(self.rows(tile) for tile in self.tiles)
+        ends = accumulate(self.bursts(tile) for tile in self.tiles)
         spilt = [end for end, tile in zip(ends, self.tiles, strict=True) if tile.spills]
         for _ in range(100_000):
             ctx.set(drain.has_result, bool(waiting))
@@ -80,8 +84,8 @@ class Bench:
                 ctx.set(drain.result.bank, tile.result_number % 2)
                 ctx.set(drain.result.is_state, tile.spills)
             self.feed(ctx, peek(ctx, drain.results_drained))
-            # Running state is stored once all rows up to its last one have been acknowledged, and no sooner.
-            assert peek(ctx, drain.states_stored) == sum(rows <= self.memory.bursts for rows in spilt)
+            # Running state is stored once all bursts up to its last one have been acknowledged, and no sooner.
+            assert peek(ctx, drain.states_stored) == sum(bursts <= self.memory.bursts for bursts in spilt)
             self.memory.before_edge(ctx, drain.memory)
             self.errors += peek(ctx, drain.has_error)
             taken = bool(waiting) and peek(ctx, drain.takes_result)
@@ -100,6 +104,15 @@ class Bench:
             return min(rows, program.keys - tile.key_tile * rows)
         return program.output_steps + (STATE_WORDS if tile.spills or program.has_statistics else 0)
 
+    def bursts(self, tile):
+        """A row of words, or a beat of a column's operands."""
+        program, shape = self.program, self.program.shape
+        if not program.has_operand_rows or tile.spills:
+            return self.rows(tile)
+        first = program.first_operand(tile.key_tile)
+        beats = {(first + word) // shape.beat_operands for word in range(self.rows(tile))}
+        return len(beats) * min(shape.columns, program.queries - tile.query_tile * shape.columns)
+
     def state(self, tile, word, column):
         if word < self.program.output_steps:
             return self.value(tile, word, column)
@@ -117,12 +130,34 @@ class Bench:
                     value = self.state(tile, word, column)
                     if program.is_divided and not tile.spills and word < program.output_steps:
                         value = value / self.total(column) if self.total(column) else 0.0
-                    found |= {row + 4 * column + at: byte for at, byte in enumerate(struct.pack("<f", value))}
+                    at = row + 4 * column
+                    if program.has_operand_rows and not tile.spills:
+                        query = tile.query_tile * shape.columns + column
+                        at = layout.address + tile.head * layout.head_stride_bytes + query * layout.stride_bytes
+                        at += (first + word) * shape.operand_bytes
+                        value = rounded(np.array([value]), shape.numbers.operand, saturates=program.saturates)
+                        own = operand_bits(value, shape.numbers.operand).tobytes()
+                    else:
+                        own = struct.pack("<f", value)
+                    found |= dict(enumerate(own, at))
         return found
 
 
-def program_of(size=4, dividers=1, queries=11, *, outputs=5, tile_results=False, divided=True, block_tiles=None, **own):
-    shape = ArrayShape(size, size, dividers=dividers, output_steps=16)
+def program_of(
+    size=4,
+    dividers=1,
+    queries=11,
+    *,
+    outputs=5,
+    tile_results=False,
+    divided=True,
+    block_tiles=None,
+    operand="bf16",
+    **own,
+):
+    shape = ArrayShape(
+        size, size, dividers=dividers, output_steps=16, numbers=Numbers(parse_format(operand), multiplier="wide")
+    )
     stride = shape.result_bytes * -(-queries // size)
     output = Layout(0x1000, stride, 16 * stride)
     none = Layout(0, 0, 0)
@@ -144,6 +179,15 @@ PROGRAMS = [
     program_of(8, 4, 9, block_tiles=1),
     program_of(has_statistics=True),
     program_of(8, 2, 17, block_tiles=1, has_statistics=True),
+    program_of(has_operand_rows=True),
+    program_of(8, 4, 9, outputs=16, has_operand_rows=True),
+    program_of(8, 2, 17, outputs=13, block_tiles=1, has_operand_rows=True),
+    program_of(3, 1, 7, outputs=9, has_operand_rows=True, operand="fp32"),
+    program_of(8, 4, 9, tile_results=True, divided=False, has_operand_rows=True, operand="fp16"),
+    program_of(6, 2, 11, tile_results=True, divided=False, has_operand_rows=True),
+    program_of(3, 1, 7, tile_results=True, divided=False, has_operand_rows=True),
+    program_of(8, 2, 17, outputs=16, has_operand_rows=True, operand="fp8_e4m3"),
+    program_of(8, 4, 17, outputs=7, has_operand_rows=True, operand="fp8_e4m3", saturates=True),
 ]
 
 
@@ -161,6 +205,14 @@ def test_a_group_a_cycle_and_one_cycle_between_results():
     bench = Bench(program_of(outputs=5), 1.0)
     run_bench(bench.drain, bench.run)
     assert bench.cycles == 6 * (5 * 4 + 1)
+
+
+def test_a_beat_of_operands_takes_its_words_and_its_columns():
+    # Six tiles (two heads, three query tiles of 8, the last of 1 column) of 13 words, bf16: beats of 8 words, then 5,
+    # by 2 columns; four groups of columns, or one. Between the tiles, one cycle and those of the last beats, 2.
+    bench = Bench(program_of(8, 2, 17, outputs=13, has_operand_rows=True), 1.0)
+    run_bench(bench.drain, bench.run)
+    assert bench.cycles == 2 * (4 + 4 + 1) * 13 + 6 * (1 + 2) - 2
 
 
 def test_columns_without_a_key_are_counted():

@@ -8,6 +8,8 @@ from arithmetic_bench import FORMATS, PIECES, run
 from random_counts import draw_seed, random_count
 from single_oracle import NAN, bits_of, interesting_bits, number_of, random_bits
 
+from einsum_cascade.program.memory import operand_bits, rounded
+
 TYPES = {
     "bf16": ml_dtypes.bfloat16,
     "fp16": np.float16,
@@ -73,6 +75,20 @@ def test_rounding_to_a_format(name):
         flushed = as_singles(np.where(values & 0x7F800000, values, values & 0x80000000))
         expected = as_bits(flushed.astype(TYPES[name]).astype(np.float32))
     found = run(a=values)[f"round_{name}"]
+    wrong = np.flatnonzero(found != expected)
+    assert not wrong.size, [(hex(values[at]), hex(found[at]), hex(expected[at])) for at in wrong[:5]]
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("saturates", [False, True], ids=["", "saturating"])
+def test_operands_are_made_as_the_host_makes_them(name, saturates):
+    # What a host does to a result of the array: subnormals of 8 exponent bits flushed, then ml_dtypes.
+    values = cases_of(name)
+    with np.errstate(all="ignore"):
+        singles = as_singles(np.where(values & 0x7F800000, values, values & 0x80000000))
+        singles = np.where(np.isnan(singles), np.float32(np.nan), singles)
+        expected = operand_bits(rounded(singles, FORMATS[name], saturates=saturates), FORMATS[name])
+    found = run(a=values)[f"{'saturate' if saturates else 'encode'}_{name}"]
     wrong = np.flatnonzero(found != expected)
     assert not wrong.size, [(hex(values[at]), hex(found[at]), hex(expected[at])) for at in wrong[:5]]
 

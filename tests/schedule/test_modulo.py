@@ -55,8 +55,10 @@ def test_an_interval_above_both_bounds_is_proved_by_refuting_all_below() -> None
 
 
 def test_one_after_the_other_is_tried_where_a_stream_ends_early() -> None:
-    """x keeps A for 3 cycles, then B for 2; y keeps A for 6, and B in its first. In 10 cycles y begins on A 3 or 4 after x,
-    where x has B; in 11, 5 after it. As a stream, the end of y may be 2 cycles before that of x, which saves nothing.
+    """x keeps A for 3 cycles, then B for 2; y keeps A for 6, and B in its first.
+
+    In 10 cycles y begins on A 3 or 4 after x, where x has B; in 11, 5 after it. That y, as a stream, need not end
+    before x does saves nothing.
     """
     x, y = Operation("x", "A", 3, uses=(Use("B", 3, 2),)), Operation("y", "A", 6, uses=(Use("B", 0, 1),))
     found = modulo_schedule(OperationGraph((A, B), (x, y), (Dependence("x", "y", 1, 0, "stream"),)))

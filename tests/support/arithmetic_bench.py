@@ -9,7 +9,7 @@ from verilated import Columns, Verilated, compile_component
 from einsum_cascade.cascade.formats import Format, parse_format
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
-from einsum_cascade.rtl.floats import Decoder, HighPiece, LowPiece, Rounder, upper_bits
+from einsum_cascade.rtl.floats import Decoder, Encoder, HighPiece, LowPiece, Rounder, upper_bits
 from einsum_cascade.rtl.maximum import Maximum
 from einsum_cascade.rtl.multiply_add import MultiplyAdd
 
@@ -49,6 +49,8 @@ MULTIPLY_ADDS = {
 FORMATS: dict[str, Format] = {
     name: parse_format(name) for name in ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32", "e8m10")
 }
+ENCODED = ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "fp32")
+"""Those that operands may have."""
 PIECES = (8, 11, 22)
 
 
@@ -57,6 +59,7 @@ class _Bench(Component):
 
     def __init__(self) -> None:
         outputs = [*MULTIPLY_ADDS, *(f"round_{name}" for name in FORMATS), *(f"decode_{name}" for name in FORMATS)]
+        outputs += [f"{part}_{name}" for part in ("encode", "saturate") for name in ENCODED]
         outputs += [f"{part}_{bits}" for part in ("high", "low") for bits in PIECES]
         outputs += ["maximum", "quotient", "is_undivided"]
         flags = dict.fromkeys(("is_sum", "is_narrow"), In(1))
@@ -79,6 +82,11 @@ class _Bench(Component):
             m.d.comb += [rounder.value.eq(self.a), getattr(self, f"round_{name}").eq(rounder.rounded)]
             number = decoder.number.as_value()
             m.d.comb += [decoder.operand.eq(self.a), getattr(self, f"decode_{name}").eq(number << (32 - len(number)))]
+        for name in ENCODED:
+            for part, saturates in (("encode", 0), ("saturate", 1)):
+                m.submodules += (encoder := Encoder(FORMATS[name]))
+                m.d.comb += [encoder.value.eq(self.a), encoder.saturates.eq(saturates)]
+                m.d.comb += getattr(self, f"{part}_{name}").eq(encoder.operand)
         for bits in PIECES:
             for part, piece in (("high", HighPiece(bits)), ("low", LowPiece(bits))):
                 m.submodules += piece

@@ -23,6 +23,7 @@ __all__ = [
     "NUMBERS",
     "PRODUCT",
     "SOFTMAX",
+    "as_operands",
     "in_blocks",
     "lowered",
     "mistakes",
@@ -146,8 +147,17 @@ def random_lowered(random: np.random.Generator, most: int = 6) -> Lowered:
         found = replace(found, program=replace(found.program, scale=scale))
     in_parts = in_blocks(found.program, int(random.integers(1, 4)))
     if random.random() < 0.5 and not mistakes(in_parts):
-        return replace(found, program=in_parts)
+        found = replace(found, program=in_parts)
+    if random.random() < 0.3 and not found.program.has_statistics:
+        found = replace(found, program=as_operands(found.program, saturates=random.random() < 0.5))
     return found
+
+
+def as_operands(program: Program, *, saturates: bool = False) -> Program:
+    """The same program, whose results leave as operands of others."""
+    stride = program.shape.beats_of(program.head_rows) * program.shape.beat_bytes
+    output = Layout(memory_bytes(program), stride, program.queries * stride)
+    return replace(program, output=output, has_operand_rows=True, saturates=saturates)
 
 
 def in_blocks(program: Program, tiles: int) -> Program:
