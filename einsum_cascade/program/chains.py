@@ -4,7 +4,7 @@ A tensor stays if all that read it are works of the array, and if one layout of 
 for each query, and what every reader reads. Where that is so, the host has nothing to do between the programs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
 
@@ -88,7 +88,7 @@ def chain_of(works: Sequence[Work], extents: Mapping[str, int], shape: ArrayShap
             continue
         reason = _kept_out(work, works, name, outputs)
         if reason is None:
-            fitting = _fitting(work, readers, extents, shape)
+            fitting = _fitting(work, readers, held, extents, shape)
             if fitting is None:
                 reason = "its maker's rows of queries are not the rows that those who read it take"
             else:
@@ -167,20 +167,32 @@ def _kept_out(work: ArrayWork, works: Sequence[Work], name: str, outputs: Sequen
 
 
 def _fitting(
-    work: ArrayWork, readers: Sequence[tuple[ArrayWork, str, Operand]], extents: Mapping[str, int], shape: ArrayShape
+    work: ArrayWork,
+    readers: Sequence[tuple[ArrayWork, str, Operand]],
+    held: Mapping[str, Held],
+    extents: Mapping[str, int],
+    shape: ArrayShape,
 ) -> tuple[ArrayWork, Held] | None:
-    """Return a maker, and how its result lies in memory, that suit each other and all who read it; None if none do."""
+    """Return a maker, and how its result lies in memory, that suit each other and all who read it; None if none do.
+
+    The maker must still be able to read what is held already.
+    """
     name = work.output.tensor
     dimensions = work.cascade.tensor[name].dimensions
     sizes = [dimension.extent.evaluate(extents) for dimension in dimensions]
     if len(sizes) > _MOST_AXES or 0 in sizes:
         return None
+
+    def suits(users: Iterable[tuple[ArrayWork, str, Operand]], tensors: Mapping[str, Held]) -> bool:
+        return all(layout_of(each, role, tensors[own.tensor], extents, shape) is not None for each, role, own in users)
+
     for maker in _variants(work):
+        if not suits(((maker, role, own) for role, own in _operands(maker) if own.tensor in held), held):
+            continue
         for order in permutations(range(len(sizes))):
-            held = _held(sizes, order, shape)
-            users = [(maker, "output", maker.output), *readers]
-            if all(layout_of(each, role, held, extents, shape) is not None for each, role, _ in users):
-                return maker, held
+            found = {name: _held(sizes, order, shape)}
+            if suits([(maker, "output", maker.output), *readers], found):
+                return maker, found[name]
     return None
 
 

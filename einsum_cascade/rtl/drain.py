@@ -43,7 +43,7 @@ class Drain(Component):
     start
         Clears the counts.
     has_result, result, takes_result
-        The tile of results that waits, and whether it is taken.
+        The tile of results that waits, and whether it is taken; it is there a cycle before `has_result` says so.
     address, parity, kind, group
         For the array: which word of which bank, which captured sum and maximum, which of them, and which `dividers`
         columns.
@@ -129,15 +129,16 @@ class Drain(Component):
         shape, writer = self._shape, self._writer
         group = Signal(_group_layout(shape))
         at = _Place(shape)
-        is_state = Signal()
         row_beats = Signal(8)
+        are_operands = ((self.flags & Flag.OPERAND_ROWS) != 0) & ~self.result.is_state
+        first = self._first_burst(m, are_operands)
         m.d.comb += [
             row_beats.eq((at.columns + shape.beat_words - 1) // shape.beat_words),
             *(self.address.eq(Cat(at.bank, at.word)), self.group.eq(at.group)),
             self.kind.eq(StateWord.of(at.word, self.output_steps)),
             *(writer.address.eq(at.address), writer.last_beat.eq(row_beats - 1)),
-            writer.ends_state.eq(is_state & (at.word + 1 == at.words)),
-            group.is_whole.eq(is_state | (at.word >= self.output_steps)),
+            writer.ends_state.eq(at.is_state & (at.word + 1 == at.words)),
+            group.is_whole.eq(at.is_state | (at.word >= self.output_steps)),
             *(group.first.eq(at.group * shape.dividers), group.columns.eq(at.columns)),
         ]
         with m.If(writer.asks):
@@ -148,9 +149,8 @@ class Drain(Component):
             with m.State("idle"):
                 m.d.comb += self.takes_result.eq(1)
                 with m.If(self.has_result):
-                    are_operands = ((self.flags & Flag.OPERAND_ROWS) != 0) & ~self.result.is_state
-                    self._take(m, at, are_operands)
-                    m.d.sync += [is_state.eq(self.result.is_state), self.parity.eq(self.result.sum_bank)]
+                    self._take(m, at, first)
+                    m.d.sync += self.parity.eq(self.result.sum_bank)
                     with m.If(are_operands):
                         m.next = "walk operands"
                     with m.Else():
@@ -167,31 +167,43 @@ class Drain(Component):
         m.d.comb += self.is_idle.eq(~machine.ongoing("walk") & ~machine.ongoing("walk operands") & writer.is_idle)
         return group
 
-    def _take(self, m: Module, at: "_Place", are_operands: Value) -> None:
+    def _first_burst(self, m: Module, are_operands: Value) -> Value:
+        """Return where the tile begins that has been waiting for a cycle at least: products have one of their own."""
         shape, result = self._shape, self.result
-        has_tiles, is_state = (self.flags & Flag.TILE_RESULTS) != 0, result.is_state
-        key, query = result.key_tile * shape.rows, result.query_tile * shape.columns
-        left, wide = self.keys - key, self.queries - query
-        has_more = is_state | ((self.flags & Flag.STATISTICS) != 0)
-        first, more = Mux(has_tiles, key, 0), Mux(has_more, STATE_WORDS, 0)
         base, head_stride, row_stride = (
-            Mux(is_state, getattr(self.state, part), getattr(self.output, part))
+            Mux(result.is_state, getattr(self.state, part), getattr(self.output, part))
             for part in ("address", "head_stride", "stride")
         )
         # Of operands, a row is a column, and its words begin in some beat.
-        row = Mux(are_operands, query, first)
-        places = len(at.begin)
-        inside = Mux(are_operands, first[places:] * shape.beat_bytes, result.query_tile * shape.result_bytes)
+        word, query = self._first_word(), result.query_tile * shape.columns
+        row = Mux(are_operands, query, word)
+        beat = word[address_bits(shape.beat_operands) :] * shape.beat_bytes
+        of_heads = Signal(ADDRESS_BITS)
+        of_rows = Signal(ADDRESS_BITS)
         address = Signal(ADDRESS_BITS)
-        m.d.comb += address.eq(base + result.head * head_stride + row * row_stride + inside)
+        m.d.sync += [of_heads.eq(result.head * head_stride), of_rows.eq(row * row_stride)]
+        inside = Mux(are_operands, beat, result.query_tile * shape.result_bytes)
+        m.d.comb += address.eq(base + of_heads + of_rows + inside)
+        return address
+
+    def _first_word(self) -> Value:
+        has_tiles = (self.flags & Flag.TILE_RESULTS) != 0
+        return Mux(has_tiles, self.result.key_tile * self._shape.rows, 0)
+
+    def _take(self, m: Module, at: "_Place", address: Value) -> None:
+        shape, result = self._shape, self.result
+        is_state, word = result.is_state, self._first_word()
+        left, wide = self.keys - word, self.queries - result.query_tile * shape.columns
+        has_more = is_state | ((self.flags & Flag.STATISTICS) != 0)
+        has_tiles, more = (self.flags & Flag.TILE_RESULTS) != 0, Mux(has_more, STATE_WORDS, 0)
         m.d.sync += [
             at.words.eq(Mux(has_tiles, Mux(left < shape.rows, left, shape.rows), self.output_steps + more)),
             at.columns.eq(Mux(wide < shape.columns, wide, shape.columns)),
-            *(at.stride.eq(row_stride), at.address.eq(address)),
-            *(at.beat_address.eq(address), at.group_address.eq(address)),
-            *(at.begin.eq(first[:places]), at.operand.eq(first[:places])),
+            *(at.address.eq(address), at.beat_address.eq(address), at.group_address.eq(address)),
+            at.stride.eq(Mux(is_state, self.state.stride, self.output.stride)),
+            *(at.begin.eq(word), at.operand.eq(word)),
             *(at.word.eq(0), at.group.eq(0), at.step.eq(0), at.has_read.eq(0)),
-            at.bank.eq(result.bank),
+            *(at.bank.eq(result.bank), at.is_state.eq(is_state)),
         ]
 
     def _walk_rows(self, m: Module, at: "_Place", group: data.View) -> None:
@@ -325,8 +337,8 @@ class _Place:
 
     Attributes
     ----------
-    words, columns, bank
-        Of the tile: its words of a column, its columns, and which bank they are in.
+    words, columns, bank, is_state
+        Of the tile: its words of a column, its columns, which bank they are in, and whether it is running state.
     word, group
         The word, and the columns, that are read.
     address, stride
@@ -345,6 +357,7 @@ class _Place:
         self.words = Signal(16)
         self.columns = Signal(16)
         self.bank = Signal()
+        self.is_state = Signal()
         self.word = Signal(16)
         self.group = Signal(range(max(2, shape.columns // shape.dividers)), name="group_number")
         self.address = Signal(ADDRESS_BITS, name="burst_address")

@@ -64,6 +64,13 @@ class TensorLayout(wiring.Signature):
         super().__init__({"address": Out(ADDRESS_BITS), "stride": Out(ADDRESS_BITS), "head_stride": Out(ADDRESS_BITS)})
 
 
+def _in_time(m: Module, first: Value, second: Value, name: str) -> Value:
+    """Return the product of two values in the cycle after they came: it has a cycle of its own."""
+    found = Signal(ADDRESS_BITS, name=name)
+    m.d.sync += found.eq(first * second)
+    return found
+
+
 class KeyJobs(wiring.Component):
     """Reads keys and values, as far ahead as the buffer has room.
 
@@ -117,11 +124,17 @@ class KeyJobs(wiring.Component):
         slot_beat = Signal(24)
         rows = Signal(range(shape.rows + 1))
         row = Signal(range(shape.rows + 1))
-        key_address = Signal(ADDRESS_BITS)
-        value_address = Signal(ADDRESS_BITS)
+        address = Signal(ADDRESS_BITS)
         is_value = Signal()
         is_last = Signal()
-        left = self.keys - loops.key_tile * shape.rows
+        first_key = loops.key_tile * shape.rows
+        left = self.keys - first_key
+        key, value = (
+            tensor.address
+            + _in_time(m, loops.key_head, tensor.head_stride, f"{name}_heads")
+            + _in_time(m, first_key, tensor.stride, f"{name}_rows")
+            for name, tensor in (("key", self.key), ("value", self.value))
+        )
         has_place = self._has_place(m, number, row)
         has_values = (bounds.flags & Flag.NO_VALUES) == 0
         job = self.jobs.payload
@@ -129,7 +142,7 @@ class KeyJobs(wiring.Component):
             loops.is_keys_only.eq((bounds.flags & Flag.RESIDENT) != 0),
             loops.restart.eq(self.start),
             is_last.eq(row + 1 == rows),
-            job.address.eq(Mux(is_value, value_address, key_address)),
+            job.address.eq(Mux(row == 0, Mux(is_value, value, key), address)),
             job.beats.eq(Mux(is_value, self.value_beats, self.key_beats)),
             job.line.eq(row),
             job.place.eq(slot_beat + Mux(is_value, self.key_beats, 0)),
@@ -141,9 +154,6 @@ class KeyJobs(wiring.Component):
                 m.next = "wait"
             with m.State("wait"):
                 m.d.sync += [rows.eq(Mux(left > shape.rows, shape.rows, left)), row.eq(0), is_value.eq(0)]
-                for tensor, address in ((self.key, key_address), (self.value, value_address)):
-                    before = loops.key_tile * shape.rows * tensor.stride
-                    m.d.sync += address.eq(tensor.address + loops.key_head * tensor.head_stride + before)
                 with m.If(loops.is_done):
                     m.next = "idle"
                 with m.Elif(has_place):
@@ -152,10 +162,7 @@ class KeyJobs(wiring.Component):
                 m.d.comb += self.jobs.valid.eq(has_place)
                 with m.If(self.jobs.valid & self.jobs.ready):
                     m.d.sync += row.eq(Mux(is_last, 0, row + 1))
-                    with m.If(is_value):
-                        m.d.sync += value_address.eq(value_address + self.value.stride)
-                    with m.Else():
-                        m.d.sync += key_address.eq(key_address + self.key.stride)
+                    m.d.sync += address.eq(job.address + Mux(is_value, self.value.stride, self.key.stride))
                     with m.If(job.ends_tile):
                         after = slot_beat + self.slot_beats
                         wraps = after == self.slots * self.slot_beats
@@ -229,9 +236,11 @@ class QueryJobs(wiring.Component):
         column = Signal(range(shape.columns + 1))
         address = Signal(ADDRESS_BITS)
         is_last = column + 1 == columns
+        heads = _in_time(m, visits.head, self.query.head_stride, "query_heads")
+        rows = _in_time(m, visits.query_tile * shape.columns, self.query.stride, "query_rows")
         m.d.comb += [
             visits.restart.eq(self.start),
-            job.address.eq(address),
+            job.address.eq(Mux(column == 0, self.query.address + heads + rows, address)),
             job.beats.eq(self.key_beats),
             job.line.eq(column),
             job.place.eq(Mux(number[0], shape.beats_of(shape.product_steps), 0)),
@@ -243,8 +252,6 @@ class QueryJobs(wiring.Component):
                 m.d.sync += number.eq(0)
                 m.next = "wait"
             with m.State("wait"):
-                before = visits.query_tile * shape.columns * self.query.stride
-                m.d.sync += address.eq(self.query.address + visits.head * self.query.head_stride + before)
                 m.d.sync += [columns.eq(_columns_of(shape, self.queries, visits.query_tile)), column.eq(0)]
                 with m.If(visits.is_done):
                     m.next = "idle"
@@ -253,7 +260,7 @@ class QueryJobs(wiring.Component):
             with m.State("read"):
                 m.d.comb += self.jobs.valid.eq(1)
                 with m.If(self.jobs.ready):
-                    m.d.sync += [column.eq(column + 1), address.eq(address + self.query.stride)]
+                    m.d.sync += [column.eq(column + 1), address.eq(job.address + self.query.stride)]
                     with m.If(is_last):
                         m.d.comb += visits.advance.eq(1)
                         m.d.sync += number.eq(number + 1)
@@ -320,14 +327,14 @@ class StateJobs(wiring.Component):
             visits.restart.eq(self.start),
             is_last.eq(word + 1 == self.output_steps + STATE_WORDS),
         ]
-        self._job(m, number, word, columns, address, is_last)
+        heads = _in_time(m, visits.head, self.state.head_stride, "state_heads")
+        first = self.state.address + heads + visits.query_tile * shape.result_bytes
+        self._job(m, number, word, columns, Mux(word == 0, first, address), is_last)
         with m.FSM():
             with m.State("idle"), m.If(self.start):
                 m.d.sync += [number.eq(0), restored.eq(0)]
                 m.next = "wait"
             with m.State("wait"):
-                before = visits.query_tile * shape.result_bytes
-                m.d.sync += address.eq(self.state.address + visits.head * self.state.head_stride + before)
                 m.d.sync += [columns.eq(_columns_of(shape, self.queries, visits.query_tile)), word.eq(0)]
                 is_stored = (restored - self.stored)[COUNT_BITS - 1]
                 with m.If(visits.is_done):
@@ -340,7 +347,7 @@ class StateJobs(wiring.Component):
             with m.State("read"):
                 m.d.comb += self.jobs.valid.eq(1)
                 with m.If(self.jobs.ready):
-                    m.d.sync += [word.eq(word + 1), address.eq(address + self.state.stride)]
+                    m.d.sync += [word.eq(word + 1), address.eq(self.jobs.payload.address + self.state.stride)]
                     with m.If(is_last):
                         m.d.comb += visits.advance.eq(1)
                         m.d.sync += [number.eq(number + 1), restored.eq(restored + 1)]

@@ -330,18 +330,22 @@ class Top(Component):
         return total
 
     def _check(self, m: Module, control: ControlPort, is_settled: Value) -> Value:
-        """Return why a program cannot be run."""
+        """Return why a program cannot be run.
+
+        What its registers are has two cycles to be looked at: the port takes longer from one write to the next.
+        """
         problem = Signal(8)
-        with m.If(~is_settled):
-            m.d.comb += problem.eq(ErrorCode.UNSETTLED)
-        with m.Elif(self._is_empty(control)):
-            m.d.comb += problem.eq(ErrorCode.EMPTY)
-        with m.Elif(self._is_too_large(control)):
-            m.d.comb += problem.eq(ErrorCode.TOO_LARGE)
+        mistake = Signal(8)
+        m.d.sync += mistake.eq(ErrorCode.NONE)
+        with m.If(self._is_empty(control)):
+            m.d.sync += mistake.eq(ErrorCode.EMPTY)
+        with m.Elif(self._is_too_large(m, control)):
+            m.d.sync += mistake.eq(ErrorCode.TOO_LARGE)
         with m.Elif(self._is_inconsistent(control)):
-            m.d.comb += problem.eq(ErrorCode.INCONSISTENT)
+            m.d.sync += mistake.eq(ErrorCode.INCONSISTENT)
         with m.Elif(self._is_misaligned(control)):
-            m.d.comb += problem.eq(ErrorCode.MISALIGNED)
+            m.d.sync += mistake.eq(ErrorCode.MISALIGNED)
+        m.d.comb += problem.eq(Mux(is_settled, mistake, ErrorCode.UNSETTLED))
         return problem
 
     def _is_empty(self, control: ControlPort) -> Value:
@@ -353,7 +357,7 @@ class Top(Component):
             empty = (getattr(control, name) == 0) | empty
         return empty
 
-    def _is_too_large(self, control: ControlPort) -> Value:
+    def _is_too_large(self, m: Module, control: ControlPort) -> Value:
         shape = self._shape
         is_resident = (control.flags & Flag.RESIDENT) != 0
         beats = control.key_beats + control.value_beats
@@ -370,8 +374,13 @@ class Top(Component):
             "key_beats": shape.key_beats,
             **dict.fromkeys(("key_tiles", "block_tiles", "query_tiles", "key_heads", "group"), longest),
         }
-        heads = control.key_heads[:COUNT_BITS] * control.group[:COUNT_BITS]
-        large: Value = control.slots * beats > shape.bank_beats
+        heads = Signal(2 * COUNT_BITS)
+        held = Signal(64)
+        m.d.sync += [
+            heads.eq(control.key_heads[:COUNT_BITS] * control.group[:COUNT_BITS]),
+            held.eq(control.slots * beats),
+        ]
+        large: Value = held > shape.bank_beats
         large = large | (is_resident & (control.block_tiles > control.slots))
         large = large | (~is_resident & (control.slots <= control.stages)) | (heads > longest)
         for name, most in bounds.items():

@@ -192,3 +192,10 @@ def test_pauses_by_seed_are_taken_from_the_array() -> None:
     assert sum(result.stalls.values()) > own
     assert result.model_cycles == result.trace.cycles - own + sum(result.stalls.values())
     assert result.is_agreed
+
+
+def test_a_beat_of_one_operand_takes_a_cycle_for_each_divider() -> None:
+    """9 words in beats of 8, two columns at a time: 8 cycles, then 2, in which both beats of the ninth word leave."""
+    case = prepared("attention-1pass", {"E": 4, "F": 9, "M": 8, "P": 19, "M0": 8}, MEDIUM)
+    assert case.shape.dividers == 2 and case.shape.beat_operands == 8
+    _check(_with(case, as_operands(case.lowered.program)), MemoryTiming())

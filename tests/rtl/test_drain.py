@@ -75,8 +75,9 @@ class Bench:
         waiting, taken = list(self.tiles), False
         ends = accumulate(self.bursts(tile) for tile in self.tiles)
         spilt = [end for end, tile in zip(ends, self.tiles, strict=True) if tile.spills]
-        for _ in range(100_000):
-            ctx.set(drain.has_result, bool(waiting))
+        for cycle in range(100_000):
+            # A tile is told a cycle after it is there at the earliest.
+            ctx.set(drain.has_result, bool(waiting) and cycle > 0)
             if waiting:
                 tile = waiting[0]
                 for name, value in (("head", tile.head), ("query_tile", tile.query_tile), ("key_tile", tile.key_tile)):
@@ -88,11 +89,11 @@ class Bench:
             assert peek(ctx, drain.states_stored) == sum(bursts <= self.memory.bursts for bursts in spilt)
             self.memory.before_edge(ctx, drain.memory)
             self.errors += peek(ctx, drain.has_error)
-            taken = bool(waiting) and peek(ctx, drain.takes_result)
+            taken = bool(waiting) and cycle > 0 and peek(ctx, drain.takes_result)
             if not waiting and peek(ctx, drain.is_idle):
                 return
             if peek(ctx, drain.results_drained) < len(self.tiles):
-                self.cycles += 1
+                self.cycles += cycle > 0
             await ctx.tick()
             if taken:
                 waiting.pop(0)

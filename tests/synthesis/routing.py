@@ -6,14 +6,14 @@ All ports are behind flip-flops, inputs in a chain and outputs in a sum, so that
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yosys_runs import run_yosys
 
-__all__ = ["DEVICE", "Routed", "Taken", "route", "taken"]
+__all__ = ["DEVICE", "Routed", "Taken", "emptied", "route", "taken"]
 
 DEVICE = "LFE5U-85F of speed grade 8"
 _OPTIONS = ("--85k", "--speed", "8", "--package", "CABGA756", "--freq", "100", "--seed", "1", "--timing-allow-fail")
@@ -61,9 +61,7 @@ def route(files: Mapping[str, str], top: str, folder: Path, router: Path) -> Rou
     """Synthesise, place and route a module with flip-flops around it, by the program that is told."""
     _write(files, folder)
     read = [f"read_verilog {' '.join(files)}"]
-    run_yosys([*read, f"hierarchy -top {top}", "proc", "write_json ports.json"], folder)
-    ports = json.loads((folder / "ports.json").read_text())["modules"][top]["ports"]
-    (folder / "routed.v").write_text(_wrapper(top, ports))
+    (folder / "routed.v").write_text(_wrapper(top, _ports_of(files, top, folder)))
     run_yosys([*read, "read_verilog routed.v", "synth_ecp5 -top routed -json routed.json"], folder)
     command = [str(router.absolute()), *_OPTIONS, "--json", "routed.json", "--report", "report.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -73,6 +71,44 @@ def route(files: Mapping[str, str], top: str, folder: Path, router: Path) -> Rou
     (clock,) = report["fmax"].values()
     path = next(each for each in report["critical_paths"] if each["from"] == each["to"])["path"]
     return Routed(clock["achieved"], *(_plain(at["cell"]) for at in (path[0]["from"], path[-1]["to"])))
+
+
+def emptied(files: Mapping[str, str], modules: Iterable[str], folder: Path) -> dict[str, str]:
+    """Return a design in which nothing but flip-flops is left of some modules: each output is made of all inputs."""
+    _write(files, folder)
+    found = dict(files)
+    for name in modules:
+        ports = _ports_of(files, name, folder)
+        (own,) = (file for file, text in files.items() if f"module {name}(" in text)
+        found[own] = _module_of_flip_flops(name, ports)
+    return found
+
+
+def _ports_of(files: Mapping[str, str], module: str, folder: Path) -> Mapping[str, Any]:
+    """Return the ports of a module by name, as Yosys tells them."""
+    commands = [f"read_verilog {' '.join(files)}", f"hierarchy -top {module}", "proc", "write_json ports.json"]
+    run_yosys(commands, folder)
+    return json.loads((folder / "ports.json").read_text())["modules"][module]["ports"]
+
+
+def _module_of_flip_flops(name: str, ports: Mapping[str, Any]) -> str:
+    inputs = [port for port, own in ports.items() if own["direction"] == "input" and port not in ("clk", "rst")]
+    outputs = [port for port, own in ports.items() if own["direction"] == "output"]
+    kinds = [f"{own['direction']} [{len(own['bits']) - 1}:0] \\{port} " for port, own in ports.items()]
+    assigned = [
+        f"    \\{port}_kept <= {{\\{port}_kept , ^{{{', '.join(f'kept_{at}' for at in range(len(inputs)))}}}}};"
+        for port in outputs
+    ]
+    return f"""module {name}({", ".join(kinds)});
+{"\n".join(f"  reg kept_{at};" for at in range(len(inputs)))}
+{"\n".join(f"  reg [{len(ports[port]['bits']) - 1}:0] \\{port}_kept ;" for port in outputs)}
+{"\n".join(f"  assign \\{port} = \\{port}_kept ;" for port in outputs)}
+  always @(posedge \\clk ) begin
+{"\n".join(f"    kept_{at} <= ^\\{port} ;" for at, port in enumerate(inputs))}
+{"\n".join(assigned)}
+  end
+endmodule
+"""
 
 
 def _plain(cell: str) -> str:
