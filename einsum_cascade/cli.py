@@ -153,8 +153,8 @@ def run(
 ) -> None:
     """Evaluate a cascade on given or random tensors."""
     from einsum_cascade.cascade.extents import resolve_extents
-    from einsum_cascade.cascade.formats import parse_format
-    from einsum_cascade.cascade.interpreter import evaluate, random_inputs
+    from einsum_cascade.formats import parse_format
+    from einsum_cascade.interpreter import evaluate, random_inputs
     from einsum_cascade.terminal.arguments import load_inputs
 
     try:
@@ -204,8 +204,8 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Say what a cascade costs on an architecture: time, energy, traffic, utilisation, and what bounds it."""
-    from einsum_cascade.cost.comparison import figures_of
-    from einsum_cascade.cost.explain import formulas
+    from einsum_cascade.study.comparison import figures_of
+    from einsum_cascade.study.explain import formulas
     from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.cases import case_of, plan_of
 
@@ -251,8 +251,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare a cascade on an architecture with a published baseline, side by side, and say what bounds either."""
-    from einsum_cascade.cost.comparison import figures_of, ratios
     from einsum_cascade.reproduction.accounting import published_energies
+    from einsum_cascade.study.comparison import figures_of, ratios
     from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 
     case = case_of(

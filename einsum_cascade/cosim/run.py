@@ -16,11 +16,11 @@ import numpy as np
 from cocotb_tools.config import libs_dir, pygpi_entry_point
 from numpy.typing import NDArray
 
+from einsum_cascade.array.instruction import encode
+from einsum_cascade.array.program import Program
 from einsum_cascade.cosim.build import Build
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
-from einsum_cascade.program.instruction import encode
-from einsum_cascade.program.ir import Program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 
 __all__ = ["Case", "Run", "RunResult", "limit_of", "run_case"]

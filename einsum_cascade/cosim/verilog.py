@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import einsum_cascade
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.cache import cache_folder, keep
-from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_files
 
 __all__ = ["verilog_of"]

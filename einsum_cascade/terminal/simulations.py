@@ -12,23 +12,25 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from einsum_cascade.arch.presets import load_architecture
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.cascade.interpreter import random_inputs
-from einsum_cascade.cascade.interpreter.inputs import as_real
+from einsum_cascade.array.memory import memory_bytes
+from einsum_cascade.array.numbers import OPERANDS, Multiplier, Numbers
+from einsum_cascade.array.text import to_text
 from einsum_cascade.cosim.build import trace_of
 from einsum_cascade.cosim.run import Case
-from einsum_cascade.cosim.simulation import CosimResult, Prepared, prepare
+from einsum_cascade.cosim.simulation import CosimResult
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
+from einsum_cascade.formats import parse_format
 from einsum_cascade.handoff.folder import IMAGES, handoff_files
 from einsum_cascade.handoff.images import Images, images_of
+from einsum_cascade.interpreter import random_inputs
+from einsum_cascade.interpreter.inputs import as_real
+from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.mapping.presets import load_mapping
-from einsum_cascade.program.memory import memory_bytes
-from einsum_cascade.program.numbers import OPERANDS, Multiplier, Numbers
-from einsum_cascade.program.text import to_text
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
 from einsum_cascade.sim.values import evaluate_program
+from einsum_cascade.study.preparation import prepare
 from einsum_cascade.terminal.arguments import load_cascade
 from einsum_cascade.terminal.cases import sized
 from einsum_cascade.terminal.tables import new_table

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.terminal.simulations import prepared_case, write_design
 
 FOLDER = Path(__file__).parents[2] / "rtl" / "fusemax-4x4"
