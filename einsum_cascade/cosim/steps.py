@@ -18,8 +18,8 @@ from einsum_cascade.array.memory import (
     unpack_operands,
 )
 from einsum_cascade.cosim.build import Build
-from einsum_cascade.cosim.run import Case, Run, limit_of, run_case
-from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.run import Case, Run, run_case
+from einsum_cascade.cosim.timing import MemoryTiming, limit_of
 from einsum_cascade.lowering.steps import Step
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program

@@ -33,7 +33,7 @@ def _sources() -> str:
     """Return a digest of all modules that the generator may read."""
     root = Path(einsum_cascade.__file__).parent
     digest = hashlib.sha256()
-    for folder in ("rtl", "program", "cascade"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+    modules = (path for folder in ("rtl", "array") for path in sorted((root / folder).rglob("*.py")))
+    for path in (*modules, root / "formats.py"):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
