@@ -119,7 +119,10 @@ clean-room: wheel ## install the wheel into an empty environment and run it ther
 	@cd build/clean-room && bin/einsum-cascade --version && bin/einsum-cascade bounds attention-1pass --json > bounds.json \
 		&& bin/einsum-cascade run attention --set E=4,F=4,M=9,P=3 \
 		&& bin/python -c 'from einsum_cascade import load_architecture; load_architecture("flat-cloud")' \
-		&& bin/python -c 'from einsum_cascade.mapping.presets import load_mapping; load_mapping("weight-stationary")'
+		&& bin/python -c 'from einsum_cascade.mapping.presets import load_mapping; load_mapping("weight-stationary")' \
+		&& for command in "rtl --output rtl" simulate; do \
+			bin/einsum-cascade $$command attention-1pass --arch fusemax-4x4 --set E=4,F=4,M=4,P=4 2> missing; test $$? = 3 || exit 1; \
+			grep -q "must be installed: pip install" missing || exit 1; done
 
 constraints: ## renew .venv and constraints.txt with the newest versions
 	@rm -rf .venv

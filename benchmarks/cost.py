@@ -9,8 +9,8 @@ import numpy as np
 from measure import Entry, alternate, median_seconds, peak_bytes
 
 from einsum_cascade import load_architecture, resolve_extents, zoo
-from einsum_cascade.cost.many import Costs, estimate_many
-from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.mapper.many import Costs, estimate_many
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.binding import bound_tasks
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload

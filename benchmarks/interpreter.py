@@ -4,7 +4,7 @@ import numpy as np
 from measure import Entry, alternate, peak_bytes
 
 from einsum_cascade.cascade import parse
-from einsum_cascade.cascade.interpreter import evaluate, random_inputs
+from einsum_cascade.interpreter import evaluate, random_inputs
 
 __all__ = ["interpreter_entries"]
 

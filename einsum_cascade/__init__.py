@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from einsum_cascade.cascade import parse
     from einsum_cascade.cascade.builder import CascadeBuilder, cascade, where
     from einsum_cascade.cascade.extents import resolve_extents
-    from einsum_cascade.cascade.formats import Format
     from einsum_cascade.cascade.functions import (
         absolute,
         clamp,
@@ -48,8 +47,9 @@ if TYPE_CHECKING:
         square,
         tanh,
     )
-    from einsum_cascade.cascade.interpreter import evaluate, random_inputs
     from einsum_cascade.cascade.ir import Cascade
+    from einsum_cascade.formats import Format
+    from einsum_cascade.interpreter import evaluate, random_inputs
 
 __all__ = [
     "Architecture",
@@ -95,13 +95,13 @@ _HOMES = {
     "Bounds": "analysis.bounds",
     "Cascade": "cascade.ir",
     "CascadeBuilder": "cascade.builder",
-    "Format": "cascade.formats",
+    "Format": "formats",
     "analyse": "analysis.bounds",
-    "evaluate": "cascade.interpreter",
+    "evaluate": "interpreter",
     "load_architecture": "arch.presets",
     "parse": "cascade",
     "passes": "analysis.passes",
-    "random_inputs": "cascade.interpreter",
+    "random_inputs": "interpreter",
     "resolve_extents": "cascade.extents",
     "where": "cascade.builder",
 }
@@ -115,3 +115,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'cascade.functions')}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted(__all__)

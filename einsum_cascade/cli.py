@@ -1,7 +1,7 @@
 """The command line: `einsum-cascade COMMAND ...`.
 
 Every command is a thin function: read arguments, call the library, print a table or JSON. Exit codes: 0 done; 1 the
-answer is no; 2 the user's mistake; 3 a tool is missing or failed.
+answer is no; 2 the user's mistake; 3 a tool is missing or failed; 4 a mistake of ours.
 """
 
 import gc
@@ -9,6 +9,8 @@ import json
 import math
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -153,8 +155,8 @@ def run(
 ) -> None:
     """Evaluate a cascade on given or random tensors."""
     from einsum_cascade.cascade.extents import resolve_extents
-    from einsum_cascade.cascade.formats import parse_format
-    from einsum_cascade.cascade.interpreter import evaluate, random_inputs
+    from einsum_cascade.formats import parse_format
+    from einsum_cascade.interpreter import evaluate, random_inputs
     from einsum_cascade.terminal.arguments import load_inputs
 
     try:
@@ -204,8 +206,8 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Say what a cascade costs on an architecture: time, energy, traffic, utilisation, and what bounds it."""
-    from einsum_cascade.cost.comparison import figures_of
-    from einsum_cascade.cost.explain import formulas
+    from einsum_cascade.study.comparison import figures_of
+    from einsum_cascade.study.explain import formulas
     from einsum_cascade.terminal.arguments import load_inputs
     from einsum_cascade.terminal.cases import case_of, plan_of
 
@@ -251,8 +253,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare a cascade on an architecture with a published baseline, side by side, and say what bounds either."""
-    from einsum_cascade.cost.comparison import figures_of, ratios
     from einsum_cascade.reproduction.accounting import published_energies
+    from einsum_cascade.study.comparison import figures_of, ratios
     from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 
     case = case_of(
@@ -354,7 +356,7 @@ def rtl(
 ) -> None:
     """Write an array as Verilog, for an architecture and the schedule of a cascade."""
     from einsum_cascade.terminal.arguments import load_inputs
-    from einsum_cascade.terminal.simulations import drawn_inputs, host_lines, numbers_of, prepared_case, write_design
+    from einsum_cascade.terminal.designs import drawn_inputs, host_lines, numbers_of, prepared_case, write_design
 
     numbers = numbers_of(operands, scores, multiplier, accumulation)
     given, start = load_inputs(inputs or ()), _seed(seed)
@@ -409,7 +411,8 @@ def simulate(
     """Run a cascade on an array in Verilator, beside the model, and compare them bit for bit and cycle for cycle."""
     from einsum_cascade.cosim.simulation import simulate as run_simulation
     from einsum_cascade.terminal.arguments import load_inputs
-    from einsum_cascade.terminal.simulations import check_wave, memory_of, numbers_of, prepared_case, simulation_table
+    from einsum_cascade.terminal.designs import numbers_of, prepared_case
+    from einsum_cascade.terminal.simulations import check_wave, memory_of, simulation_table
 
     check_wave(wave)
     start = _seed(seed)
@@ -437,6 +440,27 @@ def simulate(
             print(f"  {written}")
     if not result.is_right:
         raise _AnswerIsNo
+
+
+@app.command
+def cache(
+    *,
+    clear: Annotated[bool, Parameter(negative="", help="Remove all of it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say where built designs are kept and what they take, or remove them."""
+    from einsum_cascade.cosim import cache as kept
+
+    folder, found = kept.cache_folder(), list(kept.kept())
+    if clear:
+        kept.clear()
+    if as_json:
+        kinds = {kind: {"entries": count, "bytes": size} for kind, count, size in found}
+        _print_json({"folder": str(folder), "kinds": kinds, "is_cleared": clear})
+        return
+    print(f"{'removed from' if clear else 'kept in'} {folder}")
+    for kind, count, size in found:
+        print(f"  {kind}: {count:,}, {size / 1e6:,.1f} MB")
 
 
 def _runs(repeat: int | None) -> int | None:
@@ -577,13 +601,51 @@ def _guarded(command: Callable[[], Any]) -> int:
     except CascadeError as error:
         print(f"einsum-cascade: {error}", file=sys.stderr)
         return 3 if isinstance(error, ToolError) else 2
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get((error.name or "").split(".")[0])
+        if extra is None:
+            return _told_unexpected(error)
+        remedy = f"pip install 'einsum-cascade[{extra}]'"
+        print(f"einsum-cascade: {error.name} must be installed: {remedy}", file=sys.stderr)
+        return 3
+    except OSError as error:
+        where = error.filename or "what is printed"
+        print(f"einsum-cascade: {where}: {error.strerror or error}", file=sys.stderr)
+        _give_up_printing()
+        return 2
     except (MemoryError, OverflowError) as error:
         print(f"einsum-cascade: the tensors must fit into memory, but do not: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except RecursionError:
         print("einsum-cascade: an expression must not be nested this deeply; give parts of it names", file=sys.stderr)
         return 2
+    except Exception as error:
+        return _told_unexpected(error)
     return 0
+
+
+_EXTRA_OF = {
+    name: "hardware" for name in ("amaranth", "cocotb", "cocotb_tools", "cocotbext", "find_libpython", "verilator")
+}
+"""What a plain install lacks, by the module, and the extra that brings it."""
+
+
+def _told_unexpected(error: Exception) -> int:
+    """Say that something went wrong that is no mistake of the user, and where its traceback is."""
+    with tempfile.NamedTemporaryFile("w", prefix="einsum-cascade-", suffix=".log", delete=False) as file:
+        file.writelines(traceback.format_exception(error))
+    kind, text = type(error).__name__, _one_line(str(error))
+    said = f"{kind}: {text}" if text else kind
+    print(f"einsum-cascade: this is a mistake of ours ({said}); please report it with {file.name}", file=sys.stderr)
+    return 4
+
+
+def _give_up_printing() -> None:
+    """Let nothing that could not be printed be tried again at the end of the process."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(text: str) -> str:

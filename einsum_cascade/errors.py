@@ -11,6 +11,7 @@ __all__ = [
     "AnalysisError",
     "ArchitectureError",
     "BuilderError",
+    "CacheError",
     "CascadeError",
     "CheckError",
     "Diagnostic",
@@ -162,6 +163,10 @@ class ScheduleError(CascadeError):
 
 class ToolError(CascadeError):
     """An outside tool is missing or failed."""
+
+
+class CacheError(ToolError):
+    """The folder that built designs are kept in cannot be used."""
 
 
 class ToolMissingError(ToolError):

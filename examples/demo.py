@@ -16,10 +16,11 @@ from einsum_cascade import analyse, evaluate, load_architecture, random_inputs, 
 from einsum_cascade.analysis.bounds import Bounds
 from einsum_cascade.analysis.symbolic import evaluate as number_at
 from einsum_cascade.analysis.symbolic import sum_of
-from einsum_cascade.cosim.simulation import prepare, simulate
-from einsum_cascade.cost.comparison import figures_of
+from einsum_cascade.cosim.simulation import simulate
 from einsum_cascade.errors import UsageError
 from einsum_cascade.reproduction import reproduce_fusemax
+from einsum_cascade.study.comparison import figures_of
+from einsum_cascade.study.preparation import prepare
 from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
 from einsum_cascade.terminal.costs import comparison_table
 from einsum_cascade.terminal.evaluation import headline_table

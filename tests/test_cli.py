@@ -627,3 +627,48 @@ def test_lengths_of_heads_are_given_as_inputs(capsys: pytest.CaptureFixture[str]
     arguments = (str(cascade), "--arch", "fusemax-cloud", "--mapping", str(mapping), "--set", "M=8")
     assert read_json(capsys, "cost", *arguments, "--input", f"LEN={lengths}")["cycles"] == 11
     assert read_json(capsys, "cost", *arguments, "--set", "B=3")["cycles"] == 24
+
+
+def test_what_a_plain_install_lacks_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command in (["rtl", "attention-1pass", "--output", "x"], ["simulate", "attention-1pass"]):
+        for module in [*sys.modules]:
+            if module.startswith(("amaranth", "einsum_cascade.rtl", "einsum_cascade.cosim", "einsum_cascade.terminal")):
+                monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, "amaranth", None)
+        code, out, err = call(capsys, *command, "--arch", "fusemax-4x4", "--set", "E=4,F=4,M=4,P=4")
+        expected = "einsum-cascade: amaranth must be installed: pip install 'einsum-cascade[hardware]'\n"
+        assert (code, out, err) == (3, "", expected)
+
+
+def test_a_mistake_of_ours_is_one_sentence_and_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong() -> None:
+        raise KeyError("nowhere")
+
+    monkeypatch.setattr(zoo, "entries", wrong)
+    code, out, err = call(capsys, "zoo")
+    assert (code, out) == (4, "")
+    found = re.fullmatch(
+        r"einsum-cascade: this is a mistake of ours \(KeyError: 'nowhere'\); please report it with (\S+)\n", err
+    )
+    assert found is not None
+    log = Path(found[1])
+    assert "in wrong" in log.read_text()
+    log.unlink()
+
+
+def test_a_full_device_is_told() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "einsum_cascade", "zoo"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "einsum-cascade: what is printed: No space left on device\n")
+
+
+def test_public_names_are_listed_before_they_are_imported() -> None:
+    command = "import einsum_cascade as ec; assert sorted(ec.__all__) == dir(ec); print('evaluate' in dir(ec))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,20 @@ def test_code_of_a_page_prints_what_the_page_says(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_layers_of_the_page_are_those_that_are_checked() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = contracts[0]["layers"]
+    assert "```\n" + "\n".join(layers) + "\n```" in text
+    # Every package has its line in the table.
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", text, re.MULTILINE)
+    told = sorted(name for row in rows for name in re.findall(r"`(\w+)`", row))
+    packages = sorted(path.parent.name for path in (ROOT / "einsum_cascade").glob("*/__init__.py"))
+    assert told == sorted([*packages, "cli"])
 
 
 def test_the_two_commands_are_in_the_readme() -> None:

@@ -5,7 +5,7 @@ many contexts as the interval needs, the running state of the vector row is in f
 
 References
 ----------
-Nayak et al., FuseMax (arXiv 2406.10491), for operations, energies and areas; `docs/architecture.md` for the rest.
+Nayak et al., FuseMax (arXiv 2406.10491), for operations, energies and areas; `docs/machines.md` for the rest.
 
 """
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from cocotb_tools.config import libs_dir, share_dir
 
-from einsum_cascade.cosim.cache import cache_folder, keep
+from einsum_cascade.cosim.cache import cache_folder, is_whole, keep
 from einsum_cascade.cosim.toolchain import Verilator, find_verilator, run_tool
 
 __all__ = ["Build", "Trace", "build_design", "trace_of"]
@@ -82,8 +82,8 @@ def build_design(
 
     Raises
     ------
-    ToolMissingError, ToolFailedError
-        Verilator or a compiler is missing or fails.
+    ToolMissingError, ToolFailedError, CacheError
+        Verilator or a compiler is missing or fails, or the cache cannot be used.
 
     """
     tool = find_verilator()
@@ -92,19 +92,20 @@ def build_design(
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     place = cache_folder() / "designs" / key
     program = place / "simulator"
-    if program.exists():
-        return Build(program, tool.version, 0.0)
-    start = time.perf_counter()
+    seconds = 0.0
 
     def make(folder: Path) -> None:
+        nonlocal seconds
+        start = time.perf_counter()
         work = folder / "work"
         work.mkdir()
         _build(tool, files, (inputs, outputs), work, hierarchical, driver, trace)
         (work / "objects" / "Vtop").rename(folder / program.name)
         shutil.rmtree(work)
+        seconds = time.perf_counter() - start
 
     keep(place, make)
-    return Build(program, tool.version, time.perf_counter() - start)
+    return Build(program, tool.version, seconds)
 
 
 def trace_of(wave: Path) -> Trace:
@@ -188,7 +189,7 @@ class _Runtime:
         self.folder = cache_folder() / "runtime" / key
 
     def restore(self, objects: Path) -> None:
-        if self.folder.exists():
+        if is_whole(self.folder):
             for file in self.folder.iterdir():
                 shutil.copy(file, objects / file.name)  # copied now, hence newer than what it is made of
 

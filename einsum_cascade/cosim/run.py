@@ -16,14 +16,14 @@ import numpy as np
 from cocotb_tools.config import libs_dir, pygpi_entry_point
 from numpy.typing import NDArray
 
+from einsum_cascade.array.instruction import encode
+from einsum_cascade.array.program import Program
 from einsum_cascade.cosim.build import Build
-from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.timing import MemoryTiming, limit_of
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
-from einsum_cascade.program.instruction import encode
-from einsum_cascade.program.ir import Program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 
-__all__ = ["Case", "Run", "RunResult", "limit_of", "run_case"]
+__all__ = ["Case", "Run", "RunResult", "run_case"]
 
 
 @dataclass(frozen=True)
@@ -87,28 +87,6 @@ class Case:
     def _load(self, changed: Mapping[str, int]) -> dict[str, Any]:
         registers = {**self.registers, **changed}
         return {"registers": registers, "kernel": self.kernel, "limit_cycles": self.limit_cycles, "follows": False}
-
-
-_MARGIN, _PAUSES_MARGIN = 2, 8
-"""Times the model's cycles after which the bench gives up: where memory pauses at random half of the time, the model
-knows less."""
-
-
-def limit_of(program: Program, total_cycles: int, memory: MemoryTiming) -> int:
-    """Return after how many cycles a run cannot be right; the array's own watchdog has ended one that stands still.
-
-    Parameters
-    ----------
-    program
-        What runs.
-    total_cycles
-        What the model takes for it, from start to done.
-    memory
-        How memory behaves.
-
-    """
-    margin = _MARGIN if memory.backpressure is None else _PAUSES_MARGIN
-    return margin * total_cycles + 4 * program.watchdog_cycles
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["MemoryTiming"]
+from einsum_cascade.array.program import Program
+
+__all__ = ["MemoryTiming", "limit_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,25 @@ class MemoryTiming:
 
         """
         return Fraction(str(self.bytes_per_cycle)) if self.bytes_per_cycle else None
+
+
+_MARGIN, _PAUSES_MARGIN = 2, 8
+"""Times the model's cycles after which the bench gives up: where memory pauses at random half of the time, the model
+knows less."""
+
+
+def limit_of(program: Program, total_cycles: int, memory: MemoryTiming) -> int:
+    """Return after how many cycles a run cannot be right; the array's own watchdog has ended one that stands still.
+
+    Parameters
+    ----------
+    program
+        What runs.
+    total_cycles
+        What the model takes for it, from start to done.
+    memory
+        How memory behaves.
+
+    """
+    margin = _MARGIN if memory.backpressure is None else _PAUSES_MARGIN
+    return margin * total_cycles + 4 * program.watchdog_cycles

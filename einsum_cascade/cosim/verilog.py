@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import einsum_cascade
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.cache import cache_folder, keep
-from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_files
 
 __all__ = ["verilog_of"]
@@ -33,7 +33,7 @@ def _sources() -> str:
     """Return a digest of all modules that the generator may read."""
     root = Path(einsum_cascade.__file__).parent
     digest = hashlib.sha256()
-    for folder in ("rtl", "program", "cascade"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+    modules = (path for folder in ("rtl", "array") for path in sorted((root / folder).rglob("*.py")))
+    for path in (*modules, root / "formats.py"):
+        digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -7,15 +7,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
+from einsum_cascade.lowering.division import programs_of
+from einsum_cascade.lowering.kernel import MATRIX, VECTOR
+from einsum_cascade.lowering.submissions import ArrayProgram
 from einsum_cascade.mapping.ir import Block, Compute, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.merging import mergeable
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.kernel import MATRIX, VECTOR
-from einsum_cascade.program.programs import programs_of
-from einsum_cascade.program.submissions import ArrayProgram
 
 __all__ = ["ArrayTime", "array_time"]
 

@@ -157,7 +157,7 @@ def estimate(
     workload, architecture, mapping
         What runs where.
     extents
-        Of all ranks, and the values of all parameters that the mapping gives by a rule (see `cost.planning`). Arrays
+        Of all ranks, and the values of all parameters that the mapping gives by a rule (see `mapper.planning`). Arrays
         for parameters estimate many mappings at once.
     repeats
         How often the cascade runs, one after the other.

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.registers import offset_of
 from einsum_cascade.handoff.images import Images, writes_of
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.registers import offset_of
 
 __all__ = ["bench_text"]
 

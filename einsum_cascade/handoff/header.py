@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.registers import KERNEL_FIELDS, KERNEL_OFFSET, REGISTERS, BitField, ErrorCode, offset_of
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.registers import KERNEL_FIELDS, KERNEL_OFFSET, REGISTERS, BitField, ErrorCode, offset_of
+from einsum_cascade.array.shape import ArrayShape
 
 __all__ = ["header_text"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.program.instruction import encode
-from einsum_cascade.program.ir import Program
-from einsum_cascade.program.memory import pack
-from einsum_cascade.program.registers import KERNEL_OFFSET, offset_of
+from einsum_cascade.array.instruction import encode
+from einsum_cascade.array.memory import pack
+from einsum_cascade.array.program import Program
+from einsum_cascade.array.registers import KERNEL_OFFSET, offset_of
 
 __all__ = ["Images", "images_of", "writes_of"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.registers import KERNEL_OFFSET, REGISTERS, BitField, Register, offset_of
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.registers import KERNEL_OFFSET, REGISTERS, BitField, Register, offset_of
+from einsum_cascade.array.shape import ArrayShape
 
 __all__ = ["systemrdl_text"]
 

@@ -1,6 +1,6 @@
 """The register map as plain values, for the driver; a copy of it that stands alone has them written out."""
 
-from einsum_cascade.program.registers import IDENTITY, REGISTERS, VERSION, ErrorCode, offset_of
+from einsum_cascade.array.registers import IDENTITY, REGISTERS, VERSION, ErrorCode, offset_of
 
 __all__ = ["ERRORS", "FIELDS", "MAJOR", "OFFSETS", "WHO"]
 

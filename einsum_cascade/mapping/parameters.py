@@ -1,6 +1,6 @@
 """Parameters of a mapping: numbers in its tile sizes that follow from the architecture and the extents.
 
-A rule says which numbers may be tried; `cost.planning` tries them.
+A rule says which numbers may be tried; `mapper.planning` tries them.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
-from einsum_cascade.cost.planning import Plan, plan_mapping
+from einsum_cascade.mapper.planning import Plan, plan_mapping
 from einsum_cascade.mapping.ir import Block, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
@@ -52,7 +52,7 @@ def published_figures(
     extents: Mapping[str, int],
     repeats: int = 1,
 ) -> PublishedFigures:
-    """Plan as `cost.planning.plan_mapping` does, in the published accounting.
+    """Plan as `mapper.planning.plan_mapping` does, in the published accounting.
 
     Parameters
     ----------

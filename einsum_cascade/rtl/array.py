@@ -42,7 +42,7 @@ import re
 
 from amaranth.lib.wiring import Component
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.column import ColumnTop
 from einsum_cascade.rtl.delay import Delay
 from einsum_cascade.rtl.feeder import FEED_LATENCY, RowFeeder

@@ -5,9 +5,9 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.instruction import MatrixOp
-from einsum_cascade.program.numbers import LOWEST
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import MatrixOp
+from einsum_cascade.array.numbers import LOWEST
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.floats import MANTISSA_BITS, SINGLE_LAYOUT, Decoder, single_bits
 from einsum_cascade.rtl.links import address_bits, column_layout
 

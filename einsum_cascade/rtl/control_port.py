@@ -6,7 +6,7 @@ from amaranth import Array, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.registers import KERNEL_OFFSET, REGISTERS, offset_of
+from einsum_cascade.array.registers import KERNEL_OFFSET, REGISTERS, offset_of
 from einsum_cascade.rtl.axi import OKAY, SUBORDINATE_ERROR, LiteSignature
 
 __all__ = ["ControlPort", "readable", "writable"]

@@ -4,9 +4,9 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from einsum_cascade.program.ir import STATE_WORDS
-from einsum_cascade.program.registers import Flag
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.program import STATE_WORDS
+from einsum_cascade.array.registers import Flag
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.array import DRAIN_LATENCY
 from einsum_cascade.rtl.axi import ADDRESS_BITS, MemorySignature
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider

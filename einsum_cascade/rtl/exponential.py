@@ -11,7 +11,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.numbers import Step, piece_of
+from einsum_cascade.array.numbers import Step, piece_of
 from einsum_cascade.rtl.floats import (
     BIAS,
     INFINITE_EXPONENT,

@@ -5,8 +5,8 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.instruction import MatrixOp
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import MatrixOp
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.floats import Decoder
 from einsum_cascade.rtl.links import address_bits, link_layout, row_layout
 

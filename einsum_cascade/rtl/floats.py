@@ -12,7 +12,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.cascade.formats import Format
+from einsum_cascade.formats import Format
 
 __all__ = [
     "BIAS",

@@ -6,9 +6,9 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.ir import STATE_WORDS
-from einsum_cascade.program.registers import Flag
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.program import STATE_WORDS
+from einsum_cascade.array.registers import Flag
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.axi import ADDRESS_BITS
 from einsum_cascade.rtl.links import StateWord, row_beat_bits
 from einsum_cascade.rtl.places import PlacesLayout, key_place_cycles

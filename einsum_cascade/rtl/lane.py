@@ -8,9 +8,9 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.instruction import VectorOp
-from einsum_cascade.program.numbers import LANE_STEPS
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import VectorOp
+from einsum_cascade.array.numbers import LANE_STEPS
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.column import LOWEST_BITS
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits

@@ -8,8 +8,8 @@ from enum import IntEnum
 from amaranth import Mux, Shape, Value, signed
 from amaranth.lib import data
 
-from einsum_cascade.program.numbers import LANE_STEPS
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.numbers import LANE_STEPS
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.exponential import slot_bits
 from einsum_cascade.rtl.floats import number_layout
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from einsum_cascade import __version__
-from einsum_cascade.program.instruction import encode
-from einsum_cascade.program.ir import Program
-from einsum_cascade.program.numbers import FORMAT_MEMBERS
+from einsum_cascade.array.instruction import encode
+from einsum_cascade.array.numbers import FORMAT_MEMBERS
+from einsum_cascade.array.program import Program
 
 __all__ = ["WAIVERS", "manifest_of"]
 

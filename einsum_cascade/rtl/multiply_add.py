@@ -13,7 +13,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.cascade.formats import Format
+from einsum_cascade.formats import Format
 from einsum_cascade.rtl.cuts import Cut
 from einsum_cascade.rtl.floats import (
     BIAS,

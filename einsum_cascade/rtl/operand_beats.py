@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.floats import Encoder
 from einsum_cascade.rtl.links import address_bits, counter_bits
 

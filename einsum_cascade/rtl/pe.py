@@ -5,9 +5,9 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.instruction import MatrixOp
-from einsum_cascade.program.numbers import SINGLE
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import MatrixOp
+from einsum_cascade.array.numbers import SINGLE
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult, slot_bits
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT, Rounder, number_layout, upper_bits

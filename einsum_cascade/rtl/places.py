@@ -4,7 +4,7 @@ from amaranth import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.delayed_queue import DelayedQueue
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 

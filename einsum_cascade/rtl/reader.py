@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.axi import BURST_INCREMENT, OKAY, MemorySignature
 from einsum_cascade.rtl.jobs import JobLayout, Target
 from einsum_cascade.rtl.tile_state import COUNT_BITS

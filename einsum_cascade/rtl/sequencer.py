@@ -7,9 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.instruction import INDEX_BITS, OP_BITS, PASSES, STAGE_BITS, MatrixOp, VectorOp
-from einsum_cascade.program.registers import Flag
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import INDEX_BITS, OP_BITS, PASSES, STAGE_BITS, MatrixOp, VectorOp
+from einsum_cascade.array.registers import Flag
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.links import address_bits, corner_layout
 from einsum_cascade.rtl.places import Places, PlacesLayout, key_place_cycles, query_place_cycles
 from einsum_cascade.rtl.results import ResultLayout

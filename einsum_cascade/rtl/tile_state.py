@@ -4,9 +4,9 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.instruction import PASSES
-from einsum_cascade.program.registers import Flag
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import PASSES
+from einsum_cascade.array.registers import Flag
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.links import address_bits, bound_shape, counter_bits
 from einsum_cascade.rtl.tile_loops import TileLoops
 from einsum_cascade.rtl.visit_loops import TILE_BITS, LoopBounds

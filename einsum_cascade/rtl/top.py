@@ -6,10 +6,10 @@ from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, ResetInsert
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, Member, Out, connect
 
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.instruction import PASSES
-from einsum_cascade.program.registers import ErrorCode, Flag, Waiting
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.instruction import PASSES
+from einsum_cascade.array.registers import ErrorCode, Flag, Waiting
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.array import OUTPUTS, array_files, constants_of, done_latency, port_widths
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort

@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from einsum_cascade.program.registers import Flag
+from einsum_cascade.array.registers import Flag
 
 __all__ = ["TILE_BITS", "LoopBounds", "VisitLoops"]
 

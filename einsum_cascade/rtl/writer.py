@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.axi import ADDRESS_BITS, BURST_INCREMENT, OKAY, MemorySignature
 from einsum_cascade.rtl.links import counter_bits
 from einsum_cascade.rtl.tile_state import COUNT_BITS

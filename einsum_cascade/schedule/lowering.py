@@ -5,7 +5,7 @@ division after the last tile of keys, takes its share of a tile; so do ragged ti
 block is one operation, which nothing divides. On an engine whose operations are pipelined, a task is a chain of unit
 slots, as far apart as the pipeline is deep where each needs the one before: then others fit in between. What a level
 keeps for a tile has as many places as it has copies. The skew of an array, in which neighbours work later, is not in
-it; `program.kernel` has it.
+it; `lowering.kernel` has it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

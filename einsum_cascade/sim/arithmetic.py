@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.cascade.formats import Format, round_to
-from einsum_cascade.program.numbers import LOWEST as LOWEST_NUMBER
-from einsum_cascade.program.numbers import SINGLE, Above, Numbers, Step
+from einsum_cascade.array.numbers import LOWEST as LOWEST_NUMBER
+from einsum_cascade.array.numbers import SINGLE, Above, Numbers, Step
+from einsum_cascade.formats import Format, round_to
 
 __all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high", "low", "multiply_add", "quotient"]
 

@@ -7,7 +7,7 @@ a beat of words of one column. Times are cycles from the start of the run.
 from collections import deque
 from collections.abc import Iterator
 
-from einsum_cascade.program.ir import Program
+from einsum_cascade.array.program import Program
 from einsum_cascade.sim.memory import MemoryModel, WriteChannel, since
 
 __all__ = ["Drain"]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.cascade.formats import Format
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.ir import Program
-from einsum_cascade.program.numbers import SINGLE, Multiplier
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.numbers import SINGLE, Multiplier
+from einsum_cascade.array.program import Program
+from einsum_cascade.formats import Format
 from einsum_cascade.sim.values import masked
 
 __all__ = ["EXPONENTIAL_ERRORS", "FACTOR_ERRORS", "error_bounds"]

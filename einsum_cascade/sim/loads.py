@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from einsum_cascade.program.ir import Program
+from einsum_cascade.array.program import Program
 from einsum_cascade.sim.memory import MemoryModel, ReadChannel, since
 from einsum_cascade.sim.ordinals import Ordinals
 from einsum_cascade.sim.page_split import PageSplit, TileRows

@@ -14,7 +14,7 @@ class Ordinals:
     tiles
         Tiles.
     queries
-        Visits of tiles of queries (`program.visits`).
+        Visits of tiles of queries (`array.visits`).
     results
         Tiles of results, or of running state, that leave the lanes.
     resumed, spilt

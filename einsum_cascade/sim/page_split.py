@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
+from einsum_cascade.array.program import STATE_WORDS, Layout, Program
 
 __all__ = ["PageSplit", "TileRows"]
 

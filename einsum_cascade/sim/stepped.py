@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.program.instruction import RETURN_CYCLES, Field, MatrixOp, VectorOp
-from einsum_cascade.program.ir import Program, Tile
-from einsum_cascade.program.numbers import LANE_STEPS
+from einsum_cascade.array.instruction import RETURN_CYCLES, Field, MatrixOp, VectorOp
+from einsum_cascade.array.numbers import LANE_STEPS
+from einsum_cascade.array.program import Program, Tile
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, SlotState, add, greater, multiply_add, quotient
 from einsum_cascade.sim.values import Results, mask_of, operands_of
 

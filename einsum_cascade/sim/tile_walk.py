@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from einsum_cascade.program.ir import STATE_WORDS, Program
+from einsum_cascade.array.program import STATE_WORDS, Program
 from einsum_cascade.sim.ordinals import Ordinals
 
 __all__ = ["Job", "TileWalk"]
@@ -23,7 +23,7 @@ class Job:
     first_operand
         Which operand of a row its first word is; None if its results do not leave as operands.
     starts_query, ends_query, restores, spills, captures, starts_result, ends_result
-        As of `program.ir.Tile`.
+        As of `array.program.Tile`.
     released
         How many tiles of keys and values are no longer needed after it; None if nobody is told.
 

@@ -12,8 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.ir import Program
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.program import Program
 from einsum_cascade.sim.drain import Drain
 from einsum_cascade.sim.loads import Loads
 from einsum_cascade.sim.memory import MemoryModel

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.program.instruction import Field, MatrixOp, VectorOp
-from einsum_cascade.program.ir import Program, Tile
-from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.numbers import LANE_STEPS, Above
+from einsum_cascade.array.instruction import Field, MatrixOp, VectorOp
+from einsum_cascade.array.memory import rounded
+from einsum_cascade.array.numbers import LANE_STEPS, Above
+from einsum_cascade.array.program import Program, Tile
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, add, greater, multiply_add, quotient
 
 __all__ = ["Results", "evaluate_program", "mask_of", "masked", "operands_of"]

@@ -10,10 +10,10 @@ from einsum_cascade import zoo
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.cascade.extents import resolve_extents
-from einsum_cascade.cascade.interpreter.inputs import as_real
 from einsum_cascade.cascade.ir import Cascade, RankExtent, predicate_expressions, walk
-from einsum_cascade.cost.planning import Plan, plan_mapping
 from einsum_cascade.errors import UsageError
+from einsum_cascade.interpreter.inputs import as_real
+from einsum_cascade.mapper.planning import Plan, plan_mapping
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import violations
 from einsum_cascade.mapping.merging import merge_products, without_tasks

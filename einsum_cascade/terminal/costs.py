@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from einsum_cascade.cost.comparison import Figures, ratios
-from einsum_cascade.cost.explain import Formula
+from einsum_cascade.study.comparison import Figures, ratios
+from einsum_cascade.study.explain import Formula
 from einsum_cascade.terminal.tables import new_table
 
 __all__ = ["comparison_table", "cost_table", "formula_table"]

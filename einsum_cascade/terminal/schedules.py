@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from einsum_cascade.cost.array import array_time
-from einsum_cascade.cost.planning import Plan
 from einsum_cascade.errors import ScheduleError
+from einsum_cascade.lowering.submissions import ArrayProgram
+from einsum_cascade.mapper.planning import Plan
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.program.submissions import ArrayProgram
 from einsum_cascade.schedule.gantt import to_text
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.lockstep import LockstepSchedule, lockstep_schedule

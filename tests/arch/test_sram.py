@@ -107,5 +107,5 @@ if mode() != "quick":
         [(MIB // 2, 512, 0.96, 1.01), (MIB, 1024, 0.96, 1.01), (8 * MIB, 2048, 0.96, 0.98), (32 * MIB, 4096, 1.3, 1.4)],
     )
     def test_scaled_energies_are_near(capacity: int, bits: int, low: float, high: float) -> None:
-        # What docs/architecture.md says of the rule.
+        # What docs/machines.md says of the rule.
         assert low <= sram(capacity, bits).read_pj / scaled_memory(capacity, bits).read_pj <= high

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from random_counts import random_count
 
-from einsum_cascade.cascade.formats import Format, _round_exactly, parse_format, round_to
+from einsum_cascade.formats import Format, _round_exactly, parse_format, round_to
 
 SMALL = [
     "float8_e3m4",

@@ -5,8 +5,8 @@ import pytest
 from attention_cascades import FORMS, attention
 
 from einsum_cascade.cascade import parse
-from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.interpreter import evaluate
 
 EXTENTS = {"E": 3, "F": 5, "M": 10, "P": 7}
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from einsum_cascade.cascade import parse
-from einsum_cascade.cascade.interpreter import evaluate, random_inputs
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.interpreter import evaluate, random_inputs
 
 TEXT = "rank B, M\ninput X[b:B, m:M], LEN[b:B]\nparam W[m:M]\nZ[b] = X[b, m] * W[m] where m < LEN[b]\noutput Z"
 GIVEN = {"X": np.ones((2, 3)), "LEN": [1, 2], "W": np.ones(3)}

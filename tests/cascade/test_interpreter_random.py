@@ -8,8 +8,8 @@ from random_equations import operators, random_cascade, random_tensors
 
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.extents import resolve_extents
-from einsum_cascade.cascade.interpreter import evaluate, reduction
 from einsum_cascade.errors import CheckError, EvaluationError
+from einsum_cascade.interpreter import evaluate, reduction
 
 PARTS = 16
 

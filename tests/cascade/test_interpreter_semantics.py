@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from einsum_cascade.cascade import parse
-from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.cascade.operators import OPERATORS, register
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.interpreter import evaluate
 
 VECTOR = "rank M\ninput X[m:M]\nvar i : M\n"
 MATRIX = "rank M, P\ninput X[m:M, p:P]\n"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
-from einsum_cascade.cosim.simulation import Prepared, prepare
+from einsum_cascade.lowering.prepared import Prepared
+from einsum_cascade.study.preparation import prepare
 
 ARRAY = load_architecture("fusemax-4x4")
 PRODUCT = "rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"

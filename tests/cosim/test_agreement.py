@@ -11,10 +11,9 @@ from random_counts import random_count
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents
 from einsum_cascade.analysis.symbolic import substitute
-from einsum_cascade.cosim.simulation import prepare, simulate
+from einsum_cascade.cosim.simulation import simulate
 from einsum_cascade.cost.estimate import estimate
-from einsum_cascade.cost.explain import formulas
-from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping, mapping_text
@@ -22,6 +21,8 @@ from einsum_cascade.mapping.symbols import symbolic_values
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.sim.stepped import step_program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
+from einsum_cascade.study.explain import formulas
+from einsum_cascade.study.preparation import prepare
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

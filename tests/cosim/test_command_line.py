@@ -8,9 +8,9 @@ import pytest
 
 from einsum_cascade import load_architecture, random_inputs, zoo
 from einsum_cascade.cli import main
-from einsum_cascade.cosim.simulation import prepare
 from einsum_cascade.cosim.simulation import simulate as run_simulation
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.study.preparation import prepare
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

@@ -23,16 +23,16 @@ from array_programs import in_blocks
 from random_counts import draw_seed, mode, random_count
 
 from einsum_cascade import random_inputs
+from einsum_cascade.array.checker import check_program
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.memory import pack, unpack
+from einsum_cascade.array.registers import ErrorCode
 from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array
 from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError
-from einsum_cascade.program.checker import check_program
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.memory import pack, unpack
-from einsum_cascade.program.registers import ErrorCode
 from einsum_cascade.rtl.top import design_files, design_ports
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import evaluate_program

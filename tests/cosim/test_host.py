@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from random_counts import random_count
 
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents, zoo
+from einsum_cascade.array.memory import rounded
+from einsum_cascade.array.numbers import BFLOAT16
 from einsum_cascade.cli import main
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
-from einsum_cascade.cosim.simulation import Prepared, prepare
 from einsum_cascade.errors import EvaluationError, IllegalMappingError
-from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.numbers import BFLOAT16
-from einsum_cascade.program.sequence import HostWork
+from einsum_cascade.lowering.prepared import Prepared
+from einsum_cascade.recognition.sequence import HostWork
+from einsum_cascade.study.preparation import prepare
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

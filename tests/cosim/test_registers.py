@@ -8,10 +8,9 @@ from random_counts import draw_seed, random_count
 from scripted_host import follow, scripted, writes_of
 
 from einsum_cascade import random_inputs
-from einsum_cascade.cosim.run import Case
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.memory import pack
-from einsum_cascade.program.registers import (
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.memory import pack
+from einsum_cascade.array.registers import (
     IDENTITY,
     REGISTERS,
     ErrorCode,
@@ -19,6 +18,7 @@ from einsum_cascade.program.registers import (
     offset_of,
     register_of,
 )
+from einsum_cascade.cosim.run import Case
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

@@ -11,10 +11,10 @@ from random_counts import draw_seed, random_count
 from scripted_host import follow, scripted, writes_of
 
 from einsum_cascade import random_inputs
+from einsum_cascade.array.checker import check_program
+from einsum_cascade.array.memory import pack
+from einsum_cascade.array.registers import REGISTERS, offset_of
 from einsum_cascade.cosim.run import Case
-from einsum_cascade.program.checker import check_program
-from einsum_cascade.program.memory import pack
-from einsum_cascade.program.registers import REGISTERS, offset_of
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

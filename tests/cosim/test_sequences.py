@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
+from einsum_cascade.array.memory import rounded
+from einsum_cascade.array.registers import ErrorCode
 from einsum_cascade.cli import main
-from einsum_cascade.cosim.simulation import CosimResult, prepare, simulate
+from einsum_cascade.cosim.simulation import CosimResult, simulate
 from einsum_cascade.cosim.timing import MemoryTiming
-from einsum_cascade.program.memory import rounded
-from einsum_cascade.program.registers import ErrorCode
+from einsum_cascade.study.preparation import prepare
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

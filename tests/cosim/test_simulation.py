@@ -11,14 +11,15 @@ from random_counts import draw_seed, random_count
 from rich.console import Console
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
+from einsum_cascade.array.memory import pack, unpack
+from einsum_cascade.array.registers import ErrorCode, Waiting
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.run import Case, run_case
-from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, prepare, simulate
+from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, simulate
 from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
-from einsum_cascade.program.memory import pack, unpack
-from einsum_cascade.program.registers import ErrorCode, Waiting
-from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.sim.values import evaluate_program
+from einsum_cascade.study.preparation import prepare
 from einsum_cascade.terminal.simulations import simulation_table
 
 pytestmark = pytest.mark.xdist_group("cosim")

@@ -12,10 +12,12 @@ from random_counts import draw_seed, random_count
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cascade.text import to_text
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
-from einsum_cascade.cosim.simulation import Prepared, prepare, simulate
+from einsum_cascade.cosim.simulation import simulate
 from einsum_cascade.cosim.timing import MemoryTiming
-from einsum_cascade.program.recognition import ArrayWork
-from einsum_cascade.program.sequence import HostWork
+from einsum_cascade.lowering.prepared import Prepared
+from einsum_cascade.recognition.sequence import HostWork
+from einsum_cascade.recognition.works import ArrayWork
+from einsum_cascade.study.preparation import prepare
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

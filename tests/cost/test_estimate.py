@@ -9,8 +9,8 @@ from einsum_cascade import parse
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cost.accesses import Accesses
 from einsum_cascade.cost.estimate import estimate
-from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import InfeasibleMappingError, MappingError
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.workload import Workload
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import Component
 from bounded_proofs import Harness, assert_holds, assert_stable, is_refuted, mutated
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import control_port, drain, reader
 from einsum_cascade.rtl.divider import Divider
 

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import Component
 from bounded_proofs import mutated
 from reset_proofs import AfterReset, outliving, stays_idle
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import control_port, delay, delayed_queue, divider, drain, feeder, jobs, pe, reader, sequencer
 from einsum_cascade.rtl.column import ColumnTop
 from einsum_cascade.rtl.lane import VectorLane

@@ -13,8 +13,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component
 from bounded_proofs import Harness, assert_holds, is_refuted, mutated
 
-from einsum_cascade.program.instruction import Field, MatrixOp, Row, VectorOp, encode
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import Field, MatrixOp, Row, VectorOp, encode
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import sequencer
 
 SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=1, slots=2, contexts=2, kernel_rows=4)

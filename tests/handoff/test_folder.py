@@ -10,15 +10,15 @@ from ruamel.yaml import YAML
 from scripted_host import SimulatedBus, scripted
 
 from einsum_cascade import load_architecture, resolve_extents, zoo
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.registers import KERNEL_FIELDS, KERNEL_OFFSET, REGISTERS, ErrorCode, offset_of
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cli import main
-from einsum_cascade.cosim.simulation import prepare
 from einsum_cascade.handoff import tables
 from einsum_cascade.handoff.header import header_text
 from einsum_cascade.handoff.systemrdl import systemrdl_text
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.registers import KERNEL_FIELDS, KERNEL_OFFSET, REGISTERS, ErrorCode, offset_of
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.study.preparation import prepare
 
 pytestmark = pytest.mark.xdist_group("cosim")
 

@@ -12,8 +12,8 @@ from random_mappings import CASES, random_architecture, random_extents, random_m
 from einsum_cascade import load_architecture, parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extents import resolve_extents
-from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import InfeasibleMappingError
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.capacity import Infeasibility, check_capacity, infeasibilities
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.demand import demands

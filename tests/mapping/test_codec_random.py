@@ -9,8 +9,8 @@ from placed_sentences import is_placed
 from random_counts import random_count
 
 from einsum_cascade import load_architecture, parse
-from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import InfeasibleMappingError, MappingFileError
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.codec import parse_mapping, to_yaml
 from einsum_cascade.mapping.legality import diagnostics, violations
 from einsum_cascade.mapping.presets import mapping_text

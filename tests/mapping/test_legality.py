@@ -14,8 +14,8 @@ from random_mappings import CASES, random_architecture, random_extents, random_m
 from einsum_cascade import load_architecture, parse
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cost.estimate import estimate
-from einsum_cascade.cost.planning import plan_mapping
 from einsum_cascade.errors import IllegalMappingError, MappingError
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.ir import NOWHERE, Block, Compute, Keep, Loop, paths
 from einsum_cascade.mapping.legality import check_mapping, diagnostics, violations

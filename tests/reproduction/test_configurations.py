@@ -9,7 +9,7 @@ import pytest
 
 from einsum_cascade import resolve_extents, zoo
 from einsum_cascade.arch.presets import load_architecture
-from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.reproduction import QUIRKS, reproduce_fusemax

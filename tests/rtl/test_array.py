@@ -6,9 +6,9 @@ import pytest
 from played_array import Player, attention_tile, columns_of, compile_array
 from random_counts import draw_seed
 
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.numbers import Numbers, factors_of
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.numbers import Numbers, factors_of
+from einsum_cascade.array.shape import ArrayShape
+from einsum_cascade.formats import parse_format
 from einsum_cascade.rtl.array import CORNER_LATENCY, DRAIN_LATENCY, constants_of
 from einsum_cascade.rtl.floats import single_bits
 

@@ -5,9 +5,9 @@ import random as random_module
 from clocked import peek, run_bench
 from random_counts import draw_seed
 
-from einsum_cascade.program.capabilities import capabilities
-from einsum_cascade.program.registers import KERNEL_OFFSET, REGISTERS, offset_of
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.capabilities import capabilities
+from einsum_cascade.array.registers import KERNEL_OFFSET, REGISTERS, offset_of
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.control_port import ControlPort, readable, writable
 
 CONSTANTS = capabilities(ArrayShape(4, 8))

@@ -7,9 +7,9 @@ import sys
 import pytest
 from verilated import ROOT, verilator_environment
 
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.numbers import Numbers
+from einsum_cascade.array.shape import ArrayShape
+from einsum_cascade.formats import parse_format
 from einsum_cascade.rtl.manifest import WAIVERS
 from einsum_cascade.rtl.top import design_files
 
@@ -51,7 +51,7 @@ def test_no_waiver_is_left_over(tmp_path):
 
 
 GREATEST = """
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.top import design_files
 shape = ArrayShape(256, 256, 4, contexts=11, queue=11, output_steps=256, dividers=8)
 print(sum(map(len, design_files(shape).values())))

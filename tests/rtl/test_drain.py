@@ -12,11 +12,11 @@ from clocked import apply, peek, run_bench
 from random_counts import draw_seed
 from written_memory import WrittenMemory
 
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
-from einsum_cascade.program.memory import operand_bits, rounded
-from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.memory import operand_bits, rounded
+from einsum_cascade.array.numbers import Numbers
+from einsum_cascade.array.program import STATE_WORDS, Layout, Program
+from einsum_cascade.array.shape import ArrayShape
+from einsum_cascade.formats import parse_format
 from einsum_cascade.rtl.array import DRAIN_LATENCY
 from einsum_cascade.rtl.drain import Drain
 from einsum_cascade.rtl.links import StateWord

@@ -6,8 +6,8 @@ from math import e, log2
 import pytest
 from played import play
 
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.column import ColumnTop
 from einsum_cascade.rtl.delay import Delay
 from einsum_cascade.rtl.feeder import RowFeeder

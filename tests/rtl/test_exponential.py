@@ -13,7 +13,7 @@ from random_counts import draw_seed, random_count
 from single_oracle import NAN, bits_of, number_of, random_bits, unbounded
 from verilated import Columns, Verilated, compile_component
 
-from einsum_cascade.program.numbers import LEAST_SCALE, MOST_SCALE, Numbers, factors_of
+from einsum_cascade.array.numbers import LEAST_SCALE, MOST_SCALE, Numbers, factors_of
 
 # Greatest relative errors before rounding to the score format: over all bf16, those of the reference table.
 BOUNDS = {"wide": 4.2e-6, "mixed": 1.1e-3, "narrow": 4.0e-3}

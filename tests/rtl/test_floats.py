@@ -8,7 +8,7 @@ from arithmetic_bench import FORMATS, PIECES, run
 from random_counts import draw_seed, random_count
 from single_oracle import NAN, bits_of, interesting_bits, number_of, random_bits
 
-from einsum_cascade.program.memory import operand_bits, rounded
+from einsum_cascade.array.memory import operand_bits, rounded
 
 TYPES = {
     "bf16": ml_dtypes.bfloat16,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.terminal.simulations import prepared_case, write_design
+from einsum_cascade.array.numbers import Numbers
+from einsum_cascade.terminal.designs import prepared_case, write_design
 
 FOLDER = Path(__file__).parents[2] / "rtl" / "fusemax-4x4"
 EXTENTS = {"E": 64, "F": 64, "M": 64, "P": 16}

@@ -11,9 +11,9 @@ import numpy as np
 from amaranth.hdl import Elaboratable, Module, Signal
 from clocked import run_bench
 
-from einsum_cascade.program.instruction import PASSES
-from einsum_cascade.program.registers import Flag
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import PASSES
+from einsum_cascade.array.registers import Flag
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.top import Top
 

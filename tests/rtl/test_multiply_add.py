@@ -15,7 +15,7 @@ from arithmetic_bench import MULTIPLY_ADDS, run
 from random_counts import draw_seed, random_count
 from single_oracle import fused, interesting_bits, random_bits, rounding_bits
 
-from einsum_cascade.cascade.formats import parse_format
+from einsum_cascade.formats import parse_format
 
 _CANCELLING = np.uint64(1 << 31)
 _SINGLE = parse_format("fp32")

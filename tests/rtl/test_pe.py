@@ -7,10 +7,10 @@ import gmpy2
 import pytest
 from played import play
 
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.instruction import MatrixOp
-from einsum_cascade.program.numbers import Numbers, exponential_steps, factors_of
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import MatrixOp
+from einsum_cascade.array.numbers import Numbers, exponential_steps, factors_of
+from einsum_cascade.array.shape import ArrayShape
+from einsum_cascade.formats import parse_format
 from einsum_cascade.rtl.pe import ProcessingElement
 
 

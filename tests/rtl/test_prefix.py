@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from verilated import ROOT, verilator_environment
 
-from einsum_cascade.program.numbers import Numbers
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.numbers import Numbers
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.manifest import WAIVERS
 from einsum_cascade.rtl.top import design_files, design_ports
 

@@ -16,8 +16,8 @@ from clocked import apply, peek, run_bench
 from random_counts import draw_seed, random_count
 from read_memory import ReadMemory
 
-from einsum_cascade.program.ir import STATE_WORDS, Layout, Program
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.program import STATE_WORDS, Layout, Program
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
 from einsum_cascade.rtl.links import StateWord, row_beat_bits
 from einsum_cascade.rtl.reader import OUTSTANDING, Reader

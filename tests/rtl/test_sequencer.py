@@ -8,8 +8,8 @@ from array_programs import in_blocks, lowered, random_lowered, square
 from clocked import apply, peek, run_bench
 from random_counts import draw_seed, random_count
 
-from einsum_cascade.program.checker import check_program
-from einsum_cascade.program.instruction import MatrixOp, VectorOp, encode
+from einsum_cascade.array.checker import check_program
+from einsum_cascade.array.instruction import MatrixOp, VectorOp, encode
 from einsum_cascade.rtl.sequencer import WAITS, Sequencer
 
 READY_CYCLES = 3

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from einsum_cascade import resolve_extents, zoo
 from einsum_cascade.arch.presets import load_architecture
-from einsum_cascade.cost.planning import plan_mapping
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload

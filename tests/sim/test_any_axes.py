@@ -7,10 +7,10 @@ from random_counts import random_count
 from random_kernels import KINDS, random_kernel
 
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.cosim.simulation import prepare
+from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.errors import EvaluationError
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.formats import parse_format
+from einsum_cascade.study.preparation import prepare
 
 NUMBERS = Numbers(parse_format("fp32"), parse_format("fp32"), "wide")
 

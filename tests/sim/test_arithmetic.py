@@ -22,8 +22,8 @@ from single_oracle import (
     rounding_bits,
 )
 
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.numbers import Multiplier, Numbers, exponential_steps, factors_of
+from einsum_cascade.array.numbers import Multiplier, Numbers, exponential_steps, factors_of
+from einsum_cascade.formats import parse_format
 from einsum_cascade.sim.arithmetic import Exponential, add, greater, high, low, multiply_add, quotient
 from einsum_cascade.sim.error_bounds import EXPONENTIAL_ERRORS
 

@@ -4,8 +4,8 @@ import numpy as np
 from array_programs import random_lowered, random_tensors
 from random_counts import random_count
 
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.ir import Program
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.program import Program
 from einsum_cascade.sim.error_bounds import error_bounds
 from einsum_cascade.sim.values import evaluate_program, operands_of
 

@@ -8,9 +8,9 @@ import pytest
 from array_programs import lowered, random_lowered, random_tensors, square
 from random_counts import draw_seed, random_count
 
-from einsum_cascade.program.instruction import VectorOp
-from einsum_cascade.program.ir import Program
-from einsum_cascade.program.masks import Band
+from einsum_cascade.array.instruction import VectorOp
+from einsum_cascade.array.program import Program
+from einsum_cascade.recognition.masks import Band
 from einsum_cascade.sim.stepped import step_program
 from einsum_cascade.sim.values import Results, evaluate_program
 

@@ -11,9 +11,9 @@ import pytest
 from array_programs import lowered, random_tensors, square
 from random_counts import mode
 
-from einsum_cascade.cascade.formats import parse_format
-from einsum_cascade.program.masks import Band
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.array.numbers import Numbers
+from einsum_cascade.formats import parse_format
+from einsum_cascade.recognition.masks import Band
 from einsum_cascade.sim.values import evaluate_program
 
 FP32 = parse_format("fp32")

@@ -6,7 +6,7 @@ from amaranth import Module
 from amaranth.lib.wiring import Component, In, Out
 from verilated import Columns, Verilated, compile_component
 
-from einsum_cascade.cascade.formats import Format, parse_format
+from einsum_cascade.formats import Format, parse_format
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.divider import DIVIDER_LATENCY, Divider
 from einsum_cascade.rtl.floats import Decoder, Encoder, HighPiece, LowPiece, Rounder, upper_bits

@@ -6,8 +6,9 @@ from random import Random
 from array_programs import PRODUCT, SOFTMAX
 
 from einsum_cascade import load_architecture, parse, resolve_extents, zoo
-from einsum_cascade.cosim.simulation import Prepared, prepare
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.array.numbers import Numbers
+from einsum_cascade.lowering.prepared import Prepared
+from einsum_cascade.study.preparation import prepare
 
 __all__ = ["MATRIX_PRODUCT", "SCALED", "cases", "draw_case", "prepared", "scaled"]
 

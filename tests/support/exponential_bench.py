@@ -3,7 +3,7 @@
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.numbers import FACTORS, Multiplier, Numbers
+from einsum_cascade.array.numbers import FACTORS, Multiplier, Numbers
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.exponential import INTEGER_BITS, ExponentialOperands, ExponentialResult
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT

@@ -4,7 +4,7 @@ import gmpy2
 from gmpy2 import mpfr
 from single_oracle import bits_of, number_of, unbounded
 
-from einsum_cascade.program.numbers import Numbers
+from einsum_cascade.array.numbers import Numbers
 
 __all__ = ["by_the_contract", "rounded_once"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.cosim.simulation import Judge, Prepared
+from einsum_cascade.lowering.prepared import Judge, Prepared
 from einsum_cascade.sim.values import Results, evaluate_program
 
 __all__ = ["modelled"]

@@ -12,8 +12,8 @@ import numpy as np
 from amaranth.lib import data
 from verilated import Columns, Verilated, compile_text
 
-from einsum_cascade.program.instruction import MatrixOp, VectorOp
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.instruction import MatrixOp, VectorOp
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.array import OUTPUTS, array_files, port_widths
 from einsum_cascade.rtl.links import corner_layout
 

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from einsum_cascade.array.registers import KERNEL_OFFSET, offset_of
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.build import Build, build_design
 from einsum_cascade.cosim.run import Case
 from einsum_cascade.cosim.verilog import verilog_of
-from einsum_cascade.program.registers import KERNEL_OFFSET, offset_of
-from einsum_cascade.program.shape import ArrayShape
 from einsum_cascade.rtl.top import design_ports
 
 __all__ = ["SimulatedBus", "follow", "scripted", "writes_of"]

@@ -13,7 +13,7 @@ import gmpy2
 import numpy as np
 from gmpy2 import mpfr
 
-from einsum_cascade.cascade.formats import Format
+from einsum_cascade.formats import Format
 
 __all__ = [
     "NAN",

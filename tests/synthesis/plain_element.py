@@ -5,7 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.cuts import cuts_of
 from einsum_cascade.rtl.floats import SINGLE_LAYOUT, number_layout, upper_bits
 from einsum_cascade.rtl.links import address_bits

@@ -14,8 +14,8 @@ from netlists import Figures, Kept, cells_by_part, check_the_checks, mapped_area
 from shapes import STAGES, shape_of
 from yosys_runs import YosysError
 
-from einsum_cascade.program.numbers import Multiplier
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.numbers import Multiplier
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.top import design_files
 

@@ -1,7 +1,7 @@
 """The arrays that are synthesised."""
 
-from einsum_cascade.program.numbers import Multiplier, Numbers
-from einsum_cascade.program.shape import ArrayShape
+from einsum_cascade.array.numbers import Multiplier, Numbers
+from einsum_cascade.array.shape import ArrayShape
 
 __all__ = ["STAGES", "shape_of"]
 

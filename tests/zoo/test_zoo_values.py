@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from einsum_cascade import zoo
-from einsum_cascade.cascade.interpreter import evaluate
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.interpreter import evaluate
 
 type Array = NDArray[np.float64]
 type Arrays = dict[str, Array]

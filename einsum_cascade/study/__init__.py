@@ -1,0 +1,1 @@
+"""What is said of a case: its formulas, and comparisons with others."""
