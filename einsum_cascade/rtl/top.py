@@ -336,10 +336,11 @@ class Top(Component):
         """
         problem = Signal(8)
         mistake = Signal(8)
+        is_too_large = self._is_too_large(m, control)
         m.d.sync += mistake.eq(ErrorCode.NONE)
         with m.If(self._is_empty(control)):
             m.d.sync += mistake.eq(ErrorCode.EMPTY)
-        with m.Elif(self._is_too_large(m, control)):
+        with m.Elif(is_too_large):
             m.d.sync += mistake.eq(ErrorCode.TOO_LARGE)
         with m.Elif(self._is_inconsistent(control)):
             m.d.sync += mistake.eq(ErrorCode.INCONSISTENT)

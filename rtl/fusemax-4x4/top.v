@@ -8,77 +8,77 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire [31:0] \$102 ;
+  wire \$102 ;
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [31:0] \$106 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [31:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire [31:0] \$114 ;
+  wire \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire [31:0] \$118 ;
+  wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
-  wire [31:0] \$122 ;
+  wire \$122 ;
   wire \$123 ;
-  wire [31:0] \$124 ;
+  wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire [31:0] \$128 ;
+  wire [34:0] \$128 ;
   wire \$129 ;
   wire \$13 ;
-  wire [31:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
+  wire \$130 ;
+  wire [32:0] \$131 ;
+  wire [34:0] \$132 ;
   wire \$133 ;
-  wire [31:0] \$134 ;
-  wire \$135 ;
-  wire [31:0] \$136 ;
+  wire \$134 ;
+  wire [34:0] \$135 ;
+  wire \$136 ;
   wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
+  wire [32:0] \$138 ;
+  wire [34:0] \$139 ;
   wire \$14 ;
-  wire [31:0] \$140 ;
+  wire \$140 ;
   wire \$141 ;
-  wire [4:0] \$142 ;
-  wire [5:0] \$143 ;
-  wire [32:0] \$144 ;
+  wire [31:0] \$142 ;
+  wire \$143 ;
+  wire \$144 ;
   wire \$145 ;
-  wire \$146 ;
+  wire [31:0] \$146 ;
   wire \$147 ;
-  wire [31:0] \$148 ;
+  wire \$148 ;
   wire \$149 ;
-  wire \$15 ;
-  wire [4:0] \$150 ;
-  wire [5:0] \$151 ;
-  wire [32:0] \$152 ;
+  wire [1:0] \$15 ;
+  wire [31:0] \$150 ;
+  wire \$151 ;
+  wire \$152 ;
   wire \$153 ;
-  wire \$154 ;
+  wire [31:0] \$154 ;
   wire \$155 ;
-  wire [31:0] \$156 ;
+  wire \$156 ;
   wire \$157 ;
-  wire [4:0] \$158 ;
-  wire [5:0] \$159 ;
-  wire \$16 ;
-  wire [32:0] \$160 ;
+  wire [31:0] \$158 ;
+  wire \$159 ;
+  wire [1:0] \$16 ;
+  wire \$160 ;
   wire \$161 ;
-  wire \$162 ;
+  wire [31:0] \$162 ;
   wire \$163 ;
-  wire [31:0] \$164 ;
+  wire \$164 ;
   wire \$165 ;
-  wire \$166 ;
+  wire [31:0] \$166 ;
   wire \$167 ;
   wire [31:0] \$168 ;
   wire \$169 ;
@@ -87,11 +87,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$171 ;
   wire [31:0] \$172 ;
   wire \$173 ;
-  wire \$174 ;
+  wire [31:0] \$174 ;
   wire \$175 ;
-  wire [31:0] \$176 ;
+  wire \$176 ;
   wire \$177 ;
-  wire \$178 ;
+  wire [31:0] \$178 ;
   wire \$179 ;
   wire \$18 ;
   wire [31:0] \$180 ;
@@ -100,115 +100,115 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$183 ;
   wire [31:0] \$184 ;
   wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
-  wire \$188 ;
+  wire [4:0] \$186 ;
+  wire [5:0] \$187 ;
+  wire [32:0] \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
   wire \$191 ;
-  wire \$192 ;
-  wire [32:0] \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire \$196 ;
+  wire [31:0] \$192 ;
+  wire \$193 ;
+  wire [4:0] \$194 ;
+  wire [5:0] \$195 ;
+  wire [32:0] \$196 ;
   wire \$197 ;
   wire \$198 ;
-  wire [1:0] \$199 ;
+  wire \$199 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [1:0] \$200 ;
+  wire [3:0] \$20 ;
+  wire [31:0] \$200 ;
   wire \$201 ;
-  wire \$202 ;
-  wire \$203 ;
-  wire [3:0] \$204 ;
-  wire [3:0] \$205 ;
-  wire [22:0] \$206 ;
-  wire [22:0] \$207 ;
-  wire [32:0] \$208 ;
+  wire [4:0] \$202 ;
+  wire [5:0] \$203 ;
+  wire [32:0] \$204 ;
+  wire \$205 ;
+  wire \$206 ;
+  wire \$207 ;
+  wire [31:0] \$208 ;
   wire \$209 ;
-  wire [31:0] \$21 ;
+  wire [3:0] \$21 ;
   wire \$210 ;
   wire \$211 ;
-  wire \$212 ;
+  wire [31:0] \$212 ;
   wire \$213 ;
   wire \$214 ;
-  wire [32:0] \$215 ;
-  wire \$216 ;
+  wire \$215 ;
+  wire [31:0] \$216 ;
   wire \$217 ;
   wire \$218 ;
   wire \$219 ;
-  wire \$22 ;
-  wire \$220 ;
+  wire [22:0] \$22 ;
+  wire [31:0] \$220 ;
   wire \$221 ;
-  wire [2:0] \$222 ;
+  wire \$222 ;
   wire \$223 ;
-  wire [3:0] \$224 ;
-  wire [3:0] \$225 ;
-  wire [32:0] \$226 ;
-  wire [32:0] \$227 ;
-  wire \$228 ;
+  wire [31:0] \$224 ;
+  wire \$225 ;
+  wire \$226 ;
+  wire \$227 ;
+  wire [31:0] \$228 ;
   wire \$229 ;
-  wire \$23 ;
-  wire [4:0] \$230 ;
-  wire [4:0] \$231 ;
-  wire [4:0] \$232 ;
+  wire [22:0] \$23 ;
+  wire \$230 ;
+  wire \$231 ;
+  wire \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire \$236 ;
-  wire [5:0] \$237 ;
-  wire [4:0] \$238 ;
-  wire [3:0] \$239 ;
-  wire \$24 ;
-  wire [6:0] \$240 ;
-  wire [2:0] \$241 ;
-  wire [1:0] \$242 ;
+  wire [5:0] \$236 ;
+  wire [4:0] \$237 ;
+  wire [3:0] \$238 ;
+  wire [6:0] \$239 ;
+  wire [32:0] \$24 ;
+  wire [2:0] \$240 ;
+  wire [1:0] \$241 ;
+  wire \$242 ;
   wire \$243 ;
-  wire \$244 ;
-  wire [1:0] \$245 ;
-  wire [2:0] \$246 ;
+  wire [1:0] \$244 ;
+  wire [2:0] \$245 ;
+  wire [6:0] \$246 ;
   wire [6:0] \$247 ;
   wire [6:0] \$248 ;
   wire [6:0] \$249 ;
   wire \$25 ;
-  wire [6:0] \$250 ;
+  wire [32:0] \$250 ;
   wire [32:0] \$251 ;
   wire [32:0] \$252 ;
-  wire [32:0] \$253 ;
-  wire [5:0] \$254 ;
-  wire [4:0] \$255 ;
-  wire [3:0] \$256 ;
-  wire [6:0] \$257 ;
-  wire [2:0] \$258 ;
-  wire [1:0] \$259 ;
+  wire [5:0] \$253 ;
+  wire [4:0] \$254 ;
+  wire [3:0] \$255 ;
+  wire [6:0] \$256 ;
+  wire [2:0] \$257 ;
+  wire [1:0] \$258 ;
+  wire \$259 ;
   wire \$26 ;
   wire \$260 ;
-  wire \$261 ;
-  wire [1:0] \$262 ;
-  wire [2:0] \$263 ;
+  wire [1:0] \$261 ;
+  wire [2:0] \$262 ;
+  wire [6:0] \$263 ;
   wire [6:0] \$264 ;
   wire [6:0] \$265 ;
   wire [6:0] \$266 ;
-  wire [6:0] \$267 ;
+  wire \$267 ;
   wire \$268 ;
-  wire \$269 ;
+  wire [5:0] \$269 ;
   wire \$27 ;
-  wire [5:0] \$270 ;
-  wire [4:0] \$271 ;
-  wire [3:0] \$272 ;
-  wire [6:0] \$273 ;
-  wire [2:0] \$274 ;
-  wire [1:0] \$275 ;
+  wire [4:0] \$270 ;
+  wire [3:0] \$271 ;
+  wire [6:0] \$272 ;
+  wire [2:0] \$273 ;
+  wire [1:0] \$274 ;
+  wire \$275 ;
   wire \$276 ;
-  wire \$277 ;
-  wire [1:0] \$278 ;
-  wire [2:0] \$279 ;
+  wire [1:0] \$277 ;
+  wire [2:0] \$278 ;
+  wire [6:0] \$279 ;
   wire \$28 ;
   wire [6:0] \$280 ;
   wire [6:0] \$281 ;
   wire [6:0] \$282 ;
-  wire [6:0] \$283 ;
+  wire \$283 ;
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
@@ -225,10 +225,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$296 ;
   wire \$297 ;
   wire \$298 ;
-  wire \$299 ;
+  wire [7:0] \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire [7:0] \$300 ;
+  wire \$300 ;
   wire \$301 ;
   wire \$302 ;
   wire \$303 ;
@@ -238,58 +238,60 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$307 ;
   wire \$308 ;
   wire \$309 ;
-  wire \$31 ;
+  wire [32:0] \$31 ;
   wire \$310 ;
   wire \$311 ;
   wire \$312 ;
-  wire \$313 ;
-  reg [1:0] \$314 ;
-  reg [32:0] \$315 ;
-  reg [3:0] \$316 ;
-  reg \$317 ;
-  reg \$318 ;
+  reg [1:0] \$313 ;
+  reg [32:0] \$314 ;
+  reg [3:0] \$315 ;
+  reg [47:0] \$316 ;
+  reg [63:0] \$317 ;
+  reg [7:0] \$318 ;
   reg \$319 ;
   wire \$32 ;
   reg \$320 ;
   reg \$321 ;
   reg \$322 ;
-  reg [7:0] \$323 ;
-  reg [6:0] \$324 ;
-  reg [31:0] \$325 ;
-  reg [31:0] \$326 ;
-  wire [13:0] \$327 ;
-  wire [28:0] \$328 ;
-  wire [23:0] \$329 ;
+  reg \$323 ;
+  reg \$324 ;
+  reg [7:0] \$325 ;
+  reg [6:0] \$326 ;
+  reg [31:0] \$327 ;
+  reg [31:0] \$328 ;
+  wire [13:0] \$329 ;
   wire \$33 ;
   wire [28:0] \$330 ;
-  wire [72:0] \$331 ;
-  wire [39:0] \$332 ;
-  wire [5:0] \$333 ;
-  wire \$334 ;
+  wire [23:0] \$331 ;
+  wire [28:0] \$332 ;
+  wire [72:0] \$333 ;
+  wire [39:0] \$334 ;
+  wire [5:0] \$335 ;
+  wire \$336 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
-  wire \$38 ;
+  wire [2:0] \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [32:0] \$41 ;
-  wire [64:0] \$42 ;
-  wire \$43 ;
-  wire [31:0] \$44 ;
+  wire [3:0] \$40 ;
+  wire [3:0] \$41 ;
+  wire [32:0] \$42 ;
+  wire [32:0] \$43 ;
+  wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire \$48 ;
-  wire [31:0] \$49 ;
+  wire [4:0] \$46 ;
+  wire [4:0] \$47 ;
+  wire [4:0] \$48 ;
+  wire [47:0] \$49 ;
   wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
+  wire [32:0] \$50 ;
+  wire [64:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire [47:0] \$55 ;
+  wire \$55 ;
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
@@ -303,7 +305,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
-  wire \$68 ;
+  wire [31:0] \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
@@ -321,22 +323,22 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [34:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [32:0] \$87 ;
-  wire [34:0] \$88 ;
-  wire \$89 ;
-  wire \$9 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire [31:0] \$89 ;
+  wire [32:0] \$9 ;
   wire \$90 ;
-  wire [34:0] \$91 ;
+  wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [32:0] \$94 ;
-  wire [34:0] \$95 ;
+  wire [31:0] \$94 ;
+  wire \$95 ;
   wire \$96 ;
   wire \$97 ;
-  wire [31:0] \$98 ;
+  wire \$98 ;
   wire \$99 ;
   wire [6:0] address;
   wire [31:0] block_tiles;
@@ -413,12 +415,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \corner.vector.restores ;
   wire \corner.vector.sum_parity ;
   wire [31:0] cycles;
-  wire [31:0] \cycles$302 ;
+  wire [31:0] \cycles$303 ;
   wire [31:0] diagonal_high;
   wire [31:0] diagonal_low;
   wire [23:0] drained;
   wire [31:0] empty_columns;
-  wire [31:0] \empty_columns$300 ;
+  wire [31:0] \empty_columns$301 ;
   wire [31:0] end_tile;
   reg [7:0] error = 8'h00;
   wire [31:0] factor;
@@ -435,11 +437,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] flags;
   wire [9:0] \flags$157 ;
   wire [31:0] group;
-  wire [1:0] \group$339 ;
+  wire [1:0] \group$342 ;
   wire has_error;
-  wire \has_error$277 ;
+  wire \has_error$278 ;
   wire has_protocol_error;
   wire has_result;
+  reg [47:0] heads = 48'h000000000000;
+  reg [63:0] held = 64'h0000000000000000;
   reg [31:0] idle = 32'd0;
   wire [31:0] interrupt;
   wire [31:0] interrupt_enable;
@@ -448,10 +452,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire irq;
   reg is_busy = 1'h0;
   (* init = 1'h0 *)
-  wire \is_busy$291 ;
+  wire \is_busy$292 ;
   reg is_done = 1'h0;
   wire is_idle;
-  wire \is_idle$287 ;
+  wire \is_idle$288 ;
   reg is_pending = 1'h0;
   wire is_running;
   wire is_settled;
@@ -576,7 +580,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   output m_axi_wvalid;
   wire m_axi_wvalid;
   wire [31:0] matrix_busy;
-  wire [31:0] \matrix_busy$311 ;
+  wire [31:0] \matrix_busy$312 ;
   wire [31:0] memory__araddr;
   wire [1:0] memory__arburst;
   wire [3:0] memory__arid;
@@ -606,6 +610,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire memory__wready;
   wire [7:0] memory__wstrb;
   wire memory__wvalid;
+  reg [7:0] mistake = 8'h00;
   wire moves;
   wire [31:0] output__address;
   wire [31:0] output__head_stride;
@@ -644,7 +649,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  reg [7:0] problem;
+  wire [7:0] problem;
   wire [31:0] product_steps;
   wire [31:0] queries;
   wire [31:0] \queries$161 ;
@@ -740,13 +745,13 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [23:0] \slots$153 ;
   wire [31:0] stages;
   wire [31:0] stalls_drain;
-  wire [31:0] \stalls_drain$308 ;
+  wire [31:0] \stalls_drain$309 ;
   wire [31:0] stalls_keys;
-  wire [31:0] \stalls_keys$304 ;
+  wire [31:0] \stalls_keys$305 ;
   wire [31:0] stalls_queries;
-  wire [31:0] \stalls_queries$306 ;
+  wire [31:0] \stalls_queries$307 ;
   wire [31:0] stalls_state;
-  wire [31:0] \stalls_state$310 ;
+  wire [31:0] \stalls_state$311 ;
   wire start;
   wire \start$250 ;
   wire \start$251 ;
@@ -754,7 +759,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire \start$253 ;
   wire \start$254 ;
   wire \start$255 ;
-  wire \start$279 ;
+  wire \start$280 ;
   wire [31:0] state__address;
   wire [31:0] \state__address$198 ;
   wire [31:0] state__head_stride;
@@ -804,11 +809,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   wire [31:0] value_head_stride;
   wire [31:0] value_stride;
   wire [31:0] vector_busy;
-  wire [31:0] \vector_busy$312 ;
+  wire [31:0] \vector_busy$313 ;
   wire [74:0] w_data;
   wire w_en;
   wire [31:0] waiting;
-  reg [6:0] \waiting$296  = 7'h00;
+  reg [6:0] \waiting$297  = 7'h00;
   wire waits_address;
   wire waits_data;
   wire waits_drain;
@@ -824,310 +829,316 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$3  = ~ stop;
   assign has_result = \$2  & \$3 ;
   assign r_en = has_result & takes_result;
-  assign \$4  = ~ is_settled;
-  assign \$5  = ! key_beats;
-  assign \$6  = ! group;
-  assign \$7  = ! key_heads;
-  assign \$8  = ! passes;
-  assign \$9  = ! query_tiles;
-  assign \$10  = ! queries;
-  assign \$11  = ! block_tiles;
-  assign \$12  = ! key_tiles;
-  assign \$13  = ! parameters__keys;
-  assign \$14  = ! output_steps;
-  assign \$15  = ! product_steps;
-  assign \$16  = ! slots;
-  assign \$17  = ! queue;
-  assign \$18  = ! contexts;
-  assign \$19  = ! stages;
-  assign \$20  = ! interval;
-  assign \$22  = ! \$21 ;
-  assign \$23  = ! value_beats;
-  assign \$24  = \$22  & \$23 ;
-  assign \$25  = \$20  | \$24 ;
-  assign \$26  = \$19  | \$25 ;
-  assign \$27  = \$18  | \$26 ;
-  assign \$28  = \$17  | \$27 ;
-  assign \$29  = \$16  | \$28 ;
-  assign \$30  = \$15  | \$29 ;
-  assign \$31  = \$14  | \$30 ;
-  assign \$32  = \$13  | \$31 ;
-  assign \$33  = \$12  | \$32 ;
-  assign \$34  = \$11  | \$33 ;
-  assign \$35  = \$10  | \$34 ;
-  assign \$36  = \$9  | \$35 ;
-  assign \$37  = \$8  | \$36 ;
-  assign \$38  = \$7  | \$37 ;
-  assign \$39  = \$6  | \$38 ;
-  assign \$40  = \$5  | \$39 ;
-  assign \$41  = key_beats + value_beats;
-  assign \$42  = slots * \$41 ;
-  assign \$43  = \$42  > 15'h4000;
-  assign \$46  = block_tiles > slots;
-  assign \$47  = \$45  & \$46 ;
-  assign \$48  = \$43  | \$47 ;
-  assign \$51  = ~ \$50 ;
-  assign \$52  = slots <= stages;
-  assign \$53  = \$51  & \$52 ;
-  assign \$54  = \$48  | \$53 ;
-  assign \$55  = key_heads[23:0] * group[23:0];
-  assign \$56  = \$55  > 24'hffffff;
-  assign \$57  = \$54  | \$56 ;
-  assign \$58  = interval > 10'h200;
-  assign \$59  = \$57  | \$58 ;
-  assign \$60  = stages > 2'h3;
-  assign \$61  = \$59  | \$60 ;
-  assign \$62  = contexts > 2'h2;
-  assign \$63  = \$61  | \$62 ;
-  assign \$64  = queue > 2'h2;
-  assign \$65  = \$63  | \$64 ;
-  assign \$66  = product_steps > 7'h40;
-  assign \$67  = \$65  | \$66 ;
-  assign \$68  = output_steps > 7'h40;
-  assign \$69  = \$67  | \$68 ;
-  assign \$70  = passes > 2'h3;
-  assign \$71  = \$69  | \$70 ;
-  assign \$72  = key_beats > 5'h10;
-  assign \$73  = \$71  | \$72 ;
-  assign \$74  = key_tiles > 24'hffffff;
-  assign \$75  = \$73  | \$74 ;
-  assign \$76  = block_tiles > 24'hffffff;
-  assign \$77  = \$75  | \$76 ;
-  assign \$78  = query_tiles > 24'hffffff;
-  assign \$79  = \$77  | \$78 ;
-  assign \$80  = key_heads > 24'hffffff;
-  assign \$81  = \$79  | \$80 ;
-  assign \$82  = group > 24'hffffff;
-  assign \$83  = \$81  | \$82 ;
-  assign \$84  = key_tiles * 3'h4;
-  assign \$85  = parameters__keys > \$84 ;
-  assign \$87  = parameters__keys + 3'h4;
-  assign \$88  = key_tiles * 3'h4;
-  assign \$89  = \$87  <= \$88 ;
-  assign \$90  = \$86  | \$89 ;
-  assign \$91  = query_tiles * 3'h4;
-  assign \$92  = queries > \$91 ;
-  assign \$93  = \$90  | \$92 ;
-  assign \$94  = queries + 3'h4;
-  assign \$95  = query_tiles * 3'h4;
-  assign \$96  = \$94  <= \$95 ;
-  assign \$97  = \$93  | \$96 ;
-  assign \$99  = | \$98 ;
-  assign \$103  = | \$102 ;
-  assign \$105  = \$101  | \$104 ;
-  assign \$107  = | \$106 ;
-  assign \$109  = \$105  | \$108 ;
-  assign \$111  = | \$110 ;
-  assign \$113  = \$109  | \$112 ;
-  assign \$115  = | \$114 ;
-  assign \$117  = \$113  | \$116 ;
-  assign \$119  = | \$118 ;
-  assign \$121  = \$117  | \$120 ;
-  assign \$123  = ! \$122 ;
-  assign \$125  = | \$124 ;
-  assign \$126  = \$123  & \$125 ;
-  assign \$127  = \$121  | \$126 ;
-  assign \$129  = ! \$128 ;
-  assign \$131  = | \$130 ;
-  assign \$132  = \$129  & \$131 ;
-  assign \$133  = \$127  | \$132 ;
-  assign \$135  = ! \$134 ;
-  assign \$137  = | \$136 ;
-  assign \$138  = \$135  & \$137 ;
-  assign \$139  = \$133  | \$138 ;
-  assign \$142  = \$141  ? 5'h08 : 5'h10;
-  assign \$143  = \$142  - 1'h1;
-  assign \$144  = { 1'h0, output__address } & { \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143 [5], \$143  };
-  assign \$145  = | \$144 ;
-  assign \$147  = \$139  | \$146 ;
-  assign \$150  = \$149  ? 5'h08 : 5'h10;
-  assign \$151  = \$150  - 1'h1;
-  assign \$152  = { 1'h0, output__stride } & { \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151 [5], \$151  };
-  assign \$153  = | \$152 ;
-  assign \$155  = \$147  | \$154 ;
-  assign \$158  = \$157  ? 5'h08 : 5'h10;
-  assign \$159  = \$158  - 1'h1;
-  assign \$160  = { 1'h0, output__head_stride } & { \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159 [5], \$159  };
-  assign \$161  = | \$160 ;
-  assign \$163  = \$155  | \$162 ;
-  assign \$165  = ! \$164 ;
-  assign \$166  = block_tiles < key_tiles;
-  assign \$167  = \$165  & \$166 ;
+  assign problem = is_settled ? mistake : 8'h09;
+  assign \$4  = ~ is_busy;
+  assign \$5  = \start$280  & \$4 ;
+  assign \$6  = ! problem;
+  assign start = \$5  & \$6 ;
+  assign \$7  = ~ runs;
+  assign \$8  = ~ start;
+  assign stop = \$7  & \$8 ;
+  assign \$9  = matrix_busy + vector_busy;
+  assign \$10  = \$9  != seen;
+  assign \$11  = ~ \$10 ;
+  assign \$12  = ! left;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = \$13  & is_idle;
+  assign is_settled = \$14  & \is_idle$288 ;
+  assign irq = is_pending & interrupt_enable[0];
+  assign \$16  = { 1'h0, is_busy } | \$15 ;
+  assign \$17  = ~ is_busy;
+  assign \$18  = ~ is_settled;
+  assign \$19  = \$17  & \$18 ;
+  assign \$21  = { 2'h0, \$16  } | \$20 ;
+  assign \$23  = { 19'h00000, \$21  } | \$22 ;
+  assign \$24  = matrix_busy + vector_busy;
+  assign \$25  = \$24  != seen;
+  assign \$26  = \$25  | fill_write;
+  assign \$27  = m_axi_wvalid & m_axi_wready;
+  assign \$28  = \$26  | \$27 ;
+  assign \$29  = \$28  | m_axi_bvalid;
+  assign \$30  = ~ runs;
+  assign \$31  = matrix_busy + vector_busy;
+  assign \$32  = \$31  != seen;
+  assign \$33  = ~ \$32 ;
+  assign \$34  = ! left;
+  assign \$35  = \$33  & \$34 ;
+  assign \$36  = ~ \$35 ;
+  assign \$37  = \$30  & \$36 ;
+  assign moves = \$29  | \$37 ;
+  assign \$38  = complete + results_done;
+  assign \$39  = has_result & takes_result;
+  assign \$40  = \$38  - \$39 ;
+  assign \$41  = stop ? 4'h0 : \$40 ;
+  assign \$42  = matrix_busy + vector_busy;
+  assign \$43  = matrix_busy + vector_busy;
+  assign \$44  = \$43  != seen;
+  assign \$45  = ! left;
+  assign \$46  = left - 1'h1;
+  assign \$47  = \$45  ? 5'h00 : \$46 ;
+  assign \$48  = \$44  ? 5'h0e : \$47 ;
+  assign \$49  = key_heads[23:0] * group[23:0];
+  assign \$50  = key_beats + value_beats;
+  assign \$51  = slots * \$50 ;
+  assign \$52  = ! key_beats;
+  assign \$53  = ! group;
+  assign \$54  = ! key_heads;
+  assign \$55  = ! passes;
+  assign \$56  = ! query_tiles;
+  assign \$57  = ! queries;
+  assign \$58  = ! block_tiles;
+  assign \$59  = ! key_tiles;
+  assign \$60  = ! parameters__keys;
+  assign \$61  = ! output_steps;
+  assign \$62  = ! product_steps;
+  assign \$63  = ! slots;
+  assign \$64  = ! queue;
+  assign \$65  = ! contexts;
+  assign \$66  = ! stages;
+  assign \$67  = ! interval;
+  assign \$69  = ! \$68 ;
+  assign \$70  = ! value_beats;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = \$67  | \$71 ;
+  assign \$73  = \$66  | \$72 ;
+  assign \$74  = \$65  | \$73 ;
+  assign \$75  = \$64  | \$74 ;
+  assign \$76  = \$63  | \$75 ;
+  assign \$77  = \$62  | \$76 ;
+  assign \$78  = \$61  | \$77 ;
+  assign \$79  = \$60  | \$78 ;
+  assign \$80  = \$59  | \$79 ;
+  assign \$81  = \$58  | \$80 ;
+  assign \$82  = \$57  | \$81 ;
+  assign \$83  = \$56  | \$82 ;
+  assign \$84  = \$55  | \$83 ;
+  assign \$85  = \$54  | \$84 ;
+  assign \$86  = \$53  | \$85 ;
+  assign \$87  = \$52  | \$86 ;
+  assign \$88  = held > 15'h4000;
+  assign \$91  = block_tiles > slots;
+  assign \$92  = \$90  & \$91 ;
+  assign \$93  = \$88  | \$92 ;
+  assign \$96  = ~ \$95 ;
+  assign \$97  = slots <= stages;
+  assign \$98  = \$96  & \$97 ;
+  assign \$99  = \$93  | \$98 ;
+  assign \$100  = heads > 24'hffffff;
+  assign \$101  = \$99  | \$100 ;
+  assign \$102  = interval > 10'h200;
+  assign \$103  = \$101  | \$102 ;
+  assign \$104  = stages > 2'h3;
+  assign \$105  = \$103  | \$104 ;
+  assign \$106  = contexts > 2'h2;
+  assign \$107  = \$105  | \$106 ;
+  assign \$108  = queue > 2'h2;
+  assign \$109  = \$107  | \$108 ;
+  assign \$110  = product_steps > 7'h40;
+  assign \$111  = \$109  | \$110 ;
+  assign \$112  = output_steps > 7'h40;
+  assign \$113  = \$111  | \$112 ;
+  assign \$114  = passes > 2'h3;
+  assign \$115  = \$113  | \$114 ;
+  assign \$116  = key_beats > 5'h10;
+  assign \$117  = \$115  | \$116 ;
+  assign \$118  = key_tiles > 24'hffffff;
+  assign \$119  = \$117  | \$118 ;
+  assign \$120  = block_tiles > 24'hffffff;
+  assign \$121  = \$119  | \$120 ;
+  assign \$122  = query_tiles > 24'hffffff;
+  assign \$123  = \$121  | \$122 ;
+  assign \$124  = key_heads > 24'hffffff;
+  assign \$125  = \$123  | \$124 ;
+  assign \$126  = group > 24'hffffff;
+  assign \$127  = \$125  | \$126 ;
+  assign \$128  = key_tiles * 3'h4;
+  assign \$129  = parameters__keys > \$128 ;
+  assign \$131  = parameters__keys + 3'h4;
+  assign \$132  = key_tiles * 3'h4;
+  assign \$133  = \$131  <= \$132 ;
+  assign \$134  = \$130  | \$133 ;
+  assign \$135  = query_tiles * 3'h4;
+  assign \$136  = queries > \$135 ;
+  assign \$137  = \$134  | \$136 ;
+  assign \$138  = queries + 3'h4;
+  assign \$139  = query_tiles * 3'h4;
+  assign \$140  = \$138  <= \$139 ;
+  assign \$141  = \$137  | \$140 ;
+  assign \$143  = | \$142 ;
+  assign \$147  = | \$146 ;
+  assign \$149  = \$145  | \$148 ;
+  assign \$151  = | \$150 ;
+  assign \$153  = \$149  | \$152 ;
+  assign \$155  = | \$154 ;
+  assign \$157  = \$153  | \$156 ;
+  assign \$159  = | \$158 ;
+  assign \$161  = \$157  | \$160 ;
+  assign \$163  = | \$162 ;
+  assign \$165  = \$161  | \$164 ;
+  assign \$167  = ! \$166 ;
   assign \$169  = | \$168 ;
   assign \$170  = \$167  & \$169 ;
-  assign \$171  = \$163  | \$170 ;
+  assign \$171  = \$165  | \$170 ;
   assign \$173  = ! \$172 ;
-  assign \$174  = block_tiles < key_tiles;
-  assign \$175  = \$173  & \$174 ;
-  assign \$177  = | \$176 ;
-  assign \$178  = \$175  & \$177 ;
-  assign \$179  = \$171  | \$178 ;
-  assign \$181  = ! \$180 ;
-  assign \$182  = block_tiles < key_tiles;
-  assign \$183  = \$181  & \$182 ;
-  assign \$185  = | \$184 ;
-  assign \$186  = \$183  & \$185 ;
-  assign \$187  = \$179  | \$186 ;
-  assign \$188  = ~ is_busy;
-  assign \$189  = \start$279  & \$188 ;
-  assign \$190  = ! problem;
-  assign start = \$189  & \$190 ;
-  assign \$191  = ~ runs;
-  assign \$192  = ~ start;
-  assign stop = \$191  & \$192 ;
-  assign \$193  = matrix_busy + vector_busy;
-  assign \$194  = \$193  != seen;
-  assign \$195  = ~ \$194 ;
-  assign \$196  = ! left;
-  assign \$197  = \$195  & \$196 ;
-  assign \$198  = \$197  & is_idle;
-  assign is_settled = \$198  & \is_idle$287 ;
-  assign irq = is_pending & interrupt_enable[0];
-  assign \$200  = { 1'h0, is_busy } | \$199 ;
-  assign \$201  = ~ is_busy;
-  assign \$202  = ~ is_settled;
-  assign \$203  = \$201  & \$202 ;
-  assign \$205  = { 2'h0, \$200  } | \$204 ;
-  assign \$207  = { 19'h00000, \$205  } | \$206 ;
-  assign \$208  = matrix_busy + vector_busy;
-  assign \$209  = \$208  != seen;
-  assign \$210  = \$209  | fill_write;
-  assign \$211  = m_axi_wvalid & m_axi_wready;
-  assign \$212  = \$210  | \$211 ;
-  assign \$213  = \$212  | m_axi_bvalid;
-  assign \$214  = ~ runs;
-  assign \$215  = matrix_busy + vector_busy;
-  assign \$216  = \$215  != seen;
-  assign \$217  = ~ \$216 ;
-  assign \$218  = ! left;
+  assign \$175  = | \$174 ;
+  assign \$176  = \$173  & \$175 ;
+  assign \$177  = \$171  | \$176 ;
+  assign \$179  = ! \$178 ;
+  assign \$181  = | \$180 ;
+  assign \$182  = \$179  & \$181 ;
+  assign \$183  = \$177  | \$182 ;
+  assign \$186  = \$185  ? 5'h08 : 5'h10;
+  assign \$187  = \$186  - 1'h1;
+  assign \$188  = { 1'h0, output__address } & { \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187 [5], \$187  };
+  assign \$189  = | \$188 ;
+  assign \$191  = \$183  | \$190 ;
+  assign \$194  = \$193  ? 5'h08 : 5'h10;
+  assign \$195  = \$194  - 1'h1;
+  assign \$196  = { 1'h0, output__stride } & { \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195 [5], \$195  };
+  assign \$197  = | \$196 ;
+  assign \$199  = \$191  | \$198 ;
+  assign \$202  = \$201  ? 5'h08 : 5'h10;
+  assign \$203  = \$202  - 1'h1;
+  assign \$204  = { 1'h0, output__head_stride } & { \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203 [5], \$203  };
+  assign \$205  = | \$204 ;
+  assign \$207  = \$199  | \$206 ;
+  assign \$209  = ! \$208 ;
+  assign \$210  = block_tiles < key_tiles;
+  assign \$211  = \$209  & \$210 ;
+  assign \$213  = | \$212 ;
+  assign \$214  = \$211  & \$213 ;
+  assign \$215  = \$207  | \$214 ;
+  assign \$217  = ! \$216 ;
+  assign \$218  = block_tiles < key_tiles;
   assign \$219  = \$217  & \$218 ;
-  assign \$220  = ~ \$219 ;
-  assign \$221  = \$214  & \$220 ;
-  assign moves = \$213  | \$221 ;
-  assign \$222  = complete + results_done;
-  assign \$223  = has_result & takes_result;
-  assign \$224  = \$222  - \$223 ;
-  assign \$225  = stop ? 4'h0 : \$224 ;
-  assign \$226  = matrix_busy + vector_busy;
-  assign \$227  = matrix_busy + vector_busy;
-  assign \$228  = \$227  != seen;
-  assign \$229  = ! left;
-  assign \$230  = left - 1'h1;
-  assign \$231  = \$229  ? 5'h00 : \$230 ;
-  assign \$232  = \$228  ? 5'h0e : \$231 ;
-  assign \$233  = ~ is_busy;
-  assign \$234  = \start$279  & \$233 ;
+  assign \$221  = | \$220 ;
+  assign \$222  = \$219  & \$221 ;
+  assign \$223  = \$215  | \$222 ;
+  assign \$225  = ! \$224 ;
+  assign \$226  = block_tiles < key_tiles;
+  assign \$227  = \$225  & \$226 ;
+  assign \$229  = | \$228 ;
+  assign \$230  = \$227  & \$229 ;
+  assign \$231  = \$223  | \$230 ;
+  assign \$232  = ~ is_busy;
+  assign \$233  = \start$280  & \$232 ;
+  assign \$234  = ~ start;
   assign \$235  = ~ start;
-  assign \$236  = ~ start;
-  assign \$237  = is_waiting ? 6'h20 : 6'h00;
-  assign \$238  = waits_data ? 5'h10 : 5'h00;
-  assign \$239  = waits_address ? 4'h8 : 4'h0;
-  assign \$240  = waits_state ? 7'h40 : 7'h00;
-  assign \$241  = waits_drain ? 3'h4 : 3'h0;
-  assign \$242  = waits_queries ? 2'h2 : 2'h0;
-  assign \$243  = waits_keys ? 1'h1 : 1'h0;
-  assign \$245  = \$242  | { 1'h0, \$244  };
-  assign \$246  = \$241  | { 1'h0, \$245  };
-  assign \$247  = \$240  | { 4'h0, \$246  };
-  assign \$248  = { 3'h0, \$239  } | \$247 ;
-  assign \$249  = { 2'h0, \$238  } | \$248 ;
-  assign \$250  = { 1'h0, \$237  } | \$249 ;
-  assign \$251  = total_cycles + runs;
-  assign \$252  = idle + 1'h1;
-  assign \$253  = moves ? 33'h000000000 : \$252 ;
-  assign \$254  = is_waiting ? 6'h20 : 6'h00;
-  assign \$255  = waits_data ? 5'h10 : 5'h00;
-  assign \$256  = waits_address ? 4'h8 : 4'h0;
-  assign \$257  = waits_state ? 7'h40 : 7'h00;
-  assign \$258  = waits_drain ? 3'h4 : 3'h0;
-  assign \$259  = waits_queries ? 2'h2 : 2'h0;
-  assign \$260  = waits_keys ? 1'h1 : 1'h0;
-  assign \$262  = \$259  | { 1'h0, \$261  };
-  assign \$263  = \$258  | { 1'h0, \$262  };
-  assign \$264  = \$257  | { 4'h0, \$263  };
-  assign \$265  = { 3'h0, \$256  } | \$264 ;
-  assign \$266  = { 2'h0, \$255  } | \$265 ;
-  assign \$267  = { 1'h0, \$254  } | \$266 ;
-  assign \$268  = | \$267 ;
-  assign \$269  = runs & \$268 ;
-  assign \$270  = is_waiting ? 6'h20 : 6'h00;
-  assign \$271  = waits_data ? 5'h10 : 5'h00;
-  assign \$272  = waits_address ? 4'h8 : 4'h0;
-  assign \$273  = waits_state ? 7'h40 : 7'h00;
-  assign \$274  = waits_drain ? 3'h4 : 3'h0;
-  assign \$275  = waits_queries ? 2'h2 : 2'h0;
-  assign \$276  = waits_keys ? 1'h1 : 1'h0;
-  assign \$278  = \$275  | { 1'h0, \$277  };
-  assign \$279  = \$274  | { 1'h0, \$278  };
-  assign \$280  = \$273  | { 4'h0, \$279  };
-  assign \$281  = { 3'h0, \$272  } | \$280 ;
-  assign \$282  = { 2'h0, \$271  } | \$281 ;
-  assign \$283  = { 1'h0, \$270  } | \$282 ;
-  assign \$284  = | failure;
-  assign \$285  = idle >= watchdog;
-  assign \$286  = \$284  | \$285 ;
-  assign \$287  = runs & \$286 ;
-  assign \$288  = ~ runs;
-  assign \$289  = ~ is_running;
-  assign \$290  = ~ start;
-  assign \$291  = \$289  & \$290 ;
-  assign \$292  = | level;
-  assign \$293  = ~ \$292 ;
-  assign \$294  = \$291  & \$293 ;
-  assign \$295  = \$294  & \is_idle$287 ;
-  assign \$296  = ~ just_started;
-  assign \$297  = \$295  & \$296 ;
-  assign \$298  = \$288  | \$297 ;
-  assign \$299  = | failure;
-  assign \$300  = \$299  ? failure : 8'h05;
-  assign \$301  = ~ runs;
-  assign \$302  = idle >= watchdog;
-  assign \$303  = \$301  & \$302 ;
-  assign \$304  = is_settled | \$303 ;
-  assign \$305  = was_refused | refused;
-  assign \$306  = ! error;
-  assign \$307  = \$305  & \$306 ;
-  assign \$308  = ! fill[35:34];
-  assign \$309  = fill_write & \$308 ;
-  assign \$310  = fill[35:34] == 2'h2;
-  assign \$311  = fill_write & \$310 ;
-  assign \$312  = fill[35:34] == 1'h1;
-  assign \$313  = fill_write & \$312 ;
+  assign \$236  = is_waiting ? 6'h20 : 6'h00;
+  assign \$237  = waits_data ? 5'h10 : 5'h00;
+  assign \$238  = waits_address ? 4'h8 : 4'h0;
+  assign \$239  = waits_state ? 7'h40 : 7'h00;
+  assign \$240  = waits_drain ? 3'h4 : 3'h0;
+  assign \$241  = waits_queries ? 2'h2 : 2'h0;
+  assign \$242  = waits_keys ? 1'h1 : 1'h0;
+  assign \$244  = \$241  | { 1'h0, \$243  };
+  assign \$245  = \$240  | { 1'h0, \$244  };
+  assign \$246  = \$239  | { 4'h0, \$245  };
+  assign \$247  = { 3'h0, \$238  } | \$246 ;
+  assign \$248  = { 2'h0, \$237  } | \$247 ;
+  assign \$249  = { 1'h0, \$236  } | \$248 ;
+  assign \$250  = total_cycles + runs;
+  assign \$251  = idle + 1'h1;
+  assign \$252  = moves ? 33'h000000000 : \$251 ;
+  assign \$253  = is_waiting ? 6'h20 : 6'h00;
+  assign \$254  = waits_data ? 5'h10 : 5'h00;
+  assign \$255  = waits_address ? 4'h8 : 4'h0;
+  assign \$256  = waits_state ? 7'h40 : 7'h00;
+  assign \$257  = waits_drain ? 3'h4 : 3'h0;
+  assign \$258  = waits_queries ? 2'h2 : 2'h0;
+  assign \$259  = waits_keys ? 1'h1 : 1'h0;
+  assign \$261  = \$258  | { 1'h0, \$260  };
+  assign \$262  = \$257  | { 1'h0, \$261  };
+  assign \$263  = \$256  | { 4'h0, \$262  };
+  assign \$264  = { 3'h0, \$255  } | \$263 ;
+  assign \$265  = { 2'h0, \$254  } | \$264 ;
+  assign \$266  = { 1'h0, \$253  } | \$265 ;
+  assign \$267  = | \$266 ;
+  assign \$268  = runs & \$267 ;
+  assign \$269  = is_waiting ? 6'h20 : 6'h00;
+  assign \$270  = waits_data ? 5'h10 : 5'h00;
+  assign \$271  = waits_address ? 4'h8 : 4'h0;
+  assign \$272  = waits_state ? 7'h40 : 7'h00;
+  assign \$273  = waits_drain ? 3'h4 : 3'h0;
+  assign \$274  = waits_queries ? 2'h2 : 2'h0;
+  assign \$275  = waits_keys ? 1'h1 : 1'h0;
+  assign \$277  = \$274  | { 1'h0, \$276  };
+  assign \$278  = \$273  | { 1'h0, \$277  };
+  assign \$279  = \$272  | { 4'h0, \$278  };
+  assign \$280  = { 3'h0, \$271  } | \$279 ;
+  assign \$281  = { 2'h0, \$270  } | \$280 ;
+  assign \$282  = { 1'h0, \$269  } | \$281 ;
+  assign \$283  = | failure;
+  assign \$284  = idle >= watchdog;
+  assign \$285  = \$283  | \$284 ;
+  assign \$286  = runs & \$285 ;
+  assign \$287  = ~ runs;
+  assign \$288  = ~ is_running;
+  assign \$289  = ~ start;
+  assign \$290  = \$288  & \$289 ;
+  assign \$291  = | level;
+  assign \$292  = ~ \$291 ;
+  assign \$293  = \$290  & \$292 ;
+  assign \$294  = \$293  & \is_idle$288 ;
+  assign \$295  = ~ just_started;
+  assign \$296  = \$294  & \$295 ;
+  assign \$297  = \$287  | \$296 ;
+  assign \$298  = | failure;
+  assign \$299  = \$298  ? failure : 8'h05;
+  assign \$300  = ~ runs;
+  assign \$301  = idle >= watchdog;
+  assign \$302  = \$300  & \$301 ;
+  assign \$303  = is_settled | \$302 ;
+  assign \$304  = was_refused | refused;
+  assign \$305  = ! error;
+  assign \$306  = \$304  & \$305 ;
+  assign \$307  = ! fill[35:34];
+  assign \$308  = fill_write & \$307 ;
+  assign \$309  = fill[35:34] == 2'h2;
+  assign \$310  = fill_write & \$309 ;
+  assign \$311  = fill[35:34] == 1'h1;
+  assign \$312  = fill_write & \$311 ;
   always @(posedge clk)
-    complete <= \$314 ;
+    complete <= \$313 ;
   always @(posedge clk)
-    seen <= \$315 ;
+    seen <= \$314 ;
   always @(posedge clk)
-    left <= \$316 ;
+    left <= \$315 ;
   always @(posedge clk)
-    is_pending <= \$317 ;
+    heads <= \$316 ;
   always @(posedge clk)
-    was_refused <= \$318 ;
+    held <= \$317 ;
   always @(posedge clk)
-    just_started <= \$319 ;
+    mistake <= \$318 ;
   always @(posedge clk)
-    is_busy <= \$320 ;
+    is_pending <= \$319 ;
   always @(posedge clk)
-    is_done <= \$321 ;
+    was_refused <= \$320 ;
   always @(posedge clk)
-    runs <= \$322 ;
+    just_started <= \$321 ;
   always @(posedge clk)
-    error <= \$323 ;
+    is_busy <= \$322 ;
   always @(posedge clk)
-    \waiting$296  <= \$324 ;
+    is_done <= \$323 ;
   always @(posedge clk)
-    total_cycles <= \$325 ;
+    runs <= \$324 ;
   always @(posedge clk)
-    idle <= \$326 ;
+    error <= \$325 ;
+  always @(posedge clk)
+    \waiting$297  <= \$326 ;
+  always @(posedge clk)
+    total_cycles <= \$327 ;
+  always @(posedge clk)
+    idle <= \$328 ;
   array array (
     .bank_address(fill[23:10]),
     .bank_data(fill[99:36]),
-    .bank_enable(\$309 ),
+    .bank_enable(\$308 ),
     .bank_row(fill[1:0]),
     .clk(clk),
     .corner(corner),
-    .drain_address({ \$333 , \$334  }),
-    .drain_group(\group$339 ),
+    .drain_address({ \$335 , \$336  }),
+    .drain_group(\group$342 ),
     .drain_kind(kind),
     .drain_parity(parity),
     .drain_sums(sums),
@@ -1138,12 +1149,12 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .fill_address({ fill[16:11], fill[0] }),
     .fill_beat(fill[10]),
     .fill_data(fill[99:36]),
-    .fill_enable(\$313 ),
+    .fill_enable(\$312 ),
     .fill_kind(fill[2:1]),
     .query_address(fill[14:10]),
     .query_column(fill[1:0]),
     .query_data(fill[99:36]),
-    .query_enable(\$311 ),
+    .query_enable(\$310 ),
     .results_done(results_done),
     .rst(rst)
   );
@@ -1196,10 +1207,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$223$0 (\$207 ),
-    .\port$2744$0 (is_pending),
-    .\port$2758$0 (\waiting$296 ),
-    .\port$367$3 (\$327 ),
+    .\port$2758$0 (is_pending),
+    .\port$2772$0 (\waiting$297 ),
+    .\port$34$0 (\$23 ),
+    .\port$366$3 (\$329 ),
     .product_steps(product_steps),
     .queries(queries),
     .query_address(query__address),
@@ -1215,7 +1226,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stalls_keys(stalls_keys),
     .stalls_queries(stalls_queries),
     .stalls_state(stalls_state),
-    .start(\start$279 ),
+    .start(\start$280 ),
     .state_address(state__address),
     .state_head_stride(state__head_stride),
     .state_stride(state__stride),
@@ -1230,15 +1241,15 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .watchdog(watchdog)
   );
   \top.drain  drain (
-    .bank(\$334 ),
+    .bank(\$336 ),
     .clk(clk),
     .dividend(words),
     .empty_columns(empty_columns),
     .flags(flags[9:0]),
-    .group(\group$339 ),
-    .has_error(\has_error$277 ),
+    .group(\group$342 ),
+    .has_error(\has_error$278 ),
     .has_result(has_result),
-    .is_idle(\is_idle$287 ),
+    .is_idle(\is_idle$288 ),
     .is_waiting(is_waiting),
     .keys(parameters__keys),
     .kind(kind),
@@ -1254,9 +1265,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$1794$0 (\$331 ),
-    .\port$1842$0 (\$332 ),
-    .\port$3055$0 (\$333 ),
+    .\port$1799$0 (\$333 ),
+    .\port$1847$0 (\$334 ),
+    .\port$3072$0 (\$335 ),
     .queries(queries),
     .result(\result$245 ),
     .results_drained(results_drained),
@@ -1288,8 +1299,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2960$0 (\$328 ),
-    .\port$2964$0 (\$329 ),
+    .\port$2974$0 (\$330 ),
+    .\port$2978$0 (\$331 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1383,11 +1394,11 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2960$0 (\$328 ),
-    .\port$2964$0 (\$329 ),
-    .\port$2975$0 (\$330 ),
-    .\port$2979$0 (released),
-    .\port$367$3 (\$327 ),
+    .\port$2974$0 (\$330 ),
+    .\port$2978$0 (\$331 ),
+    .\port$2989$0 (\$332 ),
+    .\port$2993$0 (released),
+    .\port$366$3 (\$329 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
     .restart(start),
@@ -1437,7 +1448,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .stop(stop),
     .stored(stored)
   );
-  \top.waiting$350  \waiting$350  (
+  \top.waiting$353  \waiting$353  (
     .clk(clk),
     .level(level),
     .r_data(\result$245 ),
@@ -1449,103 +1460,94 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    problem = 8'h00;
-    if (\$4 ) begin
-      problem = 8'h09;
-    end else if (\$40 ) begin
-      problem = 8'h01;
-    end else if (\$83 ) begin
-      problem = 8'h02;
-    end else if (\$97 ) begin
-      problem = 8'h07;
-    end else if (\$187 ) begin
-      problem = 8'h08;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     failure = 8'h00;
     if (has_error) begin
       failure = 8'h03;
     end else if (has_protocol_error) begin
       failure = 8'h06;
-    end else if (\has_error$277 ) begin
+    end else if (\has_error$278 ) begin
       failure = 8'h04;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$314  = \$225 [1:0];
+    \$313  = \$41 [1:0];
     if (rst) begin
-      \$314  = 2'h0;
+      \$313  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$315  = \$226 ;
+    \$314  = \$42 ;
     if (rst) begin
-      \$315  = 33'h000000000;
+      \$314  = 33'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$316  = \$232 [3:0];
+    \$315  = \$48 [3:0];
     if (rst) begin
-      \$316  = 4'h0;
+      \$315  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$317  = is_pending;
+    \$316  = \$49 ;
+    if (rst) begin
+      \$316  = 48'h000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$317  = \$51 [63:0];
+    if (rst) begin
+      \$317  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$318  = 8'h00;
+    if (\$87 ) begin
+      \$318  = 8'h01;
+    end else if (\$127 ) begin
+      \$318  = 8'h02;
+    end else if (\$141 ) begin
+      \$318  = 8'h07;
+    end else if (\$231 ) begin
+      \$318  = 8'h08;
+    end
+    if (rst) begin
+      \$318  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$319  = is_pending;
     if (clear[0]) begin
-      \$317  = 1'h0;
+      \$319  = 1'h0;
     end
-    if (\$234 ) begin
-      \$317  = \$236 ;
+    if (\$233 ) begin
+      \$319  = \$235 ;
     end else if (is_busy) begin
-      if (\$287 ) begin
-      end else if (\$298 ) begin
-        if (\$304 ) begin
-          \$317  = 1'h1;
+      if (\$286 ) begin
+      end else if (\$297 ) begin
+        if (\$303 ) begin
+          \$319  = 1'h1;
         end
       end
     end
-    if (rst) begin
-      \$317  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$318  = was_refused;
-    if (refused) begin
-      \$318  = 1'h1;
-    end
-    if (\$234 ) begin
-      \$318  = 1'h0;
-    end
-    if (rst) begin
-      \$318  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$319  = start;
     if (rst) begin
       \$319  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$320  = is_busy;
-    if (\$234 ) begin
-      \$320  = start;
-    end else if (is_busy) begin
-      if (\$287 ) begin
-      end else if (\$298 ) begin
-        if (\$304 ) begin
-          \$320  = 1'h0;
-        end
-      end
+    \$320  = was_refused;
+    if (refused) begin
+      \$320  = 1'h1;
+    end
+    if (\$233 ) begin
+      \$320  = 1'h0;
     end
     if (rst) begin
       \$320  = 1'h0;
@@ -1553,31 +1555,22 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$321  = is_done;
-    if (\$234 ) begin
-      \$321  = \$235 ;
-    end else if (is_busy) begin
-      if (\$287 ) begin
-      end else if (\$298 ) begin
-        if (\$304 ) begin
-          \$321  = 1'h1;
-        end
-      end
-    end
+    \$321  = start;
     if (rst) begin
       \$321  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$322  = runs;
-    if (\$234 ) begin
+    \$322  = is_busy;
+    if (\$233 ) begin
       \$322  = start;
     end else if (is_busy) begin
-      if (\$287 ) begin
-        \$322  = 1'h0;
-      end else if (\$298 ) begin
-        \$322  = 1'h0;
+      if (\$286 ) begin
+      end else if (\$297 ) begin
+        if (\$303 ) begin
+          \$322  = 1'h0;
+        end
       end
     end
     if (rst) begin
@@ -1586,63 +1579,96 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$323  = error;
-    if (\$234 ) begin
-      \$323  = problem;
+    \$323  = is_done;
+    if (\$233 ) begin
+      \$323  = \$234 ;
     end else if (is_busy) begin
-      if (\$287 ) begin
-        \$323  = \$300 ;
-      end else if (\$298 ) begin
-        if (\$304 ) begin
-          if (\$307 ) begin
-            \$323  = 8'h0a;
+      if (\$286 ) begin
+      end else if (\$297 ) begin
+        if (\$303 ) begin
+          \$323  = 1'h1;
+        end
+      end
+    end
+    if (rst) begin
+      \$323  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$324  = runs;
+    if (\$233 ) begin
+      \$324  = start;
+    end else if (is_busy) begin
+      if (\$286 ) begin
+        \$324  = 1'h0;
+      end else if (\$297 ) begin
+        \$324  = 1'h0;
+      end
+    end
+    if (rst) begin
+      \$324  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$325  = error;
+    if (\$233 ) begin
+      \$325  = problem;
+    end else if (is_busy) begin
+      if (\$286 ) begin
+        \$325  = \$299 ;
+      end else if (\$297 ) begin
+        if (\$303 ) begin
+          if (\$306 ) begin
+            \$325  = 8'h0a;
           end
         end
       end
     end
     if (rst) begin
-      \$323  = 8'h00;
+      \$325  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$324  = \waiting$296 ;
-    if (\$234 ) begin
-      \$324  = \$250 ;
+    \$326  = \waiting$297 ;
+    if (\$233 ) begin
+      \$326  = \$249 ;
     end else if (is_busy) begin
-      if (\$269 ) begin
-        \$324  = \$283 ;
+      if (\$268 ) begin
+        \$326  = \$282 ;
       end
     end
     if (rst) begin
-      \$324  = 7'h00;
+      \$326  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$325  = total_cycles;
-    if (\$234 ) begin
-      \$325  = 32'd0;
+    \$327  = total_cycles;
+    if (\$233 ) begin
+      \$327  = 32'd0;
     end else if (is_busy) begin
-      \$325  = \$251 [31:0];
+      \$327  = \$250 [31:0];
     end
     if (rst) begin
-      \$325  = 32'd0;
+      \$327  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$326  = idle;
-    if (\$234 ) begin
-      \$326  = 32'd0;
+    \$328  = idle;
+    if (\$233 ) begin
+      \$328  = 32'd0;
     end else if (is_busy) begin
-      \$326  = \$253 [31:0];
-      if (\$287 ) begin
-        \$326  = 32'd0;
+      \$328  = \$252 [31:0];
+      if (\$286 ) begin
+        \$328  = 32'd0;
       end
     end
     if (rst) begin
-      \$326  = 32'd0;
+      \$328  = 32'd0;
     end
   end
   assign bus__awvalid = s_axil_awvalid;
@@ -1752,8 +1778,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \state__stride$199  = state__stride;
   assign \state__head_stride$200  = state__head_stride;
   assign \table_write$202  = table_write;
-  assign table_row = { 2'h0, \$327  };
-  assign \table_row$204  = { 2'h0, \$327  };
+  assign table_row = { 2'h0, \$329  };
+  assign \table_row$204  = { 2'h0, \$329  };
   assign \table_half$206  = table_half;
   assign \table_data$208  = table_data;
   assign memory__arvalid = m_axi_arvalid;
@@ -1766,8 +1792,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__awvalid = m_axi_awvalid;
   assign memory__awready = m_axi_awready;
   assign memory__awid = 4'h0;
-  assign memory__awaddr = \$332 [31:0];
-  assign memory__awlen = \$332 [39:32];
+  assign memory__awaddr = \$334 [31:0];
+  assign memory__awlen = \$334 [39:32];
   assign memory__awsize = 3'h3;
   assign memory__awburst = 2'h1;
   assign memory__rvalid = m_axi_rvalid;
@@ -1778,9 +1804,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign memory__rlast = m_axi_rlast;
   assign memory__wvalid = m_axi_wvalid;
   assign memory__wready = m_axi_wready;
-  assign memory__wdata = \$331 [63:0];
-  assign memory__wstrb = \$331 [71:64];
-  assign memory__wlast = \$331 [72];
+  assign memory__wdata = \$333 [63:0];
+  assign memory__wstrb = \$333 [71:64];
+  assign memory__wlast = \$333 [72];
   assign memory__bvalid = m_axi_bvalid;
   assign memory__bready = 1'h1;
   assign memory__bid = m_axi_bid;
@@ -1800,37 +1826,37 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \queries_loaded$261  = queries_loaded;
   assign \states_loaded$263  = states_loaded;
   assign \results_drained$265  = results_drained;
-  assign places = { \$328 , \$329  };
-  assign key_places = { \$328 , \$329  };
-  assign query_places = { \$330 , released };
+  assign places = { \$330 , \$331  };
+  assign key_places = { \$330 , \$331  };
+  assign query_places = { \$332 , released };
   assign drained = results_drained;
   assign states_stored = stored;
   assign interrupt = { 31'h00000000, is_pending };
-  assign \is_busy$291  = is_busy;
-  assign status = { 9'h000, \$207  };
-  assign waiting = { 25'h0000000, \waiting$296  };
+  assign \is_busy$292  = is_busy;
+  assign status = { 9'h000, \$23  };
+  assign waiting = { 25'h0000000, \waiting$297  };
   assign total = total_cycles;
-  assign \empty_columns$300  = empty_columns;
-  assign \cycles$302  = cycles;
-  assign \stalls_keys$304  = stalls_keys;
-  assign \stalls_queries$306  = stalls_queries;
-  assign \stalls_drain$308  = stalls_drain;
-  assign \stalls_state$310  = stalls_state;
-  assign \matrix_busy$311  = matrix_busy;
-  assign \vector_busy$312  = vector_busy;
-  assign address = { \$333 , \$334  };
+  assign \empty_columns$301  = empty_columns;
+  assign \cycles$303  = cycles;
+  assign \stalls_keys$305  = stalls_keys;
+  assign \stalls_queries$307  = stalls_queries;
+  assign \stalls_drain$309  = stalls_drain;
+  assign \stalls_state$311  = stalls_state;
+  assign \matrix_busy$312  = matrix_busy;
+  assign \vector_busy$313  = vector_busy;
+  assign address = { \$335 , \$336  };
   assign s_axil_rresp = 2'h0;
   assign m_axi_arid = 4'h0;
   assign m_axi_arsize = 3'h3;
   assign m_axi_arburst = 2'h1;
   assign m_axi_awid = 4'h0;
-  assign m_axi_awaddr = \$332 [31:0];
-  assign m_axi_awlen = \$332 [39:32];
+  assign m_axi_awaddr = \$334 [31:0];
+  assign m_axi_awlen = \$334 [39:32];
   assign m_axi_awsize = 3'h3;
   assign m_axi_awburst = 2'h1;
-  assign m_axi_wdata = \$331 [63:0];
-  assign m_axi_wstrb = \$331 [71:64];
-  assign m_axi_wlast = \$331 [72];
+  assign m_axi_wdata = \$333 [63:0];
+  assign m_axi_wstrb = \$333 [71:64];
+  assign m_axi_wlast = \$333 [72];
   assign m_axi_bready = 1'h1;
   assign \key_jobs__payload.address  = key_jobs__payload[31:0];
   assign \key_jobs__payload.beats  = key_jobs__payload[47:32];
@@ -1880,18 +1906,18 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \result$245.bank  = \result$245 [72];
   assign \result$245.sum_bank  = \result$245 [73];
   assign \result$245.is_state  = \result$245 [74];
-  assign \places.released  = \$329 ;
-  assign \places.is_leaving  = \$328 [0];
-  assign \places.leaving  = \$328 [24:1];
-  assign \places.cycles_left  = \$328 [28:25];
-  assign \key_places.released  = \$329 ;
-  assign \key_places.is_leaving  = \$328 [0];
-  assign \key_places.leaving  = \$328 [24:1];
-  assign \key_places.cycles_left  = \$328 [28:25];
+  assign \places.released  = \$331 ;
+  assign \places.is_leaving  = \$330 [0];
+  assign \places.leaving  = \$330 [24:1];
+  assign \places.cycles_left  = \$330 [28:25];
+  assign \key_places.released  = \$331 ;
+  assign \key_places.is_leaving  = \$330 [0];
+  assign \key_places.leaving  = \$330 [24:1];
+  assign \key_places.cycles_left  = \$330 [28:25];
   assign \query_places.released  = released;
-  assign \query_places.is_leaving  = \$330 [0];
-  assign \query_places.leaving  = \$330 [24:1];
-  assign \query_places.cycles_left  = \$330 [28:25];
+  assign \query_places.is_leaving  = \$332 [0];
+  assign \query_places.leaving  = \$332 [24:1];
+  assign \query_places.cycles_left  = \$332 [28:25];
   assign \corner.row  = corner[38:0];
   assign \corner.row.op  = corner[2:0];
   assign \corner.row.context  = corner[3];
@@ -1920,79 +1946,79 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \fill.data  = fill[99:36];
   assign \words[0]  = words;
   assign \sums[0]  = sums;
-  assign { \$21 [31:6], \$21 [4:0] } = 31'h00000000;
-  assign \$21 [5] = flags[5];
-  assign { \$44 [31:2], \$44 [0] } = 31'h00000000;
-  assign \$44 [1] = flags[1];
-  assign { \$49 [31:2], \$49 [0] } = 31'h00000000;
-  assign \$49 [1] = flags[1];
-  assign \$86  = \$85 ;
-  assign \$98 [31:3] = 29'h00000000;
-  assign \$98 [2:0] = query__address[2:0];
-  assign \$100  = \$99 ;
-  assign \$101  = \$99 ;
-  assign \$102 [31:3] = 29'h00000000;
-  assign \$102 [2:0] = query__stride[2:0];
-  assign \$104  = \$103 ;
-  assign \$106 [31:3] = 29'h00000000;
-  assign \$106 [2:0] = query__head_stride[2:0];
-  assign \$108  = \$107 ;
-  assign \$110 [31:3] = 29'h00000000;
-  assign \$110 [2:0] = key__address[2:0];
-  assign \$112  = \$111 ;
-  assign \$114 [31:3] = 29'h00000000;
-  assign \$114 [2:0] = key__stride[2:0];
-  assign \$116  = \$115 ;
-  assign \$118 [31:3] = 29'h00000000;
-  assign \$118 [2:0] = key__head_stride[2:0];
-  assign \$120  = \$119 ;
-  assign { \$122 [31:6], \$122 [4:0] } = 31'h00000000;
-  assign \$122 [5] = flags[5];
-  assign \$124 [31:3] = 29'h00000000;
-  assign \$124 [2:0] = value__address[2:0];
-  assign { \$128 [31:6], \$128 [4:0] } = 31'h00000000;
-  assign \$128 [5] = flags[5];
-  assign \$130 [31:3] = 29'h00000000;
-  assign \$130 [2:0] = value__stride[2:0];
-  assign { \$134 [31:6], \$134 [4:0] } = 31'h00000000;
-  assign \$134 [5] = flags[5];
-  assign \$136 [31:3] = 29'h00000000;
-  assign \$136 [2:0] = value__head_stride[2:0];
-  assign { \$140 [31:9], \$140 [7:0] } = 31'h00000000;
-  assign \$140 [8] = flags[8];
-  assign \$146  = \$145 ;
-  assign { \$148 [31:9], \$148 [7:0] } = 31'h00000000;
-  assign \$148 [8] = flags[8];
-  assign \$154  = \$153 ;
-  assign { \$156 [31:9], \$156 [7:0] } = 31'h00000000;
-  assign \$156 [8] = flags[8];
-  assign \$162  = \$161 ;
-  assign { \$164 [31:7], \$164 [5:0] } = 31'h00000000;
-  assign \$164 [6] = flags[6];
-  assign \$168 [31:4] = 28'h0000000;
-  assign \$168 [3:0] = state__address[3:0];
-  assign { \$172 [31:7], \$172 [5:0] } = 31'h00000000;
-  assign \$172 [6] = flags[6];
-  assign \$176 [31:4] = 28'h0000000;
-  assign \$176 [3:0] = state__stride[3:0];
-  assign { \$180 [31:7], \$180 [5:0] } = 31'h00000000;
-  assign \$180 [6] = flags[6];
-  assign \$184 [31:4] = 28'h0000000;
-  assign \$184 [3:0] = state__head_stride[3:0];
-  assign \$199  = { is_done, 1'h0 };
-  assign \$204  = { 1'h0, \$203 , 2'h0 };
-  assign \$206  = { 7'h00, error, 8'h00 };
-  assign \$244  = \$243 ;
-  assign \$261  = \$260 ;
-  assign \$277  = \$276 ;
-  assign \$45  = flags[1];
-  assign \$50  = flags[1];
-  assign \$141  = flags[8];
-  assign \$149  = flags[8];
-  assign \$157  = flags[8];
+  assign \$15  = { is_done, 1'h0 };
+  assign \$20  = { 1'h0, \$19 , 2'h0 };
+  assign \$22  = { 7'h00, error, 8'h00 };
+  assign { \$68 [31:6], \$68 [4:0] } = 31'h00000000;
+  assign \$68 [5] = flags[5];
+  assign { \$89 [31:2], \$89 [0] } = 31'h00000000;
+  assign \$89 [1] = flags[1];
+  assign { \$94 [31:2], \$94 [0] } = 31'h00000000;
+  assign \$94 [1] = flags[1];
+  assign \$130  = \$129 ;
+  assign \$142 [31:3] = 29'h00000000;
+  assign \$142 [2:0] = query__address[2:0];
+  assign \$144  = \$143 ;
+  assign \$145  = \$143 ;
+  assign \$146 [31:3] = 29'h00000000;
+  assign \$146 [2:0] = query__stride[2:0];
+  assign \$148  = \$147 ;
+  assign \$150 [31:3] = 29'h00000000;
+  assign \$150 [2:0] = query__head_stride[2:0];
+  assign \$152  = \$151 ;
+  assign \$154 [31:3] = 29'h00000000;
+  assign \$154 [2:0] = key__address[2:0];
+  assign \$156  = \$155 ;
+  assign \$158 [31:3] = 29'h00000000;
+  assign \$158 [2:0] = key__stride[2:0];
+  assign \$160  = \$159 ;
+  assign \$162 [31:3] = 29'h00000000;
+  assign \$162 [2:0] = key__head_stride[2:0];
+  assign \$164  = \$163 ;
+  assign { \$166 [31:6], \$166 [4:0] } = 31'h00000000;
+  assign \$166 [5] = flags[5];
+  assign \$168 [31:3] = 29'h00000000;
+  assign \$168 [2:0] = value__address[2:0];
+  assign { \$172 [31:6], \$172 [4:0] } = 31'h00000000;
+  assign \$172 [5] = flags[5];
+  assign \$174 [31:3] = 29'h00000000;
+  assign \$174 [2:0] = value__stride[2:0];
+  assign { \$178 [31:6], \$178 [4:0] } = 31'h00000000;
+  assign \$178 [5] = flags[5];
+  assign \$180 [31:3] = 29'h00000000;
+  assign \$180 [2:0] = value__head_stride[2:0];
+  assign { \$184 [31:9], \$184 [7:0] } = 31'h00000000;
+  assign \$184 [8] = flags[8];
+  assign \$190  = \$189 ;
+  assign { \$192 [31:9], \$192 [7:0] } = 31'h00000000;
+  assign \$192 [8] = flags[8];
+  assign \$198  = \$197 ;
+  assign { \$200 [31:9], \$200 [7:0] } = 31'h00000000;
+  assign \$200 [8] = flags[8];
+  assign \$206  = \$205 ;
+  assign { \$208 [31:7], \$208 [5:0] } = 31'h00000000;
+  assign \$208 [6] = flags[6];
+  assign \$212 [31:4] = 28'h0000000;
+  assign \$212 [3:0] = state__address[3:0];
+  assign { \$216 [31:7], \$216 [5:0] } = 31'h00000000;
+  assign \$216 [6] = flags[6];
+  assign \$220 [31:4] = 28'h0000000;
+  assign \$220 [3:0] = state__stride[3:0];
+  assign { \$224 [31:7], \$224 [5:0] } = 31'h00000000;
+  assign \$224 [6] = flags[6];
+  assign \$228 [31:4] = 28'h0000000;
+  assign \$228 [3:0] = state__head_stride[3:0];
+  assign \$243  = \$242 ;
+  assign \$260  = \$259 ;
+  assign \$276  = \$275 ;
+  assign \$90  = flags[1];
+  assign \$95  = flags[1];
+  assign \$185  = flags[8];
+  assign \$193  = flags[8];
+  assign \$201  = flags[8];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$223$0 , bus__awready, bus__wready, refused, clear, table_write, \port$367$3 , bus__arready, \port$2744$0 , is_busy, \port$2758$0 
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$34$0 , bus__awready, bus__wready, refused, clear, table_write, \port$366$3 , bus__arready, \port$2758$0 , is_busy, \port$2772$0 
 , total_cycles, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles
 , passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride
 , output_head_stride, state_head_stride, interrupt_enable, factor, factor_high, factor_low, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
@@ -2231,14 +2257,14 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  input [22:0] \port$223$0 ;
-  wire [22:0] \port$223$0 ;
-  input \port$2744$0 ;
-  wire \port$2744$0 ;
-  input [6:0] \port$2758$0 ;
-  wire [6:0] \port$2758$0 ;
-  output [13:0] \port$367$3 ;
-  wire [13:0] \port$367$3 ;
+  input \port$2758$0 ;
+  wire \port$2758$0 ;
+  input [6:0] \port$2772$0 ;
+  wire [6:0] \port$2772$0 ;
+  input [22:0] \port$34$0 ;
+  wire [22:0] \port$34$0 ;
+  output [13:0] \port$366$3 ;
+  wire [13:0] \port$366$3 ;
   output [31:0] product_steps;
   reg [31:0] product_steps = 32'd0;
   output [31:0] queries;
@@ -2501,9 +2527,9 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
       14'h0000:
           \$76  = 32'd0;
       14'h0001:
-          \$76  = { 9'h000, \port$223$0  };
+          \$76  = { 9'h000, \port$34$0  };
       14'h0002:
-          \$76  = { 25'h0000000, \port$2758$0  };
+          \$76  = { 25'h0000000, \port$2772$0  };
       14'h0003:
           \$76  = cycles;
       14'h0004:
@@ -2605,7 +2631,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
       14'h0034:
           \$76  = interrupt_enable;
       14'h0035:
-          \$76  = { 31'h00000000, \port$2744$0  };
+          \$76  = { 31'h00000000, \port$2758$0  };
       14'h0036:
           \$76  = 32'd1162035539;
       14'h0037:
@@ -3268,192 +3294,200 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
   end
   assign table_row = { 2'h0, \$20 [16:3] };
   assign table_data = data;
-  assign status = { 9'h000, \port$223$0  };
-  assign waiting = { 25'h0000000, \port$2758$0  };
-  assign interrupt = { 31'h00000000, \port$2744$0  };
-  assign \port$367$3  = \$20 [16:3];
+  assign status = { 9'h000, \port$34$0  };
+  assign waiting = { 25'h0000000, \port$2772$0  };
+  assign interrupt = { 31'h00000000, \port$2758$0  };
+  assign \port$366$3  = \$20 [16:3];
   assign table_half = address[2];
 endmodule
 
-module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, clk, rst, has_result, start, kind, is_idle, has_error, is_waiting, \port$1794$0 , \port$1842$0 , dividend, sums, result, output_steps, keys, queries, flags
-, output__address, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, results_drained, \port$3055$0 , group, bank, parity, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, clk, rst, has_result, start, kind, is_idle, has_error, is_waiting, \port$1799$0 , \port$1847$0 , dividend, sums, result, output_steps, keys, queries, flags
+, output__address, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, results_drained, \port$3072$0 , group, bank, parity, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
-  wire [16:0] \$1 ;
-  wire \$10 ;
-  wire \$100 ;
-  wire [3:0] \$101 ;
-  wire \$102 ;
+  wire [31:0] \$1 ;
+  wire [26:0] \$10 ;
+  wire [3:0] \$100 ;
+  wire \$101 ;
+  wire [3:0] \$102 ;
   wire [3:0] \$103 ;
-  wire \$104 ;
+  wire [9:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
-  wire \$109 ;
-  wire \$11 ;
-  wire \$110 ;
-  wire [3:0] \$111 ;
+  wire [31:0] \$109 ;
+  wire [26:0] \$11 ;
+  wire [55:0] \$110 ;
+  wire [9:0] \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire [3:0] \$114 ;
-  wire \$115 ;
-  wire [3:0] \$116 ;
-  wire [3:0] \$117 ;
-  wire [9:0] \$118 ;
-  wire \$119 ;
-  wire [2:0] \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
+  wire \$114 ;
+  wire [26:0] \$115 ;
+  wire [9:0] \$116 ;
+  wire \$117 ;
+  wire [26:0] \$118 ;
+  wire [26:0] \$119 ;
+  wire [28:0] \$12 ;
+  wire [26:0] \$120 ;
+  wire [31:0] \$121 ;
+  wire [58:0] \$122 ;
   wire [32:0] \$123 ;
   wire [9:0] \$124 ;
   wire \$125 ;
-  wire [26:0] \$126 ;
-  wire [32:0] \$127 ;
-  wire \$128 ;
+  wire [9:0] \$126 ;
+  wire \$127 ;
+  wire [26:0] \$128 ;
   wire [26:0] \$129 ;
-  wire [31:0] \$13 ;
+  wire [28:0] \$13 ;
   wire [32:0] \$130 ;
-  wire [32:0] \$131 ;
+  wire \$131 ;
   wire [9:0] \$132 ;
   wire \$133 ;
-  wire \$134 ;
-  wire [1:0] \$135 ;
-  wire [16:0] \$136 ;
+  wire [26:0] \$134 ;
+  wire [26:0] \$135 ;
+  wire [32:0] \$136 ;
   wire [32:0] \$137 ;
-  wire [26:0] \$138 ;
-  wire [32:0] \$139 ;
-  wire [31:0] \$14 ;
+  wire [9:0] \$138 ;
+  wire \$139 ;
+  wire [28:0] \$14 ;
   wire \$140 ;
-  wire [26:0] \$141 ;
-  wire [32:0] \$142 ;
+  wire [1:0] \$141 ;
+  wire [16:0] \$142 ;
   wire [32:0] \$143 ;
-  wire [31:0] \$144 ;
-  wire [9:0] \$145 ;
+  wire [26:0] \$144 ;
+  wire [32:0] \$145 ;
   wire \$146 ;
   wire [26:0] \$147 ;
-  wire [26:0] \$148 ;
-  wire [9:0] \$149 ;
-  wire [55:0] \$15 ;
-  wire \$150 ;
-  wire [26:0] \$151 ;
-  wire [26:0] \$152 ;
-  wire [9:0] \$153 ;
-  wire \$154 ;
-  wire \$155 ;
+  wire [32:0] \$148 ;
+  wire [32:0] \$149 ;
+  wire [34:0] \$15 ;
+  wire [31:0] \$150 ;
+  wire [9:0] \$151 ;
+  wire \$152 ;
+  wire [26:0] \$153 ;
+  wire [26:0] \$154 ;
+  wire [9:0] \$155 ;
   wire \$156 ;
-  wire \$157 ;
-  wire [2:0] \$158 ;
-  wire [2:0] \$159 ;
-  wire [56:0] \$16 ;
+  wire [26:0] \$157 ;
+  wire [26:0] \$158 ;
+  wire [9:0] \$159 ;
+  wire [16:0] \$16 ;
   wire \$160 ;
-  wire [16:0] \$161 ;
+  wire \$161 ;
   wire \$162 ;
-  wire [16:0] \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire [24:0] \$166 ;
-  wire \$167 ;
+  wire \$163 ;
+  wire [2:0] \$164 ;
+  wire [2:0] \$165 ;
+  wire \$166 ;
+  wire [16:0] \$167 ;
   wire \$168 ;
-  wire \$169 ;
-  wire [9:0] \$17 ;
+  wire [16:0] \$169 ;
+  wire [17:0] \$17 ;
   wire \$170 ;
   wire \$171 ;
-  wire [3:0] \$172 ;
+  wire [24:0] \$172 ;
   wire \$173 ;
-  wire [2:0] \$174 ;
+  wire \$174 ;
   wire \$175 ;
-  wire [2:0] \$176 ;
-  wire [2:0] \$177 ;
+  wire \$176 ;
+  wire \$177 ;
   wire [3:0] \$178 ;
   wire \$179 ;
-  wire \$18 ;
-  wire [24:0] \$180 ;
-  wire [3:0] \$181 ;
-  wire \$182 ;
-  wire [3:0] \$183 ;
-  wire \$184 ;
+  wire [17:0] \$18 ;
+  wire [2:0] \$180 ;
+  wire \$181 ;
+  wire [2:0] \$182 ;
+  wire [2:0] \$183 ;
+  wire [3:0] \$184 ;
   wire \$185 ;
-  wire \$186 ;
-  wire [1:0] \$187 ;
-  wire [32:0] \$188 ;
-  wire \$189 ;
+  wire [24:0] \$186 ;
+  wire [3:0] \$187 ;
+  wire \$188 ;
+  wire [3:0] \$189 ;
   wire \$19 ;
   wire \$190 ;
-  wire [1:0] \$191 ;
-  reg [31:0] \$192 ;
-  reg [23:0] \$193 ;
-  reg [15:0] \$194 ;
-  reg [15:0] \$195 ;
-  reg [31:0] \$196 ;
-  reg [31:0] \$197 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire [1:0] \$193 ;
+  wire [32:0] \$194 ;
+  wire \$195 ;
+  wire \$196 ;
+  wire [1:0] \$197 ;
   reg [31:0] \$198 ;
-  reg [1:0] \$199 ;
-  wire [17:0] \$2 ;
+  reg [31:0] \$199 ;
+  wire [32:0] \$2 ;
   wire \$20 ;
-  reg [1:0] \$200 ;
-  reg [15:0] \$201 ;
-  reg [1:0] \$202 ;
-  reg [2:0] \$203 ;
-  reg \$204 ;
-  reg \$205 ;
-  reg \$206 ;
-  reg \$207 ;
+  reg [31:0] \$200 ;
+  reg [23:0] \$201 ;
+  reg [15:0] \$202 ;
+  reg [15:0] \$203 ;
+  reg [31:0] \$204 ;
+  reg [31:0] \$205 ;
+  reg [31:0] \$206 ;
+  reg [1:0] \$207 ;
   reg [1:0] \$208 ;
-  reg [11:0] \$209 ;
-  wire [26:0] \$21 ;
-  reg [11:0] \$210 ;
-  reg [11:0] \$211 ;
-  reg [11:0] \$212 ;
-  reg [11:0] \$213 ;
-  reg [11:0] \$214 ;
-  reg [11:0] \$215 ;
-  reg [11:0] \$216 ;
+  reg [15:0] \$209 ;
+  wire [1:0] \$21 ;
+  reg [1:0] \$210 ;
+  reg [2:0] \$211 ;
+  reg \$212 ;
+  reg \$213 ;
+  reg \$214 ;
+  reg \$215 ;
+  reg [1:0] \$216 ;
   reg [11:0] \$217 ;
   reg [11:0] \$218 ;
   reg [11:0] \$219 ;
-  wire [9:0] \$22 ;
+  wire [8:0] \$22 ;
   reg [11:0] \$220 ;
   reg [11:0] \$221 ;
   reg [11:0] \$222 ;
   reg [11:0] \$223 ;
   reg [11:0] \$224 ;
   reg [11:0] \$225 ;
-  reg [31:0] \$226 ;
-  reg \$227 ;
-  reg [63:0] \$228 ;
-  reg [7:0] \$229 ;
-  wire \$23 ;
-  wire [72:0] \$230 ;
-  wire [39:0] \$231 ;
-  wire [3:0] \$232 ;
-  wire [17:0] \$235 ;
-  wire \$237 ;
-  wire [26:0] \$24 ;
-  wire [26:0] \$25 ;
-  wire [26:0] \$26 ;
-  wire [31:0] \$27 ;
-  wire [58:0] \$28 ;
-  wire [59:0] \$29 ;
-  wire [17:0] \$3 ;
-  wire [9:0] \$30 ;
+  reg [11:0] \$226 ;
+  reg [11:0] \$227 ;
+  reg [11:0] \$228 ;
+  reg [11:0] \$229 ;
+  wire [16:0] \$23 ;
+  reg [11:0] \$230 ;
+  reg [11:0] \$231 ;
+  reg [11:0] \$232 ;
+  reg [11:0] \$233 ;
+  reg [31:0] \$234 ;
+  reg \$235 ;
+  reg [63:0] \$236 ;
+  reg [7:0] \$237 ;
+  wire [72:0] \$238 ;
+  wire [39:0] \$239 ;
+  wire \$24 ;
+  wire [3:0] \$240 ;
+  wire \$25 ;
+  wire [17:0] \$258 ;
+  wire \$26 ;
+  wire \$260 ;
+  wire [2:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [33:0] \$3 ;
+  wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
-  wire [9:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
-  wire [26:0] \$36 ;
-  wire [26:0] \$37 ;
-  wire [28:0] \$38 ;
-  wire [28:0] \$39 ;
-  wire \$4 ;
-  wire [28:0] \$40 ;
-  wire [60:0] \$41 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [9:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
+  wire [16:0] \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
@@ -3466,12 +3500,12 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
-  wire \$58 ;
+  wire [3:0] \$58 ;
   wire \$59 ;
-  wire [1:0] \$6 ;
-  wire [16:0] \$60 ;
+  wire \$6 ;
+  wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [31:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
@@ -3479,51 +3513,51 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
-  wire [8:0] \$7 ;
-  wire \$70 ;
+  wire \$7 ;
+  wire [3:0] \$70 ;
   wire \$71 ;
-  wire [3:0] \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire [31:0] \$76 ;
+  wire \$72 ;
+  wire [32:0] \$73 ;
+  wire [32:0] \$74 ;
+  wire [33:0] \$75 ;
+  wire \$76 ;
   wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
-  wire [16:0] \$8 ;
+  wire [9:0] \$79 ;
+  wire [9:0] \$8 ;
   wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire \$83 ;
-  wire [3:0] \$84 ;
-  wire \$85 ;
+  wire [3:0] \$83 ;
+  wire \$84 ;
+  wire [3:0] \$85 ;
   wire \$86 ;
-  wire [32:0] \$87 ;
-  wire [32:0] \$88 ;
-  wire [33:0] \$89 ;
+  wire [3:0] \$87 ;
+  wire \$88 ;
+  wire [3:0] \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [9:0] \$93 ;
+  wire \$93 ;
   wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire [3:0] \$97 ;
   wire \$98 ;
-  wire [3:0] \$99 ;
-  wire [6:0] address;
-  reg [31:0] \address$75 ;
-  reg [31:0] \address$85 ;
+  wire \$99 ;
+  wire [31:0] address;
+  wire [6:0] \address$75 ;
+  reg [31:0] \address$82 ;
   wire [4:0] address_room;
   reg asks;
   output bank;
   reg bank = 1'h0;
   reg [63:0] beat;
-  wire [63:0] \beat$135 ;
+  wire [63:0] \beat$132 ;
   reg [31:0] beat_address = 32'd0;
   reg beat_enable;
-  wire \beat_enable$134 ;
+  wire \beat_enable$131 ;
   wire [4:0] beat_room;
   reg [1:0] \begin  = 2'h0;
   reg [31:0] burst_address = 32'd0;
@@ -3532,7 +3566,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire clk;
   reg [63:0] collected = 64'h0000000000000000;
   reg [15:0] columns = 16'h0000;
-  wire \columns$132 ;
+  wire \columns$129 ;
   input [31:0] dividend;
   wire [31:0] dividend;
   wire [7:0] \dividend.exponent ;
@@ -3545,8 +3579,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   output [31:0] empty_columns;
   reg [31:0] empty_columns = 32'd0;
   reg ends_beat;
-  wire \ends_beat$123 ;
-  wire \ends_beat$131 ;
+  wire \ends_beat$120 ;
+  wire \ends_beat$128 ;
   wire ends_state;
   input [9:0] flags;
   wire [9:0] flags;
@@ -3554,14 +3588,14 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   reg [63:0] full;
   output [1:0] group;
   reg [1:0] group = 2'h0;
-  reg [11:0] \group$81 ;
-  wire \group$81.are_operands ;
-  wire [2:0] \group$81.columns ;
-  wire \group$81.ends_row ;
-  wire [2:0] \group$81.first ;
-  wire \group$81.is_valid ;
-  wire \group$81.is_whole ;
-  wire [1:0] \group$81.place ;
+  reg [11:0] \group$88 ;
+  wire \group$88.are_operands ;
+  wire [2:0] \group$88.columns ;
+  wire \group$88.ends_row ;
+  wire [2:0] \group$88.first ;
+  wire \group$88.is_valid ;
+  wire \group$88.is_whole ;
+  wire [1:0] \group$88.place ;
   reg [11:0] group_1 = 12'h000;
   wire \group_1.are_operands ;
   wire [2:0] \group_1.columns ;
@@ -3709,7 +3743,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire has_result;
   output is_idle;
   wire is_idle;
-  wire \is_idle$110 ;
+  wire \is_idle$107 ;
   reg is_last;
   reg is_over;
   reg is_state = 1'h0;
@@ -3791,6 +3825,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire \memory__wvalid$57 ;
   reg [31:0] next_beat;
   reg [31:0] next_group;
+  reg [31:0] of_heads = 32'd0;
+  reg [31:0] of_rows = 32'd0;
   reg [1:0] operand = 2'h0;
   input [31:0] output__address;
   wire [31:0] output__address;
@@ -3803,13 +3839,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  wire [1:0] \place$130 ;
-  output [72:0] \port$1794$0 ;
-  wire [72:0] \port$1794$0 ;
-  output [39:0] \port$1842$0 ;
-  wire [39:0] \port$1842$0 ;
-  output [5:0] \port$3055$0 ;
-  wire [5:0] \port$3055$0 ;
+  wire [1:0] \place$127 ;
+  output [72:0] \port$1799$0 ;
+  wire [72:0] \port$1799$0 ;
+  output [39:0] \port$1847$0 ;
+  wire [39:0] \port$1847$0 ;
+  output [5:0] \port$3072$0 ;
+  wire [5:0] \port$3072$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
@@ -3846,8 +3882,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire [23:0] \states_stored$61 ;
   reg [2:0] step = 3'h0;
   reg [7:0] strobes;
-  reg [7:0] \strobes$126 ;
-  wire [7:0] \strobes$136 ;
+  reg [7:0] \strobes$123 ;
+  wire [7:0] \strobes$133 ;
   input [31:0] sums;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
@@ -3855,265 +3891,271 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   reg takes_result;
   reg [15:0] word = 16'h0000;
   reg [15:0] words = 16'h0000;
-  wire [31:0] \words$112 ;
-  wire [31:0] \words$112[0] ;
-  wire [31:0] \words$128 ;
-  wire [31:0] \words$128[0] ;
-  assign \$1  = columns + 2'h2;
-  assign \$2  = \$1  - 1'h1;
+  wire [31:0] \words$109 ;
+  wire [31:0] \words$109[0] ;
+  wire [31:0] \words$125 ;
+  wire [31:0] \words$125[0] ;
+  assign \$1  = result[74] ? state__address : output__address;
+  assign \$2  = \$1  + of_heads;
+  assign \$3  = \$2  + of_rows;
+  assign \$6  = ~ result[74];
+  assign \$7  = \$5  & \$6 ;
+  assign \$10  = result[71:48] * 3'h4;
+  assign \$11  = \$9  ? \$10  : 27'h0000000;
+  assign \$12  = \$11 [26:2] * 4'h8;
+  assign \$13  = result[47:24] * 5'h10;
+  assign \$14  = \$7  ? \$12  : \$13 ;
+  assign \$15  = \$3  + \$14 ;
+  assign \$16  = columns + 2'h2;
+  assign \$17  = \$16  - 1'h1;
   wire [18:0] _0_, _1_, _2_;
-  assign _0_ = $signed(\$2 );
+  assign _0_ = $signed(\$17 );
   assign _1_ = $signed(3'h2);
-  assign _2_ = (\$2 [17] == 1'h0) || \$2  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$235  = $signed(_2_) / $signed(_1_);
-  assign \$4  = word < output_steps;
-  assign \$5  = word == output_steps;
-  assign \$6  = \$5  ? 2'h1 : 2'h2;
-  assign kind = \$4  ? 2'h0 : \$6 ;
-  assign \$7  = \$3 [7:0] - 1'h1;
-  assign \$8  = word + 1'h1;
-  assign \$9  = \$8  == words;
-  assign ends_state = is_state & \$9 ;
-  assign \$10  = word >= output_steps;
-  assign \$11  = is_state | \$10 ;
-  assign \$12  = group * 1'h1;
-  assign \$13  = result[74] ? state__address : output__address;
-  assign \$14  = result[74] ? state__head_stride : output__head_stride;
-  assign \$15  = result[23:0] * \$14 ;
-  assign \$16  = \$13  + \$15 ;
-  assign \$19  = ~ result[74];
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = result[47:24] * 3'h4;
-  assign \$24  = result[71:48] * 3'h4;
-  assign \$25  = \$23  ? \$24  : 27'h0000000;
-  assign \$26  = \$20  ? \$21  : \$25 ;
-  assign \$27  = result[74] ? state__stride : output__stride;
-  assign \$28  = \$26  * \$27 ;
-  assign \$29  = \$16  + \$28 ;
-  assign \$32  = ~ result[74];
-  assign \$33  = \$31  & \$32 ;
-  assign \$36  = result[71:48] * 3'h4;
-  assign \$37  = \$35  ? \$36  : 27'h0000000;
-  assign \$38  = \$37 [26:2] * 4'h8;
-  assign \$39  = result[47:24] * 5'h10;
-  assign \$40  = \$33  ? \$38  : \$39 ;
-  assign \$41  = \$29  + \$40 ;
-  assign \$42  = ! group;
-  assign \$43  = beat_room >= 2'h2;
-  assign \$44  = | address_room;
+  assign _2_ = (\$17 [17] == 1'h0) || \$17  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
+  assign \$258  = $signed(_2_) / $signed(_1_);
+  assign \$19  = word < output_steps;
+  assign \$20  = word == output_steps;
+  assign \$21  = \$20  ? 2'h1 : 2'h2;
+  assign kind = \$19  ? 2'h0 : \$21 ;
+  assign \$22  = \$18 [7:0] - 1'h1;
+  assign \$23  = word + 1'h1;
+  assign \$24  = \$23  == words;
+  assign ends_state = is_state & \$24 ;
+  assign \$25  = word >= output_steps;
+  assign \$26  = is_state | \$25 ;
+  assign \$27  = group * 1'h1;
+  assign \$28  = ! group;
+  assign \$29  = beat_room >= 2'h2;
+  assign \$30  = | address_room;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = \$28  & \$31 ;
+  assign \$33  = | group;
+  assign \$34  = beat_room >= 2'h2;
+  assign \$35  = | address_room;
+  assign \$36  = \$34  & \$35 ;
+  assign \$37  = \$33  | \$36 ;
+  assign \$38  = group == 2'h3;
+  assign \$39  = | step;
+  assign \$40  = beat_room >= 1'h1;
+  assign \$41  = address_room >= 1'h1;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = \$39  | \$42 ;
+  assign \$44  = ~ has_read;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = \$42  & \$45 ;
-  assign \$47  = | group;
-  assign \$48  = beat_room >= 2'h2;
-  assign \$49  = | address_room;
-  assign \$50  = \$48  & \$49 ;
-  assign \$51  = \$47  | \$50 ;
-  assign \$52  = group == 2'h3;
-  assign \$53  = | step;
-  assign \$54  = beat_room >= 1'h1;
-  assign \$55  = address_room >= 1'h1;
-  assign \$56  = \$54  & \$55 ;
-  assign \$57  = \$53  | \$56 ;
-  assign \$58  = ~ has_read;
-  assign \$59  = \$57  & \$58 ;
-  assign \$60  = word + reads;
-  assign \$61  = operand == 2'h3;
-  assign \$62  = read == words;
-  assign \$63  = \$61  | \$62 ;
-  assign \$64  = reads & \$63 ;
-  assign \$65  = | step;
-  assign \$66  = beat_room >= 1'h1;
-  assign \$67  = address_room >= 1'h1;
-  assign \$68  = \$66  & \$67 ;
-  assign \$69  = \$65  | \$68 ;
-  assign \$70  = step < 1'h1;
-  assign \$71  = \$69  & \$70 ;
-  assign \$72  = \group$81 [3:1] + step;
-  assign \$73  = \$72  < columns;
-  assign \$74  = \$71  & \$73 ;
-  assign \$75  = ! step;
-  assign \$76  = \$75  ? beat_address : burst_address;
-  assign \$77  = | step;
-  assign \$78  = beat_room >= 1'h1;
-  assign \$79  = address_room >= 1'h1;
-  assign \$80  = \$78  & \$79 ;
-  assign \$81  = \$77  | \$80 ;
-  assign \$82  = has_read | ends_beat;
-  assign \$83  = \$81  & \$82 ;
-  assign \$84  = step + 1'h1;
-  assign \$85  = \$84  >= 1'h1;
-  assign \$86  = \$83  & \$85 ;
-  assign \$87  = beat_address + 4'h8;
-  assign \$88  = burst_stride * 1'h1;
-  assign \$89  = group_address + \$88 ;
-  assign \$90  = ~ \$121 ;
-  assign \$91  = ~ \$120 ;
-  assign \$92  = \$90  & \$91 ;
-  assign is_idle = \$92  & \is_idle$110 ;
-  assign \$95  = ~ group_2[8];
-  assign \$96  = \$94  & \$95 ;
-  assign divisor = \$96  ? sums : 32'd1065353216;
-  assign \$97  = group_17[3:1] + 1'h0;
-  assign \$98  = \$97  < group_17[6:4];
-  assign \$99  = group_17[3:1] + 1'h0;
-  assign \$100  = \$99  < group_17[6:4];
-  assign \$101  = group_17[3:1] + 1'h0;
-  assign \$102  = \$101  < group_17[6:4];
-  assign \$103  = group_17[3:1] + 1'h0;
-  assign \$104  = \$103  < group_17[6:4];
-  assign \$105  = ~ group_17[9];
-  assign \$106  = group_17[0] & \$105 ;
-  assign \$108  = \$107  | group_17[7];
-  assign \ends_beat$123  = \$106  & \$108 ;
-  assign \$109  = | strobes;
-  assign \$110  = \ends_beat$123  & \$109 ;
-  assign \$111  = group_17[3:1] + 1'h1;
-  assign \$112  = \$111  >= group_17[6:4];
-  assign \$113  = \$112  | group_17[7];
+  assign \$46  = word + reads;
+  assign \$47  = operand == 2'h3;
+  assign \$48  = read == words;
+  assign \$49  = \$47  | \$48 ;
+  assign \$50  = reads & \$49 ;
+  assign \$51  = | step;
+  assign \$52  = beat_room >= 1'h1;
+  assign \$53  = address_room >= 1'h1;
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = \$51  | \$54 ;
+  assign \$56  = step < 1'h1;
+  assign \$57  = \$55  & \$56 ;
+  assign \$58  = \group$88 [3:1] + step;
+  assign \$59  = \$58  < columns;
+  assign \$60  = \$57  & \$59 ;
+  assign \$61  = ! step;
+  assign \$62  = \$61  ? beat_address : burst_address;
+  assign \$63  = | step;
+  assign \$64  = beat_room >= 1'h1;
+  assign \$65  = address_room >= 1'h1;
+  assign \$66  = \$64  & \$65 ;
+  assign \$67  = \$63  | \$66 ;
+  assign \$68  = has_read | ends_beat;
+  assign \$69  = \$67  & \$68 ;
+  assign \$70  = step + 1'h1;
+  assign \$71  = \$70  >= 1'h1;
+  assign \$72  = \$69  & \$71 ;
+  assign \$73  = beat_address + 4'h8;
+  assign \$74  = burst_stride * 1'h1;
+  assign \$75  = group_address + \$74 ;
+  assign \$76  = ~ \$107 ;
+  assign \$77  = ~ \$106 ;
+  assign \$78  = \$76  & \$77 ;
+  assign is_idle = \$78  & \is_idle$107 ;
+  assign \$81  = ~ group_2[8];
+  assign \$82  = \$80  & \$81 ;
+  assign divisor = \$82  ? sums : 32'd1065353216;
+  assign \$83  = group_17[3:1] + 1'h0;
+  assign \$84  = \$83  < group_17[6:4];
+  assign \$85  = group_17[3:1] + 1'h0;
+  assign \$86  = \$85  < group_17[6:4];
+  assign \$87  = group_17[3:1] + 1'h0;
+  assign \$88  = \$87  < group_17[6:4];
+  assign \$89  = group_17[3:1] + 1'h0;
+  assign \$90  = \$89  < group_17[6:4];
+  assign \$91  = ~ group_17[9];
+  assign \$92  = group_17[0] & \$91 ;
+  assign \$94  = \$93  | group_17[7];
+  assign \ends_beat$120  = \$92  & \$94 ;
+  assign \$95  = | strobes;
+  assign \$96  = \ends_beat$120  & \$95 ;
+  assign \$97  = group_17[3:1] + 1'h1;
+  assign \$98  = \$97  >= group_17[6:4];
+  assign \$99  = \$98  | group_17[7];
   assign is_valid = group_17[0] & group_17[9];
-  assign \$114  = group_17[6:4] - group_17[3:1];
-  assign \$115  = $signed(\$114 ) < $signed(2'h1);
-  assign \$116  = group_17[6:4] - group_17[3:1];
-  assign \$117  = \$115  ? \$116  : 4'h1;
-  assign \$119  = ! fsm_state;
-  assign \$120  = fsm_state == 1'h1;
-  assign \$121  = fsm_state == 2'h2;
-  assign \$122  = fsm_state == 2'h3;
-  assign \$123  = \address$75  + burst_stride;
-  assign \$126  = result[71:48] * 3'h4;
-  assign \$127  = keys - \$126 ;
-  assign \$128  = $signed(\$127 ) < $signed(4'h4);
-  assign \$129  = result[71:48] * 3'h4;
+  assign \$100  = group_17[6:4] - group_17[3:1];
+  assign \$101  = $signed(\$100 ) < $signed(2'h1);
+  assign \$102  = group_17[6:4] - group_17[3:1];
+  assign \$103  = \$101  ? \$102  : 4'h1;
+  assign \$105  = ! fsm_state;
+  assign \$106  = fsm_state == 1'h1;
+  assign \$107  = fsm_state == 2'h2;
+  assign \$108  = fsm_state == 2'h3;
+  assign \$109  = result[74] ? state__head_stride : output__head_stride;
+  assign \$110  = result[23:0] * \$109 ;
+  assign \$113  = ~ result[74];
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = result[47:24] * 3'h4;
+  assign \$118  = result[71:48] * 3'h4;
+  assign \$119  = \$117  ? \$118  : 27'h0000000;
+  assign \$120  = \$114  ? \$115  : \$119 ;
+  assign \$121  = result[74] ? state__stride : output__stride;
+  assign \$122  = \$120  * \$121 ;
+  assign \$123  = \address$82  + burst_stride;
+  assign \$128  = result[71:48] * 3'h4;
+  assign \$129  = \$127  ? \$128  : 27'h0000000;
   assign \$130  = keys - \$129 ;
-  assign \$131  = \$128  ? \$130  : 33'h000000004;
-  assign \$134  = result[74] | \$133 ;
-  assign \$135  = \$134  ? 2'h2 : 2'h0;
-  assign \$136  = output_steps + \$135 ;
-  assign \$137  = \$125  ? \$131  : { 16'h0000, \$136  };
-  assign \$138  = result[47:24] * 3'h4;
-  assign \$139  = queries - \$138 ;
-  assign \$140  = $signed(\$139 ) < $signed(4'h4);
-  assign \$141  = result[47:24] * 3'h4;
-  assign \$142  = queries - \$141 ;
-  assign \$143  = \$140  ? \$142  : 33'h000000004;
-  assign \$144  = result[74] ? state__stride : output__stride;
-  assign \$147  = result[71:48] * 3'h4;
-  assign \$148  = \$146  ? \$147  : 27'h0000000;
-  assign \$151  = result[71:48] * 3'h4;
-  assign \$152  = \$150  ? \$151  : 27'h0000000;
-  assign \$155  = ~ result[74];
-  assign \$156  = \$154  & \$155 ;
-  assign \$157  = group == 2'h3;
-  assign \$158  = group + 1'h1;
-  assign \$159  = \$157  ? 3'h0 : \$158 ;
-  assign \$160  = group == 2'h3;
-  assign \$161  = word + \$160 ;
-  assign \$162  = group == 2'h3;
-  assign \$163  = word + 1'h1;
-  assign \$164  = \$163  == words;
-  assign \$165  = \$162  & \$164 ;
-  assign \$166  = results_drained + 1'h1;
-  assign \$167  = | step;
-  assign \$168  = beat_room >= 1'h1;
-  assign \$169  = address_room >= 1'h1;
-  assign \$170  = \$168  & \$169 ;
-  assign \$171  = \$167  | \$170 ;
-  assign \$172  = step + 1'h1;
-  assign \$173  = has_read | ends_beat;
-  assign \$174  = operand + 1'h1;
-  assign \$175  = read == words;
-  assign \$176  = group + 1'h1;
-  assign \$177  = group + 1'h1;
-  assign \$178  = \$177  * 1'h1;
-  assign \$179  = \$178  >= columns;
-  assign \$180  = results_drained + 1'h1;
-  assign \$181  = step + 1'h1;
-  assign \$182  = ! step;
-  assign \$183  = group_17[3:1] + 1'h0;
-  assign \$184  = \$183  < group_17[6:4];
-  assign \$185  = group_17[0] & \$184 ;
-  assign \$186  = \$185  & is_undivided;
-  assign \$187  = 1'h0 + \$186 ;
-  assign \$188  = empty_columns + \$187 ;
-  assign \$189  = ~ group_17[9];
-  assign \$190  = group_17[0] & \$189 ;
-  assign \$191  = place + 1'h1;
+  assign \$131  = $signed(\$130 ) < $signed(4'h4);
+  assign \$134  = result[71:48] * 3'h4;
+  assign \$135  = \$133  ? \$134  : 27'h0000000;
+  assign \$136  = keys - \$135 ;
+  assign \$137  = \$131  ? \$136  : 33'h000000004;
+  assign \$140  = result[74] | \$139 ;
+  assign \$141  = \$140  ? 2'h2 : 2'h0;
+  assign \$142  = output_steps + \$141 ;
+  assign \$143  = \$125  ? \$137  : { 16'h0000, \$142  };
+  assign \$144  = result[47:24] * 3'h4;
+  assign \$145  = queries - \$144 ;
+  assign \$146  = $signed(\$145 ) < $signed(4'h4);
+  assign \$147  = result[47:24] * 3'h4;
+  assign \$148  = queries - \$147 ;
+  assign \$149  = \$146  ? \$148  : 33'h000000004;
+  assign \$150  = result[74] ? state__stride : output__stride;
+  assign \$153  = result[71:48] * 3'h4;
+  assign \$154  = \$152  ? \$153  : 27'h0000000;
+  assign \$157  = result[71:48] * 3'h4;
+  assign \$158  = \$156  ? \$157  : 27'h0000000;
+  assign \$161  = ~ result[74];
+  assign \$162  = \$160  & \$161 ;
+  assign \$163  = group == 2'h3;
+  assign \$164  = group + 1'h1;
+  assign \$165  = \$163  ? 3'h0 : \$164 ;
+  assign \$166  = group == 2'h3;
+  assign \$167  = word + \$166 ;
+  assign \$168  = group == 2'h3;
+  assign \$169  = word + 1'h1;
+  assign \$170  = \$169  == words;
+  assign \$171  = \$168  & \$170 ;
+  assign \$172  = results_drained + 1'h1;
+  assign \$173  = | step;
+  assign \$174  = beat_room >= 1'h1;
+  assign \$175  = address_room >= 1'h1;
+  assign \$176  = \$174  & \$175 ;
+  assign \$177  = \$173  | \$176 ;
+  assign \$178  = step + 1'h1;
+  assign \$179  = has_read | ends_beat;
+  assign \$180  = operand + 1'h1;
+  assign \$181  = read == words;
+  assign \$182  = group + 1'h1;
+  assign \$183  = group + 1'h1;
+  assign \$184  = \$183  * 1'h1;
+  assign \$185  = \$184  >= columns;
+  assign \$186  = results_drained + 1'h1;
+  assign \$187  = step + 1'h1;
+  assign \$188  = ! step;
+  assign \$189  = group_17[3:1] + 1'h0;
+  assign \$190  = \$189  < group_17[6:4];
+  assign \$191  = group_17[0] & \$190 ;
+  assign \$192  = \$191  & is_undivided;
+  assign \$193  = 1'h0 + \$192 ;
+  assign \$194  = empty_columns + \$193 ;
+  assign \$195  = ~ group_17[9];
+  assign \$196  = group_17[0] & \$195 ;
+  assign \$197  = place + 1'h1;
   always @(posedge clk)
-    burst_address <= \$192 ;
+    of_heads <= \$198 ;
   always @(posedge clk)
-    results_drained <= \$193 ;
+    of_rows <= \$199 ;
   always @(posedge clk)
-    words <= \$194 ;
+    burst_address <= \$200 ;
   always @(posedge clk)
-    columns <= \$195 ;
+    results_drained <= \$201 ;
   always @(posedge clk)
-    burst_stride <= \$196 ;
+    words <= \$202 ;
   always @(posedge clk)
-    beat_address <= \$197 ;
+    columns <= \$203 ;
   always @(posedge clk)
-    group_address <= \$198 ;
+    beat_address <= \$204 ;
   always @(posedge clk)
-    \begin  <= \$199 ;
+    group_address <= \$205 ;
   always @(posedge clk)
-    operand <= \$200 ;
+    burst_stride <= \$206 ;
   always @(posedge clk)
-    word <= \$201 ;
+    \begin  <= \$207 ;
   always @(posedge clk)
-    group <= \$202 ;
+    operand <= \$208 ;
   always @(posedge clk)
-    step <= \$203 ;
+    word <= \$209 ;
   always @(posedge clk)
-    has_read <= \$204 ;
+    group <= \$210 ;
   always @(posedge clk)
-    bank <= \$205 ;
+    step <= \$211 ;
   always @(posedge clk)
-    is_state <= \$206 ;
+    has_read <= \$212 ;
   always @(posedge clk)
-    parity <= \$207 ;
+    bank <= \$213 ;
   always @(posedge clk)
-    fsm_state <= \$208 ;
+    is_state <= \$214 ;
   always @(posedge clk)
-    group_1 <= \$209 ;
+    parity <= \$215 ;
   always @(posedge clk)
-    group_2 <= \$210 ;
+    fsm_state <= \$216 ;
   always @(posedge clk)
-    group_3 <= \$211 ;
+    group_1 <= \$217 ;
   always @(posedge clk)
-    group_4 <= \$212 ;
+    group_2 <= \$218 ;
   always @(posedge clk)
-    group_5 <= \$213 ;
+    group_3 <= \$219 ;
   always @(posedge clk)
-    group_6 <= \$214 ;
+    group_4 <= \$220 ;
   always @(posedge clk)
-    group_7 <= \$215 ;
+    group_5 <= \$221 ;
   always @(posedge clk)
-    group_8 <= \$216 ;
+    group_6 <= \$222 ;
   always @(posedge clk)
-    group_9 <= \$217 ;
+    group_7 <= \$223 ;
   always @(posedge clk)
-    group_10 <= \$218 ;
+    group_8 <= \$224 ;
   always @(posedge clk)
-    group_11 <= \$219 ;
+    group_9 <= \$225 ;
   always @(posedge clk)
-    group_12 <= \$220 ;
+    group_10 <= \$226 ;
   always @(posedge clk)
-    group_13 <= \$221 ;
+    group_11 <= \$227 ;
   always @(posedge clk)
-    group_14 <= \$222 ;
+    group_12 <= \$228 ;
   always @(posedge clk)
-    group_15 <= \$223 ;
+    group_13 <= \$229 ;
   always @(posedge clk)
-    group_16 <= \$224 ;
+    group_14 <= \$230 ;
   always @(posedge clk)
-    group_17 <= \$225 ;
+    group_15 <= \$231 ;
   always @(posedge clk)
-    empty_columns <= \$226 ;
+    group_16 <= \$232 ;
   always @(posedge clk)
-    place <= \$227 ;
+    group_17 <= \$233 ;
   always @(posedge clk)
-    collected <= \$228 ;
+    empty_columns <= \$234 ;
   always @(posedge clk)
-    kept <= \$229 ;
+    place <= \$235 ;
+  always @(posedge clk)
+    collected <= \$236 ;
+  always @(posedge clk)
+    kept <= \$237 ;
   \top.drain.divider_0  divider_0 (
     .clk(clk),
     .dividend(dividend),
@@ -4123,26 +4165,26 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     .rst(rst)
   );
   \top.drain.operands  operands (
-    .beat(\beat$135 ),
-    .beat_enable(\beat_enable$134 ),
+    .beat(\beat$132 ),
+    .beat_enable(\beat_enable$131 ),
     .clk(clk),
-    .columns(\$117 [0]),
+    .columns(\$103 [0]),
     .ends_beat(group_17[7]),
     .is_valid(is_valid),
-    .leaving_kept(\$232 ),
+    .leaving_kept(\$240 ),
     .place(group_17[11:10]),
     .rst(rst),
     .saturates(saturates),
     .value(quotient)
   );
   \top.drain.writer  writer (
-    .address(\address$75 ),
+    .address(\address$82 ),
     .address_room(address_room),
     .beat(beat),
     .beat_room(beat_room),
     .clk(clk),
     .has_error(has_error),
-    .is_idle(\is_idle$110 ),
+    .is_idle(\is_idle$107 ),
     .is_last(is_last),
     .is_waiting(is_waiting),
     .last_beat(last_beat),
@@ -4152,31 +4194,31 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     .memory__bvalid(memory__bvalid),
     .memory__wready(memory__wready),
     .memory__wvalid(memory__wvalid),
-    .r_data(\$231 ),
-    .\r_data$29 (\$230 ),
+    .r_data(\$239 ),
+    .\r_data$29 (\$238 ),
     .rst(rst),
     .start(start),
     .states_stored(states_stored),
-    .strobes(\strobes$126 ),
+    .strobes(\strobes$123 ),
     .\w_data$6 (ends_state),
     .w_en(asks),
     .\w_en$8 (beat_enable)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \address$75  = burst_address;
+    \address$82  = burst_address;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h2:
           /* empty */;
       2'h1:
-          \address$75  = \$76 ;
+          \address$82  = \$62 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    last_beat = \$7 [7:0];
+    last_beat = \$22 [7:0];
     casez (fsm_state)
       2'h0:
           /* empty */;
@@ -4188,21 +4230,21 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    { \group$81 [11:9], \group$81 [7], \group$81 [0] } = 5'h00;
+    { \group$88 [11:9], \group$88 [7], \group$88 [0] } = 5'h00;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h2:
         begin
-          \group$81 [0] = \$51 ;
-          \group$81 [7] = \$52 ;
+          \group$88 [0] = \$37 ;
+          \group$88 [7] = \$38 ;
         end
       2'h1:
         begin
-          \group$81 [0] = reads;
-          \group$81 [9] = 1'h1;
-          \group$81 [11:10] = operand;
-          \group$81 [7] = ends_beat;
+          \group$88 [0] = reads;
+          \group$88 [9] = 1'h1;
+          \group$88 [11:10] = operand;
+          \group$88 [7] = ends_beat;
         end
     endcase
   end
@@ -4216,24 +4258,14 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \address$85  = 32'd0;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \address$85  = \$41 [31:0];
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     asks = 1'h0;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h2:
-          asks = \$46 ;
+          asks = \$32 ;
       2'h1:
-          asks = \$74 ;
+          asks = \$60 ;
     endcase
   end
   always @* begin
@@ -4245,7 +4277,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          reads = \$59 ;
+          reads = \$45 ;
     endcase
   end
   always @* begin
@@ -4257,7 +4289,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          read = \$60 ;
+          read = \$46 ;
     endcase
   end
   always @* begin
@@ -4269,7 +4301,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          ends_beat = \$64 ;
+          ends_beat = \$50 ;
     endcase
   end
   always @* begin
@@ -4281,7 +4313,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          is_over = \$86 ;
+          is_over = \$72 ;
     endcase
   end
   always @* begin
@@ -4294,7 +4326,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
           /* empty */;
       2'h1:
           if (is_over) begin
-            next_beat = \$87 [31:0];
+            next_beat = \$73 [31:0];
           end
     endcase
   end
@@ -4308,7 +4340,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
           /* empty */;
       2'h1:
           if (is_over) begin
-            next_group = \$89 [31:0];
+            next_group = \$75 [31:0];
           end
     endcase
   end
@@ -4329,378 +4361,214 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          strobes[3:0] = { \$104 , \$102 , \$100 , \$98  };
+          strobes[3:0] = { \$90 , \$88 , \$86 , \$84  };
       1'h1:
-          strobes[7:4] = { \$104 , \$102 , \$100 , \$98  };
+          strobes[7:4] = { \$90 , \$88 , \$86 , \$84  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    beat_enable = \$110 ;
-    if (\beat_enable$134 ) begin
+    beat_enable = \$96 ;
+    if (\beat_enable$131 ) begin
       beat_enable = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     beat = full;
-    if (\beat_enable$134 ) begin
-      beat = \beat$135 ;
+    if (\beat_enable$131 ) begin
+      beat = \beat$132 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \strobes$126  = strobes;
-    if (\beat_enable$134 ) begin
-      \strobes$126  = { \$232 [3], \$232 [3:2], \$232 [2:1], \$232 [1:0], \$232 [0] };
+    \strobes$123  = strobes;
+    if (\beat_enable$131 ) begin
+      \strobes$123  = { \$240 [3], \$240 [3:2], \$240 [2:1], \$240 [1:0], \$240 [0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    is_last = \$113 ;
-    if (\beat_enable$134 ) begin
+    is_last = \$99 ;
+    if (\beat_enable$131 ) begin
       is_last = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$192  = burst_address;
-    if (asks) begin
-      \$192  = \$123 [31:0];
-    end
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$192  = \address$85 ;
-          end
-    endcase
-    if (rst) begin
-      \$192  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$193  = results_drained;
-    if (start) begin
-      \$193  = 24'h000000;
-    end
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\group$81 [0]) begin
-            if (\$165 ) begin
-              \$193  = \$166 [23:0];
-            end
-          end
-      2'h1:
-          if (is_over) begin
-            if (\$175 ) begin
-              if (\$179 ) begin
-                \$193  = \$180 [23:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$193  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$194  = words;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$194  = \$137 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$194  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$195  = columns;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$195  = \$143 [15:0];
-          end
-    endcase
-    if (rst) begin
-      \$195  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$196  = burst_stride;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$196  = \$144 ;
-          end
-    endcase
-    if (rst) begin
-      \$196  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$197  = beat_address;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$197  = \address$85 ;
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-          if (is_over) begin
-            \$197  = next_beat;
-            if (\$175 ) begin
-              \$197  = next_group;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$197  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$198  = group_address;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$198  = \address$85 ;
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-          if (is_over) begin
-            if (\$175 ) begin
-              \$198  = next_group;
-            end
-          end
-    endcase
+    \$198  = \$110 [31:0];
     if (rst) begin
       \$198  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$199  = \begin ;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$199  = \$148 [1:0];
-          end
-    endcase
+    \$199  = \$122 [31:0];
     if (rst) begin
-      \$199  = 2'h0;
+      \$199  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$200  = operand;
+    \$200  = burst_address;
+    if (asks) begin
+      \$200  = \$123 [31:0];
+    end
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$200  = \$152 [1:0];
+            \$200  = \$15 [31:0];
+          end
+    endcase
+    if (rst) begin
+      \$200  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$201  = results_drained;
+    if (start) begin
+      \$201  = 24'h000000;
+    end
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h2:
+          if (\group$88 [0]) begin
+            if (\$171 ) begin
+              \$201  = \$172 [23:0];
+            end
+          end
+      2'h1:
+          if (is_over) begin
+            if (\$181 ) begin
+              if (\$185 ) begin
+                \$201  = \$186 [23:0];
+              end
+            end
+          end
+    endcase
+    if (rst) begin
+      \$201  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$202  = words;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$202  = \$143 [15:0];
+          end
+    endcase
+    if (rst) begin
+      \$202  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$203  = columns;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$203  = \$149 [15:0];
+          end
+    endcase
+    if (rst) begin
+      \$203  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$204  = beat_address;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$204  = \$15 [31:0];
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+          if (is_over) begin
+            \$204  = next_beat;
+            if (\$181 ) begin
+              \$204  = next_group;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$204  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$205  = group_address;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$205  = \$15 [31:0];
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+          if (is_over) begin
+            if (\$181 ) begin
+              \$205  = next_group;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$205  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$206  = burst_stride;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$206  = \$150 ;
+          end
+    endcase
+    if (rst) begin
+      \$206  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$207  = \begin ;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$207  = \$154 [1:0];
+          end
+    endcase
+    if (rst) begin
+      \$207  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$208  = operand;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$208  = \$158 [1:0];
           end
       2'h2:
           /* empty */;
       2'h1:
         begin
           if (reads) begin
-            \$200  = \$174 [1:0];
+            \$208  = \$180 [1:0];
           end
           if (is_over) begin
-            \$200  = 2'h0;
-            if (\$175 ) begin
-              \$200  = \begin ;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$200  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$201  = word;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$201  = 16'h0000;
-          end
-      2'h2:
-          if (\group$81 [0]) begin
-            \$201  = \$161 [15:0];
-          end
-      2'h1:
-        begin
-          if (\$171 ) begin
-            \$201  = read[15:0];
-          end
-          if (is_over) begin
-            if (\$175 ) begin
-              \$201  = 16'h0000;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$201  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$202  = group;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$202  = 2'h0;
-          end
-      2'h2:
-          if (\group$81 [0]) begin
-            \$202  = \$159 [1:0];
-          end
-      2'h1:
-          if (is_over) begin
-            if (\$175 ) begin
-              \$202  = \$176 [1:0];
-            end
-          end
-    endcase
-    if (rst) begin
-      \$202  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$203  = step;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$203  = 3'h0;
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-        begin
-          if (\$171 ) begin
-            \$203  = \$172 [2:0];
-          end
-          if (is_over) begin
-            \$203  = 3'h0;
-          end
-        end
-      2'h3:
-          \$203  = \$181 [2:0];
-    endcase
-    if (rst) begin
-      \$203  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$204  = has_read;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$204  = 1'h0;
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-        begin
-          if (\$171 ) begin
-            \$204  = \$173 ;
-          end
-          if (is_over) begin
-            \$204  = 1'h0;
-          end
-        end
-    endcase
-    if (rst) begin
-      \$204  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$205  = bank;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$205  = result[72];
-          end
-    endcase
-    if (rst) begin
-      \$205  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$206  = is_state;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$206  = result[74];
-          end
-    endcase
-    if (rst) begin
-      \$206  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$207  = parity;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$207  = result[73];
-          end
-    endcase
-    if (rst) begin
-      \$207  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$208  = fsm_state;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            (* full_case = 32'd1 *)
-            if (\$156 ) begin
-              \$208  = 2'h1;
-            end else begin
-              \$208  = 2'h2;
-            end
-          end
-      2'h2:
-          if (\group$81 [0]) begin
-            if (\$165 ) begin
-              \$208  = 2'h0;
-            end
-          end
-      2'h1:
-          if (is_over) begin
-            if (\$175 ) begin
-              if (\$179 ) begin
-                \$208  = 2'h3;
-              end
-            end
-          end
-      2'h3:
-          if (\$182 ) begin
             \$208  = 2'h0;
+            if (\$181 ) begin
+              \$208  = \begin ;
+            end
           end
+        end
     endcase
     if (rst) begin
       \$208  = 2'h0;
@@ -4708,169 +4576,347 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$209  = \group$81 ;
+    \$209  = word;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$209  = 16'h0000;
+          end
+      2'h2:
+          if (\group$88 [0]) begin
+            \$209  = \$167 [15:0];
+          end
+      2'h1:
+        begin
+          if (\$177 ) begin
+            \$209  = read[15:0];
+          end
+          if (is_over) begin
+            if (\$181 ) begin
+              \$209  = 16'h0000;
+            end
+          end
+        end
+    endcase
     if (rst) begin
-      \$209  = 12'h000;
+      \$209  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$210  = group_1;
+    \$210  = group;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$210  = 2'h0;
+          end
+      2'h2:
+          if (\group$88 [0]) begin
+            \$210  = \$165 [1:0];
+          end
+      2'h1:
+          if (is_over) begin
+            if (\$181 ) begin
+              \$210  = \$182 [1:0];
+            end
+          end
+    endcase
     if (rst) begin
-      \$210  = 12'h000;
+      \$210  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$211  = group_2;
+    \$211  = step;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$211  = 3'h0;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (\$177 ) begin
+            \$211  = \$178 [2:0];
+          end
+          if (is_over) begin
+            \$211  = 3'h0;
+          end
+        end
+      2'h3:
+          \$211  = \$187 [2:0];
+    endcase
     if (rst) begin
-      \$211  = 12'h000;
+      \$211  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$212  = group_3;
+    \$212  = has_read;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$212  = 1'h0;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (\$177 ) begin
+            \$212  = \$179 ;
+          end
+          if (is_over) begin
+            \$212  = 1'h0;
+          end
+        end
+    endcase
     if (rst) begin
-      \$212  = 12'h000;
+      \$212  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$213  = group_4;
+    \$213  = bank;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$213  = result[72];
+          end
+    endcase
     if (rst) begin
-      \$213  = 12'h000;
+      \$213  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$214  = group_5;
+    \$214  = is_state;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$214  = result[74];
+          end
+    endcase
     if (rst) begin
-      \$214  = 12'h000;
+      \$214  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$215  = group_6;
+    \$215  = parity;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$215  = result[73];
+          end
+    endcase
     if (rst) begin
-      \$215  = 12'h000;
+      \$215  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$216  = group_7;
+    \$216  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            (* full_case = 32'd1 *)
+            if (\$162 ) begin
+              \$216  = 2'h1;
+            end else begin
+              \$216  = 2'h2;
+            end
+          end
+      2'h2:
+          if (\group$88 [0]) begin
+            if (\$171 ) begin
+              \$216  = 2'h0;
+            end
+          end
+      2'h1:
+          if (is_over) begin
+            if (\$181 ) begin
+              if (\$185 ) begin
+                \$216  = 2'h3;
+              end
+            end
+          end
+      2'h3:
+          if (\$188 ) begin
+            \$216  = 2'h0;
+          end
+    endcase
     if (rst) begin
-      \$216  = 12'h000;
+      \$216  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$217  = group_8;
+    \$217  = \group$88 ;
     if (rst) begin
       \$217  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$218  = group_9;
+    \$218  = group_1;
     if (rst) begin
       \$218  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$219  = group_10;
+    \$219  = group_2;
     if (rst) begin
       \$219  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$220  = group_11;
+    \$220  = group_3;
     if (rst) begin
       \$220  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$221  = group_12;
+    \$221  = group_4;
     if (rst) begin
       \$221  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$222  = group_13;
+    \$222  = group_5;
     if (rst) begin
       \$222  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$223  = group_14;
+    \$223  = group_6;
     if (rst) begin
       \$223  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$224  = group_15;
+    \$224  = group_7;
     if (rst) begin
       \$224  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$225  = group_16;
+    \$225  = group_8;
     if (rst) begin
       \$225  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$226  = group_9;
+    if (rst) begin
+      \$226  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$227  = group_10;
+    if (rst) begin
+      \$227  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$228  = group_11;
+    if (rst) begin
+      \$228  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$229  = group_12;
+    if (rst) begin
+      \$229  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$230  = group_13;
+    if (rst) begin
+      \$230  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$231  = group_14;
+    if (rst) begin
+      \$231  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$232  = group_15;
+    if (rst) begin
+      \$232  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$233  = group_16;
+    if (rst) begin
+      \$233  = 12'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$226  = 32'd0;
+      \$234  = 32'd0;
     end else begin
-      \$226  = \$188 [31:0];
+      \$234  = \$194 [31:0];
     end
     if (rst) begin
-      \$226  = 32'd0;
+      \$234  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$227  = place;
-    if (\ends_beat$123 ) begin
-      \$227  = 1'h0;
-    end else if (\$190 ) begin
-      \$227  = \$191 [0];
+    \$235  = place;
+    if (\ends_beat$120 ) begin
+      \$235  = 1'h0;
+    end else if (\$196 ) begin
+      \$235  = \$197 [0];
     end
     if (rst) begin
-      \$227  = 1'h0;
+      \$235  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$228  = collected;
-    if (\ends_beat$123 ) begin
-      \$228  = 64'h0000000000000000;
-    end else if (\$190 ) begin
-      \$228  = full;
+    \$236  = collected;
+    if (\ends_beat$120 ) begin
+      \$236  = 64'h0000000000000000;
+    end else if (\$196 ) begin
+      \$236  = full;
     end
     if (rst) begin
-      \$228  = 64'h0000000000000000;
+      \$236  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$229  = kept;
-    if (\ends_beat$123 ) begin
-      \$229  = 8'h00;
-    end else if (\$190 ) begin
-      \$229  = strobes;
+    \$237  = kept;
+    if (\ends_beat$120 ) begin
+      \$237  = 8'h00;
+    end else if (\$196 ) begin
+      \$237  = strobes;
     end
     if (rst) begin
-      \$229  = 8'h00;
+      \$237  = 8'h00;
     end
   end
   assign memory__araddr = 32'd0;
@@ -4887,14 +4933,14 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \memory__arsize$11  = 3'h0;
   assign memory__arvalid = 1'h0;
   assign \memory__arvalid$13  = 1'h0;
-  assign memory__awaddr = \$231 [31:0];
-  assign \memory__awaddr$15  = \$231 [31:0];
+  assign memory__awaddr = \$239 [31:0];
+  assign \memory__awaddr$15  = \$239 [31:0];
   assign memory__awburst = 2'h1;
   assign \memory__awburst$17  = 2'h1;
   assign memory__awid = 4'h0;
   assign \memory__awid$19  = 4'h0;
-  assign memory__awlen = \$231 [39:32];
-  assign \memory__awlen$21  = \$231 [39:32];
+  assign memory__awlen = \$239 [39:32];
+  assign \memory__awlen$21  = \$239 [39:32];
   assign \memory__awready$23  = memory__awready;
   assign memory__awsize = 3'h3;
   assign \memory__awsize$25  = 3'h3;
@@ -4916,47 +4962,48 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \memory__rresp$45  = 2'h0;
   assign memory__rvalid = 1'h0;
   assign \memory__rvalid$47  = 1'h0;
-  assign memory__wdata = \$230 [63:0];
-  assign \memory__wdata$49  = \$230 [63:0];
-  assign memory__wlast = \$230 [72];
-  assign \memory__wlast$51  = \$230 [72];
+  assign memory__wdata = \$238 [63:0];
+  assign \memory__wdata$49  = \$238 [63:0];
+  assign memory__wlast = \$238 [72];
+  assign \memory__wlast$51  = \$238 [72];
   assign \memory__wready$53  = memory__wready;
-  assign memory__wstrb = \$230 [71:64];
-  assign \memory__wstrb$55  = \$230 [71:64];
+  assign memory__wstrb = \$238 [71:64];
+  assign \memory__wstrb$55  = \$238 [71:64];
   assign \memory__wvalid$57  = memory__wvalid;
   assign \start$59  = start;
   assign \states_stored$61  = states_stored;
   assign \has_error$63  = has_error;
   assign \is_waiting$65  = is_waiting;
-  assign row_beats = \$3 [7:0];
-  assign address = { word[5:0], bank };
+  assign address = \$15 [31:0];
+  assign row_beats = \$18 [7:0];
+  assign \address$75  = { word[5:0], bank };
   assign group_number = group;
-  assign \words$112  = dividend;
-  assign \words$128  = quotient;
-  assign \place$130  = group_17[11:10];
-  assign \ends_beat$131  = group_17[7];
-  assign \columns$132  = \$117 [0];
-  assign \strobes$136  = { \$232 [3], \$232 [3:2], \$232 [2:1], \$232 [1:0], \$232 [0] };
-  assign \port$1794$0  = \$230 ;
-  assign \port$1842$0  = \$231 ;
-  assign \port$3055$0  = word[5:0];
-  assign \group$81.is_valid  = \group$81 [0];
-  assign \group$81.first  = \group$81 [3:1];
-  assign \group$81.columns  = \group$81 [6:4];
-  assign \group$81.ends_row  = \group$81 [7];
-  assign \group$81.is_whole  = \group$81 [8];
-  assign \group$81.are_operands  = \group$81 [9];
-  assign \group$81.place  = \group$81 [11:10];
+  assign \words$109  = dividend;
+  assign \words$125  = quotient;
+  assign \place$127  = group_17[11:10];
+  assign \ends_beat$128  = group_17[7];
+  assign \columns$129  = \$103 [0];
+  assign \strobes$133  = { \$240 [3], \$240 [3:2], \$240 [2:1], \$240 [1:0], \$240 [0] };
+  assign \port$1799$0  = \$238 ;
+  assign \port$1847$0  = \$239 ;
+  assign \port$3072$0  = word[5:0];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
   assign \result.bank  = result[72];
   assign \result.sum_bank  = result[73];
   assign \result.is_state  = result[74];
+  assign \group$88.is_valid  = \group$88 [0];
+  assign \group$88.first  = \group$88 [3:1];
+  assign \group$88.columns  = \group$88 [6:4];
+  assign \group$88.ends_row  = \group$88 [7];
+  assign \group$88.is_whole  = \group$88 [8];
+  assign \group$88.are_operands  = \group$88 [9];
+  assign \group$88.place  = \group$88 [11:10];
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
-  assign \words$112[0]  = dividend;
+  assign \words$109[0]  = dividend;
   assign \divisor.mantissa  = divisor[22:0];
   assign \divisor.exponent  = divisor[30:23];
   assign \divisor.sign  = divisor[31];
@@ -4978,7 +5025,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \group_17.is_whole  = group_17[8];
   assign \group_17.are_operands  = group_17[9];
   assign \group_17.place  = group_17[11:10];
-  assign \words$128[0]  = quotient;
+  assign \words$125[0]  = quotient;
   assign \group_1.is_valid  = group_1[0];
   assign \group_1.first  = group_1[3:1];
   assign \group_1.columns  = group_1[6:4];
@@ -5085,47 +5132,53 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \group_16.are_operands  = group_16[9];
   assign \group_16.place  = group_16[11:10];
   always @*
-    \group$81 [6:4] = columns[2:0];
+    \group$88 [6:4] = columns[2:0];
   always @*
-    \group$81 [3:1] = \$12 ;
+    \group$88 [3:1] = \$27 ;
   always @*
-    \group$81 [8] = \$11 ;
-  assign \$237  = 1'h1;
-  assign \$3  = \$235 ;
-  assign { \$17 [9], \$17 [7:0] } = 9'h000;
-  assign \$17 [8] = flags[8];
-  assign { \$22 [9:7], \$22 [5:0] } = 9'h000;
-  assign \$22 [6] = flags[6];
-  assign { \$30 [9], \$30 [7:0] } = 9'h000;
-  assign \$30 [8] = flags[8];
-  assign { \$34 [9:7], \$34 [5:0] } = 9'h000;
-  assign \$34 [6] = flags[6];
-  assign \$93 [9:1] = 9'h000;
-  assign \$93 [0] = flags[0];
-  assign \$107  = place;
-  assign \$118 [8:0] = 9'h000;
-  assign \$118 [9] = flags[9];
+    \group$88 [8] = \$26 ;
+  assign { \$4 [9], \$4 [7:0] } = 9'h000;
+  assign \$4 [8] = flags[8];
+  assign { \$8 [9:7], \$8 [5:0] } = 9'h000;
+  assign \$8 [6] = flags[6];
+  assign \$260  = 1'h1;
+  assign \$18  = \$258 ;
+  assign \$79 [9:1] = 9'h000;
+  assign \$79 [0] = flags[0];
+  assign \$93  = place;
+  assign \$104 [8:0] = 9'h000;
+  assign \$104 [9] = flags[9];
+  assign { \$111 [9], \$111 [7:0] } = 9'h000;
+  assign \$111 [8] = flags[8];
+  assign { \$116 [9:7], \$116 [5:0] } = 9'h000;
+  assign \$116 [6] = flags[6];
   assign { \$124 [9:7], \$124 [5:0] } = 9'h000;
   assign \$124 [6] = flags[6];
-  assign { \$132 [9:8], \$132 [6:0] } = 9'h000;
-  assign \$132 [7] = flags[7];
-  assign { \$145 [9:7], \$145 [5:0] } = 9'h000;
-  assign \$145 [6] = flags[6];
-  assign { \$149 [9:7], \$149 [5:0] } = 9'h000;
-  assign \$149 [6] = flags[6];
-  assign { \$153 [9], \$153 [7:0] } = 9'h000;
-  assign \$153 [8] = flags[8];
-  assign \$18  = flags[8];
-  assign \$23  = flags[6];
-  assign \$31  = flags[8];
-  assign \$35  = flags[6];
-  assign \$94  = flags[0];
+  assign { \$126 [9:7], \$126 [5:0] } = 9'h000;
+  assign \$126 [6] = flags[6];
+  assign { \$132 [9:7], \$132 [5:0] } = 9'h000;
+  assign \$132 [6] = flags[6];
+  assign { \$138 [9:8], \$138 [6:0] } = 9'h000;
+  assign \$138 [7] = flags[7];
+  assign { \$151 [9:7], \$151 [5:0] } = 9'h000;
+  assign \$151 [6] = flags[6];
+  assign { \$155 [9:7], \$155 [5:0] } = 9'h000;
+  assign \$155 [6] = flags[6];
+  assign { \$159 [9], \$159 [7:0] } = 9'h000;
+  assign \$159 [8] = flags[8];
+  assign \$5  = flags[8];
+  assign \$9  = flags[6];
+  assign \$80  = flags[0];
   assign saturates = flags[9];
+  assign \$112  = flags[8];
+  assign \$117  = flags[6];
   assign \$125  = flags[6];
-  assign \$133  = flags[7];
-  assign \$146  = flags[6];
-  assign \$150  = flags[6];
-  assign \$154  = flags[8];
+  assign \$127  = flags[6];
+  assign \$133  = flags[6];
+  assign \$139  = flags[7];
+  assign \$152  = flags[6];
+  assign \$156  = flags[6];
+  assign \$160  = flags[8];
 endmodule
 
 module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided, clk);
@@ -6947,8 +7000,8 @@ module \top.drain.writer (memory__wready, memory__bvalid, memory__bresp, clk, rs
   );
   \top.drain.writer.addresses$52  \addresses$52  (
     .clk(clk),
-    .\port$3016$0 (address),
-    .\port$3017$0 (last_beat),
+    .\port$3030$0 (address),
+    .\port$3031$0 (last_beat),
     .r_data(r_data),
     .r_en(sends_address),
     .r_rdy(memory__awvalid),
@@ -6957,9 +7010,9 @@ module \top.drain.writer (memory__wready, memory__bvalid, memory__bresp, clk, rs
   );
   \top.drain.writer.beats$51  \beats$51  (
     .clk(clk),
-    .\port$3031$0 (beat),
-    .\port$3032$0 (strobes),
-    .\port$3033$0 (is_last),
+    .\port$3044$0 (beat),
+    .\port$3045$0 (strobes),
+    .\port$3046$0 (is_last),
     .r_data(\r_data$29 ),
     .r_en(sends_beat),
     .r_rdy(memory__wvalid),
@@ -7195,7 +7248,7 @@ module \top.drain.writer.acknowledges (rst, w_port__data, r_en, r_data, w_en, cl
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3016$0 , \port$3017$0 , w_en, r_rdy, clk);
+module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3030$0 , \port$3031$0 , w_en, r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7238,10 +7291,10 @@ module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3016$0 , \port$3
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input [31:0] \port$3016$0 ;
-  wire [31:0] \port$3016$0 ;
-  input [7:0] \port$3017$0 ;
-  wire [7:0] \port$3017$0 ;
+  input [31:0] \port$3030$0 ;
+  wire [31:0] \port$3030$0 ;
+  input [7:0] \port$3031$0 ;
+  wire [7:0] \port$3031$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [39:0] r_data;
@@ -7267,7 +7320,7 @@ module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3016$0 , \port$3
   reg [39:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$3017$0 , \port$3016$0  };
+      storage[w_port__addr] <= { \port$3031$0 , \port$3030$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -7367,13 +7420,13 @@ module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3016$0 , \port$3
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$3017$0 , \port$3016$0  };
-  assign w_data = { \port$3017$0 , \port$3016$0  };
+  assign w_port__data = { \port$3031$0 , \port$3030$0  };
+  assign w_data = { \port$3031$0 , \port$3030$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3031$0 , \port$3032$0 , \port$3033$0 , r_rdy, clk);
+module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3044$0 , \port$3045$0 , \port$3046$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7416,12 +7469,12 @@ module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3031$0 , \port
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input [63:0] \port$3031$0 ;
-  wire [63:0] \port$3031$0 ;
-  input [7:0] \port$3032$0 ;
-  wire [7:0] \port$3032$0 ;
-  input \port$3033$0 ;
-  wire \port$3033$0 ;
+  input [63:0] \port$3044$0 ;
+  wire [63:0] \port$3044$0 ;
+  input [7:0] \port$3045$0 ;
+  wire [7:0] \port$3045$0 ;
+  input \port$3046$0 ;
+  wire \port$3046$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -7447,7 +7500,7 @@ module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3031$0 , \port
   reg [72:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$3033$0 , \port$3032$0 , \port$3031$0  };
+      storage[w_port__addr] <= { \port$3046$0 , \port$3045$0 , \port$3044$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -7547,74 +7600,80 @@ module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3031$0 , \port
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$3033$0 , \port$3032$0 , \port$3031$0  };
-  assign w_data = { \port$3033$0 , \port$3032$0 , \port$3031$0  };
+  assign w_port__data = { \port$3046$0 , \port$3045$0 , \port$3044$0  };
+  assign w_data = { \port$3046$0 , \port$3045$0 , \port$3044$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2960$0 , \port$2964$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2974$0 , \port$2978$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [3:0] \$1 ;
   wire [9:0] \$10 ;
   wire [3:0] \$11 ;
-  wire [31:0] \$12 ;
-  wire [15:0] \$13 ;
-  wire [15:0] \$14 ;
-  wire [24:0] \$15 ;
-  wire [9:0] \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire \$12 ;
+  wire [32:0] \$13 ;
+  wire [33:0] \$14 ;
+  wire [32:0] \$15 ;
+  wire [33:0] \$16 ;
+  wire [33:0] \$17 ;
+  wire [33:0] \$18 ;
+  wire [15:0] \$19 ;
   wire [4:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
+  wire [15:0] \$20 ;
+  wire [24:0] \$21 ;
+  wire [9:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire [26:0] \$25 ;
-  wire [32:0] \$26 ;
+  wire \$25 ;
+  wire \$26 ;
   wire \$27 ;
-  wire [26:0] \$28 ;
-  wire [32:0] \$29 ;
+  wire \$28 ;
+  wire \$29 ;
   wire [24:0] \$3 ;
-  wire [32:0] \$30 ;
+  wire \$30 ;
   wire [55:0] \$31 ;
-  wire [56:0] \$32 ;
-  wire [26:0] \$33 ;
-  wire [58:0] \$34 ;
-  wire [59:0] \$35 ;
-  wire [55:0] \$36 ;
-  wire [56:0] \$37 ;
-  wire [26:0] \$38 ;
-  wire [58:0] \$39 ;
+  wire [26:0] \$32 ;
+  wire [58:0] \$33 ;
+  wire [55:0] \$34 ;
+  wire [26:0] \$35 ;
+  wire [58:0] \$36 ;
+  wire [26:0] \$37 ;
+  wire [32:0] \$38 ;
+  wire \$39 ;
   wire \$4 ;
-  wire [59:0] \$40 ;
-  wire \$41 ;
-  wire [3:0] \$42 ;
-  wire [3:0] \$43 ;
-  wire [32:0] \$44 ;
-  wire [32:0] \$45 ;
-  wire [24:0] \$46 ;
-  wire [24:0] \$47 ;
-  wire [39:0] \$48 ;
-  wire \$49 ;
+  wire [26:0] \$40 ;
+  wire [32:0] \$41 ;
+  wire [32:0] \$42 ;
+  wire \$43 ;
+  wire [3:0] \$44 ;
+  wire [3:0] \$45 ;
+  wire [31:0] \$46 ;
+  wire [32:0] \$47 ;
+  wire [24:0] \$48 ;
+  wire [24:0] \$49 ;
   wire [24:0] \$5 ;
-  wire [24:0] \$50 ;
-  wire [24:0] \$51 ;
-  reg [23:0] \$52 ;
-  reg [23:0] \$53 ;
-  reg [1:0] \$54 ;
-  reg [2:0] \$55 ;
-  reg [2:0] \$56 ;
-  reg \$57 ;
-  reg [31:0] \$58 ;
-  reg [31:0] \$59 ;
+  wire [39:0] \$50 ;
+  wire \$51 ;
+  wire [24:0] \$52 ;
+  wire [24:0] \$53 ;
+  reg [31:0] \$54 ;
+  reg [31:0] \$55 ;
+  reg [31:0] \$56 ;
+  reg [31:0] \$57 ;
+  reg [23:0] \$58 ;
+  reg [23:0] \$59 ;
   wire \$6 ;
+  reg [1:0] \$60 ;
+  reg [2:0] \$61 ;
+  reg [2:0] \$62 ;
+  reg \$63 ;
+  reg [31:0] \$64 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
+  reg [31:0] address = 32'd0;
   reg advance;
   wire [1:0] ahead;
   input [23:0] bounds__block_tiles;
@@ -7670,10 +7729,11 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire [31:0] key__head_stride;
   input [31:0] key__stride;
   wire [31:0] key__stride;
-  reg [31:0] key_address = 32'd0;
   input [15:0] key_beats;
   wire [15:0] key_beats;
   wire [23:0] key_head;
+  reg [31:0] key_heads = 32'd0;
+  reg [31:0] key_rows = 32'd0;
   wire [23:0] key_tile;
   input [31:0] keys;
   wire [31:0] keys;
@@ -7683,10 +7743,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2960$0 ;
-  wire [28:0] \port$2960$0 ;
-  input [23:0] \port$2964$0 ;
-  wire [23:0] \port$2964$0 ;
+  input [28:0] \port$2974$0 ;
+  wire [28:0] \port$2974$0 ;
+  input [23:0] \port$2978$0 ;
+  wire [23:0] \port$2978$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -7707,76 +7767,85 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire [31:0] value__head_stride;
   input [31:0] value__stride;
   wire [31:0] value__stride;
-  reg [31:0] value_address = 32'd0;
   input [15:0] value_beats;
   wire [15:0] value_beats;
-  assign \$38  = key_tile * 3'h4;
-  assign \$39  = \$38  * value__stride;
-  assign \$40  = \$37  + \$39 ;
-  assign \$41  = jobs__valid & jobs__ready;
-  assign \$42  = row + 1'h1;
-  assign \$43  = is_last ? 4'h0 : \$42 ;
-  assign \$44  = value_address + value__stride;
-  assign \$45  = key_address + key__stride;
-  assign \$46  = number + 1'h1;
-  assign \$47  = slot_beat + slot_beats;
-  assign \$48  = slots * slot_beats;
-  assign \$49  = \$47  == \$48 ;
-  assign \$50  = slot_beat + slot_beats;
-  assign \$51  = \$49  ? 25'h0000000 : \$50 ;
+  reg [31:0] value_heads = 32'd0;
+  reg [31:0] value_rows = 32'd0;
+  assign \$33  = \$32  * key__stride;
+  assign \$34  = key_head * value__head_stride;
+  assign \$35  = key_tile * 3'h4;
+  assign \$36  = \$35  * value__stride;
+  assign \$37  = key_tile * 3'h4;
+  assign \$38  = keys - \$37 ;
+  assign \$39  = $signed(\$38 ) > $signed(4'h4);
+  assign \$40  = key_tile * 3'h4;
+  assign \$41  = keys - \$40 ;
+  assign \$42  = \$39  ? 33'h000000004 : \$41 ;
+  assign \$43  = jobs__valid & jobs__ready;
+  assign \$44  = row + 1'h1;
+  assign \$45  = is_last ? 4'h0 : \$44 ;
+  assign \$46  = is_value ? value__stride : key__stride;
+  assign \$47  = jobs__payload[31:0] + \$46 ;
+  assign \$48  = number + 1'h1;
+  assign \$49  = slot_beat + slot_beats;
+  assign \$50  = slots * slot_beats;
+  assign \$51  = \$49  == \$50 ;
+  assign \$52  = slot_beat + slot_beats;
+  assign \$53  = \$51  ? 25'h0000000 : \$52 ;
   always @(posedge clk)
-    number <= \$52 ;
+    key_heads <= \$54 ;
   always @(posedge clk)
-    slot_beat <= \$53 ;
+    key_rows <= \$55 ;
   always @(posedge clk)
-    fsm_state <= \$54 ;
+    value_heads <= \$56 ;
   always @(posedge clk)
-    rows <= \$55 ;
+    value_rows <= \$57 ;
   always @(posedge clk)
-    row <= \$56 ;
+    number <= \$58 ;
   always @(posedge clk)
-    is_value <= \$57 ;
+    slot_beat <= \$59 ;
   always @(posedge clk)
-    key_address <= \$58 ;
+    fsm_state <= \$60 ;
   always @(posedge clk)
-    value_address <= \$59 ;
+    rows <= \$61 ;
+  always @(posedge clk)
+    row <= \$62 ;
+  always @(posedge clk)
+    is_value <= \$63 ;
+  always @(posedge clk)
+    address <= \$64 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = number - \port$2964$0 ;
+  assign \$3  = number - \port$2978$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = number - \port$2960$0 [24:1];
+  assign \$5  = number - \port$2974$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2960$0 [0] & \$6 ;
-  assign \$8  = \port$2960$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2974$0 [0] & \$6 ;
+  assign \$8  = \port$2974$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
   assign is_last = \$11  == rows;
-  assign \$12  = is_value ? value_address : key_address;
-  assign \$13  = is_value ? value_beats : key_beats;
-  assign \$14  = is_value ? key_beats : 16'h0000;
-  assign \$15  = slot_beat + \$14 ;
-  assign \$17  = ! \$16 ;
-  assign \$18  = ~ \$17 ;
-  assign \$19  = is_value | \$18 ;
-  assign \$20  = is_last & \$19 ;
-  assign \$21  = jobs__valid & jobs__ready;
-  assign \$22  = ! fsm_state;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = key_tile * 3'h4;
-  assign \$26  = keys - \$25 ;
-  assign \$27  = $signed(\$26 ) > $signed(4'h4);
-  assign \$28  = key_tile * 3'h4;
-  assign \$29  = keys - \$28 ;
-  assign \$30  = \$27  ? 33'h000000004 : \$29 ;
+  assign \$12  = ! row;
+  assign \$13  = value__address + value_heads;
+  assign \$14  = \$13  + value_rows;
+  assign \$15  = key__address + key_heads;
+  assign \$16  = \$15  + key_rows;
+  assign \$17  = is_value ? \$14  : \$16 ;
+  assign \$18  = \$12  ? \$17  : { 2'h0, address };
+  assign \$19  = is_value ? value_beats : key_beats;
+  assign \$20  = is_value ? key_beats : 16'h0000;
+  assign \$21  = slot_beat + \$20 ;
+  assign \$23  = ! \$22 ;
+  assign \$24  = ~ \$23 ;
+  assign \$25  = is_value | \$24 ;
+  assign \$26  = is_last & \$25 ;
+  assign \$27  = jobs__valid & jobs__ready;
+  assign \$28  = ! fsm_state;
+  assign \$29  = fsm_state == 1'h1;
+  assign \$30  = fsm_state == 2'h2;
   assign \$31  = key_head * key__head_stride;
-  assign \$32  = key__address + \$31 ;
-  assign \$33  = key_tile * 3'h4;
-  assign \$34  = \$33  * key__stride;
-  assign \$35  = \$32  + \$34 ;
-  assign \$36  = key_head * value__head_stride;
-  assign \$37  = value__address + \$36 ;
+  assign \$32  = key_tile * 3'h4;
   \top.key_jobs.loops  loops (
     .\advance$41 (advance),
     .bounds__block_tiles(bounds__block_tiles),
@@ -7818,7 +7887,7 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
       2'h1:
           /* empty */;
       2'h2:
-          if (\$21 ) begin
+          if (\$27 ) begin
             if (jobs__payload[84]) begin
               advance = 1'h1;
             end
@@ -7827,183 +7896,197 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$52  = number;
-    casez (fsm_state)
-      2'h0:
-          if (restart) begin
-            \$52  = 24'h000000;
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          if (\$41 ) begin
-            if (jobs__payload[84]) begin
-              \$52  = \$46 [23:0];
-            end
-          end
-    endcase
+    \$54  = \$31 [31:0];
     if (stop) begin
-      \$52  = 24'h000000;
+      \$54  = 32'd0;
     end
     if (rst) begin
-      \$52  = 24'h000000;
+      \$54  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$53  = slot_beat;
-    casez (fsm_state)
-      2'h0:
-          if (restart) begin
-            \$53  = 24'h000000;
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          if (\$41 ) begin
-            if (jobs__payload[84]) begin
-              \$53  = \$51 [23:0];
-            end
-          end
-    endcase
+    \$55  = \$33 [31:0];
     if (stop) begin
-      \$53  = 24'h000000;
+      \$55  = 32'd0;
     end
     if (rst) begin
-      \$53  = 24'h000000;
+      \$55  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$54  = fsm_state;
+    \$56  = \$34 [31:0];
+    if (stop) begin
+      \$56  = 32'd0;
+    end
+    if (rst) begin
+      \$56  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$57  = \$36 [31:0];
+    if (stop) begin
+      \$57  = 32'd0;
+    end
+    if (rst) begin
+      \$57  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$58  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
-            \$54  = 2'h1;
+            \$58  = 24'h000000;
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (\$43 ) begin
+            if (jobs__payload[84]) begin
+              \$58  = \$48 [23:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$58  = 24'h000000;
+    end
+    if (rst) begin
+      \$58  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$59  = slot_beat;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$59  = 24'h000000;
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (\$43 ) begin
+            if (jobs__payload[84]) begin
+              \$59  = \$53 [23:0];
+            end
+          end
+    endcase
+    if (stop) begin
+      \$59  = 24'h000000;
+    end
+    if (rst) begin
+      \$59  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
+    \$60  = fsm_state;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$60  = 2'h1;
           end
       2'h1:
           if (is_done) begin
-            \$54  = 2'h0;
+            \$60  = 2'h0;
           end else if (has_place) begin
-            \$54  = 2'h2;
+            \$60  = 2'h2;
           end
       2'h2:
-          if (\$41 ) begin
+          if (\$43 ) begin
             if (jobs__payload[84]) begin
-              \$54  = 2'h1;
+              \$60  = 2'h1;
             end
           end
     endcase
     if (stop) begin
-      \$54  = 2'h0;
+      \$60  = 2'h0;
     end
     if (rst) begin
-      \$54  = 2'h0;
+      \$60  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$55  = rows;
+    \$61  = rows;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$55  = \$30 [2:0];
+          \$61  = \$42 [2:0];
     endcase
     if (stop) begin
-      \$55  = 3'h0;
+      \$61  = 3'h0;
     end
     if (rst) begin
-      \$55  = 3'h0;
+      \$61  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$56  = row;
+    \$62  = row;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$56  = 3'h0;
+          \$62  = 3'h0;
       2'h2:
-          if (\$41 ) begin
-            \$56  = \$43 [2:0];
+          if (\$43 ) begin
+            \$62  = \$45 [2:0];
           end
     endcase
     if (stop) begin
-      \$56  = 3'h0;
+      \$62  = 3'h0;
     end
     if (rst) begin
-      \$56  = 3'h0;
+      \$62  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$57  = is_value;
+    \$63  = is_value;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$57  = 1'h0;
+          \$63  = 1'h0;
       2'h2:
-          if (\$41 ) begin
+          if (\$43 ) begin
             if (jobs__payload[84]) begin
             end else if (is_last) begin
-              \$57  = 1'h1;
+              \$63  = 1'h1;
             end
           end
     endcase
     if (stop) begin
-      \$57  = 1'h0;
+      \$63  = 1'h0;
     end
     if (rst) begin
-      \$57  = 1'h0;
+      \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$58  = key_address;
+    \$64  = address;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$58  = \$35 [31:0];
-      2'h2:
-          if (\$41 ) begin
-            (* full_case = 32'd1 *)
-            if (is_value) begin
-            end else begin
-              \$58  = \$45 [31:0];
-            end
-          end
-    endcase
-    if (stop) begin
-      \$58  = 32'd0;
-    end
-    if (rst) begin
-      \$58  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$59  = value_address;
-    casez (fsm_state)
-      2'h0:
           /* empty */;
-      2'h1:
-          \$59  = \$40 [31:0];
       2'h2:
-          if (\$41 ) begin
-            if (is_value) begin
-              \$59  = \$44 [31:0];
-            end
+          if (\$43 ) begin
+            \$64  = \$47 [31:0];
           end
     endcase
     if (stop) begin
-      \$59  = 32'd0;
+      \$64  = 32'd0;
     end
     if (rst) begin
-      \$59  = 32'd0;
+      \$64  = 32'd0;
     end
   end
   assign \bounds__block_tiles$1  = bounds__block_tiles;
@@ -8016,28 +8099,28 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2960$0 , \port$2964$0  };
+  assign places = { \port$2974$0 , \port$2978$0  };
   assign start = restart;
-  assign \places.released  = \port$2964$0 ;
-  assign \places.is_leaving  = \port$2960$0 [0];
-  assign \places.leaving  = \port$2960$0 [24:1];
-  assign \places.cycles_left  = \port$2960$0 [28:25];
+  assign \places.released  = \port$2978$0 ;
+  assign \places.is_leaving  = \port$2974$0 [0];
+  assign \places.leaving  = \port$2974$0 [24:1];
+  assign \places.cycles_left  = \port$2974$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
   assign \jobs__payload.place  = jobs__payload[81:58];
   assign \jobs__payload.target  = jobs__payload[83:82];
   assign \jobs__payload.ends_tile  = jobs__payload[84];
-  assign jobs__payload[84] = \$20 ;
-  assign jobs__payload[81:58] = \$15 [23:0];
+  assign jobs__payload[84] = \$26 ;
+  assign jobs__payload[81:58] = \$21 [23:0];
   assign jobs__payload[57:48] = { 7'h00, row };
-  assign jobs__payload[47:32] = \$13 ;
-  assign jobs__payload[31:0] = \$12 ;
+  assign jobs__payload[47:32] = \$19 ;
+  assign jobs__payload[31:0] = \$18 [31:0];
   assign jobs__payload[83:82] = 2'h0;
   assign { \$10 [9:2], \$10 [0] } = 9'h000;
   assign \$10 [1] = bounds__flags[1];
-  assign { \$16 [9:6], \$16 [4:0] } = 9'h000;
-  assign \$16 [5] = bounds__flags[5];
+  assign { \$22 [9:6], \$22 [4:0] } = 9'h000;
+  assign \$22 [5] = bounds__flags[5];
   assign is_keys_only = bounds__flags[1];
 endmodule
 
@@ -8707,37 +8790,41 @@ endmodule
 module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_tiles, bounds__block_tiles, queries, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, query__address, query__stride, query__head_stride, released, jobs__payload, jobs__valid
 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
-  wire [4:0] \$1 ;
-  wire [56:0] \$10 ;
-  wire [26:0] \$11 ;
-  wire [58:0] \$12 ;
-  wire [59:0] \$13 ;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [55:0] \$13 ;
   wire [26:0] \$14 ;
-  wire [32:0] \$15 ;
-  wire \$16 ;
-  wire [26:0] \$17 ;
-  wire [32:0] \$18 ;
-  wire [32:0] \$19 ;
-  wire [3:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire \$21 ;
-  wire [3:0] \$22 ;
-  wire [32:0] \$23 ;
+  wire [58:0] \$15 ;
+  wire [26:0] \$16 ;
+  wire [32:0] \$17 ;
+  wire \$18 ;
+  wire [26:0] \$19 ;
+  wire [32:0] \$2 ;
+  wire [32:0] \$20 ;
+  wire [32:0] \$21 ;
+  wire [24:0] \$22 ;
+  wire \$23 ;
   wire [3:0] \$24 ;
-  wire \$25 ;
-  wire [24:0] \$26 ;
-  reg [23:0] \$27 ;
-  reg [1:0] \$28 ;
+  wire [32:0] \$25 ;
+  wire [3:0] \$26 ;
+  wire \$27 ;
+  wire [24:0] \$28 ;
   reg [31:0] \$29 ;
-  wire \$3 ;
-  reg [2:0] \$30 ;
-  reg [2:0] \$31 ;
-  wire [3:0] \$4 ;
-  wire \$5 ;
-  wire \$6 ;
+  wire [33:0] \$3 ;
+  reg [31:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [1:0] \$32 ;
+  reg [2:0] \$33 ;
+  reg [2:0] \$34 ;
+  reg [31:0] \$35 ;
+  wire [33:0] \$4 ;
+  wire [4:0] \$5 ;
+  wire [3:0] \$6 ;
   wire \$7 ;
-  wire \$8 ;
-  wire [55:0] \$9 ;
+  wire [3:0] \$8 ;
+  wire \$9 ;
   reg [31:0] address = 32'd0;
   reg advance;
   input [23:0] bounds__block_tiles;
@@ -8797,6 +8884,8 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   wire [31:0] query__head_stride;
   input [31:0] query__stride;
   wire [31:0] query__stride;
+  reg [31:0] query_heads = 32'd0;
+  reg [31:0] query_rows = 32'd0;
   wire [23:0] query_tile;
   input [23:0] released;
   wire [23:0] released;
@@ -8807,42 +8896,48 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   wire start;
   input stop;
   wire stop;
-  assign \$1  = number[0] ? 5'h10 : 5'h00;
-  assign \$2  = column + 1'h1;
-  assign \$3  = \$2  == columns;
-  assign \$4  = column + 1'h1;
-  assign \$5  = \$4  == columns;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$9  = head * query__head_stride;
-  assign \$10  = query__address + \$9 ;
-  assign \$11  = query_tile * 3'h4;
-  assign \$12  = \$11  * query__stride;
-  assign \$13  = \$10  + \$12 ;
+  assign \$1  = ! column;
+  assign \$2  = query__address + query_heads;
+  assign \$3  = \$2  + query_rows;
+  assign \$4  = \$1  ? \$3  : { 2'h0, address };
+  assign \$5  = number[0] ? 5'h10 : 5'h00;
+  assign \$6  = column + 1'h1;
+  assign \$7  = \$6  == columns;
+  assign \$8  = column + 1'h1;
+  assign \$9  = \$8  == columns;
+  assign \$10  = ! fsm_state;
+  assign \$11  = fsm_state == 1'h1;
+  assign \$12  = fsm_state == 2'h2;
+  assign \$13  = head * query__head_stride;
   assign \$14  = query_tile * 3'h4;
-  assign \$15  = queries - \$14 ;
-  assign \$16  = $signed(\$15 ) > $signed(4'h4);
-  assign \$17  = query_tile * 3'h4;
-  assign \$18  = queries - \$17 ;
-  assign \$19  = \$16  ? 33'h000000004 : \$18 ;
-  assign \$20  = number - released;
-  assign \$21  = \$20 [23:0] < 2'h2;
-  assign \$22  = column + 1'h1;
-  assign \$23  = address + query__stride;
+  assign \$15  = \$14  * query__stride;
+  assign \$16  = query_tile * 3'h4;
+  assign \$17  = queries - \$16 ;
+  assign \$18  = $signed(\$17 ) > $signed(4'h4);
+  assign \$19  = query_tile * 3'h4;
+  assign \$20  = queries - \$19 ;
+  assign \$21  = \$18  ? 33'h000000004 : \$20 ;
+  assign \$22  = number - released;
+  assign \$23  = \$22 [23:0] < 2'h2;
   assign \$24  = column + 1'h1;
-  assign \$25  = \$24  == columns;
-  assign \$26  = number + 1'h1;
+  assign \$25  = jobs__payload[31:0] + query__stride;
+  assign \$26  = column + 1'h1;
+  assign \$27  = \$26  == columns;
+  assign \$28  = number + 1'h1;
   always @(posedge clk)
-    number <= \$27 ;
+    query_heads <= \$29 ;
   always @(posedge clk)
-    fsm_state <= \$28 ;
+    query_rows <= \$30 ;
   always @(posedge clk)
-    address <= \$29 ;
+    number <= \$31 ;
   always @(posedge clk)
-    columns <= \$30 ;
+    fsm_state <= \$32 ;
   always @(posedge clk)
-    column <= \$31 ;
+    columns <= \$33 ;
+  always @(posedge clk)
+    column <= \$34 ;
+  always @(posedge clk)
+    address <= \$35 ;
   \top.query_jobs.visits  visits (
     .advance(advance),
     .bounds__block_tiles(bounds__block_tiles),
@@ -8883,7 +8978,7 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
           /* empty */;
       2'h2:
           if (jobs__ready) begin
-            if (\$5 ) begin
+            if (\$9 ) begin
               advance = 1'h1;
             end
           end
@@ -8891,110 +8986,130 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$27  = number;
+    \$29  = \$13 [31:0];
+    if (stop) begin
+      \$29  = 32'd0;
+    end
+    if (rst) begin
+      \$29  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$30  = \$15 [31:0];
+    if (stop) begin
+      \$30  = 32'd0;
+    end
+    if (rst) begin
+      \$30  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$31  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
-            \$27  = 24'h000000;
+            \$31  = 24'h000000;
           end
       2'h1:
           /* empty */;
       2'h2:
           if (jobs__ready) begin
-            if (\$25 ) begin
-              \$27  = \$26 [23:0];
+            if (\$27 ) begin
+              \$31  = \$28 [23:0];
             end
           end
     endcase
     if (stop) begin
-      \$27  = 24'h000000;
+      \$31  = 24'h000000;
     end
     if (rst) begin
-      \$27  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$28  = fsm_state;
+    \$32  = fsm_state;
     casez (fsm_state)
       2'h0:
           if (restart) begin
-            \$28  = 2'h1;
+            \$32  = 2'h1;
           end
       2'h1:
           if (is_done) begin
-            \$28  = 2'h0;
-          end else if (\$21 ) begin
-            \$28  = 2'h2;
+            \$32  = 2'h0;
+          end else if (\$23 ) begin
+            \$32  = 2'h2;
           end
       2'h2:
           if (jobs__ready) begin
-            if (\$25 ) begin
-              \$28  = 2'h1;
+            if (\$27 ) begin
+              \$32  = 2'h1;
             end
           end
     endcase
     if (stop) begin
-      \$28  = 2'h0;
+      \$32  = 2'h0;
     end
     if (rst) begin
-      \$28  = 2'h0;
+      \$32  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$29  = address;
+    \$33  = columns;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$29  = \$13 [31:0];
+          \$33  = \$21 [2:0];
+    endcase
+    if (stop) begin
+      \$33  = 3'h0;
+    end
+    if (rst) begin
+      \$33  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
+    \$34  = column;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$34  = 3'h0;
       2'h2:
           if (jobs__ready) begin
-            \$29  = \$23 [31:0];
+            \$34  = \$24 [2:0];
           end
     endcase
     if (stop) begin
-      \$29  = 32'd0;
+      \$34  = 3'h0;
     end
     if (rst) begin
-      \$29  = 32'd0;
+      \$34  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$30  = columns;
+    \$35  = address;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$30  = \$19 [2:0];
-    endcase
-    if (stop) begin
-      \$30  = 3'h0;
-    end
-    if (rst) begin
-      \$30  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$31  = column;
-    casez (fsm_state)
-      2'h0:
           /* empty */;
-      2'h1:
-          \$31  = 3'h0;
       2'h2:
           if (jobs__ready) begin
-            \$31  = \$22 [2:0];
+            \$35  = \$25 [31:0];
           end
     endcase
     if (stop) begin
-      \$31  = 3'h0;
+      \$35  = 32'd0;
     end
     if (rst) begin
-      \$31  = 3'h0;
+      \$35  = 32'd0;
     end
   end
   assign \bounds__block_tiles$1  = bounds__block_tiles;
@@ -9013,12 +9128,12 @@ module \top.query_jobs (rst, restart, stop, jobs__ready, key_beats, bounds__key_
   assign \jobs__payload.place  = jobs__payload[81:58];
   assign \jobs__payload.target  = jobs__payload[83:82];
   assign \jobs__payload.ends_tile  = jobs__payload[84];
-  assign jobs__payload[84] = \$3 ;
+  assign jobs__payload[84] = \$7 ;
   assign jobs__payload[83:82] = 2'h2;
-  assign jobs__payload[81:58] = { 19'h00000, \$1  };
+  assign jobs__payload[81:58] = { 19'h00000, \$5  };
   assign jobs__payload[57:48] = { 7'h00, column };
   assign jobs__payload[47:32] = key_beats;
-  assign jobs__payload[31:0] = address;
+  assign jobs__payload[31:0] = \$4 [31:0];
 endmodule
 
 module \top.query_jobs.visits (rst, restart, stop, head, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
@@ -10087,9 +10202,9 @@ module \top.reader.bursts (rst, w_en, r_en, w_rdy, w_level, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
+module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2960$0 , \port$2964$0 , \port$2975$0 , \port$2979$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2974$0 , \port$2978$0 , \port$2989$0 , \port$2993$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -10446,16 +10561,16 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2960$0 ;
-  wire [28:0] \port$2960$0 ;
-  output [23:0] \port$2964$0 ;
-  wire [23:0] \port$2964$0 ;
-  output [28:0] \port$2975$0 ;
-  wire [28:0] \port$2975$0 ;
-  output [23:0] \port$2979$0 ;
-  wire [23:0] \port$2979$0 ;
-  input [13:0] \port$367$3 ;
-  wire [13:0] \port$367$3 ;
+  output [28:0] \port$2974$0 ;
+  wire [28:0] \port$2974$0 ;
+  output [23:0] \port$2978$0 ;
+  wire [23:0] \port$2978$0 ;
+  output [28:0] \port$2989$0 ;
+  wire [28:0] \port$2989$0 ;
+  output [23:0] \port$2993$0 ;
+  wire [23:0] \port$2993$0 ;
+  input [13:0] \port$366$3 ;
+  wire [13:0] \port$366$3 ;
   wire push;
   wire \push$76 ;
   input [23:0] queries_loaded;
@@ -10663,7 +10778,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   reg [26:0] matrix_table [511:0];
   always @(posedge clk) begin
     if (write__en)
-      matrix_table[\port$367$3 [8:0]] <= table_data[26:0];
+      matrix_table[\port$366$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _0_;
   always @(posedge clk) begin
@@ -10673,7 +10788,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   reg [26:0] vector_table [511:0];
   always @(posedge clk) begin
     if (\write__en$44 )
-      vector_table[\port$367$3 [8:0]] <= table_data[26:0];
+      vector_table[\port$366$3 [8:0]] <= table_data[26:0];
   end
   reg [26:0] _1_;
   always @(posedge clk) begin
@@ -10897,8 +11012,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2960$0 (\$238 ),
-    .\port$2964$0 (\$239 ),
+    .\port$2974$0 (\$238 ),
+    .\port$2978$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -10906,8 +11021,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2975$0 (\$240 ),
-    .\port$2979$0 (\$241 ),
+    .\port$2989$0 (\$240 ),
+    .\port$2993$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -11839,11 +11954,11 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   assign parameters__diagonal_high = diagonal_high;
   assign parameters__diagonal_low = diagonal_low;
   assign following = \$5 [15:0];
-  assign write__addr = \port$367$3 [8:0];
-  assign table_row = { 2'h0, \port$367$3  };
+  assign write__addr = \port$366$3 [8:0];
+  assign table_row = { 2'h0, \port$366$3  };
   assign write__data = table_data[26:0];
   assign read__addr = \$5 [8:0];
-  assign \write__addr$45  = \port$367$3 [8:0];
+  assign \write__addr$45  = \port$366$3 [8:0];
   assign \write__data$46  = table_data[26:0];
   assign \read__addr$47  = \$5 [8:0];
   assign start = restart;
@@ -11854,10 +11969,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2960$0  = \$238 ;
-  assign \port$2964$0  = \$239 ;
-  assign \port$2975$0  = \$240 ;
-  assign \port$2979$0  = \$241 ;
+  assign \port$2974$0  = \$238 ;
+  assign \port$2978$0  = \$239 ;
+  assign \port$2989$0  = \$240 ;
+  assign \port$2993$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -12047,7 +12162,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$367$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2960$0 , \port$2964$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2974$0 , \port$2978$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -12064,11 +12179,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2960$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2960$0 ;
-  wire [28:0] \port$2960$0 ;
+  output [28:0] \port$2974$0 ;
+  wire [28:0] \port$2974$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2964$0 ;
-  wire [23:0] \port$2964$0 ;
+  output [23:0] \port$2978$0 ;
+  wire [23:0] \port$2978$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -12105,8 +12220,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2960$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2960$0  = \$1 ;
-  assign \port$2964$0  = \$3 ;
+  assign \port$2974$0  = \$1 ;
+  assign \port$2978$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -12235,7 +12350,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2975$0 , \port$2979$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2989$0 , \port$2993$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -12252,11 +12367,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2975$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2975$0 ;
-  wire [28:0] \port$2975$0 ;
+  output [28:0] \port$2989$0 ;
+  wire [28:0] \port$2989$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2979$0 ;
-  wire [23:0] \port$2979$0 ;
+  output [23:0] \port$2993$0 ;
+  wire [23:0] \port$2993$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -12293,8 +12408,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2975$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2975$0  = \$1 ;
-  assign \port$2979$0  = \$3 ;
+  assign \port$2989$0  = \$1 ;
+  assign \port$2993$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -13612,50 +13727,53 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
 , jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [16:0] \$1 ;
-  wire \$10 ;
-  wire [24:0] \$11 ;
-  wire [24:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
+  wire [33:0] \$10 ;
+  wire [3:0] \$11 ;
+  wire [4:0] \$12 ;
+  wire [4:0] \$13 ;
+  wire [16:0] \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire [55:0] \$18 ;
-  wire [56:0] \$19 ;
+  wire [24:0] \$16 ;
+  wire [24:0] \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire [16:0] \$2 ;
-  wire [28:0] \$20 ;
-  wire [57:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire [32:0] \$23 ;
-  wire \$24 ;
-  wire [26:0] \$25 ;
-  wire [32:0] \$26 ;
-  wire [32:0] \$27 ;
-  wire \$28 ;
-  wire [24:0] \$29 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [55:0] \$23 ;
+  wire [26:0] \$24 ;
+  wire [32:0] \$25 ;
+  wire \$26 ;
+  wire [26:0] \$27 ;
+  wire [32:0] \$28 ;
+  wire [32:0] \$29 ;
   wire \$3 ;
-  wire [24:0] \$30 ;
-  wire \$31 ;
-  wire \$32 ;
-  wire [24:0] \$33 ;
-  wire [16:0] \$34 ;
-  wire [32:0] \$35 ;
-  wire [24:0] \$36 ;
-  wire [24:0] \$37 ;
-  reg [23:0] \$38 ;
-  reg [23:0] \$39 ;
+  wire \$30 ;
+  wire [24:0] \$31 ;
+  wire [24:0] \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire [24:0] \$35 ;
+  wire [16:0] \$36 ;
+  wire [32:0] \$37 ;
+  wire [24:0] \$38 ;
+  wire [24:0] \$39 ;
   wire \$4 ;
-  reg [1:0] \$40 ;
-  reg [31:0] \$41 ;
-  reg [2:0] \$42 ;
-  reg [15:0] \$43 ;
+  reg [31:0] \$40 ;
+  reg [23:0] \$41 ;
+  reg [23:0] \$42 ;
+  reg [1:0] \$43 ;
+  reg [2:0] \$44 ;
+  reg [15:0] \$45 ;
+  reg [31:0] \$46 ;
   wire [1:0] \$5 ;
-  wire [4:0] \$53 ;
-  wire \$55 ;
-  wire [3:0] \$6 ;
-  wire [4:0] \$7 ;
-  wire [4:0] \$8 ;
-  wire [16:0] \$9 ;
+  wire \$6 ;
+  wire [4:0] \$61 ;
+  wire \$63 ;
+  wire [32:0] \$7 ;
+  wire [28:0] \$8 ;
+  wire [33:0] \$9 ;
   reg [31:0] address = 32'd0;
   reg advance;
   input [23:0] bounds__block_tiles;
@@ -13726,13 +13844,22 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   wire [31:0] state__head_stride;
   input [31:0] state__stride;
   wire [31:0] state__stride;
+  reg [31:0] state_heads = 32'd0;
   input stop;
   wire stop;
   input [23:0] stored;
   wire [23:0] stored;
   reg [15:0] word = 16'h0000;
   always @(posedge clk)
-    word <= \$43 ;
+    restored <= \$42 ;
+  always @(posedge clk)
+    fsm_state <= \$43 ;
+  always @(posedge clk)
+    columns <= \$44 ;
+  always @(posedge clk)
+    word <= \$45 ;
+  always @(posedge clk)
+    address <= \$46 ;
   assign \$1  = word + 1'h1;
   assign \$2  = output_steps + 2'h2;
   assign is_last = \$1  == \$2 ;
@@ -13740,51 +13867,47 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign \$4  = word == output_steps;
   assign \$5  = \$4  ? 2'h1 : 2'h2;
   assign kind = \$3  ? 2'h0 : \$5 ;
-  assign \$6  = columns + 2'h2;
-  assign \$7  = \$6  - 1'h1;
+  assign \$6  = ! word;
+  assign \$7  = state__address + state_heads;
+  assign \$8  = query_tile * 5'h10;
+  assign \$9  = \$7  + \$8 ;
+  assign \$10  = \$6  ? \$9  : { 2'h0, address };
+  assign \$11  = columns + 2'h2;
+  assign \$12  = \$11  - 1'h1;
   wire [5:0] _0_, _1_, _2_;
-  assign _0_ = $signed(\$7 );
+  assign _0_ = $signed(\$12 );
   assign _1_ = $signed(3'h2);
-  assign _2_ = (\$7 [4] == 1'h0) || \$7  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$53  = $signed(_2_) / $signed(_1_);
-  assign \$10  = ~ restores;
-  assign \$11  = restored - stored;
-  assign \$12  = number - drained;
-  assign \$13  = \$12 [23:0] < 2'h2;
-  assign \$14  = \$11 [23] & \$13 ;
-  assign \$15  = ! fsm_state;
-  assign \$16  = fsm_state == 1'h1;
-  assign \$17  = fsm_state == 2'h2;
-  assign \$18  = head * state__head_stride;
-  assign \$19  = state__address + \$18 ;
-  assign \$20  = query_tile * 5'h10;
-  assign \$21  = \$19  + \$20 ;
-  assign \$22  = query_tile * 3'h4;
-  assign \$23  = queries - \$22 ;
-  assign \$24  = $signed(\$23 ) > $signed(4'h4);
-  assign \$25  = query_tile * 3'h4;
-  assign \$26  = queries - \$25 ;
-  assign \$27  = \$24  ? 33'h000000004 : \$26 ;
-  assign \$28  = ~ restores;
-  assign \$29  = restored - stored;
-  assign \$30  = number - drained;
-  assign \$31  = \$30 [23:0] < 2'h2;
-  assign \$32  = \$29 [23] & \$31 ;
-  assign \$33  = number + 1'h1;
-  assign \$34  = word + 1'h1;
-  assign \$35  = address + state__stride;
-  assign \$36  = number + 1'h1;
-  assign \$37  = restored + 1'h1;
+  assign _2_ = (\$12 [4] == 1'h0) || \$12  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
+  assign \$61  = $signed(_2_) / $signed(_1_);
+  assign \$15  = ~ restores;
+  assign \$16  = restored - stored;
+  assign \$17  = number - drained;
+  assign \$18  = \$17 [23:0] < 2'h2;
+  assign \$19  = \$16 [23] & \$18 ;
+  assign \$20  = ! fsm_state;
+  assign \$21  = fsm_state == 1'h1;
+  assign \$22  = fsm_state == 2'h2;
+  assign \$23  = head * state__head_stride;
+  assign \$24  = query_tile * 3'h4;
+  assign \$25  = queries - \$24 ;
+  assign \$26  = $signed(\$25 ) > $signed(4'h4);
+  assign \$27  = query_tile * 3'h4;
+  assign \$28  = queries - \$27 ;
+  assign \$29  = \$26  ? 33'h000000004 : \$28 ;
+  assign \$30  = ~ restores;
+  assign \$31  = restored - stored;
+  assign \$32  = number - drained;
+  assign \$33  = \$32 [23:0] < 2'h2;
+  assign \$34  = \$31 [23] & \$33 ;
+  assign \$35  = number + 1'h1;
+  assign \$36  = word + 1'h1;
+  assign \$37  = jobs__payload[31:0] + state__stride;
+  assign \$38  = number + 1'h1;
+  assign \$39  = restored + 1'h1;
   always @(posedge clk)
-    number <= \$38 ;
+    state_heads <= \$40 ;
   always @(posedge clk)
-    restored <= \$39 ;
-  always @(posedge clk)
-    fsm_state <= \$40 ;
-  always @(posedge clk)
-    address <= \$41 ;
-  always @(posedge clk)
-    columns <= \$42 ;
+    number <= \$41 ;
   \top.state_jobs.visits  visits (
     .advance(advance),
     .bounds__block_tiles(bounds__block_tiles),
@@ -13806,22 +13929,87 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$43  = word;
+    \$43  = fsm_state;
+    casez (fsm_state)
+      2'h0:
+          if (restart) begin
+            \$43  = 2'h1;
+          end
+      2'h1:
+          if (is_done) begin
+            \$43  = 2'h0;
+          end else if (\$30 ) begin
+          end else if (\$34 ) begin
+            \$43  = 2'h2;
+          end
+      2'h2:
+          if (jobs__ready) begin
+            if (is_last) begin
+              \$43  = 2'h1;
+            end
+          end
+    endcase
+    if (stop) begin
+      \$43  = 2'h0;
+    end
+    if (rst) begin
+      \$43  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
+    \$44  = columns;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h1:
-          \$43  = 16'h0000;
+          \$44  = \$29 [2:0];
+    endcase
+    if (stop) begin
+      \$44  = 3'h0;
+    end
+    if (rst) begin
+      \$44  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
+    \$45  = word;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$45  = 16'h0000;
       2'h2:
           if (jobs__ready) begin
-            \$43  = \$34 [15:0];
+            \$45  = \$36 [15:0];
           end
     endcase
     if (stop) begin
-      \$43  = 16'h0000;
+      \$45  = 16'h0000;
     end
     if (rst) begin
-      \$43  = 16'h0000;
+      \$45  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
+    \$46  = address;
+    casez (fsm_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (jobs__ready) begin
+            \$46  = \$37 [31:0];
+          end
+    endcase
+    if (stop) begin
+      \$46  = 32'd0;
+    end
+    if (rst) begin
+      \$46  = 32'd0;
     end
   end
   always @* begin
@@ -13832,7 +14020,7 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
           /* empty */;
       2'h1:
           if (is_done) begin
-          end else if (\$10 ) begin
+          end else if (\$15 ) begin
             advance = 1'h1;
           end
       2'h2:
@@ -13857,118 +14045,63 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$38  = number;
+    \$40  = \$23 [31:0];
+    if (stop) begin
+      \$40  = 32'd0;
+    end
+    if (rst) begin
+      \$40  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
+    \$41  = number;
     casez (fsm_state)
       2'h0:
           if (restart) begin
-            \$38  = 24'h000000;
+            \$41  = 24'h000000;
           end
       2'h1:
           if (is_done) begin
-          end else if (\$28 ) begin
-            \$38  = \$33 [23:0];
+          end else if (\$30 ) begin
+            \$41  = \$35 [23:0];
           end
       2'h2:
           if (jobs__ready) begin
             if (is_last) begin
-              \$38  = \$36 [23:0];
+              \$41  = \$38 [23:0];
             end
           end
     endcase
     if (stop) begin
-      \$38  = 24'h000000;
+      \$41  = 24'h000000;
     end
     if (rst) begin
-      \$38  = 24'h000000;
+      \$41  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$39  = restored;
+    \$42  = restored;
     casez (fsm_state)
       2'h0:
           if (restart) begin
-            \$39  = 24'h000000;
+            \$42  = 24'h000000;
           end
       2'h1:
           /* empty */;
       2'h2:
           if (jobs__ready) begin
             if (is_last) begin
-              \$39  = \$37 [23:0];
+              \$42  = \$39 [23:0];
             end
           end
     endcase
     if (stop) begin
-      \$39  = 24'h000000;
+      \$42  = 24'h000000;
     end
     if (rst) begin
-      \$39  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$40  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (restart) begin
-            \$40  = 2'h1;
-          end
-      2'h1:
-          if (is_done) begin
-            \$40  = 2'h0;
-          end else if (\$28 ) begin
-          end else if (\$32 ) begin
-            \$40  = 2'h2;
-          end
-      2'h2:
-          if (jobs__ready) begin
-            if (is_last) begin
-              \$40  = 2'h1;
-            end
-          end
-    endcase
-    if (stop) begin
-      \$40  = 2'h0;
-    end
-    if (rst) begin
-      \$40  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$41  = address;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$41  = \$21 [31:0];
-      2'h2:
-          if (jobs__ready) begin
-            \$41  = \$35 [31:0];
-          end
-    endcase
-    if (stop) begin
-      \$41  = 32'd0;
-    end
-    if (rst) begin
-      \$41  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$42  = columns;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          \$42  = \$27 [2:0];
-    endcase
-    if (stop) begin
-      \$42  = 3'h0;
-    end
-    if (rst) begin
-      \$42  = 3'h0;
+      \$42  = 24'h000000;
     end
   end
   assign \bounds__block_tiles$1  = bounds__block_tiles;
@@ -13989,13 +14122,13 @@ module \top.state_jobs (rst, restart, stop, jobs__ready, output_steps, bounds__k
   assign \jobs__payload.ends_tile  = jobs__payload[84];
   assign jobs__payload[84] = is_last;
   assign jobs__payload[83:82] = 2'h1;
-  assign jobs__payload[81:58] = { 7'h00, \$9  };
+  assign jobs__payload[81:58] = { 7'h00, \$14  };
   assign jobs__payload[57:48] = { 7'h00, kind, number[0] };
-  assign jobs__payload[47:32] = { \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8 [4], \$8  };
-  assign jobs__payload[31:0] = address;
-  assign \$55  = 1'h1;
-  assign \$8  = \$53 ;
-  assign \$9  = { word, 1'h0 };
+  assign jobs__payload[47:32] = { \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13 [4], \$13  };
+  assign jobs__payload[31:0] = \$10 [31:0];
+  assign \$63  = 1'h1;
+  assign \$13  = \$61 ;
+  assign \$14  = { word, 1'h0 };
 endmodule
 
 module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, advance, is_done, query_tile, clk);
@@ -14458,7 +14591,7 @@ module \top.state_jobs.visits (rst, restart, stop, head, restores, bounds__key_t
   assign \$63  = bounds__flags[4];
 endmodule
 
-module \top.waiting$350 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
+module \top.waiting$353 (rst, r_en, stop, w_en, r_data, w_port__data, level, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire \$1 ;
   wire \$10 ;
