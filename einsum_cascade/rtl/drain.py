@@ -202,7 +202,7 @@ class Drain(Component):
             *(at.address.eq(address), at.beat_address.eq(address), at.group_address.eq(address)),
             at.stride.eq(Mux(is_state, self.state.stride, self.output.stride)),
             *(at.begin.eq(word), at.operand.eq(word)),
-            *(at.word.eq(0), at.group.eq(0), at.step.eq(0), at.has_read.eq(0)),
+            *(at.word.eq(0), at.group.eq(0), at.step.eq(0)),
             *(at.bank.eq(result.bank), at.is_state.eq(is_state)),
         ]
 
@@ -229,32 +229,31 @@ class Drain(Component):
         has_room = (writer.beat_room >= dividers) & (writer.address_room >= dividers)
         goes_on = (at.step != 0) | has_room
         after = (at.group + 1) * dividers
-        reads = Signal()
-        read = Signal(len(at.word) + 1)
+        is_last = Signal()
         ends_beat = Signal()
-        is_over = Signal()
+        ends_row = Signal()
         m.d.comb += [
-            reads.eq(goes_on & ~at.has_read),
-            read.eq(at.word + reads),
-            ends_beat.eq(reads & ((at.operand == shape.beat_operands - 1) | (read == at.words))),
+            ends_row.eq(at.word + 1 == at.words),
+            is_last.eq((at.operand == shape.beat_operands - 1) | ends_row),
+            # The last word waits until the beats before it, of as many columns as there are dividers, have left.
+            group.is_valid.eq(goes_on & (~is_last | (at.step + 1 >= dividers))),
+            ends_beat.eq(group.is_valid & is_last),
             # The addresses of the beats of all columns, one a cycle.
             writer.asks.eq(goes_on & (at.step < dividers) & (group.first + at.step < at.columns)),
             writer.address.eq(Mux(at.step == 0, at.beat_address, at.address)),
             writer.last_beat.eq(0),
-            *(group.is_valid.eq(reads), group.are_operands.eq(1)),
-            *(group.place.eq(at.operand), group.ends_row.eq(ends_beat)),
-            is_over.eq(goes_on & (at.has_read | ends_beat) & (at.step + 1 >= dividers)),
+            *(group.are_operands.eq(1), group.place.eq(at.operand), group.ends_row.eq(ends_beat)),
         ]
         with m.If(goes_on):
-            m.d.sync += [at.step.eq(at.step + 1), at.word.eq(read), at.has_read.eq(at.has_read | ends_beat)]
-        with m.If(reads):
-            m.d.sync += at.operand.eq(at.operand + 1)
-        with m.If(is_over):
+            m.d.sync += at.step.eq(at.step + 1)
+        with m.If(group.is_valid):
+            m.d.sync += [at.word.eq(at.word + 1), at.operand.eq(at.operand + 1)]
+        with m.If(ends_beat):
             next_beat, next_group = (Signal(ADDRESS_BITS, name=f"next_{what}") for what in ("beat", "group"))
             m.d.comb += next_beat.eq(at.beat_address + shape.beat_bytes)
             m.d.comb += next_group.eq(at.group_address + at.stride * dividers)
-            m.d.sync += [at.step.eq(0), at.has_read.eq(0), at.operand.eq(0), at.beat_address.eq(next_beat)]
-            with m.If(read == at.words):
+            m.d.sync += [at.step.eq(0), at.operand.eq(0), at.beat_address.eq(next_beat)]
+            with m.If(ends_row):
                 m.d.sync += [at.word.eq(0), at.group.eq(at.group + 1), at.operand.eq(at.begin)]
                 m.d.sync += [at.beat_address.eq(next_group), at.group_address.eq(next_group)]
                 with m.If(after >= at.columns):
@@ -347,8 +346,8 @@ class _Place:
         Of operands: the place of word 0, and of this one, in a beat.
     beat_address, group_address
         Of the first column: this beat, and the first one.
-    step, has_read
-        Cycles of this beat that have passed, and whether all its words are read.
+    step
+        Cycles of this beat that have passed.
 
     """
 
@@ -367,7 +366,6 @@ class _Place:
         self.beat_address = Signal(ADDRESS_BITS)
         self.group_address = Signal(ADDRESS_BITS)
         self.step = Signal(range(max(shape.beat_operands, shape.dividers) + 1))
-        self.has_read = Signal()
 
 
 def _group_layout(shape: ArrayShape) -> data.StructLayout:

@@ -105,13 +105,14 @@ class Drain:
         for first in range(0, columns, dividers):
             own = min(dividers, columns - first)
             for count in _split(words, place, self.shape.beat_operands):
-                begin = max(begin, self.sent[dividers - 1] + 1, self.addressed[dividers - 1] + 1)
-                whole = begin + count + _QUOTIENT_CYCLES
+                asked = begin = max(begin, self.sent[dividers - 1] + 1, self.addressed[dividers - 1] + 1)
+                # The last word waits until as many beats of the words before it have left.
+                begin += max(count, dividers)
+                whole = begin + _QUOTIENT_CYCLES
                 for column in range(own):
-                    self.addressed.append(channel.take_address(begin + column + _QUEUE_CYCLES))
+                    self.addressed.append(channel.take_address(asked + column + _QUEUE_CYCLES))
                     self.sent.append(channel.take_beat(whole + column + _QUEUE_CYCLES))
                 self.beats += own
-                begin += max(count, dividers)
         return begin
 
     def departure(self, result: int) -> int:

@@ -1207,8 +1207,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output_steps(output_steps),
     .output_stride(output__stride),
     .passes(passes),
-    .\port$2758$0 (is_pending),
-    .\port$2772$0 (\waiting$297 ),
+    .\port$2750$0 (is_pending),
+    .\port$2764$0 (\waiting$297 ),
     .\port$34$0 (\$23 ),
     .\port$366$3 (\$329 ),
     .product_steps(product_steps),
@@ -1265,9 +1265,9 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .output__stride(output__stride),
     .output_steps(output_steps[15:0]),
     .parity(parity),
-    .\port$1799$0 (\$333 ),
-    .\port$1847$0 (\$334 ),
-    .\port$3072$0 (\$335 ),
+    .\port$1791$0 (\$333 ),
+    .\port$1839$0 (\$334 ),
+    .\port$3063$0 (\$335 ),
     .queries(queries),
     .result(\result$245 ),
     .results_drained(results_drained),
@@ -1299,8 +1299,8 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .key__stride(key__stride),
     .key_beats(key_beats[15:0]),
     .keys(parameters__keys),
-    .\port$2974$0 (\$330 ),
-    .\port$2978$0 (\$331 ),
+    .\port$2966$0 (\$330 ),
+    .\port$2970$0 (\$331 ),
     .restart(start),
     .rst(rst),
     .slot_beats(\$1 [15:0]),
@@ -1394,10 +1394,10 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
     .parameters__output_steps(output_steps[15:0]),
     .parameters__product_steps(product_steps[15:0]),
     .parameters__stages(stages[7:0]),
-    .\port$2974$0 (\$330 ),
-    .\port$2978$0 (\$331 ),
-    .\port$2989$0 (\$332 ),
-    .\port$2993$0 (released),
+    .\port$2966$0 (\$330 ),
+    .\port$2970$0 (\$331 ),
+    .\port$2981$0 (\$332 ),
+    .\port$2985$0 (released),
     .\port$366$3 (\$329 ),
     .queries_loaded(queries_loaded),
     .queue(queue[7:0]),
@@ -2018,7 +2018,7 @@ module top(s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_brea
   assign \$201  = flags[8];
 endmodule
 
-module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$34$0 , bus__awready, bus__wready, refused, clear, table_write, \port$366$3 , bus__arready, \port$2758$0 , is_busy, \port$2772$0 
+module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__bready, bus__arvalid, bus__araddr, bus__rready, clk, rst, \port$34$0 , bus__awready, bus__wready, refused, clear, table_write, \port$366$3 , bus__arready, \port$2750$0 , is_busy, \port$2764$0 
 , total_cycles, table_half, data, start, bus__bvalid, bus__bresp, watchdog, interval, stages, contexts, queue, slots, product_steps, output_steps, key_beats, value_beats, keys, key_tiles, block_tiles, queries, query_tiles
 , passes, key_heads, group, flags, diagonal_high, diagonal_low, first_tile, end_tile, query_address, key_address, value_address, output_address, state_address, query_stride, key_stride, value_stride, output_stride, state_stride, query_head_stride, key_head_stride, value_head_stride
 , output_head_stride, state_head_stride, interrupt_enable, factor, factor_high, factor_low, bus__rvalid, bus__rdata, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy, vector_busy, empty_columns, bus__awvalid);
@@ -2257,10 +2257,10 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
   reg [31:0] output_stride = 32'd0;
   output [31:0] passes;
   reg [31:0] passes = 32'd0;
-  input \port$2758$0 ;
-  wire \port$2758$0 ;
-  input [6:0] \port$2772$0 ;
-  wire [6:0] \port$2772$0 ;
+  input \port$2750$0 ;
+  wire \port$2750$0 ;
+  input [6:0] \port$2764$0 ;
+  wire [6:0] \port$2764$0 ;
   input [22:0] \port$34$0 ;
   wire [22:0] \port$34$0 ;
   output [13:0] \port$366$3 ;
@@ -2529,7 +2529,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
       14'h0001:
           \$76  = { 9'h000, \port$34$0  };
       14'h0002:
-          \$76  = { 25'h0000000, \port$2772$0  };
+          \$76  = { 25'h0000000, \port$2764$0  };
       14'h0003:
           \$76  = cycles;
       14'h0004:
@@ -2631,7 +2631,7 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
       14'h0034:
           \$76  = interrupt_enable;
       14'h0035:
-          \$76  = { 31'h00000000, \port$2758$0  };
+          \$76  = { 31'h00000000, \port$2750$0  };
       14'h0036:
           \$76  = 32'd1162035539;
       14'h0037:
@@ -3295,146 +3295,146 @@ module \top.control (bus__awaddr, bus__wvalid, bus__wdata, bus__wstrb, bus__brea
   assign table_row = { 2'h0, \$20 [16:3] };
   assign table_data = data;
   assign status = { 9'h000, \port$34$0  };
-  assign waiting = { 25'h0000000, \port$2772$0  };
-  assign interrupt = { 31'h00000000, \port$2758$0  };
+  assign waiting = { 25'h0000000, \port$2764$0  };
+  assign interrupt = { 31'h00000000, \port$2750$0  };
   assign \port$366$3  = \$20 [16:3];
   assign table_half = address[2];
 endmodule
 
-module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, clk, rst, has_result, start, kind, is_idle, has_error, is_waiting, \port$1799$0 , \port$1847$0 , dividend, sums, result, output_steps, keys, queries, flags
-, output__address, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, results_drained, \port$3072$0 , group, bank, parity, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
+module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, clk, rst, has_result, start, kind, is_idle, has_error, is_waiting, \port$1791$0 , \port$1839$0 , dividend, sums, result, output_steps, keys, queries, flags
+, output__address, state__address, output__stride, state__stride, output__head_stride, state__head_stride, takes_result, results_drained, \port$3063$0 , group, bank, parity, empty_columns, states_stored, memory__wvalid, memory__awvalid, memory__awready);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire [31:0] \$1 ;
   wire [26:0] \$10 ;
-  wire [3:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
-  wire [3:0] \$102 ;
-  wire [3:0] \$103 ;
+  wire [31:0] \$102 ;
+  wire [55:0] \$103 ;
   wire [9:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
-  wire \$108 ;
-  wire [31:0] \$109 ;
+  wire [26:0] \$108 ;
+  wire [9:0] \$109 ;
   wire [26:0] \$11 ;
-  wire [55:0] \$110 ;
-  wire [9:0] \$111 ;
-  wire \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire [26:0] \$115 ;
-  wire [9:0] \$116 ;
-  wire \$117 ;
-  wire [26:0] \$118 ;
-  wire [26:0] \$119 ;
+  wire \$110 ;
+  wire [26:0] \$111 ;
+  wire [26:0] \$112 ;
+  wire [26:0] \$113 ;
+  wire [31:0] \$114 ;
+  wire [58:0] \$115 ;
+  wire [32:0] \$116 ;
+  wire [9:0] \$117 ;
+  wire \$118 ;
+  wire [9:0] \$119 ;
   wire [28:0] \$12 ;
-  wire [26:0] \$120 ;
-  wire [31:0] \$121 ;
-  wire [58:0] \$122 ;
+  wire \$120 ;
+  wire [26:0] \$121 ;
+  wire [26:0] \$122 ;
   wire [32:0] \$123 ;
-  wire [9:0] \$124 ;
-  wire \$125 ;
-  wire [9:0] \$126 ;
-  wire \$127 ;
+  wire \$124 ;
+  wire [9:0] \$125 ;
+  wire \$126 ;
+  wire [26:0] \$127 ;
   wire [26:0] \$128 ;
-  wire [26:0] \$129 ;
+  wire [32:0] \$129 ;
   wire [28:0] \$13 ;
   wire [32:0] \$130 ;
-  wire \$131 ;
-  wire [9:0] \$132 ;
+  wire [9:0] \$131 ;
+  wire \$132 ;
   wire \$133 ;
-  wire [26:0] \$134 ;
-  wire [26:0] \$135 ;
+  wire [1:0] \$134 ;
+  wire [16:0] \$135 ;
   wire [32:0] \$136 ;
-  wire [32:0] \$137 ;
-  wire [9:0] \$138 ;
+  wire [26:0] \$137 ;
+  wire [32:0] \$138 ;
   wire \$139 ;
   wire [28:0] \$14 ;
-  wire \$140 ;
-  wire [1:0] \$141 ;
-  wire [16:0] \$142 ;
-  wire [32:0] \$143 ;
-  wire [26:0] \$144 ;
-  wire [32:0] \$145 ;
-  wire \$146 ;
+  wire [26:0] \$140 ;
+  wire [32:0] \$141 ;
+  wire [32:0] \$142 ;
+  wire [31:0] \$143 ;
+  wire [9:0] \$144 ;
+  wire \$145 ;
+  wire [26:0] \$146 ;
   wire [26:0] \$147 ;
-  wire [32:0] \$148 ;
-  wire [32:0] \$149 ;
+  wire [9:0] \$148 ;
+  wire \$149 ;
   wire [34:0] \$15 ;
-  wire [31:0] \$150 ;
-  wire [9:0] \$151 ;
-  wire \$152 ;
-  wire [26:0] \$153 ;
-  wire [26:0] \$154 ;
-  wire [9:0] \$155 ;
+  wire [26:0] \$150 ;
+  wire [26:0] \$151 ;
+  wire [9:0] \$152 ;
+  wire \$153 ;
+  wire \$154 ;
+  wire \$155 ;
   wire \$156 ;
-  wire [26:0] \$157 ;
-  wire [26:0] \$158 ;
-  wire [9:0] \$159 ;
+  wire [2:0] \$157 ;
+  wire [2:0] \$158 ;
+  wire \$159 ;
   wire [16:0] \$16 ;
-  wire \$160 ;
+  wire [16:0] \$160 ;
   wire \$161 ;
-  wire \$162 ;
+  wire [16:0] \$162 ;
   wire \$163 ;
-  wire [2:0] \$164 ;
-  wire [2:0] \$165 ;
+  wire \$164 ;
+  wire [24:0] \$165 ;
   wire \$166 ;
-  wire [16:0] \$167 ;
+  wire \$167 ;
   wire \$168 ;
-  wire [16:0] \$169 ;
+  wire \$169 ;
   wire [17:0] \$17 ;
   wire \$170 ;
-  wire \$171 ;
-  wire [24:0] \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
+  wire [3:0] \$171 ;
+  wire [16:0] \$172 ;
+  wire [2:0] \$173 ;
+  wire [2:0] \$174 ;
+  wire [2:0] \$175 ;
+  wire [3:0] \$176 ;
   wire \$177 ;
-  wire [3:0] \$178 ;
-  wire \$179 ;
+  wire [24:0] \$178 ;
+  wire [3:0] \$179 ;
   wire [17:0] \$18 ;
-  wire [2:0] \$180 ;
-  wire \$181 ;
-  wire [2:0] \$182 ;
-  wire [2:0] \$183 ;
-  wire [3:0] \$184 ;
-  wire \$185 ;
-  wire [24:0] \$186 ;
-  wire [3:0] \$187 ;
+  wire \$180 ;
+  wire [3:0] \$181 ;
+  wire \$182 ;
+  wire \$183 ;
+  wire \$184 ;
+  wire [1:0] \$185 ;
+  wire [32:0] \$186 ;
+  wire \$187 ;
   wire \$188 ;
-  wire [3:0] \$189 ;
+  wire [1:0] \$189 ;
   wire \$19 ;
-  wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire [1:0] \$193 ;
-  wire [32:0] \$194 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire [1:0] \$197 ;
+  reg [31:0] \$190 ;
+  reg [31:0] \$191 ;
+  reg [31:0] \$192 ;
+  reg [23:0] \$193 ;
+  reg [15:0] \$194 ;
+  reg [15:0] \$195 ;
+  reg [31:0] \$196 ;
+  reg [31:0] \$197 ;
   reg [31:0] \$198 ;
-  reg [31:0] \$199 ;
+  reg [1:0] \$199 ;
   wire [32:0] \$2 ;
   wire \$20 ;
-  reg [31:0] \$200 ;
-  reg [23:0] \$201 ;
-  reg [15:0] \$202 ;
-  reg [15:0] \$203 ;
-  reg [31:0] \$204 ;
-  reg [31:0] \$205 ;
-  reg [31:0] \$206 ;
+  reg [1:0] \$200 ;
+  reg [15:0] \$201 ;
+  reg [1:0] \$202 ;
+  reg [2:0] \$203 ;
+  reg \$204 ;
+  reg \$205 ;
+  reg \$206 ;
   reg [1:0] \$207 ;
-  reg [1:0] \$208 ;
-  reg [15:0] \$209 ;
+  reg [11:0] \$208 ;
+  reg [11:0] \$209 ;
   wire [1:0] \$21 ;
-  reg [1:0] \$210 ;
-  reg [2:0] \$211 ;
-  reg \$212 ;
-  reg \$213 ;
-  reg \$214 ;
-  reg \$215 ;
-  reg [1:0] \$216 ;
+  reg [11:0] \$210 ;
+  reg [11:0] \$211 ;
+  reg [11:0] \$212 ;
+  reg [11:0] \$213 ;
+  reg [11:0] \$214 ;
+  reg [11:0] \$215 ;
+  reg [11:0] \$216 ;
   reg [11:0] \$217 ;
   reg [11:0] \$218 ;
   reg [11:0] \$219 ;
@@ -3444,28 +3444,19 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   reg [11:0] \$222 ;
   reg [11:0] \$223 ;
   reg [11:0] \$224 ;
-  reg [11:0] \$225 ;
-  reg [11:0] \$226 ;
-  reg [11:0] \$227 ;
-  reg [11:0] \$228 ;
-  reg [11:0] \$229 ;
+  reg [31:0] \$225 ;
+  reg \$226 ;
+  reg [63:0] \$227 ;
+  reg [7:0] \$228 ;
+  wire [72:0] \$229 ;
   wire [16:0] \$23 ;
-  reg [11:0] \$230 ;
-  reg [11:0] \$231 ;
-  reg [11:0] \$232 ;
-  reg [11:0] \$233 ;
-  reg [31:0] \$234 ;
-  reg \$235 ;
-  reg [63:0] \$236 ;
-  reg [7:0] \$237 ;
-  wire [72:0] \$238 ;
-  wire [39:0] \$239 ;
+  wire [39:0] \$230 ;
+  wire [3:0] \$231 ;
   wire \$24 ;
-  wire [3:0] \$240 ;
+  wire [17:0] \$249 ;
   wire \$25 ;
-  wire [17:0] \$258 ;
+  wire \$251 ;
   wire \$26 ;
-  wire \$260 ;
   wire [2:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -3479,7 +3470,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [16:0] \$39 ;
   wire [9:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -3487,10 +3478,10 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire [16:0] \$46 ;
+  wire \$46 ;
   wire \$47 ;
   wire \$48 ;
-  wire \$49 ;
+  wire [3:0] \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
@@ -3500,50 +3491,50 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
-  wire [3:0] \$58 ;
+  wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire \$61 ;
-  wire [31:0] \$62 ;
+  wire [3:0] \$61 ;
+  wire \$62 ;
   wire \$63 ;
   wire \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
-  wire \$68 ;
+  wire [31:0] \$65 ;
+  wire [32:0] \$66 ;
+  wire [32:0] \$67 ;
+  wire [33:0] \$68 ;
   wire \$69 ;
   wire \$7 ;
-  wire [3:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
-  wire [32:0] \$73 ;
-  wire [32:0] \$74 ;
-  wire [33:0] \$75 ;
-  wire \$76 ;
+  wire [9:0] \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire [3:0] \$76 ;
   wire \$77 ;
-  wire \$78 ;
-  wire [9:0] \$79 ;
+  wire [3:0] \$78 ;
+  wire \$79 ;
   wire [9:0] \$8 ;
-  wire \$80 ;
+  wire [3:0] \$80 ;
   wire \$81 ;
-  wire \$82 ;
-  wire [3:0] \$83 ;
+  wire [3:0] \$82 ;
+  wire \$83 ;
   wire \$84 ;
-  wire [3:0] \$85 ;
+  wire \$85 ;
   wire \$86 ;
-  wire [3:0] \$87 ;
+  wire \$87 ;
   wire \$88 ;
-  wire [3:0] \$89 ;
+  wire \$89 ;
   wire \$9 ;
-  wire \$90 ;
+  wire [3:0] \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire \$93 ;
+  wire [3:0] \$93 ;
   wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire [3:0] \$97 ;
+  wire [3:0] \$95 ;
+  wire [3:0] \$96 ;
+  wire [9:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
   wire [31:0] address;
@@ -3554,10 +3545,10 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   output bank;
   reg bank = 1'h0;
   reg [63:0] beat;
-  wire [63:0] \beat$132 ;
+  wire [63:0] \beat$130 ;
   reg [31:0] beat_address = 32'd0;
   reg beat_enable;
-  wire \beat_enable$131 ;
+  wire \beat_enable$129 ;
   wire [4:0] beat_room;
   reg [1:0] \begin  = 2'h0;
   reg [31:0] burst_address = 32'd0;
@@ -3566,7 +3557,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire clk;
   reg [63:0] collected = 64'h0000000000000000;
   reg [15:0] columns = 16'h0000;
-  wire \columns$129 ;
+  wire \columns$127 ;
   input [31:0] dividend;
   wire [31:0] dividend;
   wire [7:0] \dividend.exponent ;
@@ -3579,8 +3570,9 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   output [31:0] empty_columns;
   reg [31:0] empty_columns = 32'd0;
   reg ends_beat;
-  wire \ends_beat$120 ;
-  wire \ends_beat$128 ;
+  wire \ends_beat$118 ;
+  wire \ends_beat$126 ;
+  reg ends_row;
   wire ends_state;
   input [9:0] flags;
   wire [9:0] flags;
@@ -3738,14 +3730,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   output has_error;
   wire has_error;
   wire \has_error$63 ;
-  reg has_read = 1'h0;
   input has_result;
   wire has_result;
   output is_idle;
   wire is_idle;
-  wire \is_idle$107 ;
+  wire \is_idle$105 ;
   reg is_last;
-  reg is_over;
+  reg \is_last$122 ;
   reg is_state = 1'h0;
   wire is_undivided;
   wire is_valid;
@@ -3839,21 +3830,19 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   output parity;
   reg parity = 1'h0;
   reg place = 1'h0;
-  wire [1:0] \place$127 ;
-  output [72:0] \port$1799$0 ;
-  wire [72:0] \port$1799$0 ;
-  output [39:0] \port$1847$0 ;
-  wire [39:0] \port$1847$0 ;
-  output [5:0] \port$3072$0 ;
-  wire [5:0] \port$3072$0 ;
+  wire [1:0] \place$125 ;
+  output [72:0] \port$1791$0 ;
+  wire [72:0] \port$1791$0 ;
+  output [39:0] \port$1839$0 ;
+  wire [39:0] \port$1839$0 ;
+  output [5:0] \port$3063$0 ;
+  wire [5:0] \port$3063$0 ;
   input [31:0] queries;
   wire [31:0] queries;
   wire [31:0] quotient;
   wire [7:0] \quotient.exponent ;
   wire [22:0] \quotient.mantissa ;
   wire \quotient.sign ;
-  reg [16:0] read;
-  reg reads;
   input [74:0] result;
   wire [74:0] result;
   wire \result.bank ;
@@ -3882,8 +3871,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   wire [23:0] \states_stored$61 ;
   reg [2:0] step = 3'h0;
   reg [7:0] strobes;
-  reg [7:0] \strobes$123 ;
-  wire [7:0] \strobes$133 ;
+  reg [7:0] \strobes$121 ;
+  wire [7:0] \strobes$131 ;
   input [31:0] sums;
   wire [31:0] sums;
   wire [31:0] \sums[0] ;
@@ -3891,10 +3880,10 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   reg takes_result;
   reg [15:0] word = 16'h0000;
   reg [15:0] words = 16'h0000;
-  wire [31:0] \words$109 ;
-  wire [31:0] \words$109[0] ;
-  wire [31:0] \words$125 ;
-  wire [31:0] \words$125[0] ;
+  wire [31:0] \words$107 ;
+  wire [31:0] \words$107[0] ;
+  wire [31:0] \words$123 ;
+  wire [31:0] \words$123[0] ;
   assign \$1  = result[74] ? state__address : output__address;
   assign \$2  = \$1  + of_heads;
   assign \$3  = \$2  + of_rows;
@@ -3912,7 +3901,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign _0_ = $signed(\$17 );
   assign _1_ = $signed(3'h2);
   assign _2_ = (\$17 [17] == 1'h0) || \$17  == 0 ? _0_ : $signed(_0_ - (1'h0 ? _1_ + 1 : _1_ - 1));
-  assign \$258  = $signed(_2_) / $signed(_1_);
+  assign \$249  = $signed(_2_) / $signed(_1_);
   assign \$19  = word < output_steps;
   assign \$20  = word == output_steps;
   assign \$21  = \$20  ? 2'h1 : 2'h2;
@@ -3935,227 +3924,217 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \$36  = \$34  & \$35 ;
   assign \$37  = \$33  | \$36 ;
   assign \$38  = group == 2'h3;
-  assign \$39  = | step;
-  assign \$40  = beat_room >= 1'h1;
-  assign \$41  = address_room >= 1'h1;
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = \$39  | \$42 ;
-  assign \$44  = ~ has_read;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = word + reads;
-  assign \$47  = operand == 2'h3;
-  assign \$48  = read == words;
-  assign \$49  = \$47  | \$48 ;
-  assign \$50  = reads & \$49 ;
-  assign \$51  = | step;
-  assign \$52  = beat_room >= 1'h1;
-  assign \$53  = address_room >= 1'h1;
-  assign \$54  = \$52  & \$53 ;
-  assign \$55  = \$51  | \$54 ;
-  assign \$56  = step < 1'h1;
+  assign \$39  = word + 1'h1;
+  assign \$40  = \$39  == words;
+  assign \$41  = operand == 2'h3;
+  assign \$42  = \$41  | ends_row;
+  assign \$43  = | step;
+  assign \$44  = beat_room >= 1'h1;
+  assign \$45  = address_room >= 1'h1;
+  assign \$46  = \$44  & \$45 ;
+  assign \$47  = \$43  | \$46 ;
+  assign \$48  = ~ is_last;
+  assign \$49  = step + 1'h1;
+  assign \$50  = \$49  >= 1'h1;
+  assign \$51  = \$48  | \$50 ;
+  assign \$52  = \$47  & \$51 ;
+  assign \$53  = \group$88 [0] & is_last;
+  assign \$54  = | step;
+  assign \$55  = beat_room >= 1'h1;
+  assign \$56  = address_room >= 1'h1;
   assign \$57  = \$55  & \$56 ;
-  assign \$58  = \group$88 [3:1] + step;
-  assign \$59  = \$58  < columns;
-  assign \$60  = \$57  & \$59 ;
-  assign \$61  = ! step;
-  assign \$62  = \$61  ? beat_address : burst_address;
-  assign \$63  = | step;
-  assign \$64  = beat_room >= 1'h1;
-  assign \$65  = address_room >= 1'h1;
-  assign \$66  = \$64  & \$65 ;
-  assign \$67  = \$63  | \$66 ;
-  assign \$68  = has_read | ends_beat;
-  assign \$69  = \$67  & \$68 ;
-  assign \$70  = step + 1'h1;
-  assign \$71  = \$70  >= 1'h1;
-  assign \$72  = \$69  & \$71 ;
-  assign \$73  = beat_address + 4'h8;
-  assign \$74  = burst_stride * 1'h1;
-  assign \$75  = group_address + \$74 ;
-  assign \$76  = ~ \$107 ;
-  assign \$77  = ~ \$106 ;
-  assign \$78  = \$76  & \$77 ;
-  assign is_idle = \$78  & \is_idle$107 ;
-  assign \$81  = ~ group_2[8];
-  assign \$82  = \$80  & \$81 ;
-  assign divisor = \$82  ? sums : 32'd1065353216;
-  assign \$83  = group_17[3:1] + 1'h0;
-  assign \$84  = \$83  < group_17[6:4];
-  assign \$85  = group_17[3:1] + 1'h0;
-  assign \$86  = \$85  < group_17[6:4];
-  assign \$87  = group_17[3:1] + 1'h0;
-  assign \$88  = \$87  < group_17[6:4];
-  assign \$89  = group_17[3:1] + 1'h0;
-  assign \$90  = \$89  < group_17[6:4];
-  assign \$91  = ~ group_17[9];
-  assign \$92  = group_17[0] & \$91 ;
-  assign \$94  = \$93  | group_17[7];
-  assign \ends_beat$120  = \$92  & \$94 ;
-  assign \$95  = | strobes;
-  assign \$96  = \ends_beat$120  & \$95 ;
-  assign \$97  = group_17[3:1] + 1'h1;
-  assign \$98  = \$97  >= group_17[6:4];
-  assign \$99  = \$98  | group_17[7];
+  assign \$58  = \$54  | \$57 ;
+  assign \$59  = step < 1'h1;
+  assign \$60  = \$58  & \$59 ;
+  assign \$61  = \group$88 [3:1] + step;
+  assign \$62  = \$61  < columns;
+  assign \$63  = \$60  & \$62 ;
+  assign \$64  = ! step;
+  assign \$65  = \$64  ? beat_address : burst_address;
+  assign \$66  = beat_address + 4'h8;
+  assign \$67  = burst_stride * 1'h1;
+  assign \$68  = group_address + \$67 ;
+  assign \$69  = ~ \$100 ;
+  assign \$70  = ~ \$99 ;
+  assign \$71  = \$69  & \$70 ;
+  assign is_idle = \$71  & \is_idle$105 ;
+  assign \$74  = ~ group_2[8];
+  assign \$75  = \$73  & \$74 ;
+  assign divisor = \$75  ? sums : 32'd1065353216;
+  assign \$76  = group_17[3:1] + 1'h0;
+  assign \$77  = \$76  < group_17[6:4];
+  assign \$78  = group_17[3:1] + 1'h0;
+  assign \$79  = \$78  < group_17[6:4];
+  assign \$80  = group_17[3:1] + 1'h0;
+  assign \$81  = \$80  < group_17[6:4];
+  assign \$82  = group_17[3:1] + 1'h0;
+  assign \$83  = \$82  < group_17[6:4];
+  assign \$84  = ~ group_17[9];
+  assign \$85  = group_17[0] & \$84 ;
+  assign \$87  = \$86  | group_17[7];
+  assign \ends_beat$118  = \$85  & \$87 ;
+  assign \$88  = | strobes;
+  assign \$89  = \ends_beat$118  & \$88 ;
+  assign \$90  = group_17[3:1] + 1'h1;
+  assign \$91  = \$90  >= group_17[6:4];
+  assign \$92  = \$91  | group_17[7];
   assign is_valid = group_17[0] & group_17[9];
-  assign \$100  = group_17[6:4] - group_17[3:1];
-  assign \$101  = $signed(\$100 ) < $signed(2'h1);
-  assign \$102  = group_17[6:4] - group_17[3:1];
-  assign \$103  = \$101  ? \$102  : 4'h1;
-  assign \$105  = ! fsm_state;
-  assign \$106  = fsm_state == 1'h1;
-  assign \$107  = fsm_state == 2'h2;
-  assign \$108  = fsm_state == 2'h3;
-  assign \$109  = result[74] ? state__head_stride : output__head_stride;
-  assign \$110  = result[23:0] * \$109 ;
-  assign \$113  = ~ result[74];
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = result[47:24] * 3'h4;
-  assign \$118  = result[71:48] * 3'h4;
-  assign \$119  = \$117  ? \$118  : 27'h0000000;
-  assign \$120  = \$114  ? \$115  : \$119 ;
-  assign \$121  = result[74] ? state__stride : output__stride;
-  assign \$122  = \$120  * \$121 ;
-  assign \$123  = \address$82  + burst_stride;
-  assign \$128  = result[71:48] * 3'h4;
-  assign \$129  = \$127  ? \$128  : 27'h0000000;
-  assign \$130  = keys - \$129 ;
-  assign \$131  = $signed(\$130 ) < $signed(4'h4);
-  assign \$134  = result[71:48] * 3'h4;
-  assign \$135  = \$133  ? \$134  : 27'h0000000;
-  assign \$136  = keys - \$135 ;
-  assign \$137  = \$131  ? \$136  : 33'h000000004;
-  assign \$140  = result[74] | \$139 ;
-  assign \$141  = \$140  ? 2'h2 : 2'h0;
-  assign \$142  = output_steps + \$141 ;
-  assign \$143  = \$125  ? \$137  : { 16'h0000, \$142  };
-  assign \$144  = result[47:24] * 3'h4;
-  assign \$145  = queries - \$144 ;
-  assign \$146  = $signed(\$145 ) < $signed(4'h4);
-  assign \$147  = result[47:24] * 3'h4;
-  assign \$148  = queries - \$147 ;
-  assign \$149  = \$146  ? \$148  : 33'h000000004;
-  assign \$150  = result[74] ? state__stride : output__stride;
-  assign \$153  = result[71:48] * 3'h4;
-  assign \$154  = \$152  ? \$153  : 27'h0000000;
-  assign \$157  = result[71:48] * 3'h4;
-  assign \$158  = \$156  ? \$157  : 27'h0000000;
-  assign \$161  = ~ result[74];
-  assign \$162  = \$160  & \$161 ;
-  assign \$163  = group == 2'h3;
-  assign \$164  = group + 1'h1;
-  assign \$165  = \$163  ? 3'h0 : \$164 ;
-  assign \$166  = group == 2'h3;
-  assign \$167  = word + \$166 ;
-  assign \$168  = group == 2'h3;
-  assign \$169  = word + 1'h1;
-  assign \$170  = \$169  == words;
-  assign \$171  = \$168  & \$170 ;
-  assign \$172  = results_drained + 1'h1;
-  assign \$173  = | step;
-  assign \$174  = beat_room >= 1'h1;
-  assign \$175  = address_room >= 1'h1;
-  assign \$176  = \$174  & \$175 ;
-  assign \$177  = \$173  | \$176 ;
-  assign \$178  = step + 1'h1;
-  assign \$179  = has_read | ends_beat;
-  assign \$180  = operand + 1'h1;
-  assign \$181  = read == words;
-  assign \$182  = group + 1'h1;
-  assign \$183  = group + 1'h1;
-  assign \$184  = \$183  * 1'h1;
-  assign \$185  = \$184  >= columns;
-  assign \$186  = results_drained + 1'h1;
-  assign \$187  = step + 1'h1;
-  assign \$188  = ! step;
-  assign \$189  = group_17[3:1] + 1'h0;
-  assign \$190  = \$189  < group_17[6:4];
-  assign \$191  = group_17[0] & \$190 ;
-  assign \$192  = \$191  & is_undivided;
-  assign \$193  = 1'h0 + \$192 ;
-  assign \$194  = empty_columns + \$193 ;
-  assign \$195  = ~ group_17[9];
-  assign \$196  = group_17[0] & \$195 ;
-  assign \$197  = place + 1'h1;
+  assign \$93  = group_17[6:4] - group_17[3:1];
+  assign \$94  = $signed(\$93 ) < $signed(2'h1);
+  assign \$95  = group_17[6:4] - group_17[3:1];
+  assign \$96  = \$94  ? \$95  : 4'h1;
+  assign \$98  = ! fsm_state;
+  assign \$99  = fsm_state == 1'h1;
+  assign \$100  = fsm_state == 2'h2;
+  assign \$101  = fsm_state == 2'h3;
+  assign \$102  = result[74] ? state__head_stride : output__head_stride;
+  assign \$103  = result[23:0] * \$102 ;
+  assign \$106  = ~ result[74];
+  assign \$107  = \$105  & \$106 ;
+  assign \$108  = result[47:24] * 3'h4;
+  assign \$111  = result[71:48] * 3'h4;
+  assign \$112  = \$110  ? \$111  : 27'h0000000;
+  assign \$113  = \$107  ? \$108  : \$112 ;
+  assign \$114  = result[74] ? state__stride : output__stride;
+  assign \$115  = \$113  * \$114 ;
+  assign \$116  = \address$82  + burst_stride;
+  assign \$121  = result[71:48] * 3'h4;
+  assign \$122  = \$120  ? \$121  : 27'h0000000;
+  assign \$123  = keys - \$122 ;
+  assign \$124  = $signed(\$123 ) < $signed(4'h4);
+  assign \$127  = result[71:48] * 3'h4;
+  assign \$128  = \$126  ? \$127  : 27'h0000000;
+  assign \$129  = keys - \$128 ;
+  assign \$130  = \$124  ? \$129  : 33'h000000004;
+  assign \$133  = result[74] | \$132 ;
+  assign \$134  = \$133  ? 2'h2 : 2'h0;
+  assign \$135  = output_steps + \$134 ;
+  assign \$136  = \$118  ? \$130  : { 16'h0000, \$135  };
+  assign \$137  = result[47:24] * 3'h4;
+  assign \$138  = queries - \$137 ;
+  assign \$139  = $signed(\$138 ) < $signed(4'h4);
+  assign \$140  = result[47:24] * 3'h4;
+  assign \$141  = queries - \$140 ;
+  assign \$142  = \$139  ? \$141  : 33'h000000004;
+  assign \$143  = result[74] ? state__stride : output__stride;
+  assign \$146  = result[71:48] * 3'h4;
+  assign \$147  = \$145  ? \$146  : 27'h0000000;
+  assign \$150  = result[71:48] * 3'h4;
+  assign \$151  = \$149  ? \$150  : 27'h0000000;
+  assign \$154  = ~ result[74];
+  assign \$155  = \$153  & \$154 ;
+  assign \$156  = group == 2'h3;
+  assign \$157  = group + 1'h1;
+  assign \$158  = \$156  ? 3'h0 : \$157 ;
+  assign \$159  = group == 2'h3;
+  assign \$160  = word + \$159 ;
+  assign \$161  = group == 2'h3;
+  assign \$162  = word + 1'h1;
+  assign \$163  = \$162  == words;
+  assign \$164  = \$161  & \$163 ;
+  assign \$165  = results_drained + 1'h1;
+  assign \$166  = | step;
+  assign \$167  = beat_room >= 1'h1;
+  assign \$168  = address_room >= 1'h1;
+  assign \$169  = \$167  & \$168 ;
+  assign \$170  = \$166  | \$169 ;
+  assign \$171  = step + 1'h1;
+  assign \$172  = word + 1'h1;
+  assign \$173  = operand + 1'h1;
+  assign \$174  = group + 1'h1;
+  assign \$175  = group + 1'h1;
+  assign \$176  = \$175  * 1'h1;
+  assign \$177  = \$176  >= columns;
+  assign \$178  = results_drained + 1'h1;
+  assign \$179  = step + 1'h1;
+  assign \$180  = ! step;
+  assign \$181  = group_17[3:1] + 1'h0;
+  assign \$182  = \$181  < group_17[6:4];
+  assign \$183  = group_17[0] & \$182 ;
+  assign \$184  = \$183  & is_undivided;
+  assign \$185  = 1'h0 + \$184 ;
+  assign \$186  = empty_columns + \$185 ;
+  assign \$187  = ~ group_17[9];
+  assign \$188  = group_17[0] & \$187 ;
+  assign \$189  = place + 1'h1;
   always @(posedge clk)
-    of_heads <= \$198 ;
+    of_heads <= \$190 ;
   always @(posedge clk)
-    of_rows <= \$199 ;
+    of_rows <= \$191 ;
   always @(posedge clk)
-    burst_address <= \$200 ;
+    burst_address <= \$192 ;
   always @(posedge clk)
-    results_drained <= \$201 ;
+    results_drained <= \$193 ;
   always @(posedge clk)
-    words <= \$202 ;
+    words <= \$194 ;
   always @(posedge clk)
-    columns <= \$203 ;
+    columns <= \$195 ;
   always @(posedge clk)
-    beat_address <= \$204 ;
+    beat_address <= \$196 ;
   always @(posedge clk)
-    group_address <= \$205 ;
+    group_address <= \$197 ;
   always @(posedge clk)
-    burst_stride <= \$206 ;
+    burst_stride <= \$198 ;
   always @(posedge clk)
-    \begin  <= \$207 ;
+    \begin  <= \$199 ;
   always @(posedge clk)
-    operand <= \$208 ;
+    operand <= \$200 ;
   always @(posedge clk)
-    word <= \$209 ;
+    word <= \$201 ;
   always @(posedge clk)
-    group <= \$210 ;
+    group <= \$202 ;
   always @(posedge clk)
-    step <= \$211 ;
+    step <= \$203 ;
   always @(posedge clk)
-    has_read <= \$212 ;
+    bank <= \$204 ;
   always @(posedge clk)
-    bank <= \$213 ;
+    is_state <= \$205 ;
   always @(posedge clk)
-    is_state <= \$214 ;
+    parity <= \$206 ;
   always @(posedge clk)
-    parity <= \$215 ;
+    fsm_state <= \$207 ;
   always @(posedge clk)
-    fsm_state <= \$216 ;
+    group_1 <= \$208 ;
   always @(posedge clk)
-    group_1 <= \$217 ;
+    group_2 <= \$209 ;
   always @(posedge clk)
-    group_2 <= \$218 ;
+    group_3 <= \$210 ;
   always @(posedge clk)
-    group_3 <= \$219 ;
+    group_4 <= \$211 ;
   always @(posedge clk)
-    group_4 <= \$220 ;
+    group_5 <= \$212 ;
   always @(posedge clk)
-    group_5 <= \$221 ;
+    group_6 <= \$213 ;
   always @(posedge clk)
-    group_6 <= \$222 ;
+    group_7 <= \$214 ;
   always @(posedge clk)
-    group_7 <= \$223 ;
+    group_8 <= \$215 ;
   always @(posedge clk)
-    group_8 <= \$224 ;
+    group_9 <= \$216 ;
   always @(posedge clk)
-    group_9 <= \$225 ;
+    group_10 <= \$217 ;
   always @(posedge clk)
-    group_10 <= \$226 ;
+    group_11 <= \$218 ;
   always @(posedge clk)
-    group_11 <= \$227 ;
+    group_12 <= \$219 ;
   always @(posedge clk)
-    group_12 <= \$228 ;
+    group_13 <= \$220 ;
   always @(posedge clk)
-    group_13 <= \$229 ;
+    group_14 <= \$221 ;
   always @(posedge clk)
-    group_14 <= \$230 ;
+    group_15 <= \$222 ;
   always @(posedge clk)
-    group_15 <= \$231 ;
+    group_16 <= \$223 ;
   always @(posedge clk)
-    group_16 <= \$232 ;
+    group_17 <= \$224 ;
   always @(posedge clk)
-    group_17 <= \$233 ;
+    empty_columns <= \$225 ;
   always @(posedge clk)
-    empty_columns <= \$234 ;
+    place <= \$226 ;
   always @(posedge clk)
-    place <= \$235 ;
+    collected <= \$227 ;
   always @(posedge clk)
-    collected <= \$236 ;
-  always @(posedge clk)
-    kept <= \$237 ;
+    kept <= \$228 ;
   \top.drain.divider_0  divider_0 (
     .clk(clk),
     .dividend(dividend),
@@ -4165,13 +4144,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     .rst(rst)
   );
   \top.drain.operands  operands (
-    .beat(\beat$132 ),
-    .beat_enable(\beat_enable$131 ),
+    .beat(\beat$130 ),
+    .beat_enable(\beat_enable$129 ),
     .clk(clk),
-    .columns(\$103 [0]),
+    .columns(\$96 [0]),
     .ends_beat(group_17[7]),
     .is_valid(is_valid),
-    .leaving_kept(\$240 ),
+    .leaving_kept(\$231 ),
     .place(group_17[11:10]),
     .rst(rst),
     .saturates(saturates),
@@ -4184,8 +4163,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     .beat_room(beat_room),
     .clk(clk),
     .has_error(has_error),
-    .is_idle(\is_idle$107 ),
-    .is_last(is_last),
+    .is_idle(\is_idle$105 ),
+    .is_last(\is_last$122 ),
     .is_waiting(is_waiting),
     .last_beat(last_beat),
     .memory__awready(memory__awready),
@@ -4194,12 +4173,12 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     .memory__bvalid(memory__bvalid),
     .memory__wready(memory__wready),
     .memory__wvalid(memory__wvalid),
-    .r_data(\$239 ),
-    .\r_data$29 (\$238 ),
+    .r_data(\$230 ),
+    .\r_data$29 (\$229 ),
     .rst(rst),
     .start(start),
     .states_stored(states_stored),
-    .strobes(\strobes$123 ),
+    .strobes(\strobes$121 ),
     .\w_data$6 (ends_state),
     .w_en(asks),
     .\w_en$8 (beat_enable)
@@ -4213,7 +4192,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          \address$82  = \$62 ;
+          \address$82  = \$65 ;
     endcase
   end
   always @* begin
@@ -4241,7 +4220,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
         end
       2'h1:
         begin
-          \group$88 [0] = reads;
+          \group$88 [0] = \$52 ;
           \group$88 [9] = 1'h1;
           \group$88 [11:10] = operand;
           \group$88 [7] = ends_beat;
@@ -4265,31 +4244,31 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           asks = \$32 ;
       2'h1:
-          asks = \$60 ;
+          asks = \$63 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    reads = 1'h0;
+    ends_row = 1'h0;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h2:
           /* empty */;
       2'h1:
-          reads = \$45 ;
+          ends_row = \$40 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    read = 17'h00000;
+    is_last = 1'h0;
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h2:
           /* empty */;
       2'h1:
-          read = \$46 ;
+          is_last = \$42 ;
     endcase
   end
   always @* begin
@@ -4301,19 +4280,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          ends_beat = \$50 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    is_over = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          is_over = \$72 ;
+          ends_beat = \$53 ;
     endcase
   end
   always @* begin
@@ -4325,8 +4292,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          if (is_over) begin
-            next_beat = \$73 [31:0];
+          if (ends_beat) begin
+            next_beat = \$66 [31:0];
           end
     endcase
   end
@@ -4339,8 +4306,8 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
       2'h2:
           /* empty */;
       2'h1:
-          if (is_over) begin
-            next_group = \$75 [31:0];
+          if (ends_beat) begin
+            next_group = \$68 [31:0];
           end
     endcase
   end
@@ -4361,186 +4328,367 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
     (* full_case = 32'd1 *)
     casez (place)
       1'h0:
-          strobes[3:0] = { \$90 , \$88 , \$86 , \$84  };
+          strobes[3:0] = { \$83 , \$81 , \$79 , \$77  };
       1'h1:
-          strobes[7:4] = { \$90 , \$88 , \$86 , \$84  };
+          strobes[7:4] = { \$83 , \$81 , \$79 , \$77  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    beat_enable = \$96 ;
-    if (\beat_enable$131 ) begin
+    beat_enable = \$89 ;
+    if (\beat_enable$129 ) begin
       beat_enable = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     beat = full;
-    if (\beat_enable$131 ) begin
-      beat = \beat$132 ;
+    if (\beat_enable$129 ) begin
+      beat = \beat$130 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \strobes$123  = strobes;
-    if (\beat_enable$131 ) begin
-      \strobes$123  = { \$240 [3], \$240 [3:2], \$240 [2:1], \$240 [1:0], \$240 [0] };
+    \strobes$121  = strobes;
+    if (\beat_enable$129 ) begin
+      \strobes$121  = { \$231 [3], \$231 [3:2], \$231 [2:1], \$231 [1:0], \$231 [0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    is_last = \$99 ;
-    if (\beat_enable$131 ) begin
-      is_last = 1'h1;
+    \is_last$122  = \$92 ;
+    if (\beat_enable$129 ) begin
+      \is_last$122  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$198  = \$110 [31:0];
+    \$190  = \$103 [31:0];
     if (rst) begin
-      \$198  = 32'd0;
+      \$190  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$199  = \$122 [31:0];
+    \$191  = \$115 [31:0];
     if (rst) begin
-      \$199  = 32'd0;
+      \$191  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$200  = burst_address;
+    \$192  = burst_address;
     if (asks) begin
-      \$200  = \$123 [31:0];
+      \$192  = \$116 [31:0];
     end
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$200  = \$15 [31:0];
+            \$192  = \$15 [31:0];
           end
     endcase
     if (rst) begin
-      \$200  = 32'd0;
+      \$192  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$201  = results_drained;
+    \$193  = results_drained;
     if (start) begin
-      \$201  = 24'h000000;
+      \$193  = 24'h000000;
     end
     casez (fsm_state)
       2'h0:
           /* empty */;
       2'h2:
           if (\group$88 [0]) begin
-            if (\$171 ) begin
-              \$201  = \$172 [23:0];
+            if (\$164 ) begin
+              \$193  = \$165 [23:0];
             end
           end
       2'h1:
-          if (is_over) begin
-            if (\$181 ) begin
-              if (\$185 ) begin
-                \$201  = \$186 [23:0];
+          if (ends_beat) begin
+            if (ends_row) begin
+              if (\$177 ) begin
+                \$193  = \$178 [23:0];
               end
             end
           end
     endcase
     if (rst) begin
-      \$201  = 24'h000000;
+      \$193  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$202  = words;
+    \$194  = words;
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$202  = \$143 [15:0];
+            \$194  = \$136 [15:0];
           end
     endcase
     if (rst) begin
-      \$202  = 16'h0000;
+      \$194  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$203  = columns;
+    \$195  = columns;
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$203  = \$149 [15:0];
+            \$195  = \$142 [15:0];
           end
     endcase
     if (rst) begin
-      \$203  = 16'h0000;
+      \$195  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$204  = beat_address;
+    \$196  = beat_address;
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$204  = \$15 [31:0];
+            \$196  = \$15 [31:0];
           end
       2'h2:
           /* empty */;
       2'h1:
-          if (is_over) begin
-            \$204  = next_beat;
-            if (\$181 ) begin
-              \$204  = next_group;
+          if (ends_beat) begin
+            \$196  = next_beat;
+            if (ends_row) begin
+              \$196  = next_group;
             end
           end
     endcase
     if (rst) begin
-      \$204  = 32'd0;
+      \$196  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$205  = group_address;
+    \$197  = group_address;
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$205  = \$15 [31:0];
+            \$197  = \$15 [31:0];
           end
       2'h2:
           /* empty */;
       2'h1:
-          if (is_over) begin
-            if (\$181 ) begin
-              \$205  = next_group;
+          if (ends_beat) begin
+            if (ends_row) begin
+              \$197  = next_group;
             end
           end
     endcase
     if (rst) begin
-      \$205  = 32'd0;
+      \$197  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$206  = burst_stride;
+    \$198  = burst_stride;
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$206  = \$150 ;
+            \$198  = \$143 ;
           end
     endcase
     if (rst) begin
-      \$206  = 32'd0;
+      \$198  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$207  = \begin ;
+    \$199  = \begin ;
     casez (fsm_state)
       2'h0:
           if (has_result) begin
-            \$207  = \$154 [1:0];
+            \$199  = \$147 [1:0];
+          end
+    endcase
+    if (rst) begin
+      \$199  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$200  = operand;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$200  = \$151 [1:0];
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (\group$88 [0]) begin
+            \$200  = \$173 [1:0];
+          end
+          if (ends_beat) begin
+            \$200  = 2'h0;
+            if (ends_row) begin
+              \$200  = \begin ;
+            end
+          end
+        end
+    endcase
+    if (rst) begin
+      \$200  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$201  = word;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$201  = 16'h0000;
+          end
+      2'h2:
+          if (\group$88 [0]) begin
+            \$201  = \$160 [15:0];
+          end
+      2'h1:
+        begin
+          if (\group$88 [0]) begin
+            \$201  = \$172 [15:0];
+          end
+          if (ends_beat) begin
+            if (ends_row) begin
+              \$201  = 16'h0000;
+            end
+          end
+        end
+    endcase
+    if (rst) begin
+      \$201  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$202  = group;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$202  = 2'h0;
+          end
+      2'h2:
+          if (\group$88 [0]) begin
+            \$202  = \$158 [1:0];
+          end
+      2'h1:
+          if (ends_beat) begin
+            if (ends_row) begin
+              \$202  = \$174 [1:0];
+            end
+          end
+    endcase
+    if (rst) begin
+      \$202  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$203  = step;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$203  = 3'h0;
+          end
+      2'h2:
+          /* empty */;
+      2'h1:
+        begin
+          if (\$170 ) begin
+            \$203  = \$171 [2:0];
+          end
+          if (ends_beat) begin
+            \$203  = 3'h0;
+          end
+        end
+      2'h3:
+          \$203  = \$179 [2:0];
+    endcase
+    if (rst) begin
+      \$203  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$204  = bank;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$204  = result[72];
+          end
+    endcase
+    if (rst) begin
+      \$204  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$205  = is_state;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$205  = result[74];
+          end
+    endcase
+    if (rst) begin
+      \$205  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$206  = parity;
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            \$206  = result[73];
+          end
+    endcase
+    if (rst) begin
+      \$206  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$207  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      2'h0:
+          if (has_result) begin
+            (* full_case = 32'd1 *)
+            if (\$155 ) begin
+              \$207  = 2'h1;
+            end else begin
+              \$207  = 2'h2;
+            end
+          end
+      2'h2:
+          if (\group$88 [0]) begin
+            if (\$164 ) begin
+              \$207  = 2'h0;
+            end
+          end
+      2'h1:
+          if (ends_beat) begin
+            if (ends_row) begin
+              if (\$177 ) begin
+                \$207  = 2'h3;
+              end
+            end
+          end
+      2'h3:
+          if (\$180 ) begin
+            \$207  = 2'h0;
           end
     endcase
     if (rst) begin
@@ -4549,374 +4697,169 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$208  = operand;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$208  = \$158 [1:0];
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-        begin
-          if (reads) begin
-            \$208  = \$180 [1:0];
-          end
-          if (is_over) begin
-            \$208  = 2'h0;
-            if (\$181 ) begin
-              \$208  = \begin ;
-            end
-          end
-        end
-    endcase
+    \$208  = \group$88 ;
     if (rst) begin
-      \$208  = 2'h0;
+      \$208  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$209  = word;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$209  = 16'h0000;
-          end
-      2'h2:
-          if (\group$88 [0]) begin
-            \$209  = \$167 [15:0];
-          end
-      2'h1:
-        begin
-          if (\$177 ) begin
-            \$209  = read[15:0];
-          end
-          if (is_over) begin
-            if (\$181 ) begin
-              \$209  = 16'h0000;
-            end
-          end
-        end
-    endcase
+    \$209  = group_1;
     if (rst) begin
-      \$209  = 16'h0000;
+      \$209  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$210  = group;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$210  = 2'h0;
-          end
-      2'h2:
-          if (\group$88 [0]) begin
-            \$210  = \$165 [1:0];
-          end
-      2'h1:
-          if (is_over) begin
-            if (\$181 ) begin
-              \$210  = \$182 [1:0];
-            end
-          end
-    endcase
+    \$210  = group_2;
     if (rst) begin
-      \$210  = 2'h0;
+      \$210  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$211  = step;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$211  = 3'h0;
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-        begin
-          if (\$177 ) begin
-            \$211  = \$178 [2:0];
-          end
-          if (is_over) begin
-            \$211  = 3'h0;
-          end
-        end
-      2'h3:
-          \$211  = \$187 [2:0];
-    endcase
+    \$211  = group_3;
     if (rst) begin
-      \$211  = 3'h0;
+      \$211  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$212  = has_read;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$212  = 1'h0;
-          end
-      2'h2:
-          /* empty */;
-      2'h1:
-        begin
-          if (\$177 ) begin
-            \$212  = \$179 ;
-          end
-          if (is_over) begin
-            \$212  = 1'h0;
-          end
-        end
-    endcase
+    \$212  = group_4;
     if (rst) begin
-      \$212  = 1'h0;
+      \$212  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$213  = bank;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$213  = result[72];
-          end
-    endcase
+    \$213  = group_5;
     if (rst) begin
-      \$213  = 1'h0;
+      \$213  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$214  = is_state;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$214  = result[74];
-          end
-    endcase
+    \$214  = group_6;
     if (rst) begin
-      \$214  = 1'h0;
+      \$214  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$215  = parity;
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            \$215  = result[73];
-          end
-    endcase
+    \$215  = group_7;
     if (rst) begin
-      \$215  = 1'h0;
+      \$215  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$216  = fsm_state;
-    (* full_case = 32'd1 *)
-    casez (fsm_state)
-      2'h0:
-          if (has_result) begin
-            (* full_case = 32'd1 *)
-            if (\$162 ) begin
-              \$216  = 2'h1;
-            end else begin
-              \$216  = 2'h2;
-            end
-          end
-      2'h2:
-          if (\group$88 [0]) begin
-            if (\$171 ) begin
-              \$216  = 2'h0;
-            end
-          end
-      2'h1:
-          if (is_over) begin
-            if (\$181 ) begin
-              if (\$185 ) begin
-                \$216  = 2'h3;
-              end
-            end
-          end
-      2'h3:
-          if (\$188 ) begin
-            \$216  = 2'h0;
-          end
-    endcase
+    \$216  = group_8;
     if (rst) begin
-      \$216  = 2'h0;
+      \$216  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$217  = \group$88 ;
+    \$217  = group_9;
     if (rst) begin
       \$217  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$218  = group_1;
+    \$218  = group_10;
     if (rst) begin
       \$218  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$219  = group_2;
+    \$219  = group_11;
     if (rst) begin
       \$219  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$220  = group_3;
+    \$220  = group_12;
     if (rst) begin
       \$220  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$221  = group_4;
+    \$221  = group_13;
     if (rst) begin
       \$221  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$222  = group_5;
+    \$222  = group_14;
     if (rst) begin
       \$222  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$223  = group_6;
+    \$223  = group_15;
     if (rst) begin
       \$223  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$224  = group_7;
+    \$224  = group_16;
     if (rst) begin
       \$224  = 12'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$225  = group_8;
-    if (rst) begin
-      \$225  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$226  = group_9;
-    if (rst) begin
-      \$226  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$227  = group_10;
-    if (rst) begin
-      \$227  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$228  = group_11;
-    if (rst) begin
-      \$228  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$229  = group_12;
-    if (rst) begin
-      \$229  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$230  = group_13;
-    if (rst) begin
-      \$230  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$231  = group_14;
-    if (rst) begin
-      \$231  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$232  = group_15;
-    if (rst) begin
-      \$232  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$233  = group_16;
-    if (rst) begin
-      \$233  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
     (* full_case = 32'd1 *)
     if (start) begin
-      \$234  = 32'd0;
+      \$225  = 32'd0;
     end else begin
-      \$234  = \$194 [31:0];
+      \$225  = \$186 [31:0];
     end
     if (rst) begin
-      \$234  = 32'd0;
+      \$225  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$235  = place;
-    if (\ends_beat$120 ) begin
-      \$235  = 1'h0;
-    end else if (\$196 ) begin
-      \$235  = \$197 [0];
+    \$226  = place;
+    if (\ends_beat$118 ) begin
+      \$226  = 1'h0;
+    end else if (\$188 ) begin
+      \$226  = \$189 [0];
     end
     if (rst) begin
-      \$235  = 1'h0;
+      \$226  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$236  = collected;
-    if (\ends_beat$120 ) begin
-      \$236  = 64'h0000000000000000;
-    end else if (\$196 ) begin
-      \$236  = full;
+    \$227  = collected;
+    if (\ends_beat$118 ) begin
+      \$227  = 64'h0000000000000000;
+    end else if (\$188 ) begin
+      \$227  = full;
     end
     if (rst) begin
-      \$236  = 64'h0000000000000000;
+      \$227  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$237  = kept;
-    if (\ends_beat$120 ) begin
-      \$237  = 8'h00;
-    end else if (\$196 ) begin
-      \$237  = strobes;
+    \$228  = kept;
+    if (\ends_beat$118 ) begin
+      \$228  = 8'h00;
+    end else if (\$188 ) begin
+      \$228  = strobes;
     end
     if (rst) begin
-      \$237  = 8'h00;
+      \$228  = 8'h00;
     end
   end
   assign memory__araddr = 32'd0;
@@ -4933,14 +4876,14 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \memory__arsize$11  = 3'h0;
   assign memory__arvalid = 1'h0;
   assign \memory__arvalid$13  = 1'h0;
-  assign memory__awaddr = \$239 [31:0];
-  assign \memory__awaddr$15  = \$239 [31:0];
+  assign memory__awaddr = \$230 [31:0];
+  assign \memory__awaddr$15  = \$230 [31:0];
   assign memory__awburst = 2'h1;
   assign \memory__awburst$17  = 2'h1;
   assign memory__awid = 4'h0;
   assign \memory__awid$19  = 4'h0;
-  assign memory__awlen = \$239 [39:32];
-  assign \memory__awlen$21  = \$239 [39:32];
+  assign memory__awlen = \$230 [39:32];
+  assign \memory__awlen$21  = \$230 [39:32];
   assign \memory__awready$23  = memory__awready;
   assign memory__awsize = 3'h3;
   assign \memory__awsize$25  = 3'h3;
@@ -4962,13 +4905,13 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \memory__rresp$45  = 2'h0;
   assign memory__rvalid = 1'h0;
   assign \memory__rvalid$47  = 1'h0;
-  assign memory__wdata = \$238 [63:0];
-  assign \memory__wdata$49  = \$238 [63:0];
-  assign memory__wlast = \$238 [72];
-  assign \memory__wlast$51  = \$238 [72];
+  assign memory__wdata = \$229 [63:0];
+  assign \memory__wdata$49  = \$229 [63:0];
+  assign memory__wlast = \$229 [72];
+  assign \memory__wlast$51  = \$229 [72];
   assign \memory__wready$53  = memory__wready;
-  assign memory__wstrb = \$238 [71:64];
-  assign \memory__wstrb$55  = \$238 [71:64];
+  assign memory__wstrb = \$229 [71:64];
+  assign \memory__wstrb$55  = \$229 [71:64];
   assign \memory__wvalid$57  = memory__wvalid;
   assign \start$59  = start;
   assign \states_stored$61  = states_stored;
@@ -4978,15 +4921,15 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign row_beats = \$18 [7:0];
   assign \address$75  = { word[5:0], bank };
   assign group_number = group;
-  assign \words$109  = dividend;
-  assign \words$125  = quotient;
-  assign \place$127  = group_17[11:10];
-  assign \ends_beat$128  = group_17[7];
-  assign \columns$129  = \$103 [0];
-  assign \strobes$133  = { \$240 [3], \$240 [3:2], \$240 [2:1], \$240 [1:0], \$240 [0] };
-  assign \port$1799$0  = \$238 ;
-  assign \port$1847$0  = \$239 ;
-  assign \port$3072$0  = word[5:0];
+  assign \words$107  = dividend;
+  assign \words$123  = quotient;
+  assign \place$125  = group_17[11:10];
+  assign \ends_beat$126  = group_17[7];
+  assign \columns$127  = \$96 [0];
+  assign \strobes$131  = { \$231 [3], \$231 [3:2], \$231 [2:1], \$231 [1:0], \$231 [0] };
+  assign \port$1791$0  = \$229 ;
+  assign \port$1839$0  = \$230 ;
+  assign \port$3063$0  = word[5:0];
   assign \result.head  = result[23:0];
   assign \result.query_tile  = result[47:24];
   assign \result.key_tile  = result[71:48];
@@ -5003,7 +4946,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \dividend.mantissa  = dividend[22:0];
   assign \dividend.exponent  = dividend[30:23];
   assign \dividend.sign  = dividend[31];
-  assign \words$109[0]  = dividend;
+  assign \words$107[0]  = dividend;
   assign \divisor.mantissa  = divisor[22:0];
   assign \divisor.exponent  = divisor[30:23];
   assign \divisor.sign  = divisor[31];
@@ -5025,7 +4968,7 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \group_17.is_whole  = group_17[8];
   assign \group_17.are_operands  = group_17[9];
   assign \group_17.place  = group_17[11:10];
-  assign \words$125[0]  = quotient;
+  assign \words$123[0]  = quotient;
   assign \group_1.is_valid  = group_1[0];
   assign \group_1.first  = group_1[3:1];
   assign \group_1.columns  = group_1[6:4];
@@ -5141,44 +5084,44 @@ module \top.drain (memory__wready, memory__bvalid, memory__bid, memory__bresp, c
   assign \$4 [8] = flags[8];
   assign { \$8 [9:7], \$8 [5:0] } = 9'h000;
   assign \$8 [6] = flags[6];
-  assign \$260  = 1'h1;
-  assign \$18  = \$258 ;
-  assign \$79 [9:1] = 9'h000;
-  assign \$79 [0] = flags[0];
-  assign \$93  = place;
-  assign \$104 [8:0] = 9'h000;
-  assign \$104 [9] = flags[9];
-  assign { \$111 [9], \$111 [7:0] } = 9'h000;
-  assign \$111 [8] = flags[8];
-  assign { \$116 [9:7], \$116 [5:0] } = 9'h000;
-  assign \$116 [6] = flags[6];
-  assign { \$124 [9:7], \$124 [5:0] } = 9'h000;
-  assign \$124 [6] = flags[6];
-  assign { \$126 [9:7], \$126 [5:0] } = 9'h000;
-  assign \$126 [6] = flags[6];
-  assign { \$132 [9:7], \$132 [5:0] } = 9'h000;
-  assign \$132 [6] = flags[6];
-  assign { \$138 [9:8], \$138 [6:0] } = 9'h000;
-  assign \$138 [7] = flags[7];
-  assign { \$151 [9:7], \$151 [5:0] } = 9'h000;
-  assign \$151 [6] = flags[6];
-  assign { \$155 [9:7], \$155 [5:0] } = 9'h000;
-  assign \$155 [6] = flags[6];
-  assign { \$159 [9], \$159 [7:0] } = 9'h000;
-  assign \$159 [8] = flags[8];
+  assign \$251  = 1'h1;
+  assign \$18  = \$249 ;
+  assign \$72 [9:1] = 9'h000;
+  assign \$72 [0] = flags[0];
+  assign \$86  = place;
+  assign \$97 [8:0] = 9'h000;
+  assign \$97 [9] = flags[9];
+  assign { \$104 [9], \$104 [7:0] } = 9'h000;
+  assign \$104 [8] = flags[8];
+  assign { \$109 [9:7], \$109 [5:0] } = 9'h000;
+  assign \$109 [6] = flags[6];
+  assign { \$117 [9:7], \$117 [5:0] } = 9'h000;
+  assign \$117 [6] = flags[6];
+  assign { \$119 [9:7], \$119 [5:0] } = 9'h000;
+  assign \$119 [6] = flags[6];
+  assign { \$125 [9:7], \$125 [5:0] } = 9'h000;
+  assign \$125 [6] = flags[6];
+  assign { \$131 [9:8], \$131 [6:0] } = 9'h000;
+  assign \$131 [7] = flags[7];
+  assign { \$144 [9:7], \$144 [5:0] } = 9'h000;
+  assign \$144 [6] = flags[6];
+  assign { \$148 [9:7], \$148 [5:0] } = 9'h000;
+  assign \$148 [6] = flags[6];
+  assign { \$152 [9], \$152 [7:0] } = 9'h000;
+  assign \$152 [8] = flags[8];
   assign \$5  = flags[8];
   assign \$9  = flags[6];
-  assign \$80  = flags[0];
+  assign \$73  = flags[0];
   assign saturates = flags[9];
-  assign \$112  = flags[8];
-  assign \$117  = flags[6];
-  assign \$125  = flags[6];
-  assign \$127  = flags[6];
-  assign \$133  = flags[6];
-  assign \$139  = flags[7];
-  assign \$152  = flags[6];
-  assign \$156  = flags[6];
-  assign \$160  = flags[8];
+  assign \$105  = flags[8];
+  assign \$110  = flags[6];
+  assign \$118  = flags[6];
+  assign \$120  = flags[6];
+  assign \$126  = flags[6];
+  assign \$132  = flags[7];
+  assign \$145  = flags[6];
+  assign \$149  = flags[6];
+  assign \$153  = flags[8];
 endmodule
 
 module \top.drain.divider_0 (rst, divisor, dividend, \quotient$75 , is_undivided, clk);
@@ -7000,8 +6943,8 @@ module \top.drain.writer (memory__wready, memory__bvalid, memory__bresp, clk, rs
   );
   \top.drain.writer.addresses$52  \addresses$52  (
     .clk(clk),
-    .\port$3030$0 (address),
-    .\port$3031$0 (last_beat),
+    .\port$3022$0 (address),
+    .\port$3023$0 (last_beat),
     .r_data(r_data),
     .r_en(sends_address),
     .r_rdy(memory__awvalid),
@@ -7010,9 +6953,9 @@ module \top.drain.writer (memory__wready, memory__bvalid, memory__bresp, clk, rs
   );
   \top.drain.writer.beats$51  \beats$51  (
     .clk(clk),
-    .\port$3044$0 (beat),
-    .\port$3045$0 (strobes),
-    .\port$3046$0 (is_last),
+    .\port$3035$0 (beat),
+    .\port$3036$0 (strobes),
+    .\port$3037$0 (is_last),
     .r_data(\r_data$29 ),
     .r_en(sends_beat),
     .r_rdy(memory__wvalid),
@@ -7248,7 +7191,7 @@ module \top.drain.writer.acknowledges (rst, w_port__data, r_en, r_data, w_en, cl
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3030$0 , \port$3031$0 , w_en, r_rdy, clk);
+module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3022$0 , \port$3023$0 , w_en, r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7291,10 +7234,10 @@ module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3030$0 , \port$3
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input [31:0] \port$3030$0 ;
-  wire [31:0] \port$3030$0 ;
-  input [7:0] \port$3031$0 ;
-  wire [7:0] \port$3031$0 ;
+  input [31:0] \port$3022$0 ;
+  wire [31:0] \port$3022$0 ;
+  input [7:0] \port$3023$0 ;
+  wire [7:0] \port$3023$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [39:0] r_data;
@@ -7320,7 +7263,7 @@ module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3030$0 , \port$3
   reg [39:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$3031$0 , \port$3030$0  };
+      storage[w_port__addr] <= { \port$3023$0 , \port$3022$0  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -7420,13 +7363,13 @@ module \top.drain.writer.addresses$52 (rst, r_en, r_data, \port$3030$0 , \port$3
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$3031$0 , \port$3030$0  };
-  assign w_data = { \port$3031$0 , \port$3030$0  };
+  assign w_port__data = { \port$3023$0 , \port$3022$0  };
+  assign w_data = { \port$3023$0 , \port$3022$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3044$0 , \port$3045$0 , \port$3046$0 , r_rdy, clk);
+module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3035$0 , \port$3036$0 , \port$3037$0 , r_rdy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7469,12 +7412,12 @@ module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3044$0 , \port
   reg [4:0] inner_level = 5'h00;
   wire inner_r_rdy;
   wire [4:0] level;
-  input [63:0] \port$3044$0 ;
-  wire [63:0] \port$3044$0 ;
-  input [7:0] \port$3045$0 ;
-  wire [7:0] \port$3045$0 ;
-  input \port$3046$0 ;
-  wire \port$3046$0 ;
+  input [63:0] \port$3035$0 ;
+  wire [63:0] \port$3035$0 ;
+  input [7:0] \port$3036$0 ;
+  wire [7:0] \port$3036$0 ;
+  input \port$3037$0 ;
+  wire \port$3037$0 ;
   (* init = 5'h00 *)
   wire [4:0] produce;
   output [72:0] r_data;
@@ -7500,7 +7443,7 @@ module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3044$0 , \port
   reg [72:0] storage [16:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$3046$0 , \port$3045$0 , \port$3044$0  };
+      storage[w_port__addr] <= { \port$3037$0 , \port$3036$0 , \port$3035$0  };
   end
   reg [72:0] _0_;
   always @(posedge clk) begin
@@ -7600,14 +7543,14 @@ module \top.drain.writer.beats$51 (rst, r_en, r_data, w_en, \port$3044$0 , \port
   assign level = \$3 [4:0];
   assign r_level = \$3 [4:0];
   assign produce = w_port__addr;
-  assign w_port__data = { \port$3046$0 , \port$3045$0 , \port$3044$0  };
-  assign w_data = { \port$3046$0 , \port$3045$0 , \port$3044$0  };
+  assign w_port__data = { \port$3037$0 , \port$3036$0 , \port$3035$0  };
+  assign w_data = { \port$3037$0 , \port$3036$0 , \port$3035$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
 module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_beats, value_beats, keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, bounds__first_tile, bounds__end_tile, key__address, value__address, key__stride
-, value__stride, key__head_stride, value__head_stride, \port$2974$0 , \port$2978$0 , jobs__payload, jobs__valid, clk);
+, value__stride, key__head_stride, value__head_stride, \port$2966$0 , \port$2970$0 , jobs__payload, jobs__valid, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [3:0] \$1 ;
   wire [9:0] \$10 ;
@@ -7743,10 +7686,10 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  input [28:0] \port$2974$0 ;
-  wire [28:0] \port$2974$0 ;
-  input [23:0] \port$2978$0 ;
-  wire [23:0] \port$2978$0 ;
+  input [28:0] \port$2966$0 ;
+  wire [28:0] \port$2966$0 ;
+  input [23:0] \port$2970$0 ;
+  wire [23:0] \port$2970$0 ;
   input restart;
   wire restart;
   reg [2:0] row = 3'h0;
@@ -7816,12 +7759,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
     address <= \$64 ;
   assign \$1  = 2'h3 - row;
   assign \$2  = $signed(2'h1) * $signed(\$1 );
-  assign \$3  = number - \port$2978$0 ;
+  assign \$3  = number - \port$2970$0 ;
   assign \$4  = \$3 [23:0] < slots;
-  assign \$5  = number - \port$2974$0 [24:1];
+  assign \$5  = number - \port$2966$0 [24:1];
   assign \$6  = \$5 [23:0] < slots;
-  assign \$7  = \port$2974$0 [0] & \$6 ;
-  assign \$8  = \port$2974$0 [28:25] <= \$2 [1:0];
+  assign \$7  = \port$2966$0 [0] & \$6 ;
+  assign \$8  = \port$2966$0 [28:25] <= \$2 [1:0];
   assign \$9  = \$7  & \$8 ;
   assign has_place = \$4  | \$9 ;
   assign \$11  = row + 1'h1;
@@ -8099,12 +8042,12 @@ module \top.key_jobs (rst, slot_beats, restart, stop, jobs__ready, slots, key_be
   assign \bounds__passes$15  = bounds__passes;
   assign \bounds__query_tiles$17  = bounds__query_tiles;
   assign ahead = \$2 [1:0];
-  assign places = { \port$2974$0 , \port$2978$0  };
+  assign places = { \port$2966$0 , \port$2970$0  };
   assign start = restart;
-  assign \places.released  = \port$2978$0 ;
-  assign \places.is_leaving  = \port$2974$0 [0];
-  assign \places.leaving  = \port$2974$0 [24:1];
-  assign \places.cycles_left  = \port$2974$0 [28:25];
+  assign \places.released  = \port$2970$0 ;
+  assign \places.is_leaving  = \port$2966$0 [0];
+  assign \places.leaving  = \port$2966$0 [24:1];
+  assign \places.cycles_left  = \port$2966$0 [28:25];
   assign \jobs__payload.address  = jobs__payload[31:0];
   assign \jobs__payload.beats  = jobs__payload[47:32];
   assign \jobs__payload.line  = jobs__payload[57:48];
@@ -10204,7 +10147,7 @@ endmodule
 
 module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 , waits_keys, waits_queries, waits_drain, waits_state, result_push, table_half, table_data, parameters__interval, parameters__stages, contexts, queue, slots, parameters__product_steps, parameters__output_steps, parameters__key_beats
 , keys, bounds__key_tiles, bounds__block_tiles, bounds__query_tiles, bounds__passes, bounds__key_heads, bounds__group, bounds__flags, diagonal_high, diagonal_low, bounds__first_tile, bounds__end_tile, result, is_running, corner, cycles, stalls_keys, stalls_queries, stalls_drain, stalls_state, matrix_busy
-, vector_busy, \port$2974$0 , \port$2978$0 , \port$2989$0 , \port$2993$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
+, vector_busy, \port$2966$0 , \port$2970$0 , \port$2981$0 , \port$2985$0 , keys_loaded, queries_loaded, states_loaded, results_drained, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
   wire [16:0] \$1 ;
   reg \$10 ;
@@ -10561,14 +10504,14 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 
   wire \places.is_leaving ;
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
-  output [28:0] \port$2974$0 ;
-  wire [28:0] \port$2974$0 ;
-  output [23:0] \port$2978$0 ;
-  wire [23:0] \port$2978$0 ;
-  output [28:0] \port$2989$0 ;
-  wire [28:0] \port$2989$0 ;
-  output [23:0] \port$2993$0 ;
-  wire [23:0] \port$2993$0 ;
+  output [28:0] \port$2966$0 ;
+  wire [28:0] \port$2966$0 ;
+  output [23:0] \port$2970$0 ;
+  wire [23:0] \port$2970$0 ;
+  output [28:0] \port$2981$0 ;
+  wire [28:0] \port$2981$0 ;
+  output [23:0] \port$2985$0 ;
+  wire [23:0] \port$2985$0 ;
   input [13:0] \port$366$3 ;
   wire [13:0] \port$366$3 ;
   wire push;
@@ -11012,8 +10955,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 
     vector_busy <= \$237 ;
   \top.sequencer.key_places$105  \key_places$105  (
     .clk(clk),
-    .\port$2974$0 (\$238 ),
-    .\port$2978$0 (\$239 ),
+    .\port$2966$0 (\$238 ),
+    .\port$2970$0 (\$239 ),
     .push(push),
     .rst(rst),
     .start(restart),
@@ -11021,8 +10964,8 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 
   );
   \top.sequencer.query_places$106  \query_places$106  (
     .clk(clk),
-    .\port$2989$0 (\$240 ),
-    .\port$2993$0 (\$241 ),
+    .\port$2981$0 (\$240 ),
+    .\port$2985$0 (\$241 ),
     .push(\push$76 ),
     .rst(rst),
     .start(restart),
@@ -11969,10 +11912,10 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 
   assign places = { \$238 , \$239  };
   assign query_places = { \$240 , \$241  };
   assign \places$81  = { \$240 , \$241  };
-  assign \port$2974$0  = \$238 ;
-  assign \port$2978$0  = \$239 ;
-  assign \port$2989$0  = \$240 ;
-  assign \port$2993$0  = \$241 ;
+  assign \port$2966$0  = \$238 ;
+  assign \port$2970$0  = \$239 ;
+  assign \port$2981$0  = \$240 ;
+  assign \port$2985$0  = \$241 ;
   assign \tile_0.is_valid  = tile_0[0];
   assign \tile_0.context  = tile_0[1];
   assign \tile_0.entry  = tile_0[2];
@@ -12162,7 +12105,7 @@ module \top.sequencer (rst, slot_beats, restart, stop, table_write, \port$366$3 
   assign \$80  = bounds__flags[5];
 endmodule
 
-module \top.sequencer.key_places$105 (rst, start, push, value, \port$2974$0 , \port$2978$0 , clk);
+module \top.sequencer.key_places$105 (rst, start, push, value, \port$2966$0 , \port$2970$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -12179,11 +12122,11 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2974$0 , \p
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2974$0 ;
-  wire [28:0] \port$2974$0 ;
+  output [28:0] \port$2966$0 ;
+  wire [28:0] \port$2966$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2978$0 ;
-  wire [23:0] \port$2978$0 ;
+  output [23:0] \port$2970$0 ;
+  wire [23:0] \port$2970$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -12220,8 +12163,8 @@ module \top.sequencer.key_places$105 (rst, start, push, value, \port$2974$0 , \p
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2974$0  = \$1 ;
-  assign \port$2978$0  = \$3 ;
+  assign \port$2966$0  = \$1 ;
+  assign \port$2970$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
@@ -12350,7 +12293,7 @@ module \top.sequencer.key_places$105.queue (rst, push, value, due, cycles_left, 
   assign \$13  = { 5'h00, read__data[28:5] };
 endmodule
 
-module \top.sequencer.query_places$106 (rst, start, push, value, \port$2989$0 , \port$2993$0 , clk);
+module \top.sequencer.query_places$106 (rst, start, push, value, \port$2981$0 , \port$2985$0 , clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
   wire [28:0] \$1 ;
   reg [23:0] \$2 ;
@@ -12367,11 +12310,11 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2989$0 , 
   wire [23:0] \places.leaving ;
   wire [23:0] \places.released ;
   wire pop;
-  output [28:0] \port$2989$0 ;
-  wire [28:0] \port$2989$0 ;
+  output [28:0] \port$2981$0 ;
+  wire [28:0] \port$2981$0 ;
   (* init = 24'h000000 *)
-  output [23:0] \port$2993$0 ;
-  wire [23:0] \port$2993$0 ;
+  output [23:0] \port$2985$0 ;
+  wire [23:0] \port$2985$0 ;
   input push;
   wire push;
   wire \push$1 ;
@@ -12408,8 +12351,8 @@ module \top.sequencer.query_places$106 (rst, start, push, value, \port$2989$0 , 
   assign \push$1  = push;
   assign count = value;
   assign places = { \$1 , \$3  };
-  assign \port$2989$0  = \$1 ;
-  assign \port$2993$0  = \$3 ;
+  assign \port$2981$0  = \$1 ;
+  assign \port$2985$0  = \$3 ;
   assign \places.released  = \$3 ;
   assign \places.is_leaving  = \$1 [0];
   assign \places.leaving  = \$1 [24:1];
