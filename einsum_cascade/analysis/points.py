@@ -139,8 +139,8 @@ class Point:
     def wait(self, piece: Piece) -> Wait:
         """Tell whether a point waits for an operand until the next traversal."""
         if piece.phase is Phase.END:
-            is_at_end = not self.positions and self.constants == frozenset({Order.END})
-            return Wait.NONE if is_at_end else Wait.WHOLE
+            # What reads the end as well, of this fiber or of another one, sits there at the latest.
+            return Wait.NONE if Order.END in self.constants else Wait.WHOLE
         if piece.phase is Phase.START or not self.positions:
             return Wait.NONE
         return max((self._wait_along(str(name), lag) for name, lag in piece.along), default=Wait.NONE)
@@ -158,7 +158,8 @@ class Point:
         """Whether all points of an element of the result sit at one position, that of a variable on the left."""
         kept = self.along.intersection(self.left)
         gone = self.positions - kept
-        return all(any(self.ordering.wait(name, k) is Wait.NONE for k in kept) for name in gone)
+        is_at_end = self.along and Order.END in self.constants
+        return not is_at_end and all(any(self.ordering.wait(name, k) is Wait.NONE for k in kept) for name in gone)
 
 
 def joined(positions: tuple[Position, ...]) -> Position:

@@ -349,6 +349,23 @@ def test_a_filter_never_lowers_the_count() -> None:
     assert counts(text, "QK/M") == {"QK/M": "2"}
 
 
+def test_the_end_of_one_fiber_and_the_way_along_another_are_no_barrier() -> None:
+    """Y[m, d] reads Z[m + 1, d - 1] along its fiber and the last of Z[:, d], where it sits: fibers from D - 1 down, each
+    is gone over once.
+    """
+    text = """
+        rank M, D
+        input X[d:D, m:M]
+        init Z[0, d] = 0
+        Z[m + 1, d] = Z[m, d] + X[d, m]
+        W[m, d] = Z[m + 1, d - 1] where d >= 1
+        Y[m, d] = max(W[m, d], Z[M, d])
+        G[d] = max[m](Y[m, d])
+        output G
+    """
+    assert counts(text, "X/M", "Z/M") == {"X/M": "1", "Z/M": "1+"}
+
+
 def test_nothing_reads_an_output() -> None:
     assert counts("rank M\ninput X[m:M]\nY[m] = exp(X[m])\noutput Y", "Y/M") == {"Y/M": "0"}
 
