@@ -350,8 +350,9 @@ def test_a_filter_never_lowers_the_count() -> None:
 
 
 def test_the_end_of_one_fiber_and_the_way_along_another_are_no_barrier() -> None:
-    """Y[m, d] reads Z[m + 1, d - 1] along its fiber and the last of Z[:, d], where it sits: fibers from D - 1 down, each
-    is gone over once.
+    """Y[m, d] reads Z[m + 1, d - 1] along its fiber, and the last of Z[:, d], where it sits.
+
+    Fibers from D - 1 down, each is gone over once.
     """
     text = """
         rank M, D
