@@ -1,12 +1,12 @@
 """What the parts of the array take of an FPGA, at which clock, and how much more that is than a plain array takes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from netlists import mapped_area_um2
 from plain_element import PlainElement
-from routing import DEVICE, Routed, Taken, route, taken
+from routing import DEVICE, Routed, Taken, emptied, route, taken
 from shapes import STAGES, shape_of
 
 from einsum_cascade.rtl.array import array_files
@@ -43,8 +43,9 @@ def fpga_section(folder: Path, router: Path, liberty: Path) -> str:
 
 {DEVICE}, an ECP5: Yosys's `synth_ecp5`, placed and routed by nextpnr with seed 1; every port is behind a flip-flop.
 LUTs have four inputs; a carry counts two, and 16 words of 4 bits count four. Multipliers are of 18 x 18 bits, blocks of
-18 Kibit, of which there are {_BLOCKS}. PEs have the narrow multiplier, lanes the wide one. The whole design is one of
-2 x 2, so that routing it takes minutes: its control, buses, dividers and addresses are those of any size.
+18 Kibit, of which there are {_BLOCKS}. PEs have the narrow multiplier, lanes the wide one. The control is a whole
+design of 4 x 4 of which PEs and lanes are nothing but flip-flops: sequencer, jobs, reader, drain, ports, feeders. It is
+that of any size, and routing it takes minutes where a whole design of this size was not routed in an hour.
 
 | part | stages | LUTs | flip-flops | multipliers | blocks | MHz | longest path |
 |---|---|---|---|---|---|---|---|
@@ -66,9 +67,8 @@ def _rows(folder: Path, router: Path) -> Iterator[_Row]:
     for part, module, depths in (("PE", "pe", STAGES), ("vector lane", "vector_lane", (1, 4, 8))):
         for stages in depths:
             yield _row(part, stages, array_files(shape_of(stages, "narrow")), module, folder, router)
-    for stages in (1, 8):
-        files = design_files(replace(shape_of(stages, "narrow"), rows=2, columns=2))
-        yield _row("whole design, 2 x 2", stages, files, "top", folder, router)
+    control = emptied(design_files(shape_of(1, "narrow")), ("pe", "vector_lane"), folder)
+    yield _row("control, 4 x 4", 1, control, "top", folder, router)
     yield _row("`rtl/fusemax-4x4`", 1, {path.name: path.read_text() for path in SHIPPED}, "top", folder, router)
 
 

@@ -92,23 +92,18 @@ def _ports_of(files: Mapping[str, str], module: str, folder: Path) -> Mapping[st
 
 
 def _module_of_flip_flops(name: str, ports: Mapping[str, Any]) -> str:
+    """Return a module that keeps all inputs, and makes each output of them in a later cycle."""
+    widths = {port: len(own["bits"]) for port, own in ports.items()}
+    heads = [f"{own['direction']} [{widths[port] - 1}:0] \\{port} " for port, own in ports.items()]
     inputs = [port for port, own in ports.items() if own["direction"] == "input" and port not in ("clk", "rst")]
     outputs = [port for port, own in ports.items() if own["direction"] == "output"]
-    kinds = [f"{own['direction']} [{len(own['bits']) - 1}:0] \\{port} " for port, own in ports.items()]
-    assigned = [
-        f"    \\{port}_kept <= {{\\{port}_kept , ^{{{', '.join(f'kept_{at}' for at in range(len(inputs)))}}}}};"
-        for port in outputs
-    ]
-    return f"""module {name}({", ".join(kinds)});
-{"\n".join(f"  reg kept_{at};" for at in range(len(inputs)))}
-{"\n".join(f"  reg [{len(ports[port]['bits']) - 1}:0] \\{port}_kept ;" for port in outputs)}
-{"\n".join(f"  assign \\{port} = \\{port}_kept ;" for port in outputs)}
-  always @(posedge \\clk ) begin
-{"\n".join(f"    kept_{at} <= ^\\{port} ;" for at, port in enumerate(inputs))}
-{"\n".join(assigned)}
-  end
-endmodule
-"""
+    kept = [f"  reg [{widths[port] - 1}:0] kept_{at}; reg mixed_{at};" for at, port in enumerate(inputs)]
+    made = [f"  reg [{widths[port] - 1}:0] made_{at}; assign \\{port} = made_{at};" for at, port in enumerate(outputs)]
+    mixed = ", ".join(f"mixed_{at}" for at in range(len(inputs)))
+    steps = [f"    kept_{at} <= \\{port} ; mixed_{at} <= ^kept_{at};" for at, port in enumerate(inputs)]
+    steps += [f"    made_{at} <= {{made_{at}, ^{{{mixed}}}}};" for at in range(len(outputs))]
+    lines = [f"module {name}({', '.join(heads)});", *kept, *made]
+    return "\n".join([*lines, "  always @(posedge \\clk ) begin", *steps, "  end", "endmodule", ""])
 
 
 def _plain(cell: str) -> str:
