@@ -152,7 +152,7 @@ class AccessCounter:
             if loop.axis is None:
                 sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
         first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]
-        moved = [own.moves.outer * self.left_of_site(site, own.ways[0]) for own in self.transfers(site)]
+        moved = [self.left_moves(site, own, own.moves.outer, own.alone.outer) for own in self.transfers(site)]
         shares = [_quotient(own, whole) for own, whole in zip(first, moved, strict=True)]
         return minimum(reduce(maximum, shares, 0), 1)
 
@@ -189,14 +189,33 @@ class AccessCounter:
         pes = self._nests.pes(path)
         return pes if isinstance(pes, int) else 1
 
-    def left_of_site(self, site: Site, access: Access) -> Any:
-        """Return the share of what moves between a site and the level outside that some point inside needs."""
-        tasks = [self.workload.task[name] for name in site.tasks]
-        users = [task.name for task in tasks if site.tensor in {a.tensor for a in (*task.reads, task.write)}]
-        moving = [
-            at for at, step in enumerate(site.path) if isinstance(step, Loop) and step.variable in access.variables
+    def left_moves(self, site: Site, transfer: "_Transfer", count: Any, alone: Any) -> Any:
+        """Return how much of what moves between a site and the level outside some point inside needs.
+
+        A tile is as long as the points that are there; what reads at an offset needs as much more, however short it is.
+
+        Parameters
+        ----------
+        site, transfer
+            Where, and what.
+        count, alone
+            What moves without a mask, and what would if there were the first of the accesses alone.
+
+        """
+        ways, path = transfer.ways, site.path
+        users = [
+            name
+            for name in site.tasks
+            for task in (self.workload.task[name],)
+            if site.tensor in {each.tensor for each in (*task.reads, task.write)}
         ]
-        return self.live.share(users, site.path[: moving[-1] + 1] if moving else (), access.variables)
+        variables = ways[0].variables
+        moving = [at for at, step in enumerate(path) if isinstance(step, Loop) and step.variable in variables]
+        end = moving[-1] + 1 if moving else 0
+        left = left_of(alone, self.live.share(users, path[:end], variables))
+        if len(ways) == 1:
+            return left
+        return left + left_of(count - alone, self.live.share(users, path[:end]))
 
     def further_out(self, site: Site) -> str:
         """Return the level that has what a site holds no share of."""
@@ -234,14 +253,17 @@ class _Table:
     def count_site(self, site: Site, outer: Site) -> None:
         """Count what moves between two levels that hold a tensor: of what is held, the share that is."""
         for own in self.counter.transfers(site):
-            left = self.counter.left_of_site(site, own.ways[0])
             share = self._share(site) * (1 if own.is_write else self.counter.copies_apart(site, own.ways[0]))
-            there, here = share * left_of(own.moves.outer, left), share * left_of(own.moves.inner, left)
+            there, here = (
+                share * self.counter.left_moves(site, own, getattr(own.moves, side), getattr(own.alone, side))
+                for side in ("outer", "inner")
+            )
             if not own.is_write:
                 self._access(outer, reads=there)
                 self._add(site.level, site.tensor, fills=here)
                 continue
-            again = share * left_of(cast(Any, own.moves.outer) - self.counter.unique(own.ways), left)
+            count = cast(Any, own.moves.outer) - self.counter.unique(own.ways)
+            again = share * self.counter.left_moves(site, own, count, count)
             self._access(outer, updates=there, reads=again)
             self._add(site.level, site.tensor, drains=here, fills=again)
 
@@ -267,10 +289,11 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """What moves between a site and the one outside: of which accesses, how much, and whether it goes outwards."""
+    """What moves between a site and the one outside: of which accesses, how much, of the first alone, whether out."""
 
     ways: _Ways
     moves: Moves
+    alone: Moves
     is_write: bool
 
 
@@ -281,11 +304,13 @@ def _transfers(counter: AccessCounter, site: Site) -> Iterator[_Transfer]:
     engine = counter.engine_of[min(site.tasks)]
     if not writers or _is_generation(workload, site, writers):
         for ways in _ways_of(workload, site, tasks):
-            moves = counter.moves(site.path, ways, engine, is_write=False, is_held=True)
-            yield _Transfer(ways, moves, is_write=False)
+            moves, alone = (
+                counter.moves(site.path, own, engine, is_write=False, is_held=True) for own in (ways, ways[:1])
+            )
+            yield _Transfer(ways, moves, alone, is_write=False)
     for task in writers if _is_needed_outside(workload, site) else ():
         moves = counter.moves(site.path, (task.write,), engine, is_write=True, is_held=True)
-        yield _Transfer((task.write,), moves, is_write=True)
+        yield _Transfer((task.write,), moves, moves, is_write=True)
 
 
 def _ways_of(workload: Workload, site: Site, tasks: Iterable[Task]) -> Iterator[_Ways]:

@@ -56,6 +56,18 @@ def test_tiles_that_a_filter_empties_cost_nothing() -> None:
     assert (more.accesses["dram", "A"].reads, more.bounds[0].busy_cycles) == (12, 3)
 
 
+@pytest.mark.parametrize(("tile", "reads"), [(8, 8), (4, 4 + 6), (2, 3 * 4), (1, 6 * 2)])
+def test_what_is_read_at_an_offset_is_not_shorter_for_a_mask(tile: int, reads: int) -> None:
+    """X[m] and X[m - 2] for m of 2 to 7: tiles of points that are there, and the 2 elements before; of one, it and 1.
+
+    The mask shortens a tile of points, or leaves it out, and not what the offset adds to it.
+    """
+    workload = Workload(parse("rank M\ninput X[m:M]\nY[m] = X[m - 2] + X[m] where m >= 2\noutput Y"))
+    text = f"name: x\nsteps: [for m by {tile}, keep X in buffer, for m on rows]\ncompute: Y on pes"
+    found = estimate(workload, machine(), parse_mapping(text), {"M": 8})
+    assert found.accesses["dram", "X"].reads == reads
+
+
 def test_lengths_of_heads() -> None:
     """Heads of 1, 4 and 6 of 8 keys in tiles of 2: 1, 2 and 3 tiles. Without the lengths, all are taken."""
     text = "rank B, M\ninput X[b:B, m:M], LEN[b:B]\nY[b] = sum[m](X[b, m]) where m < LEN[b]\noutput Y"
