@@ -6,10 +6,10 @@ from types import ModuleType
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import Component
-from bounded_proofs import Harness, assert_holds, assert_stable, is_refuted, mutated
+from bounded_proofs import Harness, assert_holds, assert_stable, drain_of, is_refuted, mutated
 
 from einsum_cascade.array.shape import ArrayShape
-from einsum_cascade.rtl import control_port, drain, reader
+from einsum_cascade.rtl import control_port, drain, reader, writer
 from einsum_cascade.rtl.divider import Divider
 
 SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=2, slots=1)
@@ -35,8 +35,9 @@ class ReaderHarness(Harness):
 
 class DrainHarness(Harness):
     def __init__(self, module: ModuleType) -> None:
-        module.Divider, module._LATENCY = _Through, module.DRAIN_LATENCY
-        super().__init__(module.Drain(SHAPE))
+        own = drain_of(module)
+        own.Divider, own._LATENCY = _Through, own.DRAIN_LATENCY
+        super().__init__(own.Drain(SHAPE))
 
     def require(self, m: Module, component: Component) -> None:
         bus = component.memory
@@ -71,8 +72,8 @@ def test_what_is_valid_stays(harness: type[Harness], module: ModuleType, tmp_pat
         (ReaderHarness, reader, "has_job & bursts.w_rdy)", "has_job & bursts.w_rdy & ~memory.rvalid)"),
         # A stop takes an address back that memory has seen.
         (ReaderHarness, reader, "self.stop & (~memory.arvalid | fire)", "self.stop"),
-        (DrainHarness, drain, "addresses.r_en.eq(sends_address)", "addresses.r_en.eq(memory.awvalid)"),
-        (DrainHarness, drain, "beats.r_en.eq(sends_beat)", "beats.r_en.eq(memory.wvalid)"),
+        (DrainHarness, writer, "addresses.r_en.eq(sends_address)", "addresses.r_en.eq(memory.awvalid)"),
+        (DrainHarness, writer, "beats.r_en.eq(sends_beat)", "beats.r_en.eq(memory.wvalid)"),
         (ControlHarness, control_port, "m.If(bus.bvalid & bus.bready)", "m.If(bus.bvalid)"),
         (ControlHarness, control_port, "bus.arready.eq(~bus.rvalid | bus.rready)", "bus.arready.eq(1)"),
     ],

@@ -12,11 +12,23 @@ from types import ModuleType
 import pytest
 from amaranth.hdl import Cat, Const, Value
 from amaranth.lib.wiring import Component
-from bounded_proofs import mutated
+from bounded_proofs import drain_of, mutated
 from reset_proofs import AfterReset, outliving, stays_idle
 
 from einsum_cascade.array.shape import ArrayShape
-from einsum_cascade.rtl import control_port, delay, delayed_queue, divider, drain, feeder, jobs, pe, reader, sequencer
+from einsum_cascade.rtl import (
+    control_port,
+    delay,
+    delayed_queue,
+    divider,
+    drain,
+    feeder,
+    jobs,
+    pe,
+    reader,
+    sequencer,
+    writer,
+)
 from einsum_cascade.rtl.column import ColumnTop
 from einsum_cascade.rtl.lane import VectorLane
 from einsum_cascade.rtl.sequencer import WAITS
@@ -26,7 +38,7 @@ SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=2, slots=2, contexts=2, k
 
 class DrainAfterReset(AfterReset):
     def __init__(self, module: ModuleType = drain) -> None:
-        super().__init__(module.Drain(SHAPE))
+        super().__init__(drain_of(module).Drain(SHAPE))
 
     def is_asked(self, component: Component) -> Value:
         return component.has_result | component.memory.bvalid
@@ -137,7 +149,7 @@ def _fifo(name: str) -> set[str]:
 
 
 # What may differ after a reset: words of memories, those that were read of them, and numbers in a pipeline.
-_FIFOS = _fifo("beats") | _fifo("addresses") | _fifo("acknowledges")
+_FIFOS = _fifo("writer.beats") | _fifo("writer.addresses") | _fifo("writer.acknowledges")
 _RINGS = _named(*(f"{name}.queue.{of}" for name in ("key_places", "query_places") for of in ("ring", "read__data")))
 _LANE = _named("accumulators_0", "accumulators_1", "corrections", "maxima")
 _LANE_READ = {f"$/dut.accumulators_{bank}$rdreg$q" for bank in (0, 1)}
@@ -181,8 +193,8 @@ def _without_reset(before: str) -> tuple[str, str]:
     ("harness", "module", "change"),
     [
         # What the dividers are at work on stays valid, and comes out after the reset.
-        (DrainAfterReset, drain, _without_reset('Signal(_group_layout(), name=f"group_{at + 1}")')),
-        (DrainAfterReset, drain, _without_reset("outstanding = Signal(8)")),
+        (DrainAfterReset, drain, _without_reset('Signal(_group_layout(self._shape), name=f"group_{at + 1}")')),
+        (DrainAfterReset, writer, _without_reset("outstanding = Signal(range(most + _ON_THEIR_WAY + 1))")),
         (ReaderAfterReset, reader, _without_reset("has_job = Signal()")),
         # An answer to what was asked for before the reset is taken for one.
         (ReaderAfterReset, reader, ("is_asked.eq(arrives & bursts.r_rdy)", "is_asked.eq(arrives)")),

@@ -11,7 +11,18 @@ from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Elaboratable, Module,
 from amaranth.lib.wiring import Component, In
 from yosys_runs import run_yosys
 
-__all__ = ["Harness", "Unrolled", "assert_holds", "assert_stable", "is_refuted", "model_of", "mutated"]
+from einsum_cascade.rtl import drain
+
+__all__ = [
+    "Harness",
+    "Unrolled",
+    "assert_holds",
+    "assert_stable",
+    "drain_of",
+    "is_refuted",
+    "model_of",
+    "mutated",
+]
 
 
 class Harness(Elaboratable):
@@ -178,6 +189,15 @@ def _is_inductive(model: str, cycles: int) -> bool:
         states.keep()
     states.add_state()
     return states.is_met()
+
+
+def drain_of(module: ModuleType) -> ModuleType:
+    """Return the drain's module, with the writer of another module if that is one of the writer."""
+    if hasattr(module, "Drain"):
+        return module
+    whole = mutated(drain)
+    whole.__dict__["Writer"] = module.Writer
+    return whole
 
 
 def mutated(module: ModuleType, before: str = "", after: str = "") -> ModuleType:
