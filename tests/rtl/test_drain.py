@@ -181,12 +181,10 @@ PROGRAMS = [
     program_of(has_statistics=True),
     program_of(8, 2, 17, block_tiles=1, has_statistics=True),
     program_of(has_operand_rows=True),
-    program_of(8, 4, 9, outputs=16, has_operand_rows=True),
     program_of(8, 2, 17, outputs=13, block_tiles=1, has_operand_rows=True),
     program_of(3, 1, 7, outputs=9, has_operand_rows=True, operand="fp32"),
     program_of(8, 4, 9, tile_results=True, divided=False, has_operand_rows=True, operand="fp16"),
     program_of(8, 4, 9, outputs=9, has_operand_rows=True),
-    program_of(8, 4, 17, outputs=2, has_operand_rows=True),
     program_of(8, 2, 17, outputs=1, block_tiles=1, has_operand_rows=True),
     program_of(6, 2, 11, tile_results=True, divided=False, has_operand_rows=True),
     program_of(3, 1, 7, tile_results=True, divided=False, has_operand_rows=True),
@@ -196,7 +194,7 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.04])
+@pytest.mark.parametrize("share", [1.0, 0.1])
 def test_results_are_written_where_the_program_says(program, share):
     bench = Bench(program, share)
     run_bench(bench.drain, bench.run)
