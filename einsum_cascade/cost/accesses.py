@@ -203,12 +203,8 @@ class AccessCounter:
 
         """
         ways, path = transfer.ways, site.path
-        users = [
-            name
-            for name in site.tasks
-            for task in (self.workload.task[name],)
-            if site.tensor in {each.tensor for each in (*task.reads, task.write)}
-        ]
+        tasks = [self.workload.task[name] for name in site.tasks]
+        users = [task.name for task in tasks if site.tensor in {each.tensor for each in (*task.reads, task.write)}]
         variables = ways[0].variables
         moving = [at for at, step in enumerate(path) if isinstance(step, Loop) and step.variable in variables]
         end = moving[-1] + 1 if moving else 0
