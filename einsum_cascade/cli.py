@@ -587,7 +587,7 @@ def _guarded(command: Callable[[], Any]) -> int:
         print(f"einsum-cascade: {answer}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_printing()
         return 0
     except KeyboardInterrupt:
         return 130
