@@ -119,7 +119,7 @@ class StepResult:
             "is_whole": self.step.is_whole,
             "submission": self.step.submission,
             "cycles": {
-                "schedule": self.step.schedule_cycles,
+                "schedule": self.step.cycles,
                 "model": self.model_cycles,
                 "rtl": registers["cycles"],
                 "total": registers["total_cycles"],

@@ -5,6 +5,7 @@ for each query, and what every reader reads. Where that is so, the host has noth
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import permutations, product
 
@@ -79,6 +80,7 @@ def chain_of(works: Sequence[Work], extents: Mapping[str, int], shape: ArrayShap
 
     """
     found, held, reasons = [*works], dict[str, Held](), dict[str, str]()
+    of_host = {name for work in works if isinstance(work, HostWork) for name in _host_reads(work)}
     for number, work in enumerate(works):
         if isinstance(work, HostWork):
             continue
@@ -86,7 +88,7 @@ def chain_of(works: Sequence[Work], extents: Mapping[str, int], shape: ArrayShap
         readers = [*_readers(works, name)]
         if not readers:
             continue
-        reason = _kept_out(work, works, name, outputs)
+        reason = _kept_out(work, of_host, outputs)
         if reason is None:
             fitting = _fitting(work, readers, held, extents, shape)
             if fitting is None:
@@ -151,19 +153,21 @@ def _readers(works: Sequence[Work], name: str) -> Iterator[tuple[ArrayWork, str,
             yield from ((work, role, operand) for role, operand in _operands(work) if operand.tensor == name)
 
 
-def _kept_out(work: ArrayWork, works: Sequence[Work], name: str, outputs: Sequence[str]) -> str | None:
+def _host_reads(work: HostWork) -> Iterator[str]:
+    """Yield the tensors that a part of the host reads."""
+    for task in Workload(work.cascade).tasks:
+        if task.write.tensor in work.reasons:
+            yield from (read.tensor for read in task.reads)
+
+
+def _kept_out(work: ArrayWork, of_host: AbstractSet[str], outputs: Sequence[str]) -> str | None:
     """Return why a result cannot stay whatever its layout is; None if it can."""
-    if name in outputs:
+    if work.output.tensor in outputs:
         return "it is an output, which leaves in fp32"
     if len(work.results) > 1:
         beside = " and ".join(operand.tensor for operand in work.results[1:])
         return f"it leaves together with {beside}, in fp32"
-    for each in works:
-        if isinstance(each, HostWork):
-            tasks = Workload(each.cascade).readers[name]
-            if any(task.write.tensor in each.reasons for task in tasks):
-                return "the host reads it"
-    return None
+    return "the host reads it" if work.output.tensor in of_host else None
 
 
 def _fitting(

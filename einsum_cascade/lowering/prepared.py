@@ -178,4 +178,4 @@ class Prepared:
     @property
     def schedule_cycles(self) -> int:
         """Cycles of the schedules of all programs."""
-        return sum(step.schedule_cycles for step in self.steps)
+        return sum(step.cycles for step in self.steps)

@@ -3,49 +3,33 @@
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.lowering.program import Lowered, sizes_of
+from einsum_cascade.lowering.program import sizes_of
 from einsum_cascade.lowering.submissions import ArrayProgram
 from einsum_cascade.recognition.masks import Band
 from einsum_cascade.recognition.operands import from_array, to_array
-from einsum_cascade.recognition.works import ArrayWork
 
 __all__ = ["Step"]
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ArrayProgram):
     """One program of a cascade, ready to run.
 
     Parameters
     ----------
-    work
-        What of the cascade it does.
-    lowered
-        The program and its schedule.
     extents
         Of all ranks.
-    heads
-        Of keys: those that the program does.
-    submission
-        Steps next to each other with the same number run on one memory, one after the other.
-    held
-        Operands that steps before it leave in that memory.
 
     """
 
-    work: ArrayWork
-    lowered: Lowered
-    extents: Mapping[str, int]
-    heads: range
-    submission: int = 0
-    held: frozenset[str] = frozenset()
+    extents: Mapping[str, int] = field(kw_only=True)
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
@@ -119,8 +103,3 @@ class Step:
     def _bounds(self) -> tuple[int, int]:
         """The first head of the program, and the one after its last, among those of all programs of the work."""
         return self.heads.start * self._copies, self.heads.stop * self._copies
-
-    @cached_property
-    def schedule_cycles(self) -> int:
-        """Cycles of the schedule, from the first instruction to the last lane having done the last."""
-        return ArrayProgram(self.work, self.lowered, self.heads, self.submission).cycles

@@ -73,5 +73,8 @@ def prepare(
         is_chained=is_chained,
         saturates=saturates,
     )
-    steps = (Step(each.work, each.lowered, extents, each.heads, each.submission, each.held) for each in found.programs)
+    steps = (
+        Step(each.work, each.lowered, each.heads, each.submission, each.held, extents=extents)
+        for each in found.programs
+    )
     return Prepared(cascade, tuple(steps), extents, found.works, saturates, found.reasons)

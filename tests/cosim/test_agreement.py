@@ -239,7 +239,7 @@ def test_cycles_of_heads_of_different_lengths(seed: int) -> None:
         traces = [run_timing(step.lowered.program, MemoryModel()) for step in steps]
         cycles = sum(trace.cycles - sum(trace.stalls.values()) for trace in traces)
         where = f"case {number} of seed {seed}: {extents}, {inputs}"
-        assert cost.cycles == cycles == sum(step.schedule_cycles for step in steps), where
+        assert cost.cycles == cycles == sum(step.cycles for step in steps), where
         moved = tuple(sum(getattr(trace, name) for trace in traces) for name in ("read_cycles", "write_cycles"))
         assert beats_of(cost, extents, steps[0].lowered.program.shape, sizes["B"]) == moved, where
         # Tiles with a key, E + F + 9 slots each.
