@@ -152,7 +152,7 @@ class AccessCounter:
             if loop.axis is None:
                 sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
         first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]
-        moved = [self.left_moves(site, own, own.moves.outer, own.alone.outer) for own in self.transfers(site)]
+        moved = [self.left_moves(site, own.ways, own.moves.outer) for own in self.transfers(site)]
         shares = [_quotient(own, whole) for own, whole in zip(first, moved, strict=True)]
         return minimum(reduce(maximum, shares, 0), 1)
 
@@ -189,29 +189,25 @@ class AccessCounter:
         pes = self._nests.pes(path)
         return pes if isinstance(pes, int) else 1
 
-    def left_moves(self, site: Site, transfer: "_Transfer", count: Any, alone: Any) -> Any:
+    def left_moves(self, site: Site, ways: "_Ways", count: Any) -> Any:
         """Return how much of what moves between a site and the level outside some point inside needs.
-
-        A tile is as long as the points that are there; what reads at an offset needs as much more, however short it is.
 
         Parameters
         ----------
-        site, transfer
-            Where, and what.
-        count, alone
-            What moves without a mask, and what would if there were the first of the accesses alone.
+        site
+            The site.
+        ways
+            The accesses whose elements move.
+        count
+            What moves without a mask.
 
         """
-        ways, path = transfer.ways, site.path
+        path = site.path
         tasks = [self.workload.task[name] for name in site.tasks]
         users = [task.name for task in tasks if site.tensor in {each.tensor for each in (*task.reads, task.write)}]
-        variables = ways[0].variables
-        moving = [at for at, step in enumerate(path) if isinstance(step, Loop) and step.variable in variables]
+        moving = [at for at, step in enumerate(path) if isinstance(step, Loop) and step.variable in ways[0].variables]
         end = moving[-1] + 1 if moving else 0
-        left = left_of(alone, self.live.share(users, path[:end], variables))
-        if len(ways) == 1:
-            return left
-        return left + left_of(count - alone, self.live.share(users, path[:end]))
+        return left_of(count, self.live.share(users, path[:end], ways))
 
     def further_out(self, site: Site) -> str:
         """Return the level that has what a site holds no share of."""
@@ -251,15 +247,14 @@ class _Table:
         for own in self.counter.transfers(site):
             share = self._share(site) * (1 if own.is_write else self.counter.copies_apart(site, own.ways[0]))
             there, here = (
-                share * self.counter.left_moves(site, own, getattr(own.moves, side), getattr(own.alone, side))
-                for side in ("outer", "inner")
+                share * self.counter.left_moves(site, own.ways, getattr(own.moves, side)) for side in ("outer", "inner")
             )
             if not own.is_write:
                 self._access(outer, reads=there)
                 self._add(site.level, site.tensor, fills=here)
                 continue
             count = cast(Any, own.moves.outer) - self.counter.unique(own.ways)
-            again = share * self.counter.left_moves(site, own, count, count)
+            again = share * self.counter.left_moves(site, own.ways, count)
             self._access(outer, updates=there, reads=again)
             self._add(site.level, site.tensor, drains=here, fills=again)
 
@@ -285,11 +280,10 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """What moves between a site and the one outside: of which accesses, how much, of the first alone, whether out."""
+    """What moves between a site and the one outside: of which accesses, how much without a mask, whether out."""
 
     ways: _Ways
     moves: Moves
-    alone: Moves
     is_write: bool
 
 
@@ -300,13 +294,11 @@ def _transfers(counter: AccessCounter, site: Site) -> Iterator[_Transfer]:
     engine = counter.engine_of[min(site.tasks)]
     if not writers or _is_generation(workload, site, writers):
         for ways in _ways_of(workload, site, tasks):
-            moves, alone = (
-                counter.moves(site.path, own, engine, is_write=False, is_held=True) for own in (ways, ways[:1])
-            )
-            yield _Transfer(ways, moves, alone, is_write=False)
+            moves = counter.moves(site.path, ways, engine, is_write=False, is_held=True)
+            yield _Transfer(ways, moves, is_write=False)
     for task in writers if _is_needed_outside(workload, site) else ():
         moves = counter.moves(site.path, (task.write,), engine, is_write=True, is_held=True)
-        yield _Transfer((task.write,), moves, moves, is_write=True)
+        yield _Transfer((task.write,), moves, is_write=True)
 
 
 def _ways_of(workload: Workload, site: Site, tasks: Iterable[Task]) -> Iterator[_Ways]:

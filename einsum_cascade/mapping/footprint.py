@@ -90,17 +90,29 @@ class Footprint:
 
     def factors(self) -> "tuple[Footprint, ...]":
         """Return footprints whose product this one is, each of ranges that no other one looks at."""
+        touched = list(self._touched())
         groups: list[frozenset[str]] = []
-        for names in self._touched():
+        for names in (*touched, *self._shifted(touched)):
             apart = [group for group in groups if not group & names]
             groups = [*apart, names.union(*(group for group in groups if group & names))]
-        return tuple(
-            Footprint(
-                tuple(unit for unit in self.units if unit[0] in group),
-                tuple(single for single in self.singles if single.range in group),
-                tuple(terms for terms in self.sums if terms[0][0].range in group),
-            )
-            for group in groups
+        return tuple(self._of(group, touched) for group in groups)
+
+    def _shifted(self, touched: Sequence[frozenset[str]]) -> Iterator[frozenset[str]]:
+        """Yield the ranges of the counts in which accesses differ, if any do: together they touch no product."""
+        if sum(map(len, self.shifts)) > 1:
+            apart = {at for group in self.shifts for own in group for at, by in enumerate(own) if not _is_zero(by)}
+            yield frozenset[str]().union(*(touched[at] for at in apart or {0}))
+
+    def _of(self, ranges: frozenset[str], touched: Sequence[frozenset[str]]) -> "Footprint":
+        """Return the factor of some ranges; accesses differ in it if they differ in any of its counts."""
+        kept = [at for at, names in enumerate(touched) if names & ranges]
+        shifts = tuple(tuple(tuple(own[at] for at in kept) for own in group) for group in self.shifts)
+        is_shifted = any(names <= ranges for names in self._shifted(touched))
+        return Footprint(
+            tuple(unit for unit in self.units if unit[0] in ranges),
+            tuple(single for single in self.singles if single.range in ranges),
+            tuple(terms for terms in self.sums if terms[0][0].range in ranges),
+            shifts if is_shifted else (),
         )
 
     def _touched(self) -> Iterator[frozenset[str]]:
@@ -108,6 +120,10 @@ class Footprint:
         yield from (frozenset({name}) for name, _ in self.units)
         yield from (frozenset({single.range}) for single in self.singles)
         yield from (frozenset(coordinates.range for coordinates, _ in terms) for terms in self.sums)
+
+
+def _is_zero(shift: Count) -> bool:
+    return isinstance(shift, int) and shift == 0
 
 
 def footprint_of(

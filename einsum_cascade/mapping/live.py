@@ -5,10 +5,10 @@ A tile that a filter empties is left out; one that it cuts is there as a whole, 
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, product
 from math import prod
 from typing import Any, cast
 
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
+from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.masks import Constraint, Mask, bounds_of, masks_of
 from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
-from einsum_cascade.mapping.workload import Part, Workload
+from einsum_cascade.mapping.workload import Access, Part, Workload
 
 __all__ = ["Live", "left_of"]
 
@@ -65,7 +66,7 @@ class Live:
         self._names: dict[object, str] = {}
         self._counters: dict[object, _Counter] = {}
 
-    def share(self, tasks: Iterable[str], steps: Sequence[Step], indexed: frozenset[str] = frozenset()) -> Any:
+    def share(self, tasks: Iterable[str], steps: Sequence[Step], moved: Sequence[Access] = ()) -> Any:
         """Return the share of the iterations of some loops in which some of some tasks have a point.
 
         Parameters
@@ -74,8 +75,9 @@ class Live:
             The tasks.
         steps
             The loops, outermost first; those in space belong to what is inside.
-        indexed
-            Variables whose coordinates weight an iteration: what moves is the tile that they index.
+        moved
+            Accesses that differ by constants: an iteration counts as the elements that they touch together in its tile,
+            of which there are fewer where a mask cuts it. Without any, iterations count alike.
 
         """
         own = tuple(sorted(tasks))
@@ -83,19 +85,19 @@ class Live:
             return 1
         mask = frozenset(group for task in own for group in self._masks[task])
         parts = self.workload.parts
-        ranges = {parts[name].range for group in mask for each in group for name in each.variables}
+        masked = {parts[name].range for group in mask for each in group for name in each.variables}
+        moved, ranges = _looking_at(moved, masked, parts)
         loops = tuple(loop for loop in _in_time(steps, parts) if parts[loop.variable].range in ranges)
-        weighting = frozenset(parts[name].range for name in indexed) & ranges
-        key = mask, loops, weighting
+        key = mask, loops, moved
         if key not in self._names:
             self._names[key] = f"KEPT{len(self._names) + 1}"
-            self.kept[self._names[key]] = self._share(own, loops, weighting)
+            self.kept[self._names[key]] = self._share(own, loops, moved)
         return self.kept[self._names[key]]
 
     def points(self, task: str) -> Any:
         """Return the share of the points of a task that are there."""
         names = self.workload.task[task].variables
-        return self.share((task,), tuple(Loop(name) for name in names), frozenset(names))
+        return self.share((task,), tuple(Loop(name) for name in names))
 
     def _may_leave_out(self, tasks: Sequence[str]) -> bool:
         """Tell whether masks leave out points of all of some tasks, whatever the numbers."""
@@ -107,14 +109,14 @@ class Live:
         some = {rank.name: _SOME for rank in self.workload.cascade.ranks}
         return masks_of(self.workload, some, self.inputs, is_settled=False)
 
-    def _share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], weighted: frozenset[str]) -> Any:
+    def _share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], moved: tuple[Access, ...]) -> Any:
         if any(is_expression(value) for value in self.values.values()):
             return share_symbol(f"KEPT{len(self._names)}")
         lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
         if not lengths:
-            return self._counter(self.values).share(tasks, loops, weighted)
+            return self._counter(self.values).share(tasks, loops, moved)
         shares = [
-            float(self._counter({n: _at(v, at) for n, v in self.values.items()}).share(tasks, loops, weighted))
+            float(self._counter({n: _at(v, at) for n, v in self.values.items()}).share(tasks, loops, moved))
             for at in range(lengths[0])
         ]
         return np.array(shares)
@@ -128,6 +130,31 @@ class Live:
 
 def _at(value: Any, at: int) -> Any:
     return int(value[at]) if isinstance(value, np.ndarray) else value
+
+
+def _looking_at(
+    accesses: Sequence[Access], masked: Iterable[str], parts: Mapping[str, Part]
+) -> tuple[tuple[Access, ...], frozenset[str]]:
+    """Return what of accesses looks at masked ranges, of whatever tensor, and all ranges looked at.
+
+    An index that looks at a range takes those along that it looks at too; one in which accesses differ, all others in
+    which they do.
+    """
+    ranges = set(masked)
+    indices = list(zip(*(access.indices for access in accesses), strict=True))
+    differing = frozenset(at for at, own in enumerate(indices) if len(set(own)) > 1)
+    looking: set[int] = set()
+    while True:
+        touching = {
+            at for at, own in enumerate(indices) if not ranges.isdisjoint(parts[v].range for v in own[0].variables)
+        }
+        touching |= differing if touching & differing else frozenset()
+        if touching == looking:
+            break
+        looking = touching
+        ranges |= {parts[name].range for at in looking for name in indices[at][0].variables}
+    own = (Access("", tuple(access.indices[at] for at in sorted(looking))) for access in accesses)
+    return tuple(dict.fromkeys(own)), frozenset(ranges)
 
 
 _AT_ONCE = 1 << 21
@@ -153,32 +180,43 @@ def left_of(count: Any, share: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Boxes:
-    """The intervals of a range that iterations cover: first and last coordinates, and how much each counts."""
+    """The intervals of a range that iterations cover: from where to where, how many are there, what each counts."""
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
+    width: NDArray[np.int64]
     weight: NDArray[np.int64]
+
+    @property
+    def widths(self) -> dict[int, int]:
+        """How many intervals have a width."""
+        found, counts = np.unique(self.width, return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def _halves(boxes: _Boxes) -> tuple[_Boxes, _Boxes]:
     middle = len(boxes.first) // 2
-    before = _Boxes(boxes.first[:middle], boxes.last[:middle], boxes.weight[:middle])
-    return before, _Boxes(boxes.first[middle:], boxes.last[middle:], boxes.weight[middle:])
+    fields = boxes.first, boxes.last, boxes.width, boxes.weight
+    return _Boxes(*(own[:middle] for own in fields)), _Boxes(*(own[middle:] for own in fields))
 
 
-_POINT = _Boxes(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
+def _intervals(first: NDArray[np.int64], last: NDArray[np.int64]) -> _Boxes:
+    return _Boxes(first, last, last - first + 1, np.ones_like(first))
 
 
 def _only(coordinate: int) -> _Boxes:
     """Return the box of one coordinate."""
     at = np.array([coordinate], np.int64)
-    return _Boxes(at, at, np.ones(1, np.int64))
+    return _intervals(at, at)
+
+
+_POINT = _only(0)
 
 
 def _within(own: _Boxes, hull: tuple[int, int]) -> _Boxes:
-    """Return boxes that weigh what they have of an interval."""
+    """Return boxes with as many coordinates as they have of an interval."""
     width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
-    return _Boxes(own.first, own.last, np.maximum(width, 0))
+    return replace(own, width=np.maximum(width, 0))
 
 
 def _form(axis: int, axes: int) -> list[int]:
@@ -215,6 +253,48 @@ class _Points:
         return int(left.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """What a factor of what moves makes an iteration count: its elements, by the widths of the ranges looked at."""
+
+    factor: Footprint
+    mates: Mapping[str, dict[int, int]]
+
+    def masked(self, boxes: Mapping[str, _Boxes]) -> list[str]:
+        """Return the ranges looked at that a mask looks at too, that with the most widths first."""
+        return sorted(self.factor.ranges & boxes.keys(), key=lambda name: (-len(boxes[name].widths), name))
+
+    def along(self, name: str, own: _Boxes, others: Mapping[str, int]) -> _Boxes:
+        """Return the boxes of a range weighted, for widths of the other masked ones."""
+        found, where = np.unique(own.width, return_inverse=True)
+        weights = [self._elements({**others, name: width}) if width else 0 for width in found.tolist()]
+        return replace(own, weight=own.weight * np.array(weights, np.int64)[where])
+
+    def _elements(self, widths: Mapping[str, int]) -> int:
+        """Return the elements for widths of the masked ranges, added up over those of the others."""
+        mates = sorted(self.factor.ranges - widths.keys())
+        total = 0
+        for own in product(*(self.mates[name].items() for name in mates)):
+            sizes = {name: width for name, (width, _) in zip(mates, own, strict=True)}
+            elements: Any = self.factor.elements({**widths, **sizes})
+            total += int(elements) * prod(count for _, count in own)
+        return total
+
+
+def _weighted(weights: Sequence[_Weight], boxes: Mapping[str, _Boxes]) -> Iterator[dict[str, _Boxes]]:
+    """Yield boxes that weigh what moves, for every width of the ranges that share a factor with another one."""
+    masked = [(weight, names) for weight in weights if (names := weight.masked(boxes))]
+    joined = [name for _, names in masked for name in names[1:]]
+    for widths in product(*(boxes[name].widths for name in joined)):
+        others = dict(zip(joined, widths, strict=True))
+        own = dict(boxes)
+        for name, width in others.items():
+            own[name] = replace(own[name], weight=np.where(own[name].width == width, own[name].weight * bool(width), 0))
+        for weight, (name, *rest) in masked:
+            own[name] = weight.along(name, own[name], {other: others[other] for other in rest})
+        yield own
+
+
 class _Counter:
     """Counts boxes for ranks and parameters with numbers."""
 
@@ -224,35 +304,42 @@ class _Counter:
         self.points: dict[Mask, _Points | None] = {}
         self.sizes: dict[str, int] = {name: int(size) for name, size in range_sizes(workload, values).items()}  # pyright: ignore[reportArgumentType]
 
-    def share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], weighted: frozenset[str]) -> Fraction:
-        """Return the share of the iterations of some loops that a mask leaves; ranges that weight do so by size."""
+    def share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], moved: tuple[Access, ...]) -> Fraction:
+        """Return the share of the iterations of some loops that a mask leaves, by what is moved in each."""
         mask = frozenset(group for task in tasks for group in self.masks[task])
         if frozenset[Constraint]() in mask:
             return Fraction(1)
-        names = {v for group in mask for own in group for v in own.variables}
-        ranges = sorted({self.workload.parts[name].range for name in names})
+        parts = self.workload.parts
+        masked = sorted({parts[v].range for group in mask for own in group for v in own.variables})
         nest = nest_of(self.workload, loops, self.values)
-        boxes = {name: self._boxes(name, nest, is_weighted=name in weighted) for name in ranges}
-        total = prod(int(own.weight.sum()) for own in boxes.values())
-        left = sum(self._live(mask, self._clipped(mask, own, weighted)) for own in self._apart(mask, boxes, weighted))
+        boxes = {name: self._boxes(name, nest) for name in masked}
+        factors = footprint_of(moved[0], parts, self.values, moved[1:]).factors() if moved else ()
+        looked_at = frozenset(name for factor in factors for name in factor.ranges)
+        mates = {name: self._boxes(name, nest).widths for name in looked_at.difference(masked)}
+        weights = [_Weight(factor, mates) for factor in factors]
+        total = sum(prod(int(own.weight.sum()) for own in each.values()) for each in _weighted(weights, boxes))
+        left = sum(
+            self._live(mask, each)
+            for own in self._apart(mask, boxes, looked_at)
+            for each in _weighted(weights, self._clipped(mask, own, looked_at))
+        )
         return Fraction(left, total) if total else Fraction(1)
 
-    def _apart(self, mask: Mask, boxes: dict[str, _Boxes], weighted: frozenset[str]) -> Iterator[dict[str, _Boxes]]:
-        """Yield boxes for every coordinate of the ranges that index lengths and weight: each has its own length."""
+    def _apart(self, mask: Mask, boxes: dict[str, _Boxes], moved: frozenset[str]) -> Iterator[dict[str, _Boxes]]:
+        """Yield boxes for every coordinate of the ranges that index lengths and what moves: each has its own."""
         at = {self.workload.parts[v].range for group in mask for own in group for _, _, at in own.data for v in at}
-        apart = sorted(at & weighted)
+        apart = sorted(at & moved)
         sizes = [self.sizes[name] for name in apart]
         if prod(sizes) > _MOST_APART:
             apart, sizes = [], []
         for own in np.ndindex(*sizes):
             yield boxes | {name: _only(coordinate) for name, coordinate in zip(apart, own, strict=True)}
 
-    def _clipped(self, mask: Mask, boxes: Mapping[str, _Boxes], weighted: frozenset[str]) -> dict[str, _Boxes]:
-        """Return boxes that weigh what is between the first and the last coordinate that has a point."""
+    def _clipped(self, mask: Mask, boxes: Mapping[str, _Boxes], moved: frozenset[str]) -> dict[str, _Boxes]:
+        """Return boxes as wide as what is between the first and the last coordinate that has a point."""
         fixed = {name: own for name, own in boxes.items() if len(own.first) == 1 and own.first[0] == own.last[0]}
         return {
-            name: _within(own, self._hull(mask, name, fixed)) if name in weighted else own
-            for name, own in boxes.items()
+            name: _within(own, self._hull(mask, name, fixed)) if name in moved else own for name, own in boxes.items()
         }
 
     def _points(self, mask: Mask) -> "_Points | None":
@@ -295,14 +382,14 @@ class _Counter:
 
     def _each(self, name: str) -> _Boxes:
         at = np.arange(self.sizes[name])
-        return _Boxes(at, at, np.ones_like(at))
+        return _intervals(at, at)
 
     def _hull(self, mask: Mask, name: str, fixed: Mapping[str, _Boxes]) -> tuple[int, int]:
         """Return the first coordinate of a range that has a point, and the one after the last; others may be fixed."""
         if (points := self._points(mask)) is not None:
             return points.hull(name, fixed)
         ranges = {self.workload.parts[v].range for group in mask for own in group for v in own.variables}
-        every = {other: fixed.get(other) or self._boxes(other, (), is_weighted=False) for other in ranges}
+        every = {other: fixed.get(other) or self._boxes(other, ()) for other in ranges}
         every[name] = self._each(name)
         spans: list[tuple[int, int]] = []
         for group in mask:
@@ -313,7 +400,7 @@ class _Counter:
                 spans.append((int(low[high > low].min()), int(high.max())))
         return min((low for low, _ in spans), default=0), max((high for _, high in spans), default=0)
 
-    def _boxes(self, name: str, nest: Sequence[NestLoop], *, is_weighted: bool) -> _Boxes:
+    def _boxes(self, name: str, nest: Sequence[NestLoop]) -> _Boxes:
         first, last = np.zeros(1, np.int64), np.full(1, self.sizes[name] - 1, np.int64)
         for loop in nest:
             if loop.range == name:
@@ -323,8 +410,7 @@ class _Counter:
                 within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
                 first = start + within * tile
                 last = np.minimum(first + tile - 1, np.repeat(last, count))
-        weight = last - first + 1 if is_weighted else np.ones_like(first)
-        return _Boxes(first, last, weight)
+        return _intervals(first, last)
 
     def _live(self, mask: Mask, boxes: Mapping[str, _Boxes]) -> int:
         """Return what all boxes weigh that some set of constraints leaves something of."""

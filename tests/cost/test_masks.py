@@ -12,6 +12,7 @@ from einsum_cascade import load_architecture, parse, resolve_extents, zoo
 from einsum_cascade.analysis.bounds import analyse
 from einsum_cascade.analysis.symbolic import evaluate, substitute
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
+from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.extent import constant
 from einsum_cascade.cli import main
 from einsum_cascade.cost.estimate import estimate
@@ -20,7 +21,7 @@ from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
 from einsum_cascade.mapping.live import Live
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.symbols import symbolic_values
-from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.mapping.workload import Access, Workload
 
 
 def machine(pes=4) -> Architecture:
@@ -65,6 +66,76 @@ def test_what_is_read_at_an_offset_is_not_shorter_for_a_mask(tile: int, reads: i
     workload = Workload(parse("rank M\ninput X[m:M]\nY[m] = X[m - 2] + X[m] where m >= 2\noutput Y"))
     text = f"name: x\nsteps: [for m by {tile}, keep X in buffer, for m on rows]\ncompute: Y on pes"
     found = estimate(workload, machine(), parse_mapping(text), {"M": 8})
+    assert found.accesses["dram", "X"].reads == reads
+
+
+SUMS = [
+    # One variable is masked: a tile of t points there needs t + 2 elements, and of one, three.
+    ("X[m + k] * W[k]", "m >= 2", "m", 8, 6 + 2),
+    ("X[m + k] * W[k]", "m >= 2", "m", 4, (2 + 2) + (4 + 2)),
+    ("X[m + k] * W[k]", "m >= 2", "m", 1, 6 * 3),
+    ("X[m + k] * W[k]", "k >= 1", "m", 8, 2 + 7),
+    # Elements 2m + k of six points: 4 to 16.
+    ("X[2*m + k] * W[k]", "m >= 2", "m", 8, 13),
+    # Both are: m from 2 on, and of k all, as some m has each.
+    ("X[m + k] * W[k]", "m + k >= 4", "m", 4, (2 + 2) + (4 + 2)),
+    ("X[m + k] * W[k]", "m + k >= 4", "m", 2, 4 + 4 + 4),
+    ("X[m + k] * W[k]", "m + k >= 4", "m", 1, 6 * 3),
+]
+
+
+@pytest.mark.parametrize(("product_", "where", "loop", "tile", "reads"), SUMS)
+def test_what_an_index_of_two_variables_reads(product_: str, where: str, loop: str, tile: int, reads: int) -> None:
+    """A mask shortens the range that it looks at, and not what the other variable adds to it; m of 8, k of 3."""
+    cascade = f"rank M, K, N\ninput X[n:N], W[k:K]\nY[m] = sum[k]({product_}) where {where}\noutput Y"
+    workload = Workload(parse(cascade))
+    text = f"name: x\nsteps: [for {loop} by {tile}, keep X in buffer, for m on rows]\ncompute: Y on pes"
+    found = estimate(workload, machine(), parse_mapping(text), {"M": 8, "K": 3, "N": 17})
+    assert found.accesses["dram", "X"].reads == reads
+
+
+def test_what_sums_of_two_variables_read_of_what_is_there(seed: int) -> None:
+    """Tiles of m and k cut to what a mask of one or both leaves, at two places: what is fetched is what they touch."""
+    for number in range(random_count(1_000)):
+        rng = np.random.default_rng([seed, 41, number])
+        extents = {"M": int(rng.integers(1, 12)), "K": int(rng.integers(1, 5))}
+        step, shift = int(rng.integers(1, 3)), int(rng.integers(0, 3))
+        tiles = {name: int(rng.integers(1, extents[name.upper()] + 1)) for name in "mk"}
+        there = {name: [0, extents[name.upper()]] for name in "mk"}
+        conditions = []
+        for name in rng.choice(["m", "k"], int(rng.integers(1, 3)), replace=False):
+            there[name] = low, high = int(rng.integers(0, extents[name.upper()])), int(rng.integers(1, 12))
+            conditions.append(f"{name} >= {low} and {name} < {high}")
+        cascade = (
+            "rank M, K, N\ninput X[n:N], W[k:K]\n"
+            f"Y[m] = sum[k](X[{step}*m + k] * W[k] + X[{step}*m + k + {shift}])"
+            f" where {' and '.join(conditions)}\noutput Y"
+        )
+        loops = ", ".join(f"for {name} by {tiles[name]}" for name in rng.permutation(["m", "k"]))
+        mapping = parse_mapping(f"name: x\nsteps: [{loops}, keep X in buffer, for m on rows]\ncompute: Y on pes")
+        last = step * (extents["M"] - 1) + extents["K"] - 1 + shift
+        found = estimate(Workload(parse(cascade)), machine(), mapping, {**extents, "N": last + 1})
+        cut = {
+            name: [
+                range(max(at, low), min(at + tiles[name], extents[name.upper()], high))
+                for at in range(0, extents[name.upper()], tiles[name])
+            ]
+            for name, (low, high) in there.items()
+        }
+        fetched = sum(
+            len({step * m + k + s for m in ms for k in ks for s in (0, shift)}) for ms in cut["m"] for ks in cut["k"]
+        )
+        where = f"case {number} of seed {seed}: {cascade} {extents} {loops}"
+        assert found.accesses["dram", "X"].reads == fetched, where
+
+
+@pytest.mark.parametrize(("tile", "reads"), [(8, 6 * 8), (2, 3 * 2 * 8)])
+def test_a_distance_in_another_range_is_shortened_alike(tile: int, reads: int) -> None:
+    """Elements h and h + 4 of the positions that a mask of m leaves, 8 of each: it shortens both reads."""
+    cascade = "rank M, H\nrank D >= 2*H\ninput X[m:M, d:D]\nY[m, h] = X[m, h] - X[m, h + H] where m >= 2\noutput Y"
+    workload = Workload(parse(cascade))
+    text = f"name: x\nsteps: [for m by {tile}, keep X in buffer, for m on rows]\ncompute: Y on pes"
+    found = estimate(workload, machine(), parse_mapping(text), {"M": 8, "H": 4, "D": 8})
     assert found.accesses["dram", "X"].reads == reads
 
 
@@ -127,6 +198,10 @@ def drawn(rng):
     return text, chosen
 
 
+def reading(*variables: str) -> Access:
+    return Access("X", tuple(map(affine_variable, variables)))
+
+
 def test_points_and_iterations_are_those_that_are_there(seed: int) -> None:
     """Filters of up to three comparisons, parallel or not: points, tiles and what is fetched exactly."""
     for number in range(random_count(400)):
@@ -157,12 +232,12 @@ def test_points_and_iterations_are_those_that_are_there(seed: int) -> None:
         # Of what keys index, a level that keeps all of it gets what is between the first and the last that is used.
         keys = sorted({m for _, m, _ in points})
         width = keys[-1] - keys[0] + 1 if keys else 0
-        fetched = live.share(("S",), (), frozenset("m")) * extents["M"]
+        fetched = live.share(("S",), (), (reading("m"),)) * extents["M"]
         assert fetched == width, where
         # Of what heads index, too, each with a length of its own gets its own.
         own = [[m for b, m, _ in points if b == head] for head in axes["b"]]
         widths = [max(each) - min(each) + 1 if each else 0 for each in own] if "LEN" in text else [width] * len(own)
-        fetched = live.share(("S",), (), frozenset("bm")) * extents["B"] * extents["M"]
+        fetched = live.share(("S",), (), (reading("b", "m"),)) * extents["B"] * extents["M"]
         assert fetched == sum(widths), where
 
 
