@@ -12,19 +12,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from einsum_cascade import analyse, evaluate, load_architecture, random_inputs, resolve_extents, zoo
+from einsum_cascade import analyse, evaluate, random_inputs, resolve_extents, study, zoo
 from einsum_cascade.analysis.bounds import Bounds
 from einsum_cascade.analysis.symbolic import evaluate as number_at
 from einsum_cascade.analysis.symbolic import sum_of
-from einsum_cascade.cosim.simulation import simulate
 from einsum_cascade.errors import UsageError
 from einsum_cascade.reproduction import reproduce_fusemax
-from einsum_cascade.study.comparison import figures_of
-from einsum_cascade.study.preparation import prepare
-from einsum_cascade.terminal.cases import baseline_case, case_of, plan_of
-from einsum_cascade.terminal.costs import comparison_table
-from einsum_cascade.terminal.evaluation import headline_table
-from einsum_cascade.terminal.simulations import check_wave, simulation_table
+from einsum_cascade.study.evaluations import report_of_evaluation
+from einsum_cascade.study.rendering import print_parts
+from einsum_cascade.study.simulations import check_wave
 from einsum_cascade.units import parse_bytes
 
 WORD_BYTES = 2
@@ -144,11 +140,8 @@ def operation_totals(report: Bounds, extents: dict[str, int]) -> dict[str, int]:
 def show_hardware() -> None:
     """Compare the 1-pass cascade on a FuseMax array with FLAT, and the published averages with ours."""
     console.rule("[bold]BERT at 64K tokens: FuseMax against FLAT", align="left")
-    model = ("BERT", "64K")
-    ours = case_of("attention-1pass", "fusemax-cloud", None, {}, model, None)
-    baseline = baseline_case("flat", ours)
-    console.print(comparison_table(*(figures_of(case.workload, plan_of(case)) for case in (ours, baseline))))
-    console.print(headline_table(reproduce_fusemax()))
+    print_parts(study("attention-1pass", "fusemax-cloud", model="BERT", seq="64K").compare("flat").parts(), console)
+    print_parts([report_of_evaluation(reproduce_fusemax()).headlines], console)
     console.print(
         "The first table is what our engine counts, every register file charged; the second is the published "
         "accounting, regenerated from its rules. docs/fusemax.md says how either comes about.\n"
@@ -158,14 +151,9 @@ def show_hardware() -> None:
 def show_simulation(wave: Path | None) -> None:
     """Generate an 8 x 8 array, run one head of attention on it in Verilator and in the model, and compare."""
     console.rule("[bold]One head of attention on an 8 x 8 array: RTL in Verilator beside its model", align="left")
-    cascade, machine = zoo.load("attention-1pass"), load_architecture("fusemax-8x8")
-    extents = resolve_extents(cascade, BERT | {"M": 256, "P": 32, "M0": 8})
-    prepared = prepare(cascade, machine, extents)
+    head = study("attention-1pass", "fusemax-8x8", **BERT, M=256, P=32)
     console.print("  building the array (half a minute at the first time)")
-    result = simulate(prepared, random_inputs(cascade, extents, seed=0), wave=wave)
-    console.print(simulation_table(result))
-    if wave is not None:
-        console.print(f"  waveform: {wave}", markup=False)
+    print_parts(head.simulate(wave=wave).parts(), console)
     console.print()
 
 

@@ -10,7 +10,7 @@ import pytest
 import sympy
 
 from einsum_cascade import evaluate, zoo
-from einsum_cascade.cli import main
+from einsum_cascade.cli import app, main
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -28,7 +28,7 @@ def read_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 def test_zoo(capsys: pytest.CaptureFixture[str]) -> None:
-    entries = read_json(capsys, "zoo")
+    entries = read_json(capsys, "zoo")["rows"]
     assert [entry["name"] for entry in entries] == list(zoo.names())
     assert all(entry["citation"] and entry["title"] for entry in entries)
     code, out, _ = call(capsys, "zoo")
@@ -60,7 +60,7 @@ def test_bounds_json(capsys: pytest.CaptureFixture[str]) -> None:
         "SD[p] needs every SN[m, p] before the first A[m, p]: pass 3 begins",
     ]
     assert keys["einsums"] == [["QK", "GM"], ["SN", "SD"], ["A", "AV"]]
-    first = next(row for row in found["footprints"] if (row["tensor"], row["rank"], row["pass"]) == ("K", "M", 1))
+    first = next(row for row in found["footprints"] if (row["tensor"], row["rank"], row["number"]) == ("K", "M", 1))
     assert (first["elements"], first["depends_on_rank"], first["words_if_not_kept"]) == ("M + 1", True, "2*M*P")
     assert {"einsum": "QK[m, p]", "operator": "*", "count": "E*M*P", "exact": True} in found["operations"]
     assert {"tensor": "K", "words": "E*M", "reason": "compulsory read", "exact": True} in found["traffic"]
@@ -205,10 +205,10 @@ def test_run_in_a_format(capsys: pytest.CaptureFixture[str]) -> None:
         (["bounds", "attention-self", "--set", "M=3"], r"einsum-cascade: rank 'M' is an alias of 'N'"),
         (
             ["bounds", "attention", "--capacity", "16"],
-            r"einsum-cascade: --capacity: a size must be a number with a unit",
+            r"einsum-cascade: capacity: a size must be a number with a unit",
         ),
         (["bounds", "attention", "--capacity", "1MiB"], r"einsum-cascade: a capacity needs the extent of every rank"),
-        (["bounds", "attention", "--word-bytes", "0", "--capacity", "1MiB"], r"einsum-cascade: --word-bytes must be"),
+        (["bounds", "attention", "--word-bytes", "0", "--capacity", "1MiB"], r"einsum-cascade: word_bytes must be"),
         (["run", "attention"], r"einsum-cascade: every rank must have an extent"),
         (["run", "attention", "--input", "Q"], r"einsum-cascade: --input must be given as NAME=FILE.npy"),
         (["run", "attention", "--input", "Q=no.npy"], r"einsum-cascade: input 'Q' must be a readable .npy file"),
@@ -288,7 +288,7 @@ def test_what_cannot_be_done_is_told_in_a_sentence(capsys: pytest.CaptureFixture
     for arguments, sentence in (
         (("bounds", str(path)), "an expression must not be nested this deeply; give parts of it names\n"),
         (("run", "attention", "--set", "E=64,F=64,M=999999999999,P=1"), "the tensors must fit into memory, but do not"),
-        (("run", "attention", *small, "--seed", "-1"), "--seed must be at least 0, not -1\n"),
+        (("run", "attention", *small, "--seed", "-1"), "seed must be at least 0, not -1\n"),
     ):
         code, _, err = call(capsys, *arguments)
         assert (code, err[: len(sentence) + 16]) == (2, f"einsum-cascade: {sentence}")
@@ -421,11 +421,11 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_schedule(capsys: pytest.CaptureFixture[str]) -> None:
     """154 cycles a tile as published, proved; 137 where products are multiplied as they are added."""
-    (found,) = read_json(capsys, "schedule", *FUSEMAX, *BERT)
+    (found,) = read_json(capsys, "schedule", *FUSEMAX, *BERT)["blocks"]
     assert (found["interval_cycles"], found["proof"]) == (154, "bound")
     assert found["lockstep"]["given"]["interval_cycles"] == found["lockstep"]["found"]["interval_cycles"] == 154
-    (better,) = read_json(capsys, "schedule", *FUSEMAX, *BERT, "--multiply-add")
-    assert (better["interval_cycles"], better["resource_bound"]["resource"]) == (137, "2d")
+    (better,) = read_json(capsys, "schedule", *FUSEMAX, *BERT, "--multiply-add")["blocks"]
+    assert (better["interval_cycles"], better["resource_bound"]["what"]) == (137, ["2d"])
     code, out, _ = call(capsys, "schedule", *FUSEMAX, *BERT)
     assert code == 0
     assert "as 1d is busy all the time, no schedule is faster" in out
@@ -436,15 +436,15 @@ def test_schedule(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "sentence"),
     [
         (("cost", "attention-1pass", "--arch", "fusemax"), r"architecture 'fusemax' must be .*"),
-        (("cost", *FUSEMAX, "--model", "BERT"), r"--model and --seq must be given together, .*"),
+        (("cost", *FUSEMAX, "--model", "BERT"), r"model and seq must be given together, .*"),
         (("cost", *FUSEMAX, "--model", "GPT", "--seq", "1K"), r"a model must be one of BERT, TrXL, T5, XLM, not 'GPT'"),
         (("cost", *FUSEMAX, *BERT, "--mapping", "bindin"), r"mapping 'bindin' must be a preset .*"),
-        (("cost", *FUSEMAX, *BERT, "--repeat", "0"), r"--repeat must be at least 1, not 0"),
+        (("cost", *FUSEMAX, *BERT, "--repeat", "0"), r"repeat must be at least 1, not 0"),
         (
             ("cost", *FUSEMAX, "--set", "E=64,F=64,M=0,P=5"),
             r"every rank must have an extent of at least 1 to be mapped, but 'M' has 0; set it",
         ),
-        (("compare", *FUSEMAX, "--baseline", "falt", *BERT), r"--baseline must be one of .*, not 'falt'"),
+        (("compare", *FUSEMAX, "--baseline", "falt", *BERT), r"baseline must be one of .*, not 'falt'"),
         (
             ("cost", "attention-sigmoid", "--arch", "fusemax-cloud", *BERT),
             r"cascade 'attention-sigmoid' has no preset mapping, and there is no mapper yet: .*; give .*",
@@ -474,7 +474,7 @@ def test_a_plan_that_does_not_fit_is_no(capsys: pytest.CaptureFixture[str], tmp_
     code, out, _ = call(capsys, "cost", *arguments)
     assert code == 1
     assert "flat-off-chip on flat-cloud: does not fit" in " ".join(out.split())
-    assert re.search(r"latency \(s\) +\S+ \* *\n", out)
+    assert re.search(r"latency +\S+ ms \* *\n", out)
     assert re.search(r"flat-off-chip does not fit: what 'buffer' holds at once", out)
     code, out, _ = call(capsys, "cost", *arguments, "--json")
     assert code == 1
@@ -611,7 +611,7 @@ def test_cost_and_schedule_tell_the_same_cycles(capsys: pytest.CaptureFixture[st
         ("attention", "--arch", "flat-cloud", *lengths),
         ("attention-1pass-causal", "--arch", "fusemax-4x4", "--mapping", "array", "--set", "E=16,F=16,M=40,P=20"),
     ):
-        (scheduled,) = read_json(capsys, "schedule", *arguments)
+        (scheduled,) = read_json(capsys, "schedule", *arguments)["blocks"]
         assert read_json(capsys, "cost", *arguments)["cycles"] == scheduled["cycles"]
     assert scheduled["cycles"] == 651
     _, out, _ = call(capsys, "schedule", *arguments)
@@ -672,3 +672,88 @@ def test_public_names_are_listed_before_they_are_imported() -> None:
     command = "import einsum_cascade as ec; assert sorted(ec.__all__) == dir(ec); print('evaluate' in dir(ec))"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def _examples() -> list[str]:
+    found: list[str] = []
+    for command in app:
+        text = str(app[command].help_epilogue or "")
+        found += [line.strip() for line in text.splitlines() if line.strip().startswith("einsum-cascade ")]
+    return found
+
+
+@pytest.mark.parametrize("line", _examples())
+def test_examples_of_the_help_pages_run(
+    line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *line.split()[1:])
+    assert (code, err) == (0, "") and out
+
+
+def test_every_command_has_an_example() -> None:
+    commands = {name for name in app if not name.startswith("-")}
+    assert {line.split()[1] for line in _examples()} == commands
+
+
+def test_lists_of_extents_give_a_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A row for each combination, the last list fastest, with the figures of the single ones."""
+    arguments = ("cost", *FUSEMAX, "--mapping", "binding", "--set", "E=64,F=64,M0=256,M=1K,3K..6K", "--set", "P=512,1K")
+    found = read_json(capsys, *arguments)
+    assert [(row["extents"]["M"], row["extents"]["P"]) for row in found["rows"]] == [
+        (m, p) for m in (1024, 3072, 6144) for p in (512, 1024)
+    ]
+    single = read_json(capsys, *arguments[:-3], "E=64,F=64,M0=256,M=3K,P=1K")
+    row = next(row for row in found["rows"] if (row["extents"]["M"], row["extents"]["P"]) == (3072, 1024))
+    assert row["figures"]["latency"] == single["latency_s"]
+    assert row["figures"]["energy"] == single["energy_pj"]
+    code, out, _ = call(capsys, *arguments, "--csv", str(tmp_path / "costs.csv"))
+    lines = (tmp_path / "costs.csv").read_text().splitlines()
+    assert code == 0 and len(lines) == 7 and lines[0].startswith("E,F,M0,M,P,latency (s)")
+    assert out.count("binding") == 6
+    ratios = read_json(capsys, "compare", *FUSEMAX, "--baseline", "flat", "--set", "E=64,F=64,M=4K,8K,P=4K")
+    assert len(ratios["rows"]) == 2 and all(row["figures"]["speedup"] > 1 for row in ratios["rows"])
+    words = read_json(capsys, "bounds", "softmax", "--set", "M=8..32,P=2")
+    assert [row["figures"]["words"] for row in words["rows"]] == [32, 64, 128]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("M=4,8", "--set must give one number for M here; bounds, cost and compare take lists"),
+        ("M=8..4", "--set must be given as RANK=NUMBER[,...], such as M=4096,P=1K,2K..16K, not 'M=8..4'"),
+        ("M=0..4", "--set must be given as"),
+        ("4,M=2", "--set must be given as"),
+        ("M==4", "--set must be given as"),
+    ],
+)
+def test_lists_where_one_number_is_needed_or_none_is_given(
+    capsys: pytest.CaptureFixture[str], settings: str, sentence: str
+) -> None:
+    code, out, err = call(capsys, "run", "softmax", "--set", settings, "--set", "P=2")
+    assert (code, out) == (2, "") and err.startswith(f"einsum-cascade: {sentence}")
+
+
+def test_tables_are_written_whole(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    case = ("cost", "attention-1pass", "--arch", "fusemax-8x8", "--set", "E=64,F=64,M=1K,P=256")
+    code, _, _ = call(capsys, *case, "--csv", str(tmp_path / "a.csv"), "--latex", str(tmp_path / "a.tex"))
+    assert code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "a-energy.csv", "a.tex"}
+    assert (tmp_path / "a.csv").read_text().splitlines()[:2] == ["figure,value,unit", "latency,0.0005972937754529586,s"]
+    assert (tmp_path / "a.tex").read_text().count(r"\begin{tabular}") == 2
+    code, out, err = call(capsys, *case, "--csv", str(tmp_path / "none" / "a.csv"))
+    assert (code, out) == (2, "")
+    assert err.startswith("einsum-cascade: --csv ") and err.endswith(
+        "must be a file that can be written: No such file or directory\n"
+    )
+
+
+def test_operators_of_the_users_are_taken_by_every_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    operators, cascade = tmp_path / "mine.py", tmp_path / "mine.cascade"
+    operators.write_text("from einsum_cascade import operator\n\ncube = operator('cube_of_cli', lambda x: x**3)\n")
+    cascade.write_text("rank M\ninput X[m:M]\nY[m] = cube_of_cli(X[m])\noutput Y\n")
+    mapping = tmp_path / "mine.yaml"
+    mapping.write_text("name: mine\nsteps: [for m on columns]\ncompute: Y on 1d\n")
+    for command in ("show", "bounds", "run"):
+        code, out, err = call(capsys, command, str(cascade), "--set", "M=4", "--operators", str(operators))
+        assert (code, err) == (0, "") and out

@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from einsum_cascade.analysis.domain import domains
 from einsum_cascade.analysis.enumeration import Array, Enumeration, tensors_that_decide
 from einsum_cascade.analysis.facts import Facts
-from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints, growing_ranks
+from einsum_cascade.analysis.footprint import Footprint, fiber_bound, footprints
 from einsum_cascade.analysis.operations import OperationCount, count_operations
 from einsum_cascade.analysis.passes import PassBound, all_passes, find_target
 from einsum_cascade.analysis.plan import plain_plan
-from einsum_cascade.analysis.symbolic import Expr, as_text, grows_with, renamed, substitute, sum_of
+from einsum_cascade.analysis.symbolic import Expr, renamed, sum_of
 from einsum_cascade.analysis.traffic import Traffic, compulsory_traffic, traffic_of_passes
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.cascade.ir import Cascade, Rank
 from einsum_cascade.errors import AnalysisError
 
-__all__ = ["Bounds", "analyse", "to_json", "with_free_ranks"]
+__all__ = ["Bounds", "analyse", "with_free_ranks"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bounds:
     """What can be said of a cascade before any hardware is chosen.
 
@@ -49,6 +49,9 @@ class Bounds:
     footprints: tuple[tuple[Footprint, ...], ...]
     operations: tuple[OperationCount, ...]
     traffic: tuple[Traffic, ...]
+
+    def __repr__(self) -> str:
+        return f"<Bounds of {self.cascade.name}: {len(self.passes)} fibers, {len(self.operations)} operations>"
 
     @cached_property
     def total_operations(self) -> Expr:
@@ -164,89 +167,3 @@ def with_free_ranks(cascade: Cascade, names: frozenset[str]) -> Cascade:
     """Return a cascade whose named ranks have no default any more, because the user gives them."""
     ranks = tuple(Rank(rank.name) if rank.name in names and not rank.alias_of else rank for rank in cascade.ranks)
     return replace(cascade, ranks=ranks)
-
-
-def to_json(
-    bounds: Bounds, extents: Mapping[str, int] | None = None, capacity_words: int | None = None
-) -> dict[str, Any]:
-    """Return the report as plain values.
-
-    Parameters
-    ----------
-    bounds
-        The report.
-    extents
-        Of the ranks that are known: their symbols are replaced.
-    capacity_words
-        If given, `traffic` has what the passes add to it in every mapping, and `plan` what a plain plan adds; all ranks
-        need an extent then.
-
-    Raises
-    ------
-    AnalysisError
-        A capacity is given, but some rank has no extent.
-
-    """
-    known = extents or {}
-    traffic, plan = bounds.traffic, ()
-    if capacity_words is not None:
-        traffic += bounds.pass_traffic(known, capacity_words)
-        plan = bounds.plain_plan(known, capacity_words)
-
-    @cache
-    def plain(value: Expr) -> int | float | str:
-        found = cast(Any, substitute(value, known))
-        if found.is_Integer:
-            return int(found)
-        return float(found) if found.is_Number else as_text(found)
-
-    return {
-        "cascade": bounds.cascade.name,
-        "passes": [_pass_json(bounds, number, plain) for number in range(len(bounds.passes))],
-        "footprints": [_footprint_json(entry, plain) for group in bounds.footprints for entry in group],
-        "operations": [
-            {"einsum": o.einsum, "operator": o.operator, "count": plain(o.count), "exact": o.is_exact}
-            for o in bounds.operations
-        ],
-        "traffic": [_traffic_json(entry, plain) for entry in traffic],
-        **({} if capacity_words is None else {"plan": [_traffic_json(entry, plain) for entry in plan]}),
-        "intensity": plain(bounds.intensity),
-    }
-
-
-def _pass_json(bounds: Bounds, number: int, plain: Any) -> dict[str, Any]:
-    bound, fiber = bounds.passes[number], bounds.fibers[number]
-    return {
-        "tensor": bound.target.tensor,
-        "rank": bound.target.rank,
-        "count": plain(bound.count),
-        "exact": bound.is_exact,
-        "descending": bound.descending,
-        "doubts": list(bound.doubts),
-        "via": [{"variables": list(via.variables), "count": plain(via.count)} for via in bound.via],
-        "witness": list(sentences(bounds.cascade, bound)),
-        "einsums": [list(group) for group in bound.groups(bounds.cascade)],
-        "fiber": {
-            "length": plain(fiber),
-            "depends_on_rank": grows_with(fiber, growing_ranks(bounds.facts, bound)),
-        },
-    }
-
-
-def _traffic_json(entry: Traffic, plain: Any) -> dict[str, Any]:
-    return {"tensor": entry.tensor, "words": plain(entry.words), "reason": entry.reason, "exact": entry.is_exact}
-
-
-def _footprint_json(entry: Footprint, plain: Any) -> dict[str, Any]:
-    return {
-        "tensor": entry.tensor,
-        "rank": entry.rank,
-        "pass": entry.number,
-        "elements": plain(entry.elements),
-        "per": list(entry.per),
-        "depends_on_rank": entry.depends_on_rank,
-        "live": [
-            {"tensor": live.tensor, "elements": plain(live.elements), "reason": live.reason} for live in entry.live
-        ],
-        "words_if_not_kept": plain(entry.words),
-    }

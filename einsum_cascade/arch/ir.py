@@ -3,9 +3,13 @@
 Values only; `arch.checker` is the way from raw values to these, `arch.codec` the way from and to files.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
+
+from einsum_cascade.errors import UsageError
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["Architecture", "Component", "Engine", "Link", "Memory", "Operation", "RegisterFile"]
 
@@ -164,7 +168,7 @@ class Engine:
         return next((operation for operation in self.operations if operation.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Architecture:
     """A machine.
 
@@ -200,14 +204,58 @@ class Architecture:
         """Bytes of an operand."""
         return Fraction(self.word_bits, 8)
 
-    def memory(self, name: str) -> Memory | None:
+    def memory(self, name: str) -> Memory:
+        """Return a memory level by name.
+
+        Raises
+        ------
+        UsageError
+            There is none such.
+
+        """
+        return self._known(self.find_memory(name), "memory", name, self.memories)
+
+    def engine(self, name: str) -> Engine:
+        """Return an engine by name.
+
+        Raises
+        ------
+        UsageError
+            There is none such.
+
+        """
+        return self._known(self.find_engine(name), "engine", name, self.engines)
+
+    def component(self, name: str) -> Component:
+        """Return a component by name.
+
+        Raises
+        ------
+        UsageError
+            There is none such.
+
+        """
+        return self._known(self.find_component(name), "component", name, self.components)
+
+    def find_memory(self, name: str) -> Memory | None:
         """Return a memory level by name; None if there is none such."""
         return next((memory for memory in self.memories if memory.name == name), None)
 
-    def engine(self, name: str) -> Engine | None:
+    def find_engine(self, name: str) -> Engine | None:
         """Return an engine by name; None if there is none such."""
         return next((engine for engine in self.engines if engine.name == name), None)
 
-    def component(self, name: str) -> Component | None:
+    def find_component(self, name: str) -> Component | None:
         """Return a component by name; None if there is none such."""
         return next((component for component in self.components if component.name == name), None)
+
+    def _known[T](self, found: T | None, what: str, name: str, those: Sequence[Memory | Engine | Component]) -> T:
+        if found is None:
+            hint = did_you_mean(name, (each.name for each in those))
+            raise UsageError(f"{self.name} must have the {what} that is asked for, but has no {name!r}; {hint}")
+        return found
+
+    def __repr__(self) -> str:
+        engines = ", ".join(f"{engine.name} {engine.rows} x {engine.columns}" for engine in self.engines)
+        memories = ", ".join(memory.name for memory in self.memories)
+        return f"<Architecture {self.name}: {engines}; {memories}>"

@@ -1,6 +1,5 @@
 """Architectures by name: the preset files, the family `fusemax-NxN`, and files of the user's."""
 
-import difflib
 import re
 from pathlib import Path
 
@@ -9,8 +8,9 @@ from einsum_cascade.arch.fusemax import contexts_for, fusemax
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
 from einsum_cascade.presets import preset_files
+from einsum_cascade.wording import did_you_mean
 
-__all__ = ["architecture_names", "load_architecture", "preset_text"]
+__all__ = ["architecture_names", "described", "load_architecture", "preset_text"]
 
 _FAMILY = re.compile(r"fusemax-([1-9]\d{0,3})x([1-9]\d{0,3})(?:-([1-9])stages)?", re.ASCII)
 _SIZES, _STAGES = range(4, 513), range(1, 9)
@@ -26,6 +26,13 @@ def architecture_names() -> tuple[str, ...]:
 
     """
     return (*preset_files("arch"), "fusemax-NxN", "fusemax-NxN-Lstages")
+
+
+def described() -> tuple[tuple[str, str], ...]:
+    """Return every name that `load_architecture` takes, and what it stands for."""
+    family = "FuseMax's array as the RTL builds it, N x N PEs"
+    files = ((name, load_architecture(name).source) for name in preset_files("arch"))
+    return (*files, ("fusemax-NxN", family), ("fusemax-NxN-Lstages", f"{family} of L pipeline stages"))
 
 
 def preset_text(name: str) -> str:
@@ -65,8 +72,7 @@ def load_architecture(name: str) -> Architecture:
         return parse_architecture(preset_text(name), f"{name}.yaml")
     if Path(name).is_file():
         raise _refused(name, f"an architecture file must end in '.yaml', unlike {name!r}; rename it")
-    near = difflib.get_close_matches(name, architecture_names(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(map(repr, architecture_names()))}"
+    hint = did_you_mean(name, architecture_names())
     raise _refused(name, f"architecture {name!r} must be a preset or a '.yaml' file, but is neither; {hint}")
 
 

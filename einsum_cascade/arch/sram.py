@@ -150,7 +150,7 @@ def with_sram(architecture: Architecture, memory: str, *, banks: int = 1, node_n
         CACTI failed.
 
     """
-    level = architecture.memory(memory)
+    level = architecture.find_memory(memory)
     if level is None or level.capacity_bytes is None:
         known = ", ".join(repr(level.name) for level in architecture.memories if level.capacity_bytes is not None)
         raise ValueError(f"memory {memory!r} must be a level of limited capacity of {architecture.name!r}: {known}")

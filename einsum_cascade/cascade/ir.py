@@ -262,7 +262,7 @@ class Einsum:
         return f"{self.tensor}[{', '.join(map(str, self.indices))}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cascade:
     """A checked cascade.
 
@@ -295,6 +295,10 @@ class Cascade:
     outputs: tuple[str, ...]
     relations: tuple[Relation, ...] = ()
     documentation: str = field(default="", compare=False)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(tensor.name for tensor in self.inputs)
+        return f"<Cascade {self.name}: {inputs} to {', '.join(self.outputs)}, {len(self.einsums)} Einsums>"
 
     @cached_property
     def tensor(self) -> dict[str, Tensor]:

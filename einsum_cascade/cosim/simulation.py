@@ -44,7 +44,7 @@ _FLAT_FROM_CYCLES = 1_000_000
 _HIERARCHICAL = ("pe", "vector_lane", "row_feeder", "column_top")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosimResult:
     """What the RTL and the model did with the same tensors.
 
@@ -78,6 +78,9 @@ class CosimResult:
     accuracies: tuple[Accuracy, ...]
     max_abs_error: float | None
     max_rel_error: float | None
+
+    def __repr__(self) -> str:
+        return f"<CosimResult of {self.prepared.cascade.name}: {len(self.steps)} programs>"
 
     @property
     def run_seconds(self) -> float:

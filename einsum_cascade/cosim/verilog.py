@@ -6,7 +6,6 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-import einsum_cascade
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.cache import cache_folder, keep
 from einsum_cascade.rtl.top import design_files
@@ -31,7 +30,7 @@ def _write(files: Mapping[str, str], folder: Path) -> None:
 @cache
 def _sources() -> str:
     """Return a digest of all modules that the generator may read."""
-    root = Path(einsum_cascade.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     modules = (path for folder in ("rtl", "array") for path in sorted((root / folder).rglob("*.py")))
     for path in (*modules, root / "formats.py"):

@@ -158,7 +158,7 @@ class AccessCounter:
 
     def moves(self, path: tuple[Step, ...], accesses: "_Ways", engine: str, *, is_write: bool, is_held: bool) -> Moves:
         """Return what moves between a level and what is inside a path: the PEs of an engine, or what they compute."""
-        found = self.architecture.engine(engine)
+        found = self.architecture.find_engine(engine)
         shared = _shared(found, is_write=is_write) if found is not None else frozenset[Axis]()
         loops = tuple(step for step in path if isinstance(step, Loop))
         footprint, variables = self._footprint(accesses), accesses[0].variables
@@ -177,7 +177,7 @@ class AccessCounter:
 
     def copies_apart(self, site: Site, access: Access) -> Any:
         """Return how many instances of a memory have each element of a tile, because their PEs use it."""
-        memory = self.architecture.memory(site.level)
+        memory = self.architecture.find_memory(site.level)
         if memory is None or memory.instances == 1:
             return 1
         uses = [use for use in self.uses if use.task.name in site.tasks and use.access.tensor == site.tensor]

@@ -66,7 +66,7 @@ def array_time(
         What filters read, by name.
 
     """
-    array = architecture.engine(MATRIX)
+    array = architecture.find_engine(MATRIX)
     if array is None or array.contexts is None or not all(isinstance(value, int) for value in values.values()):
         return None
     if not _overlaps(normalised(mapping.root)):

@@ -57,7 +57,7 @@ class EnergyItem:
         return self.count * self.each_pj
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CostEstimate:
     """What a mapping costs. Every number may be an array, one entry per candidate.
 
@@ -98,6 +98,9 @@ class CostEstimate:
     kept: Mapping[str, Any]
     array: ArrayTime | None = None
 
+    def __repr__(self) -> str:
+        return f"<CostEstimate of {self.mapping.name} on {self.architecture.name}>"
+
     @property
     def latency_s(self) -> Any:
         """Seconds."""
@@ -122,7 +125,7 @@ class CostEstimate:
 
         Of a mapping that needs more PEs than there are, it is that of an engine that has them.
         """
-        found = self.architecture.engine(engine)
+        found = self.architecture.find_engine(engine)
         assert found is not None, engine
         own = [bound for bound in self.bounds if bound.engine == engine]
         work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
@@ -216,7 +219,7 @@ def _energy(
         for component, times in bound.components.items():
             actions[bound.engine, component] += cast(Any, bound.points) * times * repeats
     for (engine, name), count in actions.items():
-        component = architecture.component(name)
+        component = architecture.find_component(name)
         assert component is not None, name
         items.append(EnergyItem(engine, name, "action", count, component.energy_pj))
     return items
@@ -224,9 +227,9 @@ def _energy(
 
 def _access_cost(architecture: Architecture, level: str) -> tuple[float, float, int]:
     """Return the energy of a read and a write, and the bits of an access."""
-    memory = architecture.memory(level)
+    memory = architecture.find_memory(level)
     if memory is not None:
         return memory.read_pj, memory.write_pj, memory.access_bits
-    engine = architecture.engine(level)
+    engine = architecture.find_engine(level)
     assert engine is not None, level
     return engine.registers.read_pj, engine.registers.write_pj, engine.registers.word_bits

@@ -161,7 +161,7 @@ def _shape(
             numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
         if "feature" in work.tasks:
             numbers = replace(numbers or Numbers(), has_feature_map=True)
-    array = architecture.engine(MATRIX)
+    array = architecture.find_engine(MATRIX)
     # Scores that are given are products with the identity of as many columns as the array has.
     given = 1 if array is None else array.columns
     sizes = [(work, sizes_of(work, extents)) for work in works]

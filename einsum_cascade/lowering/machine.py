@@ -43,7 +43,7 @@ def shape_of(
         The architecture is no such array, the array would be too large or too small, or its buffer holds no tile.
 
     """
-    array = architecture.engine(MATRIX)
+    array = architecture.find_engine(MATRIX)
     mac = None if array is None else array.operation("mac")
     if array is None or mac is None or array.contexts is None:
         raise InfeasibleMappingError(

@@ -29,7 +29,7 @@ type Judge = Callable[[Sequence[Step], Tensors, Mapping[str, NDArray[np.float32]
 """Gets the programs of a work, the tensors that were there, and what was made of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """A cascade ready to run on an array.
 
@@ -56,6 +56,9 @@ class Prepared:
     works: tuple[Work, ...]
     saturates: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __repr__(self) -> str:
+        return f"<Prepared {self.cascade.name}: {len(self.steps)} programs>"
 
     @property
     def host_works(self) -> tuple[HostWork, ...]:

@@ -29,7 +29,7 @@ type Seconds = Callable[[Tree, Mapping[str, Any]], float]
 """The time of a mapping with values for its parameters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """A mapping with values for its parameters, and what it costs.
 
@@ -53,6 +53,9 @@ class Plan:
     estimate: CostEstimate
     infeasibilities: tuple[Infeasibility, ...]
     inputs: Inputs | None = None
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.mapping.name} on {self.estimate.architecture.name}>"
 
 
 def plan_mapping(
@@ -131,7 +134,7 @@ def _choices(
 ) -> Iterator[Any]:
     match rule:
         case PartSize(engine, side):
-            yield getattr(architecture.engine(engine), side)
+            yield getattr(architecture.find_engine(engine), side)
         case ShareOf(words, level):
             yield min(Fraction(1), Fraction(_capacity_words(architecture, level), int(evaluated(words, values))))
         case FastestOf(choices, most):
@@ -150,7 +153,7 @@ def _choices(
 
 
 def _capacity_words(architecture: Architecture, level: str) -> int:
-    memory = architecture.memory(level)
+    memory = architecture.find_memory(level)
     if memory is None or memory.capacity_bytes is None:
         raise MappingError(
             f"level {level!r} of {architecture.name} must have a capacity to keep a share of a tensor in"

@@ -118,7 +118,7 @@ def _bound(
 ) -> Bound:
     workload = nests.workload
     task = workload.task[leaf.task]
-    engine = architecture.engine(leaf.engine)
+    engine = architecture.find_engine(leaf.engine)
     assert engine is not None, leaf.engine
     path = completed((*outer, *inner), task, workload)
     covered = cover(workload.cascade.einsums[task.number], engine)

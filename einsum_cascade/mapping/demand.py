@@ -123,7 +123,7 @@ class _Measure:
     def axes(self) -> Iterator[Demand]:
         """Yield for every Einsum the PEs that its spatial loops need along each axis."""
         for branch in branches_of(self.mapping.root):
-            engine = self.architecture.engine(branch.leaf.engine)
+            engine = self.architecture.find_engine(branch.leaf.engine)
             assert engine is not None, branch.leaf.engine
             needs: dict[Axis, int] = {"rows": 1, "columns": 1}
             loops: dict[Axis, list[Position]] = {"rows": [], "columns": []}
@@ -190,7 +190,7 @@ class _Measure:
     def _amount(self, keep: Keep, tensor: str, inside: Block, sizes: dict[str, int], pes: int) -> int:
         """Return the bits that a memory holds of a tensor, or the words that a register file does."""
         tasks = [self.workload.task[leaf.task] for leaf in leaves(inside)]
-        engine = self.architecture.engine(keep.level)
+        engine = self.architecture.find_engine(keep.level)
         if engine is None:
             elements = held_elements(Piece(self.workload, self.extents, sizes), tensor, tasks)
             return self._of_one(keep, tensor, inside, elements * keep.copies * self.bits[tensor], sizes, pes)
@@ -202,7 +202,7 @@ class _Measure:
 
     def _of_one(self, keep: Keep, tensor: str, inside: Block, amount: int, sizes: dict[str, int], pes: int) -> int:
         """Return what one instance of a memory has of tiles: of those of several PEs that it serves, all."""
-        memory = self.architecture.memory(keep.level)
+        memory = self.architecture.find_memory(keep.level)
         instances = 1 if memory is None else memory.instances
         if instances == 1:
             return amount * pes

@@ -142,7 +142,7 @@ class Block:
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Mapping:
     """A mapping of a cascade.
 
@@ -171,6 +171,9 @@ class Mapping:
     root: Block
     parameters: tuple[tuple[str, Rule], ...] = ()
     word_bits: tuple[tuple[str, int], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Mapping {self.name}: {', '.join(map(str, leaves(self.root)))}>"
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -83,7 +83,7 @@ def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:
     if cycles is not None and cycles < 0:
         what = f"the overhead of Einsum {leaf.task!r} must be at least 0 cycles"
         yield f"{what}, not {cycles}; leave it out where none is"
-    engine = scene.architecture.engine(leaf.engine)
+    engine = scene.architecture.find_engine(leaf.engine)
     if engine is None:
         known = did_you_mean(leaf.engine, [engine.name for engine in scene.architecture.engines])
         yield f"engine {leaf.engine!r} of Einsum {leaf.task!r} must be one of the architecture{known}"

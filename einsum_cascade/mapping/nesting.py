@@ -103,7 +103,7 @@ def _spread(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
         if isinstance(placed.step, Loop) and placed.step.axis is not None:
             spatial = spatial or placed
         elif isinstance(placed.step, Keep) and spatial is not None:
-            memory = scene.architecture.memory(placed.step.level)
+            memory = scene.architecture.find_memory(placed.step.level)
             if memory is not None and memory.instances == 1:
                 message = f"'{placed.step}' must stand above '{spatial.step}', because there is one {memory.name!r}"
                 yield Diagnostic(f"{message} for all PEs; move it outwards", placed.step.span)

@@ -25,7 +25,7 @@ def rule_violations(scene: Scene, name: str, rule: Rule, known: frozenset[str]) 
     subject = f"parameter {name!r}, the {rule},"
     memories = [memory.name for memory in scene.architecture.memories]
     match rule:
-        case PartSize(engine, _) if scene.architecture.engine(engine) is None:
+        case PartSize(engine, _) if scene.architecture.find_engine(engine) is None:
             found = did_you_mean(engine, [each.name for each in scene.architecture.engines])
             yield f"{subject} must be of an engine of the architecture, unlike {engine!r}{found}"
         case LargestFitting(_, level) | ShareOf(_, level) if level not in memories:

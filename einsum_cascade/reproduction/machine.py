@@ -137,7 +137,7 @@ class Machine:
         return words / per_access * self.dram.read_pj + buffer + actions + self._register_pj(work)
 
     def _action_pj(self, name: str) -> float:
-        component = self.architecture.component(name)
+        component = self.architecture.find_component(name)
         assert component is not None, name
         return component.energy_pj
 
@@ -150,7 +150,7 @@ class Machine:
 
     def engine(self, name: str) -> Engine:
         """Return an engine that the machine has."""
-        engine = self.architecture.engine(name)
+        engine = self.architecture.find_engine(name)
         assert engine is not None, name
         return engine
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from einsum_cascade import __version__
 from einsum_cascade.array.instruction import encode
 from einsum_cascade.array.numbers import FORMAT_MEMBERS
 from einsum_cascade.array.program import Program
+from einsum_cascade.version import __version__
 
 __all__ = ["WAIVERS", "manifest_of"]
 

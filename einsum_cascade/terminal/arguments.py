@@ -83,30 +83,46 @@ def _run_python(path: str) -> ModuleType:
     return module
 
 
-def parse_settings(arguments: Iterable[str]) -> dict[str, int]:
+def parse_settings(arguments: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Read `--set M=64K,P=11`, given any number of times, each rank once.
+
+    A rank may have several values: `M=1K,4K..64K` is 1K, and 4K doubled until 64K.
 
     Raises
     ------
     UsageError
-        An entry is not a name and a count, or names a rank that another one names as well.
+        An entry is not a name and counts, or names a rank that another one names as well.
 
     """
-    settings: dict[str, int] = {}
+    settings: dict[str, tuple[int, ...]] = {}
+    name = ""
     for entry in (part for argument in arguments for part in argument.split(",") if part.strip()):
-        name, equals, value = (part.strip() for part in entry.partition("="))
+        left, equals, value = (part.strip() for part in entry.partition("=")) if "=" in entry else ("", "", entry)
         try:
-            number = parse_count(value)
+            numbers = _counts(value)
         except ValueError:
-            equals, number = "", 0
-        if not equals or not name:
-            raise UsageError(f"--set must be given as RANK=NUMBER[,...], such as M=4096,P=64K, not {entry!r}")
-        if name in settings:
+            left, equals, name, numbers = "", "", "", ()
+        if equals and left in settings:
             raise UsageError(
-                f"rank {name!r} must be set once, but is set twice: --set {name}={settings[name]} and {entry}"
+                f"rank {left!r} must be set once, but is set twice: --set {left}={settings[left][0]} and {entry}"
             )
-        settings[name] = number
+        name = left if equals else name
+        if not name:
+            raise UsageError(f"--set must be given as RANK=NUMBER[,...], such as M=4096,P=1K,2K..16K, not {entry!r}")
+        settings[name] = tuple(dict.fromkeys((*settings.get(name, ()), *numbers)))
     return settings
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Read a count, or a range that doubles from one to another, which is in it."""
+    first, dots, last = text.partition("..")
+    if not dots:
+        return (parse_count(text),)
+    least, most = parse_count(first), parse_count(last)
+    if not 0 < least <= most:
+        raise ValueError(f"a range must rise from a count of at least 1, unlike {text!r}")
+    values = (least << power for power in range((most // least).bit_length()))
+    return tuple(dict.fromkeys((*values, most)))
 
 
 def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]":

@@ -1,13 +1,17 @@
 """The zoo: attention algorithms and their neighbours as cascades, each from its paper.
 
-This module holds the list only. A family is imported, and its cascades checked, when one of them is loaded.
+This module holds the list only. A family is imported, and its cascades checked, when one of them is loaded. It is a
+mapping itself: `zoo["attention-1pass"]` is a cascade, and walking over `zoo` gives the names.
 """
 
-import difflib
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["Entry", "entries", "load", "names"]
 
@@ -154,13 +158,25 @@ def load(name: str) -> Cascade:
     """
     entry = next((entry for entry in _ENTRIES if entry.name == name), None)
     if entry is None:
-        raise ValueError(f"cascade {name!r} must be in the zoo, but is not; {_hint(name)}")
+        raise ValueError(f"cascade {name!r} must be in the zoo, but is not; {did_you_mean(name, names())}")
     module, attribute = entry.source.split(":")
     cascade = getattr(import_module(module), attribute)
     assert isinstance(cascade, Cascade)
     return cascade
 
 
-def _hint(name: str) -> str:
-    near = difflib.get_close_matches(name, names(), n=3)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(names())}"
+class _Library(ModuleType):
+    def __getitem__(self, name: str) -> Cascade:
+        return load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(_ENTRIES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in names()
+
+
+sys.modules[__name__].__class__ = _Library

@@ -86,7 +86,8 @@ def test_linear_attention_is_two_programs(capsys: pytest.CaptureFixture[str]) ->
 def test_rtl_writes_a_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("rtl", *CASE, "--output", str(tmp_path), "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["interval_cycles"] == 25 and found["proof"] == "bound"
+    (program,) = found["programs"]
+    assert program["interval_cycles"] == 25 and program["proof"] == "bound"
     assert {Path(path).name for path in found["files"].values()} == {path.name for path in tmp_path.iterdir()}
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["architecture"] == "fusemax-4x4"

@@ -200,7 +200,7 @@ def test_the_command_line_writes_one_design_and_all_programs(
     file = tmp_path / "chain.cascade"
     file.write_text(CHAIN)
     assert _main("rtl", str(file), *ARGUMENTS, "--output", str(tmp_path / "rtl"), "--json") == 0
-    assert len(json.loads(capsys.readouterr().out)["steps"]) == 2
+    assert len(json.loads(capsys.readouterr().out)["programs"]) == 2
     names = {path.name for path in (tmp_path / "rtl").iterdir()}
     assert {"top.v", "program-1.txt", "program-2.txt"} <= names and "program.txt" not in names
     manifest = json.loads((tmp_path / "rtl" / "manifest.json").read_text())

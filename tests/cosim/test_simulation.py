@@ -8,7 +8,6 @@ import pytest
 from array_cases import SCALED, cases, draw_case, prepared, scaled
 from array_programs import PRODUCT, SOFTMAX
 from random_counts import draw_seed, random_count
-from rich.console import Console
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.array.memory import pack, unpack
@@ -20,7 +19,7 @@ from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.study.preparation import prepare
-from einsum_cascade.terminal.simulations import simulation_table
+from einsum_cascade.study.simulations import report_of_simulation
 
 pytestmark = pytest.mark.xdist_group("cosim")
 
@@ -308,9 +307,7 @@ def test_a_row_without_keys_gives_zero_and_is_counted():
 
 def _told(result):
     """What the terminal says of a result."""
-    with (console := Console(width=200)).capture() as found:
-        console.print(simulation_table(result))
-    return found.get()
+    return str(report_of_simulation(result))
 
 
 def test_a_counter_that_differs_is_told_as_one():

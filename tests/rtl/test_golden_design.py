@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from einsum_cascade.array.numbers import Numbers
-from einsum_cascade.terminal.designs import prepared_case, write_design
+from einsum_cascade import study
+from einsum_cascade.study.designs import write_design
 
 FOLDER = Path(__file__).parents[2] / "rtl" / "fusemax-4x4"
-EXTENTS = {"E": 64, "F": 64, "M": 64, "P": 16}
+STUDY = study("attention-1pass", "fusemax-4x4", E=64, F=64, M=64, P=16)
 
 
 def test_the_design_in_the_repository_is_generated_today(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    prepared, _ = prepared_case("attention-1pass", "fusemax-4x4", EXTENTS, {}, Numbers())
     place = FOLDER if request.config.getoption("--update-golden") else tmp_path
+    prepared, _ = STUDY.prepared()
     names = write_design(prepared, "fusemax-4x4", place)
     assert {path.name for path in FOLDER.iterdir()} == set(names)
     for name, path in names.items():

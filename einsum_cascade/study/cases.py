@@ -1,6 +1,6 @@
-"""From the arguments of `cost`, `compare` and `schedule` to a plan: cascade, architecture, mapping, extents."""
+"""From a cascade, a machine and extents to a plan: the mappings that may run it, and the baseline of a comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,8 @@ from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping, mapping_names
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.reproduction.configurations import CONFIGURATIONS, extents_of, workload_of
-from einsum_cascade.terminal.arguments import load_cascade
 
-__all__ = ["Case", "baseline_case", "case_of", "plan_of", "sized"]
+__all__ = ["Case", "baseline_case", "case_of", "plan_of", "sized", "tiled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +52,22 @@ class Case:
 
 
 def case_of(
-    cascade: str,
-    architecture: str,
-    mapping: str | None,
+    cascade: Cascade,
+    machine: Architecture,
+    mapping: Tree | None,
     settings: Mapping[str, int],
     model: tuple[str | None, str | None],
     repeats: int | None,
     *,
     is_merged: bool = False,
-    operators: Sequence[str] = (),
     inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> Case:
-    """Return the case that arguments describe.
+    """Return the case of a cascade on a machine.
 
     Parameters
     ----------
-    cascade, architecture, mapping
-        Names or files. Without a mapping, the presets for this cascade that are legal on the architecture.
+    cascade, machine, mapping
+        What runs where. Without a mapping, the presets for this cascade that are legal on the architecture.
     settings
         Extents that are set.
     model
@@ -78,22 +76,19 @@ def case_of(
         How often the cascade runs; heads and sequences of the model unless told.
     is_merged
         Whether products are multiplied where they are added; on arrays as the RTL builds them, they are.
-    operators
-        Python files that register operators.
     inputs
         What filters read, by name; their shapes are extents.
 
     Raises
     ------
     UsageError
-        A name is not known, or no mapping is there.
+        A model or a length is not known, or no mapping is there.
 
     """
-    machine = load_architecture(architecture)
-    found = load_cascade(cascade, operators)
     given = {name: as_real(name, array) for name, array in (inputs or {}).items()}
-    extents, runs = _extents(found, machine, settings, model, repeats, {n: a.shape for n, a in given.items()})
-    mappings = _candidates(cascade) if mapping is None else (load_mapping(mapping),)
+    extents, runs = _extents(cascade, machine, settings, model, repeats, {n: a.shape for n, a in given.items()})
+    mappings = _candidates(cascade.name.replace("_", "-")) if mapping is None else (mapping,)
+    found = cascade
     if is_merged or _multiplies_as_it_adds(machine):
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
@@ -114,7 +109,7 @@ def baseline_case(name: str, case: Case) -> Case:
 
     """
     if name not in CONFIGURATIONS:
-        raise UsageError(f"--baseline must be one of {', '.join(CONFIGURATIONS)}, not {name!r}")
+        raise UsageError(f"baseline must be one of {', '.join(CONFIGURATIONS)}, not {name!r}")
     configuration = CONFIGURATIONS[name]
     machine = load_architecture(configuration.architecture)
     found = _with_filter_of(case.workload.cascade, configuration.cascade, name)
@@ -129,11 +124,11 @@ def baseline_case(name: str, case: Case) -> Case:
 def _with_filter_of(cascade: Cascade, name: str, baseline: str) -> Cascade:
     """Return a cascade of the zoo, with the filter that another one has."""
     if all(einsum.where is None for einsum in cascade.einsums):
-        return load_cascade(name)
+        return zoo.load(name)
     filters = {str(einsum.where) for einsum in cascade.einsums if einsum.where is not None}
     suffix = cascade.name.replace("_", "-").rpartition("-")[2]
     if f"{name}-{suffix}" in zoo.names():
-        found = load_cascade(f"{name}-{suffix}")
+        found = zoo.load(f"{name}-{suffix}")
         if {*found.free_ranks} - {*cascade.free_ranks} <= {"M0"}:
             return found
     raise UsageError(
@@ -184,7 +179,7 @@ def _extents(
 ) -> tuple[dict[str, int], int]:
     name, seq = model
     if (name is None) != (seq is None):
-        raise UsageError("--model and --seq must be given together, such as --model BERT --seq 64K")
+        raise UsageError("model and seq must be given together, such as BERT and 64K")
     rows = max(engine.rows for engine in machine.engines)
     if name is None or seq is None:
         return sized(cascade, machine, settings, shapes), 1 if repeats is None else repeats
@@ -202,10 +197,14 @@ def sized(
     settings: Mapping[str, int],
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> dict[str, int]:
-    """Return the extents of all ranks; a tile of keys is as long as the machine has rows unless it is set."""
+    """Return the extents of all ranks."""
+    return resolve_extents(cascade, tiled(cascade, machine, settings), shapes or {})
+
+
+def tiled(cascade: Cascade, machine: Architecture, settings: Mapping[str, int]) -> dict[str, int]:
+    """Return extents that are set, and that of a tile of keys: as many as the machine has rows unless it is set."""
     rows = max(engine.rows for engine in machine.engines)
-    tiled = {"M0": rows} if "M0" in cascade.free_ranks and "M0" not in settings else {}
-    return resolve_extents(cascade, {**tiled, **settings}, shapes or {})
+    return {**({"M0": rows} if "M0" in cascade.free_ranks else {}), **settings}
 
 
 def _candidates(cascade: str) -> tuple[Tree, ...]:

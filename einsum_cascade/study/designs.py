@@ -1,14 +1,14 @@
-"""From arguments to a cascade ready to run on an array, and the files of its design."""
+"""The report of `rtl`, and the files of a design: Verilog, programs, and what runs them elsewhere."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.array.memory import memory_bytes
 from einsum_cascade.array.numbers import OPERANDS, Multiplier, Numbers
 from einsum_cascade.array.text import to_text
@@ -20,20 +20,98 @@ from einsum_cascade.handoff.images import Images, images_of
 from einsum_cascade.interpreter import random_inputs
 from einsum_cascade.interpreter.inputs import as_real
 from einsum_cascade.lowering.prepared import Prepared
-from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import evaluate_program
-from einsum_cascade.study.preparation import prepare
-from einsum_cascade.terminal.arguments import load_cascade
-from einsum_cascade.terminal.cases import sized
+from einsum_cascade.study.files import write_whole
+from einsum_cascade.study.report import Report
+from einsum_cascade.study.tables import Note, Table
 
-__all__ = ["drawn_inputs", "host_lines", "numbers_of", "prepared_case", "write_design"]
+__all__ = [
+    "ProgramInterval",
+    "RtlReport",
+    "drawn_inputs",
+    "host_lines",
+    "numbers_of",
+    "report_of_design",
+    "write_design",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramInterval:
+    """The schedule of a program: what it makes, cycles from tile to tile, and whether that is proved to be best."""
+
+    output: str
+    interval_cycles: float
+    proof: str
+
+
+@dataclass(frozen=True, repr=False)
+class RtlReport(Report):
+    """A design that was written.
+
+    Parameters
+    ----------
+    cascade, architecture
+        What it is for.
+    rows, columns, stages, contexts
+        Of the array.
+    programs
+        In the order in which they run.
+    host
+        What the host does, as plain values.
+    sentences
+        Likewise, in words.
+    files
+        By what they are, the paths that were written.
+
+    """
+
+    kind: ClassVar[str] = "rtl"
+
+    cascade: str
+    architecture: str
+    rows: int
+    columns: int
+    stages: int
+    contexts: int
+    programs: tuple[ProgramInterval, ...]
+    host: tuple[Mapping[str, Any], ...]
+    sentences: tuple[str, ...]
+    files: Mapping[str, str]
+
+    @property
+    def headline(self) -> str:
+        """The array."""
+        return f"{self.rows} x {self.columns} PEs, {self.stages} stages, {self.contexts} contexts"
+
+    def parts(self) -> tuple[Table | Note, ...]:
+        """Return the array, its intervals, what the host does, and the files."""
+        rows = tuple((each.output, each.interval_cycles, each.proof) for each in self.programs)
+        table = Table("programs", "programs", ("makes", "cycles from tile to tile", "proof"), rows)
+        host = (Note(line.strip(), 1 if line.startswith(" ") else 0) for line in self.sentences)
+        return (Note(self.headline), table, *host, *(Note(path, 1) for path in self.files.values()))
+
+
+def report_of_design(prepared: Prepared, architecture: str, files: Mapping[str, str]) -> RtlReport:
+    """Return the report of a design that was written."""
+    shape = prepared.shape
+    schedules = {step.work.output.tensor: step.lowered.schedule for step in prepared.steps}
+    return RtlReport(
+        prepared.cascade.name,
+        architecture,
+        *(shape.rows, shape.columns, shape.stages, shape.contexts),
+        tuple(ProgramInterval(name, float(each.interval), each.proof) for name, each in schedules.items()),
+        tuple(work.to_json() for work in prepared.host_works),
+        tuple(host_lines(prepared)),
+        files,
+    )
 
 
 def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None, accumulation: str) -> Numbers:
-    """Return the number formats that arguments name: scores like operands, the narrowest multiplier that takes both.
+    """Return number formats by their names: scores like operands, the narrowest multiplier that takes both.
 
     Raises
     ------
@@ -55,39 +133,7 @@ def numbers_of(operands: str, scores: str | None, multiplier: Multiplier | None,
                 continue
         return Numbers(operand, score, widths[-1], sums)
     except ValueError as error:
-        raise UsageError(f"--operands, --scores, --multiplier, --accumulation: {error}") from None
-
-
-def prepared_case(
-    cascade: str,
-    architecture: str,
-    settings: Mapping[str, int],
-    given: Mapping[str, NDArray[Any]],
-    numbers: Numbers,
-    mapping: str | None = None,
-    seed: int | None = None,
-    *,
-    is_strict: bool = False,
-    saturates: bool = False,
-    is_chained: bool = False,
-) -> tuple[Prepared, Mapping[str, NDArray[Any]]]:
-    """Return the cascade that arguments name, ready to run on the array that they name, and its inputs.
-
-    Inputs that are not given are drawn if there is a seed.
-    """
-    machine = load_architecture(architecture)
-    found = load_cascade(cascade)
-    given = {name: as_real(name, array) for name, array in given.items()}
-    tree = None if mapping is None else load_mapping(mapping)
-    extents = sized(found, machine, settings, {name: array.shape for name, array in given.items()})
-    inputs = {**given} if seed is None else {**random_inputs(found, extents, seed, given), **given}
-    found_case = prepare(
-        *(found, machine, extents, numbers, tree, inputs),
-        is_strict=is_strict,
-        saturates=saturates,
-        is_chained=is_chained,
-    )
-    return found_case, inputs
+        raise UsageError(f"operands, scores, multiplier, accumulation: {error}") from None
 
 
 def host_lines(prepared: Prepared) -> list[str]:
@@ -142,7 +188,7 @@ def write_design(
     try:
         files = design_files(prepared.shape, prefix)
     except ValueError as error:
-        raise UsageError(f"--prefix: {error}") from None
+        raise UsageError(f"prefix: {error}") from None
     programs = [step.lowered.program for step in prepared.steps]
     names = ["program.txt"] if len(programs) == 1 else [f"program-{at}.txt" for at in range(1, len(programs) + 1)]
     texts = dict(zip(names, map(to_text, programs), strict=True))
@@ -155,9 +201,9 @@ def write_design(
         for stale in {path for pattern in _NUMBERED for path in folder.glob(pattern)}:
             stale.unlink()
         for name, text in everything.items():
-            (folder / name).write_text(text)
+            write_whole(folder / name, text)
     except OSError as error:
-        raise UsageError(f"--output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
+        raise UsageError(f"output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
     return {name: str(folder / name) for name in everything}
 
 
