@@ -5,6 +5,7 @@ from itertools import groupby
 
 from einsum_cascade.cascade.ir import Cascade, Tensor
 from einsum_cascade.cascade.renderer import Renderer
+from einsum_cascade.cascade.unchecked import unbound_variables
 
 __all__ = ["to_text"]
 
@@ -27,7 +28,7 @@ def _lines(cascade: Cascade) -> Iterator[str]:
     declared = [tensor for tensor in cascade.tensors if tensor.is_given or tensor.is_declared]
     for role, group in groupby(declared, key=lambda tensor: tensor.role):
         yield f"{'tensor' if role == 'computed' else role} {_joined(map(_declaration, group))}"
-    yield from _variables(cascade, declared)
+    yield from (f"var {variable} : {rank}" for variable, rank in unbound_variables(cascade))
     yield from _equations(cascade)
     yield f"output {_joined(cascade.outputs)}"
 
@@ -49,15 +50,6 @@ def _ranks(cascade: Cascade) -> Iterator[str]:
 
 def _declaration(tensor: Tensor) -> str:
     return f"{tensor.name}[{_joined(f'{d.variable}:{d.rank}' for d in tensor.dimensions)}]"
-
-
-def _variables(cascade: Cascade, declared: list[Tensor]) -> Iterator[str]:
-    """Bind the variables that neither a declaration nor their name binds."""
-    bound = {dimension.variable for tensor in declared for dimension in tensor.dimensions}
-    for variable, rank in cascade.variables:
-        is_default = [name for name in cascade.rank if name.lower() == variable] == [rank]
-        if variable not in bound and not is_default:
-            yield f"var {variable} : {rank}"
 
 
 def _equations(cascade: Cascade) -> Iterator[str]:

@@ -7,9 +7,8 @@ multiply-adds. The values are the same; only the rounding in between is gone.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from einsum_cascade.cascade import parse
-from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.ir import Apply, Cascade, Constant, Coordinate, Einsum, Expression, RankExtent, Read
+from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, Read
+from einsum_cascade.cascade.transform import rebuild, substitute
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Mapping
 
 __all__ = ["merge_products", "mergeable", "without_tasks"]
@@ -92,35 +91,17 @@ def _adds(reader: Einsum, einsum: Einsum) -> bool:
 
 
 def _merged(cascade: Cascade, name: str) -> Cascade:
-    """Write the product where it is added, and check the result as any other cascade."""
+    """Write the product where it is added."""
     producer = next(einsum for einsum in cascade.einsums if einsum.tensor == name)
     reader = next(einsum for einsum in cascade.einsums if any(r.tensor == name for r in einsum.all_reads))
     assert isinstance(reader.expression, Apply)
     arguments = tuple(_written_out(a, producer) for a in reader.expression.arguments)
     new = replace(reader, expression=replace(reader.expression, arguments=arguments))
-    einsums = tuple(new if e is reader else e for e in cascade.einsums if e is not producer)
-    tensors = tuple(tensor for tensor in cascade.tensors if tensor.name != name)
-    return parse(str(replace(cascade, einsums=einsums, tensors=tensors)))
+    return rebuild(cascade, (new if e is reader else e for e in cascade.einsums if e is not producer))
 
 
 def _written_out(argument: Expression, producer: Einsum) -> Expression:
     if not isinstance(argument, Read) or argument.tensor != producer.tensor:
         return argument
     pairs = zip(producer.indices, argument.indices, strict=True)
-    return _renamed(producer.expression, {own.variables[0]: other.variables[0] for own, other in pairs})
-
-
-def _renamed(expression: Expression, names: dict[str, str]) -> Expression:
-    match expression:
-        case Read(tensor, indices):
-            return Read(tensor, tuple(_renamed_index(index, names) for index in indices))
-        case Apply(operator, arguments):
-            return Apply(operator, tuple(_renamed(argument, names) for argument in arguments))
-        case Coordinate(variable):
-            return Coordinate(names.get(variable, variable))
-        case Constant() | RankExtent():
-            return expression
-
-
-def _renamed_index(index: Affine, names: dict[str, str]) -> Affine:
-    return Affine(tuple(sorted((names.get(name, name), c) for name, c in index.terms)), index.offset)
+    return substitute(producer.expression, {own.variables[0]: other for own, other in pairs})

@@ -3,8 +3,8 @@
 from collections.abc import Set
 from dataclasses import replace
 
-from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.ir import Apply, Cascade, Einsum, Expression, Read
+from einsum_cascade.cascade.ir import Cascade, Einsum, Expression, Read
+from einsum_cascade.cascade.transform import map_expression, substitute
 
 __all__ = ["without_copies"]
 
@@ -55,28 +55,14 @@ def _read_through(cascade: Cascade, copy: Einsum) -> Cascade:
     source, names = copy.expression, tuple(index.variables[0] for index in copy.indices)
     assert isinstance(source, Read)
 
-    def written(expression: Expression) -> Expression:
-        match expression:
-            case Read(tensor, indices) if tensor == copy.tensor:
-                return _moved(source, dict(zip(names, indices, strict=True)))
-            case Apply(operator, arguments):
-                return Apply(operator, tuple(map(written, arguments)))
-            case _:
-                return expression
+    def written(part: Expression) -> Expression:
+        if isinstance(part, Read) and part.tensor == copy.tensor:
+            return substitute(source, dict(zip(names, part.indices, strict=True)))
+        return part
 
-    einsums = tuple(replace(each, expression=written(each.expression)) for each in cascade.einsums if each is not copy)
+    others = (each for each in cascade.einsums if each is not copy)
+    einsums = tuple(replace(each, expression=map_expression(each.expression, written)) for each in others)
     return _without(replace(cascade, einsums=einsums), copy.tensor)
-
-
-def _moved(expression: Expression, values: dict[str, Affine]) -> Expression:
-    """Return an expression at other coordinates."""
-    match expression:
-        case Read(tensor, indices, span):
-            return Read(tensor, tuple(index.substituted(values) for index in indices), span)
-        case Apply(operator, arguments):
-            return Apply(operator, tuple(_moved(each, values) for each in arguments))
-        case _:
-            return expression
 
 
 def _made_in_place(cascade: Cascade, copy: Einsum) -> Cascade:
@@ -92,7 +78,7 @@ def _made_in_place(cascade: Cascade, copy: Einsum) -> Cascade:
     if others or len(readers) > 1 or not is_whole or not is_renamed:
         return cascade
     values = {str(name): index for name, index in zip(own, read.indices, strict=True)}
-    made = replace(copy, expression=_moved(source.expression, values), reduction=source.reduction)
+    made = replace(copy, expression=substitute(source.expression, values), reduction=source.reduction)
     einsums = tuple(made if each is copy else each for each in cascade.einsums if each is not source)
     return _without(replace(cascade, einsums=einsums), source.tensor)
 

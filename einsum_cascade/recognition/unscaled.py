@@ -23,6 +23,7 @@ from einsum_cascade.cascade.ir import (
     reads_of_predicate,
 )
 from einsum_cascade.cascade.operators import OPERATORS, Operator
+from einsum_cascade.cascade.transform import map_expression
 from einsum_cascade.recognition.copies import without_copies
 from einsum_cascade.recognition.factors import Factor, Scaled
 from einsum_cascade.recognition.scaling import constant_of, difference_of, without_constants
@@ -123,24 +124,18 @@ def _with_maxima_apart(cascade: Cascade) -> Cascade:
             inner += "_"
         variables = tuple(affine_variable(dimension.variable) for dimension in tensor.dimensions)
         at = cascade.einsums.index(einsum)
-        after = (replace(each, expression=_renamed(each.expression, name, inner)) for each in cascade.einsums[at + 1 :])
+
+        def inside(part: Expression, name: str = name, inner: str = inner) -> Expression:
+            return replace(part, tensor=inner) if isinstance(part, Read) and part.tensor == name else part
+
+        later = cascade.einsums[at + 1 :]
+        after = (replace(each, expression=map_expression(each.expression, inside)) for each in later)
         copied = (replace(einsum, tensor=inner), Einsum(name, variables, Read(inner, variables)))
         tensors = [
             each for own in cascade.tensors for each in ((replace(own, name=inner), own) if own is tensor else (own,))
         ]
         cascade = replace(cascade, tensors=(*tensors,), einsums=(*cascade.einsums[:at], *copied, *after))
     return cascade
-
-
-def _renamed(expression: Expression, old: str, new: str) -> Expression:
-    """Return an expression that reads another tensor in place of one."""
-    match expression:
-        case Read(tensor) if tensor == old:
-            return replace(expression, tensor=new)
-        case Apply(operator, arguments):
-            return Apply(operator, tuple(_renamed(each, old, new) for each in arguments))
-        case _:
-            return expression
 
 
 def _is_maximum_of_factors(cascade: Cascade, einsum: Einsum) -> bool:
