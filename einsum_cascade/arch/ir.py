@@ -204,6 +204,27 @@ class Architecture:
         """Bytes of an operand."""
         return Fraction(self.word_bits, 8)
 
+    @property
+    def matrix_engine(self) -> Engine:
+        """The engine for products: of those that are arrays the one with the most PEs, else the one that has most."""
+        return max(self.engines, key=lambda engine: (engine.rows > 1 and engine.columns > 1, engine.pes))
+
+    @property
+    def vector_engine(self) -> Engine | None:
+        """The engine beside the one for products with the most PEs; None if there is no other."""
+        others = [engine for engine in self.engines if engine is not self.matrix_engine]
+        return max(others, key=lambda engine: engine.pes, default=None)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The names of what mappings call by role: the engines `2d` and `1d`, the memories `dram` and `buffer`."""
+        found = {"2d": self.matrix_engine.name}
+        if self.vector_engine is not None:
+            found["1d"] = self.vector_engine.name
+        if self.memories:
+            found |= {"dram": self.memories[0].name, "buffer": self.memories[-1].name}
+        return found
+
     def memory(self, name: str) -> Memory:
         """Return a memory level by name.
 

@@ -10,7 +10,6 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
 from einsum_cascade.lowering.division import programs_of
-from einsum_cascade.lowering.kernel import MATRIX, VECTOR
 from einsum_cascade.lowering.submissions import ArrayProgram
 from einsum_cascade.mapping.ir import Block, Compute, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
@@ -66,8 +65,8 @@ def array_time(
         What filters read, by name.
 
     """
-    array = architecture.find_engine(MATRIX)
-    if array is None or array.contexts is None or not all(isinstance(value, int) for value in values.values()):
+    array, lanes = architecture.matrix_engine, architecture.vector_engine
+    if lanes is None or array.contexts is None or not all(isinstance(value, int) for value in values.values()):
         return None
     if not _overlaps(normalised(mapping.root)):
         return None
@@ -76,20 +75,20 @@ def array_time(
         programs = programs_of(workload.cascade, architecture, extents, None, mapping, values, inputs)
     except (IllegalMappingError, InfeasibleMappingError):
         return None
-    busy = {MATRIX: 0, VECTOR: 0}
+    busy = {array.name: 0, lanes.name: 0}
     for each in programs:
-        for engine, slots in _slots(each).items():
-            busy[engine] += slots * each.lowered.program.tile_count
+        for engine, slots in zip((array, lanes), _slots(each), strict=True):
+            busy[engine.name] += slots * each.lowered.program.tile_count
     quotients = {each.work.tasks["quotient"].tensor for each in programs if "quotient" in each.work.tasks}
     beside = quotients.union(mergeable(workload.cascade))
     return ArrayTime(sum(each.cycles for each in programs), busy, programs, frozenset(beside))
 
 
-def _slots(program: ArrayProgram) -> dict[str, int]:
-    """Return by engine the cycles of a tile in which it has an instruction."""
+def _slots(program: ArrayProgram) -> tuple[int, int]:
+    """Return the cycles of a tile in which PEs, and lanes, have an instruction."""
     rows = program.lowered.program.kernel
     matrix = sum(row.matrix.op != MatrixOp.NONE for row in rows)
-    return {MATRIX: matrix, VECTOR: sum(row.vector.op != VectorOp.NONE for row in rows)}
+    return matrix, sum(row.vector.op != VectorOp.NONE for row in rows)
 
 
 def _overlaps(node: Block | Compute) -> bool:

@@ -12,7 +12,6 @@ from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.lowering.chains import chain_of
-from einsum_cascade.lowering.kernel import MATRIX
 from einsum_cascade.lowering.machine import shape_of
 from einsum_cascade.lowering.ordering import kept_tiles_of
 from einsum_cascade.lowering.program import extents_of, lower_program, sizes_of
@@ -122,8 +121,9 @@ def division_of(
         works = chain.works
         own = [work for work in works if isinstance(work, ArrayWork)]
     programs: list[ArrayProgram] = []
+    memories = [memory.name for memory in architecture.memories]
     for work in own:
-        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape)
+        kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape, memories)
         for heads in _heads(work, extents, inputs):
             lowered = lower_program(work, extents_of(work, extents, shape, heads), shape, kept_tiles=kept)
             programs.append(ArrayProgram(work, lowered, heads.numbers, len(programs)))
@@ -161,9 +161,8 @@ def _shape(
             numbers = _with_sigmoid(work.tasks["sigmoid"], numbers or Numbers())
         if "feature" in work.tasks:
             numbers = replace(numbers or Numbers(), has_feature_map=True)
-    array = architecture.find_engine(MATRIX)
     # Scores that are given are products with the identity of as many columns as the array has.
-    given = 1 if array is None else array.columns
+    given = architecture.matrix_engine.columns
     sizes = [(work, sizes_of(work, extents)) for work in works]
     steps = max(own[work.steps] if work.steps else given for work, own in sizes)
     outputs = max(own[work.outputs] + work.has_more_values if work.outputs else 1 for work, own in sizes)

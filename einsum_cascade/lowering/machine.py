@@ -6,7 +6,6 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import InfeasibleMappingError
-from einsum_cascade.lowering.kernel import MATRIX
 
 __all__ = ["shape_of"]
 
@@ -29,7 +28,7 @@ def shape_of(
     Parameters
     ----------
     architecture
-        With an engine `2d` of PEs that hold contexts, and a buffer.
+        With a matrix engine of PEs that hold contexts, and a buffer.
     numbers
         Its number formats.
     product_steps, output_steps
@@ -43,12 +42,11 @@ def shape_of(
         The architecture is no such array, the array would be too large or too small, or its buffer holds no tile.
 
     """
-    array = architecture.find_engine(MATRIX)
-    mac = None if array is None else array.operation("mac")
-    if array is None or mac is None or array.contexts is None:
-        raise InfeasibleMappingError(
-            [f"architecture {architecture.name!r} must have an engine '2d' with 'mac' and contexts; use fusemax-NxN"]
-        )
+    array = architecture.matrix_engine
+    mac = array.operation("mac")
+    if mac is None or array.contexts is None:
+        what = f"engine {array.name!r} of {architecture.name!r}"
+        raise InfeasibleMappingError([f"{what} must have 'mac' and contexts to be an array; use fusemax-NxN"])
     try:
         one = ArrayShape(
             array.rows,

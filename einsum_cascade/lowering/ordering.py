@@ -3,12 +3,11 @@
 The loops around scores are tiles of queries, then tiles of keys; around them there may be one over blocks of keys.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import Diagnostic, IllegalMappingError, Span
-from einsum_cascade.lowering.kernel import MATRIX, VECTOR
 from einsum_cascade.lowering.program import sizes_of
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Keep, Loop, paths
@@ -26,7 +25,9 @@ class _Loop:
     tile: int
 
 
-def kept_tiles_of(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int], shape: ArrayShape) -> int:
+def kept_tiles_of(
+    work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int], shape: ArrayShape, memories: Container[str]
+) -> int:
     """Return how many tiles of keys and values a mapping keeps in the buffer for all queries of a head.
 
     Parameters
@@ -39,6 +40,8 @@ def kept_tiles_of(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int
         Of ranks and parameters.
     shape
         The array.
+    memories
+        The names of memory levels, which other levels, of registers, are not among.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def kept_tiles_of(work: ArrayWork, mapping: ir.Mapping, values: Mapping[str, int
     unit = next((unit for unit in units if unit > 1), 1)
     tile = shape.rows // unit
     blocks, queries = _order(work, loops, {work.columns: shape.columns, work.rows: tile}, leaf.span)
-    key, kept = work.key.tensor, max(_kept(path, work), default=None)
+    key, kept = work.key.tensor, max(_kept(path, work, memories), default=None)
     if kept is None:
         raise _refused(f"the mapping must keep {key!r} in the buffer for the array", leaf.span)
     if blocks is None:
@@ -92,8 +95,8 @@ def _order(work: ArrayWork, loops: Sequence[_Loop], tiles: Mapping[str, int], sp
     return blocks, rest[0]
 
 
-def _kept(path: tuple[ir.Step, ...], work: ArrayWork) -> Iterator[int]:
+def _kept(path: tuple[ir.Step, ...], work: ArrayWork, memories: Container[str]) -> Iterator[int]:
     """Yield where on a path keys come to be kept in a memory."""
     for at, step in enumerate(path):
-        if isinstance(step, Keep) and work.key.tensor in step.tensors and step.level not in (MATRIX, VECTOR):
+        if isinstance(step, Keep) and work.key.tensor in step.tensors and step.level in memories:
             yield at

@@ -18,6 +18,7 @@ from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import violations
 from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping, mapping_names
+from einsum_cascade.mapping.roles import bound_by_role
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.reproduction.configurations import CONFIGURATIONS, extents_of, workload_of
 
@@ -87,7 +88,8 @@ def case_of(
     """
     given = {name: as_real(name, array) for name, array in (inputs or {}).items()}
     extents, runs = _extents(cascade, machine, settings, model, repeats, {n: a.shape for n, a in given.items()})
-    mappings = _candidates(cascade.name.replace("_", "-")) if mapping is None else (mapping,)
+    named = _candidates(cascade.name.replace("_", "-")) if mapping is None else (mapping,)
+    mappings = tuple(bound_by_role(each, machine) for each in named)
     found = cascade
     if is_merged or _multiplies_as_it_adds(machine):
         found, mappings = _merged(found, mappings)

@@ -14,6 +14,7 @@ from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.lowering.steps import Step
 from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.ir import Mapping as Tree
+from einsum_cascade.mapping.roles import bound_by_role
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["prepare"]
@@ -66,6 +67,7 @@ def prepare(
 
     """
     extents = resolve_extents(cascade, extents)
+    mapping = None if mapping is None else bound_by_role(mapping, architecture)
     values = None if mapping is None else plan_mapping(Workload(cascade), architecture, [mapping], extents).values
     found = division_of(
         *(cascade, architecture, extents, numbers, mapping, values, inputs),

@@ -112,7 +112,7 @@ def test_sums_are_narrower_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFi
     ("arguments", "code", "message"),
     [
         (["attention-2pass", *CASE[1:], "--strict"], 2, "but GM[p] needs max over m1 in this place"),
-        ([*CASE[:2], "systolic", *CASE[3:]], 1, "must have an engine '2d' with 'mac' and contexts"),
+        ([*CASE[:2], "systolic", *CASE[3:]], 1, "engine '2d' of 'systolic' must have 'mac' and contexts"),
         ([*CASE, "--operands", "fp32", "--multiplier", "narrow"], 2, "need the wide multiplier"),
         (["attention-sigmoid", *CASE[1:]], 2, "on its wide multiplier, but has the narrow one; use the wide one"),
         ([*CASE, "--operands", "half"], 2, "a number format must be one of"),
