@@ -11,6 +11,7 @@ from fractions import Fraction
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.extent import constant
 from einsum_cascade.mapper.fitting import Level, bits_at, spatial_loops, tiled
+from einsum_cascade.mapper.planning import check_extents
 from einsum_cascade.mapper.recurrences import Recurrence, members, ordered_tasks
 from einsum_cascade.mapper.spreading import Spreading, spreadings
 from einsum_cascade.mapping.demand import demands
@@ -43,8 +44,11 @@ def plain_mapping(workload: Workload, architecture: Architecture, extents: Mappi
     ------
     IllegalMappingError
         No engine can do an Einsum, or Einsums depend on one another in a way that no loop carries.
+    MappingError
+        A rank has no coordinate.
 
     """
+    check_extents(extents)
     parts = ordered_tasks(workload, extents)
     ways = spreadings(workload, architecture, extents, _single(parts, frozenset()))
     found = Tree(PLAIN, Block((), ()))
