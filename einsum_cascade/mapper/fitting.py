@@ -140,7 +140,9 @@ class _Tiling:
             for copies in (2, 1):
 
                 def fits(tile: Tile, copies: int = copies) -> bool:
-                    return level.has_room(self._bits(level, steps, outer, tile, self._keeps(level, names, tile, copies)))
+                    return level.has_room(
+                        self._bits(level, steps, outer, tile, self._keeps(level, names, tile, copies))
+                    )
 
                 if level.free_bits is None or fits(outer):
                     return outer, self._keeps(level, names, outer, copies)

@@ -54,7 +54,9 @@ def plain_mapping(workload: Workload, architecture: Architecture, extents: Mappi
     found = Tree(PLAIN, Block((), ()))
     for share in _SHARES:
         root = _Builder(workload, architecture, extents, ways, share).root(parts)
-        found = Tree(PLAIN, normalised(root), cascade=workload.cascade.name, source="Einsum after Einsum, not optimised")
+        found = Tree(
+            PLAIN, normalised(root), cascade=workload.cascade.name, source="Einsum after Einsum, not optimised"
+        )
         needs = demands(workload, architecture, found, extents)
         if all(need.bound is None or need.amount <= need.bound for need in needs):
             break
@@ -102,9 +104,7 @@ class _Builder:
         self, parts: tuple[_Part, ...], around: tuple[Loop, ...], levels: tuple[Level, ...], held: Mapping[str, int]
     ) -> tuple[Block | Compute, ...]:
         return tuple(
-            tiled(
-                self.workload, self.architecture, self.extents, part, self.ways[part.name], around, levels, held
-            )
+            tiled(self.workload, self.architecture, self.extents, part, self.ways[part.name], around, levels, held)
             if isinstance(part, Task)
             else self._recurrence(part, around, levels, held)
             for part in parts

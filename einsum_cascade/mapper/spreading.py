@@ -186,11 +186,7 @@ def _effort(
 
 def _words(way: Spreading, indexed: frozenset[str], links: set[str]) -> int:
     """Return the words that PEs move of a tensor in one step, what they share counted once."""
-    own = (
-        width
-        for name, (axis, width) in way.pes.items()
-        if name in indexed or not links & _links(way.engine, axis)
-    )
+    own = (width for name, (axis, width) in way.pes.items() if name in indexed or not links & _links(way.engine, axis))
     return prod(own)
 
 
@@ -204,4 +200,4 @@ def _seconds(architecture: Architecture, way: Spreading, read: int, written: int
         Fraction(words) * architecture.word_bytes / rate / used
         for words, rate in ((read, memory.read_bytes_per_s), (written, memory.write_bytes_per_s))
     ]
-    return sum(each) if memory.is_shared else max(each)
+    return sum(each, Fraction(0)) if memory.is_shared else max(each)

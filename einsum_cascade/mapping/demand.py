@@ -210,15 +210,16 @@ class _Measure:
         axis = self.workload.cascade.tensor[tensor].generation_axis
         if axis is None:
             return False
-        followers: dict[str, set[str]] = {}
+        followers: dict[str, frozenset[str]] = {}
         for leaf in leaves(inside):
             task = self.workload.task[leaf.task]
             for access in (*task.reads, task.write):
                 if access.tensor == tensor and access.indices[axis].variables:
-                    followers.setdefault(task.name, set()).update(access.indices[axis].variables)
+                    followers[task.name] = followers.get(task.name, frozenset()) | {*access.indices[axis].variables}
         if not followers:
             return False
-        shared = {name for name in set.intersection(*followers.values()) if not self._is_single(name, sizes)}
+        shared = frozenset[str].intersection(*followers.values())
+        shared = frozenset(name for name in shared if not self._is_single(name, sizes))
         if not shared or followers.keys().isdisjoint(task.name for task in self.workload.writers[tensor]):
             return bool(shared)
         return len(followers) > 1 and not self._is_shared(inside, frozenset(followers), shared)
@@ -228,17 +229,14 @@ class _Measure:
         part = self.workload.parts[variable]
         return sizes[part.range] <= part.unit.evaluate(self.extents)
 
-    def _is_shared(self, block: Block, tasks: frozenset[str], variables: set[str]) -> bool:
+    def _is_shared(self, block: Block, tasks: frozenset[str], variables: frozenset[str]) -> bool:
         """Tell whether a loop over single coordinates of one of some variables is around some tasks."""
-        for step in block.steps:
-            if isinstance(step, Loop) and step.axis is None and step.variable in variables:
-                if evaluated(step.tile, self.values) == 1:
-                    return True
+        own = (step for step in block.steps if isinstance(step, Loop) and step.axis is None)
+        if any(loop.variable in variables and evaluated(loop.tile, self.values) == 1 for loop in own):
+            return True
         around = (part for part in block.body if isinstance(part, Block))
         return any(
-            self._is_shared(part, tasks, variables)
-            for part in around
-            if tasks <= {leaf.task for leaf in leaves(part)}
+            self._is_shared(part, tasks, variables) for part in around if tasks <= {leaf.task for leaf in leaves(part)}
         )
 
     def _of_one(self, keep: Keep, tensor: str, inside: Block, amount: int, sizes: dict[str, int], pes: int) -> int:

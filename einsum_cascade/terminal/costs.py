@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from einsum_cascade.mapper.plain import PLAIN
 from einsum_cascade.study.comparison import Figures, ratios
 from einsum_cascade.study.explain import Formula
 from einsum_cascade.terminal.tables import new_table
@@ -104,6 +105,8 @@ def _times(ratio: float) -> str:
 
 def _notes(figures: Figures) -> list[RenderableType]:
     notes = [Text(f"{figures.mapping}: {figures.reason}")]
+    if figures.mapping == PLAIN:
+        notes.append(Text(f"mapping {PLAIN} is a default, Einsum after Einsum, not optimised"))
     if figures.infeasible:
         notes.append(Text(f"* figures of a machine on which {figures.mapping} fits; {figures.architecture} is none:"))
     return [*notes, *(Text(f"{figures.mapping} does not fit: {why}") for why in figures.infeasible)]

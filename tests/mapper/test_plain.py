@@ -1,6 +1,8 @@
 """The plain mapping: legal and feasible for every cascade on every machine, in the largest tiles that fit."""
 
+import cProfile
 import re
+from collections import Counter
 from dataclasses import replace
 from math import prod
 
@@ -14,6 +16,7 @@ from streaming_oracle import all_extents
 from einsum_cascade import analyse, load_architecture, parse, resolve_extents, zoo
 from einsum_cascade.analysis.symbolic import evaluate
 from einsum_cascade.arch.ir import Architecture, Operation
+from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.extent import constant
 from einsum_cascade.cost.accesses import Accesses
 from einsum_cascade.cost.estimate import estimate
@@ -23,7 +26,7 @@ from einsum_cascade.mapper.recurrences import ordered_tasks
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping, leaves, paths
 from einsum_cascade.mapping.legality import violations
-from einsum_cascade.mapping.workload import Task, Workload
+from einsum_cascade.mapping.workload import Access, Task, Workload
 
 MACHINES = ("flat-cloud", "flat-edge", "fusemax-cloud", "systolic", "fusemax-8x8")
 MATMUL = "rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"
@@ -38,7 +41,7 @@ def unmet(workload: Workload, architecture: Architecture, mapping: Mapping, exte
 
 
 def extents_of(name: str, architecture: Architecture, size: int) -> dict[str, int]:
-    """Extents of a cascade of the zoo: `size` of what grows, heads and windows at most 64, tiles as long as a column."""
+    """Extents of a cascade of the zoo: `size` of what grows, at most 64 of all else, tiles as long as a column."""
     cascade = zoo.load(name)
     rows = max(engine.rows for engine in architecture.engines)
     given = {rank: size if rank in ("M", "N", "P", "K", "D", "O") else min(size, 64) for rank in cascade.free_ranks}
@@ -79,7 +82,13 @@ def drawn(seed: int, test: int, count: int):
         machine = random_machine(rng)
         extents = all_extents(cascade, extents_for(cascade, rng, "M"))
         mapping = plain_mapping(workload, machine, extents)
-        yield f"case {number} of seed {seed}: {extents}\n{cascade}\n{machine}\n{mapping}", workload, machine, extents, mapping
+        yield (
+            f"case {number} of seed {seed}: {extents}\n{cascade}\n{machine}\n{mapping}",
+            workload,
+            machine,
+            extents,
+            mapping,
+        )
 
 
 def test_random_cascades_on_random_machines(seed: int) -> None:
@@ -121,7 +130,9 @@ def larger_tiles(block: Block | Compute, memories: set[str], shared: dict[str, f
             yield replace(block, body=(*block.body[:at], other, *block.body[at + 1 :]))
     if len(block.body) > 1 or not isinstance(block.body[0], Compute):
         return
-    last = max((at for at, step in enumerate(block.steps) if isinstance(step, Keep) and step.level in memories), default=0)
+    last = max(
+        (at for at, step in enumerate(block.steps) if isinstance(step, Keep) and step.level in memories), default=0
+    )
     for at, step in enumerate(block.steps[:last]):
         if isinstance(step, Loop) and step.variable not in shared[block.body[0].task]:
             loop = replace(step, tile=constant(2 * step.tile.evaluate({})))
@@ -186,7 +197,10 @@ def test_the_fastest_engine_that_can_is_taken() -> None:
 
 def test_sums_along_an_axis_need_a_link() -> None:
     """A sum of 256 is spread over the rows, which columns of the array add up; over PEs without a link it is not."""
-    workload, machine = Workload(parse("rank K\ninput A[k:K]\nZ[] = A[k]\noutput Z")), load_architecture("fusemax-cloud")
+    workload, machine = (
+        Workload(parse("rank K\ninput A[k:K]\nZ[] = A[k]\noutput Z")),
+        load_architecture("fusemax-cloud"),
+    )
     (steps, _), *_ = paths(plain_mapping(workload, machine, {"K": 256}).root)
     assert Loop("k", axis="rows") in steps
     apart = replace(machine, engines=tuple(replace(e, along_columns=frozenset()) for e in machine.engines))
@@ -221,6 +235,37 @@ def test_what_depends_on_one_another_shares_a_loop() -> None:
     assert [step for step in mapping.root.steps if isinstance(step, Loop)] == [Loop("t")]
     cost = estimate(workload, machine, mapping, extents)
     assert cost.accesses["dram", "W"].reads == 64 * 64
+
+
+def test_what_no_loop_carries_is_refused() -> None:
+    """Checked cascades have none: two Einsums that read all of one another."""
+    workload = Workload(parse(MATMUL))
+    m, k = map(affine_variable, "mk")
+    workload.tasks = (
+        Task("S", 0, ("m",), (Access("T", (k,)),), Access("S", (m,))),
+        Task("T", 1, ("k",), (Access("S", (m,)),), Access("T", (k,))),
+    )
+    workload.__dict__ |= {"tensors": ("S", "T")}
+    with pytest.raises(IllegalMappingError) as raised:
+        ordered_tasks(workload, {"M": 2, "N": 2, "K": 2})
+    assert re.fullmatch(
+        r"Einsums that depend on one another must have a rank variable whose loop carries that, unlike 'S' and 'T', "
+        r"which read 'T' and 'S' of one another; write them with a rank that counts the generations",
+        str(raised.value),
+    )
+
+
+def test_tiles_of_long_ranks_take_no_longer() -> None:
+    """10^12 keys: the work is that of some doublings, as many as bits of the buffer's capacity, not of coordinates."""
+    machine, calls = load_architecture("fusemax-cloud"), Counter[int]()
+    for size in (10**6, 10**12):
+        workload = Workload(zoo.load("attention"))
+        extents = {"E": 64, "F": 64, "M": size, "P": size}
+        profile = cProfile.Profile()
+        mapping = profile.runcall(plain_mapping, workload, machine, extents)
+        assert not unmet(workload, machine, mapping, extents)
+        calls[size] = sum(entry.callcount for entry in profile.getstats())
+    assert calls[10**12] <= 1.5 * calls[10**6]
 
 
 def test_a_missing_operation_is_named() -> None:

@@ -94,7 +94,9 @@ def test_a_running_value_needs_one_generation_unless_all_are_asked_for() -> None
 def test_generations_that_are_read_in_another_loop_are_all_held() -> None:
     # S reads every generation after the last one is there: ten of 6 columns. In one loop with R, it reads the newest.
     scan = RUNNING.replace("O[p] = R[I, p] * 2\noutput O", "S[i, p] = R[i+1, p] * 2\noutput S")
-    apart = "steps: [keep R in buffer]\nbody: [{steps: [for i], compute: R on pes}, {steps: [for i], compute: S on pes}]"
+    apart = (
+        "steps: [keep R in buffer]\nbody: [{steps: [for i], compute: R on pes}, {steps: [for i], compute: S on pes}]"
+    )
     assert needs(scan, apart, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 6 * 10
     together = "steps: [keep R in buffer, for i]\nbody: [R on pes, S on pes]"
     assert needs(scan, together, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 6
