@@ -108,17 +108,25 @@ def _ways(
     workload: Workload, architecture: Architecture, task: Task, sizes: Mapping[str, int], engine: Engine
 ) -> Iterator[Spreading]:
     """Yield the ways of an engine: every pair of variables, and what else there is room for beside each."""
-    usable = {axis: _usable(task, sizes, engine, axis) for axis in _limits(engine)}
+    usable: dict[Axis, list[str]] = {axis: _usable(task, sizes, engine, axis) for axis in _limits(engine)}
     for row, column in product((None, *usable["rows"]), (None, *usable["columns"])):
         if row is None or row != column:
-            pes: dict[str, tuple[Axis, int]] = {}
-            for axis, first in (("rows", row), ("columns", column)):
-                _place(pes, axis, [first] if first else [], sizes, engine)
-            for axis in _limits(engine):
-                others = sorted(usable[axis], key=lambda name: -sizes[name])
-                _place(pes, axis, others if (row, column)[axis == "columns"] else [], sizes, engine)
+            pes = _pes(usable, {"rows": row, "columns": column}, sizes, engine)
             pes = {name: own for name, own in pes.items() if _is_free(workload, task, sizes, pes, name)}
             yield Spreading(engine, pes, _holds_result(architecture, task, sizes, engine, pes))
+
+
+def _pes(
+    usable: Mapping[Axis, list[str]], first: Mapping[Axis, str | None], sizes: Mapping[str, int], engine: Engine
+) -> dict[str, tuple[Axis, int]]:
+    """Return the axis and the width of every variable: one first along each axis, then the longest of the others."""
+    pes: dict[str, tuple[Axis, int]] = {}
+    for axis, name in first.items():
+        _place(pes, axis, [name] if name is not None else [], sizes, engine)
+    for axis, name in first.items():
+        others = sorted(usable[axis], key=lambda other: -sizes[other])
+        _place(pes, axis, others if name is not None else [], sizes, engine)
+    return pes
 
 
 def _limits(engine: Engine) -> dict[Axis, int]:

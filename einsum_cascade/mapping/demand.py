@@ -232,7 +232,7 @@ class _Measure:
     def _is_shared(self, block: Block, tasks: frozenset[str], variables: frozenset[str]) -> bool:
         """Tell whether a loop over single coordinates of one of some variables is around some tasks."""
         own = (step for step in block.steps if isinstance(step, Loop) and step.axis is None)
-        if any(loop.variable in variables and evaluated(loop.tile, self.values) == 1 for loop in own):
+        if any(loop.variable in variables and loop.tile.evaluate(self.values) == 1 for loop in own):
             return True
         around = (part for part in block.body if isinstance(part, Block))
         return any(
