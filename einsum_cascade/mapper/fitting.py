@@ -155,14 +155,20 @@ class _Tiling:
         return None
 
     def _grown(self, tile: Tile, outer: Tile, fits: Callable[[Tile], bool]) -> Tile:
-        """Double one variable after the other until none can be."""
-        is_done = False
-        while not is_done:
-            is_done = True
-            for name in self.order:
-                larger = {**tile, name: min(2 * tile[name], outer[name])}
-                if larger != tile and self._is_nested(larger, name) and fits(larger):
-                    tile, is_done = larger, False
+        """Double one variable after the other until none can be.
+
+        Those that let a tensor be used again come first, in turn; of the others, which all tensors have, the innermost.
+        """
+        riding = [name for name in self.order if all(name in access.variables for access in self.accesses)]
+        turns = [[name for name in self.order if name not in riding], *([name] for name in reversed(riding))]
+        for names in (*turns, self.order):
+            is_done = False
+            while not is_done:
+                is_done = True
+                for name in names:
+                    larger = {**tile, name: min(2 * tile[name], outer[name])}
+                    if larger != tile and self._is_nested(larger, name) and fits(larger):
+                        tile, is_done = larger, False
         return tile
 
     def _is_nested(self, tile: Tile, name: str) -> bool:
