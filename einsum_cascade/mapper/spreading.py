@@ -94,14 +94,14 @@ def _refusal(workload: Workload, architecture: Architecture, task: Task) -> str:
 
 def _fastest(workload: Workload, architecture: Architecture, task: Task, sizes: Mapping[str, int]) -> Spreading:
     einsum = workload.cascade.einsums[task.number]
+    covers = {engine.name: cover(einsum, engine) for engine in architecture.engines}
     ways = (
-        (_effort(architecture, task, sizes, way, slots), way)
+        way
         for engine in architecture.engines
-        if not (found := cover(einsum, engine)).missing
-        for slots in (found.slots,)
+        if not covers[engine.name].missing
         for way in _ways(workload, architecture, task, sizes, engine)
     )
-    return min(ways, key=lambda pair: pair[0])[1]
+    return min(ways, key=lambda way: _effort(architecture, task, sizes, way, covers[way.engine.name].slots))
 
 
 def _ways(
