@@ -447,7 +447,7 @@ def test_schedule(capsys: pytest.CaptureFixture[str]) -> None:
         (("compare", *FUSEMAX, "--baseline", "falt", *BERT), r"baseline must be one of .*, not 'falt'"),
         (
             ("cost", "attention-sigmoid", "--arch", "fusemax-cloud", *BERT),
-            r"cascade 'attention-sigmoid' has no preset mapping, and there is no mapper yet: .*; give .*",
+            r"Einsum 'SN' must have an engine of fusemax-cloud that can do all of it, but none can: .*; add 'sigmoid'",
         ),
         (
             ("schedule", "attention", "--arch", "flat-cloud", "--mapping", "flat-on-chip", "--set", "E=64"),
@@ -459,6 +459,20 @@ def test_mistakes_in_costs(capsys: pytest.CaptureFixture[str], arguments: tuple[
     code, out, err = call(capsys, *arguments)
     assert (code, out) == (2, "")
     assert re.search(rf"^(einsum-cascade|\S+?): {sentence}", err), err
+
+
+def test_every_cascade_has_a_cost(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A cascade without a preset is mapped plainly, which is said; one that a preset maps has it under any name."""
+    code, out, _ = call(capsys, "cost", "attention-aaren", "--arch", "fusemax-cloud", "--set", "E=64,F=64,N=4096")
+    assert code == 0
+    assert "mapping plain is a default, Einsum after Einsum, not optimised" in out
+    code, text, _ = call(capsys, "show", "attention-1pass")
+    file = tmp_path / "mine.cascade"
+    file.write_text(text.replace("cascade attention_1pass", "cascade mine"))
+    code, out, _ = call(capsys, "cost", str(file), "--arch", "fusemax-cloud", *BERT)
+    assert code == 0
+    assert "binding on fusemax-cloud" in out
+    assert "not optimised" not in out
 
 
 def test_a_plan_that_does_not_fit_is_no(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Which mapping is taken: plans that fit, and costs of many tilings at once."""
+"""Which mapping is taken: presets, the plain mapping, plans that fit, and costs of many tilings at once."""

@@ -19,7 +19,7 @@ from einsum_cascade.mapping.legality import check_mapping
 from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, ShareOf
 from einsum_cascade.mapping.workload import Workload
 
-__all__ = ["Plan", "plan_mapping"]
+__all__ = ["Plan", "check_extents", "plan_mapping"]
 
 type Values = dict[str, Any]
 
@@ -96,8 +96,7 @@ def plan_mapping(
         A rank has no coordinate, or a level has no capacity to keep a share in.
 
     """
-    if empty := [name for name, extent in extents.items() if extent < 1]:
-        raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
+    check_extents(extents)
     candidates: list[Plan] = []
     refused: list[InfeasibleMappingError] = []
     for mapping in mappings:
@@ -112,6 +111,19 @@ def plan_mapping(
     if not candidates:
         raise InfeasibleMappingError([reason for error in refused for reason in error.reasons])
     return min(candidates, key=_rank if seconds is None else lambda plan: seconds(plan.mapping, plan.values))
+
+
+def check_extents(extents: Mapping[str, int]) -> None:
+    """Refuse extents that leave nothing to map.
+
+    Raises
+    ------
+    MappingError
+        A rank has no coordinate.
+
+    """
+    if empty := [name for name, extent in extents.items() if extent < 1]:
+        raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
 
 
 def _rank(plan: Plan) -> tuple[bool, float]:

@@ -192,13 +192,52 @@ class _Measure:
         tasks = [self.workload.task[leaf.task] for leaf in leaves(inside)]
         engine = self.architecture.find_engine(keep.level)
         if engine is None:
-            elements = held_elements(Piece(self.workload, self.extents, sizes), tensor, tasks)
+            is_apart = self._is_apart(inside, tensor, sizes)
+            elements = held_elements(Piece(self.workload, self.extents, sizes), tensor, tasks, are_all_asked=is_apart)
             return self._of_one(keep, tensor, inside, elements * keep.copies * self.bits[tensor], sizes, pes)
         names = {n for task in tasks for a in (*task.reads, task.write) if a.tensor == tensor for n in a.variables}
         shares = [self._share(steps, sizes, names) for steps, _ in self._users(inside, tensor, engine)]
         shares = shares or [Piece(self.workload, self.extents, sizes)]
         elements = max(held_elements(share, tensor, tasks) for share in shares)
         return elements * keep.copies * -(-self.bits[tensor] // engine.registers.word_bits)
+
+    def _is_apart(self, inside: Block, tensor: str, sizes: dict[str, int]) -> bool:
+        """Tell whether Einsums follow the generations of a tensor apart: what is written, or fetched, is read later.
+
+        Those that share a loop over single generations with the writer, around or inside, ask for the newest ones; so
+        does a writer that is alone. A read of a generation at a constant, such as the last, follows none.
+        """
+        axis = self.workload.cascade.tensor[tensor].generation_axis
+        if axis is None:
+            return False
+        followers: dict[str, frozenset[str]] = {}
+        for leaf in leaves(inside):
+            task = self.workload.task[leaf.task]
+            for access in (*task.reads, task.write):
+                if access.tensor == tensor and access.indices[axis].variables:
+                    followers[task.name] = followers.get(task.name, frozenset()) | {*access.indices[axis].variables}
+        if not followers:
+            return False
+        shared = frozenset[str].intersection(*followers.values())
+        shared = frozenset(name for name in shared if not self._is_single(name, sizes))
+        if not shared or followers.keys().isdisjoint(task.name for task in self.workload.writers[tensor]):
+            return bool(shared)
+        return len(followers) > 1 and not self._is_shared(inside, frozenset(followers), shared)
+
+    def _is_single(self, variable: str, sizes: Mapping[str, int]) -> bool:
+        """Tell whether loops around have a variable down to one coordinate."""
+        part = self.workload.parts[variable]
+        return sizes[part.range] <= part.unit.evaluate(self.extents)
+
+    def _is_shared(self, block: Block, tasks: frozenset[str], variables: frozenset[str]) -> bool:
+        """Tell whether a loop over single coordinates of one of some variables is around some tasks."""
+        own = (step for step in block.steps if isinstance(step, Loop) and step.axis is None)
+        if any(loop.variable in variables and loop.tile.evaluate(self.values) == 1 for loop in own):
+            return True
+        around = (part for part in block.body if isinstance(part, Block))
+        return any(
+            self._is_shared(part, tasks, variables) for part in around if tasks <= {leaf.task for leaf in leaves(part)}
+        )
 
     def _of_one(self, keep: Keep, tensor: str, inside: Block, amount: int, sizes: dict[str, int], pes: int) -> int:
         """Return what one instance of a memory has of tiles: of those of several PEs that it serves, all."""

@@ -58,10 +58,24 @@ class Piece:
         return (index,)
 
 
-def held_elements(piece: Piece, tensor: str, tasks: Iterable[Task]) -> int:
-    """Return the elements of a tensor that some tasks touch in a piece of the iteration space."""
+def held_elements(piece: Piece, tensor: str, tasks: Iterable[Task], *, are_all_asked: bool = False) -> int:
+    """Return the elements of a tensor that some tasks touch in a piece of the iteration space.
+
+    Parameters
+    ----------
+    piece
+        The piece.
+    tensor
+        The tensor; of an iterative one, the newest generations are held.
+    tasks
+        Who touches it.
+    are_all_asked
+        Whether all generations of the piece are held, because somebody asks for them when later ones are there.
+
+    """
     workload = piece.workload
-    generations, axis = _generations(workload, tensor), workload.cascade.tensor[tensor].generation_axis
+    generations = None if are_all_asked else _generations(workload, tensor)
+    axis = workload.cascade.tensor[tensor].generation_axis
     ways: dict[tuple[object, ...], list[tuple[Affine, ...]]] = {}
     for indices in (a.indices for task in tasks for a in (*task.reads, task.write) if a.tensor == tensor):
         if generations is not None and axis is not None:

@@ -13,11 +13,11 @@ from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.ir import Cascade, RankExtent, predicate_expressions, walk
 from einsum_cascade.errors import UsageError
 from einsum_cascade.interpreter.inputs import as_real
+from einsum_cascade.mapper.candidates import candidates, preset_mappings
 from einsum_cascade.mapper.planning import Plan, plan_mapping
 from einsum_cascade.mapping.ir import Mapping as Tree
-from einsum_cascade.mapping.legality import violations
 from einsum_cascade.mapping.merging import merge_products, without_tasks
-from einsum_cascade.mapping.presets import load_mapping, mapping_names
+from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.roles import bound_by_role
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.reproduction.configurations import CONFIGURATIONS, extents_of, workload_of
@@ -68,7 +68,8 @@ def case_of(
     Parameters
     ----------
     cascade, machine, mapping
-        What runs where. Without a mapping, the presets for this cascade that are legal on the architecture.
+        What runs where. Without a mapping, the presets for this cascade that are legal on the architecture, or else the
+        plain mapping.
     settings
         Extents that are set.
     model
@@ -83,18 +84,20 @@ def case_of(
     Raises
     ------
     UsageError
-        A model or a length is not known, or no mapping is there.
+        A model or a length is not known.
+    IllegalMappingError
+        Without a mapping, no engine can do an Einsum.
 
     """
     given = {name: as_real(name, array) for name, array in (inputs or {}).items()}
     extents, runs = _extents(cascade, machine, settings, model, repeats, {n: a.shape for n, a in given.items()})
-    named = _candidates(cascade.name.replace("_", "-")) if mapping is None else (mapping,)
+    named = preset_mappings(cascade, _published()) if mapping is None else (mapping,)
     mappings = tuple(bound_by_role(each, machine) for each in named)
     found = cascade
     if is_merged or _multiplies_as_it_adds(machine):
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
-    legal = mappings if mapping is not None else _legal(workload, machine, mappings, extents)
+    legal = mappings if mapping is not None else candidates(workload, machine, extents, mappings)
     return Case(workload, machine, legal, extents, runs, given)
 
 
@@ -209,30 +212,9 @@ def tiled(cascade: Cascade, machine: Architecture, settings: Mapping[str, int]) 
     return {**({"M0": rows} if "M0" in cascade.free_ranks else {}), **settings}
 
 
-def _candidates(cascade: str) -> tuple[Tree, ...]:
-    """Return the preset mappings of a cascade of the zoo, the latest of the published ones first."""
-    published = [name for configuration in reversed(CONFIGURATIONS.values()) for name in configuration.mappings]
-    names = dict.fromkeys((*published, *mapping_names()))
-    found = tuple(m for m in map(load_mapping, names) if m.cascade == cascade)
-    if found:
-        return found
-    known = sorted({mapping.cascade for mapping in map(load_mapping, mapping_names()) if mapping.cascade})
-    raise UsageError(
-        f"cascade {cascade!r} has no preset mapping, and there is no mapper yet: presets are for {', '.join(known)}; "
-        "give --mapping FILE.yaml"
-    )
-
-
-def _legal(
-    workload: Workload, machine: Architecture, mappings: tuple[Tree, ...], extents: Mapping[str, int]
-) -> tuple[Tree, ...]:
-    """Keep the mappings that the architecture can run."""
-    refused = {mapping.name: violations(workload, machine, mapping, extents) for mapping in mappings}
-    legal = tuple(mapping for mapping in mappings if not refused[mapping.name])
-    if legal:
-        return legal
-    reasons = "; ".join(f"{name}: {found[0]}" for name, found in refused.items())
-    raise UsageError(f"no preset mapping of this cascade is legal on {machine.name}: {reasons}")
+def _published() -> tuple[str, ...]:
+    """Return the names of the published mappings, the latest first."""
+    return tuple(name for configuration in reversed(CONFIGURATIONS.values()) for name in configuration.mappings)
 
 
 def _multiplies_as_it_adds(machine: Architecture) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from einsum_cascade.cost.estimate import CostEstimate
+from einsum_cascade.mapper.plain import PLAIN
 from einsum_cascade.mapper.planning import Plan
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.workload import Workload
@@ -177,6 +178,8 @@ class CostReport(Report):
     def notes(self) -> tuple[Note, ...]:
         """Say what bounds the plan, and why it does not fit if it does not."""
         notes = [Note(f"{self.mapping}: {self.reason}")]
+        if self.mapping == PLAIN:
+            notes.append(Note(f"mapping {PLAIN} is a default, Einsum after Einsum, not optimised"))
         if self.infeasible:
             notes.append(Note(f"* figures of a machine on which {self.mapping} fits; {self.architecture} is none:"))
         return (*notes, *(Note(f"{self.mapping} does not fit: {why}") for why in self.infeasible))

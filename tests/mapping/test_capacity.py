@@ -91,6 +91,26 @@ def test_a_running_value_needs_one_generation_unless_all_are_asked_for() -> None
     assert needs(early, text, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 3 * 10
 
 
+def test_generations_that_are_read_in_another_loop_are_all_held() -> None:
+    # S reads every generation after the last one is there: ten of 6 columns. In one loop with R, it reads the newest.
+    scan = RUNNING.replace("O[p] = R[I, p] * 2\noutput O", "S[i, p] = R[i+1, p] * 2\noutput S")
+    apart = (
+        "steps: [keep R in buffer]\nbody: [{steps: [for i], compute: R on pes}, {steps: [for i], compute: S on pes}]"
+    )
+    assert needs(scan, apart, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 6 * 10
+    together = "steps: [keep R in buffer, for i]\nbody: [R on pes, S on pes]"
+    assert needs(scan, together, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 6
+    # Where they come from outside, four are fetched together.
+    fetched = (
+        "steps: [keep R in dram]\nbody: [{steps: [for i], compute: R on pes}, "
+        "{steps: [for i by 4, keep R in buffer], compute: S on pes}]"
+    )
+    assert needs(scan, fetched, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 6 * 4
+    # Three generations at a time are written, then read: with the one before, four.
+    some = "steps: [for i by 3, keep R in buffer]\nbody: [{steps: [for i], compute: R on pes}, S on pes]"
+    assert needs(scan, some, {"I": 9, "P": 6})["memory", "buffer"] == 2 * 6 * 4
+
+
 def test_registers_hold_what_the_loops_in_space_leave_to_a_pe() -> None:
     # 8 rows of 16 columns on 8 x 4 PEs: every PE has 1 x 4 elements of Z, and one of A at a time.
     text = "steps: [for m by 8, keep Z in pes, for m on rows, for n by 4, for n on columns, keep A in pes, for k]\n"
