@@ -152,7 +152,7 @@ class AccessCounter:
             if loop.axis is None:
                 sizes[loop.range] = minimum(sizes[loop.range], loop.tile)
         first = [self._footprint(own.ways).elements(sizes) for own in self.transfers(site)]
-        moved = [self.left_moves(site, own.ways, own.moves.outer) for own in self.transfers(site)]
+        moved = [self.left_moves(site, own, own.moves.outer) for own in self.transfers(site)]
         shares = [_quotient(own, whole) for own, whole in zip(first, moved, strict=True)]
         return minimum(reduce(maximum, shares, 0), 1)
 
@@ -189,25 +189,27 @@ class AccessCounter:
         pes = self._nests.pes(path)
         return pes if isinstance(pes, int) else 1
 
-    def left_moves(self, site: Site, ways: "_Ways", count: Any) -> Any:
-        """Return how much of what moves between a site and the level outside some point inside needs.
+    def left_moves(self, site: Site, transfer: "_Transfer", count: Any) -> Any:
+        """Return how much of what moves between a site and the level outside is needed, where masks leave points out.
+
+        What moves in is what some point inside uses; what moves out, what is made there.
 
         Parameters
         ----------
-        site
-            The site.
-        ways
-            The accesses whose elements move.
+        site, transfer
+            Where, and what.
         count
             What moves without a mask.
 
         """
+        ways, is_write = transfer.ways, transfer.is_write
         path = site.path
         tasks = [self.workload.task[name] for name in site.tasks]
-        users = [task.name for task in tasks if site.tensor in {each.tensor for each in (*task.reads, task.write)}]
-        moving = [at for at, step in enumerate(path) if isinstance(step, Loop) and step.variable in ways[0].variables]
+        users = [task.name for task in tasks if site.tensor in _moved_by(task, is_write=is_write)]
+        loops = ((at, step) for at, step in enumerate(path) if isinstance(step, Loop) and step.axis is None)
+        moving = [at for at, step in loops if step.variable in ways[0].variables]
         end = moving[-1] + 1 if moving else 0
-        return left_of(count, self.live.share(users, path[:end], ways))
+        return left_of(count, self.live.share(users, path[:end], ways, is_made=is_write))
 
     def further_out(self, site: Site) -> str:
         """Return the level that has what a site holds no share of."""
@@ -235,26 +237,32 @@ class _Table:
         if use.site is None:
             return
         moves = self.counter.moves(use.path, (use.access,), use.engine, is_write=use.is_write, is_held=False)
-        left = self.counter.live.share((use.task.name,), use.path)
+        points, made = (
+            self.counter.live.share((use.task.name,), use.path, (use.access,), is_whole=True, is_made=is_made)
+            for is_made in (False, True)
+        )
         if not use.is_write:
-            self._access(use.site, reads=left_of(moves.outer, left))
+            self._access(use.site, reads=left_of(moves.outer, points))
             return
-        again = cast(Any, moves.outer) - self.counter.unique((use.access,))
-        self._access(use.site, updates=left_of(moves.outer, left), reads=left_of(again, left))
+        unique = self.counter.unique((use.access,))
+        updates, again = left_of(moves.outer, points), left_of(cast(Any, moves.outer) - unique, points)
+        if made is not points:  # reductions over nothing, whose results are written all the same
+            updates = maximum(updates, left_of(unique, made))
+        self._access(use.site, updates=updates, reads=again)
 
     def count_site(self, site: Site, outer: Site) -> None:
         """Count what moves between two levels that hold a tensor: of what is held, the share that is."""
         for own in self.counter.transfers(site):
             share = self._share(site) * (1 if own.is_write else self.counter.copies_apart(site, own.ways[0]))
             there, here = (
-                share * self.counter.left_moves(site, own.ways, getattr(own.moves, side)) for side in ("outer", "inner")
+                share * self.counter.left_moves(site, own, getattr(own.moves, side)) for side in ("outer", "inner")
             )
             if not own.is_write:
                 self._access(outer, reads=there)
                 self._add(site.level, site.tensor, fills=here)
                 continue
             count = cast(Any, own.moves.outer) - self.counter.unique(own.ways)
-            again = share * self.counter.left_moves(site, own.ways, count)
+            again = share * self.counter.left_moves(site, own, count)
             self._access(outer, updates=there, reads=again)
             self._add(site.level, site.tensor, drains=here, fills=again)
 
@@ -285,6 +293,11 @@ class _Transfer:
     ways: _Ways
     moves: Moves
     is_write: bool
+
+
+def _moved_by(task: Task, *, is_write: bool) -> frozenset[str]:
+    """Return the tensors that a task makes, or all that it uses."""
+    return frozenset(each.tensor for each in (task.write, *(() if is_write else task.reads)))
 
 
 def _transfers(counter: AccessCounter, site: Site) -> Iterator[_Transfer]:

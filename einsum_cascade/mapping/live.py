@@ -66,7 +66,15 @@ class Live:
         self._names: dict[object, str] = {}
         self._counters: dict[object, _Counter] = {}
 
-    def share(self, tasks: Iterable[str], steps: Sequence[Step], moved: Sequence[Access] = ()) -> Any:
+    def share(
+        self,
+        tasks: Iterable[str],
+        steps: Sequence[Step],
+        moved: Sequence[Access] = (),
+        *,
+        is_whole: bool = False,
+        is_made: bool = False,
+    ) -> Any:
         """Return the share of the iterations of some loops in which some of some tasks have a point.
 
         Parameters
@@ -78,20 +86,24 @@ class Live:
         moved
             Accesses that differ by constants: an iteration counts as the elements that they touch together in its tile,
             of which there are fewer where a mask cuts it. Without any, iterations count alike.
+        is_whole
+            Whether all elements of a tile that is there count, also where a mask cuts it.
+        is_made
+            Whether an iteration counts that makes an element, if only that of a reduction over nothing.
 
         """
-        own = tuple(sorted(tasks))
-        if not self.is_masked or not self._may_leave_out(own):
+        own, parts = tuple(sorted(tasks)), self.workload.parts
+        mask = _mask_of(self.workload, self._masks, own, is_made=is_made)
+        is_made = is_made and mask != _mask_of(self.workload, self._masks, own, is_made=False)
+        if not self.is_masked or frozenset[Constraint]() in mask:
             return 1
-        mask = frozenset(group for task in own for group in self._masks[task])
-        parts = self.workload.parts
         masked = {parts[name].range for group in mask for each in group for name in each.variables}
         moved, ranges = _looking_at(moved, masked, parts)
         loops = tuple(loop for loop in _in_time(steps, parts) if parts[loop.variable].range in ranges)
-        key = mask, loops, moved
+        key = mask, loops, moved, is_whole, is_made
         if key not in self._names:
             self._names[key] = f"KEPT{len(self._names) + 1}"
-            self.kept[self._names[key]] = self._share(own, loops, moved)
+            self.kept[self._names[key]] = self._share(own, loops, moved, is_whole=is_whole, is_made=is_made)
         return self.kept[self._names[key]]
 
     def points(self, task: str) -> Any:
@@ -99,27 +111,25 @@ class Live:
         names = self.workload.task[task].variables
         return self.share((task,), tuple(Loop(name) for name in names))
 
-    def _may_leave_out(self, tasks: Sequence[str]) -> bool:
-        """Tell whether masks leave out points of all of some tasks, whatever the numbers."""
-        return all(frozenset[Constraint]() not in self._masks[task] for task in tasks)
-
     @cached_property
     def _masks(self) -> Mapping[str, Mask]:
         """Masks for some numbers, none of which decides: what they look at is the same for all."""
         some = {rank.name: _SOME for rank in self.workload.cascade.ranks}
         return masks_of(self.workload, some, self.inputs, is_settled=False)
 
-    def _share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], moved: tuple[Access, ...]) -> Any:
+    def _share(
+        self, tasks: tuple[str, ...], loops: tuple[Loop, ...], moved: tuple[Access, ...], **options: bool
+    ) -> Any:
         if any(is_expression(value) for value in self.values.values()):
             return share_symbol(f"KEPT{len(self._names)}")
         lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
         if not lengths:
-            return self._counter(self.values).share(tasks, loops, moved)
+            return self._counter(self.values).share(tasks, loops, moved, **options)
         shares = [
-            float(self._counter({n: _at(v, at) for n, v in self.values.items()}).share(tasks, loops, moved))
+            self._counter({n: _at(v, at) for n, v in self.values.items()}).share(tasks, loops, moved, **options)
             for at in range(lengths[0])
         ]
-        return np.array(shares)
+        return np.array(shares, np.float64)
 
     def _counter(self, values: Mapping[str, Any]) -> "_Counter":
         key = tuple(values.items())
@@ -130,6 +140,17 @@ class Live:
 
 def _at(value: Any, at: int) -> Any:
     return int(value[at]) if isinstance(value, np.ndarray) else value
+
+
+def _mask_of(workload: Workload, masks: Mapping[str, Mask], tasks: Iterable[str], *, is_made: bool) -> Mask:
+    """Return where some of some tasks have points, or make elements: a reduction over nothing makes one, too."""
+    if not is_made:
+        return frozenset(group for task in tasks for group in masks[task])
+    found: set[frozenset[Constraint]] = set()
+    for name in tasks:
+        left = workload.task[name].write.variables
+        found |= {frozenset(own for own in group if left.issuperset(own.variables)) for group in masks[name]}
+    return frozenset(found)
 
 
 def _looking_at(
@@ -304,9 +325,17 @@ class _Counter:
         self.points: dict[Mask, _Points | None] = {}
         self.sizes: dict[str, int] = {name: int(size) for name, size in range_sizes(workload, values).items()}  # pyright: ignore[reportArgumentType]
 
-    def share(self, tasks: tuple[str, ...], loops: tuple[Loop, ...], moved: tuple[Access, ...]) -> Fraction:
+    def share(
+        self,
+        tasks: tuple[str, ...],
+        loops: tuple[Loop, ...],
+        moved: tuple[Access, ...],
+        *,
+        is_whole: bool,
+        is_made: bool,
+    ) -> Fraction:
         """Return the share of the iterations of some loops that a mask leaves, by what is moved in each."""
-        mask = frozenset(group for task in tasks for group in self.masks[task])
+        mask = _mask_of(self.workload, self.masks, tasks, is_made=is_made)
         if frozenset[Constraint]() in mask:
             return Fraction(1)
         parts = self.workload.parts
@@ -318,11 +347,10 @@ class _Counter:
         mates = {name: self._boxes(name, nest).widths for name in looked_at.difference(masked)}
         weights = [_Weight(factor, mates) for factor in factors]
         total = sum(prod(int(own.weight.sum()) for own in each.values()) for each in _weighted(weights, boxes))
-        left = sum(
-            self._live(mask, each)
-            for own in self._apart(mask, boxes, looked_at)
-            for each in _weighted(weights, self._clipped(mask, own, looked_at))
-        )
+        there = [boxes]
+        if not is_whole:
+            there = (self._clipped(mask, own, looked_at) for own in self._apart(mask, boxes, looked_at))
+        left = sum(self._live(mask, each) for own in there for each in _weighted(weights, own))
         return Fraction(left, total) if total else Fraction(1)
 
     def _apart(self, mask: Mask, boxes: dict[str, _Boxes], moved: frozenset[str]) -> Iterator[dict[str, _Boxes]]:

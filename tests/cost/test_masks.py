@@ -1,6 +1,7 @@
 """Masks in cost: by hand, against enumeration, and against the operations that the analysis counts."""
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -300,3 +301,26 @@ def test_nothing_is_left_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert (found["cycles"], found["latency_s"], found["energy_pj"], found["traffic_bytes"]) == (0, 0, 0, 0)
     assert found["utilisation"] == {"2d": 0, "1d": 0}
     assert found["reason"].startswith("takes no time")
+
+
+@pytest.mark.parametrize(("tile", "reads"), [(4, 4), (6, 6), (3, 6), (1, 4)])
+def test_what_pes_read_of_tiles_that_are_there(tile: int, reads: int) -> None:
+    """Of m below 4 of 6: tiles of 4 are 0 to 3 and 4 to 5, and the first is read; a tile that is cut is read whole."""
+    workload = Workload(parse("rank M\ninput V[m:M]\nY[m] = exp(V[m]) where m + 2 < M\noutput Y"))
+    engine = Engine(
+        "pes", 1, 6, (Operation("exp", 1, 1, ()),), machine().engines[0].registers, None, frozenset(), frozenset()
+    )
+    mapping = parse_mapping(f"name: x\nsteps: [for m by {tile}, for m on columns]\ncompute: Y on pes")
+    found = estimate(workload, replace(machine(), engines=(engine,)), mapping, {"M": 6})
+    assert found.accesses["dram", "V"].reads == reads
+
+
+def test_a_reduction_over_nothing_makes_an_element() -> None:
+    """Y[p] of keys below p, of which query 0 has none: all 4 are written, as all are with an `else`; without one, 2."""
+    mapping = parse_mapping("name: x\nsteps: [for p, for m]\ncompute: Y on pes")
+    for filter_, written in (("m < p", 4), ("m < p and p < 2", 2)):
+        text = f"rank M, P\ninput X[m:M, p:P]\nY[p] = max[m](X[m, p]) where {filter_}\noutput Y"
+        kept = parse_mapping("name: x\nsteps: [keep Y in buffer, for p, for m]\ncompute: Y on pes")
+        found = estimate(Workload(parse(text)), machine(), kept, {"M": 4, "P": 4})
+        assert found.accesses["dram", "Y"].updates == written
+    assert estimate(Workload(parse(text)), machine(), mapping, {"M": 4, "P": 4}).accesses["dram", "Y"].updates >= 2
