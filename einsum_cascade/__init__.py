@@ -40,27 +40,7 @@ if TYPE_CHECKING:
     from einsum_cascade.cascade import parse
     from einsum_cascade.cascade.builder import CascadeBuilder, cascade, where
     from einsum_cascade.cascade.extents import resolve_extents
-    from einsum_cascade.cascade.functions import (
-        absolute,
-        clamp,
-        cos,
-        exp,
-        expsub,
-        floor,
-        gelu,
-        log,
-        maximum,
-        minimum,
-        operator,
-        relu,
-        rsqrt,
-        select,
-        sigmoid,
-        sin,
-        sqrt,
-        square,
-        tanh,
-    )
+    from einsum_cascade.cascade.functions import operator
     from einsum_cascade.cascade.ir import Cascade
     from einsum_cascade.formats import Format
     from einsum_cascade.interpreter import evaluate, random_inputs
@@ -75,35 +55,17 @@ __all__ = [
     "Format",
     "Study",
     "__version__",
-    "absolute",
     "analyse",
     "architecture",
     "cascade",
-    "clamp",
-    "cos",
     "evaluate",
-    "exp",
-    "expsub",
-    "floor",
-    "gelu",
     "load_architecture",
-    "log",
-    "maximum",
-    "minimum",
     "operator",
     "parse",
     "passes",
     "random_inputs",
-    "relu",
     "resolve_extents",
-    "rsqrt",
-    "select",
-    "sigmoid",
-    "sin",
-    "sqrt",
-    "square",
     "study",
-    "tanh",
     "where",
     "zoo",
 ]
@@ -119,13 +81,14 @@ _HOMES = {
     "analyse": "analysis.bounds",
     "evaluate": "interpreter",
     "load_architecture": "arch.presets",
+    "operator": "cascade.functions",
     "parse": "cascade",
     "passes": "analysis.passes",
     "random_inputs": "interpreter",
     "resolve_extents": "cascade.extents",
     "where": "cascade.builder",
 }
-"""The modules of the public names; those not listed are operators, in `cascade.functions`."""
+"""The modules of the public names; the operators of the registry are in `cascade.functions`."""
 
 _MODULES = "cascade", "study", "zoo"
 """Public names that are modules which can be called, or asked for a name, themselves."""
@@ -137,11 +100,17 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{name}")
     if name == "architecture":
         return import_module(f"{__name__}.arch.presets").load_architecture
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'cascade.functions')}"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if not name.startswith("_") and name in _operators():
+        return getattr(import_module(f"{__name__}.cascade.functions"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Return the public names, imported or not."""
-    return sorted(__all__)
+    """Return the public names, imported or not, those of the operators as well."""
+    return sorted((*__all__, *_operators()))
+
+
+def _operators() -> dict[str, str]:
+    return import_module(f"{__name__}.cascade.functions").names()

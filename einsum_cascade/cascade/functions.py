@@ -1,6 +1,7 @@
 """The built-in operators as Python functions on values, and `operator`, which adds the user's own.
 
-Python's names follow NumPy where a built-in function is in the way: `maximum`, `minimum`, `absolute`.
+Each built-in operator of the registry that is written as a call is here under its name. Python's names follow NumPy
+where a built-in function is in the way: `maximum`, `minimum`, `absolute`.
 """
 
 from collections.abc import Callable
@@ -9,46 +10,38 @@ from typing import Any
 from einsum_cascade.cascade.operators import OPERATORS, register
 from einsum_cascade.cascade.values import Function
 
-__all__ = [
-    "absolute",
-    "clamp",
-    "cos",
-    "exp",
-    "expsub",
-    "floor",
-    "gelu",
-    "log",
-    "maximum",
-    "minimum",
-    "operator",
-    "relu",
-    "rsqrt",
-    "select",
-    "sigmoid",
-    "sin",
-    "sqrt",
-    "square",
-    "tanh",
-]
+__all__ = ["names", "operator"]
 
-absolute = Function(OPERATORS["abs"])
-clamp = Function(OPERATORS["clamp"])
-cos = Function(OPERATORS["cos"])
-exp = Function(OPERATORS["exp"])
-expsub = Function(OPERATORS["expsub"])
-floor = Function(OPERATORS["floor"])
-gelu = Function(OPERATORS["gelu"])
-log = Function(OPERATORS["log"])
-maximum = Function(OPERATORS["max"])
-minimum = Function(OPERATORS["min"])
-relu = Function(OPERATORS["relu"])
-rsqrt = Function(OPERATORS["rsqrt"])
-select = Function(OPERATORS["select"])
-sigmoid = Function(OPERATORS["sigmoid"])
-sin = Function(OPERATORS["sin"])
-sqrt = Function(OPERATORS["sqrt"])
-square = Function(OPERATORS["square"])
-tanh = Function(OPERATORS["tanh"])
+_PYTHON_NAMES = {"abs": "absolute", "max": "maximum", "min": "minimum"}
+_SIGNS = {"neg"}
+"""Operators with a name that are written as a sign."""
+
+
+def names() -> dict[str, str]:
+    """Return the operators that are functions here, by their names in Python.
+
+    Examples
+    --------
+    >>> names()["maximum"], names()["exp"]
+    ('max', 'exp')
+
+    """
+    called = (name for name in OPERATORS if name.isidentifier() and name not in _SIGNS)
+    own = (name for name in called if OPERATORS[name].is_builtin and OPERATORS[name].name == name)
+    return {_PYTHON_NAMES.get(name, name): name for name in own}
+
+
+def __getattr__(name: str) -> Function:
+    """Return the function of an operator, the same one every time."""
+    found = names().get(name)
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, Function(OPERATORS[found]))
+
+
+def __dir__() -> list[str]:
+    """Return the names, those of the operators as well."""
+    return sorted((*__all__, *names()))
 
 
 def operator(name: str, function: Callable[..., Any], arity: int | None = None, **algebra: Any) -> Function:
