@@ -18,11 +18,13 @@ __all__ = [
     "MOST_TILES",
     "REGISTERS",
     "VERSION",
+    "WAITS",
     "BitField",
     "ErrorCode",
     "Flag",
     "Register",
     "Waiting",
+    "counters",
     "field_of",
     "offset_of",
     "register_of",
@@ -88,6 +90,8 @@ class Register:
         What it holds.
     fields
         Its bits, if it is no number.
+    counted
+        Where, if it counts what happens during a run: at the corner of the array, or over all of it.
 
     """
 
@@ -95,6 +99,7 @@ class Register:
     access: Access
     text: str
     fields: tuple[BitField, ...] = ()
+    counted: Literal["", "corner", "array"] = ""
 
 
 class ErrorCode(ToldEnum):
@@ -197,19 +202,38 @@ _FORMATS = (
     ("feature_map", 1, "PEs have the slots of a feature map."),
 )
 
+WAITS = {
+    "keys": "Cycles of `cycles` in which the corner waited for keys and values.",
+    "queries": "Cycles in which it waited for queries.",
+    "drain": "Cycles in which it waited for results to leave.",
+    "state": "Cycles in which it waited for running state to come back.",
+}
+"""What the corner may wait for; where it waits for several, the first counts."""
+
+_COUNTERS = (
+    Register(
+        "cycles",
+        "read",
+        "From the first instruction leaving the corner to the last lane having done the last.",
+        counted="corner",
+    ),
+    Register("total_cycles", "read", "From the start until memory has all results, loads included.", counted="array"),
+    *(Register(f"stalls_{what}", "read", text, counted="corner") for what, text in WAITS.items()),
+    Register("matrix_busy", "read", "Matrix instructions that left the corner.", counted="corner"),
+    Register("vector_busy", "read", "Vector instructions that left the corner.", counted="corner"),
+    Register(
+        "empty_columns",
+        "read",
+        "Results whose denominator was 0: of a query without keys, all its words.",
+        counted="array",
+    ),
+)
+
 REGISTERS: tuple[Register, ...] = (
     Register("control", "write", "Reads as 0.", (BitField("start", 0, 1, "1 starts a run."),)),
     Register("status", "read", "How the array is, and how the last run ended.", _STATUS),
     Register("waiting", "read", "What the array waited for when it last stood still.", _flags_of(Waiting)),
-    Register("cycles", "read", "From the first instruction leaving the corner to the last lane having done the last."),
-    Register("total_cycles", "read", "From the start until memory has all results, loads included."),
-    Register("stalls_keys", "read", "Cycles of `cycles` in which the corner waited for keys and values."),
-    Register("stalls_queries", "read", "Cycles in which it waited for queries."),
-    Register("stalls_drain", "read", "Cycles in which it waited for results to leave."),
-    Register("stalls_state", "read", "Cycles in which it waited for running state to come back."),
-    Register("matrix_busy", "read", "Matrix instructions that left the corner."),
-    Register("vector_busy", "read", "Vector instructions that left the corner."),
-    Register("empty_columns", "read", "Results whose denominator was 0: of a query without keys, all its words."),
+    *_COUNTERS,
     Register("watchdog", "write", "Cycles of standstill after which a run ends."),
     Register("interval", "write", "Rows of the kernel table."),
     Register("stages", "write", "Tiles that the kernel works on at a time: 1 + the greatest stage of a row."),
@@ -347,3 +371,15 @@ def field_of(name: str, field: str) -> BitField:
 
     """
     return next(each for each in register_of(name).fields if each.name == field)
+
+
+def counters(where: Literal["corner", "array"]) -> tuple[str, ...]:
+    """Return the registers that count at the corner of the array, or over all of it.
+
+    Examples
+    --------
+    >>> counters("array")
+    ('total_cycles', 'empty_columns')
+
+    """
+    return tuple(register.name for register in REGISTERS if register.counted == where)

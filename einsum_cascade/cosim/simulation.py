@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.array.memory import Roundings
-from einsum_cascade.array.registers import ErrorCode, Waiting
+from einsum_cascade.array.registers import WAITS, ErrorCode, Waiting
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
 from einsum_cascade.cosim.run import Run
-from einsum_cascade.cosim.steps import STALLS, Compared, StepResult, run_submission
+from einsum_cascade.cosim.steps import Compared, StepResult, run_submission
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.interpreter import evaluate
@@ -111,7 +111,7 @@ class CosimResult:
     @property
     def stalls(self) -> dict[str, int]:
         """Cycles that the array stood still, by what it waited for."""
-        return {name: sum(step.stalls[name] for step in self.steps) for name in STALLS}
+        return {name: sum(step.stalls[name] for step in self.steps) for name in WAITS}
 
     @property
     def trace(self) -> CycleTrace:

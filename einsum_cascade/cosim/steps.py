@@ -17,6 +17,7 @@ from einsum_cascade.array.memory import (
     unpack,
     unpack_operands,
 )
+from einsum_cascade.array.registers import WAITS, counters
 from einsum_cascade.cosim.build import Build
 from einsum_cascade.cosim.run import Case, Run, run_case
 from einsum_cascade.cosim.timing import MemoryTiming, limit_of
@@ -24,12 +25,10 @@ from einsum_cascade.lowering.steps import Step
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 from einsum_cascade.sim.values import Results, evaluate_program
 
-__all__ = ["STALLS", "Compared", "StepResult", "run_step", "run_submission"]
+__all__ = ["Compared", "StepResult", "run_step", "run_submission"]
 
-STALLS = "keys", "queries", "drain", "state"
-
-_COUNTERS = "total_cycles", *(f"stalls_{what}" for what in STALLS), "matrix_busy", "vector_busy"
-"""Registers that the model predicts, beside `cycles`; a trace has them under the same names."""
+_COUNTERS = *counters("corner"), *counters("array")
+"""Registers that the model predicts."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class StepResult:
     @property
     def stalls(self) -> dict[str, int]:
         """Cycles that the array stood still, by what it waited for."""
-        return {name: self.run.registers[f"stalls_{name}"] for name in STALLS}
+        return {name: self.run.registers[f"stalls_{name}"] for name in WAITS}
 
     @property
     def model_cycles(self) -> int:
@@ -100,7 +99,7 @@ class StepResult:
         trace = self.trace
         model = {"cycles": self.model_cycles, "empty_columns": self.model.empty_columns}
         if self.memory.backpressure is None:
-            model |= {name: getattr(trace, name) for name in _COUNTERS}
+            model |= {name: getattr(trace, name) for name in _COUNTERS if name not in model}
         registers = self.run.registers
         return {name: (count, registers[name]) for name, count in model.items() if registers[name] != count}
 

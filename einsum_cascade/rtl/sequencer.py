@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from einsum_cascade.array.instruction import INDEX_BITS, OP_BITS, PASSES, STAGE_BITS, MatrixOp, VectorOp
-from einsum_cascade.array.registers import Flag
+from einsum_cascade.array.registers import WAITS, Flag, counters
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.links import address_bits, corner_layout
 from einsum_cascade.rtl.places import Places, PlacesLayout, key_place_cycles, query_place_cycles
@@ -16,9 +16,9 @@ from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 from einsum_cascade.rtl.visit_loops import LoopBounds
 
-__all__ = ["FIELD", "WAITS", "Sequencer", "SequencerParameters"]
+__all__ = ["FIELD", "Sequencer", "SequencerParameters"]
 
-WAITS = "keys", "queries", "drain", "state"
+_WAITS = tuple(WAITS)
 """What the sequencer waits for; a cycle in which it does for several is counted for the first."""
 
 FIELD = data.StructLayout({"op": OP_BITS, "stage": STAGE_BITS, "index": INDEX_BITS, "passes": PASSES})
@@ -87,7 +87,6 @@ class Sequencer(wiring.Component):
     def __init__(self, shape: ArrayShape) -> None:
         """Take the array."""
         self.shape = shape
-        counters = ("cycles", *(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy")
         super().__init__(
             {
                 "parameters": In(SequencerParameters()),
@@ -108,7 +107,7 @@ class Sequencer(wiring.Component):
                 "result": Out(ResultLayout()),
                 **{f"waits_{what}": Out(1) for what in WAITS},
                 "is_running": Out(1),
-                **{name: Out(32) for name in counters},
+                **{name: Out(32) for name in counters("corner")},
             }
         )
 
@@ -135,7 +134,7 @@ class Sequencer(wiring.Component):
         for field, tile, has in ((matrix, matrix_tile, has_matrix), (vector, vector_tile, has_vector)):
             m.d.comb += has.eq(is_ready & (field.op != 0) & tile.is_valid & (field.passes & tile.pass_bit).any())
         self._gate(m, matrix, matrix_tile, has_matrix, vector, vector_tile, has_vector)
-        m.d.comb += fire.eq(is_ready & ~self._waits(WAITS))
+        m.d.comb += fire.eq(is_ready & ~self._waits(_WAITS))
         self._advance(m, tiles, flight, row, fire, is_ready)
         self._send(m, matrix, matrix_tile, has_matrix & fire, vector, vector_tile, has_vector & fire)
         # A tile passes its last row even in a pass in which nothing is done there.
@@ -308,8 +307,8 @@ class Sequencer(wiring.Component):
         has_begun = Signal()
         sends = sends_matrix | sends_vector
         with m.If(self.start):
-            m.d.sync += [elapsed.eq(0), has_begun.eq(0), self.cycles.eq(0)]
-            for name in (*(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy"):
+            m.d.sync += [elapsed.eq(0), has_begun.eq(0)]
+            for name in counters("corner"):
                 m.d.sync += getattr(self, name).eq(0)
         with m.Else():
             with m.If(sends | has_begun):
@@ -320,7 +319,7 @@ class Sequencer(wiring.Component):
                 self.matrix_busy.eq(self.matrix_busy + sends_matrix),
                 self.vector_busy.eq(self.vector_busy + sends_vector),
             ]
-            for at, what in enumerate(WAITS):
+            for at, what in enumerate(_WAITS):
                 count = getattr(self, f"stalls_{what}")
-                with m.If(has_begun & self._waits([what]) & ~self._waits(WAITS[:at])):
+                with m.If(has_begun & self._waits([what]) & ~self._waits(_WAITS[:at])):
                     m.d.sync += count.eq(count + 1)

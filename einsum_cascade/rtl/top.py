@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Component, Member, Out, connect
 
 from einsum_cascade.array.capabilities import capabilities
 from einsum_cascade.array.instruction import PASSES
-from einsum_cascade.array.registers import ErrorCode, Flag, Waiting
+from einsum_cascade.array.registers import ErrorCode, Flag, Waiting, counters
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.array import OUTPUTS, array_files, constants_of, done_latency, port_widths
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
@@ -20,7 +20,7 @@ from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.places import release_latency
 from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
-from einsum_cascade.rtl.sequencer import WAITS, Sequencer
+from einsum_cascade.rtl.sequencer import Sequencer
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds
 
@@ -247,7 +247,7 @@ class Top(Component):
             control.total_cycles.eq(total),
             control.empty_columns.eq(drain.empty_columns),
         ]
-        for name in ("cycles", *(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy"):
+        for name in counters("corner"):
             m.d.comb += getattr(control, name).eq(getattr(sequencer, name))
         waits = self._waits(sequencer, reader, drain)
         has_ended = ~sequencer.is_running & ~start & ~self._has_results & drain.is_idle

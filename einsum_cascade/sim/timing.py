@@ -14,6 +14,7 @@ from typing import Literal
 
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.program import Program
+from einsum_cascade.array.registers import WAITS
 from einsum_cascade.sim.drain import Drain
 from einsum_cascade.sim.loads import Loads
 from einsum_cascade.sim.memory import MemoryModel
@@ -211,10 +212,7 @@ class _Run:
         return CycleTrace(
             cycles=end - self.begun + 1 + program.shape.depth_cycles,
             total_cycles=max(self.drain.last, stopped),
-            stalls_keys=self.counts.keys,
-            stalls_queries=self.counts.queries,
-            stalls_drain=self.counts.drain,
-            stalls_state=self.counts.state,
+            **{f"stalls_{what}": getattr(self.counts, what) for what in WAITS},
             matrix_busy=matrix,
             vector_busy=vector,
             read_cycles=self._occupied(self.loads.beats),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from einsum_cascade.array.registers import WAITS
+
 __all__ = ["CycleTrace", "ResourceTime"]
 
 
@@ -69,12 +71,7 @@ class CycleTrace:
     @property
     def stalls(self) -> dict[str, int]:
         """Cycles of `cycles` in which the corner stood still, by what it waited for."""
-        return {
-            "keys": self.stalls_keys,
-            "queries": self.stalls_queries,
-            "drain": self.stalls_drain,
-            "state": self.stalls_state,
-        }
+        return {what: getattr(self, f"stalls_{what}") for what in WAITS}
 
     @property
     def waits(self) -> tuple[ResourceTime, ...]:

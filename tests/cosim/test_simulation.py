@@ -11,11 +11,10 @@ from random_counts import draw_seed, random_count
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.array.memory import pack, unpack
-from einsum_cascade.array.registers import ErrorCode, Waiting
+from einsum_cascade.array.registers import WAITS, ErrorCode, Waiting
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, simulate
-from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.study.preparation import prepare
@@ -94,7 +93,7 @@ def test_indices_of_inputs_and_outputs_are_honoured():
 def test_no_cycle_is_lost_between_query_tiles_when_memory_keeps_up():
     # Three tiles of keys, five of queries: a result leaves in less than the three intervals that the next one takes.
     result = _check(prepared("attention-1pass", {"E": 16, "F": 16, "M": 12, "P": 20, "M0": 4}, SMALL))
-    assert result.stalls == dict.fromkeys(STALLS, 0)
+    assert result.stalls == dict.fromkeys(WAITS, 0)
     registers = result.run.registers
     assert registers["matrix_busy"] == 15 * (16 + 16 + 9)
     assert registers["cycles"] == result.prepared.schedule_cycles
@@ -258,7 +257,7 @@ def test_a_run_after_an_error_is_good_whatever_memory_does(seed):
     bad, *good = result.runs
     assert (bad.has_ended, bad.error != ErrorCode.NONE, bad.is_settled) == (True, True, True)
     for run in good:
-        stalls = sum(run.registers[f"stalls_{what}"] for what in STALLS)
+        stalls = sum(run.registers[f"stalls_{what}"] for what in WAITS)
         assert (run.error, run.registers["cycles"]) == (ErrorCode.NONE, case.schedule_cycles + stalls)
     expected = evaluate_program(case.lowered.program, operands)
     assert np.array_equal(unpack(case.lowered.program, result.memory), expected.output)

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import Component
 from bounded_proofs import drain_of, mutated
 from reset_proofs import AfterReset, outliving, stays_idle
 
+from einsum_cascade.array.registers import counters
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import (
     control_port,
@@ -31,7 +32,6 @@ from einsum_cascade.rtl import (
 )
 from einsum_cascade.rtl.column import ColumnTop
 from einsum_cascade.rtl.lane import VectorLane
-from einsum_cascade.rtl.sequencer import WAITS
 
 SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=2, slots=2, contexts=2, kernel_rows=4)
 
@@ -72,7 +72,7 @@ class SequencerAfterReset(AfterReset):
     def is_idle(self, component: Component) -> Value:
         places = Cat(each.is_leaving for each in (component.key_places, component.query_places))
         does = Cat(component.corner.row.op, component.corner.vector.op, component.result_push, places).any()
-        counts = ("cycles", *(f"stalls_{what}" for what in WAITS), "matrix_busy", "vector_busy")
+        counts = counters("corner")
         return ~component.is_running & ~does & ~Cat(getattr(component, name) for name in counts).any()
 
 

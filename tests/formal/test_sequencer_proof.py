@@ -14,6 +14,7 @@ from amaranth.lib.wiring import Component
 from bounded_proofs import Harness, assert_holds, is_refuted, mutated
 
 from einsum_cascade.array.instruction import Field, MatrixOp, Row, VectorOp, encode
+from einsum_cascade.array.registers import WAITS
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import sequencer
 
@@ -107,7 +108,7 @@ class SequencerHarness(Harness):
         """Count the tiles that begin and end, and compare with what was there a cycle before, when it was decided."""
         waits, keys, drained, queries = Signal(), Signal(24), Signal(24), Signal(24)
         m.d.sync += [
-            waits.eq(Cat(getattr(component, f"waits_{what}") for what in sequencer.WAITS).any()),
+            waits.eq(Cat(getattr(component, f"waits_{what}") for what in WAITS).any()),
             *(keys.eq(component.keys_loaded), queries.eq(component.queries_loaded)),
             drained.eq(component.results_drained),
         ]
@@ -145,7 +146,7 @@ class SlotHarness(Harness):
         m.d.comb += [Assume((interval > 0) & (interval <= SLOT_ROWS)), *(Assume(f.stage < stages) for f in fields)]
         drive(m, component, self.words, PARAMETERS | {"interval": interval}, SLOT_ORDER)
         row, iteration, is_on, starts = Signal(2), Signal(4), Signal(), Signal(3)
-        waits = Cat(getattr(component, f"waits_{what}") for what in sequencer.WAITS).any()
+        waits = Cat(getattr(component, f"waits_{what}") for what in WAITS).any()
         passes = is_on & ~waits
         ends_row = row + 1 == interval
         m.d.sync += starts.eq(Cat(component.start, starts))

@@ -10,7 +10,8 @@ from random_counts import draw_seed, random_count
 
 from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.instruction import MatrixOp, VectorOp, encode
-from einsum_cascade.rtl.sequencer import WAITS, Sequencer
+from einsum_cascade.array.registers import WAITS
+from einsum_cascade.rtl.sequencer import Sequencer
 
 READY_CYCLES = 3
 SUMS = {VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR}
@@ -78,7 +79,7 @@ class Walk:
         waits = self.waits(matrix, vector)
         if waits:
             if self.first is not None:
-                self.stalls[min(waits, key=WAITS.index)] += 1
+                self.stalls[min(waits, key=[*WAITS].index)] += 1
             return waits, None, None
         if matrix or vector:
             self.first = cycle if self.first is None else self.first
