@@ -17,7 +17,7 @@ from lark.tree import Meta
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.syntax import Expression, Module, Statement
-from einsum_cascade.errors import Diagnostic, ParseError, Span
+from einsum_cascade.errors import MOST_TOLD, Diagnostic, ParseError, Span
 
 __all__ = ["parse_module", "parse_value"]
 
@@ -78,7 +78,9 @@ def parse_module(text: str, file: str = "<text>") -> Module:
         try:
             found: str | list[Statement] = _built(_Builder(file, number, line), code, "statement")
         except UnexpectedInput as error:
-            problems.append(_diagnose(error, code, Span(file, number, 0, 0, line)))
+            place = Span(file, number, 0, 0, line)
+            is_told = len(problems) < MOST_TOLD
+            problems.append(_diagnose(error, code, place) if is_told else Diagnostic("this is not a statement", place))
             continue
         if isinstance(found, str):
             problems += [_late_name(file, number, line)] if statements else []

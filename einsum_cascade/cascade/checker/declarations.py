@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import to_extent
-from einsum_cascade.cascade.checker.scope import RESERVED, Scope, did_you_mean, listed
+from einsum_cascade.cascade.checker.scope import RESERVED, Scope, listed
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Dimension, Rank, Tensor
 from einsum_cascade.cascade.relation import RELATIONS, Relation
@@ -126,7 +126,7 @@ def _known_rank(scope: Scope, alias: str, statement: syntax.RankStatement) -> fr
     if alias in scope.ranks:
         return frozenset({alias})
     span = statement.extent.span if statement.extent else statement.name.span
-    scope.report_missing("rank", f"rank {alias!r} must be declared{did_you_mean(alias, scope.ranks)}", span, alias)
+    scope.report_missing("rank", f"rank {alias!r} must be declared{scope.hint(alias, scope.ranks)}", span, alias)
     scope.doubtful_ranks.add(statement.name.name)
     return frozenset()
 
@@ -162,7 +162,7 @@ def _relation(scope: Scope, statement: syntax.RelationStatement) -> Relation | N
 def bind_variable(scope: Scope, variable: str, rank: str, span: Span) -> None:
     """Bind a rank variable to a rank."""
     if rank not in scope.ranks:
-        message = f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}"
+        message = f"rank {rank!r} must be declared{scope.hint(rank, scope.ranks)}"
         scope.report_missing("rank", message, span, rank)
         scope.blamed.add(variable)
     elif variable in RESERVED or variable in scope.operators:
@@ -207,7 +207,7 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
     variable, rank = binding.variable, binding.rank
     scope.used_ranks.add(rank)
     if rank and rank not in scope.ranks:
-        message = f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}"
+        message = f"rank {rank!r} must be declared{scope.hint(rank, scope.ranks)}"
         scope.report_missing("rank", message, binding.span, rank)
         return None
     if not variable:
@@ -224,7 +224,7 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
     if found is None:
         scope.report(
             f"rank variable {variable!r} must belong to a rank; bind it as {variable}:RANK, or declare rank "
-            f"{variable.upper()!r}{did_you_mean(variable, scope.known_variables())}",
+            f"{variable.upper()!r}{scope.hint(variable, scope.known_variables())}",
             binding.span,
             variable,
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import report_unknown_variable, to_affine
-from einsum_cascade.cascade.checker.scope import Scope, counted, did_you_mean, listed, quoted
+from einsum_cascade.cascade.checker.scope import Scope, counted, listed, quoted
 from einsum_cascade.cascade.ir import (
     And,
     Apply,
@@ -164,7 +164,7 @@ def _to_read(scope: Scope, node: syntax.Subscript) -> Expression | None:
     if node.tensor not in scope.tensors:
         known = scope.tensors.keys()
         message = f"tensor {node.tensor!r} must be given or defined, but never is"
-        scope.report_missing("tensor", f"{message}{did_you_mean(node.tensor, known)}", node.span, node.tensor)
+        scope.report_missing("tensor", f"{message}{scope.hint(node.tensor, known)}", node.span, node.tensor)
         return None
     tensor = scope.tensors[node.tensor]
     known_indices = tuple(index for index in indices if index is not None)
