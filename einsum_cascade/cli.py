@@ -136,7 +136,7 @@ def bounds(
 
     given = {tensor.name for tensor in found.inputs}
     print(f"cascade {found.name}" + (f": {found.documentation.splitlines()[0]}" if found.documentation else ""))
-    print_all(bounds_tables(report, lambda tensor: everything or tensor in given))
+    print_all(bounds_tables(_strict(report), lambda tensor: everything or tensor in given))
 
 
 @app.command
@@ -559,6 +559,8 @@ def _print_json(value: Any) -> None:
 
 
 def _strict(value: Any) -> Any:
+    from einsum_cascade.units import has_many_digits, written
+
     match value:
         case dict():
             return {key: _strict(part) for key, part in cast(dict[str, Any], value).items()}
@@ -566,6 +568,8 @@ def _strict(value: Any) -> Any:
             return [_strict(part) for part in cast(list[Any], value)]
         case float() if not math.isfinite(value):
             return str(value)
+        case int() if has_many_digits(value):
+            return written(value)
         case _:
             return value
 

@@ -19,10 +19,11 @@ from typing import Any, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, ScalarEvent
 from ruamel.yaml.reader import ReaderError
 
 from einsum_cascade.errors import Diagnostic, Span
+from einsum_cascade.units import MOST_DIGITS, long_number
 
 __all__ = ["HOLE", "Path", "Tree", "has_hole", "read_file", "read_tree"]
 
@@ -221,6 +222,9 @@ class _BoundedComposer(Composer):
         if self.nodes > _MOST_NODES:
             message = f"the text must have at most {_MOST_NODES} keys and values, with every alias written out, "
             raise _UnboundedError(f"{message}but has {self.nodes} up to here; leave out what is not needed", event)
+        if isinstance(event, ScalarEvent) and (found := long_number(str(event.value).replace("_", ""))):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            message = f"a number must have at most {MOST_DIGITS} digits, but this one has {len(found[1])}"
+            raise _UnboundedError(f"{message}; give a smaller one", event)
 
 
 def _said(error: Any) -> str:

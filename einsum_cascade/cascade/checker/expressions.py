@@ -1,5 +1,6 @@
 """Turn the right sides of equations and their filters into checked expressions."""
 
+import sys
 from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
@@ -143,7 +144,10 @@ def names_in(node: syntax.Expression) -> frozenset[str]:
 def to_expression(scope: Scope, node: syntax.Expression) -> Expression | None:
     """Turn syntax into an expression of values; report and return None if it is not one."""
     match node:
-        case syntax.Number(value):
+        case syntax.Number(value, span):
+            if isinstance(value, int) and abs(value) > sys.float_info.max:
+                scope.report("a number that is no extent must be below 1.8e308; give a smaller one", span)
+                return None
             return Constant(value)
         case syntax.Name(name) if name in scope.ranks:
             scope.used_ranks.add(name)

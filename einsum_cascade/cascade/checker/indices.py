@@ -4,6 +4,7 @@ from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.checker.scope import Scope, listed
 from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
+from einsum_cascade.units import MOST_DIGITS, has_many_digits
 
 __all__ = ["report_unknown_variable", "to_affine", "to_extent"]
 
@@ -27,7 +28,11 @@ def to_extent(scope: Scope, expression: syntax.Expression) -> Extent | None:
             if operator == "/" and known[1].value == 0:
                 scope.report("an extent must not be divided by 0", span)
                 return None
-            return _combine(operator, known)
+            found = _combine(operator, known)
+            if any(has_many_digits(coefficient) for _, coefficient in found.terms):
+                scope.report(f"a number of an extent must have at most {MOST_DIGITS} digits; use smaller ones", span)
+                return None
+            return found
         case _:
             message = "an extent must be made of ranks and whole numbers with + - * / ( )"
             scope.report(f"{message}, where / is the ceiling", expression.span)
