@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -555,7 +556,9 @@ def _summary(array: Any) -> dict[str, Any]:
 
 def _print_json(value: Any) -> None:
     """Print strict JSON: numbers that it does not know become strings."""
-    print(json.dumps(_strict(value), indent=2))
+    for some in batched(json.JSONEncoder(indent=2).iterencode(_strict(value)), 10_000):
+        sys.stdout.write("".join(some))  # of a long report, the text is longer than the values
+    print()
 
 
 def _strict(value: Any) -> Any:
