@@ -8,7 +8,7 @@ from pathlib import Path
 
 from measure import Entry, median_seconds
 
-__all__ = ["bounds_of_a_chain", "chain"]
+__all__ = ["bounds_of_a_chain", "bounds_of_many_einsums", "chain", "maps"]
 
 DELTA_RULE = Path(__file__).with_name("delta-rule.cascade")
 """Gated delta rule in chunks, from token projections: forward substitution inside a chunk, a state between chunks."""
@@ -28,6 +28,35 @@ def chain(length: int = 60) -> str:
         lines.append(f"{name}[m, p] = {right}")
         last = name
     return "\n".join([*lines, f"output {last}", ""])
+
+
+def maps(length: int = 2000) -> str:
+    """Return the text of a chain of Einsums each of which maps what the one before it made."""
+    lines = [f"X{n}[m, p] = exp(X{n - 1}[m, p])" for n in range(1, length + 1)]
+    return "\n".join(["cascade maps", "rank M, P", "input X0[m:M, p:P]", *lines, f"output X{length}", ""])
+
+
+def bounds_of_many_einsums() -> list[Entry]:
+    """Time `bounds --json` on 2000 Einsums, all of it, and take the most memory that its process has."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "maps.cascade"
+        path.write_text(maps())
+        took = median_seconds(partial(_bounds, path))
+        peak = int(subprocess.run([sys.executable, "-c", _PEAK, path], check=True, capture_output=True).stdout) / 2**10
+    return [
+        Entry("bounds on 2000 Einsums", took, None, "s", took, 10),
+        Entry("bounds on 2000 Einsums, memory", peak, None, "MiB", peak, 512),
+    ]
+
+
+_PEAK = """
+import resource, subprocess, sys
+from pathlib import Path
+command = Path(sys.executable).with_name("einsum-cascade")
+subprocess.run([command, "bounds", sys.argv[1], "--json"], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Prints the most memory of a process in KiB, as its parent knows it."""
 
 
 def bounds_of_a_chain() -> list[Entry]:

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from analysis import bounds_of_a_chain
+from analysis import bounds_of_a_chain, bounds_of_many_einsums
 from arrays import array_entries
 from cost import cost_entries
 from interpreter import interpreter_entries
@@ -24,7 +24,8 @@ RUNS = Path(__file__).parent / "runs"
 def main() -> int:
     """Run all entries and return the exit code."""
     entries: list[Entry] = []
-    for benchmark in (version, bounds_of_a_chain, cost_entries, interpreter_entries, array_entries):
+    timed = (version, bounds_of_a_chain, bounds_of_many_einsums, cost_entries, interpreter_entries, array_entries)
+    for benchmark in timed:
         entries += benchmark()
     RUNS.mkdir(exist_ok=True)
     path = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"

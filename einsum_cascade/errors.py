@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "MOST_TOLD",
     "AnalysisError",
     "ArchitectureError",
     "BuilderError",
@@ -29,6 +30,15 @@ __all__ = [
     "ToolMissingError",
     "UsageError",
 ]
+
+MOST_TOLD = 20
+"""How many mistakes are told at once; of the others, how many there are."""
+
+_LONGEST = 4000
+"""The longest sentence that is told whole; of one that quotes more of a file, both ends are."""
+
+_WIDEST = 320
+"""The longest line that is shown whole; of a longer one, the part about the mistake is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,12 @@ class Span:
             return ""
         if not self.column:
             return f"    {self.text.strip()}"
-        carets = "^" * max(1, self.end_column - self.column)
-        return f"    {self.text}\n    {' ' * (self.column - 1)}{carets}"
+        text, start, end = self.text, self.column - 1, max(self.column, self.end_column - 1)
+        if len(text) > _WIDEST:
+            first = max(0, start - _WIDEST // 4)
+            text = f"{'...' if first else ''}{text[first : first + _WIDEST]}..."
+            start, end = (min(at - first + 3 * (first > 0), len(text)) for at in (start, end))
+        return f"    {text}\n    {' ' * start}{'^' * max(1, end - start)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +92,10 @@ class Diagnostic:
 
     def __str__(self) -> str:
         """Return `file:line:column: sentence` and the excerpt below it."""
-        excerpt = self.span.excerpt()
-        return f"{self.span}: {self.message}" + (f"\n{excerpt}" if excerpt else "")
+        excerpt, said = self.span.excerpt(), self.message
+        if len(said) > _LONGEST:
+            said = f"{said[: _LONGEST // 2]} ... {said[-_LONGEST // 2 :]}"
+        return f"{self.span}: {said}" + (f"\n{excerpt}" if excerpt else "")
 
 
 class CascadeError(Exception):
@@ -87,14 +103,24 @@ class CascadeError(Exception):
 
 
 class SourceError(CascadeError):
-    """One or more mistakes in the source of a cascade, all those that were found."""
+    """One or more mistakes in the source of a cascade, all those that were found; the first `MOST_TOLD` are told."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Sort the mistakes by position."""
         if not diagnostics:
             raise ValueError("a SourceError needs at least one diagnostic")
-        self.diagnostics = tuple(sorted(diagnostics, key=lambda d: (d.span.file, d.span.line, d.span.column)))
-        super().__init__("\n".join(map(str, self.diagnostics)))
+        self.diagnostics = _by_position(diagnostics)
+        super().__init__(_told(_by_position(diagnostics[:MOST_TOLD]), len(diagnostics)))
+
+
+def _by_position(diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(diagnostics, key=lambda d: (d.span.file, d.span.line, d.span.column)))
+
+
+def _told(found: Sequence[object], count: int, noun: str = "mistake") -> str:
+    """Return the first of some mistakes, one below the other, and how many more there are."""
+    lines, more = [*map(str, found[:MOST_TOLD])], count - MOST_TOLD
+    return "\n".join(lines + [f"and {more} more {noun}{'s' if more > 1 else ''}"] * (more > 0))
 
 
 class ParseError(SourceError):
@@ -139,9 +165,10 @@ class IllegalMappingError(MappingError):
     def __init__(self, violations: Sequence[str | Diagnostic]) -> None:
         """Keep every sentence that says what must hold and does not, and tell its place where it has one."""
         self.violations = tuple(each if isinstance(each, str) else each.message for each in violations)
-        texts = [str(each) if isinstance(each, Diagnostic) and each.span.file else None for each in violations]
-        self.is_placed = any(texts)
-        super().__init__("\n".join(text or said for text, said in zip(texts, self.violations, strict=True)))
+        placed = [isinstance(each, Diagnostic) and bool(each.span.file) for each in violations]
+        self.is_placed = any(placed)
+        pairs = zip(violations, self.violations, placed, strict=True)
+        super().__init__(_told([each if has_place else said for each, said, has_place in pairs], len(violations)))
 
 
 class KernelError(IllegalMappingError):
@@ -154,7 +181,7 @@ class InfeasibleMappingError(MappingError):
     def __init__(self, reasons: Sequence[object]) -> None:
         """Keep every demand that exceeds its bound."""
         self.reasons = tuple(reasons)
-        super().__init__("\n".join(map(str, self.reasons)))
+        super().__init__(_told(self.reasons, len(self.reasons), "reason"))
 
 
 class ScheduleError(CascadeError):

@@ -6,6 +6,7 @@ exact: a decimal is the fraction that it spells.
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 __all__ = [
@@ -14,8 +15,11 @@ __all__ = [
     "BYTES",
     "ENERGY",
     "FREQUENCY",
+    "MOST_DIGITS",
     "RATE",
     "Quantity",
+    "has_many_digits",
+    "long_number",
     "parse_area",
     "parse_bits",
     "parse_bytes",
@@ -23,8 +27,16 @@ __all__ = [
     "parse_energy",
     "parse_frequency",
     "parse_rate",
+    "written",
 ]
 
+MOST_DIGITS = 1000
+"""How many digits a number may be written with. Python itself gives up at 4300, with an error of its own."""
+
+_LONG = re.compile(
+    rf"(?:0[xob](?=[0-9A-Fa-f]{{{MOST_DIGITS + 1}}})|(?=[0-9]{{{MOST_DIGITS + 1}}}))([0-9A-Fa-f]+)", re.ASCII
+)
+_FIRST_LONG = 10**MOST_DIGITS
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT])i?", re.ASCII)
 _NUMBER = re.compile(r"\s*(\d+/\d+|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*([A-Za-z]\S*)\s*", re.ASCII)
 
@@ -73,6 +85,8 @@ class Quantity:
         Fraction(1536, 1)
 
         """
+        if found := long_number(text):
+            raise ValueError(f"{self.noun} must be a number of at most {MOST_DIGITS} digits, not {len(found[1])}")
         match = _NUMBER.fullmatch(text)
         if not match or match[2] not in self.units or re.fullmatch(r"\d+/0+", match[1]):
             raise ValueError(f"{self.noun} must be {self.expectation}, not {text!r}")
@@ -131,6 +145,35 @@ AREA = Quantity("an area", "um2", {"um2": Fraction(1), "mm2": Fraction(10**6)}, 
 """Areas, in square micrometres."""
 
 
+def long_number(text: str) -> re.Match[str] | None:
+    """Find the first number in a text that has more than `MOST_DIGITS` digits: the first group of the match.
+
+    Examples
+    --------
+    >>> long_number("M + 4096") is None, len(long_number("M + " + "9" * 1001)[1])
+    (True, 1001)
+
+    """
+    return _LONG.search(text) if len(text) > MOST_DIGITS else None
+
+
+def has_many_digits(value: int) -> bool:
+    """Tell whether a number has more than `MOST_DIGITS` digits."""
+    return abs(value) >= _FIRST_LONG
+
+
+def written(value: int) -> str:
+    """Write a number in digits, however many: what is computed from long numbers is longer than Python writes.
+
+    Examples
+    --------
+    >>> written(12), len(written(10**5000))
+    ('12', 5001)
+
+    """
+    return str(Decimal(value))
+
+
 def parse_count(text: str) -> int:
     """Read how many there are of something: a whole number, or one with K, M, G or T, which are powers of 1024.
 
@@ -147,6 +190,8 @@ def parse_count(text: str) -> int:
     (4096, 65536, 1048576, 1536)
 
     """
+    if found := long_number(text):
+        raise ValueError(f"a count must be a number of at most {MOST_DIGITS} digits, not {len(found[1])}")
     match = _COUNT.fullmatch(text.strip())
     if match is None:
         return int(text)

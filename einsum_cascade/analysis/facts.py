@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from einsum_cascade.analysis.counting import PointCount
     from einsum_cascade.analysis.points import Point
     from einsum_cascade.analysis.precedence import Ordering
-    from einsum_cascade.analysis.timing import Found
+    from einsum_cascade.analysis.timing import Found, Tail
 
 __all__ = ["Access", "Facts", "Left"]
 
@@ -129,6 +129,7 @@ class Facts:
         for at, accesses in enumerate(self.accesses):
             for name in dict.fromkeys(access.tensor for access in accesses):
                 self.readers[name].append(at)
+        self.last_reader = {name: readers[-1] for name, readers in self.readers.items()}
         self.producer = {einsum.tensor: at for at, einsum in enumerate(cascade.einsums)}
         self.coordinates = Coordinates(cascade)
         self.points: dict[tuple[int, int, tuple[Position, ...], bool], Point] = {}
@@ -137,6 +138,7 @@ class Facts:
         self.orderings: dict[tuple[int, int | None, bool], Ordering] = {}
         self.states: dict[tuple[int, State, tuple[int, ...]], State] = {}
         self.evaluations: dict[tuple[Hashable, ...], Found] = {}
+        self.tails: dict[tuple[Hashable, ...], Tail] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 
     def _access(self, read: Read) -> Access:
@@ -166,6 +168,16 @@ class Facts:
 
     def _same_base(self, variable: str, rank: str) -> bool:
         return self.cascade.base_rank(self.cascade.rank_of[variable]) == self.cascade.base_rank(rank)
+
+    @cached_property
+    def is_straight(self) -> bool:
+        """Tell whether every Einsum is met once, in order of the source, and makes a tensor of its own."""
+        return self.nest == tuple(range(len(self.accesses))) and len(self.producer) == len(self.accesses)
+
+    @cached_property
+    def order(self) -> dict[str, int]:
+        """The tensors by name: which one it is."""
+        return {tensor.name: at for at, tensor in enumerate(self.cascade.tensors)}
 
     @cached_property
     def _aliases(self) -> dict[str, Extent]:

@@ -7,7 +7,7 @@ ranks that ride along: those that every live tensor carries and that nothing dow
 batches of an attention).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -104,10 +104,9 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
     """Return the footprint of every pass of a bound; one that stands for all passes if the count grows."""
     numbers = (bound.timing.count,) if bound.timing.growing else range(1, bound.timing.count + 1)
     by_pass: dict[int, list[_Held]] = {number: [] for number in numbers}
-    for use in _uses(facts, bound):
-        for number in use.passes:
-            if number in by_pass:
-                by_pass[number] += _held(facts, domains, bound, use, number)
+    for number, entry in _all_held(facts, domains, bound):
+        if number in by_pass:
+            by_pass[number].append(entry)
     held = list(by_pass.values())
     per = _riding_along(facts, bound, [entry for entries in held for entry in entries])
     growing = {facts.cascade.base_rank(name) for name in growing_ranks(facts, bound)} | growing_ranks(facts, bound)
@@ -120,6 +119,23 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
         target = bound.target
         found.append(Footprint(target.tensor, target.rank, number, elements, per, depends, live, words))
     return tuple(found)
+
+
+def _all_held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> Iterator[tuple[int, _Held]]:
+    """Yield what each pass holds, tensor by tensor; what is held of a tail is worked out once."""
+    timing, target = bound.timing, bound.target.tensor
+    yield from _held_of(facts, domains, bound, {target, *timing.own_tensors})
+    if timing.tail is not None:
+        yield from timing.tail.derive("held", lambda tail: _held_of(facts, domains, bound, tail.own_tensors))
+
+
+def _held_of(
+    facts: Facts, domains: tuple[Domain, ...], bound: PassBound, names: Iterable[str]
+) -> Iterator[tuple[int, _Held]]:
+    for name in sorted(names, key=facts.order.__getitem__):
+        for use in _uses(facts, bound, facts.cascade.tensor[name]):
+            for number in use.passes:
+                yield from ((number, entry) for entry in _held(facts, domains, bound, use, number))
 
 
 def _elements(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, held: _Held, per: tuple[str, ...]) -> Expr:
@@ -156,9 +172,10 @@ def _is_quotient(extent: Extent) -> bool:
 def fiber_bound(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> Expr:
     """Bound the length of a fiber of the target that any Einsum reads, filters taken into account."""
     lengths: list[Expr] = []
-    for number, time in bound.timing.points.items():
-        for access in facts.accesses[number]:
-            if access.tensor == bound.target.tensor and time.reads_family:
+    for number in facts.readers[bound.target.tensor]:
+        time = bound.timing.points.get(number)
+        for access in facts.accesses[number] if time is not None and time.reads_family else ():
+            if access.tensor == bound.target.tensor:
                 names = tuple(name for axis in bound.target.axes for name in access.positions[axis].variables)
                 extent = _extent_of(facts, bound.target.tensor, bound.target.axes)
                 lengths.append(fiber_length(facts, domains[number], names, extent))
@@ -210,22 +227,20 @@ class _Use:
         return range(max(1, first), max((first, *numbers)) + 1)
 
 
-def _uses(facts: Facts, bound: PassBound) -> Iterator[_Use]:
-    """Yield the use of the target and of every tensor that depends on it."""
-    for tensor in facts.cascade.tensors:
-        is_target = tensor.name == bound.target.tensor
-        pieces = bound.timing.state(tensor.name).pieces
-        if not pieces and not is_target:
-            continue
-        made, phase = (pieces[0].number, pieces[0].phase) if pieces else (0, Phase.START)
-        folds = bool(pieces) and pieces[0].ended == facts.producer.get(tensor.name)
-        carrier = _carrier(bound, tensor)
-        times = [(at, bound.timing.points[at]) for at in facts.readers[tensor.name] if at in bound.timing.points]
-        spreads: dict[int, list[tuple[Extent, Extent]]] = {}
-        for at, time in times if len(carrier) == 1 else ():
-            spreads.setdefault(time.number, []).extend(_spreads(facts, at, tensor.name, carrier[0]))
-        reads = tuple((time.number, time.fires) for _, time in times)
-        yield _Use(tensor, carrier, made, phase, folds, reads, spreads)
+def _uses(facts: Facts, bound: PassBound, tensor: Tensor) -> Iterator[_Use]:
+    """Yield the use of the target, or of a tensor that depends on it."""
+    pieces = bound.timing.state(tensor.name).pieces
+    if not pieces and tensor.name != bound.target.tensor:
+        return
+    made, phase = (pieces[0].number, pieces[0].phase) if pieces else (0, Phase.START)
+    folds = bool(pieces) and pieces[0].ended == facts.producer.get(tensor.name)
+    carrier = _carrier(bound, tensor)
+    times = [(at, bound.timing.points[at]) for at in facts.readers[tensor.name] if at in bound.timing.points]
+    spreads: dict[int, list[tuple[Extent, Extent]]] = {}
+    for at, time in times if len(carrier) == 1 else ():
+        spreads.setdefault(time.number, []).extend(_spreads(facts, at, tensor.name, carrier[0]))
+    reads = tuple((time.number, time.fires) for _, time in times)
+    yield _Use(tensor, carrier, made, phase, folds, reads, spreads)
 
 
 def _held(facts: Facts, domains: tuple[Domain, ...], bound: PassBound, use: _Use, number: int) -> Iterator[_Held]:
@@ -400,11 +415,16 @@ def _riding_along(facts: Facts, bound: PassBound, held: list[_Held]) -> tuple[st
     dimensions = facts.cascade.tensor[bound.target.tensor].dimensions
     others = {d.rank for axis, d in enumerate(dimensions) if axis not in bound.target.axes}
     own = [entry for entry in held if entry.tensor != bound.target.tensor]
-    reduced: set[str] = set()
-    for at in bound.timing.points:
-        reduction = facts.cascade.einsums[at].reduction
-        reduced |= {facts.cascade.rank_of[name] for name in reduction.variables} if reduction else set()
+    reduced = _reduced(facts, bound.timing.own_points)
+    if bound.timing.tail is not None:
+        reduced.update(bound.timing.tail.derive("reduced", lambda tail: _reduced(facts, tail.own_points)))
     carried = [rank for entry in held for rank, _ in entry.sizes if rank]
     shared = {rank for rank in set(carried) if rank not in reduced and all(rank in dict(e.sizes) for e in own)}
     aside = {rank for rank in shared if facts.coordinates.root_of_rank(rank) != root}
     return tuple(dict.fromkeys(rank for rank in carried if rank in others | aside))
+
+
+def _reduced(facts: Facts, numbers: Iterable[int]) -> set[str]:
+    """Return the ranks that some Einsums reduce."""
+    reductions = (facts.cascade.einsums[at].reduction for at in numbers)
+    return {facts.cascade.rank_of[name] for reduction in reductions if reduction for name in reduction.variables}

@@ -88,11 +88,11 @@ class PassBound:
         if self.timing.growing:
             return (tuple(dict.fromkeys(cascade.einsums[at].tensor for at in sorted(self.timing.points))),)
         last = max((time.number for time in self.timing.points.values()), default=0)
-        points = sorted(self.timing.points.items())
-        names = (
-            (cascade.einsums[at].tensor for at, time in points if time.number == now) for now in range(1, last + 1)
-        )
-        return tuple(tuple(dict.fromkeys(group)) for group in names)
+        groups: list[dict[str, None]] = [{} for _ in range(last)]
+        for at in sorted(self.timing.points):
+            if (number := self.timing.points[at].number) > 0:
+                groups[number - 1][cascade.einsums[at].tensor] = None
+        return tuple(map(tuple, groups))
 
 
 def all_passes(facts: Facts) -> tuple[PassBound, ...]:

@@ -13,6 +13,7 @@ from sympy.printing.str import StrPrinter
 from einsum_cascade.analysis.counted import counts_in, value_of
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
+from einsum_cascade.units import written
 
 __all__ = [
     "Expr",
@@ -206,6 +207,12 @@ def as_text(expression: Any) -> str:
 class _Text(cast(Any, StrPrinter)):
     def _print_Float(self, expr: Any) -> str:  # sympy finds these by their names
         return f"{float(expr):.12g}"
+
+    def _print_Integer(self, expr: Any) -> str:
+        return written(expr.p)
+
+    def _print_Rational(self, expr: Any) -> str:
+        return f"{written(expr.p)}/{written(expr.q)}"
 
     def _print_Sum(self, expr: Any) -> str:
         """Say what is counted: `#(m < M, s < S: m + s <= P)`."""

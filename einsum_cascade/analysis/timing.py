@@ -9,8 +9,10 @@ Source: FuseMax (arXiv 2406.10491), Sec. III, for what a pass is. We differ in c
 composites by their outermost sub-rank, and in letting generations stream.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
 
 from einsum_cascade.analysis.availability import Barrier, Piece, State, alike, either, latest, united
 from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
@@ -23,7 +25,7 @@ from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["Found", "PointTime", "Reading", "Timing", "time_cascade"]
+__all__ = ["Found", "PointTime", "Reading", "Tail", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class PointTime:
 class Timing:
     """The result: times of Einsums, states of tensors, what kept the count from being exact, loops that grow.
 
-    `torn` are the variables of points that sit at several positions.
+    `torn` are the variables of points that sit at several positions. What follows a certain Einsum may be shared with
+    other targets: the `tail`.
     """
 
     points: dict[int, PointTime] = field(default_factory=dict[int, PointTime])
@@ -74,6 +77,8 @@ class Timing:
     doubts: Doubts = field(default_factory=set[tuple[str, str]])
     growing: set[str] = field(default_factory=set[str])
     torn: set[str] = field(default_factory=set[str])
+    tail: "Tail | None" = None
+    known_count: int | None = None
 
     def state(self, tensor: str) -> State:
         """Return the last state of a tensor."""
@@ -93,7 +98,77 @@ class Timing:
     @property
     def count(self) -> int:
         """The number of passes: the last traversal in which a point reads the family."""
-        return max((time.number for time in self.points.values() if time.reads_family), default=0)
+        if self.known_count is None:
+            self.known_count = max((time.number for time in self.points.values() if time.reads_family), default=0)
+        return self.known_count
+
+    @property
+    def own_points(self) -> list[int]:
+        """The Einsums that are not in the tail, in order."""
+        return list(self.points)[: None if self.tail is None else len(self.points) - self.tail.points]
+
+    @property
+    def own_tensors(self) -> list[str]:
+        """The tensors with a state that are not in the tail, in order."""
+        return list(self.generations)[: None if self.tail is None else len(self.generations) - self.tail.tensors]
+
+
+@dataclass(slots=True, eq=False)
+class Tail:
+    """What follows an Einsum from which on all that depends on a target does so through one tensor, of one state.
+
+    It is the same for all targets of which that is so.
+
+    Parameters
+    ----------
+    timing
+        Of one of these targets.
+    points, tensors
+        How many of the last points and of the last tensors of the timing are in the tail.
+    rest
+        A tail that this one ends with; none if there is none.
+    derived
+        What has been derived of the tail.
+
+    """
+
+    timing: Timing
+    points: int
+    tensors: int
+    rest: "Tail | None"
+    derived: dict[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
+
+    def append_to(self, timing: Timing) -> None:
+        """Complete a timing."""
+        points, generations = self.timing.points, self.timing.generations
+        timing.points.update(islice(points.items(), len(points) - self.points, None))
+        timing.generations.update(islice(generations.items(), len(generations) - self.tensors, None))
+        timing.tail = self
+
+    @property
+    def own_tensors(self) -> list[str]:
+        """The tensors that are not in the rest, in order."""
+        end = len(self.timing.generations) - (self.rest.tensors if self.rest else 0)
+        return list(islice(self.timing.generations, len(self.timing.generations) - self.tensors, end))
+
+    @property
+    def own_points(self) -> list[int]:
+        """The Einsums that are not in the rest, in order."""
+        end = len(self.timing.points) - (self.rest.points if self.rest else 0)
+        return list(islice(self.timing.points, len(self.timing.points) - self.points, end))
+
+    def derive(self, what: str, of: "Callable[[Tail], Iterable[Any]]") -> tuple[Any, ...]:
+        """Return what is derived of the tail, worked out once: of its own part, and then of the rest."""
+        missing: list[Tail] = []
+        tail: Tail | None = self
+        while tail is not None and what not in tail.derived:
+            missing.append(tail)
+            tail = tail.rest
+        found = () if tail is None else tail.derived[what]
+        for each in reversed(missing):
+            own = tuple(of(each))
+            each.derived[what] = found = (*own, *found) if own else found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +207,12 @@ def time_cascade(facts: Facts, target: Target, reading: Reading, iterations: Map
 
     """
     timer = _Timer(facts, target, reading, iterations)
-    timer.run(facts.nest)
-    _pass_on_delays(facts, timer.timing)
+    if facts.is_straight:
+        timer.run_straight()
+    else:
+        timer.run(facts.nest)
+    if timer.timing.tail is None:  # what is in a tail is not delayed
+        _pass_on_delays(facts, timer.timing)
     return timer.timing
 
 
@@ -205,6 +284,40 @@ class _Timer:
                 self._run_loop(node)
             else:
                 self._time(node)
+
+    def run_straight(self) -> None:
+        """Time Einsums in order up to one from which on all is as it was for another target."""
+        facts, timing = self.facts, self.timing
+        awaited: dict[str, State] = {}  # what depends on the target and is read further on
+        met: list[tuple[tuple[Hashable, ...], int, int]] = []
+        first = facts.readers[self.target.tensor][0] if facts.readers[self.target.tensor] else len(facts.accesses)
+        last = facts.last_reader.get(self.target.tensor, -1)
+        for number in range(first, len(facts.accesses)):
+            if not self._may_depend(number):
+                continue
+            self._time(number)
+            name = facts.cascade.einsums[number].tensor
+            awaited[name] = timing.state(name)
+            awaited = {name: state for name, state in awaited.items() if facts.last_reader.get(name, -1) > number}
+            if number < last or len(awaited) != 1:
+                continue
+            ((name, state),) = awaited.items()
+            if not _is_before_barriers(state):
+                continue
+            key = number, name, id(state), self.reading.thread, self.reading.is_descending
+            if key in facts.tails:
+                facts.tails[key].append_to(timing)
+                break
+            met.append((key, len(timing.points), len(timing.generations)))
+        if any(timing.points[at].delaying for at in timing.own_points):
+            timing.tail = None  # delays are passed on into it
+            return
+        if timing.doubts or timing.torn:
+            return
+        points, tensors = len(timing.points), len(timing.generations)
+        rest = timing.tail
+        for key, done, made in reversed(met):
+            facts.tails[key] = rest = Tail(timing, points - done, tensors - made, rest)
 
     def _run_loop(self, loop: Loop) -> None:
         rank = self.facts.cascade.rank_of[loop.variable]

@@ -5,15 +5,13 @@ A file may leave figures to the published table (`energy: published`); what `to_
 
 from fractions import Fraction
 from os import PathLike
-from pathlib import Path
 
 from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.draft import read_draft
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.arch.scalar import yaml_scalar
 from einsum_cascade.arch.tree import Path as TreePath
-from einsum_cascade.arch.tree import read_tree
-from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
+from einsum_cascade.arch.tree import Tree, read_file, read_tree
 from einsum_cascade.units import BYTES, FREQUENCY, RATE
 
 __all__ = ["change", "parse_architecture", "read_architecture", "to_yaml"]
@@ -28,13 +26,7 @@ def read_architecture(path: str | PathLike[str]) -> Architecture:
         The file cannot be read, is not in the format or breaks a rule; every mistake is told with its place.
 
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
-        message = f"an architecture file must be a text that can be read, but {said}"
-        raise ArchitectureError([Diagnostic(message, Span(str(path), 0))]) from error
-    return parse_architecture(text, str(path))
+    return _architecture(read_file(path, "an architecture"))
 
 
 def parse_architecture(text: str, file: str = "<text>") -> Architecture:
@@ -53,7 +45,10 @@ def parse_architecture(text: str, file: str = "<text>") -> Architecture:
         The text is not in the format or breaks a rule; every mistake is told with its place.
 
     """
-    tree = read_tree(text, file)
+    return _architecture(read_tree(text, file))
+
+
+def _architecture(tree: Tree) -> Architecture:
     draft, found = read_draft(tree)
     return check(draft, lambda path, key: tree.span(path, key=key), found)
 

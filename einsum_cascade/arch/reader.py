@@ -38,7 +38,8 @@ def read_spec(tree: Tree) -> tuple[ArchitectureSpec, list[Diagnostic]]:
             return ArchitectureSpec.model_validate(root), diagnostics
         except ValidationError as error:
             details = error.errors(include_url=False)
-            diagnostics += [_diagnostic(tree, it) for it in details if it["loc"] not in _meant(details)]
+            meant = _meant(details)
+            diagnostics += [_diagnostic(tree, it) for it in details if it["loc"] not in meant]
             for detail in details:
                 root = _without(root, detail)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["ONE", "ZERO", "Extent", "Quotient", "ceil_div", "constant", "symbol"]
+__all__ = ["ONE", "ZERO", "Atom", "Extent", "Quotient", "ceil_div", "constant", "symbol"]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from einsum_cascade.cascade.partition import expanded, partition_of
 from einsum_cascade.cascade.reach import accesses, coordinate_counts, is_partition
 from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import EvaluationError
+from einsum_cascade.units import MOST_DIGITS, has_many_digits
 
 __all__ = ["known_extents", "resolve_extents"]
 
@@ -113,6 +114,10 @@ def _check_settings(cascade: Cascade, settings: Mapping[str, int]) -> dict[str, 
             message = f"rank {name!r} is an alias of {alias!r} and must not be set"
             raise EvaluationError(f"{message}; set {base!r} instead (--set {base}={value})")
         extent = operator.index(value)
+        if has_many_digits(extent):
+            raise EvaluationError(
+                f"rank {name!r} must be set to a number of at most {MOST_DIGITS} digits; set a smaller one"
+            )
         if extent < 0:
             message = f"rank {name!r} must have an extent of at least 0, not {extent}"
             raise EvaluationError(f"{message} (--set {name}={extent})")
@@ -168,10 +173,15 @@ def _evaluate_all(cascade: Cascade, given: Mapping[str, _Given]) -> dict[str, in
 
 def _evaluate(what: Callable[[], str], extent: Extent, extents: Mapping[str, int]) -> int:
     try:
-        return extent.evaluate(extents)
+        found = extent.evaluate(extents)
     except ZeroDivisionError:
         message = f"{what()} must not divide by 0, but is {extent}{_with(extent, extents)}"
         raise EvaluationError(f"{message}; {_remedy(extent)}") from None
+    if has_many_digits(found):
+        raise EvaluationError(
+            f"{what()} must have at most {MOST_DIGITS} digits, but {extent} has more; {_remedy(extent)}"
+        )
+    return found
 
 
 def _with(extent: Extent, extents: Mapping[str, int]) -> str:

@@ -17,7 +17,8 @@ from lark.tree import Meta
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.syntax import Expression, Module, Statement
-from einsum_cascade.errors import Diagnostic, ParseError, Span
+from einsum_cascade.errors import MOST_TOLD, CheckError, Diagnostic, ParseError, Span
+from einsum_cascade.units import MOST_DIGITS, long_number
 
 __all__ = ["parse_module", "parse_value"]
 
@@ -75,10 +76,15 @@ def parse_module(text: str, file: str = "<text>") -> Module:
             if mark and not statements:
                 documentation.append(comment.strip())
             continue
+        if long := long_number(code):
+            problems.append(_too_long(long, Span(file, number, 0, 0, line)))
+            continue
         try:
             found: str | list[Statement] = _built(_Builder(file, number, line), code, "statement")
         except UnexpectedInput as error:
-            problems.append(_diagnose(error, code, Span(file, number, 0, 0, line)))
+            place = Span(file, number, 0, 0, line)
+            is_told = len(problems) < MOST_TOLD
+            problems.append(_diagnose(error, code, place) if is_told else Diagnostic("this is not a statement", place))
             continue
         if isinstance(found, str):
             problems += [_late_name(file, number, line)] if statements else []
@@ -104,9 +110,13 @@ def parse_value(text: str, span: Span) -> Expression:
     ------
     ParseError
         It is not in the grammar.
+    CheckError
+        A number in it is too long.
 
     """
     code = " " * (max(span.column, 1) - 1) + text
+    if long := long_number(code):
+        raise CheckError([_too_long(long, span)])
     try:
         return _built(_Builder(span.file, span.line, span.text), code, "value")
     except UnexpectedInput as error:
@@ -116,6 +126,11 @@ def parse_value(text: str, span: Span) -> Expression:
 def _built(builder: Any, code: str, start: str) -> Any:
     """Return what a line is turned into: its statements or the name of the cascade, or an expression."""
     return builder.transform(_grammar().parse(code, start=start))
+
+
+def _too_long(number: re.Match[str], line: Span) -> Diagnostic:
+    message = f"a number must have at most {MOST_DIGITS} digits, but this one has {len(number[1])}; give a smaller one"
+    return Diagnostic(message, Span(line.file, line.line, number.start(1) + 1, number.end(1) + 1, line.text))
 
 
 def _default_name(file: str) -> str:

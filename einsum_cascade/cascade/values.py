@@ -14,6 +14,7 @@ from einsum_cascade.cascade.misuse import INSTEAD, PRODUCT, arrays_only, refuse_
 from einsum_cascade.cascade.operators import OPERATORS, Operator
 from einsum_cascade.cascade.position import here, refusal
 from einsum_cascade.cascade.syntax import Expression
+from einsum_cascade.units import MOST_DIGITS, has_many_digits
 
 __all__ = [
     "Filtered",
@@ -280,6 +281,10 @@ def node_of(operand: object) -> Expression:
         case bool() | np.bool():
             pass
         case Integral():
+            if has_many_digits(int(operand)):
+                raise refusal(
+                    f"a number must have at most {MOST_DIGITS} digits, but this one has more; give a smaller one"
+                )
             return syntax.Number(int(operand), here())
         case Real():
             return syntax.Number(float(operand), here())

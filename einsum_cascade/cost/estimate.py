@@ -1,9 +1,10 @@
 """The estimate: accesses, traffic, actions, energy, cycles, latency, utilisation of a mapping, and what bounds it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import prod
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -14,16 +15,24 @@ from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.cost.array import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
+from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.binding import Bound, bound_tasks
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.live import Live
+from einsum_cascade.mapping.nest import range_sizes
 from einsum_cascade.mapping.sites import sites_of
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.whole import EngineTime
+from einsum_cascade.units import written
 
 __all__ = ["CostEstimate", "EnergyItem", "estimate"]
+
+_FIRST_LONG = 1 << 62
+
+_SLACK = 16
+"""Of what is counted for a tensor: both its directions, tiles that are larger at the edge, cycles of a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +178,14 @@ def estimate(
     array
         What an array takes for the mapping, in formulas for one that an array runs. With numbers it is found.
 
+    Raises
+    ------
+    MappingError
+        Arrays of candidates have so large extents that counts may not fit NumPy's numbers.
+
     """
     values: dict[str, Count] = {**mapping.numbers, **extents}
+    _refuse_long_counts(workload, values, repeats)
     tree = replace(mapping, root=normalised(mapping.root))
     sites = sites_of(workload, architecture, tree)
     live = Live(workload, values, inputs)
@@ -194,6 +209,24 @@ def estimate(
         live.kept,
         array,
     )
+
+
+def _refuse_long_counts(workload: Workload, values: Mapping[str, Count], repeats: int) -> None:
+    """Refuse arrays of candidates whose counts may be beyond NumPy's numbers, which would be others without a word."""
+    if not any(isinstance(value, np.ndarray) for value in values.values()):
+        return
+    sizes = {name: int(np.max(cast(Any, size))) for name, size in range_sizes(workload, values).items()}
+    most = repeats * max(prod(sizes[name] for name in ranges) for ranges in map(frozenset, _ranges(workload)))
+    if most * _SLACK >= _FIRST_LONG:
+        message = f"many candidates together must have at most {_FIRST_LONG // _SLACK} points, all runs together"
+        raise MappingError(f"{message}, but these may have {written(most)}; estimate one at a time, or fewer repeats")
+
+
+def _ranges(workload: Workload) -> Iterator[Iterator[str]]:
+    """Yield for every tensor the ranges of the tasks that use it: it moves at most once in every point of them all."""
+    for name in workload.tensors:
+        tasks = (*workload.writers[name], *workload.readers[name])
+        yield (workload.parts[variable].range for task in tasks for variable in task.variables)
 
 
 def _bytes(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bits: Mapping[str, int]) -> Any:

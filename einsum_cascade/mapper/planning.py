@@ -1,15 +1,18 @@
 """Give the parameters of a mapping their values, and choose between mappings: the first of the fastest."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import CostEstimate, estimate
-from einsum_cascade.errors import InfeasibleMappingError, MappingError
+from einsum_cascade.errors import InfeasibleMappingError, MappingError, ScheduleError
+from einsum_cascade.mapper.divisors import divisors_up_to, largest_divisor
 from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
 from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import demands
@@ -20,6 +23,9 @@ from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSiz
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["Plan", "check_extents", "plan_mapping"]
+
+_MOST_FACTORED = 1 << 40
+"""All divisors of numbers up to it are found; of a greater one, what fits tells which of them are needed."""
 
 type Values = dict[str, Any]
 
@@ -104,10 +110,18 @@ def plan_mapping(
         try:
             for values in _valued(workload, architecture, mapping, dict(extents)):
                 cost = estimate(workload, architecture, mapping, values, repeats, inputs)
+                if not isfinite(cost.latency_s + cost.energy_pj):
+                    raise OverflowError
                 unmet = infeasibilities(workload, architecture, mapping, values)
                 candidates.append(Plan(mapping, values, cost, unmet, inputs))
         except InfeasibleMappingError as error:
             refused.append(error)
+        except ScheduleError as error:
+            refused.append(InfeasibleMappingError([f"{mapping.name}: {error}"]))
+        except OverflowError:
+            largest = max(extents, key=lambda name: extents[name])
+            message = "time and energy must be below 1.8e308, but are not with these extents and repeats"
+            raise MappingError(f"{message}; set fewer than so many, first of all of {largest!r}") from None
     if not candidates:
         raise InfeasibleMappingError([reason for error in refused for reason in error.reasons])
     return min(candidates, key=_rank if seconds is None else lambda plan: seconds(plan.mapping, plan.values))
@@ -201,15 +215,26 @@ def _mentions(node: Block | Compute, name: str) -> bool:
     return any(isinstance(step, Loop) and name in step.tile.names for step in steps)
 
 
+def _most(number: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number up to another one that fits, divisor or not; 0 if none does."""
+    step, most = 1, 0
+    while step <= number and fits(step):
+        step *= 2
+    while step := step // 2:
+        most += step if most + step <= number and fits(most + step) else 0
+    return most
+
+
 def _largest(number: int, fits: Callable[[int], bool], what: str) -> int:
     """Return the largest divisor that fits; what a smaller one needs is no more, so halving finds it."""
-    divisors = sorted(d for k in range(1, int(number**0.5) + 1) if number % k == 0 for d in {k, number // k})
-    low, high = 0, len(divisors)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if fits(divisors[middle]) else (low, middle)
-    if low == 0:
+    if number > _MOST_FACTORED:
+        most = _most(number, fits)
+        found = largest_divisor(number, most) if most else 0
+    else:
+        divisors = divisors_up_to(number, number)
+        found = next(reversed(divisors[: bisect_left(divisors, True, key=lambda each: not fits(each))]), 0)
+    if not found:
         raise InfeasibleMappingError(
             [f"parameter {what} must have a value that fits, but not even 1 does; use smaller tiles"]
         )
-    return divisors[low - 1]
+    return found

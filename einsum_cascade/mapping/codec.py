@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 
 from einsum_cascade.arch.scalar import yaml_scalar
 from einsum_cascade.arch.tree import Path as TreePath
-from einsum_cascade.arch.tree import read_tree
+from einsum_cascade.arch.tree import Tree, read_file, read_tree
 from einsum_cascade.cascade.extent import ZERO
-from einsum_cascade.errors import Diagnostic, MappingFileError, Span
+from einsum_cascade.errors import MappingFileError
 from einsum_cascade.mapping.ir import Block, Compute, Mapping
 from einsum_cascade.mapping.reader import read_mapping_tree
 
@@ -24,13 +23,7 @@ def read_mapping(path: str | PathLike[str]) -> Mapping:
         The file cannot be read or is not in the format; every mistake is told with its place.
 
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
-        message = f"a mapping file must be a text that can be read, but {said}"
-        raise MappingFileError([Diagnostic(message, Span(str(path), 0))]) from error
-    return parse_mapping(text, str(path))
+    return _mapping(read_file(path, "a mapping"))
 
 
 def parse_mapping(text: str, file: str = "<text>") -> Mapping:
@@ -49,7 +42,11 @@ def parse_mapping(text: str, file: str = "<text>") -> Mapping:
         The text is not in the format; every mistake is told with its place.
 
     """
-    mapping, diagnostics = read_mapping_tree(read_tree(text, file))
+    return _mapping(read_tree(text, file))
+
+
+def _mapping(tree: Tree) -> Mapping:
+    mapping, diagnostics = read_mapping_tree(tree)
     if diagnostics:
         raise MappingFileError(diagnostics)
     return mapping

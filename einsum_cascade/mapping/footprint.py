@@ -13,6 +13,7 @@ import numpy as np
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.counts import (
     Count,
     ceil_div,
@@ -27,6 +28,9 @@ from einsum_cascade.mapping.shifts import Shift, shifts_of, united
 from einsum_cascade.mapping.workload import Access, Part
 
 __all__ = ["Footprint", "footprint_of"]
+
+_MOST_VALUES = 1 << 24
+"""Values of an index of several strides, which are looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,7 @@ def _sums(terms: list[tuple[Count, Count]]) -> Count:
     counts = np.broadcast_arrays(*(cast(Any, count) for count, _ in terms))
     strides = [int(cast(Any, stride)) for _, stride in terms]
     values = [_distinct([int(c) for c in own], strides) for own in zip(*(c.ravel() for c in counts), strict=True)]
-    return cast(Count, np.array(values, np.int64).reshape(counts[0].shape)[()])
+    return values[0] if not counts[0].shape else cast(Count, np.array(values, np.int64).reshape(counts[0].shape))
 
 
 def _along(terms: list[tuple[Count, Count]], count: Count, distance: Count) -> Count:
@@ -281,4 +285,9 @@ def _distinct(counts: list[int], strides: list[int]) -> int:
 
 
 def _values(counts: list[int], strides: list[int]) -> set[int]:
+    if prod(counts) > _MOST_VALUES:
+        what = (
+            f"an index of strides {', '.join(map(str, strides))} must take at most {_MOST_VALUES} values to be counted"
+        )
+        raise MappingError(f"{what}, but takes {prod(counts)} here; set smaller extents")
     return {sum(c * s for c, s in zip(at, strides, strict=True)) for at in product(*map(range, counts))}

@@ -4,6 +4,7 @@ A tile that a filter empties is left out; one that it cuts is there as a whole, 
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -28,6 +29,10 @@ _MOST_BOXES = 1 << 26
 """Boxes beside those of one range up to which they are looked at; beyond, all are taken to be there."""
 
 
+_MOST_COORDINATES = 1 << 40
+"""Coordinates of a range, and distances in comparisons, up to which boxes are looked at; beyond, all are taken to be
+there."""
+
 _MOST_POINTS = 1 << 20
 """Points up to which comparisons are looked at one by one where each may have a point in a box in which they have none
 together; of more, such a box counts."""
@@ -37,6 +42,8 @@ _MOST_APART = 1 << 14
 
 _SOME = 7
 """An extent like any other."""
+
+_FIRST_LONG = 1 << 62
 
 _ROUNDING = 1e-6
 """What a share of a count of a candidate may be off by."""
@@ -234,6 +241,11 @@ def _only(coordinate: int) -> _Boxes:
 _POINT = _only(0)
 
 
+def _whole(numbers: Any, most: int) -> NDArray[Any]:
+    """Return whole numbers whose sums and products are at most a number: Python's own where NumPy's would not do."""
+    return np.asarray(numbers, np.int64 if most < _FIRST_LONG else object)
+
+
 def _within(own: _Boxes, hull: tuple[int, int]) -> _Boxes:
     """Return boxes with as many coordinates as they have of an interval."""
     width = np.minimum(own.last, hull[1] - 1) - np.maximum(own.first, hull[0]) + 1
@@ -269,8 +281,9 @@ class _Points:
             own = boxes[name]
             left = left.take(np.arange(own.first[0], own.last[-1] + 1), axis)
             left = np.logical_or.reduceat(left, own.first - own.first[0], axis)
+        most = prod(int(boxes[name].weight.sum()) for name in self.ranges)
         for axis, name in enumerate(self.ranges):
-            left = left * boxes[name].weight.reshape(_form(axis, len(self.ranges)))
+            left = left * _whole(boxes[name].weight, most).reshape(_form(axis, len(self.ranges)))
         return int(left.sum())
 
 
@@ -289,7 +302,8 @@ class _Weight:
         """Return the boxes of a range weighted, for widths of the other masked ones."""
         found, where = np.unique(own.width, return_inverse=True)
         weights = [self._elements({**others, name: width}) if width else 0 for width in found.tolist()]
-        return replace(own, weight=own.weight * np.array(weights, np.int64)[where])
+        most = max(weights, default=0) * int(own.weight.sum())
+        return replace(own, weight=_whole(own.weight, most) * _whole(weights, most)[where])
 
     def _elements(self, widths: Mapping[str, int]) -> int:
         """Return the elements for widths of the masked ranges, added up over those of the others."""
@@ -336,15 +350,15 @@ class _Counter:
     ) -> Fraction:
         """Return the share of the iterations of some loops that a mask leaves, by what is moved in each."""
         mask = _mask_of(self.workload, self.masks, tasks, is_made=is_made)
-        if frozenset[Constraint]() in mask:
-            return Fraction(1)
         parts = self.workload.parts
         masked = sorted({parts[v].range for group in mask for own in group for v in own.variables})
         nest = nest_of(self.workload, loops, self.values)
+        if frozenset[Constraint]() in mask or not self._are_few(mask, masked, nest):
+            return Fraction(1)
         boxes = {name: self._boxes(name, nest) for name in masked}
         factors = footprint_of(moved[0], parts, self.values, moved[1:]).factors() if moved else ()
         looked_at = frozenset(name for factor in factors for name in factor.ranges)
-        mates = {name: self._boxes(name, nest).widths for name in looked_at.difference(masked)}
+        mates = {name: self._widths(name, nest) for name in looked_at.difference(masked)}
         weights = [_Weight(factor, mates) for factor in factors]
         total = sum(prod(int(own.weight.sum()) for own in each.values()) for each in _weighted(weights, boxes))
         there = [boxes]
@@ -352,6 +366,26 @@ class _Counter:
             there = (self._clipped(mask, own, looked_at) for own in self._apart(mask, boxes, looked_at))
         left = sum(self._live(mask, each) for own in there for each in _weighted(weights, own))
         return Fraction(left, total) if total else Fraction(1)
+
+    def _are_few(self, mask: Mask, ranges: Sequence[str], nest: Sequence[NestLoop]) -> bool:
+        """Tell whether the boxes of some ranges can be looked at: their numbers, and how far they are apart."""
+        constraints = [own for group in mask for own in group]
+        distances = [abs(own.constant) + sum(abs(c) for _, c in own.terms) for own in constraints]
+        widths = [self._widths(name, nest) for name in ranges]
+        return max([0, *distances, *(self.sizes[name] for name in ranges)]) <= _MOST_COORDINATES and all(
+            sum(own.values()) <= _MOST_BOXES for own in widths
+        )
+
+    def _widths(self, name: str, nest: Sequence[NestLoop]) -> dict[int, int]:
+        """Return how many boxes of a range have a width, without looking at them."""
+        found = Counter({self.sizes[name]: 1})
+        for tile in (int(cast(Any, loop.tile)) for loop in nest if loop.range == name):
+            cut: Counter[int] = Counter()
+            for width, count in found.items():
+                cut[tile] += width // tile * count
+                cut[width % tile] += count
+            found = Counter({width: count for width, count in cut.items() if width and count})
+        return found
 
     def _apart(self, mask: Mask, boxes: dict[str, _Boxes], moved: frozenset[str]) -> Iterator[dict[str, _Boxes]]:
         """Yield boxes for every coordinate of the ranges that index lengths and what moves: each has its own."""
@@ -460,10 +494,11 @@ class _Counter:
             largest = max(outer, key=lambda name: len(boxes[name].first))
             return sum(self._weight(constraints, {**boxes, largest: half}) for half in _halves(boxes[largest]))
         low, high, grid, own = self._spans(constraints, boxes, inner, outer)
-        sums = np.concatenate([[0], np.cumsum(own.weight)])
-        weights = np.ones(shape, np.int64)
+        most = prod(int(each.weight.sum()) for each in (own, *(each for each, _ in grid.values())))
+        sums = np.concatenate([_whole([0], most), np.cumsum(_whole(own.weight, most))])
+        weights = _whole(np.ones(shape, np.int64), most)
         for each, form in grid.values():
-            weights = weights * each.weight.reshape(form)
+            weights = weights * _whole(each.weight, most).reshape(form)
         return int((weights * np.maximum(sums[np.maximum(high, low)] - sums[low], 0)).sum())
 
     def _spans(

@@ -146,7 +146,7 @@ def _first(tiles: range, fits: Callable[[int], bool]) -> int | None:
     """Return the first tile that fits, where all after one that fits do so, too."""
     if not tiles or not fits(tiles[-1]):
         return None
-    low, high = 0, len(tiles) - 1
+    low, high = 0, (tiles[-1] - tiles[0]) // tiles.step  # len would not count so many
     while low < high:
         middle = (low + high) // 2
         if fits(tiles[middle]):

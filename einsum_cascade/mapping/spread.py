@@ -8,16 +8,20 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
+from math import prod
 from typing import Any, cast
 
 import numpy as np
 
 from einsum_cascade.analysis.symbolic import is_expression
+from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.counts import Count, ceil_div, check_numbers, minimum
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.nest import Nests
 
 __all__ = ["copies_apart", "instances_used", "part_of"]
+
+_MOST_PES = 1 << 24
 
 
 def instances_used(instances: int, pes: Count) -> Count:
@@ -91,7 +95,10 @@ def _each(
 @cache
 def _groups(instances: int, trips: tuple[int, ...], flags: tuple[bool, ...]) -> tuple[Fraction, Fraction]:
     """Return the largest share of a tile that an instance has, and the shares of all together."""
-    pes = int(np.prod(trips, dtype=np.int64))
+    pes = prod(trips)
+    if pes > _MOST_PES:
+        what = f"tiles must be spread over at most {_MOST_PES} PEs to be told apart"
+        raise MappingError(f"{what}, but the loops in space have {pes} iterations; give them larger tiles")
     each = -(-pes // min(instances, pes))
     at = np.unravel_index(np.arange(pes), trips) if trips else ()
     used = np.zeros(pes, np.int64)

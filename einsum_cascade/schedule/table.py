@@ -5,9 +5,13 @@ A set of residues is an integer with a bit per residue, so that all places where
 
 from collections.abc import Iterable
 
+from einsum_cascade.errors import ScheduleError
 from einsum_cascade.schedule.problem import PieceUse
 
 __all__ = ["ReservationTable"]
+
+_MOST_RESIDUES = 1 << 30
+"""A bit each, of which there are a few sets for every resource."""
 
 
 class ReservationTable:
@@ -23,7 +27,12 @@ class ReservationTable:
     """
 
     def __init__(self, interval: int, capacities: Iterable[int]) -> None:
-        """Begin with nothing reserved."""
+        """Begin with nothing reserved; a ScheduleError says that the interval is too long for it."""
+        if interval > _MOST_RESIDUES:
+            message = (
+                f"a tile must be scheduled in an interval of at most {_MOST_RESIDUES} quanta, but needs {interval}"
+            )
+            raise ScheduleError(f"{message}; use smaller tiles")
         self.interval = interval
         self._all = (1 << interval) - 1
         # The residues at which more than k units of a resource are taken, for each k below its capacity.

@@ -270,7 +270,10 @@ def _plain_in(known: Mapping[str, int]) -> Plain:
         found = cast(Any, substitute(value, known))
         if found.is_Integer:
             return int(found)
-        return float(found) if found.is_Number else as_text(found)
+        if not found.is_Number:
+            return as_text(found)
+        # Of what is beyond the floats, the whole number below is nearer than infinity.
+        return int(found) if found.is_Rational and abs(found) >= 2**1023 else float(found)
 
     return plain
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from einsum_cascade.errors import UsageError
 from einsum_cascade.study.tables import Note, Table
+from einsum_cascade.units import has_many_digits, written
 
 __all__ = ["ARRAYS", "Report"]
 
@@ -145,6 +146,8 @@ def _plain(value: Any) -> Any:
             return _plain(value.item())
         case float() if not math.isfinite(value):
             return str(value)
+        case int() if has_many_digits(value):
+            return written(value)
         case _ if is_dataclass(value):
             own = (field for field in fields(value) if not field.metadata.get("is_array"))
             return {field.name: _plain(getattr(value, field.name)) for field in own}

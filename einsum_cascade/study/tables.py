@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from einsum_cascade.units import has_many_digits, written
+
 __all__ = ["Cell", "Figure", "Note", "Table", "cell_text", "to_csv", "to_latex"]
 
 type Unit = Literal["s", "pJ", "B", "%", ""]
@@ -157,7 +159,7 @@ def cell_text(cell: Cell) -> str:
         case bool() | str():
             return str(cell)
         case int():
-            return f"{cell:,}"
+            return written(cell) if has_many_digits(cell) else f"{cell:,}"
         case float():
             return f"{cell:.6g}"
         case Figure():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import CascadeError, UsageError
-from einsum_cascade.units import parse_count
+from einsum_cascade.units import MOST_DIGITS, long_number, parse_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,6 +98,11 @@ def parse_settings(arguments: Iterable[str]) -> dict[str, tuple[int, ...]]:
     name = ""
     for entry in (part for argument in arguments for part in argument.split(",") if part.strip()):
         left, equals, value = (part.strip() for part in entry.partition("=")) if "=" in entry else ("", "", entry)
+        if found := long_number(value):
+            message = (
+                f"--set {left or name} must be given a number of at most {MOST_DIGITS} digits, not {len(found[1])}"
+            )
+            raise UsageError(f"{message}; set a smaller one")
         try:
             numbers = _counts(value)
         except ValueError:

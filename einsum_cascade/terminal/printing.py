@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,10 @@ def print_report(report: Report, form: FormOptions, shown: Report | None = None)
 
 
 def print_json(value: Any) -> None:
-    """Print plain values as JSON."""
-    print(json.dumps(value, indent=2))
+    """Print plain values as JSON, piece by piece: of a long report, the text is longer than the values."""
+    for some in batched(json.JSONEncoder(indent=2).iterencode(value), 10_000):
+        sys.stdout.write("".join(some))
+    print()
 
 
 def _write_tables(report: Report, file: Path) -> None:

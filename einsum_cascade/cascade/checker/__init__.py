@@ -13,7 +13,7 @@ from einsum_cascade.cascade.checker.equations import check_equations
 from einsum_cascade.cascade.checker.expressions import names_in
 from einsum_cascade.cascade.checker.order import check_order
 from einsum_cascade.cascade.checker.regions import check_regions
-from einsum_cascade.cascade.checker.scope import Scope, did_you_mean
+from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.ir import Cascade, Einsum, Tensor
 from einsum_cascade.cascade.operators import OPERATORS, Registry
 from einsum_cascade.errors import CheckError, Span
@@ -86,7 +86,7 @@ def _check_outputs(scope: Scope, module: syntax.Module) -> tuple[str, ...]:
         for name in statement.names:
             tensor = scope.tensors.get(name.name)
             if name.name not in scope.tensors:
-                hint = did_you_mean(name.name, scope.tensors)
+                hint = scope.hint(name.name, scope.tensors)
                 message = f"output {name.name!r} must be defined by an equation, but never is{hint}"
                 scope.report_missing("tensor", message, name.span, name.name)
             elif tensor is not None and tensor.is_given:

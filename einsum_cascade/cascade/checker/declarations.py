@@ -1,16 +1,20 @@
 """Check the statements that declare: operators, ranks, variables, given and declared tensors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import to_extent
-from einsum_cascade.cascade.checker.scope import RESERVED, Scope, did_you_mean, listed
-from einsum_cascade.cascade.extent import Extent
+from einsum_cascade.cascade.checker.scope import RESERVED, Scope, listed
+from einsum_cascade.cascade.extent import Atom, Extent, symbol
 from einsum_cascade.cascade.ir import Dimension, Rank, Tensor
+from einsum_cascade.cascade.partition import definition
 from einsum_cascade.cascade.relation import RELATIONS, Relation
 from einsum_cascade.errors import Span
+from einsum_cascade.units import MOST_DIGITS, has_many_digits
 
 __all__ = ["check_declarations", "with_implied_ranks"]
+
+_MOST_FACTORS = 32
 
 
 def with_implied_ranks(statements: Iterable[syntax.Statement]) -> tuple[syntax.Statement, ...]:
@@ -120,13 +124,54 @@ def _order_ranks(scope: Scope, statements: list[syntax.RankStatement]) -> None:
         ordered |= {name: scope.ranks[name] for name in ready if name not in ordered}
     scope.ranks.clear()
     scope.ranks.update(ordered)
+    _refuse_large_extents(scope, spans)
+
+
+def _refuse_large_extents(scope: Scope, spans: Mapping[str, Span]) -> None:
+    """Refuse ranks whose extents are too large to be written out: a few squares of squares suffice for it."""
+    values: dict[str, int] = {}
+    degrees: dict[str, int] = {}
+    for name, rank in scope.ranks.items():
+        extent = definition(rank)
+        degrees[name] = 1 if extent == symbol(name) else _degree(extent, degrees)
+        if extent.names <= values.keys():
+            values[name], degrees[name] = _value(extent, values), 0
+        if has_many_digits(values.get(name, 0)):
+            what = f"have at most {MOST_DIGITS} digits, but has more"
+        elif degrees[name] > _MOST_FACTORS:
+            what = f"be a product of at most {_MOST_FACTORS} ranks, but is one of {degrees[name]}"
+        else:
+            continue
+        scope.report(f"the extent of rank {name!r} must {what}; make it of smaller ones", spans[name])
+        scope.doubtful_ranks.add(name)
+        scope.ranks[name], degrees[name] = Rank(name), 1
+        values.pop(name, None)
+
+
+def _value(extent: Extent, values: Mapping[str, int]) -> int:
+    try:
+        return extent.evaluate(values)
+    except ZeroDivisionError:  # which is told where the extent is needed
+        return 0
+
+
+def _degree(extent: Extent, degrees: Mapping[str, int]) -> int:
+    """Return how many ranks are multiplied at most, once the extent is written over ranks that have no number."""
+    terms = ((_degree_of(atom, degrees) for atom in monomial) for monomial, _ in extent.terms)
+    return max(map(sum, terms), default=0)
+
+
+def _degree_of(atom: Atom, degrees: Mapping[str, int]) -> int:
+    if isinstance(atom, str):
+        return degrees.get(atom, 1)
+    return max(1, _degree(atom.numerator, degrees), _degree(atom.denominator, degrees))
 
 
 def _known_rank(scope: Scope, alias: str, statement: syntax.RankStatement) -> frozenset[str]:
     if alias in scope.ranks:
         return frozenset({alias})
     span = statement.extent.span if statement.extent else statement.name.span
-    scope.report_missing("rank", f"rank {alias!r} must be declared{did_you_mean(alias, scope.ranks)}", span, alias)
+    scope.report_missing("rank", f"rank {alias!r} must be declared{scope.hint(alias, scope.ranks)}", span, alias)
     scope.doubtful_ranks.add(statement.name.name)
     return frozenset()
 
@@ -162,7 +207,7 @@ def _relation(scope: Scope, statement: syntax.RelationStatement) -> Relation | N
 def bind_variable(scope: Scope, variable: str, rank: str, span: Span) -> None:
     """Bind a rank variable to a rank."""
     if rank not in scope.ranks:
-        message = f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}"
+        message = f"rank {rank!r} must be declared{scope.hint(rank, scope.ranks)}"
         scope.report_missing("rank", message, span, rank)
         scope.blamed.add(variable)
     elif variable in RESERVED or variable in scope.operators:
@@ -207,7 +252,7 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
     variable, rank = binding.variable, binding.rank
     scope.used_ranks.add(rank)
     if rank and rank not in scope.ranks:
-        message = f"rank {rank!r} must be declared{did_you_mean(rank, scope.ranks)}"
+        message = f"rank {rank!r} must be declared{scope.hint(rank, scope.ranks)}"
         scope.report_missing("rank", message, binding.span, rank)
         return None
     if not variable:
@@ -224,7 +269,7 @@ def _dimension(scope: Scope, binding: syntax.Binding) -> Dimension | None:
     if found is None:
         scope.report(
             f"rank variable {variable!r} must belong to a rank; bind it as {variable}:RANK, or declare rank "
-            f"{variable.upper()!r}{did_you_mean(variable, scope.known_variables())}",
+            f"{variable.upper()!r}{scope.hint(variable, scope.known_variables())}",
             binding.span,
             variable,
         )

@@ -1,10 +1,11 @@
 """Turn the right sides of equations and their filters into checked expressions."""
 
+import sys
 from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import report_unknown_variable, to_affine
-from einsum_cascade.cascade.checker.scope import Scope, counted, did_you_mean, listed, quoted
+from einsum_cascade.cascade.checker.scope import Scope, counted, listed, quoted
 from einsum_cascade.cascade.ir import (
     And,
     Apply,
@@ -143,7 +144,10 @@ def names_in(node: syntax.Expression) -> frozenset[str]:
 def to_expression(scope: Scope, node: syntax.Expression) -> Expression | None:
     """Turn syntax into an expression of values; report and return None if it is not one."""
     match node:
-        case syntax.Number(value):
+        case syntax.Number(value, span):
+            if isinstance(value, int) and abs(value) > sys.float_info.max:
+                scope.report("a number that is no extent must be below 1.8e308; give a smaller one", span)
+                return None
             return Constant(value)
         case syntax.Name(name) if name in scope.ranks:
             scope.used_ranks.add(name)
@@ -164,7 +168,7 @@ def _to_read(scope: Scope, node: syntax.Subscript) -> Expression | None:
     if node.tensor not in scope.tensors:
         known = scope.tensors.keys()
         message = f"tensor {node.tensor!r} must be given or defined, but never is"
-        scope.report_missing("tensor", f"{message}{did_you_mean(node.tensor, known)}", node.span, node.tensor)
+        scope.report_missing("tensor", f"{message}{scope.hint(node.tensor, known)}", node.span, node.tensor)
         return None
     tensor = scope.tensors[node.tensor]
     known_indices = tuple(index for index in indices if index is not None)

@@ -2,8 +2,9 @@
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
-from einsum_cascade.cascade.checker.scope import Scope, did_you_mean, listed
+from einsum_cascade.cascade.checker.scope import Scope, listed
 from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
+from einsum_cascade.units import MOST_DIGITS, has_many_digits
 
 __all__ = ["report_unknown_variable", "to_affine", "to_extent"]
 
@@ -17,7 +18,7 @@ def to_extent(scope: Scope, expression: syntax.Expression) -> Extent | None:
             scope.used_ranks.add(name)
             return symbol(name)
         case syntax.Name(name, span):
-            message = f"rank {name!r} must be declared{did_you_mean(name, scope.ranks)}"
+            message = f"rank {name!r} must be declared{scope.hint(name, scope.ranks)}"
             scope.report_missing("rank", message, span, name)
         case syntax.Call("+" | "-" | "*" | "/" | "neg" as operator, arguments, None, span):
             operands = [to_extent(scope, argument) for argument in arguments]
@@ -27,7 +28,11 @@ def to_extent(scope: Scope, expression: syntax.Expression) -> Extent | None:
             if operator == "/" and known[1].value == 0:
                 scope.report("an extent must not be divided by 0", span)
                 return None
-            return _combine(operator, known)
+            found = _combine(operator, known)
+            if any(has_many_digits(coefficient) for _, coefficient in found.terms):
+                scope.report(f"a number of an extent must have at most {MOST_DIGITS} digits; use smaller ones", span)
+                return None
+            return found
         case _:
             message = "an extent must be made of ranks and whole numbers with + - * / ( )"
             scope.report(f"{message}, where / is the ceiling", expression.span)
@@ -88,7 +93,7 @@ def report_unknown_variable(scope: Scope, name: syntax.Name) -> None:
     elif name.name in scope.tensors:
         message = f"tensor {name.name!r} must be read with its indices in brackets, as {name.name}[...]"
     else:
-        message = f"{name.name!r} must be a rank or a rank variable, but is unknown{did_you_mean(name.name, known)}"
+        message = f"{name.name!r} must be a rank or a rank variable, but is unknown{scope.hint(name.name, known)}"
     if not {name.name.upper(), name.name.lower()} & (scope.blamed - {name.name}):
         scope.report_missing("rank", message, name.span, name.name)
 

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,13 +12,15 @@ from einsum_cascade.cascade.ir import Rank, Tensor
 from einsum_cascade.cascade.operators import Operator, Registry
 from einsum_cascade.cascade.partition import expanded
 from einsum_cascade.cascade.relation import Relation
-from einsum_cascade.errors import Diagnostic, Span
+from einsum_cascade.errors import MOST_TOLD, Diagnostic, Span
 
-__all__ = ["RESERVED", "Scope", "counted", "did_you_mean", "listed", "quoted"]
+__all__ = ["RESERVED", "Scope", "counted", "did_you_mean", "enumerated", "listed", "quoted"]
 
 _KEYWORDS = frozenset({"cascade", "operator", "rank", "input", "param", "tensor", "var", "output", "init", "where"})
 _WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
 RESERVED = _KEYWORDS | _WORDS
+_MOST_NAMES = 100
+"""How many names a message has at most."""
 
 
 type Kind = Literal["rank", "tensor"]
@@ -45,8 +47,9 @@ class Scope:
     doubtful_ranks: set[str] = field(default_factory=set[str])
     has_lone_init: bool = False
     refused: Counter[str] = field(default_factory=Counter[str])
-    absent: dict[Kind, tuple[Diagnostic, list[str]]] = field(default_factory=dict[Kind, tuple[Diagnostic, list[str]]])
+    absent: dict[Kind, tuple[int, list[str]]] = field(default_factory=dict[Kind, tuple[int, list[str]]])
     problems: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    told: set[Diagnostic] = field(default_factory=set[Diagnostic])
 
     def report(self, message: str, span: Span, about: str = "") -> None:
         """Note a mistake, once.
@@ -61,8 +64,9 @@ class Scope:
 
         """
         diagnostic = Diagnostic(message, span)
-        if about not in self.blamed and diagnostic not in self.problems:
+        if about not in self.blamed and diagnostic not in self.told:
             self.problems.append(diagnostic)
+            self.told.add(diagnostic)
         if about:
             self.blamed.add(about)
 
@@ -85,14 +89,17 @@ class Scope:
             self.report(message, span, name)
             return
         self.blamed.add(name)
-        first, names = self.absent.setdefault(kind, (Diagnostic(message, span), []))
+        at, names = self.absent.setdefault(kind, (len(self.problems), []))
         names.append(name)
         if len(names) == 1:
-            self.problems.append(first)
+            self.problems.append(Diagnostic(message, span))
             return
         joined = f"{kind}s {listed(names)}{rest}".replace("but never is", "but never are")
-        self.problems[self.problems.index(first)] = again = Diagnostic(joined, first.span)
-        self.absent[kind] = again, names
+        self.problems[at] = Diagnostic(joined, self.problems[at].span)
+
+    def hint(self, name: str, known: Iterable[str]) -> str:
+        """Return `did_you_mean`, or nothing where the mistake is one of those that are only counted."""
+        return did_you_mean(name, known) if len(self.problems) < MOST_TOLD else ""
 
     def default_rank(self, variable: str) -> str | None:
         """Return the rank that a variable belongs to because of its name, if exactly one does."""
@@ -108,7 +115,7 @@ class Scope:
         found = self.operators.get(name)
         if found is None and name not in self.missing_operators:
             known = (known for known in self.operators if known.isidentifier())
-            self.report(f"operator {name!r} is unknown{did_you_mean(name, known)}", span, name)
+            self.report(f"operator {name!r} is unknown{self.hint(name, known)}", span, name)
         return found
 
     def rank_of(self, variable: str) -> str | None:
@@ -150,7 +157,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(map(repr, names))}" if names else ""
+    return f"; known are {enumerated(names)}" if names else ""
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Return names in quotes, separated by commas; of very many, the first ones and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return quoted(names) if more <= 0 else f"{quoted(names[:_MOST_NAMES])} and {more} more"
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -166,5 +179,8 @@ def counted(count: int, noun: str) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Return names in quotes joined by commas and a last `and`."""
-    *first, last = map(repr, names)
+    found = [*names]
+    if len(found) > _MOST_NAMES:
+        return enumerated(found)
+    *first, last = map(repr, found)
     return f"{', '.join(first)} and {last}" if first else last
