@@ -12,6 +12,7 @@ from einsum_cascade.analysis.traffic import Traffic
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Note, Table
+from einsum_cascade.units import has_many_digits, written
 
 __all__ = ["BoundsReport", "Fiber", "Live", "LiveState", "Operations", "Passes", "Via", "Words", "report_of_bounds"]
 
@@ -269,7 +270,7 @@ def _plain_in(known: Mapping[str, int]) -> Plain:
     def plain(value: Expr) -> Number:
         found = cast(Any, substitute(value, known))
         if found.is_Integer:
-            return int(found)
+            return written(int(found)) if has_many_digits(int(found)) else int(found)
         if not found.is_Number:
             return as_text(found)
         # Of what is beyond the floats, the whole number below is nearer than infinity.

@@ -99,10 +99,8 @@ def parse_settings(arguments: Iterable[str]) -> dict[str, tuple[int, ...]]:
     for entry in (part for argument in arguments for part in argument.split(",") if part.strip()):
         left, equals, value = (part.strip() for part in entry.partition("=")) if "=" in entry else ("", "", entry)
         if found := long_number(value):
-            message = (
-                f"--set {left or name} must be given a number of at most {MOST_DIGITS} digits, not {len(found[1])}"
-            )
-            raise UsageError(f"{message}; set a smaller one")
+            what = f"--set {left or name} must be given a number of at most {MOST_DIGITS} digits"
+            raise UsageError(f"{what}, not {len(found[1])}; set a smaller one")
         try:
             numbers = _counts(value)
         except ValueError:
