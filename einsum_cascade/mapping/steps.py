@@ -16,10 +16,10 @@ __all__ = ["parse_compute", "parse_step", "parse_tile"]
 _NAME = re.compile(r"\w+", re.ASCII)
 _FOR = re.compile(r"for\s+(?P<variable>\w+)(?:\s+by\s+(?P<tile>.+?))?(?:\s+on\s+(?P<axis>\S+))?", re.ASCII)
 _KEEP = re.compile(
-    r"keep\s+(?P<tensors>.+?)\s+in\s+(?P<level>\S+)(?:\s+x(?P<copies>[0-9]+))?(?:\s+up\s+to\s+(?P<share>\w+))?",
+    r"keep\s+(?P<tensors>.+?)\s+in\s+(?P<level>(?u:\S+))(?:\s+x(?P<copies>[0-9]+))?(?:\s+up\s+to\s+(?P<share>\w+))?",
     re.ASCII,
 )
-_COMPUTE = re.compile(r"(?P<task>\w+(?:#[0-9]+)?)\s+on\s+(?P<engine>\S+)", re.ASCII)
+_COMPUTE = re.compile(r"(?P<task>\w+(?:#[0-9]+)?)\s+on\s+(?P<engine>(?u:\S+))", re.ASCII)
 _AXES: tuple[str, ...] = get_args(Axis.__value__)
 
 
