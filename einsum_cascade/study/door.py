@@ -383,9 +383,11 @@ class Study:
     @property
     def _settings(self) -> Mapping[str, int]:
         """The extents that are set, and that of a tile of keys if there is a machine, which has so many rows."""
+        if self.machine is None:
+            return self.extents
         from einsum_cascade.study.cases import tiled
 
-        return self.extents if self.machine is None else tiled(self.cascade, self.machine, self.extents)
+        return tiled(self.cascade, self.machine, self.extents)
 
     @property
     def _architecture(self) -> Architecture:
@@ -444,22 +446,35 @@ def study(
     (561241, '2d')
 
     """
-    from einsum_cascade.arch.presets import load_architecture
-    from einsum_cascade.mapping.presets import load_mapping
-    from einsum_cascade.zoo import load
-
-    try:
-        found = load(cascade) if isinstance(cascade, str) else cascade
-    except ValueError as error:
-        raise UsageError(str(error)) from None
     return Study(
-        found,
-        load_architecture(machine) if isinstance(machine, str) else machine,
-        load_mapping(mapping) if isinstance(mapping, str) else mapping,
+        _cascade(cascade) if isinstance(cascade, str) else cascade,
+        _machine(machine) if isinstance(machine, str) else machine,
+        _mapping(mapping) if isinstance(mapping, str) else mapping,
         {name: _extent(name, extent) for name, extent in {**(extents or {}), **ranks}.items()},
         *(model, seq, repeat, dict(inputs or {})),
         multiply_add=multiply_add,
     )
+
+
+def _cascade(name: str) -> Cascade:
+    from einsum_cascade.zoo import load
+
+    try:
+        return load(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _machine(name: str) -> Architecture:
+    from einsum_cascade.arch.presets import load_architecture
+
+    return load_architecture(name)
+
+
+def _mapping(name: str) -> Tree:
+    from einsum_cascade.mapping.presets import load_mapping
+
+    return load_mapping(name)
 
 
 def with_hardware() -> None:
