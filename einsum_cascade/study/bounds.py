@@ -14,7 +14,17 @@ from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Note, Table
 from einsum_cascade.units import has_many_digits, written
 
-__all__ = ["BoundsReport", "Fiber", "Live", "LiveState", "Operations", "Passes", "Via", "Words", "report_of_bounds"]
+__all__ = [
+    "BoundsReport",
+    "Fiber",
+    "HeldElements",
+    "LiveState",
+    "Operations",
+    "Passes",
+    "PassesByWay",
+    "Words",
+    "report_of_bounds",
+]
 
 type Number = int | float | str
 """A number, or a formula in extents as sympy reads it."""
@@ -23,7 +33,7 @@ type Plain = Callable[[Expr], Number]
 
 
 @dataclass(frozen=True, slots=True)
-class Via:
+class PassesByWay:
     """Passes by the rank variables that read a tensor."""
 
     variables: tuple[str, ...]
@@ -71,14 +81,14 @@ class Passes:
     exact: bool
     descending: int | None
     doubts: tuple[str, ...]
-    via: tuple[Via, ...]
+    via: tuple[PassesByWay, ...]
     witness: tuple[str, ...]
     einsums: tuple[tuple[str, ...], ...]
     fiber: Fiber
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class HeldElements:
     """Elements of a tensor that a pass holds, and why."""
 
     tensor: str
@@ -113,7 +123,7 @@ class LiveState:
     elements: Number
     per: tuple[str, ...]
     depends_on_rank: bool
-    live: tuple[Live, ...]
+    live: tuple[HeldElements, ...]
     words_if_not_kept: Number
 
 
@@ -288,7 +298,7 @@ def _passes_of(bounds: Bounds, number: int, plain: Plain) -> Passes:
         bound.is_exact,
         bound.descending,
         tuple(bound.doubts),
-        tuple(Via(tuple(via.variables), plain(via.count)) for via in bound.via),
+        tuple(PassesByWay(tuple(via.variables), plain(via.count)) for via in bound.via),
         tuple(sentences(bounds.cascade, bound)),
         tuple(tuple(group) for group in bound.groups(bounds.cascade)),
         Fiber(plain(fiber), grows_with(fiber, growing_ranks(bounds.facts, bound))),
@@ -303,7 +313,7 @@ def _live_state(entry: Footprint, plain: Plain) -> LiveState:
         plain(entry.elements),
         tuple(entry.per),
         entry.depends_on_rank,
-        tuple(Live(live.tensor, plain(live.elements), live.reason) for live in entry.live),
+        tuple(HeldElements(live.tensor, plain(live.elements), live.reason) for live in entry.live),
         plain(entry.words),
     )
 

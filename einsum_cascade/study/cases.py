@@ -22,11 +22,11 @@ from einsum_cascade.mapping.roles import bound_by_role
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.reproduction.configurations import CONFIGURATIONS, extents_of, workload_of
 
-__all__ = ["Case", "baseline_case", "case_of", "plan_of", "sized", "tiled"]
+__all__ = ["PlanCase", "baseline_case", "case_of", "plan_of", "sized", "tiled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PlanCase:
     """What is to be planned.
 
     Parameters
@@ -62,7 +62,7 @@ def case_of(
     *,
     is_merged: bool = False,
     inputs: Mapping[str, NDArray[Any]] | None = None,
-) -> Case:
+) -> PlanCase:
     """Return the case of a cascade on a machine.
 
     Parameters
@@ -98,10 +98,10 @@ def case_of(
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
     legal = mappings if mapping is not None else candidates(workload, machine, extents, mappings)
-    return Case(workload, machine, legal, extents, runs, given)
+    return PlanCase(workload, machine, legal, extents, runs, given)
 
 
-def baseline_case(name: str, case: Case) -> Case:
+def baseline_case(name: str, case: PlanCase) -> PlanCase:
     """Return the case of a published configuration that does the work of another case.
 
     Ranks that all Einsums of the other cascade have and the configuration lacks (batches, heads, groups) multiply its
@@ -123,7 +123,7 @@ def baseline_case(name: str, case: Case) -> Case:
         runs *= case.extents[rank]
     known = {rank: case.extents[rank] for rank in found.free_ranks if rank in case.extents}
     extents = sized(found, machine, {rank: extent for rank, extent in known.items() if rank != "M0"})
-    return Case(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
+    return PlanCase(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
 
 
 def _with_filter_of(cascade: Cascade, name: str, baseline: str) -> Cascade:
@@ -169,7 +169,7 @@ def _foreign_ranks(workload: Workload, baseline: Cascade, name: str) -> list[str
     return found
 
 
-def plan_of(case: Case) -> Plan:
+def plan_of(case: PlanCase) -> Plan:
     """Return the fastest plan of a case."""
     return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats, inputs=case.inputs)
 

@@ -13,11 +13,11 @@ from einsum_cascade.study.explain import Formula, energy_by_part, formulas, reas
 from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Figure, Note, Table
 
-__all__ = ["ComparisonReport", "CostReport", "LevelTraffic", "Phase", "comparison_of", "report_of_cost"]
+__all__ = ["ComparisonReport", "CostPhase", "CostReport", "LevelTraffic", "comparison_of", "report_of_cost"]
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class CostPhase:
     """A part of a mapping that no other part overlaps with.
 
     Parameters
@@ -122,7 +122,7 @@ class CostReport(Report):
     infeasible: tuple[str, ...]
     energy_pj_by_part: Mapping[str, float]
     parameters: Mapping[str, float]
-    phases: tuple[Phase, ...]
+    phases: tuple[CostPhase, ...]
     traffic: tuple[LevelTraffic, ...]
     not_counted: tuple[str, ...] = ()
     formulas: tuple[Formula, ...] = ()
@@ -221,10 +221,10 @@ def report_of_cost(workload: Workload, plan: Plan, *, is_explained: bool = False
     )
 
 
-def _phases(estimate: CostEstimate) -> Iterator[Phase]:
+def _phases(estimate: CostEstimate) -> Iterator[CostPhase]:
     for phase in estimate.phases:
         memory_s = {name: float(seconds) for name, seconds in phase.memory_s.items()}
-        yield Phase(phase.name, float(phase.seconds), int(float(phase.cycles)), memory_s, phase.limit)
+        yield CostPhase(phase.name, float(phase.seconds), int(float(phase.cycles)), memory_s, phase.limit)
 
 
 def _traffic(estimate: CostEstimate) -> Iterator[LevelTraffic]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from einsum_cascade.lowering.prepared import Prepared
     from einsum_cascade.mapper.planning import Plan
     from einsum_cascade.study.bounds import BoundsReport
-    from einsum_cascade.study.cases import Case
+    from einsum_cascade.study.cases import PlanCase
     from einsum_cascade.study.costs import ComparisonReport, CostReport
     from einsum_cascade.study.designs import RtlReport
     from einsum_cascade.study.runs import RunReport
@@ -370,7 +370,7 @@ class Study:
         return plan_of(self._case)
 
     @cached_property
-    def _case(self) -> "Case":
+    def _case(self) -> "PlanCase":
         from einsum_cascade.study.cases import case_of
 
         repeat = None if self.repeat is None else _at_least_one(self.repeat, "repeat")

@@ -18,7 +18,15 @@ from einsum_cascade.schedule.whole import TileTime, scheduled_graphs, tile_time
 from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Note, Table
 
-__all__ = ["BlockSchedule", "Bound", "Lockstep", "ScheduleReport", "Scheduled", "report_of_schedules", "schedules_of"]
+__all__ = [
+    "BlockSchedule",
+    "IntervalBound",
+    "ScheduleReport",
+    "Scheduled",
+    "StagedSchedule",
+    "report_of_schedules",
+    "schedules_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ def _scheduled(tile: TileGraph) -> Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class IntervalBound:
     """Cycles below which no interval can be, and what needs them: a resource, or operations that follow one another."""
 
     cycles: float
@@ -94,7 +102,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Lockstep:
+class StagedSchedule:
     """A schedule in stages that start together.
 
     Parameters
@@ -151,8 +159,8 @@ class BlockSchedule:
     tiles: int
     interval_cycles: float
     proof: str
-    resource_bound: Bound
-    recurrence_bound: Bound
+    resource_bound: IntervalBound
+    recurrence_bound: IntervalBound
     gap_cycles: float
     obstacle: str
     latency_cycles: float
@@ -164,7 +172,7 @@ class BlockSchedule:
     skew_cycles: int
     all_cycles: float
     starts: Mapping[str, tuple[float, ...]]
-    lockstep: Mapping[str, Lockstep]
+    lockstep: Mapping[str, StagedSchedule]
     drawing: str
 
     @property
@@ -259,8 +267,8 @@ def _block(scheduled: Scheduled, width: int) -> BlockSchedule:
         tiles,
         float(pipelined.interval),
         pipelined.proof,
-        Bound(float(resource.cycles), () if resource.resource is None else (resource.resource,)),
-        Bound(float(recurrence.cycles), tuple(recurrence.operations)),
+        IntervalBound(float(resource.cycles), () if resource.resource is None else (resource.resource,)),
+        IntervalBound(float(recurrence.cycles), tuple(recurrence.operations)),
         float(pipelined.gap),
         pipelined.obstacle,
         float(pipelined.latency_cycles),
@@ -277,6 +285,6 @@ def _block(scheduled: Scheduled, width: int) -> BlockSchedule:
     )
 
 
-def _stages(found: LockstepSchedule) -> Lockstep:
+def _stages(found: LockstepSchedule) -> StagedSchedule:
     stages = tuple(tuple(staged.operation for staged in stage.operations) for stage in found.stages)
-    return Lockstep(float(found.interval), found.proof, stages)
+    return StagedSchedule(float(found.interval), found.proof, stages)

@@ -9,13 +9,13 @@ from einsum_cascade.study.door import Study
 from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Cell, Figure, Note, Table, Unit
 
-__all__ = ["Row", "SweepReport", "What", "sweep"]
+__all__ = ["SweepReport", "SweepRow", "What", "sweep"]
 
 type What = Literal["bounds", "cost", "comparison"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SweepRow:
     """The figures of one combination.
 
     Parameters
@@ -56,7 +56,7 @@ class SweepReport(Report):
     cascade: str
     what: What
     units: Mapping[str, Unit]
-    rows: tuple[Row, ...]
+    rows: tuple[SweepRow, ...]
 
     @property
     def headline(self) -> str:
@@ -88,7 +88,7 @@ class SweepReport(Report):
         return Figure(value, self.units[name], mark)
 
 
-def _at(row: Row) -> str:
+def _at(row: SweepRow) -> str:
     return ", ".join(f"{name} = {extent}" for name, extent in row.extents.items())
 
 
@@ -107,18 +107,18 @@ def sweep(studies: Iterable[Study], what: What, options: Mapping[str, Any] | Non
     """
     row = {"bounds": _bounds_row, "cost": _cost_row, "comparison": _comparison_row}[what]
     units: dict[str, Unit] = {}
-    rows: list[Row] = []
+    rows: list[SweepRow] = []
     name = ""
     for study in studies:
         name = study.cascade.name
         try:
             figures, notes = row(study, options or {})
         except InfeasibleMappingError as error:
-            rows.append(Row(study.extents, {}, (str(error),)))
+            rows.append(SweepRow(study.extents, {}, (str(error),)))
             continue
         units |= {name: figure.unit if isinstance(figure, Figure) else "" for name, figure in figures.items()}
         plain = {name: figure.value if isinstance(figure, Figure) else figure for name, figure in figures.items()}
-        rows.append(Row(study.extents, plain, notes))
+        rows.append(SweepRow(study.extents, plain, notes))
     return SweepReport(name, what, units, tuple(rows))
 
 
