@@ -17,7 +17,7 @@ from einsum_cascade.cost.array import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.binding import Bound, bound_tasks
-from einsum_cascade.mapping.counts import Count, check_numbers, maximum, minimum, scaled
+from einsum_cascade.mapping.counts import Count, check_counts, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.live import Live
@@ -215,6 +215,7 @@ def _refuse_long_counts(workload: Workload, values: Mapping[str, Count], repeats
     """Refuse arrays of candidates whose counts may be beyond NumPy's numbers, which would be others without a word."""
     if not any(isinstance(value, np.ndarray) for value in values.values()):
         return
+    check_counts(values)
     sizes = {name: int(np.max(cast(Any, size))) for name, size in range_sizes(workload, values).items()}
     most = repeats * max(prod(sizes[name] for name in ranges) for ranges in map(frozenset, _ranges(workload)))
     if most * _SLACK >= _FIRST_LONG:
