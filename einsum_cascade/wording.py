@@ -18,8 +18,17 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names)) or "none"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about a name that is not known: the nearest one, or all there are.
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """Return the end of a sentence about a name that is not known: the nearest ones, or all there are.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    known
+        What there is.
+    most
+        How many are told that are near.
 
     Examples
     --------
@@ -30,5 +39,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1) or [each for each in names if each.lower() == name.lower()]
-    return f"did you mean {near[0]!r}?" if near else f"known are {listed(names)}"
+    near = difflib.get_close_matches(name, names, n=most) or [each for each in names if each.lower() == name.lower()]
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {listed(names)}"

@@ -11,13 +11,14 @@ from random_counts import random_count
 
 from einsum_cascade import parse
 from einsum_cascade.analysis import footprint, timing
-from einsum_cascade.analysis.bounds import analyse, to_json
+from einsum_cascade.analysis.bounds import analyse
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.study.bounds import report_of_bounds
 
 
 def report(cascade: Cascade) -> str:
-    return json.dumps(to_json(analyse(cascade)))
+    return json.dumps(report_of_bounds(analyse(cascade)).to_json())
 
 
 def alone(cascade: Cascade, patch: pytest.MonkeyPatch) -> str:
