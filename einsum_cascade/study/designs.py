@@ -13,6 +13,7 @@ from einsum_cascade.array.memory import memory_bytes
 from einsum_cascade.array.numbers import OPERANDS, Multiplier, Numbers
 from einsum_cascade.array.text import to_text
 from einsum_cascade.cosim.timing import MemoryTiming, limit_of
+from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.errors import UsageError
 from einsum_cascade.formats import parse_format
 from einsum_cascade.handoff.folder import IMAGES, handoff_files
@@ -186,7 +187,7 @@ def write_design(
 
     """
     try:
-        files = design_files(prepared.shape, prefix)
+        files = design_files(prepared.shape, prefix) if prefix else verilog_of(prepared.shape)
     except ValueError as error:
         raise UsageError(f"prefix: {error}") from None
     programs = [step.lowered.program for step in prepared.steps]

@@ -12,9 +12,9 @@ from random_counts import draw_seed, mode
 
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
 from einsum_cascade.array.numbers import Multiplier, Numbers
+from einsum_cascade.array.registers import WAITS
 from einsum_cascade.cosim.memory import PERIOD_STEPS
 from einsum_cascade.cosim.simulation import CosimResult, simulate
-from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.formats import parse_format, round_to
 from einsum_cascade.lowering.prepared import Prepared
@@ -149,7 +149,7 @@ def test_the_array_is_busy(suffix: str) -> None:
     found = _check(prepared("attention-1pass", extents, f"fusemax-16x16{suffix}")).to_json()
     print(found)
     assert found["util_2d"] >= 0.99
-    assert found["stalls"] == dict.fromkeys(STALLS, 0)
+    assert found["stalls"] == dict.fromkeys(WAITS, 0)
 
 
 def test_waveforms_are_written_if_asked_for(tmp_path: Path) -> None:

@@ -26,11 +26,10 @@ from einsum_cascade import random_inputs
 from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.memory import pack, unpack
-from einsum_cascade.array.registers import ErrorCode
+from einsum_cascade.array.registers import WAITS, ErrorCode
 from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array
-from einsum_cascade.cosim.steps import STALLS
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError
 from einsum_cascade.rtl.top import design_files, design_ports
@@ -81,7 +80,7 @@ def clean(name):
     assert run.has_ended
     assert run.error == ErrorCode.NONE
     assert np.array_equal(unpack(program, result.memory), evaluate_program(program, operands).output)
-    assert run.registers["cycles"] == ready.schedule_cycles + sum(run.registers[f"stalls_{what}"] for what in STALLS)
+    assert run.registers["cycles"] == ready.schedule_cycles + sum(run.registers[f"stalls_{what}"] for what in WAITS)
     beats = run_timing(program, MemoryModel()).read_cycles
     return Clean(program.shape, case, result.memory, _cycles(run), beats)
 
