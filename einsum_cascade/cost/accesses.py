@@ -237,15 +237,14 @@ class _Table:
         if use.site is None:
             return
         moves = self.counter.moves(use.path, (use.access,), use.engine, is_write=use.is_write, is_held=False)
-        points, made = (
-            self.counter.live.share((use.task.name,), use.path, (use.access,), is_whole=True, is_made=is_made)
-            for is_made in (False, True)
-        )
+        live, what = self.counter.live, ((use.task.name,), use.path, (use.access,))
+        points = live.share(*what, is_whole=True)
         if not use.is_write:
             self._access(use.site, reads=left_of(moves.outer, points))
             return
         unique = self.counter.unique((use.access,))
         updates, again = left_of(moves.outer, points), left_of(cast(Any, moves.outer) - unique, points)
+        made = live.share(*what, is_whole=True, is_made=True)
         if made is not points:  # reductions over nothing, whose results are written all the same
             updates = maximum(updates, left_of(unique, made))
         self._access(use.site, updates=updates, reads=again)

@@ -17,7 +17,7 @@ from einsum_cascade.cost.array import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.binding import Bound, bound_tasks
-from einsum_cascade.mapping.counts import Count, check_counts, check_numbers, maximum, minimum, scaled
+from einsum_cascade.mapping.counts import FIRST_LONG, Count, check_counts, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.live import Live
@@ -28,8 +28,6 @@ from einsum_cascade.schedule.whole import EngineTime
 from einsum_cascade.units import written
 
 __all__ = ["CostEstimate", "EnergyItem", "estimate"]
-
-_FIRST_LONG = 1 << 62
 
 _SLACK = 16
 """Of what is counted for a tensor: both its directions, tiles that are larger at the edge, cycles of a point."""
@@ -134,8 +132,7 @@ class CostEstimate:
 
         Of a mapping that needs more PEs than there are, it is that of an engine that has them.
         """
-        found = self.architecture.find_engine(engine)
-        assert found is not None, engine
+        found = self.architecture.engine(engine)
         own = [bound for bound in self.bounds if bound.engine == engine]
         work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
         needed = [bound.pes for bound in own if not is_expression(bound.pes)]
@@ -218,8 +215,8 @@ def _refuse_long_counts(workload: Workload, values: Mapping[str, Count], repeats
     check_counts(values)
     sizes = {name: int(np.max(cast(Any, size))) for name, size in range_sizes(workload, values).items()}
     most = repeats * max(prod(sizes[name] for name in ranges) for ranges in map(frozenset, _ranges(workload)))
-    if most * _SLACK >= _FIRST_LONG:
-        message = f"many candidates together must have at most {_FIRST_LONG // _SLACK} points, all runs together"
+    if most * _SLACK >= FIRST_LONG:
+        message = f"many candidates together must have at most {FIRST_LONG // _SLACK} points, all runs together"
         raise MappingError(f"{message}, but these may have {written(most)}; estimate one at a time, or fewer repeats")
 
 
@@ -253,8 +250,7 @@ def _energy(
         for component, times in bound.components.items():
             actions[bound.engine, component] += cast(Any, bound.points) * times * repeats
     for (engine, name), count in actions.items():
-        component = architecture.find_component(name)
-        assert component is not None, name
+        component = architecture.component(name)
         items.append(EnergyItem(engine, name, "action", count, component.energy_pj))
     return items
 
@@ -264,6 +260,5 @@ def _access_cost(architecture: Architecture, level: str) -> tuple[float, float, 
     memory = architecture.find_memory(level)
     if memory is not None:
         return memory.read_pj, memory.write_pj, memory.access_bits
-    engine = architecture.find_engine(level)
-    assert engine is not None, level
+    engine = architecture.engine(level)
     return engine.registers.read_pj, engine.registers.write_pj, engine.registers.word_bits

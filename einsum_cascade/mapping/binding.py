@@ -118,8 +118,7 @@ def _bound(
 ) -> Bound:
     workload = nests.workload
     task = workload.task[leaf.task]
-    engine = architecture.find_engine(leaf.engine)
-    assert engine is not None, leaf.engine
+    engine = architecture.engine(leaf.engine)
     path = completed((*outer, *inner), task, workload)
     covered = cover(workload.cascade.einsums[task.number], engine)
     return Bound(

@@ -19,6 +19,7 @@ from einsum_cascade.cascade.extent import Extent, Quotient
 from einsum_cascade.errors import MappingError
 
 __all__ = [
+    "FIRST_LONG",
     "Count",
     "NumberSplit",
     "Split",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 type Count = int | NDArray[np.int64] | Expr
+
+FIRST_LONG = 1 << 62
+"""The least count that is not left to NumPy's whole numbers, which are others beyond twice that without a word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

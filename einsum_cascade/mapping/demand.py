@@ -123,8 +123,7 @@ class _Measure:
     def axes(self) -> Iterator[Demand]:
         """Yield for every Einsum the PEs that its spatial loops need along each axis."""
         for branch in branches_of(self.mapping.root):
-            engine = self.architecture.find_engine(branch.leaf.engine)
-            assert engine is not None, branch.leaf.engine
+            engine = self.architecture.engine(branch.leaf.engine)
             needs: dict[Axis, int] = {"rows": 1, "columns": 1}
             loops: dict[Axis, list[Position]] = {"rows": [], "columns": []}
             sizes = self.sizes

@@ -24,7 +24,7 @@ from einsum_cascade.mapping.counts import (
     minimum,
     shared_stride,
 )
-from einsum_cascade.mapping.shifts import Shift, shifts_of, united
+from einsum_cascade.mapping.shifts import Shift, is_nothing, shifts_of, united
 from einsum_cascade.mapping.workload import Access, Part
 
 __all__ = ["Footprint", "footprint_of"]
@@ -104,7 +104,7 @@ class Footprint:
     def _shifted(self, touched: Sequence[frozenset[str]]) -> Iterator[frozenset[str]]:
         """Yield the ranges of the counts in which accesses differ, if any do: together they touch no product."""
         if sum(map(len, self.shifts)) > 1:
-            apart = {at for group in self.shifts for own in group for at, by in enumerate(own) if not _is_zero(by)}
+            apart = {at for group in self.shifts for own in group for at, by in enumerate(own) if not is_nothing(by)}
             yield frozenset[str]().union(*(touched[at] for at in apart or {0}))
 
     def _of(self, ranges: frozenset[str], touched: Sequence[frozenset[str]]) -> "Footprint":
@@ -124,10 +124,6 @@ class Footprint:
         yield from (frozenset({name}) for name, _ in self.units)
         yield from (frozenset({single.range}) for single in self.singles)
         yield from (frozenset(coordinates.range for coordinates, _ in terms) for terms in self.sums)
-
-
-def _is_zero(shift: Count) -> bool:
-    return isinstance(shift, int) and shift == 0
 
 
 def footprint_of(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
+from einsum_cascade.mapping.counts import FIRST_LONG
 from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.masks import Constraint, Mask, bounds_of, masks_of
@@ -42,8 +43,6 @@ _MOST_APART = 1 << 14
 
 _SOME = 7
 """An extent like any other."""
-
-_FIRST_LONG = 1 << 62
 
 _ROUNDING = 1e-6
 """What a share of a count of a candidate may be off by."""
@@ -243,7 +242,7 @@ _POINT = _only(0)
 
 def _whole(numbers: Any, most: int) -> NDArray[Any]:
     """Return whole numbers whose sums and products are at most a number: Python's own where NumPy's would not do."""
-    return np.asarray(numbers, np.int64 if most < _FIRST_LONG else object)
+    return np.asarray(numbers, np.int64 if most < FIRST_LONG else object)
 
 
 def _within(own: _Boxes, hull: tuple[int, int]) -> _Boxes:

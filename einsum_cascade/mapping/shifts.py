@@ -15,7 +15,7 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.mapping.counts import Count, evaluated, is_same, maximum, minimum
 from einsum_cascade.mapping.workload import Access, Part
 
-__all__ = ["Shift", "shifts_of", "united"]
+__all__ = ["Shift", "is_nothing", "shifts_of", "united"]
 
 type Shift = tuple[Count, ...]
 """By factor of a footprint: how many of its elements an access is behind another one."""
@@ -125,7 +125,7 @@ def united(
         How many values of a factor are met from some starts on.
 
     """
-    apart = [at for at in range(len(counts)) if any(not _is_nothing(shift[at]) for shift in group)]
+    apart = [at for at in range(len(counts)) if any(not is_nothing(shift[at]) for shift in group)]
     rest: Any = prod(count for at, count in enumerate(counts) if at not in apart)
     is_known = all(isinstance(shift[at], int) for shift in group for at in apart)
     if is_known and (len(apart) == 1 or len(group) > _MOST):
@@ -152,5 +152,6 @@ def _joint(
     return total
 
 
-def _is_nothing(shift: Count) -> bool:
+def is_nothing(shift: Count) -> bool:
+    """Tell whether accesses are at the same place, whatever the candidate."""
     return not isinstance(shift, np.ndarray) and bool(cast(Any, shift) == 0)

@@ -137,8 +137,7 @@ class Machine:
         return words / per_access * self.dram.read_pj + buffer + actions + self._register_pj(work)
 
     def _action_pj(self, name: str) -> float:
-        component = self.architecture.find_component(name)
-        assert component is not None, name
+        component = self.architecture.component(name)
         return component.energy_pj
 
     def _register_pj(self, work: Work) -> float:
@@ -150,8 +149,7 @@ class Machine:
 
     def engine(self, name: str) -> Engine:
         """Return an engine that the machine has."""
-        engine = self.architecture.find_engine(name)
-        assert engine is not None, name
+        engine = self.architecture.engine(name)
         return engine
 
 

@@ -219,8 +219,7 @@ class TileGraphs:
     def _depth(self, unit: _Unit) -> int:
         """Return the cycles from a slot to the one that needs its result."""
         bound = unit.tasks[-1]
-        engine = self.architecture.find_engine(bound.engine)
-        assert engine is not None, bound.engine
+        engine = self.architecture.engine(bound.engine)
         covered = cover(self.workload.cascade.einsums[self.workload.task[bound.task].number], engine)
         return max((-(-op.latency_cycles // op.interval_cycles) for op, _ in covered.operations), default=1)
 
