@@ -121,7 +121,6 @@ def test_a_report_is_one_line_when_it_is_shown(report: Report) -> None:
 
 
 def test_a_data_frame_has_numbers_in_base_units() -> None:
-    pytest.importorskip("pandas", reason="pandas is no dependency")
     frame = small().cost().to_dataframe("energy")
     assert list(frame.columns) == ["part", "energy (pJ)", "share (of 1)"]
     assert frame["share (of 1)"].sum() == pytest.approx(1)
