@@ -11,12 +11,12 @@ from einsum_cascade.analysis.counting import PointCount, count_points, element_c
 from einsum_cascade.analysis.domain import Choice, Domain
 from einsum_cascade.analysis.elimination import System
 from einsum_cascade.analysis.facts import Facts
-from einsum_cascade.analysis.symbolic import Expr, number
+from einsum_cascade.analysis.symbolic import Expr, number, product_of, to_sympy
 from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import ONE, Extent
 from einsum_cascade.cascade.ir import Tensor, reads_of
 
-__all__ = ["elements_made", "elements_read"]
+__all__ = ["elements_computed", "elements_made", "elements_read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,22 @@ def elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> Po
     if tensor.name not in facts.made:
         facts.made[tensor.name] = _elements_made(facts, domains, tensor)
     return facts.made[tensor.name]
+
+
+def elements_computed(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:
+    """Return how many elements of a computed tensor exist beside the constants that it starts from (`init H[0] = 0`).
+
+    Those are known before anything runs, so they need not be moved.
+    """
+    made = elements_made(facts, domains, tensor)
+    starts = sum(e.tensor == tensor.name and e.is_constant_start for e in facts.cascade.einsums)
+    if not starts:
+        return made
+    sizes = (
+        to_sympy(facts.plain(d.extent)) - starts * (axis == tensor.generation_axis)
+        for axis, d in enumerate(tensor.dimensions)
+    )
+    return PointCount(product_of(sizes), made.is_exact)
 
 
 def _elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from einsum_cascade.analysis.counting import counts_through_tiles
 from einsum_cascade.analysis.domain import Domain
-from einsum_cascade.analysis.elements import elements_made, elements_read
+from einsum_cascade.analysis.elements import elements_computed, elements_read
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import PassBound
 from einsum_cascade.analysis.symbolic import Expr, evaluate, number
@@ -42,11 +42,11 @@ class Traffic:
 
 
 def compulsory_traffic(facts: Facts, domains: Sequence[Domain]) -> tuple[Traffic, ...]:
-    """Return what any implementation moves: elements of inputs that some point reads, and of outputs, once."""
+    """Return what any implementation moves, once: inputs that some point reads, and what is computed of outputs."""
     cascade = facts.cascade
     read = {access.tensor for accesses in facts.accesses for access in accesses}
     found = [(t.name, "compulsory read", elements_read(facts, domains, t)) for t in cascade.inputs if t.name in read]
-    made = ((name, elements_made(facts, domains, cascade.tensor[name])) for name in cascade.outputs)
+    made = ((name, elements_computed(facts, domains, cascade.tensor[name])) for name in cascade.outputs)
     found += ((name, "compulsory write", count) for name, count in made)
     return tuple(Traffic(name, count.points, reason, count.is_exact) for name, reason, count in found)
 

@@ -254,6 +254,11 @@ class Einsum:
         return tuple(reads_of(self.expression)) + (tuple(reads_of(self.otherwise)) if self.otherwise else ())
 
     @property
+    def is_constant_start(self) -> bool:
+        """Whether it gives an early generation of an iterative tensor and reads nothing: known before the run."""
+        return self.is_init and not self.reads
+
+    @property
     def all_reads(self) -> tuple[Read, ...]:
         """Every read, those of the filter last."""
         return self.reads + (tuple(reads_of_predicate(self.where)) if self.where else ())

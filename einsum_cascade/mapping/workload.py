@@ -104,7 +104,7 @@ class Workload:
         names: Counter[str] = Counter()
         tasks: list[Task] = []
         for number, einsum in enumerate(cascade.einsums):
-            if einsum.tensor in self.views or (einsum.is_init and not einsum.reads):
+            if einsum.tensor in self.views or einsum.is_constant_start:
                 continue
             names[einsum.tensor] += 1
             count = names[einsum.tensor]

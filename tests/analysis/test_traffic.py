@@ -25,6 +25,17 @@ def test_inputs_that_nothing_reads_cost_nothing() -> None:
     assert [entry.tensor for entry in report.traffic] == ["X", "Y"]
 
 
+@pytest.mark.parametrize(("start", "words"), [("0", "E*N"), ("B[e]", "E*(N + 1)"), ("-inf", "E*N")])
+def test_constants_that_an_output_starts_from_need_not_move(start: str, words: str) -> None:
+    """Generations 1 to N of E elements are computed; generation 0 moves only if it is data."""
+    given = ", B[e:E]" if "B" in start else ""
+    report = analyse(
+        parse(f"rank N, E\ninput X[n:N, e:E]{given}\ninit H[0, e] = {start}\nH[n + 1, e] = H[n, e] + X[n, e]\noutput H")
+    )
+    found = {str(entry.words) for entry in report.traffic if entry.tensor == "H"}
+    assert found == {words}
+
+
 def extra(name: str, capacity_words: int, **settings: int) -> dict[tuple[str, str], int]:
     report = analyse(zoo.load(name))
     extents = resolve_extents(report.cascade, settings)

@@ -9,11 +9,13 @@ from random_counts import random_count
 from streaming_oracle import all_extents
 
 from einsum_cascade import analyse
+from einsum_cascade.analysis.bounds import Bounds
 from einsum_cascade.analysis.symbolic import evaluate
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.cascade.extent import constant
 from einsum_cascade.cascade.operators import OPERATORS
-from einsum_cascade.cost.estimate import estimate
+from einsum_cascade.cost.accesses import Accesses
+from einsum_cascade.cost.estimate import CostEstimate, estimate
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping, paths
@@ -84,16 +86,26 @@ def test_no_mapping_moves_less_than_the_bounds(chunk: int, seed: int) -> None:
         rng = np.random.default_rng([seed, number])
         for cascade, workload, architecture, mapping, extents in legal_mappings(rng, 3):
             tried += 1
-            phases = estimate(workload, architecture, mapping, extents).phases
-            moved = sum(phase.moved["dram"].total for phase in phases if "dram" in phase.moved)
+            cost = estimate(workload, architecture, mapping, extents)
+            moved = sum(phase.moved["dram"].total for phase in cost.phases if "dram" in phase.moved)
             report = analyse(cascade)
+            case = f"case {number} of seed {seed}: {extents}\n{cascade}\n{mapping}"
+            assert_compulsory(report, cost, extents, case)
             found = demands(workload, architecture, mapping, extents)
             (held,) = (demand.amount for demand in found if demand.resource == ("memory", "buffer"))
             capacity = held * 8 // WORD_BITS + 64  # and the registers
             proved = (*(t for t in report.traffic if t.is_exact), *report.pass_traffic(extents, capacity))
             words = sum(evaluate(entry.words, extents) for entry in proved)
-            assert moved * 8 >= words * WORD_BITS, f"case {number} of seed {seed}: {extents}\n{cascade}\n{mapping}"
+            assert moved * 8 >= words * WORD_BITS, case
     assert tried
+
+
+def assert_compulsory(report: Bounds, cost: CostEstimate, extents: dict[str, int], case: str) -> None:
+    """Of each tensor at least the compulsory words go through DRAM, in the direction that they must."""
+    for entry in report.traffic:
+        accesses = cost.accesses.get(("dram", entry.tensor), Accesses())
+        moved = accesses.read if entry.reason == "compulsory read" else accesses.written
+        assert not entry.is_exact or evaluate(entry.words, extents) <= moved, f"{entry.tensor}, {case}"
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
