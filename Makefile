@@ -10,8 +10,8 @@ LIBERTY = /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 WORKERS = 2
 
 python = .venv/bin/python
-# Simulations of one design share its build, so they run in one process.
-pytest = $(python) -m pytest -n $(WORKERS) --dist loadgroup
+# Neighbours run in one process as far as can be, since tests of a file share what they made.
+pytest = $(python) -m pytest -n $(WORKERS) --dist worksteal
 stamp = .venv/.installed
 sram_stamp = .venv/.sram-installed
 # Where built designs are kept, so that a second run does not build them.

@@ -515,9 +515,7 @@ def test_a_search_without_a_candidate_is_no(capsys: pytest.CaptureFixture[str]) 
     arguments = ("attention", "--arch", "flat-cloud", "--mapping", "flat-off-chip", "--set", "E=64,F=64,M=1024,P=1")
     code, out, err = call(capsys, "cost", *arguments)
     assert (code, out) == (1, "")
-    assert (
-        "parameter ROWS of flat-off-chip, the fastest of 1024, 512, 256 up to P, must have one of these values" in err
-    )
+    assert "parameter ROWS of flat-off-chip, the best of 1024, 512, 256 up to P, must have one of these values" in err
 
 
 def batched(tmp_path: Path, extra: str = "") -> tuple[Path, Path]:

@@ -203,7 +203,7 @@ def _fitting(
 def _variants(work: ArrayWork) -> Iterator[ArrayWork]:
     """Yield works that make the same: a product may have its keys as queries, and other rows, columns and heads."""
     yield work
-    if work.kernel.name != "product" or work.query is None or work.scores.where is not None:
+    if not work.kernel.is_product or work.query is None or work.scores.where is not None:
         return
     names = (*work.shared, *work.group, work.rows, work.columns)
     for key, query in ((work.key, work.query), (work.query, work.key)):

@@ -6,13 +6,14 @@ arrives is one with the operation that sends it. Source of the slots: FuseMax (a
 scheduling single slots, so that dependent steps of a pipelined multiply-add lose none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from einsum_cascade.array.instruction import EVERY_PASS, NOTHING, RETURN_CYCLES, Field, MatrixOp, Row, VectorOp
 from einsum_cascade.array.numbers import LANE_STEPS
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import IllegalMappingError
+from einsum_cascade.recognition.patterns import Kernel, Role
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
 from einsum_cascade.schedule.ir import Schedule
 
@@ -40,6 +41,12 @@ class Slots:
         Index of the first slot.
     passes
         In which passes over the keys it is done: bit n for pass n.
+    waits
+        What it waits for, of operations that may be in the tile.
+    holds
+        Places that it takes and that it or another operation of the tile frees.
+    frees_scores
+        Whether scores are needed no more after the last operation that says so.
 
     """
 
@@ -50,6 +57,9 @@ class Slots:
     spacing: int = 1
     first: int = 0
     passes: int = EVERY_PASS
+    waits: tuple[Dependence, ...] = ()
+    holds: tuple[Context, ...] = ()
+    frees_scores: bool = False
 
     @property
     def operation(self) -> Operation:
@@ -60,80 +70,136 @@ class Slots:
         return Operation(self.name, MATRIX, slots=self.count, spacing=self.spacing, uses=rides)
 
 
-def kernel_of(kernel: str, shape: ArrayShape, steps: int, outputs: int) -> tuple[Slots, ...]:
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """What the slots of a work depend on: its kernel, the array, E and F."""
+
+    kernel: Kernel
+    shape: ArrayShape
+    steps: int
+    outputs: int
+
+    @property
+    def back(self) -> int:
+        """Cycles after its slot in which a result of the multiply-add is not there yet."""
+        return self.shape.stages - 1
+
+    def after(self, consumer: str, *producers: str) -> Iterator[Dependence]:
+        """Yield what waits for results of the multiply-add."""
+        return (Dependence(producer, consumer, self.back) for producer in producers)
+
+    def passes(self, first: int, last: int | None = None) -> int:
+        """Return a mask of passes, from one to another, the last one if it is not told; all if there is one pass."""
+        end = self.kernel.passes if last is None else last + 1
+        return EVERY_PASS if self.kernel.passes == 1 else (1 << end) - (1 << first)
+
+    @property
+    def last(self) -> int:
+        """The mask of the last pass."""
+        return self.passes(self.kernel.passes - 1)
+
+
+def _product(tile: _Tile) -> Iterator[Slots]:
+    yield Slots("product", MatrixOp.PRODUCT, VectorOp.NONE, tile.steps, tile.shape.stages)
+
+
+def _maximum(tile: _Tile) -> Iterator[Slots]:
+    yield Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM, waits=(*tile.after("maximum", "product"),))
+
+
+def _exponential(tile: _Tile) -> Iterator[Slots]:
+    """Yield the subtraction of the maximum, once it has come back up the columns, and the slots that follow it."""
+    shape, passes = tile.shape, tile.passes(1)
+    returned = Dependence("maximum", "subtract", shape.stages * shape.rows + RETURN_CYCLES - 1)
+    temporaries = Context("PE temporaries", 1, "subtract", ("exponential",))
+    yield Slots(
+        *("subtract", MatrixOp.EXPONENTIAL, VectorOp.NONE), passes=passes, waits=(returned,), holds=(temporaries,)
+    )
+    rest = len(shape.numbers.exponential_slots) - 1
+    waits = (*tile.after("exponential", "subtract"),)
+    yield Slots(*("exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, rest, shape.stages, 1, passes), waits=waits)
+
+
+def _elementwise(name: str, slots: range, tile: _Tile) -> Iterator[Slots]:
+    """Yield a function of the scores by which weights are made in one go."""
+    temporaries = Context("PE temporaries", 1, name, (name,))
+    yield Slots(
+        *(name, MatrixOp.EXPONENTIAL, VectorOp.NONE, len(slots), tile.shape.stages, slots.start),
+        waits=(*tile.after(name, "product"),),
+        holds=(temporaries,),
+    )
+
+
+_WEIGHTS = "exponential", "sigmoid", "feature"
+
+
+def _summed(tile: _Tile, matrix: MatrixOp, first: int = 0) -> Iterator[Slots]:
+    """Yield the sum of weights that results are divided by. Sums that leave are one more of the results instead."""
+    if tile.kernel.is_divided:
+        vector = VectorOp.DENOMINATOR if "correction" in tile.kernel.roles else VectorOp.ADD_DENOMINATOR
+        waits = (*tile.after("sum", *_WEIGHTS, "correction"), Dependence("sum", "sum", tile.back, 1))
+        yield Slots("sum", matrix, vector, first=first, passes=tile.passes(1, 1), waits=waits, frees_scores=True)
+
+
+def _combine(tile: _Tile) -> Iterator[Slots]:
+    vector = VectorOp.NUMERATOR if "correction" in tile.kernel.roles else VectorOp.ADD
+    # Results leave as soon as the last product is there, and the sum that divides them must be there by then.
+    waits = (
+        *tile.after("combine", *_WEIGHTS, "correction"),
+        Dependence("sum", "combine"),
+        Dependence("combine", "combine", tile.shape.stages, 1, "stream"),
+    )
+    yield Slots(*("combine", MatrixOp.COMBINE, vector, tile.outputs), passes=tile.last, waits=waits, frees_scores=True)
+
+
+def _out(tile: _Tile) -> Iterator[Slots]:
+    """Yield the slots in which what stands in the rows of PEs leaves, a row in each."""
+    waits = (*tile.after("out", "product", *_WEIGHTS), Dependence("sum", "out"))
+    yield Slots(*("out", MatrixOp.OUT, VectorOp.ADD, tile.shape.rows), passes=tile.last, waits=waits, frees_scores=True)
+
+
+def _correction(tile: _Tile) -> Iterator[Slots]:
+    temporaries = Context("lane temporaries", 1, "correction", ("correction",))
+    yield Slots(
+        *("correction", MatrixOp.NONE, VectorOp.CORRECTION, len(LANE_STEPS), tile.shape.stages),
+        waits=(Dependence("maximum", "correction"),),
+        holds=(temporaries,),
+    )
+
+
+_SLOTS: Mapping[Role, Callable[[_Tile], Iterator[Slots]]] = {
+    "maximum": _maximum,
+    "exponential": _exponential,
+    "sigmoid": lambda tile: _elementwise("sigmoid", tile.shape.numbers.sigmoid_slots, tile),
+    "feature": lambda tile: _elementwise("feature", tile.shape.numbers.feature_slots, tile),
+    "sum": lambda tile: _summed(tile, MatrixOp.SUM),
+    # Features are weighted by one more operand of the values, for the sums that divide the results.
+    "weighted sum": lambda tile: _summed(tile, MatrixOp.COMBINE, tile.outputs),
+    "combine": _combine,
+    "weights": _out,
+    "correction": _correction,
+}
+"""The slots of a work. Scores always have theirs (given ones are multiplied by 1); works without any ride on others."""
+
+
+def kernel_of(kernel: Kernel, shape: ArrayShape, steps: int, outputs: int) -> tuple[Slots, ...]:
     """Return the operations of a tile.
 
     Parameters
     ----------
     kernel
-        A name of `recognition.KERNELS`.
+        The works that are done together.
     shape
         The array.
     steps, outputs
         E, and F.
 
     """
-    stages, exponential = shape.stages, len(shape.numbers.exponential_slots)
-    product = Slots("product", MatrixOp.PRODUCT, VectorOp.NONE, steps, stages)
-    maximum = Slots("maximum", MatrixOp.MAXIMUM, VectorOp.MAXIMUM)
-
-    def weights(passes: int) -> tuple[Slots, ...]:
-        rest = Slots(
-            "exponential", MatrixOp.EXPONENTIAL, VectorOp.NONE, exponential - 1, stages, first=1, passes=passes
-        )
-        return Slots("subtract", MatrixOp.EXPONENTIAL, VectorOp.NONE, passes=passes), rest
-
-    match kernel:
-        case "product":
-            return product, Slots("out", MatrixOp.OUT, VectorOp.ADD, shape.rows)
-        case "attention":
-            return (
-                product,
-                maximum,
-                *weights(EVERY_PASS),
-                Slots("sum", MatrixOp.SUM, VectorOp.DENOMINATOR),
-                Slots("combine", MatrixOp.COMBINE, VectorOp.NUMERATOR, outputs),
-                Slots("correction", MatrixOp.NONE, VectorOp.CORRECTION, len(LANE_STEPS), stages),
-            )
-        case "sigmoid attention":
-            slots = shape.numbers.sigmoid_slots
-            return (
-                product,
-                Slots("sigmoid", MatrixOp.EXPONENTIAL, VectorOp.NONE, len(slots), stages, first=slots.start),
-                Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs),
-            )
-        case "feature product" | "feature sums" | "feature attention" | "linear attention":
-            return product, *_features(kernel, shape, outputs)
-        case "two-pass attention":
-            return (
-                product,
-                maximum,
-                *weights(0b10),
-                Slots("sum", MatrixOp.SUM, VectorOp.ADD_DENOMINATOR, passes=0b10),
-                Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs, passes=0b10),
-            )
-        case "softmax":
-            return (
-                product,
-                maximum,
-                *weights(0b110),
-                Slots("sum", MatrixOp.SUM, VectorOp.ADD_DENOMINATOR, passes=0b010),
-                Slots("out", MatrixOp.OUT, VectorOp.ADD, shape.rows, passes=0b100),
-            )
-        case _:
-            raise AssertionError(kernel)
-
-
-def _features(kernel: str, shape: ArrayShape, outputs: int) -> Iterator[Slots]:
-    """Yield the slots of a feature map, what divides its results if anything does, and its products with values."""
-    slots = shape.numbers.feature_slots
-    yield Slots("feature", MatrixOp.EXPONENTIAL, VectorOp.NONE, len(slots), shape.stages, first=slots.start)
-    if kernel == "feature attention":
-        yield Slots("sum", MatrixOp.SUM, VectorOp.ADD_DENOMINATOR)
-    if kernel == "linear attention":
-        # Features are weighted by one more operand of the values, for the sums that divide the results.
-        yield Slots("sum", MatrixOp.COMBINE, VectorOp.ADD_DENOMINATOR, first=outputs)
-    yield Slots("combine", MatrixOp.COMBINE, VectorOp.ADD, outputs)
+    tile = _Tile(kernel, shape, steps, outputs)
+    works = [_product, *(_SLOTS[role] for role in kernel.roles if role in _SLOTS)]
+    if len(works) == 1:
+        works.append(_out)
+    return tuple(slots for work in works for slots in work(tile))
 
 
 def tile_graph(
@@ -152,49 +218,20 @@ def tile_graph(
 
     """
     names = {each.name for each in slots}
-    edges = tuple(edge for edge in _dependences(shape) if {edge.producer, edge.consumer} <= names)
-    last = tuple(name for name in ("sum", "combine", "out") if name in names)
+    edges = tuple(edge for each in slots for edge in each.waits if edge.producer in names)
+    last = tuple(each.name for each in slots if each.frees_scores)
     contexts = [Context("score", shape.contexts, "product", last)]
     if products is not None:
         contexts.append(Context("queries", products, "product", ("product",)))
-    if "maximum" in names:
-        users = last if "correction" in names or keeps_maxima else ("subtract",)
-        contexts.append(Context("queue", shape.queue, "maximum", users))
-        contexts.append(Context("PE temporaries", 1, "subtract", ("exponential",)))
-    contexts += [Context("PE temporaries", 1, name, (name,)) for name in ("sigmoid", "feature") if name in names]
-    if "correction" in names:
-        contexts.append(Context("lane temporaries", 1, "correction", ("correction",)))
+    for each in slots:
+        if each.vector == VectorOp.MAXIMUM:
+            is_corrected = any(other.vector == VectorOp.CORRECTION for other in slots)
+            users = last if is_corrected or keeps_maxima else ("subtract",)
+            contexts.append(Context("queue", shape.queue, each.name, users))
+        contexts += each.holds
     return OperationGraph(
         (Resource(MATRIX), Resource(VECTOR)), tuple(each.operation for each in slots), edges, tuple(contexts)
     )
-
-
-def _dependences(shape: ArrayShape) -> Iterator[Dependence]:
-    """Yield what waits for what: a result of the multiply-add is there `stages` cycles after its slot."""
-    back, down = shape.stages - 1, shape.stages * shape.rows
-    for producer, consumer in (
-        ("product", "maximum"),
-        ("product", "out"),
-        ("product", "sigmoid"),
-        ("sigmoid", "combine"),
-        ("product", "feature"),
-        ("feature", "sum"),
-        ("feature", "combine"),
-        ("subtract", "exponential"),
-        ("exponential", "sum"),
-        ("exponential", "combine"),
-        ("exponential", "out"),
-        ("correction", "sum"),
-        ("correction", "combine"),
-    ):
-        yield Dependence(producer, consumer, back)
-    # Results leave as soon as the last product is there, and the sum that divides them must be there by then.
-    yield Dependence("sum", "combine")
-    yield Dependence("sum", "out")
-    yield Dependence("maximum", "subtract", down + RETURN_CYCLES - 1)
-    yield Dependence("maximum", "correction")
-    yield Dependence("sum", "sum", back, 1)
-    yield Dependence("combine", "combine", shape.stages, 1, "stream")
 
 
 def rows_of(slots: tuple[Slots, ...], schedule: Schedule) -> tuple[Row, ...]:

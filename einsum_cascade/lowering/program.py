@@ -204,7 +204,7 @@ def lower_program(work: ArrayWork, extents: Extents, shape: ArrayShape, *, kept_
         The work does not fit the array; every demand beyond its bound.
 
     """
-    slots = kernel_of(work.kernel.name, shape, extents.steps, extents.outputs)
+    slots = kernel_of(work.kernel, shape, extents.steps, extents.outputs)
     unmet = [*_unmet(extents, shape, _values(slots))]
     if unmet:
         raise InfeasibleMappingError(unmet)

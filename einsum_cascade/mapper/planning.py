@@ -1,8 +1,8 @@
-"""Give the parameters of a mapping their values, and choose between mappings: the first of the fastest."""
+"""Give the parameters of a mapping their values, and choose between mappings: the first of the best."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 from typing import Any
@@ -10,19 +10,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
-from einsum_cascade.cost.estimate import CostEstimate, estimate
+from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.errors import InfeasibleMappingError, MappingError, ScheduleError
 from einsum_cascade.mapper.divisors import divisors_up_to, largest_divisor
-from einsum_cascade.mapping.capacity import Infeasibility, infeasibilities
+from einsum_cascade.mapper.objectives import LATENCY, Objective, Plan
+from einsum_cascade.mapping.capacity import infeasibilities
 from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.ir import Block, Compute, Loop, paths
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import check_mapping
-from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, ShareOf
+from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, ShareOf
 from einsum_cascade.mapping.workload import Workload
 
-__all__ = ["Plan", "check_extents", "plan_mapping"]
+__all__ = ["check_extents", "plan_mapping"]
 
 _MOST_FACTORED = 1 << 40
 """All divisors of numbers up to it are found; of a greater one, what fits tells which of them are needed."""
@@ -31,38 +32,6 @@ type Values = dict[str, Any]
 
 type Inputs = Mapping[str, NDArray[Any]]
 
-type Seconds = Callable[[Tree, Mapping[str, Any]], float]
-"""The time of a mapping with values for its parameters."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Plan:
-    """A mapping with values for its parameters, and what it costs.
-
-    Parameters
-    ----------
-    mapping
-        The mapping.
-    values
-        Of all ranks and parameters.
-    estimate
-        What it costs.
-    infeasibilities
-        What it demands beyond the architecture; empty if it fits.
-    inputs
-        What filters read, by name.
-
-    """
-
-    mapping: Tree
-    values: Mapping[str, Any]
-    estimate: CostEstimate
-    infeasibilities: tuple[Infeasibility, ...]
-    inputs: Inputs | None = None
-
-    def __repr__(self) -> str:
-        return f"<Plan {self.mapping.name} on {self.estimate.architecture.name}>"
-
 
 def plan_mapping(
     workload: Workload,
@@ -70,12 +39,12 @@ def plan_mapping(
     mappings: Sequence[Tree],
     extents: Mapping[str, int],
     repeats: int = 1,
-    seconds: Seconds | None = None,
+    objective: Objective = LATENCY,
     inputs: Inputs | None = None,
 ) -> Plan:
-    """Return the fastest of some mappings that fit, the first one of equals, with values for its parameters.
+    """Return the best of some mappings that fit, the first one of equals, with values for its parameters.
 
-    Where none fits, it is the fastest of those that do not.
+    Where none fits, it is the best of those that do not.
 
     Parameters
     ----------
@@ -87,8 +56,8 @@ def plan_mapping(
         Of all ranks.
     repeats
         How often the cascade runs.
-    seconds
-        What is compared instead, fitting or not: the time of a mapping with values, in another accounting.
+    objective
+        What the best has least of.
     inputs
         What filters read, by name.
 
@@ -113,7 +82,7 @@ def plan_mapping(
                 if not isfinite(cost.latency_s + cost.energy_pj):
                     raise OverflowError
                 unmet = infeasibilities(workload, architecture, mapping, values)
-                candidates.append(Plan(mapping, values, cost, unmet, inputs))
+                candidates.append(Plan(mapping, values, cost, unmet, inputs, objective.name))
         except InfeasibleMappingError as error:
             refused.append(error)
         except ScheduleError as error:
@@ -124,7 +93,7 @@ def plan_mapping(
             raise MappingError(f"{message}; set fewer than so many, first of all of {largest!r}") from None
     if not candidates:
         raise InfeasibleMappingError([reason for error in refused for reason in error.reasons])
-    return min(candidates, key=_rank if seconds is None else lambda plan: seconds(plan.mapping, plan.values))
+    return min(candidates, key=objective.rank)
 
 
 def check_extents(extents: Mapping[str, int]) -> None:
@@ -138,10 +107,6 @@ def check_extents(extents: Mapping[str, int]) -> None:
     """
     if empty := [name for name, extent in extents.items() if extent < 1]:
         raise MappingError(f"every rank must have an extent of at least 1 to be mapped, but {empty[0]!r} has 0; set it")
-
-
-def _rank(plan: Plan) -> tuple[bool, float]:
-    return bool(plan.infeasibilities), float(plan.estimate.latency_s)
 
 
 def _valued(workload: Workload, architecture: Architecture, mapping: Tree, values: Values) -> Iterator[Values]:
@@ -163,7 +128,7 @@ def _choices(
             yield getattr(architecture.find_engine(engine), side)
         case ShareOf(words, level):
             yield min(Fraction(1), Fraction(_capacity_words(architecture, level), int(evaluated(words, values))))
-        case FastestOf(choices, most):
+        case BestOf(choices, most):
             limit = evaluated(most, values)
             found = dict.fromkeys(v for v in (evaluated(choice, values) for choice in choices) if 1 <= v <= limit)
             if not found:

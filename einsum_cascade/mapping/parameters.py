@@ -8,7 +8,7 @@ from typing import Literal
 
 from einsum_cascade.cascade.extent import Extent
 
-__all__ = ["FastestOf", "LargestFitting", "PartSize", "Rule", "ShareOf"]
+__all__ = ["BestOf", "LargestFitting", "PartSize", "Rule", "ShareOf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class ShareOf:
 
 
 @dataclass(frozen=True, slots=True)
-class FastestOf:
-    """The first of some numbers with which the mapping is fastest; those above `most` are left out."""
+class BestOf:
+    """The first of some numbers with which the mapping is best by the objective; those above `most` are left out."""
 
     choices: tuple[Extent, ...]
     most: Extent
 
     def __str__(self) -> str:
-        return f"fastest of {', '.join(map(str, self.choices))} up to {self.most}"
+        return f"best of {', '.join(map(str, self.choices))} up to {self.most}"
 
 
-type Rule = int | PartSize | LargestFitting | ShareOf | FastestOf
+type Rule = int | PartSize | LargestFitting | ShareOf | BestOf

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from einsum_cascade.arch.reader import did_you_mean
-from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, Rule, ShareOf
+from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, Rule, ShareOf
 from einsum_cascade.mapping.scene import Scene
 
 __all__ = ["rule_violations"]
@@ -41,7 +41,7 @@ def _names_of(rule: Rule) -> frozenset[str]:
     match rule:
         case LargestFitting(of, _) | ShareOf(of, _):
             return of.names
-        case FastestOf(choices, most):
+        case BestOf(choices, most):
             return most.names.union(*(choice.names for choice in choices))
         case _:
             return frozenset()

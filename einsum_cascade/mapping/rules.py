@@ -7,17 +7,17 @@ from typing import Any
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.extent_text import parse_extent
 from einsum_cascade.errors import CheckError, Diagnostic, Span
-from einsum_cascade.mapping.parameters import FastestOf, LargestFitting, PartSize, Rule, ShareOf
+from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, Rule, ShareOf
 
 __all__ = ["parse_rule"]
 
 _SIZE = re.compile(r"(?P<side>rows|columns)\s+of\s+(?P<engine>\S+)")
 _LARGEST = re.compile(r"largest\s+divisor\s+of\s+(?P<of>.+?)\s+that\s+fits\s+(?P<level>\S+)")
 _SHARE = re.compile(r"share\s+of\s+(?P<words>.+?)\s+words\s+that\s+fits\s+(?P<level>\S+)")
-_FASTEST = re.compile(r"fastest\s+of\s+(?P<choices>.+?)\s+up\s+to\s+(?P<most>.+)")
+_BEST = re.compile(r"(?:best|fastest)\s+of\s+(?P<choices>.+?)\s+up\s+to\s+(?P<most>.+)")
 _FORMS = (
     "'columns of ENGINE', 'largest divisor of NUMBER that fits LEVEL', 'share of NUMBER words that fits LEVEL' or "
-    "'fastest of NUMBER, ... up to NUMBER'"
+    "'best of NUMBER, ... up to NUMBER'"
 )
 
 
@@ -44,9 +44,9 @@ def parse_rule(text: str, span: Span) -> Rule:
         return LargestFitting(_number(found, "of", span), found["level"])
     if found := _SHARE.fullmatch(text):
         return ShareOf(_number(found, "words", span), found["level"])
-    if found := _FASTEST.fullmatch(text):
+    if found := _BEST.fullmatch(text):
         choices = tuple(parse_extent(part.strip(), span) for part in found["choices"].split(","))
-        return FastestOf(choices, _number(found, "most", span))
+        return BestOf(choices, _number(found, "most", span))
     raise CheckError([Diagnostic(f"a parameter must be a whole number or a rule, {_FORMS}, unlike {text!r}", span)])
 
 

@@ -314,6 +314,11 @@ class Kernel:
         return {"sum": "sum", "maximum": "maximum"}
 
     @property
+    def is_product(self) -> bool:
+        """Whether products are all that is done, and leave."""
+        return self.results == ("product",)
+
+    @property
     def weights(self) -> Role:
         """The work that makes what is summed up, and what values are multiplied by."""
         return next(role for role in _WEIGHTS if role in self.roles)

@@ -14,7 +14,8 @@ from einsum_cascade.cascade.ir import Cascade, RankExtent, predicate_expressions
 from einsum_cascade.errors import UsageError
 from einsum_cascade.interpreter.inputs import as_real
 from einsum_cascade.mapper.candidates import candidates, preset_mappings
-from einsum_cascade.mapper.planning import Plan, plan_mapping
+from einsum_cascade.mapper.objectives import LATENCY, Objective, Plan
+from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping
@@ -41,6 +42,8 @@ class PlanCase:
         How often the cascade runs.
     inputs
         What filters read, by name.
+    objective
+        What the plan is chosen for.
 
     """
 
@@ -50,6 +53,7 @@ class PlanCase:
     extents: Mapping[str, int]
     repeats: int
     inputs: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+    objective: Objective = LATENCY
 
 
 def case_of(
@@ -62,6 +66,7 @@ def case_of(
     *,
     is_merged: bool = False,
     inputs: Mapping[str, NDArray[Any]] | None = None,
+    objective: Objective = LATENCY,
 ) -> PlanCase:
     """Return the case of a cascade on a machine.
 
@@ -80,6 +85,8 @@ def case_of(
         Whether products are multiplied where they are added; on arrays as the RTL builds them, they are.
     inputs
         What filters read, by name; their shapes are extents.
+    objective
+        What the plan is chosen for.
 
     Raises
     ------
@@ -98,7 +105,7 @@ def case_of(
         found, mappings = _merged(found, mappings)
     workload = Workload(found)
     legal = mappings if mapping is not None else candidates(workload, machine, extents, mappings)
-    return PlanCase(workload, machine, legal, extents, runs, given)
+    return PlanCase(workload, machine, legal, extents, runs, given, objective)
 
 
 def baseline_case(name: str, case: PlanCase) -> PlanCase:
@@ -123,7 +130,8 @@ def baseline_case(name: str, case: PlanCase) -> PlanCase:
         runs *= case.extents[rank]
     known = {rank: case.extents[rank] for rank in found.free_ranks if rank in case.extents}
     extents = sized(found, machine, {rank: extent for rank, extent in known.items() if rank != "M0"})
-    return PlanCase(Workload(found), machine, tuple(map(load_mapping, configuration.mappings)), extents, runs)
+    mappings = tuple(map(load_mapping, configuration.mappings))
+    return PlanCase(Workload(found), machine, mappings, extents, runs, objective=case.objective)
 
 
 def _with_filter_of(cascade: Cascade, name: str, baseline: str) -> Cascade:
@@ -170,8 +178,10 @@ def _foreign_ranks(workload: Workload, baseline: Cascade, name: str) -> list[str
 
 
 def plan_of(case: PlanCase) -> Plan:
-    """Return the fastest plan of a case."""
-    return plan_mapping(case.workload, case.architecture, case.mappings, case.extents, case.repeats, inputs=case.inputs)
+    """Return the best plan of a case."""
+    return plan_mapping(
+        *(case.workload, case.architecture, case.mappings, case.extents, case.repeats, case.objective, case.inputs)
+    )
 
 
 def _extents(

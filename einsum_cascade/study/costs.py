@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from einsum_cascade.cost.estimate import CostEstimate
+from einsum_cascade.mapper.objectives import LATENCY, Plan
 from einsum_cascade.mapper.plain import PLAIN
-from einsum_cascade.mapper.planning import Plan
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.study.explain import Formula, energy_by_part, formulas, reason
@@ -101,6 +101,8 @@ class CostReport(Report):
         What the energy leaves out.
     formulas
         Every number with its formula, if asked for.
+    objective
+        What the mapping was chosen for.
 
     """
 
@@ -126,6 +128,7 @@ class CostReport(Report):
     traffic: tuple[LevelTraffic, ...]
     not_counted: tuple[str, ...] = ()
     formulas: tuple[Formula, ...] = ()
+    objective: str = "latency"
 
     @property
     def headline(self) -> str:
@@ -178,6 +181,8 @@ class CostReport(Report):
     def notes(self) -> tuple[Note, ...]:
         """Say what bounds the plan, and why it does not fit if it does not."""
         notes = [Note(f"{self.mapping}: {self.reason}")]
+        if self.objective != LATENCY.name:
+            notes.append(Note(f"{self.mapping}: chosen for {self.objective}"))
         if self.mapping == PLAIN:
             notes.append(Note(f"mapping {PLAIN} is a default, Einsum after Einsum, not optimised"))
         if self.infeasible:
@@ -218,6 +223,7 @@ def report_of_cost(workload: Workload, plan: Plan, *, is_explained: bool = False
             if engine.rows * engine.columns > 1 and estimate.utilisation(engine.name)
         ),
         tuple(formulas(workload, plan)) if is_explained else (),
+        plan.objective,
     )
 
 

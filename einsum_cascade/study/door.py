@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from einsum_cascade.array.numbers import Multiplier, Numbers
     from einsum_cascade.lowering.prepared import Prepared
-    from einsum_cascade.mapper.planning import Plan
+    from einsum_cascade.mapper.objectives import Objective, Plan
     from einsum_cascade.study.bounds import BoundsReport
     from einsum_cascade.study.cases import PlanCase
     from einsum_cascade.study.costs import ComparisonReport, CostReport
@@ -88,7 +88,7 @@ class Study:
     machine
         The architecture; None if only the cascade is asked about.
     mapping
-        What runs and lives where; None for the fastest preset.
+        What runs and lives where; None for the best preset.
     extents
         Those that are set.
     model, seq
@@ -99,6 +99,9 @@ class Study:
         Tensors by name; their shapes are extents.
     multiply_add
         Whether products are multiplied where they are added.
+    objective
+        What the mapping is chosen for: `latency`, `energy`, `edp` (energy times latency), `traffic` of the outermost
+        memory, or a value of `mapper.objectives.Objective`.
 
     """
 
@@ -111,6 +114,7 @@ class Study:
     repeat: int | None = None
     inputs: "Tensors" = field(default_factory=dict[str, Any])
     multiply_add: bool = False
+    objective: "Objective | str" = "latency"
 
     def __repr__(self) -> str:
         where = "" if self.machine is None else f" on {self.machine.name}"
@@ -152,7 +156,7 @@ class Study:
         return report_of_bounds(found, extents, words)
 
     def cost(self, *, explain: bool = False) -> "CostReport":
-        """Return what the fastest mapping takes: time, energy, traffic, use, and what bounds it; formulas on demand.
+        """Return what the best mapping takes: time, energy, traffic, use, and what bounds it; formulas on demand.
 
         Raises
         ------
@@ -364,20 +368,23 @@ class Study:
 
     @cached_property
     def plan(self) -> "Plan":
-        """The fastest mapping with values for its parameters, and its estimate."""
+        """The best mapping with values for its parameters, and its estimate."""
         from einsum_cascade.study.cases import plan_of
 
         return plan_of(self._case)
 
     @cached_property
     def _case(self) -> "PlanCase":
+        from einsum_cascade.mapper.objectives import objective_named
         from einsum_cascade.study.cases import case_of
 
+        objective = objective_named(self.objective) if isinstance(self.objective, str) else self.objective
         repeat = None if self.repeat is None else _at_least_one(self.repeat, "repeat")
         return case_of(
             *(self.cascade, self._architecture, self.mapping, self.extents, (self.model, self.seq), repeat),
             is_merged=self.multiply_add,
             inputs=self.inputs,
+            objective=objective,
         )
 
     @property
@@ -406,6 +413,7 @@ def study(
     repeat: int | None = None,
     inputs: "Tensors | None" = None,
     multiply_add: bool = False,
+    objective: "Objective | str" = "latency",
     extents: Mapping[str, int | str] | None = None,
     **ranks: int | str,
 ) -> Study:
@@ -418,7 +426,7 @@ def study(
     machine
         An architecture, or the name of a preset or of a .yaml file; needed for all but `bounds` and `run`.
     mapping
-        A mapping, or the name of a preset or of a .yaml file; the fastest preset if None.
+        A mapping, or the name of a preset or of a .yaml file; the best preset if None.
     model, seq
         A published model and a length, such as BERT and 1K, whose extents are taken.
     repeat
@@ -427,6 +435,9 @@ def study(
         Tensors by name, of the shapes that the cascade declares; their shapes are extents.
     multiply_add
         Whether products are multiplied where they are added.
+    objective
+        What the mapping is chosen for: `latency`, `energy`, `edp` (energy times latency), `traffic` of the outermost
+        memory, or a value of `mapper.objectives.Objective`.
     extents, ranks
         Extents by rank, as numbers or as `64K`.
 
@@ -453,6 +464,7 @@ def study(
         {name: _extent(name, extent) for name, extent in {**(extents or {}), **ranks}.items()},
         *(model, seq, repeat, dict(inputs or {})),
         multiply_add=multiply_add,
+        objective=objective,
     )
 
 

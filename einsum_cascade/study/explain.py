@@ -7,7 +7,7 @@ from typing import Any
 from einsum_cascade.analysis.symbolic import as_text, extent_symbol, is_expression
 from einsum_cascade.cost.estimate import CostEstimate, estimate
 from einsum_cascade.cost.phases import PhaseCost
-from einsum_cascade.mapper.planning import Plan
+from einsum_cascade.mapper.objectives import Plan
 from einsum_cascade.mapping.counts import Count
 from einsum_cascade.mapping.ir import Loop
 from einsum_cascade.mapping.symbols import symbolic_values

@@ -7,7 +7,7 @@ from typing import ClassVar
 from einsum_cascade.cost.array import array_time
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.lowering.submissions import ArrayProgram
-from einsum_cascade.mapper.planning import Plan
+from einsum_cascade.mapper.objectives import Plan
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.gantt import to_text
 from einsum_cascade.schedule.ir import Schedule

@@ -112,10 +112,14 @@ class PlanOptions(MachineOptions):
         bool, Parameter(name="--multiply-add", negative="", help="Multiply products where they are added.")
     ] = False
 
+    objective: Annotated[
+        str, Parameter(name="--objective", help="What the mapping is chosen for: latency, energy, edp or traffic.")
+    ] = "latency"
+
     @property
     def named(self) -> dict[str, Any]:
         """What `study` takes."""
-        names = "mapping", "model", "seq", "repeat", "multiply_add"
+        names = "mapping", "model", "seq", "repeat", "multiply_add", "objective"
         return {"machine": self.architecture, **{name: getattr(self, name) for name in names}}
 
 

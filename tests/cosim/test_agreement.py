@@ -24,8 +24,6 @@ from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.study.explain import formulas
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 
 def cost_of(case, machine=None):
     """What the cost engine says of the array's mapping on 4 x 4 PEs, products merged into what adds them or not."""

@@ -25,8 +25,6 @@ from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"
 WATCHDOG_CYCLES = 3000
 # Five key tiles in blocks of 2, 2 and 1, for three query tiles, the last of 3 queries.

@@ -12,8 +12,6 @@ from einsum_cascade.cosim.simulation import CosimResult, simulate
 from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"
 
 BLOCK = """

@@ -12,8 +12,6 @@ from einsum_cascade.cosim.simulation import simulate as run_simulation
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 CASE = ["attention-1pass", "--arch", "fusemax-4x4", "--set", "E=8,F=8,M=12,P=6"]
 
 

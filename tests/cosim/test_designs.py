@@ -20,8 +20,6 @@ from einsum_cascade.formats import parse_format, round_to
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("designs")
-
 NUMBERS = [
     Numbers(parse_format("fp16"), parse_format("fp16")),
     Numbers(parse_format("fp8_e4m3"), parse_format("bf16")),

@@ -36,8 +36,6 @@ from einsum_cascade.rtl.top import design_files, design_ports
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.sim.values import evaluate_program
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 CASES = {
     # Ragged in keys and queries, masked on both sides, tiles left out.
     "window": ("attention-1pass-window", {"E": 8, "F": 8, "M": 22, "P": 19, "M0": 4, "W": 7}),

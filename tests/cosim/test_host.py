@@ -22,8 +22,6 @@ from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.recognition.sequence import HostWork
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 ARRAY = load_architecture("fusemax-4x4")
 type Array = NDArray[Any]
 

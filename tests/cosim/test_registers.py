@@ -20,8 +20,6 @@ from einsum_cascade.array.registers import (
 )
 from einsum_cascade.cosim.run import Case
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 LIMIT = 5000
 ENABLE = f"write {offset_of('interrupt_enable')} 1"
 START = f"write {offset_of('control')} 1"

@@ -16,8 +16,6 @@ from einsum_cascade.array.memory import pack
 from einsum_cascade.array.registers import REGISTERS, offset_of
 from einsum_cascade.cosim.run import Case
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 LIMIT = 5000
 FOUND = [register.name for register in REGISTERS if register.access == "read"]
 # What leaves an array late, and what it has asked for: reads, results of two query tiles, running state.

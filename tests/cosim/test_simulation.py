@@ -20,8 +20,6 @@ from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.study.preparation import prepare
 from einsum_cascade.study.simulations import report_of_simulation
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"
 HASTE = MemoryTiming()
 

@@ -19,8 +19,6 @@ from einsum_cascade.recognition.sequence import HostWork
 from einsum_cascade.recognition.works import ArrayWork
 from einsum_cascade.study.preparation import prepare
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 ARRAY = load_architecture("fusemax-4x4")
 SCORES = "S[b, m, p] = Q[b, e, p] * K[b, e, m]{scale}{mask}\n"
 TWO_PASSES = """

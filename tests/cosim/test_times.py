@@ -20,8 +20,6 @@ from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 
-pytestmark = pytest.mark.xdist_group("cosim")
-
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"
 COUNTERS = (
     "cycles",

@@ -122,11 +122,9 @@ def test_what_fits_is_preferred_to_what_is_faster() -> None:
 
 
 def test_a_search_without_a_candidate_is_told() -> None:
-    none = parse_mapping(
-        "name: none\nparameters:\n  T: fastest of 8, 16 up to M\nsteps: [for m by T]\nbody: [Z on pes]\n"
-    )
+    none = parse_mapping("name: none\nparameters:\n  T: best of 8, 16 up to M\nsteps: [for m by T]\nbody: [Z on pes]\n")
     sentence = (
-        r"^parameter T of none, the fastest of 8, 16 up to M, must have one of these values, but none is that small "
+        r"^parameter T of none, the best of 8, 16 up to M, must have one of these values, but none is that small "
         r"\(M = 4\); take another mapping$"
     )
     with pytest.raises(InfeasibleMappingError, match=sentence):

@@ -14,6 +14,7 @@ from einsum_cascade.arch.fusemax import contexts_for
 from einsum_cascade.array.instruction import MatrixOp, VectorOp, decode, encode
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.lowering.kernel import kernel_of, tile_graph
+from einsum_cascade.recognition.patterns import KERNELS
 from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
 
@@ -82,7 +83,7 @@ def test_the_interval_is_e_plus_f_plus_9(stages: int) -> None:
             continue
         for count in (contexts, contexts + 1):
             shape = square(rows, e=e, f=f, stages=stages, contexts=count, queue=count)
-            graph = tile_graph(kernel_of("attention", shape, e, f), shape)
+            graph = tile_graph(kernel_of(KERNELS[0], shape, e, f), shape)
             found = modulo_schedule(graph)
             if found.interval == e + f + 9:
                 break

@@ -29,8 +29,6 @@ ZERO = np.zeros(1, np.uint64)
 SIGMOID_BOUND = 6e-6
 BFLOAT16 = np.arange(1 << 16, dtype=np.uint64) << np.uint64(16)
 
-pytestmark = pytest.mark.xdist_group("exponential")  # what is simulated once serves several tests
-
 
 @cache
 def bench() -> Verilated:

@@ -2,16 +2,19 @@
 
 import re
 import subprocess
+from functools import cache
 
 import pytest
 from verilated import ROOT, verilator_environment
 
 from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.array.shape import ArrayShape
+from einsum_cascade.rtl import top
 from einsum_cascade.rtl.manifest import WAIVERS
-from einsum_cascade.rtl.top import design_files, design_ports
+from einsum_cascade.rtl.top import design_ports
 
 SMALL, LARGE = ArrayShape(4, 4), ArrayShape(6, 6, 3, numbers=Numbers(multiplier="wide", has_sigmoid=True))
+design_files = cache(top.design_files)
 MODULE = re.compile(r"^module (\\?\S+?) *\(", re.MULTILINE)
 
 
