@@ -11,7 +11,7 @@ _FOLDERS = ("arch", "mappings")
 
 
 class Presets(BuildHookInterface):
-    """Includes the top-level folders of data, which `einsum_cascade.presets` finds in the wheel and in the checkout."""
+    """Includes the top-level folders of data, which `preset_files` finds in the wheel and in the checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the folders to a wheel that is not editable."""

@@ -12,10 +12,10 @@ from einsum_cascade import load_architecture, random_inputs, resolve_extents, zo
 from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, simulate
 from einsum_cascade.cosim.verilog import verilog_of
-from einsum_cascade.lowering.machine import shape_of
 from einsum_cascade.lowering.prepared import Prepared
+from einsum_cascade.lowering.shapes import shape_of
 from einsum_cascade.rtl.top import design_files, design_ports
-from einsum_cascade.sim.values import evaluate_program
+from einsum_cascade.sim.evaluation import evaluate_program
 from einsum_cascade.study.preparation import prepare
 
 __all__ = ["array_entries"]

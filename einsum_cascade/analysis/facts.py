@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from einsum_cascade.analysis.counting import PointCount
     from einsum_cascade.analysis.points import Point
     from einsum_cascade.analysis.precedence import Ordering
-    from einsum_cascade.analysis.timing import Found, Tail
+    from einsum_cascade.analysis.traversals import Found, Tail
 
 __all__ = ["Access", "Facts", "Left"]
 

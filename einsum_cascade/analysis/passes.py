@@ -14,7 +14,7 @@ from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.precedence import is_directed
 from einsum_cascade.analysis.symbolic import Expr, number, to_sympy
 from einsum_cascade.analysis.target import Target, reads_of_target, targets, via_of
-from einsum_cascade.analysis.timing import Reading, Timing, time_cascade
+from einsum_cascade.analysis.traversals import Reading, Timing, time_cascade
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError

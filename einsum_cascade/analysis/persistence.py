@@ -8,7 +8,7 @@ from einsum_cascade.analysis.positions import Order, Phase
 from einsum_cascade.analysis.precedence import Ordering, Wait, is_at_most, ordering_of
 from einsum_cascade.analysis.symbolic import Expr, to_sympy
 from einsum_cascade.analysis.symbolic import number as number_of
-from einsum_cascade.analysis.timing import PointTime
+from einsum_cascade.analysis.traversals import PointTime
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent
 from einsum_cascade.cascade.ir import Einsum, Tensor, expression_variables
 

@@ -6,7 +6,7 @@ from einsum_cascade.analysis.availability import Barrier
 from einsum_cascade.analysis.passes import PassBound
 from einsum_cascade.analysis.symbolic import symbols_of
 from einsum_cascade.analysis.target import Target
-from einsum_cascade.analysis.timing import Timing
+from einsum_cascade.analysis.traversals import Timing
 from einsum_cascade.cascade.ir import Cascade, Einsum
 
 __all__ = ["sentence_of", "sentences"]

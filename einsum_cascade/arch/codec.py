@@ -6,12 +6,12 @@ A file may leave figures to the published table (`energy: published`); what `to_
 from fractions import Fraction
 from os import PathLike
 
-from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.draft import read_draft
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.arch.scalar import yaml_scalar
 from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.arch.tree import Tree, read_file, read_tree
+from einsum_cascade.arch.validation import check
 from einsum_cascade.units import BYTES, FREQUENCY, RATE
 
 __all__ = ["change", "parse_architecture", "read_architecture", "to_yaml"]

@@ -11,7 +11,6 @@ Nayak et al., FuseMax (arXiv 2406.10491), for operations, energies and areas; `d
 
 from fractions import Fraction
 
-from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.components import (
     CITATION,
     PUBLISHED_COMPONENTS,
@@ -21,6 +20,7 @@ from einsum_cascade.arch.components import (
     scaled_memory,
 )
 from einsum_cascade.arch.ir import Architecture, Engine, Link, Memory, Operation, RegisterFile
+from einsum_cascade.arch.validation import check
 
 __all__ = ["contexts_for", "fusemax"]
 

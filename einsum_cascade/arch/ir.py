@@ -1,6 +1,6 @@
 """The architecture: memory levels from the outermost to the innermost, engines, and what an action costs.
 
-Values only; `arch.checker` is the way from raw values to these, `arch.codec` the way from and to files.
+Values only; `arch.validation` is the way from raw values to these, `arch.codec` the way from and to files.
 """
 
 from collections.abc import Sequence

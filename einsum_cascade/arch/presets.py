@@ -7,7 +7,7 @@ from einsum_cascade.arch.codec import parse_architecture, read_architecture
 from einsum_cascade.arch.fusemax import contexts_for, fusemax
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
-from einsum_cascade.presets import preset_files
+from einsum_cascade.preset_files import preset_files
 from einsum_cascade.wording import did_you_mean
 
 __all__ = ["architecture_names", "described", "load_architecture", "preset_text"]

@@ -17,8 +17,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.ir import Architecture, Memory
+from einsum_cascade.arch.validation import check
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
 
 __all__ = ["Sram", "banks_for", "sram", "with_sram"]

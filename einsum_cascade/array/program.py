@@ -99,7 +99,7 @@ def _single_bits(value: float) -> int:
 
 @dataclass(frozen=True)
 class Program:
-    """A program, checked by `array.checker.check_program`.
+    """A program, checked by `array.program_rules.check_program`.
 
     Parameters
     ----------

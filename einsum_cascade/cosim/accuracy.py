@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.lowering.steps import Step
-from einsum_cascade.recognition.operands import from_array
+from einsum_cascade.recognition.layouts import from_array
 from einsum_cascade.sim.error_bounds import error_bounds
 
 __all__ = ["Accuracy", "accuracy_of"]

@@ -14,8 +14,8 @@ from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from einsum_cascade.array.registers import KERNEL_OFFSET, REGISTERS, field_of, offset_of
-from einsum_cascade.cosim.memory import PERIOD_STEPS, Memory
-from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.bench_memory import PERIOD_STEPS, Memory
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 
 _RESET_CYCLES = 4
 

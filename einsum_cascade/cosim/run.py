@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from einsum_cascade.array.instruction import encode
 from einsum_cascade.array.program import Program
 from einsum_cascade.cosim.build import Build
-from einsum_cascade.cosim.timing import MemoryTiming, limit_of
+from einsum_cascade.cosim.memory_timing import MemoryTiming, limit_of
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 

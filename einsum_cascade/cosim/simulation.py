@@ -20,9 +20,9 @@ from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.cosim.build import Build, Trace, build_design, trace_of
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.run import Run
-from einsum_cascade.cosim.steps import Compared, StepResult, run_submission
-from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.step_runs import Compared, StepResult, run_submission
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.interpreter.inputs import check_inputs

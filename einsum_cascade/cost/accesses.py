@@ -14,14 +14,14 @@ from typing import Any, cast
 from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Engine
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cost.counting import Moves, count_moves
+from einsum_cascade.cost.tile_moves import Moves, count_moves
 from einsum_cascade.mapping.counts import Count, maximum, minimum
-from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
-from einsum_cascade.mapping.sites import Site, Sites, Use
+from einsum_cascade.mapping.residency import Site, Sites, Use
 from einsum_cascade.mapping.spread import copies_apart
+from einsum_cascade.mapping.tile_footprint import Footprint, footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["AccessCounter", "Accesses", "count_accesses"]

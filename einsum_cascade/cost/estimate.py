@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Memory
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
-from einsum_cascade.cost.array import ArrayTime, array_time
+from einsum_cascade.cost.array_time import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.binding import Bound, bound_tasks
@@ -22,7 +22,7 @@ from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.live import Live
 from einsum_cascade.mapping.nest import range_sizes
-from einsum_cascade.mapping.sites import sites_of
+from einsum_cascade.mapping.residency import sites_of
 from einsum_cascade.mapping.workload import Workload
 from einsum_cascade.schedule.whole import EngineTime
 from einsum_cascade.units import written

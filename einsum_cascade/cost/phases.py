@@ -15,10 +15,10 @@ import numpy as np
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
-from einsum_cascade.cost.array import ArrayTime
+from einsum_cascade.cost.array_time import ArrayTime
 from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
 from einsum_cascade.mapping.ir import Block, Compute, Step, leaves
-from einsum_cascade.mapping.sites import Site, Sites
+from einsum_cascade.mapping.residency import Site, Sites
 from einsum_cascade.mapping.spread import instances_used
 from einsum_cascade.schedule.whole import EngineTime
 

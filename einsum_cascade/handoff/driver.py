@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 # Tables.
-from einsum_cascade.handoff.tables import ERRORS, FIELDS, MAJOR, OFFSETS, WHO
+from einsum_cascade.handoff.register_tables import ERRORS, FIELDS, MAJOR, OFFSETS, WHO
 
 # End of tables.
 

@@ -4,7 +4,7 @@ import inspect
 import re
 from pprint import pformat
 
-from einsum_cascade.handoff import driver, tables
+from einsum_cascade.handoff import driver, register_tables
 
 __all__ = ["driver_text"]
 
@@ -13,7 +13,8 @@ _TABLES = re.compile(r"^# Tables\.\n.*?^# End of tables\.\n", re.MULTILINE | re.
 
 def driver_text() -> str:
     """Return `driver.py`."""
-    written = "\n".join(f"{name} = {pformat(getattr(tables, name), width=116)}" for name in tables.__all__)
+    values = {name: getattr(register_tables, name) for name in register_tables.__all__}
+    written = "\n".join(f"{name} = {pformat(value, width=116)}" for name, value in values.items())
     text, count = _TABLES.subn(lambda _: f"{written}\n", inspect.getsource(driver))
     assert count == 1
     return text

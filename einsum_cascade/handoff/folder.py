@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from einsum_cascade.handoff.bench import bench_text
 from einsum_cascade.handoff.driver_text import driver_text
 from einsum_cascade.handoff.header import header_text
 from einsum_cascade.handoff.images import Images
 from einsum_cascade.handoff.project import core_text, list_text
 from einsum_cascade.handoff.systemrdl import systemrdl_text
+from einsum_cascade.handoff.testbench import bench_text
 
 __all__ = ["IMAGES", "handoff_files"]
 

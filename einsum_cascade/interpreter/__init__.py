@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.ir import Cascade, reads_of_predicate
 from einsum_cascade.formats import Format, parse_format, round_to
+from einsum_cascade.interpreter.equation_facts import Facts
 from einsum_cascade.interpreter.executor import run_plan
-from einsum_cascade.interpreter.facts import Facts
 from einsum_cascade.interpreter.frame import Machine
 from einsum_cascade.interpreter.inputs import as_control, check_inputs, random_inputs
 from einsum_cascade.interpreter.lifetimes import plan

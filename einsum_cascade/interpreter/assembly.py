@@ -7,7 +7,7 @@ import numpy as np
 
 from einsum_cascade.cascade.ir import Einsum
 from einsum_cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.interpreter.values import Condition, Value, together
+from einsum_cascade.interpreter.tensor_values import Condition, Value, together
 from einsum_cascade.interpreter.views import ORIGIN, Line, stays_inside, view
 
 __all__ = ["Assembly"]

@@ -13,7 +13,7 @@ from einsum_cascade.cascade.ir import Apply, Expression, Read, predicate_variabl
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.interpreter.frame import Frame
 from einsum_cascade.interpreter.space import Mask
-from einsum_cascade.interpreter.values import together
+from einsum_cascade.interpreter.tensor_values import together
 
 __all__ = ["check_divisions", "empty_divisors", "empty_points"]
 

@@ -12,7 +12,7 @@ from einsum_cascade.interpreter.frame import Frame, Machine
 from einsum_cascade.interpreter.presence import Presence, presence_of
 from einsum_cascade.interpreter.reduction import reduced_values
 from einsum_cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.interpreter.values import Condition, Value, together
+from einsum_cascade.interpreter.tensor_values import Condition, Value, together
 
 __all__ = ["check_einsum", "run_einsum"]
 

@@ -4,8 +4,8 @@ from einsum_cascade.cascade.ir import Einsum
 from einsum_cascade.interpreter.equation import check_einsum, run_einsum
 from einsum_cascade.interpreter.frame import Frame, Machine
 from einsum_cascade.interpreter.lifetimes import Path
-from einsum_cascade.interpreter.plan import Loop, einsums_of
 from einsum_cascade.interpreter.recurrence import stepped_variable
+from einsum_cascade.interpreter.stage_order import Loop, einsums_of
 
 __all__ = ["run_plan"]
 

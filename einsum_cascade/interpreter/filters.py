@@ -29,7 +29,7 @@ from einsum_cascade.cascade.ir import (
 from einsum_cascade.cascade.operators import COMPARISONS
 from einsum_cascade.interpreter.frame import Frame
 from einsum_cascade.interpreter.space import Array, Mask
-from einsum_cascade.interpreter.values import Condition
+from einsum_cascade.interpreter.tensor_values import Condition
 
 __all__ = ["Filter", "filters_of", "undecided_points"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 from einsum_cascade.formats import Format
-from einsum_cascade.interpreter.facts import Facts
+from einsum_cascade.interpreter.equation_facts import Facts
 from einsum_cascade.interpreter.space import Array, Mask, Space
 from einsum_cascade.interpreter.store import Store
-from einsum_cascade.interpreter.values import Condition, Value, mask_view, together
+from einsum_cascade.interpreter.tensor_values import Condition, Value, mask_view, together
 from einsum_cascade.interpreter.views import Line, Numbers, stays_inside, view
 
 __all__ = ["Access", "Frame", "Machine"]

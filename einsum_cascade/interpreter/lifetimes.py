@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Cascade, Read
-from einsum_cascade.interpreter.plan import Stage, plan_stages
 from einsum_cascade.interpreter.recurrence import is_local, loop_axis
+from einsum_cascade.interpreter.stage_order import Stage, plan_stages
 
 __all__ = ["Death", "Holding", "Path", "Plan", "plan"]
 

@@ -15,7 +15,7 @@ from einsum_cascade.interpreter.emptiness import empty_divisors
 from einsum_cascade.interpreter.filters import Filter, filters_of, undecided_points
 from einsum_cascade.interpreter.frame import Frame
 from einsum_cascade.interpreter.space import Mask
-from einsum_cascade.interpreter.values import Condition, together
+from einsum_cascade.interpreter.tensor_values import Condition, together
 
 __all__ = ["Presence", "conditions_of", "presence_of"]
 

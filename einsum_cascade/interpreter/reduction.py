@@ -16,7 +16,7 @@ from einsum_cascade.interpreter.expression import apply, evaluate
 from einsum_cascade.interpreter.frame import Frame
 from einsum_cascade.interpreter.presence import conditions_of, presence_of
 from einsum_cascade.interpreter.space import Array, Mask
-from einsum_cascade.interpreter.values import Condition, together
+from einsum_cascade.interpreter.tensor_values import Condition, together
 
 __all__ = ["reduced_values"]
 

@@ -9,7 +9,7 @@ from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 from einsum_cascade.interpreter.assembly import Assembly
 from einsum_cascade.interpreter.lifetimes import Death, Plan
 from einsum_cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.interpreter.values import Condition, Value, together
+from einsum_cascade.interpreter.tensor_values import Condition, Value, together
 from einsum_cascade.interpreter.views import Numbers
 
 __all__ = ["Store"]

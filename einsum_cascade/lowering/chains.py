@@ -12,7 +12,7 @@ from itertools import permutations, product
 from einsum_cascade.array.program import Layout
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.recognition.operands import Line, line_of
+from einsum_cascade.recognition.layouts import Line, line_of
 from einsum_cascade.recognition.sequence import HostWork, Work
 from einsum_cascade.recognition.works import ArrayWork, Operand
 

@@ -12,9 +12,9 @@ from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cascade.ir import Cascade, Einsum
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.lowering.chains import chain_of
-from einsum_cascade.lowering.machine import shape_of
+from einsum_cascade.lowering.lowered import extents_of, lower_program, sizes_of
 from einsum_cascade.lowering.ordering import kept_tiles_of
-from einsum_cascade.lowering.program import extents_of, lower_program, sizes_of
+from einsum_cascade.lowering.shapes import shape_of
 from einsum_cascade.lowering.submissions import ArrayProgram, submitted
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.recognition.heads import Heads, heads_of

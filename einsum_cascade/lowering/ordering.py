@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import Diagnostic, IllegalMappingError, Span
-from einsum_cascade.lowering.program import sizes_of
+from einsum_cascade.lowering.lowered import sizes_of
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Keep, Loop, paths
 from einsum_cascade.recognition.works import ArrayWork

@@ -12,7 +12,7 @@ from einsum_cascade.array.memory import Roundings, rounded
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.lowering.host import run_host
-from einsum_cascade.lowering.program import Lowered
+from einsum_cascade.lowering.lowered import Lowered
 from einsum_cascade.lowering.steps import Step
 from einsum_cascade.recognition.sequence import HostWork, Work
 from einsum_cascade.recognition.works import ArrayWork

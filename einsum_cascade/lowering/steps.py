@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.lowering.program import sizes_of
+from einsum_cascade.lowering.lowered import sizes_of
 from einsum_cascade.lowering.submissions import ArrayProgram
-from einsum_cascade.recognition.masks import Band
-from einsum_cascade.recognition.operands import from_array, to_array
+from einsum_cascade.recognition.head_masks import Band
+from einsum_cascade.recognition.layouts import from_array, to_array
 
 __all__ = ["Step"]
 
@@ -44,7 +44,7 @@ class Step(ArrayProgram):
     def operands(
         self, stored: Mapping[str, NDArray[Any]], but: AbstractSet[str] = frozenset()
     ) -> dict[str, NDArray[Any]]:
-        """Return the operands of the array but for some, by `recognition.operands`, from tensors of its format."""
+        """Return the operands of the array but for some, by `recognition.layouts`, from tensors of its format."""
         program = self.lowered.program
         found = to_array(self.work, stored, self.extents, program.shape.columns, program.keys, but)
         (first, last), members = self._bounds, {"query": program.group, "key": 1, "value": 1}

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.memory import memory_bytes
 from einsum_cascade.array.program import Layout, Program
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.lowering.chains import Chain, layout_of
-from einsum_cascade.lowering.program import Lowered
+from einsum_cascade.lowering.lowered import Lowered
 from einsum_cascade.recognition.works import ArrayWork
 
 __all__ = ["ArrayProgram", "submitted"]

@@ -13,9 +13,9 @@ from math import prod
 from einsum_cascade.arch.ir import Architecture, Engine, Link
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapper.recurrences import is_inside
+from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Axis
-from einsum_cascade.mapping.operations import cover
-from einsum_cascade.mapping.scene import listed
+from einsum_cascade.mapping.mapped import listed
 from einsum_cascade.mapping.workload import Task, Workload
 
 __all__ = ["Spreading", "sizes_of", "spreadings"]

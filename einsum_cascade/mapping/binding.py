@@ -13,12 +13,12 @@ from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.extent import ZERO
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.counts import Count, evaluated
-from einsum_cascade.mapping.footprint import footprint_of
+from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Block, Compute, Step
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
-from einsum_cascade.mapping.operations import cover
-from einsum_cascade.mapping.sites import completed
+from einsum_cascade.mapping.residency import completed
+from einsum_cascade.mapping.tile_footprint import footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["Bound", "bound_tasks"]

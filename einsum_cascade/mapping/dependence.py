@@ -11,7 +11,7 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Compute, Keep, Loop
-from einsum_cascade.mapping.scene import Branch, Position, Scene, listed, loops_of, shared_steps
+from einsum_cascade.mapping.mapped import Branch, Position, Scene, listed, loops_of, shared_steps
 from einsum_cascade.mapping.workload import Access
 
 __all__ = ["dependence_violations"]

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from einsum_cascade.analysis.target import Target
-from einsum_cascade.analysis.timing import Timing
+from einsum_cascade.analysis.traversals import Timing
 from einsum_cascade.analysis.witness import sentence_of
 from einsum_cascade.errors import Span
 from einsum_cascade.mapping.ir import Loop
-from einsum_cascade.mapping.scene import Branch, Position, Scene, listed, loops_of
+from einsum_cascade.mapping.mapped import Branch, Position, Scene, listed, loops_of
 
 __all__ = ["Refusal", "pass_violations"]
 

@@ -11,9 +11,9 @@ from einsum_cascade.errors import Diagnostic, IllegalMappingError
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.dependence import dependence_violations
 from einsum_cascade.mapping.fusion import pass_violations
+from einsum_cascade.mapping.mapped import Scene
 from einsum_cascade.mapping.names import name_violations
 from einsum_cascade.mapping.nesting import nesting_violations
-from einsum_cascade.mapping.scene import Scene
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["check_mapping", "diagnostics", "violations"]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.mapping.counts import FIRST_LONG
-from einsum_cascade.mapping.footprint import Footprint, footprint_of
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.masks import Constraint, Mask, bounds_of, masks_of
 from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
+from einsum_cascade.mapping.tile_footprint import Footprint, footprint_of
 from einsum_cascade.mapping.workload import Access, Part, Workload
 
 __all__ = ["Live", "left_of"]

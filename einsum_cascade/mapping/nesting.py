@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from einsum_cascade.cascade.extent import ONE, constant
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, leaves
-from einsum_cascade.mapping.scene import Branch, Placed, Scene, listed, loops_of
+from einsum_cascade.mapping.mapped import Branch, Placed, Scene, listed, loops_of
 
 __all__ = ["nesting_violations"]
 

@@ -15,7 +15,7 @@ from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Block, Compute, Order
 from einsum_cascade.mapping.parameters import Rule
 from einsum_cascade.mapping.rules import parse_rule
-from einsum_cascade.mapping.steps import parse_compute, parse_step, parse_tile
+from einsum_cascade.mapping.sentences import parse_compute, parse_step, parse_tile
 from einsum_cascade.units import BITS
 
 __all__ = ["read_mapping_tree"]

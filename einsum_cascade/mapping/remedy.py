@@ -10,7 +10,7 @@ from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.counts import evaluated
 from einsum_cascade.mapping.demand import Demand, Held, demands
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step
-from einsum_cascade.mapping.scene import Branch, Position, branches_of, loops_of
+from einsum_cascade.mapping.mapped import Branch, Position, branches_of, loops_of
 from einsum_cascade.mapping.workload import Workload
 
 __all__ = ["remedy"]

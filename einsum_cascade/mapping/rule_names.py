@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from einsum_cascade.arch.reader import did_you_mean
+from einsum_cascade.mapping.mapped import Scene
 from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, Rule, ShareOf
-from einsum_cascade.mapping.scene import Scene
 
 __all__ = ["rule_violations"]
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.extent import Extent, symbol
-from einsum_cascade.mapping.footprint import footprint_of
+from einsum_cascade.mapping.tile_footprint import footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["Piece", "held_elements", "whole_elements"]

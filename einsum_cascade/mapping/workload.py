@@ -12,7 +12,7 @@ from functools import cached_property
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.passes import timing_via, ways_of
 from einsum_cascade.analysis.target import Target, partitions, targets
-from einsum_cascade.analysis.timing import Timing
+from einsum_cascade.analysis.traversals import Timing
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of

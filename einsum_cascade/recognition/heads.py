@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.recognition.masks import Band, Filter
+from einsum_cascade.recognition.head_masks import Band, Filter
 from einsum_cascade.recognition.works import ArrayWork
 
 __all__ = ["Heads", "heads_of"]

@@ -11,7 +11,7 @@ from einsum_cascade.cascade.ir import Constant, Einsum
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.recognition.heads import Heads
-from einsum_cascade.recognition.operands import from_operand, index_of
+from einsum_cascade.recognition.layouts import from_operand, index_of
 from einsum_cascade.recognition.works import ArrayWork
 
 __all__ = ["check_zeros"]

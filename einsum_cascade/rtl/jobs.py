@@ -10,8 +10,8 @@ from einsum_cascade.array.program import STATE_WORDS
 from einsum_cascade.array.registers import Flag
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.axi import ADDRESS_BITS
+from einsum_cascade.rtl.freed_places import PlacesLayout, key_place_cycles
 from einsum_cascade.rtl.links import StateWord, row_beat_bits
-from einsum_cascade.rtl.places import PlacesLayout, key_place_cycles
 from einsum_cascade.rtl.tile_loops import TileLoops
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds, VisitLoops

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from einsum_cascade.array.instruction import INDEX_BITS, OP_BITS, PASSES, STAGE_BITS, MatrixOp, VectorOp
 from einsum_cascade.array.registers import WAITS, Flag, counters
 from einsum_cascade.array.shape import ArrayShape
+from einsum_cascade.rtl.freed_places import Places, PlacesLayout, key_place_cycles, query_place_cycles
 from einsum_cascade.rtl.links import address_bits, corner_layout
-from einsum_cascade.rtl.places import Places, PlacesLayout, key_place_cycles, query_place_cycles
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS, TileLayout, TileStates
 from einsum_cascade.rtl.visit_loops import LoopBounds

@@ -14,13 +14,13 @@ from einsum_cascade.rtl.array import OUTPUTS, array_files, constants_of, done_la
 from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
+from einsum_cascade.rtl.freed_places import release_latency
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
 from einsum_cascade.rtl.links import row_beat_bits
 from einsum_cascade.rtl.module_text import module_text
-from einsum_cascade.rtl.places import release_latency
-from einsum_cascade.rtl.reader import Reader
 from einsum_cascade.rtl.results import ResultLayout
 from einsum_cascade.rtl.sequencer import Sequencer
+from einsum_cascade.rtl.tile_reader import Reader
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds
 

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from einsum_cascade.schedule.bounds import components
+from einsum_cascade.schedule.interval_bounds import components
 from einsum_cascade.schedule.problem import Problem
 from einsum_cascade.schedule.table import ReservationTable
 

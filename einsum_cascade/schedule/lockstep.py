@@ -12,10 +12,10 @@ from typing import Literal
 import networkx as nx
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.bounds import recurrence_bound, resource_bound
-from einsum_cascade.schedule.discipline import Lockstep, arranged, needs_within, regulated, stage_length
 from einsum_cascade.schedule.graph import OperationGraph
+from einsum_cascade.schedule.interval_bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.ir import Placement, Schedule
+from einsum_cascade.schedule.lockstep_rules import Lockstep, arranged, needs_within, regulated, stage_length
 from einsum_cascade.schedule.operation import Cycles, exact
 from einsum_cascade.schedule.problem import lower
 from einsum_cascade.schedule.stages import search_stages

@@ -14,10 +14,10 @@ from fractions import Fraction
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import Bound
+from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Order, Step, leaves, normalised
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import count_steps, nest_of, range_sizes
-from einsum_cascade.mapping.operations import cover
 from einsum_cascade.mapping.workload import Access, Task, Workload
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
 from einsum_cascade.schedule.operation import exact

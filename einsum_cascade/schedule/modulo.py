@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.exact import Verdict, fit_alone, search, search_latency
 from einsum_cascade.schedule.graph import OperationGraph
+from einsum_cascade.schedule.interval_bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.ir import Placement, Proof, RecurrenceBound, ResourceBound, Schedule
-from einsum_cascade.schedule.lateness import delayed
+from einsum_cascade.schedule.lease_shortening import delayed
 from einsum_cascade.schedule.leases import overfull, peak
 from einsum_cascade.schedule.operation import exact
 from einsum_cascade.schedule.placement import place

@@ -9,7 +9,7 @@ operation earlier for free never costs anything later.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from einsum_cascade.schedule.discipline import Lockstep, Need, arranged, needs_within, stage_length
+from einsum_cascade.schedule.lockstep_rules import Lockstep, Need, arranged, needs_within, stage_length
 
 __all__ = ["Found", "search_stages"]
 

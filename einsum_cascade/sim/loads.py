@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from einsum_cascade.array.program import Program
-from einsum_cascade.sim.memory import MemoryModel, ReadChannel, since
-from einsum_cascade.sim.ordinals import Ordinals
 from einsum_cascade.sim.page_split import PageSplit, TileRows
+from einsum_cascade.sim.port import MemoryModel, ReadChannel, since
+from einsum_cascade.sim.progress import Ordinals
 
 __all__ = ["Loads", "Stream"]
 

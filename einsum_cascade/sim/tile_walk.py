@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from einsum_cascade.array.program import STATE_WORDS, Program
-from einsum_cascade.sim.ordinals import Ordinals
+from einsum_cascade.sim.progress import Ordinals
 
 __all__ = ["Job", "TileWalk"]
 

@@ -15,9 +15,9 @@ from typing import Literal
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.program import Program
 from einsum_cascade.array.registers import WAITS
-from einsum_cascade.sim.drain import Drain
+from einsum_cascade.sim.draining import Drain
 from einsum_cascade.sim.loads import Loads
-from einsum_cascade.sim.memory import MemoryModel
+from einsum_cascade.sim.port import MemoryModel
 from einsum_cascade.sim.tile_walk import Job, TileWalk
 from einsum_cascade.sim.trace import CycleTrace, ResourceTime
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from einsum_cascade.array.listing import to_text
 from einsum_cascade.array.memory import memory_bytes
 from einsum_cascade.array.numbers import OPERANDS, Multiplier, Numbers
-from einsum_cascade.array.text import to_text
-from einsum_cascade.cosim.timing import MemoryTiming, limit_of
+from einsum_cascade.cosim.memory_timing import MemoryTiming, limit_of
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.errors import UsageError
 from einsum_cascade.formats import parse_format
@@ -23,8 +23,8 @@ from einsum_cascade.interpreter.inputs import as_real
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
+from einsum_cascade.sim.evaluation import evaluate_program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
-from einsum_cascade.sim.values import evaluate_program
 from einsum_cascade.study.files import write_whole
 from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Note, Table

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from einsum_cascade.array.numbers import Multiplier, Numbers
     from einsum_cascade.lowering.prepared import Prepared
     from einsum_cascade.mapper.objectives import Objective, Plan
-    from einsum_cascade.study.bounds import BoundsReport
+    from einsum_cascade.study.bound_reports import BoundsReport
     from einsum_cascade.study.cases import PlanCase
     from einsum_cascade.study.costs import ComparisonReport, CostReport
     from einsum_cascade.study.designs import RtlReport
@@ -145,7 +145,7 @@ class Study:
         """
         from einsum_cascade.analysis.bounds import analyse, with_free_ranks
         from einsum_cascade.cascade.extents import known_extents
-        from einsum_cascade.study.bounds import report_of_bounds
+        from einsum_cascade.study.bound_reports import report_of_bounds
 
         words = None if capacity is None else _bytes(capacity) // _at_least_one(word_bytes, "word_bytes")
         extents = known_extents(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from einsum_cascade.cost.array import array_time
+from einsum_cascade.cost.array_time import array_time
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.lowering.submissions import ArrayProgram
 from einsum_cascade.mapper.objectives import Plan

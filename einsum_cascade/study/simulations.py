@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from einsum_cascade.cosim.build import trace_of
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.simulation import CosimResult
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import UsageError
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.study.designs import host_lines

@@ -10,11 +10,11 @@ from random_cascades import random_cascade
 from random_counts import random_count
 
 from einsum_cascade import parse
-from einsum_cascade.analysis import footprint, timing
+from einsum_cascade.analysis import footprint, traversals
 from einsum_cascade.analysis.bounds import analyse
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.cascade.ir import Cascade
-from einsum_cascade.study.bounds import report_of_bounds
+from einsum_cascade.study.bound_reports import report_of_bounds
 
 
 def report(cascade: Cascade) -> str:
@@ -38,8 +38,8 @@ def test_reports_of_long_cascades(text: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_reports_of_random_cascades(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     shared: list[object] = []
-    found = timing.Tail.append_to
-    monkeypatch.setattr(timing.Tail, "append_to", lambda self, other: (shared.append(self), found(self, other))[1])
+    found = traversals.Tail.append_to
+    monkeypatch.setattr(traversals.Tail, "append_to", lambda self, other: (shared.append(self), found(self, other))[1])
     for number in range(random_count(300)):
         cascade = random_cascade(np.random.default_rng([seed, 71, number]))
         assert report(cascade) == alone(cascade, monkeypatch), f"case {number} of seed {seed}\n{cascade}"
@@ -64,7 +64,7 @@ def test_steps_for_a_target_do_not_grow(text: str, most: float, monkeypatch: pyt
 
         monkeypatch.setattr(module, name, counted)
 
-    counting(timing._Timer, "_time", "timed")
+    counting(traversals._Timer, "_time", "timed")
     counting(footprint, "_held", "held")
     bounds = analyse(parse(text))
     targets = len(bounds.passes)

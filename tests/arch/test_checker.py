@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.fusemax import fusemax
 from einsum_cascade.arch.ir import Architecture, Component, Operation
 from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.arch.validation import check
 from einsum_cascade.errors import ArchitectureError
 
 GOOD = load_architecture("flat-edge")

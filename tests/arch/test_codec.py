@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from random_architectures import architectures
 from random_counts import random_count
 
-from einsum_cascade.arch.checker import check
 from einsum_cascade.arch.codec import change, parse_architecture, to_yaml
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Operation, RegisterFile
 from einsum_cascade.arch.presets import preset_text
+from einsum_cascade.arch.validation import check
 from einsum_cascade.errors import ArchitectureError
-from einsum_cascade.presets import preset_files
+from einsum_cascade.preset_files import preset_files
 
 BY_HAND = """\
 # A machine to read by hand.

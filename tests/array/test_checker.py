@@ -8,9 +8,9 @@ import pytest
 from array_programs import in_blocks, lowered, random_lowered, random_tensors, square
 from random_counts import random_count
 
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.instruction import NOTHING, PASSES, Field, MatrixOp, Row, VectorOp
 from einsum_cascade.array.program import Layout, Program
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.sim.stepped import step_program
 

@@ -8,11 +8,11 @@ import pytest
 from array_programs import lowered, random_lowered, square
 from random_counts import random_count
 
+from einsum_cascade.array.listing import parse_program, to_text
 from einsum_cascade.array.numbers import Numbers
-from einsum_cascade.array.text import parse_program, to_text
 from einsum_cascade.errors import ParseError
 from einsum_cascade.formats import Format
-from einsum_cascade.recognition.masks import Band
+from einsum_cascade.recognition.head_masks import Band
 
 PROGRAM = lowered(square(4, e=8, f=8, stages=2), e=8, f=8, keys=32, queries=8, band=Band(-3, 0)).program
 TEXT = to_text(PROGRAM)

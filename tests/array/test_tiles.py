@@ -7,9 +7,9 @@ import numpy as np
 from array_programs import in_blocks, lowered, random_lowered, square
 from random_counts import random_count
 
-from einsum_cascade.array.checker import check_program
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.array.registers import Flag
-from einsum_cascade.recognition.masks import Band
+from einsum_cascade.recognition.head_masks import Band
 
 
 def test_causal_tiles_by_hand() -> None:

@@ -10,7 +10,7 @@ from einsum_cascade.cascade import parse
 from einsum_cascade.errors import CheckError, EvaluationError
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.interpreter.lifetimes import plan
-from einsum_cascade.interpreter.plan import Loop
+from einsum_cascade.interpreter.stage_order import Loop
 
 
 def run(text, inputs, extents=None, **options):

@@ -10,7 +10,7 @@ from random_counts import random_count
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.interpreter.contraction import Operand, contract
-from einsum_cascade.interpreter.facts import Facts
+from einsum_cascade.interpreter.equation_facts import Facts
 from einsum_cascade.interpreter.views import Numbers, view
 
 HEADER = """

@@ -13,16 +13,16 @@ from array_programs import in_blocks, mistakes
 from random_counts import draw_seed, random_count
 
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.memory import pack, unpack
 from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.array.program import Program
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.array.registers import ErrorCode, Waiting
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.run import Case, RunResult, run_case
 from einsum_cascade.cosim.simulation import build_array, simulate
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.lowering.prepared import Prepared
-from einsum_cascade.sim.values import evaluate_program
+from einsum_cascade.sim.evaluation import evaluate_program
 from einsum_cascade.study.preparation import prepare
 
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"

@@ -8,8 +8,8 @@ from random_counts import draw_seed, random_count
 
 from einsum_cascade import load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cascade.ir import Cascade
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.simulation import CosimResult, simulate
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.study.preparation import prepare
 
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"

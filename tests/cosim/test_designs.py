@@ -13,9 +13,9 @@ from random_counts import draw_seed, mode
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
 from einsum_cascade.array.numbers import Multiplier, Numbers
 from einsum_cascade.array.registers import WAITS
-from einsum_cascade.cosim.memory import PERIOD_STEPS
+from einsum_cascade.cosim.bench_memory import PERIOD_STEPS
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.simulation import CosimResult, simulate
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.formats import parse_format, round_to
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.study.preparation import prepare

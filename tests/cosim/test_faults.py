@@ -23,18 +23,18 @@ from array_programs import in_blocks
 from random_counts import draw_seed, mode, random_count
 
 from einsum_cascade import random_inputs
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.memory import pack, unpack
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.array.registers import WAITS, ErrorCode
 from einsum_cascade.cosim.build import build_design
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.errors import ToolFailedError
 from einsum_cascade.rtl.top import design_files, design_ports
+from einsum_cascade.sim.evaluation import evaluate_program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
-from einsum_cascade.sim.values import evaluate_program
 
 CASES = {
     # Ragged in keys and queries, masked on both sides, tiles left out.

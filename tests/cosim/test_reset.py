@@ -11,8 +11,8 @@ from random_counts import draw_seed, random_count
 from scripted_host import follow, scripted, writes_of
 
 from einsum_cascade import random_inputs
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.memory import pack
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.array.registers import REGISTERS, offset_of
 from einsum_cascade.cosim.run import Case
 

@@ -10,8 +10,8 @@ from einsum_cascade import load_architecture, parse, random_inputs, resolve_exte
 from einsum_cascade.array.memory import rounded
 from einsum_cascade.array.registers import ErrorCode
 from einsum_cascade.cli import main
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.simulation import CosimResult, simulate
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.study.preparation import prepare
 
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"

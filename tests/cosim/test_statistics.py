@@ -12,8 +12,8 @@ from random_counts import draw_seed, random_count
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.cascade.text import to_text
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.simulation import simulate
-from einsum_cascade.cosim.timing import MemoryTiming
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.recognition.sequence import HostWork
 from einsum_cascade.recognition.works import ArrayWork

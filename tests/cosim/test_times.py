@@ -12,11 +12,11 @@ from array_programs import as_operands, in_blocks, mistakes
 from random_counts import draw_seed, random_count
 
 from einsum_cascade import random_inputs
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.program import Program
+from einsum_cascade.array.program_rules import check_program
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.simulation import CosimResult, build_array, simulate
-from einsum_cascade.cosim.steps import StepResult, run_step
-from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.step_runs import StepResult, run_step
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 

@@ -14,7 +14,7 @@ from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Oper
 from einsum_cascade.cost.accesses import Accesses, count_accesses
 from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.mapping.codec import parse_mapping
-from einsum_cascade.mapping.sites import sites_of
+from einsum_cascade.mapping.residency import sites_of
 from einsum_cascade.mapping.workload import Workload
 
 

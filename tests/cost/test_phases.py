@@ -15,8 +15,8 @@ from einsum_cascade.mapping.codec import parse_mapping
 from einsum_cascade.mapping.ir import Block, Compute, normalised
 from einsum_cascade.mapping.legality import violations
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.replay import check_schedule
 from einsum_cascade.schedule.whole import scheduled_graphs, tile_time
 
 PRODUCTS = Workload(

@@ -15,9 +15,9 @@ from einsum_cascade.arch.ir import Architecture, Component, Engine, Memory, Oper
 from einsum_cascade.cost.estimate import estimate
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.codec import parse_mapping
-from einsum_cascade.mapping.footprint import footprint_of
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.symbols import symbolic_values
+from einsum_cascade.mapping.tile_footprint import footprint_of
 from einsum_cascade.mapping.workload import Workload
 
 PRODUCT = Workload(parse("rank M, N, K\ninput A[m:M, k:K], B[k:K, n:N]\nZ[m, n] = A[m, k] * B[k, n]\noutput Z"))

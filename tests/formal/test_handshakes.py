@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component
 from bounded_proofs import Harness, assert_holds, assert_stable, drain_of, is_refuted, mutated
 
 from einsum_cascade.array.shape import ArrayShape
-from einsum_cascade.rtl import control_port, drain, reader, writer
+from einsum_cascade.rtl import control_port, drain, tile_reader, writer
 from einsum_cascade.rtl.divider import Divider
 
 SHAPE = ArrayShape(2, 2, product_steps=2, output_steps=2, slots=1)
@@ -57,7 +57,7 @@ class ControlHarness(Harness):
 
 @pytest.mark.parametrize(
     ("harness", "module"),
-    [(ReaderHarness, reader), (DrainHarness, mutated(drain)), (ControlHarness, control_port)],
+    [(ReaderHarness, tile_reader), (DrainHarness, mutated(drain)), (ControlHarness, control_port)],
     ids=["reader", "drain", "control"],
 )
 def test_what_is_valid_stays(harness: type[Harness], module: ModuleType, tmp_path: Path) -> None:
@@ -68,10 +68,10 @@ def test_what_is_valid_stays(harness: type[Harness], module: ModuleType, tmp_pat
     ("harness", "module", "before", "after"),
     [
         # Takes the next job although the last burst of this one still waits.
-        (ReaderHarness, reader, "takes = ~has_job | (fire & ends)", "takes = ~has_job | ends"),
-        (ReaderHarness, reader, "has_job & bursts.w_rdy)", "has_job & bursts.w_rdy & ~memory.rvalid)"),
+        (ReaderHarness, tile_reader, "takes = ~has_job | (fire & ends)", "takes = ~has_job | ends"),
+        (ReaderHarness, tile_reader, "has_job & bursts.w_rdy)", "has_job & bursts.w_rdy & ~memory.rvalid)"),
         # A stop takes an address back that memory has seen.
-        (ReaderHarness, reader, "self.stop & (~memory.arvalid | fire)", "self.stop"),
+        (ReaderHarness, tile_reader, "self.stop & (~memory.arvalid | fire)", "self.stop"),
         (DrainHarness, writer, "addresses.r_en.eq(sends_address)", "addresses.r_en.eq(memory.awvalid)"),
         (DrainHarness, writer, "beats.r_en.eq(sends_beat)", "beats.r_en.eq(memory.wvalid)"),
         (ControlHarness, control_port, "m.If(bus.bvalid & bus.bready)", "m.If(bus.bvalid)"),

@@ -16,7 +16,7 @@ from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.registers import KERNEL_FIELDS, KERNEL_OFFSET, REGISTERS, ErrorCode, offset_of
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cli import main
-from einsum_cascade.handoff import tables
+from einsum_cascade.handoff import register_tables
 from einsum_cascade.handoff.header import header_text
 from einsum_cascade.handoff.systemrdl import systemrdl_text
 from einsum_cascade.study.preparation import prepare
@@ -198,5 +198,7 @@ def test_the_driver_tells_what_is_wrong(opened):
 
 def test_parts_of_a_text_are_not_lost():
     """Registers, fields and codes of the driver's tables are those of the map."""
-    assert set(tables.OFFSETS) == {register.name for register in REGISTERS}
-    assert {name: text for name, text in tables.ERRORS.values()} == {code.name: code.text for code in ErrorCode}
+    assert set(register_tables.OFFSETS) == {register.name for register in REGISTERS}
+    assert {name: text for name, text in register_tables.ERRORS.values()} == {
+        code.name: code.text for code in ErrorCode
+    }

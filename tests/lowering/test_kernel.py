@@ -15,8 +15,8 @@ from einsum_cascade.array.instruction import MatrixOp, VectorOp, decode, encode
 from einsum_cascade.errors import InfeasibleMappingError
 from einsum_cascade.lowering.kernel import kernel_of, tile_graph
 from einsum_cascade.recognition.patterns import KERNELS
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.replay import check_schedule
 
 SIZES = (8, 16, 64, 128)
 ROWS = (4, 8, 16, 32, 64, 128, 256) if mode() != "quick" else (4, 16, 256)

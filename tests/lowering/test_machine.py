@@ -7,7 +7,7 @@ import pytest
 from einsum_cascade import load_architecture
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import InfeasibleMappingError
-from einsum_cascade.lowering.machine import shape_of
+from einsum_cascade.lowering.shapes import shape_of
 
 
 def with_buffer(capacity_bytes: int | None) -> Architecture:

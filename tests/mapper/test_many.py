@@ -15,7 +15,7 @@ from einsum_cascade.mapper.many import estimate_many
 from einsum_cascade.mapping.binding import bound_tasks
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping
 from einsum_cascade.mapping.presets import load_mapping
-from einsum_cascade.mapping.sites import sites_of
+from einsum_cascade.mapping.residency import sites_of
 from einsum_cascade.mapping.workload import Workload
 
 CANDIDATES = 7

@@ -5,8 +5,8 @@ import pytest
 
 from einsum_cascade import evaluate, parse, random_inputs, zoo
 from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.merging import merge_products, mergeable
-from einsum_cascade.mapping.operations import cover
 
 
 def test_one_pass_attention_has_two_products_to_merge() -> None:

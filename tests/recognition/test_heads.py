@@ -7,9 +7,9 @@ import pytest
 
 from einsum_cascade import parse, zoo
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.lowering.program import sizes_of
+from einsum_cascade.lowering.lowered import sizes_of
+from einsum_cascade.recognition.head_masks import Band
 from einsum_cascade.recognition.heads import Heads, heads_of
-from einsum_cascade.recognition.masks import Band
 from einsum_cascade.recognition.works import recognise
 
 EXTENTS = {"B": 3, "G": 2, "R": 2, "E": 4, "F": 4, "M0": 4, "M": 12, "M1": 3, "P": 10}

@@ -8,10 +8,10 @@ from random_counts import random_count
 from einsum_cascade import parse
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.lowering.program import extents_of, sizes_of
+from einsum_cascade.lowering.lowered import extents_of, sizes_of
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.recognition.head_masks import Band, Filter
 from einsum_cascade.recognition.heads import heads_of
-from einsum_cascade.recognition.masks import Band, Filter
 from einsum_cascade.recognition.works import recognise
 
 EXTENTS = {"E": 4, "F": 4, "M0": 4, "M": 12, "M1": 3, "P": 10}

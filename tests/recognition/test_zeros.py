@@ -12,8 +12,8 @@ from random_counts import random_count
 from einsum_cascade import evaluate, load_architecture, parse, random_inputs, resolve_extents, zoo
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.lowering.prepared import Prepared
-from einsum_cascade.recognition.masks import Band
-from einsum_cascade.sim.values import Results
+from einsum_cascade.recognition.head_masks import Band
+from einsum_cascade.sim.evaluation import Results
 from einsum_cascade.study.preparation import prepare
 
 ARRAY = load_architecture("fusemax-4x4")

@@ -20,7 +20,7 @@ from einsum_cascade.array.program import STATE_WORDS, Layout, Program
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
 from einsum_cascade.rtl.links import StateWord, row_beat_bits
-from einsum_cascade.rtl.reader import OUTSTANDING, Reader
+from einsum_cascade.rtl.tile_reader import OUTSTANDING, Reader
 
 # Operands of keys and values: from one beat to more than a burst and a page hold.
 SHAPES = [

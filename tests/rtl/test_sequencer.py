@@ -8,8 +8,8 @@ from array_programs import in_blocks, lowered, random_lowered, square
 from clocked import apply, peek, run_bench
 from random_counts import draw_seed, random_count
 
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.instruction import MatrixOp, VectorOp, encode
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.array.registers import WAITS
 from einsum_cascade.rtl.sequencer import Sequencer
 

@@ -5,8 +5,8 @@ import numpy as np
 from random_counts import random_count
 from random_graphs import random_block_graph
 
-from einsum_cascade.schedule.bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.graph import Dependence, Hold, Operation, OperationGraph, Resource
+from einsum_cascade.schedule.interval_bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.problem import lower
 
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource
 from einsum_cascade.schedule.ir import Placement, Schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
 from einsum_cascade.schedule.operation import Cycles
+from einsum_cascade.schedule.replay import check_schedule
 
 GRAPH = OperationGraph(
     (Resource("A"), Resource("B"), Resource("words", 8)),

@@ -4,9 +4,9 @@ import pytest
 from attention_tile import attention_tile, slot_tile
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
 from einsum_cascade.schedule.lockstep import lockstep_schedule
+from einsum_cascade.schedule.replay import check_schedule
 
 A, B = Resource("A"), Resource("B")
 X, Y = Operation("x", "A", 3), Operation("y", "B", 2)

@@ -9,10 +9,10 @@ from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.merging import merge_products, without_tasks
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.lockstep import lockstep_schedule
 from einsum_cascade.schedule.lowering import tile_graphs
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.replay import check_schedule
 from einsum_cascade.schedule.whole import tile_time
 
 

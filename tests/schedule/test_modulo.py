@@ -5,11 +5,11 @@ from attention_tile import attention_tile, slot_tile
 
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.schedule import modulo
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource, Use
 from einsum_cascade.schedule.modulo import modulo_schedule
 from einsum_cascade.schedule.placement import place
 from einsum_cascade.schedule.problem import Problem
+from einsum_cascade.schedule.replay import check_schedule
 
 A, B = Resource("A"), Resource("B")
 

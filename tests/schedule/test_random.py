@@ -7,10 +7,10 @@ from random_counts import random_count
 from random_graphs import random_block_graph, random_slot_graph
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.checker import check_schedule
 from einsum_cascade.schedule.graph import OperationGraph
 from einsum_cascade.schedule.lockstep import lockstep_schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
+from einsum_cascade.schedule.replay import check_schedule
 
 CHUNKS = 4
 

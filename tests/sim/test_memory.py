@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from einsum_cascade.sim.memory import MemoryModel, ReadChannel, WriteChannel
+from einsum_cascade.sim.port import MemoryModel, ReadChannel, WriteChannel
 
 
 def test_bursts_follow_one_another_without_a_gap() -> None:

@@ -10,9 +10,9 @@ from random_counts import draw_seed, random_count
 
 from einsum_cascade.array.instruction import VectorOp
 from einsum_cascade.array.program import Program
-from einsum_cascade.recognition.masks import Band
+from einsum_cascade.recognition.head_masks import Band
+from einsum_cascade.sim.evaluation import Results, evaluate_program
 from einsum_cascade.sim.stepped import step_program
-from einsum_cascade.sim.values import Results, evaluate_program
 
 
 def tiles_of(program: Program) -> int:

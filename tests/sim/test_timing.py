@@ -11,10 +11,10 @@ import pytest
 from array_programs import in_blocks, lowered, mistakes, random_lowered, random_tensors, square
 from random_counts import random_count
 
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.program import Program
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.recognition.masks import Band
+from einsum_cascade.recognition.head_masks import Band
 from einsum_cascade.sim.page_split import PageSplit
 from einsum_cascade.sim.stepped import step_program
 from einsum_cascade.sim.tile_walk import Job, TileWalk

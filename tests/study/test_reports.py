@@ -12,7 +12,7 @@ import pytest
 import einsum_cascade as ec
 from einsum_cascade.errors import UsageError
 from einsum_cascade.reproduction import effects, reproduce_fusemax
-from einsum_cascade.study.bounds import BoundsReport
+from einsum_cascade.study.bound_reports import BoundsReport
 from einsum_cascade.study.costs import CostReport
 from einsum_cascade.study.evaluations import report_of_evaluation
 from einsum_cascade.study.lists import ListReport

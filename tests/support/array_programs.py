@@ -8,15 +8,15 @@ import numpy as np
 
 from einsum_cascade import parse, zoo
 from einsum_cascade.arch.fusemax import contexts_for
-from einsum_cascade.array.checker import check_program
 from einsum_cascade.array.memory import memory_bytes, rounded
 from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.array.program import STATE_WORDS, Layout, Program
+from einsum_cascade.array.program_rules import check_program
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.formats import parse_format
-from einsum_cascade.lowering.program import Extents, Lowered, lower_program
-from einsum_cascade.recognition.masks import Band
+from einsum_cascade.lowering.lowered import Extents, Lowered, lower_program
+from einsum_cascade.recognition.head_masks import Band
 from einsum_cascade.recognition.works import ArrayWork, recognise
 
 __all__ = [

@@ -3,7 +3,7 @@
 import re
 
 from einsum_cascade.errors import Diagnostic, SourceError, Span
-from einsum_cascade.mapping.steps import parse_compute, parse_step
+from einsum_cascade.mapping.sentences import parse_compute, parse_step
 
 __all__ = ["is_placed"]
 

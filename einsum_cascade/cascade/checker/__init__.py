@@ -7,10 +7,10 @@ property beyond that; the analysis does.
 from dataclasses import replace
 
 from einsum_cascade.cascade import syntax
-from einsum_cascade.cascade.checker.bounds import check_bounds
 from einsum_cascade.cascade.checker.declarations import check_declarations, with_implied_ranks
 from einsum_cascade.cascade.checker.equations import check_equations
 from einsum_cascade.cascade.checker.expressions import names_in
+from einsum_cascade.cascade.checker.index_bounds import check_bounds
 from einsum_cascade.cascade.checker.order import check_order
 from einsum_cascade.cascade.checker.regions import check_regions
 from einsum_cascade.cascade.checker.scope import Scope

@@ -12,7 +12,7 @@ from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cascade.extent import Extent, constant
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step
-from einsum_cascade.mapping.sites import completed
+from einsum_cascade.mapping.residency import completed
 from einsum_cascade.mapping.workload import Task, Workload
 
 __all__ = ["Branch", "Placed", "Position", "Scene", "blocks_of", "branches_of", "listed", "loops_of", "shared_steps"]

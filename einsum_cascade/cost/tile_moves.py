@@ -14,9 +14,9 @@ from typing import Any, cast
 
 from einsum_cascade.analysis.tiling import settled
 from einsum_cascade.mapping.counts import Count, Split, Splitter, is_number, split
-from einsum_cascade.mapping.footprint import Footprint
 from einsum_cascade.mapping.ir import Axis
 from einsum_cascade.mapping.nest import NestLoop, fold_nest
+from einsum_cascade.mapping.tile_footprint import Footprint
 
 __all__ = ["Moves", "count_moves"]
 

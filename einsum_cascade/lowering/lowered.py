@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from einsum_cascade.analysis.target import partitions
-from einsum_cascade.array.checker import (
+from einsum_cascade.array.instruction import MatrixOp
+from einsum_cascade.array.program import STATE_WORDS, Layout, Program
+from einsum_cascade.array.program_rules import (
     check_program,
     has_stuck_heads,
     tiles_to_place,
     unmet_registers,
     violations,
 )
-from einsum_cascade.array.instruction import MatrixOp
-from einsum_cascade.array.program import STATE_WORDS, Layout, Program
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError, KernelError
@@ -21,11 +21,11 @@ from einsum_cascade.lowering.kernel import Slots, kernel_of, rows_of, tile_graph
 from einsum_cascade.mapping.capacity import Infeasibility
 from einsum_cascade.mapping.workload import range_of
 from einsum_cascade.recognition.factors import scale_of
+from einsum_cascade.recognition.head_masks import Band
 from einsum_cascade.recognition.heads import Heads
-from einsum_cascade.recognition.masks import Band
 from einsum_cascade.recognition.scaling import scaling_of
 from einsum_cascade.recognition.works import ArrayWork
-from einsum_cascade.schedule.bounds import recurrence_bound
+from einsum_cascade.schedule.interval_bounds import recurrence_bound
 from einsum_cascade.schedule.ir import Schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
 from einsum_cascade.schedule.problem import lower

@@ -12,7 +12,7 @@ from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiBus, AxiRam
 
-from einsum_cascade.cosim.timing import MemoryTiming
+from einsum_cascade.cosim.memory_timing import MemoryTiming
 
 __all__ = ["PERIOD_STEPS", "Memory"]
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from einsum_cascade.array.program import Program
-from einsum_cascade.sim.memory import MemoryModel, WriteChannel, since
+from einsum_cascade.sim.port import MemoryModel, WriteChannel, since
 
 __all__ = ["Drain"]
 

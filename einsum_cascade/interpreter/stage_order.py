@@ -15,8 +15,8 @@ import networkx as nx
 
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import EvaluationError
-from einsum_cascade.interpreter.fusion import Fusion, empty_graph
 from einsum_cascade.interpreter.recurrence import is_settled, loop_axis, stepped_variable
+from einsum_cascade.interpreter.stage_groups import Fusion, empty_graph
 
 __all__ = ["Loop", "Stage", "einsums_of", "plan_stages"]
 
