@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -21,6 +22,12 @@ def pytest_configure() -> None:
         "cascade", deadline=None, derandomize=False, print_blob=True, max_examples=random_count(1000)
     )
     hypothesis.settings.load_profile("cascade")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of every later collection of garbage, which takes a tenth of the time otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

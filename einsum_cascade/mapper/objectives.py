@@ -55,21 +55,29 @@ class Objective:
     ----------
     name
         Of the objective, as one writes it.
-    measure
-        What of a plan is compared; less is better. Of equals, the one that takes less time is better.
+    measures
+        What of a plan is compared, less is better: the first one, of equals the next one.
     prefers_fitting
         Whether a plan that fits is better than one that does not, whatever they measure.
 
     """
 
     name: str
-    measure: Callable[[Plan], float] = field(compare=False)
+    measures: tuple[Callable[[Plan], float], ...] = field(compare=False)
     prefers_fitting: bool = True
 
-    def rank(self, plan: Plan) -> tuple[bool, float, float]:
+    def rank(self, plan: Plan) -> tuple[float, ...]:
         """Return what orders plans, the best first."""
         is_worse = self.prefers_fitting and bool(plan.infeasibilities)
-        return is_worse, self.measure(plan), float(plan.estimate.latency_s)
+        return is_worse, *(measure(plan) for measure in self.measures)
+
+
+def _latency(plan: Plan) -> float:
+    return float(plan.estimate.latency_s)
+
+
+def _energy(plan: Plan) -> float:
+    return float(plan.estimate.energy_pj)
 
 
 def _traffic(plan: Plan) -> float:
@@ -77,15 +85,15 @@ def _traffic(plan: Plan) -> float:
     return float(found.traffic_bytes[found.architecture.memories[0].name])
 
 
-LATENCY = Objective("latency", lambda plan: float(plan.estimate.latency_s))
+LATENCY = Objective("latency", (_latency,))
 
 OBJECTIVES = {
     each.name: each
     for each in (
         LATENCY,
-        Objective("energy", lambda plan: float(plan.estimate.energy_pj)),
-        Objective("edp", lambda plan: float(plan.estimate.latency_s) * float(plan.estimate.energy_pj)),
-        Objective("traffic", _traffic),
+        Objective("energy", (_energy, _latency)),
+        Objective("edp", (lambda plan: _energy(plan) * _latency(plan),)),
+        Objective("traffic", (_traffic, _latency)),
     )
 }
 """Time; energy; energy times time; bytes to and from the outermost memory."""

@@ -65,7 +65,7 @@ def published_figures(
     def seconds(plan: Plan) -> float:
         return _seconds(workload, architecture, plan.mapping, plan.values, repeats)
 
-    objective = Objective("published latency", seconds, prefers_fitting=False)
+    objective = Objective("published latency", (seconds,), prefers_fitting=False)
     plan = plan_mapping(workload, architecture, mappings, extents, repeats, objective)
     latency = seconds(plan)
     found = plan.estimate

@@ -28,7 +28,7 @@ def held(plan: Plan) -> float:
     return float(next(demand.amount for demand in found if demand.resource == ("memory", "buffer")))
 
 
-OWN = Objective("buffer", held)
+OWN = Objective("buffer", (held,))
 ALL = [*OBJECTIVES.values(), OWN]
 
 
@@ -53,7 +53,7 @@ def test_no_plan_that_fits_has_less_of_it(objective: Objective) -> None:
     found = chosen(objective)
     assert not found.infeasibilities
     assert found.objective == objective.name
-    assert objective.measure(found) == pytest.approx(min(map(objective.measure, fitting)))
+    assert objective.rank(found) == pytest.approx(min(map(objective.rank, fitting)))
 
 
 def test_objectives_differ() -> None:
@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_worse_unless_the_objective_says_otherwise() -> Non
     widest = max(plans, key=lambda plan: plan.values["ROWS"])
     others = [plan for plan in plans if plan is not widest]
     unfit = replace(widest, infeasibilities=(Infeasibility("rows of tiles", 4096, 1024, "rows", "use fewer"),))
-    wide = Objective("width", lambda plan: -float(plan.values["ROWS"]))
+    wide = Objective("width", (lambda plan: -float(plan.values["ROWS"]),))
     assert min([unfit, *others], key=wide.rank).values["ROWS"] == 1024
     assert min([unfit, *others], key=replace(wide, prefers_fitting=False).rank) is unfit
 

@@ -62,8 +62,8 @@ def test_presets_are_found_in_an_installed_package(tmp_path: Path, wheel: Path) 
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from einsum_cascade import presets
-print(presets.__file__, *presets.preset_files("arch").values())
+from einsum_cascade import preset_files as found
+print(found.__file__, *found.preset_files("arch").values())
 """
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()

@@ -5,6 +5,7 @@ import subprocess
 from functools import cache
 
 import pytest
+from random_counts import mode
 from verilated import ROOT, verilator_environment
 
 from einsum_cascade.array.numbers import Numbers
@@ -15,6 +16,7 @@ from einsum_cascade.rtl.top import design_ports
 
 SMALL, LARGE = ArrayShape(4, 4), ArrayShape(6, 6, 3, numbers=Numbers(multiplier="wide", has_sigmoid=True))
 design_files = cache(top.design_files)
+SHAPES = [SMALL, LARGE] if mode() != "quick" else [LARGE]
 MODULE = re.compile(r"^module (\\?\S+?) *\(", re.MULTILINE)
 
 
@@ -22,7 +24,7 @@ def modules(files):
     return [name.lstrip("\\") for text in files.values() for name in MODULE.findall(text)]
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_module_has_the_prefix(shape):
     plain, named = design_files(shape), design_files(shape, "left_")
     assert {f"left_{name}" for name in plain} == {*named}
@@ -58,7 +60,7 @@ def test_a_prefix_begins_a_name(prefix):
         design_files(SMALL, prefix)
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_signals_have_the_names_of_the_source(shape):
     """Amaranth calls `$signal` what it finds no name for; expressions are numbered, and Yosys names what it adds."""
     for name, text in design_files(shape).items():
@@ -66,7 +68,7 @@ def test_signals_have_the_names_of_the_source(shape):
         assert not unnamed, name
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_memories_begin_with_nothing(shape):
     """Nothing reads a word that was not written: what a memory holds at first is not in the text."""
     for name, text in design_files(shape).items():
