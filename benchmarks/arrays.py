@@ -15,7 +15,7 @@ from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.lowering.shapes import shape_of
 from einsum_cascade.rtl.top import design_files, design_ports
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.study.preparation import prepare
 
 __all__ = ["array_entries"]

@@ -7,7 +7,7 @@ from einsum_cascade.analysis.boxes import Box, covers, merged, union
 from einsum_cascade.analysis.positions import Phase
 from einsum_cascade.cascade.extent import Extent
 
-__all__ = ["Barrier", "Piece", "State", "Stream", "alike", "either", "latest", "pruned", "united"]
+__all__ = ["AvailabilityPiece", "Barrier", "State", "Stream", "alike", "either", "latest", "pruned", "united"]
 
 type Stream = tuple[tuple[str | int, Extent], ...]
 """Coordinates whose visits an element waits for, each by a rank variable or a dimension, and how long after it."""
@@ -44,7 +44,7 @@ class Barrier:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class AvailabilityPiece:
     """Availability with respect to the fibers of a box: traversal `number`, at `phase`; along which coordinates."""
 
     box: Box
@@ -59,7 +59,7 @@ class Piece:
         """Traversal and phase."""
         return self.number, self.phase
 
-    def joined(self, other: "Piece") -> "Piece":
+    def joined(self, other: "AvailabilityPiece") -> "AvailabilityPiece":
         """Return the piece that waits for what either waits for, of two of the same time."""
         if self.along == other.along:
             return self
@@ -85,7 +85,7 @@ class State:
 
     """
 
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[AvailabilityPiece, ...] = ()
     carriers: tuple[tuple[int, ...], ...] = ()
     lineage: tuple[Box, ...] = ()
 
@@ -97,9 +97,9 @@ class State:
         return tuple(sorted({int(slot) for piece in own for slot, _ in piece.along} - known))
 
 
-def latest(pieces: Iterable[Piece]) -> list[Piece]:
+def latest(pieces: Iterable[AvailabilityPiece]) -> list[AvailabilityPiece]:
     """Keep the latest piece of every box."""
-    best: dict[Box, Piece] = {}
+    best: dict[Box, AvailabilityPiece] = {}
     for piece in pieces:
         other = best.get(piece.box)
         if other is None or other.time < piece.time:
@@ -109,18 +109,18 @@ def latest(pieces: Iterable[Piece]) -> list[Piece]:
     return list(best.values())
 
 
-def pruned(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
+def pruned(pieces: Iterable[AvailabilityPiece]) -> tuple[AvailabilityPiece, ...]:
     """Drop what another piece implies, and join neighbours."""
     pieces = latest(pieces)
     if len(pieces) == 1:
         return tuple(pieces)
-    kept: list[Piece] = []
+    kept: list[AvailabilityPiece] = []
     for piece in sorted(pieces, key=lambda p: (-p.number, -p.phase)):
         _keep(kept, piece)
     return tuple(sorted(kept, key=lambda p: (-p.number, -p.phase, repr(p.box))))
 
 
-def _keep(kept: list[Piece], piece: Piece) -> None:
+def _keep(kept: list[AvailabilityPiece], piece: AvailabilityPiece) -> None:
     """Add a piece to those that are not earlier."""
     for at, other in enumerate(kept):
         whole = union(other.box, piece.box) if other.time == piece.time else None
@@ -155,7 +155,7 @@ def either(first: State, second: State) -> State:
     return State(pruned(pieces), carriers, lineage)
 
 
-def _narrowed(piece: Piece, common: set[str | int]) -> Piece:
+def _narrowed(piece: AvailabilityPiece, common: set[str | int]) -> AvailabilityPiece:
     """Leave out coordinates that only one branch waits for."""
     along = tuple(pair for pair in piece.along if pair[0] in common)
     phase = Phase.START if piece.phase is Phase.ALONG and not along else piece.phase

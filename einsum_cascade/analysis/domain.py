@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain, product
 from math import prod
 
-from einsum_cascade.analysis.facts import Access, Facts
+from einsum_cascade.analysis.facts import Facts, ReadFacts
 from einsum_cascade.analysis.positions import Order
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.constraints import Choice, alternatives_of
@@ -154,7 +154,7 @@ class _Constraints:
         else:
             self.choices.append(alternatives)
 
-    def add_reads(self, facts: Facts, accesses: Iterable[Access], presence: Mapping[str, "_Presence"]) -> None:
+    def add_reads(self, facts: Facts, accesses: Iterable[ReadFacts], presence: Mapping[str, "_Presence"]) -> None:
         """Add what reading elements takes: that the tensors have them."""
         for access in accesses:
             dimensions = facts.cascade.tensor[access.tensor].dimensions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from einsum_cascade.analysis.boxes import Side, constant_side
 from einsum_cascade.analysis.coordinates import Coordinates
-from einsum_cascade.analysis.loops import Loop, Nest, loop_nest, loop_variables
+from einsum_cascade.analysis.loops import Nest, RecurrentLoop, loop_nest, loop_variables
 from einsum_cascade.analysis.positions import Order, Position, position_of
 from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from einsum_cascade.analysis.counting import PointCount
     from einsum_cascade.analysis.points import Point
     from einsum_cascade.analysis.precedence import Ordering
-    from einsum_cascade.analysis.traversals import Found, Tail
+    from einsum_cascade.analysis.traversals import FoundTiming, Tail
 
-__all__ = ["Access", "Facts", "Left"]
+__all__ = ["Facts", "Left", "ReadFacts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ReadFacts:
     """One read, with its indices understood.
 
     Parameters
@@ -137,11 +137,11 @@ class Facts:
         self.reaches: dict[tuple[int, int, bool], Extent] = {}
         self.orderings: dict[tuple[int, int | None, bool], Ordering] = {}
         self.states: dict[tuple[int, State, tuple[int, ...]], State] = {}
-        self.evaluations: dict[tuple[Hashable, ...], Found] = {}
+        self.evaluations: dict[tuple[Hashable, ...], FoundTiming] = {}
         self.tails: dict[tuple[Hashable, ...], Tail] = {}
         self._left = {id(einsum): self._left_side(einsum) for einsum in cascade.einsums}
 
-    def _access(self, read: Read) -> Access:
+    def _access(self, read: Read) -> ReadFacts:
         tensor = self.cascade.tensor[read.tensor]
         pairs = zip(read.indices, tensor.dimensions, strict=True)
         positions = tuple(position_of(self.cascade, index, dimension.rank) for index, dimension in pairs)
@@ -151,7 +151,7 @@ class Facts:
             index = read.indices[axis]
             if index.offset.value is not None and (not index.terms or index.stepped):
                 generation = index.stepped or "", index.offset.value
-        return Access(read.tensor, read.indices, positions, generation, axis)
+        return ReadFacts(read.tensor, read.indices, positions, generation, axis)
 
     def _left_side(self, einsum: Einsum) -> Left:
         slots: dict[str, tuple[int, int]] = {}
@@ -204,5 +204,7 @@ class Facts:
         """Return the tensors that a part of the loop nest computes."""
         found: set[str] = set()
         for node in nest:
-            found |= self.tensors_in(node.body) if isinstance(node, Loop) else {self.cascade.einsums[node].tensor}
+            found |= (
+                self.tensors_in(node.body) if isinstance(node, RecurrentLoop) else {self.cascade.einsums[node].tensor}
+            )
         return frozenset(found)

@@ -24,11 +24,11 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, constant, symbol
 from einsum_cascade.cascade.ir import Tensor
 
-__all__ = ["Footprint", "Live", "fiber_bound", "footprints", "growing_ranks"]
+__all__ = ["Footprint", "LiveTensor", "fiber_bound", "footprints", "growing_ranks"]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveTensor:
     """One tensor that is live during a pass.
 
     Parameters
@@ -81,7 +81,7 @@ class Footprint:
     elements: Expr
     per: tuple[str, ...]
     depends_on_rank: bool
-    live: tuple[Live, ...]
+    live: tuple[LiveTensor, ...]
     words: Expr
 
     def mapped(self, plain: Callable[[Expr], Expr]) -> "Footprint":
@@ -112,7 +112,7 @@ def footprints(facts: Facts, domains: tuple[Domain, ...], bound: PassBound) -> t
     growing = {facts.cascade.base_rank(name) for name in growing_ranks(facts, bound)} | growing_ranks(facts, bound)
     found: list[Footprint] = []
     for number, entries in enumerate(held, start=1):
-        live = tuple(Live(e.tensor, _elements(facts, domains, bound, e, per), e.reason, e.words) for e in entries)
+        live = tuple(LiveTensor(e.tensor, _elements(facts, domains, bound, e, per), e.reason, e.words) for e in entries)
         elements = sum_of(entry.elements for entry in live)
         words = sum_of(entry.words for entry in live)
         depends = grows_with(elements, growing)

@@ -12,18 +12,18 @@ import networkx as nx
 
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 
-__all__ = ["Loop", "Nest", "loop_nest", "loop_variables"]
+__all__ = ["Nest", "RecurrentLoop", "loop_nest", "loop_variables"]
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class RecurrentLoop:
     """Einsums that repeat together for every coordinate of an iterative rank variable."""
 
     variable: str
     body: "Nest"
 
 
-type Nest = tuple[int | Loop, ...]
+type Nest = tuple[int | RecurrentLoop, ...]
 
 
 def loop_nest(cascade: Cascade) -> Nest:
@@ -34,7 +34,7 @@ def loop_nest(cascade: Cascade) -> Nest:
 def loop_variables(nest: Nest) -> Iterator[str]:
     """Yield the variables of all loops, outermost first."""
     for node in nest:
-        if isinstance(node, Loop):
+        if isinstance(node, RecurrentLoop):
             yield node.variable
             yield from loop_variables(node.body)
 
@@ -48,13 +48,13 @@ def _nest(cascade: Cascade, members: range | list[int], around: frozenset[str]) 
         return groups[node][0]
 
     order = cast(Iterable[int], nx.lexicographical_topological_sort(condensed, key=first_member))
-    nodes: list[int | Loop] = []
+    nodes: list[int | RecurrentLoop] = []
     for group in (groups[node] for node in order):
         if len(group) == 1 and not graph.has_edge(group[0], group[0]):
             nodes.append(group[0])
         else:
             variable = _outermost(cascade, group, around)
-            nodes.append(Loop(variable, _nest(cascade, group, around | {variable})))
+            nodes.append(RecurrentLoop(variable, _nest(cascade, group, around | {variable})))
     return tuple(nodes)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from einsum_cascade.analysis.facts import Access, Facts
+from einsum_cascade.analysis.facts import Facts, ReadFacts
 from einsum_cascade.analysis.passes import PassBound
 from einsum_cascade.analysis.positions import Order, Phase
 from einsum_cascade.analysis.precedence import Ordering, Wait, is_at_most, ordering_of
@@ -73,7 +73,7 @@ def _spans(axis: int, reach: Extent | None, ends: list[int | None]) -> Spans:
     return {axis: to_sympy(reach)}
 
 
-def _until(ordering: Ordering, time: PointTime, access: Access, name: str) -> int | None:
+def _until(ordering: Ordering, time: PointTime, access: ReadFacts, name: str) -> int | None:
     """Return the dimension of what is read whose coordinate is the one position at which it is read last, if any."""
     later = [position for position in time.latest if position != name]
     if len(later) != 1 or ordering.wait(name, later[0]) is not Wait.NONE:
@@ -82,7 +82,7 @@ def _until(ordering: Ordering, time: PointTime, access: Access, name: str) -> in
     return plain[0] if len(plain) == 1 else None
 
 
-def _reads(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> Iterator[tuple[int, Access]]:
+def _reads(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> Iterator[tuple[int, ReadFacts]]:
     """Yield Einsum and access of the reads of a pass at positions or at its end."""
     for at in facts.readers[tensor.name]:
         time = bound.timing.points.get(at)
@@ -90,7 +90,7 @@ def _reads(facts: Facts, bound: PassBound, tensor: Tensor, number: int) -> Itera
             yield from ((at, access) for access in facts.accesses[at] if access.tensor == tensor.name)
 
 
-def _streams(access: Access, axis: int) -> bool:
+def _streams(access: ReadFacts, axis: int) -> bool:
     return access.positions[axis].order in (Order.ALONG, Order.TILES)
 
 

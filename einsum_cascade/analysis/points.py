@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from einsum_cascade.analysis.availability import Barrier, Piece, State, Stream, pruned
+from einsum_cascade.analysis.availability import AvailabilityPiece, Barrier, State, Stream, pruned
 from einsum_cascade.analysis.boxes import Box, Side, is_constant, meet, merged, renamed
 from einsum_cascade.analysis.facts import Facts, Left
 from einsum_cascade.analysis.positions import Order, Phase, Position
@@ -16,7 +16,7 @@ from einsum_cascade.analysis.precedence import Ordering, Wait
 from einsum_cascade.cascade.extent import ZERO, Extent, constant
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["Doubts", "Operand", "Point", "fired", "joined", "state_of"]
+__all__ = ["Doubts", "OwnRead", "Point", "fired", "joined", "state_of"]
 
 type Doubts = set[tuple[str, str]]
 """Why a count may be only a lower bound: pairs of a reason and the tensor that gives it."""
@@ -28,12 +28,12 @@ _REASONS = {
 
 
 @dataclass(slots=True)
-class Operand:
+class OwnRead:
     """What one Einsum reads, in terms of its own rank variables."""
 
     lineage: list[Box] = field(default_factory=list[Box])
     positions: list[Position] = field(default_factory=list[Position])
-    pieces: list[tuple[Piece, str]] = field(default_factory=list[tuple[Piece, str]])
+    pieces: list[tuple[AvailabilityPiece, str]] = field(default_factory=list[tuple[AvailabilityPiece, str]])
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Point:
         same = (o for o in others if self.ordering.wait(name, o) == self.ordering.wait(o, name) == Wait.NONE)
         return next(same, name)
 
-    def wait(self, piece: Piece) -> Wait:
+    def wait(self, piece: AvailabilityPiece) -> Wait:
         """Tell whether a point waits for an operand until the next traversal."""
         if piece.phase is Phase.END:
             # What reads the end as well, of this fiber or of another one, sits there at the latest.
@@ -145,7 +145,7 @@ class Point:
             return Wait.NONE
         return max((self._wait_along(str(name), lag) for name, lag in piece.along), default=Wait.NONE)
 
-    def delayed_by(self, piece: Piece) -> Iterator[str]:
+    def delayed_by(self, piece: AvailabilityPiece) -> Iterator[str]:
         """Yield the variables that points wait for within a bounded offset, to read what comes along with them."""
         if piece.phase is Phase.ALONG and self.positions:
             yield from (str(name) for name, lag in piece.along if self._wait_along(str(name), lag) is Wait.LAGS)
@@ -172,13 +172,13 @@ def joined(positions: tuple[Position, ...]) -> Position:
     return Position(Order.TILES, (*first.variables, ""))
 
 
-def fired(operand: Operand, point: Point, number: int, tensor: str, doubts: Doubts) -> Iterator[Piece]:
+def fired(operand: OwnRead, point: Point, number: int, tensor: str, doubts: Doubts) -> Iterator[AvailabilityPiece]:
     """Yield the availability of an Einsum's result: of the lineage at its position, of all else as it comes.
 
     What is not certain is taken to wait for nothing, and noted among the doubts.
     """
     for box in operand.lineage:
-        yield _completed(Piece(box, 1, Phase.START), point, number, tensor, doubts)
+        yield _completed(AvailabilityPiece(box, 1, Phase.START), point, number, tensor, doubts)
     for piece, name in operand.pieces:
         is_implied = False
         for box in operand.lineage:
@@ -192,34 +192,36 @@ def fired(operand: Operand, point: Point, number: int, tensor: str, doubts: Doub
             yield _passed_on(piece, point, number, tensor, doubts)
 
 
-def _is_later(own: Piece, piece: Piece) -> bool:
+def _is_later(own: AvailabilityPiece, piece: AvailabilityPiece) -> bool:
     """Tell whether a result at its position is complete no earlier than one that only waits for an operand."""
     if own.number > piece.number or own.phase is Phase.END:
         return True
     return own.phase is Phase.ALONG and piece.phase is not Phase.END
 
 
-def _awaited(piece: Piece, box: Box, point: Point, number: int, name: str, doubts: Doubts) -> Piece:
+def _awaited(
+    piece: AvailabilityPiece, box: Box, point: Point, number: int, name: str, doubts: Doubts
+) -> AvailabilityPiece:
     """Return when a point that sits on the fibers of a box fires, of all that its operand asks for."""
     wait = point.wait(piece)
     if wait in _REASONS:
         doubts.add((f"{_REASONS[wait]} along with it", name))
     if wait is not Wait.WHOLE:
-        return Piece(box, max(piece.number, 1), Phase.START, piece.ended, piece.cause)
+        return AvailabilityPiece(box, max(piece.number, 1), Phase.START, piece.ended, piece.cause)
     cause = Barrier(piece.ended, name, number, piece.number + 1, piece.cause)
-    return Piece(box, piece.number + 1, Phase.START, -1, cause)
+    return AvailabilityPiece(box, piece.number + 1, Phase.START, -1, cause)
 
 
-def _completed(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
+def _completed(piece: AvailabilityPiece, point: Point, number: int, tensor: str, doubts: Doubts) -> AvailabilityPiece:
     """Return when the result of points on the fiber is complete, given the traversal in which they fire."""
     phase, along, wait = point.completion
     if wait in _REASONS:
         doubts.add((_REASONS[wait], tensor))
     ended = number if point.folds else piece.ended
-    return Piece(piece.box, piece.number, phase, ended, piece.cause, along)
+    return AvailabilityPiece(piece.box, piece.number, phase, ended, piece.cause, along)
 
 
-def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Doubts) -> Piece:
+def _passed_on(piece: AvailabilityPiece, point: Point, number: int, tensor: str, doubts: Doubts) -> AvailabilityPiece:
     """Return when a result is complete of which no point sits on the fiber of an operand."""
     if piece.phase is not Phase.ALONG:
         return piece
@@ -227,10 +229,12 @@ def _passed_on(piece: Piece, point: Point, number: int, tensor: str, doubts: Dou
     if wait in _REASONS:
         doubts.add((_REASONS[wait], tensor))
     ended = number if phase is Phase.END or along != piece.along else piece.ended
-    return Piece(piece.box, piece.number, phase, ended, piece.cause, along)
+    return AvailabilityPiece(piece.box, piece.number, phase, ended, piece.cause, along)
 
 
-def state_of(facts: Facts, einsum: Einsum, operand: Operand, point: Point, pieces: Iterable[Piece]) -> State:
+def state_of(
+    facts: Facts, einsum: Einsum, operand: OwnRead, point: Point, pieces: Iterable[AvailabilityPiece]
+) -> State:
     """Return the state of a result: its availability over its own dimensions, and what it carries of the family."""
     left = facts.left_of(einsum)
     carriers = _carriers(left, operand.positions) if point.is_at_one_position else ()
@@ -246,7 +250,7 @@ def state_of(facts: Facts, einsum: Einsum, operand: Operand, point: Point, piece
     return State(kept, carriers, lineage)
 
 
-def _over_dimensions(facts: Facts, left: Left, point: Point, piece: Piece, box: Box) -> Piece:
+def _over_dimensions(facts: Facts, left: Left, point: Point, piece: AvailabilityPiece, box: Box) -> AvailabilityPiece:
     """Express a piece by the dimensions of the result instead of the variables of the Einsum."""
     along: dict[str | int, Extent] = {}
     for name, lag in piece.along:
@@ -254,7 +258,7 @@ def _over_dimensions(facts: Facts, left: Left, point: Point, piece: Piece, box: 
         if slot is not None:
             along[slot[0]] = lag - point.ordering.ahead_by(constant(slot[1]) * facts.coordinates.stride(str(name)))
     phase = Phase.START if piece.phase is Phase.ALONG and not along else piece.phase
-    return Piece(box, piece.number, phase, piece.ended, piece.cause, tuple(sorted(along.items(), key=str)))
+    return AvailabilityPiece(box, piece.number, phase, piece.ended, piece.cause, tuple(sorted(along.items(), key=str)))
 
 
 def _carriers(left: Left, positions: list[Position]) -> tuple[tuple[int, ...], ...]:

@@ -14,18 +14,18 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from einsum_cascade.analysis.availability import Barrier, Piece, State, alike, either, latest, united
+from einsum_cascade.analysis.availability import AvailabilityPiece, Barrier, State, alike, either, latest, united
 from einsum_cascade.analysis.boxes import Box, Side, covers, merged, renamed
-from einsum_cascade.analysis.facts import Access, Facts
-from einsum_cascade.analysis.loops import Loop, Nest
-from einsum_cascade.analysis.points import Doubts, Operand, Point, fired, joined, state_of
+from einsum_cascade.analysis.facts import Facts, ReadFacts
+from einsum_cascade.analysis.loops import Nest, RecurrentLoop
+from einsum_cascade.analysis.points import Doubts, OwnRead, Point, fired, joined, state_of
 from einsum_cascade.analysis.positions import Order, Phase, Position
 from einsum_cascade.analysis.precedence import ordering_of
 from einsum_cascade.analysis.target import Target
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import Einsum
 
-__all__ = ["Found", "PointTime", "Reading", "Tail", "Timing", "time_cascade"]
+__all__ = ["FoundTiming", "PointTime", "Reading", "Tail", "Timing", "time_cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _pass_on_delays(facts: Facts, timing: Timing) -> None:
             points[number] = replace(time, delaying=(time.delaying | frozenset(read)) - time.positions)
 
 
-def _delaying(facts: Facts, timing: Timing, time: PointTime, access: Access) -> Iterator[str]:
+def _delaying(facts: Facts, timing: Timing, time: PointTime, access: ReadFacts) -> Iterator[str]:
     """Yield the variables that what is read is delayed by, in the same traversal."""
     made = timing.points.get(facts.producer.get(access.tensor, -1))
     if made is not None and made.number == time.number:
@@ -239,7 +239,7 @@ class _Seen:
 
     positions: list[Position] = field(default_factory=list[Position])
     lineage: list[Box] = field(default_factory=list[Box])
-    pieces: list[tuple[Piece, str]] = field(default_factory=list[tuple[Piece, str]])
+    pieces: list[tuple[AvailabilityPiece, str]] = field(default_factory=list[tuple[AvailabilityPiece, str]])
 
     @property
     def variables(self) -> frozenset[str]:
@@ -248,7 +248,7 @@ class _Seen:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundTiming:
     """What was worked out of one Einsum from states: that of its result, when its points fire, what is to be noted."""
 
     states: tuple[State, ...]
@@ -276,11 +276,11 @@ class _Timer:
         self.timing = Timing()
         self.at: dict[str, int] = {}
         self.states: dict[tuple[int, State], State] = {}
-        self.known: dict[tuple[Hashable, ...], Found] = {}
+        self.known: dict[tuple[Hashable, ...], FoundTiming] = {}
 
     def run(self, nest: Nest) -> None:
         for node in nest:
-            if isinstance(node, Loop):
+            if isinstance(node, RecurrentLoop):
                 self._run_loop(node)
             else:
                 self._time(node)
@@ -319,7 +319,7 @@ class _Timer:
         for key, done, made in reversed(met):
             facts.tails[key] = rest = Tail(timing, points - done, tensors - made, rest)
 
-    def _run_loop(self, loop: Loop) -> None:
+    def _run_loop(self, loop: RecurrentLoop) -> None:
         rank = self.facts.cascade.rank_of[loop.variable]
         tensors = self.facts.tensors_in(loop.body)
         longest_step = max(self.facts.cascade.step(name) or 1 for name in tensors)
@@ -350,7 +350,7 @@ class _Timer:
         if found.time is not None and (old is None or (old.number, old.phase) < (found.time.number, found.time.phase)):
             self.timing.points[number] = found.time
 
-    def _found(self, number: int, states: tuple[State, ...]) -> Found:
+    def _found(self, number: int, states: tuple[State, ...]) -> FoundTiming:
         """Work out an Einsum, or find that it reads the same states as before.
 
         Before their first barrier many targets are alike. Inside a loop only what belongs to this one is.
@@ -370,12 +370,12 @@ class _Timer:
             return self.facts.states.setdefault((number, state, tuple(piece.ended for piece in state.pieces)), state)
         return self.states.setdefault((number, state), state) if self.at else state
 
-    def _evaluated(self, number: int, states: tuple[State, ...]) -> Found:
+    def _evaluated(self, number: int, states: tuple[State, ...]) -> FoundTiming:
         """Work out an Einsum.
 
         Points of the expression and of the `else` are apart, since the filter orders their variables differently.
         """
-        found = Found(states)
+        found = FoundTiming(states)
         branches = (self._branch(number, branch, states, found) for branch in range(len(self.facts.branches[number])))
         known = [result for result in branches if result is not None]
         if known:
@@ -390,7 +390,7 @@ class _Timer:
         return found
 
     def _branch(
-        self, number: int, branch: int, states: tuple[State, ...], found: Found
+        self, number: int, branch: int, states: tuple[State, ...], found: FoundTiming
     ) -> tuple[State, PointTime] | None:
         """Return the state of a result and when its points fire, for those of one branch; None if unrelated."""
         einsum = self.facts.cascade.einsums[number]
@@ -429,11 +429,11 @@ class _Timer:
         rank = self.facts.cascade.rank_of[variable]
         return self.at[variable] + (einsum.indices[axis].offset.value or 0) > self.iterations[rank]
 
-    def _operand(self, number: int, branch: int, states: tuple[State, ...], found: Found) -> Operand:
+    def _operand(self, number: int, branch: int, states: tuple[State, ...], found: FoundTiming) -> OwnRead:
         accesses = self.facts.accesses[number]
         branches = self.facts.branches[number][branch]
         seen = self._thread([self._seen(accesses[at], states[at], found) for at in branches], found)
-        operand = Operand()
+        operand = OwnRead()
         for one in seen:
             operand.positions += one.positions
             operand.lineage += one.lineage
@@ -441,7 +441,7 @@ class _Timer:
         operand.lineage = list(merged(operand.lineage))
         return operand
 
-    def _thread(self, seen: list[_Seen], found: Found) -> list[_Seen]:
+    def _thread(self, seen: list[_Seen], found: FoundTiming) -> list[_Seen]:
         """Keep the reads of the family by one variable only, where there are several and it is one of them."""
         variables = frozenset[str]().union(*(one.variables for one in seen))
         thread = self.reading.thread
@@ -454,7 +454,7 @@ class _Timer:
             one.positions = [position for position in one.positions if position.variables[:1] == (thread,)]
         return kept
 
-    def _seen(self, access: Access, state: State, found: Found) -> _Seen:
+    def _seen(self, access: ReadFacts, state: State, found: FoundTiming) -> _Seen:
         seen = _Seen()
         if access.tensor == self.target.tensor:
             self._see_target(access, seen)
@@ -462,20 +462,20 @@ class _Timer:
             self._see_state(access, state, seen, found)
         return seen
 
-    def _see_target(self, access: Access, seen: _Seen) -> None:
+    def _see_target(self, access: ReadFacts, seen: _Seen) -> None:
         variables = tuple(dict.fromkeys(name for axis in self.target.axes for name in access.positions[axis].variables))
         if not variables or variables in self.reading.via:
             seen.positions.append(self._position(access, self.target.axes))
             seen.lineage.append(tuple(access.side(axis, Side(axis, 0, 0)) for axis in self.other_axes))
 
-    def _position(self, access: Access, axes: tuple[int, ...]) -> Position:
+    def _position(self, access: ReadFacts, axes: tuple[int, ...]) -> Position:
         position = joined(tuple(access.positions[axis] for axis in axes))
         if not self.reading.is_descending:
             return position
         turned = {Order.START: Order.END, Order.END: Order.START}
         return Position(turned.get(position.order, position.order), position.variables)
 
-    def _see_state(self, access: Access, state: State, seen: _Seen, found: Found) -> None:
+    def _see_state(self, access: ReadFacts, state: State, seen: _Seen, found: FoundTiming) -> None:
         def rename(side: Side) -> Side | None:
             return access.side(side.reference, side) if isinstance(side.reference, int) else side
 
@@ -488,36 +488,38 @@ class _Timer:
             (self._piece(access, piece, renamed(piece.box, rename), found), access.tensor) for piece in state.pieces
         )
 
-    def _piece(self, access: Access, piece: Piece, box: Box, found: Found) -> Piece:
+    def _piece(self, access: ReadFacts, piece: AvailabilityPiece, box: Box, found: FoundTiming) -> AvailabilityPiece:
         """Express a piece of a tensor's availability by the variables of the Einsum that reads it."""
         phases = [self._phase(access, int(slot), found) for slot, _ in piece.along]
         if piece.phase is not Phase.ALONG or Phase.END in phases:
             is_whole = piece.phase is Phase.ALONG
             ended = self.facts.producer[access.tensor] if is_whole else piece.ended
-            return Piece(box, piece.number, Phase.END if is_whole else piece.phase, ended, piece.cause)
+            return AvailabilityPiece(box, piece.number, Phase.END if is_whole else piece.phase, ended, piece.cause)
         along: dict[str | int, Extent] = {}
         for (slot, lag), phase in zip(piece.along, phases, strict=True):
             if phase is Phase.ALONG:
                 name, reach = self._reach(access, int(slot))
                 along[name] = max(along.get(name, lag + reach), lag + reach, key=lambda value: value.value or 0)
         stream = tuple(sorted(along.items(), key=str))
-        return Piece(box, piece.number, Phase.ALONG if along else Phase.START, piece.ended, piece.cause, stream)
+        return AvailabilityPiece(
+            box, piece.number, Phase.ALONG if along else Phase.START, piece.ended, piece.cause, stream
+        )
 
-    def _phase(self, access: Access, slot: int, found: Found) -> Phase:
+    def _phase(self, access: ReadFacts, slot: int, found: FoundTiming) -> Phase:
         """Return when the elements read exist, of a tensor that becomes available along a dimension."""
         order = self._position(access, (slot,)).order
         if order is Order.LOOSE:
             found.doubts.add(("read in another order", access.tensor))
         return _PHASES.get(order, Phase.ALONG)
 
-    def _reach(self, access: Access, slot: int) -> tuple[str, Extent]:
+    def _reach(self, access: ReadFacts, slot: int) -> tuple[str, Extent]:
         """Return the variable along which a dimension is read, and how far the elements read are ahead of it."""
         key = id(access), slot, self.reading.is_descending
         if key not in self.facts.reaches:
             self.facts.reaches[key] = access.reach(slot, self.facts.coordinates, is_descending=key[2])
         return access.positions[slot].variables[0], self.facts.reaches[key]
 
-    def _state_read(self, access: Access) -> State:
+    def _state_read(self, access: ReadFacts) -> State:
         """Return the state of the generation that a read reaches."""
         states = self.timing.generations.get(access.tensor)
         if not states:
@@ -542,7 +544,7 @@ def _is_before_barriers(state: State) -> bool:
     return all(piece.cause is None for piece in state.pieces)
 
 
-def _point_time(operand: Operand, pieces: list[Piece], point: Point) -> PointTime:
+def _point_time(operand: OwnRead, pieces: list[AvailabilityPiece], point: Point) -> PointTime:
     """Return when the points of an Einsum fire at the latest, given the availability of its result."""
     own = [p for p in pieces if not operand.lineage or any(covers(box, p.box) for box in operand.lineage)]
     last = max(own, key=lambda piece: piece.time)

@@ -25,10 +25,10 @@ __all__ = [
     "OPERANDS",
     "SINGLE",
     "Above",
+    "FunctionSlot",
     "Multiplier",
     "Numbers",
     "Part",
-    "Step",
     "exponential_steps",
     "factors_of",
     "feature_steps",
@@ -86,7 +86,7 @@ _RECIPROCAL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FunctionSlot:
     """One slot of an exponential, of a sigmoid or of a feature map.
 
     Parameters
@@ -172,7 +172,7 @@ def factors_of(scale: float, significand_bits: int) -> dict[Above, float]:
     return {name: piece_of(factor, part, significand_bits) for part, name in FACTORS.items()}
 
 
-def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
+def exponential_steps(multiplier: Multiplier) -> tuple[FunctionSlot, ...]:
     """Return the slots of an exponential on a multiplier, seven for each.
 
     Examples
@@ -183,27 +183,28 @@ def exponential_steps(multiplier: Multiplier) -> tuple[Step, ...]:
     """
     match multiplier:
         case "wide":
-            scales = [Step("scale", is_last=True)]
+            scales = [FunctionSlot("scale", is_last=True)]
         case "mixed":
-            scales = [Step("scale", "whole", "low"), Step("scale", "whole", "high", is_last=True)]
+            scales = [FunctionSlot("scale", "whole", "low"), FunctionSlot("scale", "whole", "high", is_last=True)]
         case "narrow":
             scales = [
-                Step("scale", "low", "high"),
-                Step("scale", "high", "low"),
-                Step("scale", "high", "high", is_last=True),
+                FunctionSlot("scale", "low", "high"),
+                FunctionSlot("scale", "high", "low"),
+                FunctionSlot("scale", "high", "high", is_last=True),
             ]
     *horner, last = _horner(_POLYNOMIALS[multiplier])
-    return (Step("subtract", is_last=True), *scales, *horner, replace(last, is_last=True, is_result=True))
+    return (FunctionSlot("subtract", is_last=True), *scales, *horner, replace(last, is_last=True, is_result=True))
 
 
-def _horner(coefficients: tuple[int, ...]) -> list[Step]:
+def _horner(coefficients: tuple[int, ...]) -> list[FunctionSlot]:
     leading, *others = coefficients
     return [
-        Step("horner", coefficient_bits=bits, leading_bits=leading if at == 0 else 0) for at, bits in enumerate(others)
+        FunctionSlot("horner", coefficient_bits=bits, leading_bits=leading if at == 0 else 0)
+        for at, bits in enumerate(others)
     ]
 
 
-def sigmoid_steps() -> tuple[Step, ...]:
+def sigmoid_steps() -> tuple[FunctionSlot, ...]:
     """Return the slots of a sigmoid on the wide multiplier.
 
     Examples
@@ -214,17 +215,17 @@ def sigmoid_steps() -> tuple[Step, ...]:
     """
     _, *exponential, last = exponential_steps("wide")
     return (
-        Step("multiply"),
-        Step("add"),
+        FunctionSlot("multiply"),
+        FunctionSlot("add"),
         *exponential,
         replace(last, is_result=False),
-        Step("complement"),
+        FunctionSlot("complement"),
         *_horner(_RECIPROCAL),
-        Step("finish", is_last=True, is_result=True),
+        FunctionSlot("finish", is_last=True, is_result=True),
     )
 
 
-def feature_steps(multiplier: Multiplier) -> tuple[Step, ...]:
+def feature_steps(multiplier: Multiplier) -> tuple[FunctionSlot, ...]:
     """Return the slots of elu(x) + 1, the feature map of linear attention, on a multiplier.
 
     It is max(x, 0) + exp(min(x, 0)), so that no large number is raised. Source: Katharopoulos et al. (arXiv
@@ -238,10 +239,10 @@ def feature_steps(multiplier: Multiplier) -> tuple[Step, ...]:
     """
     _, *exponential, last = exponential_steps(multiplier)
     return (
-        Step("rectify"),
+        FunctionSlot("rectify"),
         *exponential,
         replace(last, is_result=False),
-        Step("restore", is_last=True, is_result=True),
+        FunctionSlot("restore", is_last=True, is_result=True),
     )
 
 
@@ -320,7 +321,7 @@ class Numbers:
         return self.operand_bits if self.multiplier == "narrow" else 24
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[FunctionSlot, ...]:
         """The slots of a PE: those of its exponential, then those of its sigmoid, then those of its feature map."""
         sigmoid = sigmoid_steps() if self.has_sigmoid else ()
         feature = feature_steps(self.multiplier) if self.has_feature_map else ()

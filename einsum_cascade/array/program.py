@@ -13,7 +13,7 @@ from einsum_cascade.array.instruction import MatrixOp, Row
 from einsum_cascade.array.numbers import Above, factors_of
 from einsum_cascade.array.registers import Flag
 from einsum_cascade.array.shape import ArrayShape
-from einsum_cascade.array.visits import Block, Visits
+from einsum_cascade.array.visits import KeyBlock, Visits
 
 __all__ = ["STATE_WORDS", "Layout", "Program", "Tile"]
 
@@ -260,11 +260,11 @@ class Program:
         return self.has_blocks and not self.has_tile_results
 
     @cached_property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[KeyBlock, ...]:
         """The blocks of a head of keys."""
         tiles = self.block_tiles or self.key_tiles
         keys = (range(first, min(first + tiles, self.key_tiles)) for first in range(0, self.key_tiles, tiles))
-        return tuple(Block(own, self._query_range(own)) for own in keys)
+        return tuple(KeyBlock(own, self._query_range(own)) for own in keys)
 
     def _query_range(self, keys: range) -> range:
         """Return the query tiles that have one of some key tiles: first and last key tile grow with the query tile."""

@@ -12,7 +12,7 @@ from einsum_cascade.array.memory import memory_bytes
 from einsum_cascade.array.numbers import LANE_STEPS, LEAST_SCALE, MOST_SCALE
 from einsum_cascade.array.program import Program
 from einsum_cascade.array.registers import MOST_BYTES, MOST_HEADS, MOST_TILES
-from einsum_cascade.array.visits import Block
+from einsum_cascade.array.visits import KeyBlock
 from einsum_cascade.errors import IllegalMappingError
 
 __all__ = ["check_program", "has_stuck_heads", "hazards", "tiles_to_place", "unmet_registers", "violations"]
@@ -184,7 +184,7 @@ def tiles_to_place(program: Program) -> int | None:
     return program.passes * min(_shortest(program, block) for block in program.blocks if block.queries) + 1
 
 
-def _shortest(program: Program, block: Block) -> int:
+def _shortest(program: Program, block: KeyBlock) -> int:
     """Return the fewest key tiles that a tile of queries has in a block: they grow, then stay, then become fewer."""
     return min(len(block.part_of(program.key_range(at))) for at in (block.queries[0], block.queries[-1]))
 

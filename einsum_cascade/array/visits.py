@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import overload
 
-__all__ = ["Block", "Visit", "Visits"]
+__all__ = ["KeyBlock", "Visit", "Visits"]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class KeyBlock:
     """Key tiles next to each other, and the query tiles that have one of them.
 
     Parameters
@@ -77,7 +77,7 @@ class Visits(Sequence[Visit]):
 
     """
 
-    def __init__(self, blocks: Sequence[Block], keys_of: Callable[[int], range], key_heads: int, group: int) -> None:
+    def __init__(self, blocks: Sequence[KeyBlock], keys_of: Callable[[int], range], key_heads: int, group: int) -> None:
         """Count the visits before each block."""
         self._blocks, self._keys_of, self._key_heads, self._group = blocks, keys_of, key_heads, group
         self._starts = [*accumulate((group * len(block.queries) for block in blocks), initial=0)]

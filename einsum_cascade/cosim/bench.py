@@ -14,7 +14,7 @@ from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from einsum_cascade.array.registers import KERNEL_OFFSET, REGISTERS, field_of, offset_of
-from einsum_cascade.cosim.bench_memory import PERIOD_STEPS, Memory
+from einsum_cascade.cosim.bench_memory import PERIOD_STEPS, BenchMemory
 from einsum_cascade.cosim.memory_timing import MemoryTiming
 
 _RESET_CYCLES = 4
@@ -53,7 +53,7 @@ async def run_program(dut: Any) -> None:
     folder = Path(os.environ["EINSUM_CASCADE_CASE"])
     case = json.loads((folder / "case.json").read_text())
     cocotb.start_soon(Clock(dut.clk, PERIOD_STEPS, unit="step").start())
-    memory = Memory(dut, (folder / "memory.bin").read_bytes(), MemoryTiming(**case["memory"]))
+    memory = BenchMemory(dut, (folder / "memory.bin").read_bytes(), MemoryTiming(**case["memory"]))
     host = Host(dut)
     dut.rst.value = 1
     await ClockCycles(dut.clk, _RESET_CYCLES)

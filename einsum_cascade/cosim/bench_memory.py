@@ -14,13 +14,13 @@ from cocotbext.axi import AxiBus, AxiRam
 
 from einsum_cascade.cosim.memory_timing import MemoryTiming
 
-__all__ = ["PERIOD_STEPS", "Memory"]
+__all__ = ["PERIOD_STEPS", "BenchMemory"]
 
 PERIOD_STEPS = 1000
 """Of the bench's clock: 1 ns at a resolution of 1 ps."""
 
 
-class Memory:
+class BenchMemory:
     """Memory behind the AXI4 port `m_axi` of the design.
 
     Parameters

@@ -22,7 +22,7 @@ from einsum_cascade.cosim.build import Build
 from einsum_cascade.cosim.memory_timing import MemoryTiming, limit_of
 from einsum_cascade.cosim.run import Case, Run, run_case
 from einsum_cascade.lowering.steps import Step
-from einsum_cascade.sim.evaluation import Results, evaluate_program
+from einsum_cascade.sim.program_values import Results, evaluate_program
 from einsum_cascade.sim.timing import CycleTrace, MemoryModel, run_timing
 
 __all__ = ["Compared", "StepResult", "run_step", "run_submission"]
@@ -44,7 +44,7 @@ class StepResult:
     run
         How the run ended.
     output
-        The RTL's results, (H, F, P) as `sim.evaluation.Results` has them.
+        The RTL's results, (H, F, P) as `sim.program_values.Results` has them.
     mismatched
         How many of them differ from the model's in a bit.
     model

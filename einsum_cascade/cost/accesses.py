@@ -19,9 +19,9 @@ from einsum_cascade.mapping.counts import Count, maximum, minimum
 from einsum_cascade.mapping.ir import Axis, Loop, Step
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
-from einsum_cascade.mapping.residency import Site, Sites, Use
+from einsum_cascade.mapping.residency import OperandUse, Site, Sites
 from einsum_cascade.mapping.spread import copies_apart
-from einsum_cascade.mapping.tile_footprint import Footprint, footprint_of
+from einsum_cascade.mapping.tile_footprint import TileFootprint, footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
 __all__ = ["AccessCounter", "Accesses", "count_accesses"]
@@ -109,7 +109,7 @@ class AccessCounter:
         self.uses = sites.uses
         self.engine_of = {use.task.name: use.engine for use in sites.uses}
         self._nests = Nests(workload, values)
-        self._footprints: dict[_Ways, Footprint] = {}
+        self._footprints: dict[_Ways, TileFootprint] = {}
         self._known: dict[_Move, Moves] = {}
         self._transfers: dict[tuple[tuple[int, ...], str], tuple[_Transfer, ...]] = {}
 
@@ -170,7 +170,7 @@ class AccessCounter:
             )
         return self._known[key]
 
-    def _footprint(self, accesses: "_Ways") -> Footprint:
+    def _footprint(self, accesses: "_Ways") -> TileFootprint:
         if accesses not in self._footprints:
             self._footprints[accesses] = footprint_of(accesses[0], self.workload.parts, self.values, accesses[1:])
         return self._footprints[accesses]
@@ -223,7 +223,7 @@ type _Ways = tuple[Access, ...]
 """Accesses that differ by constants: a holder has what any of them touches."""
 
 
-type _Move = tuple[tuple[Step, ...], Footprint, frozenset[str], frozenset[Axis], bool]
+type _Move = tuple[tuple[Step, ...], TileFootprint, frozenset[str], frozenset[Axis], bool]
 """What decides how often a tile moves: its loops, its size, what indexes it, who shares it, whether it is held."""
 
 
@@ -232,7 +232,7 @@ class _Table:
         self.counter, self.workload = counter, counter.workload
         self.entries: Table = {}
 
-    def count_use(self, use: Use) -> None:
+    def count_use(self, use: OperandUse) -> None:
         """Count what the operations of a task read from or write to the level that holds the tensor."""
         if use.site is None:
             return

@@ -16,7 +16,7 @@ from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.cost.array_time import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.errors import MappingError
-from einsum_cascade.mapping.binding import Bound, bound_tasks
+from einsum_cascade.mapping.binding import BoundTask, bound_tasks
 from einsum_cascade.mapping.counts import FIRST_LONG, Count, check_counts, check_numbers, maximum, minimum, scaled
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
@@ -96,7 +96,7 @@ class CostEstimate:
     architecture: Architecture
     mapping: Tree
     repeats: int
-    bounds: tuple[Bound, ...]
+    bounds: tuple[BoundTask, ...]
     accesses: Mapping[tuple[str, str], Accesses]
     energy: tuple[EnergyItem, ...]
     phases: tuple[PhaseCost, ...]
@@ -235,7 +235,7 @@ def _bytes(memory: Memory, accesses: Mapping[tuple[str, str], Accesses], word_bi
 def _energy(
     architecture: Architecture,
     accesses: Mapping[tuple[str, str], Accesses],
-    bounds: tuple[Bound, ...],
+    bounds: tuple[BoundTask, ...],
     word_bits: Mapping[str, int],
     repeats: int,
 ) -> list[EnergyItem]:

@@ -16,7 +16,7 @@ from einsum_cascade.analysis.tiling import settled
 from einsum_cascade.mapping.counts import Count, Split, Splitter, is_number, split
 from einsum_cascade.mapping.ir import Axis
 from einsum_cascade.mapping.nest import NestLoop, fold_nest
-from einsum_cascade.mapping.tile_footprint import Footprint
+from einsum_cascade.mapping.tile_footprint import TileFootprint
 
 __all__ = ["Moves", "count_moves"]
 
@@ -78,7 +78,7 @@ _EMPTY = _Tally(_NOTHING, _NOTHING)
 
 def count_moves(
     nest: Sequence[NestLoop],
-    footprint: Footprint,
+    footprint: TileFootprint,
     variables: frozenset[str],
     sizes: Mapping[str, Count],
     *,
@@ -125,7 +125,7 @@ def _one(_: Mapping[str, Count]) -> Count:
     return 1
 
 
-def _tile(footprint: Footprint) -> Callable[[Mapping[str, Count]], _Tally]:
+def _tile(footprint: TileFootprint) -> Callable[[Mapping[str, Count]], _Tally]:
     """Return what a holder keeps when every range covers so many coordinates."""
 
     def leaf(sizes: Mapping[str, Count]) -> _Tally:

@@ -20,14 +20,14 @@ from numpy.typing import ArrayLike
 from einsum_cascade.cascade.extents import resolve_extents
 from einsum_cascade.cascade.ir import Cascade, reads_of_predicate
 from einsum_cascade.formats import Format, parse_format, round_to
-from einsum_cascade.interpreter.equation_facts import Facts
+from einsum_cascade.interpreter.equation_facts import EquationFacts
 from einsum_cascade.interpreter.executor import run_plan
-from einsum_cascade.interpreter.frame import Machine
+from einsum_cascade.interpreter.frame import RunContext
 from einsum_cascade.interpreter.inputs import as_control, check_inputs, random_inputs
 from einsum_cascade.interpreter.lifetimes import plan
 from einsum_cascade.interpreter.space import Array
 from einsum_cascade.interpreter.store import Store
-from einsum_cascade.interpreter.views import Numbers
+from einsum_cascade.interpreter.views import IndexNumbers
 
 __all__ = ["evaluate", "random_inputs"]
 
@@ -77,12 +77,14 @@ def evaluate(
     """
     form = parse_format(dtype)
     arrays = check_inputs(cascade, inputs)
-    numbers = Numbers(cascade, resolve_extents(cascade, extents or {}, {n: a.shape for n, a in arrays.items()}))
+    numbers = IndexNumbers(cascade, resolve_extents(cascade, extents or {}, {n: a.shape for n, a in arrays.items()}))
     stored = {name: round_to(array, form) for name, array in arrays.items()}
     store = Store(cascade, plan(cascade), numbers, stored, form.arithmetic)
     controls = {name: as_control(arrays[name]) for name in _read_by_filters(cascade)}
     with np.errstate(all="ignore"):
-        run_plan(Machine(cascade, numbers, store, form, Facts(cascade, numbers.extents), controls, allows_empty))
+        run_plan(
+            RunContext(cascade, numbers, store, form, EquationFacts(cascade, numbers.extents), controls, allows_empty)
+        )
         return {name: _output(store, name) for name in cascade.outputs}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from einsum_cascade.cascade.ir import Einsum
 from einsum_cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.interpreter.tensor_values import Condition, Value, together
+from einsum_cascade.interpreter.tensor_values import Condition, TensorValue, together
 from einsum_cascade.interpreter.views import ORIGIN, Line, stays_inside, view
 
 __all__ = ["Assembly"]
@@ -36,7 +36,7 @@ class Assembly:
     is_joined: bool
     pieces: list[_Piece] = field(default_factory=list[_Piece])
 
-    def write(self, einsum: Einsum, lines: tuple[Line, ...], space: Space, value: Value) -> None:
+    def write(self, einsum: Einsum, lines: tuple[Line, ...], space: Space, value: TensorValue) -> None:
         """Take what an equation gives over the space of its left side."""
         mask = together([condition.mask for condition in value.conditions])
         for line, extent in zip(lines, self.array.shape, strict=True):
@@ -55,14 +55,14 @@ class Assembly:
             _fill(covered, piece, np.ones((), np.bool_))
         return covered
 
-    def value(self) -> Value:
+    def value(self) -> TensorValue:
         """Return the tensor."""
         empty = None
         if any(piece.empty is not None for piece in self.pieces):
             empty = np.zeros(self.array.shape, np.bool_)
             for piece in self.pieces:
                 _fill(empty, piece, np.zeros((), np.bool_) if piece.empty is None else piece.empty)
-        return Value(self.array, tuple(self._conditions()), empty, is_owned=True)
+        return TensorValue(self.array, tuple(self._conditions()), empty, is_owned=True)
 
     def _conditions(self) -> Iterator[Condition]:
         size = sum(piece.space.size for piece in self.pieces)

@@ -10,18 +10,18 @@ import opt_einsum
 
 from einsum_cascade.interpreter.space import Array
 
-__all__ = ["Operand", "contract"]
+__all__ = ["ProductFactor", "contract"]
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class ProductFactor:
     """A factor of a product: an array with one dimension for each of its axes of the space."""
 
     array: Array
     axes: tuple[int, ...]
 
 
-def contract(operands: Sequence[Operand], kept: tuple[int, ...]) -> Array:
+def contract(operands: Sequence[ProductFactor], kept: tuple[int, ...]) -> Array:
     """Multiply operands and sum over all axes but those that are kept.
 
     Parameters
@@ -47,7 +47,7 @@ def contract(operands: Sequence[Operand], kept: tuple[int, ...]) -> Array:
     return _arranged(last, kept)
 
 
-def _path(operands: list[Operand], kept: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _path(operands: list[ProductFactor], kept: tuple[int, ...]) -> list[tuple[int, ...]]:
     if len(operands) <= 2:
         return [tuple(range(len(operands)))]
     symbol = cast(Any, opt_einsum).get_symbol
@@ -59,18 +59,18 @@ def _path(operands: list[Operand], kept: tuple[int, ...]) -> list[tuple[int, ...
     return [tuple(pair) for pair in path]
 
 
-def _sum_out(operand: Operand, needed: frozenset[int]) -> Operand:
+def _sum_out(operand: ProductFactor, needed: frozenset[int]) -> ProductFactor:
     gone = tuple(at for at, axis in enumerate(operand.axes) if axis not in needed)
     if not gone:
         return operand
-    return Operand(operand.array.sum(axis=gone), tuple(axis for axis in operand.axes if axis in needed))
+    return ProductFactor(operand.array.sum(axis=gone), tuple(axis for axis in operand.axes if axis in needed))
 
 
-def _contract_pair(a: Operand, b: Operand, needed: frozenset[int], kept: tuple[int, ...]) -> Operand:
+def _contract_pair(a: ProductFactor, b: ProductFactor, needed: frozenset[int], kept: tuple[int, ...]) -> ProductFactor:
     summed = [axis for axis in a.axes if axis in b.axes and axis not in needed]
     if not summed:
         axes = tuple(sorted({*a.axes, *b.axes}))
-        return Operand(_arranged(a, axes) * _arranged(b, axes), axes)
+        return ProductFactor(_arranged(a, axes) * _arranged(b, axes), axes)
     shared = [axis for axis in a.axes if axis in b.axes and axis in needed]
     if kept and kept[-1] in a.axes and kept[-1] not in shared:
         a, b = b, a  # so that the last axis of the result is contiguous
@@ -80,10 +80,10 @@ def _contract_pair(a: Operand, b: Operand, needed: frozenset[int], kept: tuple[i
     right = _matrices(b, shared, summed, columns)
     extents = dict(zip((*a.axes, *b.axes), (*a.array.shape, *b.array.shape), strict=True))
     axes = (*shared, *rows, *columns)
-    return Operand(np.matmul(left, right).reshape([extents[axis] for axis in axes]), axes)
+    return ProductFactor(np.matmul(left, right).reshape([extents[axis] for axis in axes]), axes)
 
 
-def _matrices(operand: Operand, shared: list[int], rows: list[int], columns: list[int]) -> Array:
+def _matrices(operand: ProductFactor, shared: list[int], rows: list[int], columns: list[int]) -> Array:
     """Arrange an operand as matrices that BLAS takes as they are."""
     array = _arranged(operand, (*shared, *rows, *columns))
     shape = array.shape
@@ -98,7 +98,7 @@ def _suits_blas(array: Array) -> bool:
     return (t == item and s >= n * item) or (s == item and t >= m * item)
 
 
-def _arranged(operand: Operand, axes: tuple[int, ...]) -> Array:
+def _arranged(operand: ProductFactor, axes: tuple[int, ...]) -> Array:
     """Transpose an operand to the given order; axes that it lacks get length 1."""
     present = [axis for axis in axes if axis in operand.axes]
     array = operand.array.transpose([operand.axes.index(axis) for axis in present])

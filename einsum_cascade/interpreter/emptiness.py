@@ -32,7 +32,7 @@ def empty_points(frame: Frame, expression: Expression) -> Mask | None:
                 return reduce(np.logical_or, known)
             operands = len(arguments)
             if operator.name not in ("+", "max", "min"):
-                operands = sum(bool(frame.machine.facts.reads(argument)) for argument in arguments)
+                operands = sum(bool(frame.context.facts.reads(argument)) for argument in arguments)
             return reduce(np.logical_and, known) if len(known) == operands else None
         case _:
             return None
@@ -43,7 +43,7 @@ def empty_divisors(frame: Frame, divisor: Expression) -> Mask | None:
     empty = empty_points(frame, divisor)
     if empty is None:
         return None
-    accesses = [frame.access(read) for read in frame.machine.facts.reads(divisor)]
+    accesses = [frame.access(read) for read in frame.context.facts.reads(divisor)]
     present = together([c.mask for access in accesses for c in access.conditions(frame.space)])
     if present is not None:
         empty = empty & present
@@ -69,7 +69,7 @@ def check_divisions(frame: Frame, expression: Expression, chosen: Mask | None) -
         Where that expression gives the value; None for everywhere.
 
     """
-    divisors = () if frame.machine.allows_empty else frame.machine.facts.divisors(expression)
+    divisors = () if frame.context.allows_empty else frame.context.facts.divisors(expression)
     for divisor in divisors:
         empty = empty_divisors(frame, divisor)
         if empty is None:
@@ -82,9 +82,9 @@ def check_divisions(frame: Frame, expression: Expression, chosen: Mask | None) -
 def _division_error(frame: Frame, divisor: Expression, bad: Mask) -> EvaluationError:
     einsum, space = frame.einsum, frame.space
     first = np.argwhere(bad.reshape((1,) * (len(space.names) - bad.ndim) + bad.shape))[0]
-    read = frame.machine.facts.reads(divisor)[0]
+    read = frame.context.facts.reads(divisor)[0]
     where = predicate_variables(einsum.where) if einsum.where is not None else frozenset[str]()
-    names = [name for name in einsum.variables if name in frame.machine.facts.variables(divisor) | where]
+    names = [name for name in einsum.variables if name in frame.context.facts.variables(divisor) | where]
     values = [space.fixed[name] if name in space.fixed else int(first[space.axis[name]]) for name in names]
     at = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
     message = f"{einsum} must not divide by {read}{' at ' + at if at else ''}: no point of that reduction survives"

@@ -8,21 +8,21 @@ from einsum_cascade.formats import round_to
 from einsum_cascade.interpreter.emptiness import check_divisions, empty_points
 from einsum_cascade.interpreter.expression import evaluate
 from einsum_cascade.interpreter.filters import Filter, undecided_points
-from einsum_cascade.interpreter.frame import Frame, Machine
+from einsum_cascade.interpreter.frame import Frame, RunContext
 from einsum_cascade.interpreter.presence import Presence, presence_of
 from einsum_cascade.interpreter.reduction import reduced_values
 from einsum_cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.interpreter.tensor_values import Condition, Value, together
+from einsum_cascade.interpreter.tensor_values import Condition, TensorValue, together
 
 __all__ = ["check_einsum", "run_einsum"]
 
 
-def run_einsum(machine: Machine, einsum: Einsum, dying: frozenset[str]) -> None:
+def run_einsum(context: RunContext, einsum: Einsum, dying: frozenset[str]) -> None:
     """Evaluate an Einsum at the present coordinates of the loops around it, and store the result.
 
     Parameters
     ----------
-    machine
+    context
         The evaluation.
     einsum
         The Einsum.
@@ -30,32 +30,32 @@ def run_einsum(machine: Machine, einsum: Einsum, dying: frozenset[str]) -> None:
         Tensors that nothing reads after it.
 
     """
-    space = machine.facts.space(einsum, machine.store.fixed)
-    frame = Frame(machine, einsum, space, dying if einsum.reduction is None else frozenset())
+    space = context.facts.space(einsum, context.store.fixed)
+    frame = Frame(context, einsum, space, dying if einsum.reduction is None else frozenset())
     if not frame.is_plain:
         check_einsum(frame)
     presence = presence_of(frame)
     conditions = _element_conditions(space, presence) if presence.conditions else ()
     empty = _empty_elements(frame, presence)
-    machine.store.write(einsum, space.unreduced, _value(frame, conditions, empty))
+    context.store.write(einsum, space.unreduced, _value(frame, conditions, empty))
 
 
-def _value(frame: Frame, conditions: tuple[Condition, ...], empty: Mask | None) -> Value:
+def _value(frame: Frame, conditions: tuple[Condition, ...], empty: Mask | None) -> TensorValue:
     """Return what an Einsum stores: its values in the format, 0 where absent."""
     einsum, space = frame.einsum, frame.space
     counts = space.counts[: space.left]
     if isinstance(einsum.expression, Read) and einsum.reduction is None and einsum.where is None and not conditions:
         access = frame.access(einsum.expression)
         access.value.is_owned = False
-        return Value(np.broadcast_to(access.elements(space), counts), (), empty)
+        return TensorValue(np.broadcast_to(access.elements(space), counts), (), empty)
     values = _mapped(frame) if einsum.reduction is None else reduced_values(frame, einsum.reduction)
-    values = round_to(values, frame.machine.form)
+    values = round_to(values, frame.context.form)
     present = together([condition.mask for condition in conditions])
     if present is not None:
         values = _zeroed(values, ~present, counts)
     if values.shape != counts:
-        return Value(np.broadcast_to(values, counts), conditions, empty)
-    return Value(values, conditions, empty, is_owned=values.flags.writeable)
+        return TensorValue(np.broadcast_to(values, counts), conditions, empty)
+    return TensorValue(values, conditions, empty, is_owned=values.flags.writeable)
 
 
 def _zeroed(values: Array, absent: Mask, counts: tuple[int, ...]) -> Array:
@@ -79,7 +79,7 @@ def _mapped(frame: Frame) -> Array:
 
 def _present(frame: Frame, expression: Expression, presence: Presence, chosen: Mask | None) -> Mask | None:
     """Return where a user's operator may be called; None if there is none, or no restriction."""
-    if not frame.machine.facts.has_user_operator(expression):
+    if not frame.context.facts.has_user_operator(expression):
         return None
     masks = [condition.mask for condition in presence.conditions]
     return together(masks if chosen is None else [*masks, chosen])
@@ -99,7 +99,7 @@ def _element_conditions(space: Space, presence: Presence) -> tuple[Condition, ..
 def _empty_elements(frame: Frame, presence: Presence) -> Mask | None:
     """Return which elements are reductions over nothing, or made of nothing else."""
     einsum, space = frame.einsum, frame.space
-    is_neutral = frame.machine.facts.is_neutral_init(einsum)
+    is_neutral = frame.context.facts.is_neutral_init(einsum)
     empty = _ones(space) if is_neutral else None if frame.is_plain else empty_points(frame, einsum.expression)
     if einsum.otherwise is not None:
         other = empty_points(frame, einsum.otherwise)
@@ -154,7 +154,7 @@ def _check_filter(frame: Frame, tests: tuple[Filter, ...]) -> None:
 
 
 def _check_reads(frame: Frame, expression: Expression, chosen: Mask | None) -> None:
-    for read in frame.machine.facts.reads(expression):
+    for read in frame.context.facts.reads(expression):
         astray = frame.access(read).astray(frame.space)
         if astray is not None:
             _refuse(frame, read, astray if chosen is None else astray & chosen)
@@ -167,8 +167,8 @@ def _refuse(frame: Frame, read: Read, bad: Mask) -> None:
     first = np.argwhere(np.broadcast_to(bad, space.counts))[0]
     coordinates = dict(zip(space.names, map(int, first), strict=True)) | dict(space.fixed)
     at = ", ".join(f"{name} = {coordinates[name]}" for name in einsum.variables)
-    values = [index.evaluate(coordinates, frame.machine.numbers.extents) for index in read.indices]
-    shape = frame.machine.store.shape(read.tensor)
+    values = [index.evaluate(coordinates, frame.context.numbers.extents) for index in read.indices]
+    shape = frame.context.store.shape(read.tensor)
     message = f"{read} in {einsum} must stay inside {read.tensor}"
     for index, value, extent in zip(read.indices, values, shape, strict=True):
         if not 0 <= value < extent:

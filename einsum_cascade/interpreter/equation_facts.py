@@ -11,14 +11,14 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Apply, Cascade, Constant, Einsum, Expression, Read, expression_variables, walk
 from einsum_cascade.cascade.reach import coordinate_counts
 from einsum_cascade.interpreter.space import Space
-from einsum_cascade.interpreter.views import Numbers
+from einsum_cascade.interpreter.views import IndexNumbers
 
-__all__ = ["Facts"]
+__all__ = ["EquationFacts"]
 
 _MINUS_ONE = Constant(-1.0)
 
 
-class Facts:
+class EquationFacts:
     """Facts about the equations of a cascade with given extents."""
 
     def __init__(self, cascade: Cascade, extents: Mapping[str, int]) -> None:
@@ -57,13 +57,13 @@ class Facts:
         )
 
     def dimensions(
-        self, read: Read, cuts: tuple[tuple[str, int], ...], numbers: Numbers
+        self, read: Read, cuts: tuple[tuple[str, int], ...], numbers: IndexNumbers
     ) -> tuple[tuple[Affine, ...], dict[str, Affine], frozenset[int]]:
         """Return the indices into a tile, those that loops cut off, and the dimensions that can have a tail."""
         return self._once(("dimensions", cuts), read, lambda: self._dimensions(read, cuts, numbers))
 
     def _dimensions(
-        self, read: Read, cuts: tuple[tuple[str, int], ...], numbers: Numbers
+        self, read: Read, cuts: tuple[tuple[str, int], ...], numbers: IndexNumbers
     ) -> tuple[tuple[Affine, ...], dict[str, Affine], frozenset[int]]:
         axes = frozenset(axis for _, axis in cuts)
         kept = [axis for axis in range(len(read.indices)) if axis not in axes]

@@ -2,44 +2,44 @@
 
 from einsum_cascade.cascade.ir import Einsum
 from einsum_cascade.interpreter.equation import check_einsum, run_einsum
-from einsum_cascade.interpreter.frame import Frame, Machine
+from einsum_cascade.interpreter.frame import Frame, RunContext
 from einsum_cascade.interpreter.lifetimes import Path
 from einsum_cascade.interpreter.recurrence import stepped_variable
-from einsum_cascade.interpreter.stage_order import Loop, einsums_of
+from einsum_cascade.interpreter.stage_order import CoordinateLoop, einsums_of
 
 __all__ = ["run_plan"]
 
 
-def run_plan(machine: Machine) -> None:
+def run_plan(context: RunContext) -> None:
     """Evaluate every Einsum of a cascade."""
-    plan = machine.store.plan
+    plan = context.store.plan
     for place, stage in enumerate(plan.stages):
         dying = plan.last_reads[place]
         if isinstance(stage, int):
-            run_einsum(machine, machine.cascade.einsums[stage], dying)
+            run_einsum(context, context.cascade.einsums[stage], dying)
         else:
-            _run_loop(machine, stage, (place,))
+            _run_loop(context, stage, (place,))
         for name in dying:
-            machine.store.drop(name)
+            context.store.drop(name)
 
 
-def _run_loop(machine: Machine, loop: Loop, path: Path) -> None:
-    store, cascade = machine.store, machine.cascade
-    count = machine.numbers.extents[cascade.rank_of[loop.variable]]
+def _run_loop(context: RunContext, loop: CoordinateLoop, path: Path) -> None:
+    store, cascade = context.store, context.cascade
+    count = context.numbers.extents[cascade.rank_of[loop.variable]]
     einsums = [cascade.einsums[at] for at in einsums_of(loop)]
     writes = {einsum.tensor for einsum in einsums} - store.unfinished
     store.unfinished |= writes
-    _check_idle(machine, loop, einsums)
+    _check_idle(context, loop, einsums)
     deaths = [store.plan.deaths.get((*path, place), []) for place in range(len(loop.body))]
-    steps = [0 if isinstance(stage, Loop) else _step(machine, loop.variable, stage) for stage in loop.body]
+    steps = [0 if isinstance(stage, CoordinateLoop) else _step(context, loop.variable, stage) for stage in loop.body]
     for coordinate in range(count):
         store.fixed[loop.variable] = coordinate
         for place, stage in enumerate(loop.body):
-            if isinstance(stage, Loop):
-                _run_loop(machine, stage, (*path, place))
+            if isinstance(stage, CoordinateLoop):
+                _run_loop(context, stage, (*path, place))
             elif coordinate + steps[place] <= count:
                 dying = [d.tensor for d in deaths[place] if not store.is_kept(d, coordinate + d.offset)]
-                run_einsum(machine, cascade.einsums[stage], frozenset(dying))
+                run_einsum(context, cascade.einsums[stage], frozenset(dying))
             for death in deaths[place]:
                 store.drop_tile(death, coordinate + death.offset)
     store.fixed.pop(loop.variable, None)
@@ -48,9 +48,9 @@ def _run_loop(machine: Machine, loop: Loop, path: Path) -> None:
         store.drop_tiles(death)
 
 
-def _step(machine: Machine, variable: str, at: int) -> int:
+def _step(context: RunContext, variable: str, at: int) -> int:
     """Return the step of a recurrence in a variable; 0 for an equation that is pointwise in it."""
-    cascade = machine.cascade
+    cascade = context.cascade
     einsum = cascade.einsums[at]
     axis = cascade.tensor[einsum.tensor].generation_axis
     if axis is None or stepped_variable(cascade, einsum) != variable:
@@ -58,9 +58,9 @@ def _step(machine: Machine, variable: str, at: int) -> int:
     return einsum.indices[axis].offset.value or 0
 
 
-def _check_idle(machine: Machine, loop: Loop, einsums: list[Einsum]) -> None:
+def _check_idle(context: RunContext, loop: CoordinateLoop, einsums: list[Einsum]) -> None:
     """Make the checks of equations that the loop never runs, as if they were evaluated at once."""
     for einsum in einsums:
-        space = machine.facts.space(einsum, machine.store.fixed)
+        space = context.facts.space(einsum, context.store.fixed)
         if loop.variable in space.axis and space.counts[space.axis[loop.variable]] == 0:
-            check_einsum(Frame(machine, einsum, space))
+            check_einsum(Frame(context, einsum, space))

@@ -8,7 +8,7 @@ import numpy as np
 from einsum_cascade.cascade.ir import Apply, Constant, Coordinate, Expression, RankExtent, Read
 from einsum_cascade.cascade.operators import Operator
 from einsum_cascade.errors import EvaluationError
-from einsum_cascade.interpreter.frame import Access, Frame
+from einsum_cascade.interpreter.frame import Frame, SpaceRead
 from einsum_cascade.interpreter.space import Array, Mask
 
 __all__ = ["apply", "evaluate"]
@@ -39,12 +39,12 @@ def evaluate(frame: Frame, expression: Expression, present: Mask | None = None) 
 
 
 def _evaluate(frame: Frame, expression: Expression, present: Mask | None) -> _Result:
-    dtype = frame.machine.store.dtype
+    dtype = frame.context.store.dtype
     match expression:
         case Constant(value):
             return _Result(np.asarray(value, dtype))
         case RankExtent(rank):
-            return _Result(np.asarray(frame.machine.numbers.extents[rank], dtype))
+            return _Result(np.asarray(frame.context.numbers.extents[rank], dtype))
         case Coordinate(variable):
             return _Result(frame.space.coordinates(variable, dtype), is_scratch=variable not in frame.space.fixed)
         case Read():
@@ -57,7 +57,7 @@ def _evaluate(frame: Frame, expression: Expression, present: Mask | None) -> _Re
             return _Result(_apply(frame, operator, operands, present), is_scratch=True)
 
 
-def _is_dead(frame: Frame, read: Read, access: Access) -> bool:
+def _is_dead(frame: Frame, read: Read, access: SpaceRead) -> bool:
     """Tell whether a read takes a whole array that nothing else will read again."""
     value, space = access.value, frame.space
     return (
@@ -65,7 +65,7 @@ def _is_dead(frame: Frame, read: Read, access: Access) -> bool:
         and value.is_owned
         and value.array.shape == space.counts
         and all(line.offset == 0 and line.steps == ((at, 1),) for at, line in enumerate(access.lines))
-        and frame.machine.facts.is_read_once(frame.einsum, read.tensor)
+        and frame.context.facts.is_read_once(frame.einsum, read.tensor)
     )
 
 
@@ -107,9 +107,9 @@ def apply(frame: Frame, operator: Operator, arrays: list[Array], shape: tuple[in
 
     """
     if operator.is_builtin:
-        return np.asarray(operator.function(*arrays), frame.machine.store.dtype)
+        return np.asarray(operator.function(*arrays), frame.context.store.dtype)
     try:
-        result = np.asarray(operator.function(*arrays)).astype(frame.machine.store.dtype)
+        result = np.asarray(operator.function(*arrays)).astype(frame.context.store.dtype)
     except Exception as error:
         message = f"operator {operator.name!r} must work on arrays, but fails in {frame.einsum}"
         raise EvaluationError(f"{message} with {type(error).__name__}: {error}") from error
@@ -124,7 +124,7 @@ def _apply_where(frame: Frame, operator: Operator, arrays: list[Array], shape: t
     shape = shape or (1,) * present.ndim
     spread = tuple(axis for axis, extent in enumerate(shape) if extent == 1)
     chosen = np.broadcast_to(present.any(axis=spread, keepdims=True), shape)
-    result = np.zeros(shape, frame.machine.store.dtype)
+    result = np.zeros(shape, frame.context.store.dtype)
     points = [np.broadcast_to(array, shape)[chosen] for array in arrays]
     result[chosen] = apply(frame, operator, points, points[0].shape)
     return result

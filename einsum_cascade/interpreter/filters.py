@@ -123,7 +123,7 @@ def _side(frame: Frame, expression: Expression, undecided: list[Mask]) -> Array:
         case Constant(value):
             return np.asarray(value)
         case RankExtent(rank):
-            return np.asarray(frame.machine.numbers.extents[rank])
+            return np.asarray(frame.context.numbers.extents[rank])
         case Coordinate(variable):
             return frame.space.coordinates(variable)
         case Read():

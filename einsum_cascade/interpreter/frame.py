@@ -10,17 +10,17 @@ import numpy as np
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 from einsum_cascade.formats import Format
-from einsum_cascade.interpreter.equation_facts import Facts
+from einsum_cascade.interpreter.equation_facts import EquationFacts
 from einsum_cascade.interpreter.space import Array, Mask, Space
 from einsum_cascade.interpreter.store import Store
-from einsum_cascade.interpreter.tensor_values import Condition, Value, mask_view, together
-from einsum_cascade.interpreter.views import Line, Numbers, stays_inside, view
+from einsum_cascade.interpreter.tensor_values import Condition, TensorValue, mask_view, together
+from einsum_cascade.interpreter.views import IndexNumbers, Line, stays_inside, view
 
-__all__ = ["Access", "Frame", "Machine"]
+__all__ = ["Frame", "RunContext", "SpaceRead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class RunContext:
     """What every Einsum of one evaluation is run with.
 
     Parameters
@@ -39,16 +39,16 @@ class Machine:
     """
 
     cascade: Cascade
-    numbers: Numbers
+    numbers: IndexNumbers
     store: Store
     form: Format
-    facts: Facts
+    facts: EquationFacts
     controls: Mapping[str, Array]
     allows_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class SpaceRead:
     """A read over a space.
 
     Parameters
@@ -70,7 +70,7 @@ class Access:
 
     """
 
-    value: Value
+    value: TensorValue
     lines: tuple[Line, ...]
     tails: frozenset[int] = frozenset()
     written: Mask | None = None
@@ -140,7 +140,7 @@ class Frame:
 
     Parameters
     ----------
-    machine
+    context
         The evaluation.
     einsum
         The Einsum.
@@ -151,10 +151,10 @@ class Frame:
 
     """
 
-    def __init__(self, machine: Machine, einsum: Einsum, space: Space, dying: frozenset[str] = frozenset()) -> None:
+    def __init__(self, context: RunContext, einsum: Einsum, space: Space, dying: frozenset[str] = frozenset()) -> None:
         """Resolve nothing yet."""
-        self.machine, self.einsum, self.space, self.dying = machine, einsum, space, dying
-        self._accesses: dict[tuple[int, bool], Access] = {}
+        self.context, self.einsum, self.space, self.dying = context, einsum, space, dying
+        self._accesses: dict[tuple[int, bool], SpaceRead] = {}
         self.presence: Any = None
 
     @cached_property
@@ -162,13 +162,13 @@ class Frame:
         """Whether every point is present and nothing read is a reduction over nothing."""
         if self.einsum.where is not None:
             return False
-        return all([self.access(read).is_plain for read in self.machine.facts.reads(self.einsum.expression)])
+        return all([self.access(read).is_plain for read in self.context.facts.reads(self.einsum.expression)])
 
     def over(self, space: Space) -> "Frame":
         """Return the same Einsum over a block."""
-        return Frame(self.machine, self.einsum, space)
+        return Frame(self.context, self.einsum, space)
 
-    def access(self, read: Read, *, is_control: bool = False) -> Access:
+    def access(self, read: Read, *, is_control: bool = False) -> SpaceRead:
         """Resolve a read of an expression or, with `is_control`, of a filter."""
         key = (id(read), is_control)
         found = self._accesses.get(key)
@@ -176,21 +176,23 @@ class Frame:
             found = self._accesses[key] = self._control(read) if is_control else self._resolve(read)
         return found
 
-    def _control(self, read: Read) -> Access:
-        return self._access(read, Value(self.machine.controls[read.tensor]), (), None)
+    def _control(self, read: Read) -> SpaceRead:
+        return self._access(read, TensorValue(self.context.controls[read.tensor]), (), None)
 
-    def _resolve(self, read: Read) -> Access:
-        store = self.machine.store
+    def _resolve(self, read: Read) -> SpaceRead:
+        store = self.context.store
         holding = store.plan.holdings.get(read.tensor)
         if holding is not None and (tile := store.tile(read)) is not None:
             return self._access(read, tile, holding.cuts, None)
         if holding is not None and not holding.is_whole:
-            return Access(Value(np.zeros((), store.dtype)), (), is_lost=True)
+            return SpaceRead(TensorValue(np.zeros((), store.dtype)), (), is_lost=True)
         return self._access(read, store.whole(read.tensor), (), store.written(read.tensor))
 
-    def _access(self, read: Read, value: Value, cuts: tuple[tuple[str, int], ...], written: Mask | None) -> Access:
-        numbers = self.machine.numbers
-        indices, cut_off, tails = self.machine.facts.dimensions(read, cuts, numbers)
+    def _access(
+        self, read: Read, value: TensorValue, cuts: tuple[tuple[str, int], ...], written: Mask | None
+    ) -> SpaceRead:
+        numbers = self.context.numbers
+        indices, cut_off, tails = self.context.facts.dimensions(read, cuts, numbers)
         lines = tuple([numbers.line(index, self.space) for index in indices])
         is_inside = all(map(stays_inside, lines, value.array.shape))
-        return Access(value, lines, tails, written, False, indices, cut_off, is_inside)
+        return SpaceRead(value, lines, tails, written, False, indices, cut_off, is_inside)

@@ -13,7 +13,7 @@ from einsum_cascade.cascade.ir import Cascade, Read
 from einsum_cascade.interpreter.recurrence import is_local, loop_axis
 from einsum_cascade.interpreter.stage_order import Stage, plan_stages
 
-__all__ = ["Death", "Holding", "Path", "Plan", "plan"]
+__all__ = ["Death", "ExecutionPlan", "Holding", "Path", "plan"]
 
 type Path = tuple[int, ...]
 """Where a stage stands: its place among the outermost stages, then in the body of that loop, and so on."""
@@ -60,7 +60,7 @@ class Death:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExecutionPlan:
     """Stages, and what is held while they run.
 
     Parameters
@@ -82,11 +82,11 @@ class Plan:
     last_reads: dict[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
 
 
-def plan(cascade: Cascade) -> Plan:
+def plan(cascade: Cascade) -> ExecutionPlan:
     """Plan the evaluation of a cascade; the plan holds for all extents."""
     stages = plan_stages(cascade)
     layout = _Layout(cascade, stages)
-    found = Plan(stages, last_reads=layout.last_reads())
+    found = ExecutionPlan(stages, last_reads=layout.last_reads())
     deaths: defaultdict[Path, list[Death]] = defaultdict(list)
     for tensor in cascade.tensors:
         if not tensor.is_given:

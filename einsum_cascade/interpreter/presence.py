@@ -75,15 +75,15 @@ def _presence(frame: Frame) -> Presence:
 def conditions_of(frame: Frame, expression: Expression) -> tuple[Condition, ...]:
     """Return when what an expression reads is present."""
     return tuple(
-        c for read in frame.machine.facts.reads(expression) for c in frame.access(read).conditions(frame.space)
+        c for read in frame.context.facts.reads(expression) for c in frame.access(read).conditions(frame.space)
     )
 
 
 def _choice(frame: Frame, tests: tuple[Filter, ...]) -> Condition:
     """Return where the expression gives the value and not `else`: the filter holds and no divisor is empty."""
     found = _joined([test.condition for test in tests])
-    for divisor in frame.machine.facts.divisors(frame.einsum.expression):
-        names = frame.machine.facts.variables(divisor)
+    for divisor in frame.context.facts.divisors(frame.einsum.expression):
+        names = frame.context.facts.variables(divisor)
         empty = empty_divisors(frame, divisor)
         mask = found.mask if empty is None else found.mask & ~empty
         found = Condition(mask, found.axes | frame.space.axes(names), found.loops | frame.space.loops(names))

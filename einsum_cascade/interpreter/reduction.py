@@ -11,7 +11,7 @@ import numpy as np
 from einsum_cascade.cascade.ir import Expression, Read, Reduction
 from einsum_cascade.cascade.operators import Operator
 from einsum_cascade.errors import EvaluationError
-from einsum_cascade.interpreter.contraction import Operand, contract
+from einsum_cascade.interpreter.contraction import ProductFactor, contract
 from einsum_cascade.interpreter.expression import apply, evaluate
 from einsum_cascade.interpreter.frame import Frame
 from einsum_cascade.interpreter.presence import conditions_of, presence_of
@@ -47,7 +47,7 @@ class _Branch:
     def __init__(self, frame: Frame, operator: Operator, expression: Expression, *, is_other: bool) -> None:
         self.frame, self.space = frame, frame.space
         self.operator, self.expression, self.is_other = operator, expression, is_other
-        self.has_user_operator = frame.machine.facts.has_user_operator(expression)
+        self.has_user_operator = frame.context.facts.has_user_operator(expression)
         presence = presence_of(frame)
         own, inherited = presence.filters, presence.operands
         if is_other:
@@ -99,7 +99,7 @@ class _Branch:
 
     def _contract(self) -> Array | None:
         """Sum products by contraction; None if they are none, or if the result may be wrong."""
-        factors, divisors = self.frame.machine.facts.product(self.frame.einsum, self.expression)
+        factors, divisors = self.frame.context.facts.product(self.frame.einsum, self.expression)
         scalars = [factor for factor in factors if not self._axes(factor)]
         arrays = [factor for factor in factors if self._axes(factor)]
         is_read = len(arrays) == 1 and isinstance(arrays[0], Read) and not self.own
@@ -122,7 +122,7 @@ class _Branch:
             result = result / values.reshape(values.shape[:left])
         return result if is_exact or np.isfinite(result).all() else None
 
-    def _is_plain(self, operands: list[Operand]) -> bool:
+    def _is_plain(self, operands: list[ProductFactor]) -> bool:
         """Tell whether every product is formed before anything is added up."""
         return len(operands) <= 2 and all(
             axis in operand.axes for operand in operands for axis in self.space.reduced_axes
@@ -135,10 +135,10 @@ class _Branch:
         known = self.space.known
         found = known.get(("axes", id(expression)))
         if found is None:
-            found = known["axes", id(expression)] = self.space.axes(self.frame.machine.facts.variables(expression))
+            found = known["axes", id(expression)] = self.space.axes(self.frame.context.facts.variables(expression))
         return found
 
-    def _operand(self, factor: Expression) -> Operand:
+    def _operand(self, factor: Expression) -> ProductFactor:
         """Evaluate a factor, 0 where it is absent; what is read is 0 there already."""
         values = evaluate(self.frame, factor)
         if not isinstance(factor, Read) and (conditions := conditions_of(self.frame, factor)):
@@ -146,26 +146,26 @@ class _Branch:
             values = np.where(np.True_ if present is None else present, values, np.zeros((), values.dtype))
         return self._squeezed(values, self._axes(factor))
 
-    def _squeezed(self, array: Array, axes: frozenset[int]) -> Operand:
+    def _squeezed(self, array: Array, axes: frozenset[int]) -> ProductFactor:
         """Keep only the axes that an array depends on."""
         counts = tuple([count if axis in axes else 1 for axis, count in enumerate(self.space.counts)])
         full = array if array.shape == counts else np.broadcast_to(array, counts)
         kept = tuple(slice(None) if axis in axes else 0 for axis in range(len(counts)))
-        return Operand(full[kept], tuple(sorted(axes)))
+        return ProductFactor(full[kept], tuple(sorted(axes)))
 
-    def _masked(self, operands: list[Operand]) -> list[Operand]:
+    def _masked(self, operands: list[ProductFactor]) -> list[ProductFactor]:
         """Put zeros at the points that the filter excludes."""
         for condition in self.own:
             mask = self._squeezed(condition.mask, condition.axes)
             able = [at for at, operand in enumerate(operands) if condition.axes <= frozenset(operand.axes)]
             if not able:
-                operands.append(Operand(mask.array.astype(operands[0].array.dtype), mask.axes))
+                operands.append(ProductFactor(mask.array.astype(operands[0].array.dtype), mask.axes))
                 continue
             at = min(able, key=lambda at: operands[at].array.size)
             axes = operands[at].axes
             shape = [self.space.counts[axis] if axis in mask.axes else 1 for axis in axes]
             zero = np.zeros((), operands[at].array.dtype)
-            operands[at] = Operand(np.where(mask.array.reshape(shape), operands[at].array, zero), axes)
+            operands[at] = ProductFactor(np.where(mask.array.reshape(shape), operands[at].array, zero), axes)
         return operands
 
 

@@ -18,18 +18,18 @@ from einsum_cascade.errors import EvaluationError
 from einsum_cascade.interpreter.recurrence import is_settled, loop_axis, stepped_variable
 from einsum_cascade.interpreter.stage_groups import Fusion, empty_graph
 
-__all__ = ["Loop", "Stage", "einsums_of", "plan_stages"]
+__all__ = ["CoordinateLoop", "Stage", "einsums_of", "plan_stages"]
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class CoordinateLoop:
     """Stages that run together for each coordinate of a rank variable, in ascending order."""
 
     variable: str
     body: tuple["Stage", ...]
 
 
-type Stage = int | Loop
+type Stage = int | CoordinateLoop
 """The position of an Einsum in the cascade, or a loop."""
 
 
@@ -65,7 +65,7 @@ def _plan(cascade: Cascade, members: frozenset[int], fixed: frozenset[str]) -> t
         if variable is None:
             stages += group
         else:
-            stages.append(Loop(variable, _plan(cascade, group, fixed | {variable})))
+            stages.append(CoordinateLoop(variable, _plan(cascade, group, fixed | {variable})))
     return tuple(stages)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read
 from einsum_cascade.interpreter.assembly import Assembly
-from einsum_cascade.interpreter.lifetimes import Death, Plan
+from einsum_cascade.interpreter.lifetimes import Death, ExecutionPlan
 from einsum_cascade.interpreter.space import Array, Mask, Space
-from einsum_cascade.interpreter.tensor_values import Condition, Value, together
-from einsum_cascade.interpreter.views import Numbers
+from einsum_cascade.interpreter.tensor_values import Condition, TensorValue, together
+from einsum_cascade.interpreter.views import IndexNumbers
 
 __all__ = ["Store"]
 
@@ -18,21 +18,23 @@ __all__ = ["Store"]
 class Store:
     """Every tensor by name: inputs, finished tensors, tiles, and tensors still being written."""
 
-    def __init__(self, cascade: Cascade, plan: Plan, numbers: Numbers, inputs: Mapping[str, Array], dtype: Any) -> None:
+    def __init__(
+        self, cascade: Cascade, plan: ExecutionPlan, numbers: IndexNumbers, inputs: Mapping[str, Array], dtype: Any
+    ) -> None:
         """Hold the inputs."""
         self.cascade, self.plan, self.numbers, self.dtype = cascade, plan, numbers, dtype
         self.fixed: dict[str, int] = {}
         self.unfinished: set[str] = set()
-        self._whole = {name: Value(array) for name, array in inputs.items()}
+        self._whole = {name: TensorValue(array) for name, array in inputs.items()}
         self._assemblies: dict[str, Assembly] = {}
-        self._tiles: dict[str, dict[tuple[int, ...], Value]] = {}
+        self._tiles: dict[str, dict[tuple[int, ...], TensorValue]] = {}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor, generations counted from 0 to n."""
         extents = self.numbers.extents
         return tuple(extents[d.rank] + d.is_generational for d in self.cascade.tensor[name].dimensions)
 
-    def tile(self, read: Read) -> Value | None:
+    def tile(self, read: Read) -> TensorValue | None:
         """Return the tile that a read falls into, if the tensor has it as a tile."""
         tiles = self._tiles.get(read.tensor)
         if not tiles:
@@ -40,7 +42,7 @@ class Store:
         key = self._key(read, [axis for _, axis in self.plan.holdings[read.tensor].cuts])
         return None if key is None else tiles.get(key)
 
-    def whole(self, name: str) -> Value:
+    def whole(self, name: str) -> TensorValue:
         """Return a tensor in one piece, with all that is written so far."""
         if name in self._whole:
             return self._whole[name]
@@ -54,7 +56,7 @@ class Store:
         """Return which elements are written while a loop still writes others; None after it."""
         return self._assembly(name).written() if name in self.unfinished else None
 
-    def write(self, einsum: Einsum, space: Space, value: Value) -> None:
+    def write(self, einsum: Einsum, space: Space, value: TensorValue) -> None:
         """Take the result of an Einsum over the space of its left side."""
         tensor = self.cascade.tensor[einsum.tensor]
         holding = self.plan.holdings[tensor.name]
@@ -120,10 +122,10 @@ class Store:
         return self._assemblies[name]
 
 
-def _joined(value: Value, loops: frozenset[str]) -> Value:
+def _joined(value: TensorValue, loops: frozenset[str]) -> TensorValue:
     """Make the conditions one on all dimensions, as they are for every tensor that several equations write."""
     mask = together([condition.mask for condition in value.conditions])
     if mask is None:
         return value
     axes = frozenset(range(value.array.ndim))
-    return Value(value.array, (Condition(mask, axes, loops),), value.empty, value.is_owned)
+    return TensorValue(value.array, (Condition(mask, axes, loops),), value.empty, value.is_owned)

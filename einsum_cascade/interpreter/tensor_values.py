@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from einsum_cascade.interpreter.space import Array, Mask, Space
 from einsum_cascade.interpreter.views import Line, flattened, view
 
-__all__ = ["Condition", "Value", "mask_view", "together"]
+__all__ = ["Condition", "TensorValue", "mask_view", "together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Condition:
 
 
 @dataclass(slots=True)
-class Value:
+class TensorValue:
     """A tensor, or a tile of one.
 
     Parameters

@@ -14,7 +14,7 @@ from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.cascade.reach import is_partition
 from einsum_cascade.interpreter.space import Array, Space
 
-__all__ = ["ORIGIN", "Line", "Numbers", "flattened", "stays_inside", "view"]
+__all__ = ["ORIGIN", "IndexNumbers", "Line", "flattened", "stays_inside", "view"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ ORIGIN = Line(0, (), 0, 0)
 """The index 0."""
 
 
-class Numbers:
+class IndexNumbers:
     """The indices of one cascade with its extents put in, each worked out once.
 
     Indices are remembered by identity: the cascade, which holds them, lives as long as this object.

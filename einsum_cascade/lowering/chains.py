@@ -12,11 +12,11 @@ from itertools import permutations, product
 from einsum_cascade.array.program import Layout
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.recognition.layouts import Line, line_of
+from einsum_cascade.recognition.layouts import EvenIndices, line_of
 from einsum_cascade.recognition.sequence import HostWork, Work
 from einsum_cascade.recognition.works import ArrayWork, Operand
 
-__all__ = ["Chain", "Held", "chain_of", "layout_of"]
+__all__ = ["Chain", "HeldTensor", "chain_of", "layout_of"]
 
 _MOST_AXES = 6
 """Of a tensor that stays, for all orders of its axes are tried."""
@@ -25,7 +25,7 @@ _PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldTensor:
     """A tensor that stays in the array's memory.
 
     Parameters
@@ -60,7 +60,7 @@ class Chain:
 
     works: tuple[Work, ...]
     runs: tuple[range, ...]
-    held: Mapping[str, Held]
+    held: Mapping[str, HeldTensor]
     reasons: Mapping[str, str]
 
 
@@ -79,7 +79,7 @@ def chain_of(works: Sequence[Work], extents: Mapping[str, int], shape: ArrayShap
         Of the cascade: they leave as they are, in fp32.
 
     """
-    found, held, reasons = [*works], dict[str, Held](), dict[str, str]()
+    found, held, reasons = [*works], dict[str, HeldTensor](), dict[str, str]()
     of_host = {name for work in works if isinstance(work, HostWork) for name in _host_reads(work)}
     for number, work in enumerate(works):
         if isinstance(work, HostWork):
@@ -100,7 +100,7 @@ def chain_of(works: Sequence[Work], extents: Mapping[str, int], shape: ArrayShap
     return _split(found, held, reasons)
 
 
-def _split(works: Sequence[Work], held: dict[str, Held], reasons: dict[str, str]) -> Chain:
+def _split(works: Sequence[Work], held: dict[str, HeldTensor], reasons: dict[str, str]) -> Chain:
     """Return the chain with works on one memory as long as nothing goes through the host between them."""
     while True:
         runs = [*_runs(works, held)]
@@ -113,7 +113,7 @@ def _split(works: Sequence[Work], held: dict[str, Held], reasons: dict[str, str]
             reasons[name] = "something goes through the host between its maker and one that reads it"
 
 
-def _runs(works: Sequence[Work], held: Mapping[str, Held]) -> Iterator[range]:
+def _runs(works: Sequence[Work], held: Mapping[str, HeldTensor]) -> Iterator[range]:
     """Yield the numbers of works of the array between which all that is read is held."""
     first = 0
     made: set[str] = set()
@@ -173,10 +173,10 @@ def _kept_out(work: ArrayWork, of_host: AbstractSet[str], outputs: Sequence[str]
 def _fitting(
     work: ArrayWork,
     readers: Sequence[tuple[ArrayWork, str, Operand]],
-    held: Mapping[str, Held],
+    held: Mapping[str, HeldTensor],
     extents: Mapping[str, int],
     shape: ArrayShape,
-) -> tuple[ArrayWork, Held] | None:
+) -> tuple[ArrayWork, HeldTensor] | None:
     """Return a maker, and how its result lies in memory, that suit each other and all who read it; None if none do.
 
     The maker must still be able to read what is held already.
@@ -187,7 +187,7 @@ def _fitting(
     if len(sizes) > _MOST_AXES or 0 in sizes:
         return None
 
-    def suits(users: Iterable[tuple[ArrayWork, str, Operand]], tensors: Mapping[str, Held]) -> bool:
+    def suits(users: Iterable[tuple[ArrayWork, str, Operand]], tensors: Mapping[str, HeldTensor]) -> bool:
         return all(layout_of(each, role, tensors[own.tensor], extents, shape) is not None for each, role, own in users)
 
     for maker in _variants(work):
@@ -222,17 +222,19 @@ def _variants(work: ArrayWork) -> Iterator[ArrayWork]:
                     yield replace(work, query=query, key=key, rows=rows, columns=columns, shared=shared, group=own)
 
 
-def _held(sizes: Sequence[int], order: Sequence[int], shape: ArrayShape) -> Held:
+def _held(sizes: Sequence[int], order: Sequence[int], shape: ArrayShape) -> HeldTensor:
     """Return a tensor with its axes in an order, the innermost first, whose elements lie side by side."""
     strides, step = [0] * len(sizes), shape.operand_bytes
     for number, axis in enumerate(order):
         strides[axis], step = step, step * sizes[axis]
         if number == 0:
             step = -(-step // shape.beat_bytes) * shape.beat_bytes
-    return Held((*strides,), -(-step // _PAGE) * _PAGE)
+    return HeldTensor((*strides,), -(-step // _PAGE) * _PAGE)
 
 
-def layout_of(work: ArrayWork, role: str, held: Held, extents: Mapping[str, int], shape: ArrayShape) -> Layout | None:
+def layout_of(
+    work: ArrayWork, role: str, held: HeldTensor, extents: Mapping[str, int], shape: ArrayShape
+) -> Layout | None:
     """Return where a work reads or writes a tensor that is held, from its first byte; None if it cannot.
 
     Parameters
@@ -270,8 +272,8 @@ def layout_of(work: ArrayWork, role: str, held: Held, extents: Mapping[str, int]
 
 
 def _layout(
-    line: Line,
-    held: Held,
+    line: EvenIndices,
+    held: HeldTensor,
     heads: Sequence[tuple[str, int]],
     row: tuple[str, int],
     element: tuple[str, int],

@@ -14,7 +14,7 @@ from einsum_cascade.array.numbers import LANE_STEPS
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.recognition.patterns import Kernel, Role
-from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.graph import Context, Dependence, OperationGraph, Resource, TileOperation, Use
 from einsum_cascade.schedule.ir import Schedule
 
 __all__ = ["MATRIX", "VECTOR", "Slots", "kernel_of", "rows_of", "tile_graph"]
@@ -62,12 +62,12 @@ class Slots:
     frees_scores: bool = False
 
     @property
-    def operation(self) -> Operation:
+    def operation(self) -> TileOperation:
         """The operation for the scheduler."""
         if self.matrix == MatrixOp.NONE:
-            return Operation(self.name, VECTOR, slots=self.count, spacing=self.spacing)
+            return TileOperation(self.name, VECTOR, slots=self.count, spacing=self.spacing)
         rides = (Use(VECTOR),) if self.vector != VectorOp.NONE else ()
-        return Operation(self.name, MATRIX, slots=self.count, spacing=self.spacing, uses=rides)
+        return TileOperation(self.name, MATRIX, slots=self.count, spacing=self.spacing, uses=rides)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from einsum_cascade.mapping.residency import completed
 from einsum_cascade.mapping.tile_footprint import footprint_of
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
-__all__ = ["Bound", "bound_tasks"]
+__all__ = ["BoundTask", "bound_tasks"]
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundTask:
     """A task on its engine.
 
     Parameters
@@ -73,7 +73,7 @@ class Bound:
 
 def bound_tasks(
     workload: Workload, architecture: Architecture, root: Block, values: Mapping[str, Count], live: Live | None = None
-) -> tuple[Bound, ...]:
+) -> tuple[BoundTask, ...]:
     """Return every task of a mapping with what it occupies, in order of the tree.
 
     Parameters
@@ -115,13 +115,13 @@ def _bound(
     leaf: Compute,
     outer: tuple[Step, ...],
     inner: tuple[Step, ...],
-) -> Bound:
+) -> BoundTask:
     workload = nests.workload
     task = workload.task[leaf.task]
     engine = architecture.engine(leaf.engine)
     path = completed((*outer, *inner), task, workload)
     covered = cover(workload.cascade.einsums[task.number], engine)
-    return Bound(
+    return BoundTask(
         leaf.task,
         leaf.engine,
         leaf.stage,

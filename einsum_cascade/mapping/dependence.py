@@ -11,13 +11,13 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Compute, Keep, Loop
-from einsum_cascade.mapping.mapped import Branch, Position, Scene, listed, loops_of, shared_steps
+from einsum_cascade.mapping.mapped import Branch, Mapped, Position, listed, loops_of, shared_steps
 from einsum_cascade.mapping.workload import Access
 
 __all__ = ["dependence_violations"]
 
 
-def dependence_violations(scene: Scene, refused: frozenset[Position]) -> Iterator[Diagnostic]:
+def dependence_violations(scene: Mapped, refused: frozenset[Position]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the order of Einsums and with the tensors between them, and where.
 
     Parameters
@@ -59,7 +59,7 @@ class _Pair:
     access: Access
 
 
-def _pairs(scene: Scene) -> Iterator[_Pair]:
+def _pairs(scene: Mapped) -> Iterator[_Pair]:
     for reader in scene.branches.values():
         for access in scene.task(reader).reads:
             for task in scene.workload.writers.get(access.tensor, ()):
@@ -68,7 +68,7 @@ def _pairs(scene: Scene) -> Iterator[_Pair]:
                     yield _Pair(writer, reader, task.write, access)
 
 
-def _may_meet(scene: Scene, write: Access, read: Access) -> bool:
+def _may_meet(scene: Mapped, write: Access, read: Access) -> bool:
     """Tell whether a reader may read an element that a writer writes."""
     return not any(
         _is_below(scene, one, other) or _is_below(scene, other, one)
@@ -76,13 +76,13 @@ def _may_meet(scene: Scene, write: Access, read: Access) -> bool:
     )
 
 
-def _is_below(scene: Scene, index: Affine, other: Affine) -> bool:
+def _is_below(scene: Mapped, index: Affine, other: Affine) -> bool:
     """Tell whether one index is always below another, whatever their variables are."""
     upper, lower = _extreme(scene, index, is_upper=True), _extreme(scene, other, is_upper=False)
     return upper is not None and lower is not None and scene.is_nonnegative(lower - upper - ONE)
 
 
-def _extreme(scene: Scene, index: Affine, *, is_upper: bool) -> Extent | None:
+def _extreme(scene: Mapped, index: Affine, *, is_upper: bool) -> Extent | None:
     ranks = scene.workload.cascade.rank_of
     return index.extreme(lambda name: symbol(ranks[name]) - ONE, is_upper=is_upper)
 
@@ -90,7 +90,7 @@ def _extreme(scene: Scene, index: Affine, *, is_upper: bool) -> Extent | None:
 class _Finding:
     """What is wrong between a writer and a reader: a message and the loop that it is about, or nothing."""
 
-    def __init__(self, scene: Scene, pair: _Pair) -> None:
+    def __init__(self, scene: Mapped, pair: _Pair) -> None:
         self.scene, self.pair = scene, pair
         self.message, self.position = "", ()
         self.span = pair.reader.leaf.span

@@ -12,13 +12,13 @@ from einsum_cascade.analysis.traversals import Timing
 from einsum_cascade.analysis.witness import sentence_of
 from einsum_cascade.errors import Span
 from einsum_cascade.mapping.ir import Loop
-from einsum_cascade.mapping.mapped import Branch, Position, Scene, listed, loops_of
+from einsum_cascade.mapping.mapped import Branch, Mapped, Position, listed, loops_of
 
-__all__ = ["Refusal", "pass_violations"]
+__all__ = ["FusionRefusal", "pass_violations"]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class FusionRefusal:
     """A loop that is around a pass boundary.
 
     Parameters
@@ -37,7 +37,7 @@ class Refusal:
     span: Span
 
 
-def pass_violations(scene: Scene) -> Iterator[Refusal]:
+def pass_violations(scene: Mapped) -> Iterator[FusionRefusal]:
     """Yield a refusal for every loop that is around a pass boundary on its rank, and one more for each other reason."""
     for position, (loop, inside) in _shared_loops(scene).items():
         crossings = [
@@ -49,10 +49,10 @@ def pass_violations(scene: Scene) -> Iterator[Refusal]:
         for crossing in sorted(crossings, key=lambda crossing: -len(crossing.passes)):
             if not told.issuperset(crossing.reasons):
                 told |= crossing.reasons.keys()
-                yield Refusal(position, _sentence(loop, crossing), loop.span)
+                yield FusionRefusal(position, _sentence(loop, crossing), loop.span)
 
 
-def _shared_loops(scene: Scene) -> dict[Position, tuple[Loop, list[Branch]]]:
+def _shared_loops(scene: Mapped) -> dict[Position, tuple[Loop, list[Branch]]]:
     """Return the loops of more than one iteration, with the branches inside."""
     found: dict[Position, tuple[Loop, list[Branch]]] = {}
     for branch in scene.branches.values():
@@ -70,7 +70,7 @@ class _Crossing:
     reasons: dict[tuple[int, int], str]
 
 
-def _crossing(scene: Scene, target: Target, timing: Timing, inside: list[Branch]) -> _Crossing | None:
+def _crossing(scene: Mapped, target: Target, timing: Timing, inside: list[Branch]) -> _Crossing | None:
     """Return what a loop crosses with respect to a target; None if all that read the family do so in one pass."""
     times = {branch.leaf.task: timing.points.get(scene.task(branch).number) for branch in inside}
     firing = {name: time for name, time in times.items() if time is not None and time.reads_family}

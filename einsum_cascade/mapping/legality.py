@@ -11,7 +11,7 @@ from einsum_cascade.errors import Diagnostic, IllegalMappingError
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.dependence import dependence_violations
 from einsum_cascade.mapping.fusion import pass_violations
-from einsum_cascade.mapping.mapped import Scene
+from einsum_cascade.mapping.mapped import Mapped
 from einsum_cascade.mapping.names import name_violations
 from einsum_cascade.mapping.nesting import nesting_violations
 from einsum_cascade.mapping.workload import Workload
@@ -42,7 +42,7 @@ def diagnostics(
         Of all ranks. Without them, a mapping is legal if it is for all extents.
 
     """
-    scene = Scene(workload, architecture, mapping, extents)
+    scene = Mapped(workload, architecture, mapping, extents)
     refusals = tuple(pass_violations(scene))
     found = (
         *name_violations(scene),

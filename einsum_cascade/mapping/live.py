@@ -21,7 +21,7 @@ from einsum_cascade.mapping.counts import FIRST_LONG
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.masks import Constraint, Mask, bounds_of, masks_of
 from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
-from einsum_cascade.mapping.tile_footprint import Footprint, footprint_of
+from einsum_cascade.mapping.tile_footprint import TileFootprint, footprint_of
 from einsum_cascade.mapping.workload import Access, Part, Workload
 
 __all__ = ["Live", "left_of"]
@@ -290,7 +290,7 @@ class _Points:
 class _Weight:
     """What a factor of what moves makes an iteration count: its elements, by the widths of the ranges looked at."""
 
-    factor: Footprint
+    factor: TileFootprint
     mates: Mapping[str, dict[int, int]]
 
     def masked(self, boxes: Mapping[str, _Boxes]) -> list[str]:

@@ -15,7 +15,7 @@ from einsum_cascade.mapping.ir import Block, Compute, Loop, Step
 from einsum_cascade.mapping.residency import completed
 from einsum_cascade.mapping.workload import Task, Workload
 
-__all__ = ["Branch", "Placed", "Position", "Scene", "blocks_of", "branches_of", "listed", "loops_of", "shared_steps"]
+__all__ = ["Branch", "Mapped", "Placed", "Position", "blocks_of", "branches_of", "listed", "loops_of", "shared_steps"]
 
 type Position = tuple[int, ...]
 """Of each node on the way from the root: its number in the body, after the steps of the block around it."""
@@ -39,7 +39,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Mapped:
     """What the rules look at.
 
     Parameters

@@ -9,13 +9,13 @@ from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import Diagnostic, Span
 from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Compute, Keep, Loop, leaves
-from einsum_cascade.mapping.mapped import Scene, blocks_of, listed
+from einsum_cascade.mapping.mapped import Mapped, blocks_of, listed
 from einsum_cascade.mapping.rule_names import rule_violations
 
 __all__ = ["name_violations"]
 
 
-def name_violations(scene: Scene) -> Iterator[Diagnostic]:
+def name_violations(scene: Mapped) -> Iterator[Diagnostic]:
     """Yield what is wrong with names and values, and where."""
     mapping = scene.mapping
     for name, count in Counter(name for name, _ in mapping.parameters).items():
@@ -45,27 +45,27 @@ def _at(span: Span, sentences: Iterable[str]) -> Iterator[Diagnostic]:
     return (Diagnostic(sentence, span) for sentence in sentences)
 
 
-def _parameter(scene: Scene, name: str, count: int) -> Iterator[str]:
+def _parameter(scene: Mapped, name: str, count: int) -> Iterator[str]:
     if name in scene.ranks:
         yield f"parameter {name!r} must have a name of its own, but a rank is called so; rename it"
     if count > 1:
         yield f"parameter {name!r} must be given once, but is given {count} times; remove all but one"
 
 
-def _word(scene: Scene, name: str, bits: int) -> Iterator[str]:
+def _word(scene: Mapped, name: str, bits: int) -> Iterator[str]:
     yield from _tensor(scene, name, "word_bits")
     if bits < 1:
         yield f"a word of tensor {name!r} must have at least 1 b, not {bits} b"
 
 
-def _missing(scene: Scene) -> Iterator[str]:
+def _missing(scene: Mapped) -> Iterator[str]:
     bound = {leaf.task for leaf in leaves(scene.mapping.root)}
     for name in scene.workload.task:
         if name not in bound:
             yield f"Einsum {name!r} must be bound to an engine, but is nowhere in the mapping; add it to a body"
 
 
-def _task(scene: Scene, name: str) -> Iterator[str]:
+def _task(scene: Mapped, name: str) -> Iterator[str]:
     count = sum(leaf.task == name for leaf in leaves(scene.mapping.root))
     if count > 1:
         yield f"Einsum {name!r} must be bound once, but is bound {count} times; remove all but one"
@@ -75,7 +75,7 @@ def _task(scene: Scene, name: str) -> Iterator[str]:
         yield f"Einsum {name!r} must be one of the cascade{did_you_mean(name, scene.workload.task)}"
 
 
-def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:
+def _compute(scene: Mapped, leaf: Compute) -> Iterator[str]:
     if leaf.stage < 0:
         yield f"the stage of Einsum {leaf.task!r} must be at least 1, or 0 for none, not {leaf.stage}"
     yield from _expression(scene, leaf.overhead_cycles, f"the overhead of Einsum {leaf.task!r}")
@@ -91,7 +91,7 @@ def _compute(scene: Scene, leaf: Compute) -> Iterator[str]:
         yield from _ability(scene, leaf, engine)
 
 
-def _ability(scene: Scene, leaf: Compute, engine: Engine) -> Iterator[str]:
+def _ability(scene: Mapped, leaf: Compute, engine: Engine) -> Iterator[str]:
     einsum = scene.workload.cascade.einsums[scene.workload.task[leaf.task].number]
     missing = cover(einsum, engine).missing
     if missing:
@@ -102,7 +102,7 @@ def _ability(scene: Scene, leaf: Compute, engine: Engine) -> Iterator[str]:
         yield f"{message}, but can do {can} only; {remedy}"
 
 
-def _loop(scene: Scene, loop: Loop) -> Iterator[str]:
+def _loop(scene: Mapped, loop: Loop) -> Iterator[str]:
     if loop.variable not in scene.workload.parts:
         known = did_you_mean(loop.variable, scene.workload.parts)
         yield f"the rank variable {loop.variable!r} of '{loop}' must be one of the cascade{known}"
@@ -112,7 +112,7 @@ def _loop(scene: Scene, loop: Loop) -> Iterator[str]:
         yield f"the tile of '{loop}' must be at least 1 coordinate, not {number}"
 
 
-def _expression(scene: Scene, extent: Extent, subject: str) -> Iterator[str]:
+def _expression(scene: Mapped, extent: Extent, subject: str) -> Iterator[str]:
     known = scene.ranks | dict(scene.mapping.parameters).keys()
     for name in sorted(extent.names - known):
         yield f"{subject} must be made of ranks and parameters, unlike {name!r}{did_you_mean(name, known)}"
@@ -120,7 +120,7 @@ def _expression(scene: Scene, extent: Extent, subject: str) -> Iterator[str]:
         yield f"{subject} must not be divided by 0; give other extents or parameters"
 
 
-def _keep(scene: Scene, keep: Keep) -> Iterator[str]:
+def _keep(scene: Mapped, keep: Keep) -> Iterator[str]:
     if keep.level not in scene.levels:
         yield f"the level {keep.level!r} of '{keep}' must be one of the architecture" + did_you_mean(
             keep.level, scene.levels
@@ -133,7 +133,7 @@ def _keep(scene: Scene, keep: Keep) -> Iterator[str]:
             yield f"'{keep}' must name tensor {name!r} once, but names it {count} times"
 
 
-def _tensor(scene: Scene, name: str, subject: str) -> Iterator[str]:
+def _tensor(scene: Mapped, name: str, subject: str) -> Iterator[str]:
     if name in scene.workload.views:
         origin = scene.workload.views[name].reads[0].tensor
         yield f"{subject} must not name {name!r}, because it only renames the coordinates of {origin!r}; name that"

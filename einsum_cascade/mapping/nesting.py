@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from einsum_cascade.cascade.extent import ONE, constant
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, leaves
-from einsum_cascade.mapping.mapped import Branch, Placed, Scene, listed, loops_of
+from einsum_cascade.mapping.mapped import Branch, Mapped, Placed, listed, loops_of
 
 __all__ = ["nesting_violations"]
 
 
-def nesting_violations(scene: Scene) -> Iterator[Diagnostic]:
+def nesting_violations(scene: Mapped) -> Iterator[Diagnostic]:
     """Yield what is wrong with the nests of a mapping, and where."""
     yield from _strangers(scene, scene.mapping.root)
     for branch in scene.branches.values():
@@ -20,7 +20,7 @@ def nesting_violations(scene: Scene) -> Iterator[Diagnostic]:
         yield from _spread(scene, branch)
 
 
-def _strangers(scene: Scene, block: Block) -> Iterator[Diagnostic]:
+def _strangers(scene: Mapped, block: Block) -> Iterator[Diagnostic]:
     """Say which Einsums stand in a loop over a variable that they do not have, and what is kept for nobody."""
     tasks = [found for leaf in leaves(block) if (found := scene.workload.task.get(leaf.task)) is not None]
     for step in block.steps:
@@ -41,7 +41,7 @@ def _strangers(scene: Scene, block: Block) -> Iterator[Diagnostic]:
             yield from _strangers(scene, part)
 
 
-def _tiles(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
+def _tiles(scene: Mapped, branch: Branch) -> Iterator[Diagnostic]:
     last: dict[str, Loop] = {}
     known = {name: constant(value) for name, value in scene.mapping.numbers.items()}
     for _, loop in loops_of(branch.steps):
@@ -52,7 +52,7 @@ def _tiles(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
         last[loop.variable] = loop
 
 
-def _partitions(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
+def _partitions(scene: Mapped, branch: Branch) -> Iterator[Diagnostic]:
     """Say where an inner part of a partition is looped over before the outer part is down to one coordinate."""
     parts = scene.workload.parts
     own = [name for name in scene.task(branch).variables if name in parts]
@@ -76,7 +76,7 @@ def _partitions(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
             finished.add(loop.variable)
 
 
-def _levels(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
+def _levels(scene: Mapped, branch: Branch) -> Iterator[Diagnostic]:
     """Say where a tensor is kept at a level that is not further in than the one around it."""
     home = scene.architecture.memories[0].name
     held = dict.fromkeys(scene.workload.homes_outside, home)
@@ -96,7 +96,7 @@ def _levels(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
             held[name] = step.level
 
 
-def _spread(scene: Scene, branch: Branch) -> Iterator[Diagnostic]:
+def _spread(scene: Mapped, branch: Branch) -> Iterator[Diagnostic]:
     """Say where a memory of one instance keeps a tile inside a spatial loop."""
     spatial: Placed | None = None
     for placed in branch.steps:

@@ -8,7 +8,7 @@ from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Mapping, Step, leaves
 from einsum_cascade.mapping.workload import Access, Task, Workload
 
-__all__ = ["Site", "Sites", "Use", "completed", "sites_of"]
+__all__ = ["OperandUse", "Site", "Sites", "completed", "sites_of"]
 
 type Position = tuple[int, ...]
 
@@ -47,7 +47,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class OperandUse:
     """An operation's operand or result.
 
     Parameters
@@ -78,7 +78,7 @@ class Sites:
     """All sites and uses of a mapping, in order of the tree."""
 
     sites: tuple[Site, ...]
-    uses: tuple[Use, ...]
+    uses: tuple[OperandUse, ...]
 
 
 def sites_of(workload: Workload, architecture: Architecture, mapping: Mapping) -> Sites:
@@ -104,7 +104,7 @@ class _Finder:
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
         self.sites: list[Site] = []
-        self.uses: list[Use] = []
+        self.uses: list[OperandUse] = []
 
     def visit(self, node: Block | Compute, path: tuple[Step, ...], held: dict[str, Site], position: Position) -> None:
         if isinstance(node, Compute):
@@ -129,7 +129,8 @@ class _Finder:
         whole = completed(path, task, self.workload)
         accesses = [*((access, False) for access in task.reads), (task.write, True)]
         self.uses += (
-            Use(task, leaf.engine, access, is_write, whole, held.get(access.tensor)) for access, is_write in accesses
+            OperandUse(task, leaf.engine, access, is_write, whole, held.get(access.tensor))
+            for access, is_write in accesses
         )
 
 

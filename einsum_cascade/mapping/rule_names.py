@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from einsum_cascade.arch.reader import did_you_mean
-from einsum_cascade.mapping.mapped import Scene
+from einsum_cascade.mapping.mapped import Mapped
 from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, Rule, ShareOf
 
 __all__ = ["rule_violations"]
 
 
-def rule_violations(scene: Scene, name: str, rule: Rule, known: frozenset[str]) -> Iterator[str]:
+def rule_violations(scene: Mapped, name: str, rule: Rule, known: frozenset[str]) -> Iterator[str]:
     """Yield what a parameter's rule asks that there is not, one sentence each.
 
     Parameters

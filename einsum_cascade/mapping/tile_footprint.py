@@ -27,7 +27,7 @@ from einsum_cascade.mapping.counts import (
 from einsum_cascade.mapping.shifts import Shift, is_nothing, shifts_of, united
 from einsum_cascade.mapping.workload import Access, Part
 
-__all__ = ["Footprint", "footprint_of"]
+__all__ = ["TileFootprint", "footprint_of"]
 
 _MOST_VALUES = 1 << 24
 """Values of an index of several strides, which are looked at one by one."""
@@ -47,7 +47,7 @@ class _Coordinates:
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class TileFootprint:
     """A product of counts.
 
     Parameters
@@ -92,7 +92,7 @@ class Footprint:
         """The ranges that are looked at."""
         return frozenset(name for names in self._touched() for name in names)
 
-    def factors(self) -> "tuple[Footprint, ...]":
+    def factors(self) -> "tuple[TileFootprint, ...]":
         """Return footprints whose product this one is, each of ranges that no other one looks at."""
         touched = list(self._touched())
         groups: list[frozenset[str]] = []
@@ -107,12 +107,12 @@ class Footprint:
             apart = {at for group in self.shifts for own in group for at, by in enumerate(own) if not is_nothing(by)}
             yield frozenset[str]().union(*(touched[at] for at in apart or {0}))
 
-    def _of(self, ranges: frozenset[str], touched: Sequence[frozenset[str]]) -> "Footprint":
+    def _of(self, ranges: frozenset[str], touched: Sequence[frozenset[str]]) -> "TileFootprint":
         """Return the factor of some ranges; accesses differ in it if they differ in any of its counts."""
         kept = [at for at, names in enumerate(touched) if names & ranges]
         shifts = tuple(tuple(tuple(own[at] for at in kept) for own in group) for group in self.shifts)
         is_shifted = any(names <= ranges for names in self._shifted(touched))
-        return Footprint(
+        return TileFootprint(
             tuple(unit for unit in self.units if unit[0] in ranges),
             tuple(single for single in self.singles if single.range in ranges),
             tuple(terms for terms in self.sums if terms[0][0].range in ranges),
@@ -128,7 +128,7 @@ class Footprint:
 
 def footprint_of(
     access: Access, parts: Mapping[str, Part], extents: Mapping[str, Count], others: Sequence[Access] = ()
-) -> Footprint:
+) -> TileFootprint:
     """Return the footprint of an access, or of several that differ by constants.
 
     Parameters
@@ -158,12 +158,12 @@ def footprint_of(
     units, singles = _grouped(alone, parts, extents)
     terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
     if not others:
-        return Footprint(units, singles, terms)
+        return TileFootprint(units, singles, terms)
     named = [frozenset(name for name in alone if parts[name].range == range_) for range_, _ in units]
     joined = frozenset[str]().union(*named)
     named += [frozenset(n for n in alone - joined if _coordinates(parts[n], extents) == own) for own in singles]
     named += [frozenset(name for name, _ in own) for own in sums]
-    return Footprint(units, singles, terms, shifts_of((access, *others), named, parts, extents))
+    return TileFootprint(units, singles, terms, shifts_of((access, *others), named, parts, extents))
 
 
 def _is_partition(

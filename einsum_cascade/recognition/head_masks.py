@@ -21,7 +21,7 @@ from einsum_cascade.cascade.ir import (
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.mapping.workload import Part
 
-__all__ = ["Band", "Filter"]
+__all__ = ["Band", "HeadMask"]
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 
@@ -68,7 +68,7 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class HeadMask:
     """The filter of an Einsum that makes scores, for one head of keys.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.recognition.head_masks import Band, Filter
+from einsum_cascade.recognition.head_masks import Band, HeadMask
 from einsum_cascade.recognition.works import ArrayWork
 
 __all__ = ["Heads", "heads_of"]
@@ -79,4 +79,4 @@ def _band(
         for name, part in parts.items()
         if part.range in coordinates
     }
-    return Filter(work.scores, parts, work.rows, work.columns, extents, own, inputs).band
+    return HeadMask(work.scores, parts, work.rows, work.columns, extents, own, inputs).band

@@ -16,7 +16,7 @@ from einsum_cascade.errors import EvaluationError
 from einsum_cascade.recognition.patterns import STATISTICS
 from einsum_cascade.recognition.works import ArrayWork, Operand
 
-__all__ = ["Line", "from_array", "from_operand", "index_of", "line_of", "to_array"]
+__all__ = ["EvenIndices", "from_array", "from_operand", "index_of", "line_of", "to_array"]
 
 type Array = NDArray[Any]
 
@@ -124,7 +124,7 @@ class _View:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class EvenIndices:
     """The indices of a tensor that a work reads or writes, where they grow evenly along every range.
 
     Parameters
@@ -140,7 +140,7 @@ class Line:
     steps: Mapping[str, tuple[int, ...]]
 
 
-def line_of(work: ArrayWork, operand: Operand, extents: Mapping[str, int]) -> Line | None:
+def line_of(work: ArrayWork, operand: Operand, extents: Mapping[str, int]) -> EvenIndices | None:
     """Return how the indices of an operand grow; None if they do not grow evenly, or leave the tensor."""
     view, names = _View(work, extents), operand.ranges
     counts = [view.sizes[name] for name in names]
@@ -161,7 +161,7 @@ def line_of(work: ArrayWork, operand: Operand, extents: Mapping[str, int]) -> Li
             steps[name].append(step)
         if ends[0] < 0 or ends[1] >= view.extent(dimension.extent):
             return None
-    return Line((*first,), {name: (*own,) for name, own in steps.items()})
+    return EvenIndices((*first,), {name: (*own,) for name, own in steps.items()})
 
 
 def _values(work: ArrayWork, view: _View, tensors: Mapping[str, Array], value: Operand, outputs: str) -> Array:

@@ -5,9 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from einsum_cascade.reproduction.machine import Machine, Number, Row, Work, columns_of, lost_share, tiles_of
+from einsum_cascade.reproduction.machine import (
+    AttentionRow,
+    Number,
+    PublishedMachine,
+    Work,
+    columns_of,
+    lost_share,
+    tiles_of,
+)
 from einsum_cascade.reproduction.published import PES, fitted
-from einsum_cascade.reproduction.workloads import Workload
+from einsum_cascade.reproduction.workloads import PublishedWorkload
 
 __all__ = ["Dataflow", "dataflow_of", "flat", "unfused"]
 
@@ -35,27 +43,27 @@ class Dataflow:
     is_on_chip: bool
     share: Fraction
 
-    def words(self, workload: Workload) -> Number:
+    def words(self, workload: PublishedWorkload) -> Number:
         """Return the DRAM words of all heads."""
         m, once = workload.tokens, workload.head * workload.tokens
         if self.is_on_chip:
             return workload.heads * (once + 3 * once * Fraction(m, PES) + 7 * (1 - self.share) * m * m)
         return workload.heads * (4 * m * m + 2 * once + 2 * once * Fraction(m, self.rows))
 
-    def cycles(self, workload: Workload) -> int:
+    def cycles(self, workload: PublishedWorkload) -> int:
         """Return the cycles of all heads: the 2D or the 1D array, whichever takes longer."""
         array = workload.head + PES if self.is_on_chip else 2 * PES
         return tiles_of(workload) * max(array, 4 * PES)
 
 
-def dataflow_of(machine: Machine, workload: Workload) -> Dataflow:
+def dataflow_of(machine: PublishedMachine, workload: PublishedWorkload) -> Dataflow:
     """Search FLAT's space: the first of the fastest, in the order in which the published choices come out."""
     candidates = list(_candidates(machine, workload))
     times = [machine.seconds([(c.cycles(workload), c.words(workload))]) for c in candidates]
     return candidates[times.index(min(times))]
 
 
-def _candidates(machine: Machine, workload: Workload) -> Iterator[Dataflow]:
+def _candidates(machine: PublishedMachine, workload: PublishedWorkload) -> Iterator[Dataflow]:
     sizes = (workload.tokens, *(rows for rows in _ROWS if rows <= workload.tokens))
     for rows in sizes:
         yield Dataflow(rows, True, _share(machine, workload, rows))
@@ -64,13 +72,13 @@ def _candidates(machine: Machine, workload: Workload) -> Iterator[Dataflow]:
             yield Dataflow(rows, False, Fraction(0))
 
 
-def _share(machine: Machine, workload: Workload, rows: int) -> Fraction:
+def _share(machine: PublishedMachine, workload: PublishedWorkload, rows: int) -> Fraction:
     """Return the share of the scores of some queries that fits beside a tile of Q, K, V and AV each."""
     footprint_bytes = rows * workload.tokens * 2 + 4 * (4 * PES) * workload.head
     return min(Fraction(1), Fraction(machine.capacity_bytes, footprint_bytes))
 
 
-def flat(machine: Machine, workload: Workload) -> Row:
+def flat(machine: PublishedMachine, workload: PublishedWorkload) -> AttentionRow:
     """Evaluate FLAT with the dataflow that its search finds."""
     flow = dataflow_of(machine, workload)
     name = "flat" if flow.is_on_chip else "flat-off-chip"
@@ -93,7 +101,7 @@ def flat(machine: Machine, workload: Workload) -> Row:
     return machine.row("flat", workload, work)
 
 
-def unfused(machine: Machine, workload: Workload) -> Row:
+def unfused(machine: PublishedMachine, workload: PublishedWorkload) -> AttentionRow:
     """Evaluate the three steps one after the other, with all scores in DRAM between them."""
     e = f = workload.head
     m, tiles, columns = workload.tokens, tiles_of(workload), columns_of(workload)
@@ -113,7 +121,7 @@ def unfused(machine: Machine, workload: Workload) -> Row:
     return machine.row("unfused", workload, work)
 
 
-def _blocks(machine: Machine, workload: Workload) -> int:
+def _blocks(machine: PublishedMachine, workload: PublishedWorkload) -> int:
     """Return into how many blocks the operand that stays on the chip must be cut: a power of two."""
     blocks = 1
     while Fraction(workload.tokens * workload.head, blocks) >= machine.capacity_words:
@@ -121,7 +129,7 @@ def _blocks(machine: Machine, workload: Workload) -> int:
     return 4 * blocks if machine.has("small-tile") and workload.seq == "256K" else blocks
 
 
-def _actions(workload: Workload) -> Counter[str]:
+def _actions(workload: PublishedWorkload) -> Counter[str]:
     """Return the actions: a maximum, an exponential of a difference, a sum and a division for each score."""
     points = tiles_of(workload) * PES * PES
     return Counter(
@@ -135,5 +143,5 @@ def _actions(workload: Workload) -> Counter[str]:
     )
 
 
-def _vector_pj(name: str, workload: Workload) -> float:
+def _vector_pj(name: str, workload: PublishedWorkload) -> float:
     return fitted[name].vector_slot_pj * tiles_of(workload) * 4 * PES + fitted[name].column_pj * columns_of(workload)

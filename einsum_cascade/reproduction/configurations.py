@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from einsum_cascade.reproduction.workloads import LENGTHS, MODELS, Workload
+from einsum_cascade.reproduction.workloads import LENGTHS, MODELS, PublishedWorkload
 
 __all__ = ["CONFIGURATIONS", "Configuration", "extents_of", "workload_of"]
 
@@ -43,7 +43,7 @@ CONFIGURATIONS = {
 """The published configurations by name."""
 
 
-def workload_of(model: str, seq: str) -> Workload:
+def workload_of(model: str, seq: str) -> PublishedWorkload:
     """Return a model at a length.
 
     Raises
@@ -56,10 +56,10 @@ def workload_of(model: str, seq: str) -> Workload:
         raise ValueError(f"a model must be one of {', '.join(MODELS)}, not {model!r}")
     if seq not in LENGTHS:
         raise ValueError(f"a length must be one of {', '.join(LENGTHS)}, not {seq!r}")
-    return Workload(MODELS[model], seq)
+    return PublishedWorkload(MODELS[model], seq)
 
 
-def extents_of(workload: Workload, tile: int) -> dict[str, int]:
+def extents_of(workload: PublishedWorkload, tile: int) -> dict[str, int]:
     """Return the extents of a workload's attention: heads ride along, keys are taken in tiles of an array's height."""
     return {
         "E": workload.head,

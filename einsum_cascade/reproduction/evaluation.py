@@ -9,13 +9,13 @@ from einsum_cascade.arch.area import area
 from einsum_cascade.reproduction.baselines import flat, unfused
 from einsum_cascade.reproduction.fused import architecture, binding, cascade
 from einsum_cascade.reproduction.linear import LinearRow, linear
-from einsum_cascade.reproduction.machine import Machine, Row, machine_of
+from einsum_cascade.reproduction.machine import AttentionRow, PublishedMachine, machine_of
 from einsum_cascade.reproduction.published import QUIRKS, REFINEMENTS
-from einsum_cascade.reproduction.workloads import Workload, workloads
+from einsum_cascade.reproduction.workloads import PublishedWorkload, workloads
 
 __all__ = ["CONFIGURATIONS", "Effect", "Evaluation", "effects", "reproduce_fusemax"]
 
-type _Evaluate = Callable[[Machine, Workload], Row]
+type _Evaluate = Callable[[PublishedMachine, PublishedWorkload], AttentionRow]
 type _Mean = Callable[[Iterable[float]], float]
 
 _CONFIGURATIONS: dict[str, tuple[str, _Evaluate]] = {
@@ -49,7 +49,7 @@ class Evaluation:
 
     """
 
-    attention: tuple[Row, ...]
+    attention: tuple[AttentionRow, ...]
     linear: tuple[LinearRow, ...]
     areas: Mapping[str, Mapping[str, float]]
     options: frozenset[str]
@@ -98,7 +98,7 @@ class _Figures:
     energy_pj: float
 
     @classmethod
-    def of(cls, row: Row, capacity_mib: int) -> "_Figures":
+    def of(cls, row: AttentionRow, capacity_mib: int) -> "_Figures":
         return cls((capacity_mib, row.model, row.seq), row.latency_s, row.energy_pj)
 
     def plus(self, row: LinearRow) -> "_Figures":
@@ -131,7 +131,7 @@ def reproduce_fusemax(options: Iterable[str] = tuple(QUIRKS)) -> Evaluation:
     return Evaluation(rows, linears, {name: _areas(machine_of(name, on)) for name in _MACHINES}, on)
 
 
-def _areas(machine: Machine) -> dict[str, float]:
+def _areas(machine: PublishedMachine) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in area(machine.architecture).parts:
         kind = "registers" if part.kind == "registers" else "units"

@@ -6,30 +6,30 @@ Per tile of 256 keys and 256 queries; per column of tiles, which is 256 queries 
 from collections import Counter
 from fractions import Fraction
 
-from einsum_cascade.reproduction.machine import Machine, Row, Work, columns_of, lost_share, tiles_of
+from einsum_cascade.reproduction.machine import AttentionRow, PublishedMachine, Work, columns_of, lost_share, tiles_of
 from einsum_cascade.reproduction.published import PES, fitted
-from einsum_cascade.reproduction.workloads import Workload
+from einsum_cascade.reproduction.workloads import PublishedWorkload
 
 __all__ = ["architecture", "binding", "cascade", "largest_divisor"]
 
 _MEBIBYTES = 1 << 20
 
 
-def binding(machine: Machine, workload: Workload) -> Row:
+def binding(machine: PublishedMachine, workload: PublishedWorkload) -> AttentionRow:
     """Evaluate FuseMax: tiles software-pipelined in lock-step stages."""
     e, f, average = workload.head, workload.head, _average_column(workload)
     stages = (max(e + 1, 1 + f + f * average), 1, max(7 + 1, 7 + 1), max(f, f))
     return machine.row("binding", workload, _fusemax(machine, workload, sum(stages)))
 
 
-def architecture(machine: Machine, workload: Workload) -> Row:
+def architecture(machine: PublishedMachine, workload: PublishedWorkload) -> AttentionRow:
     """Evaluate FuseMax's machine with one tile at a time."""
     e, f, average = workload.head, workload.head, _average_column(workload)
     stages = (max(e + 1, 1 + f * average), PES, 1, max(7 + 1, 7 + 1), max(f, f + f))
     return machine.row("architecture", workload, _fusemax(machine, workload, sum(stages)))
 
 
-def cascade(machine: Machine, workload: Workload) -> Row:
+def cascade(machine: PublishedMachine, workload: PublishedWorkload) -> AttentionRow:
     """Evaluate the 1-pass cascade on FLAT's machine, with all but two products on the 1D array."""
     e, f, average = workload.head, workload.head, _average_column(workload)
     exponential = 2 if machine.has("serial-exponential") else 1
@@ -62,7 +62,7 @@ def largest_divisor(number: int, limit: int) -> int:
     return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)
 
 
-def _fusemax(machine: Machine, workload: Workload, interval: int | Fraction) -> Work:
+def _fusemax(machine: PublishedMachine, workload: PublishedWorkload, interval: int | Fraction) -> Work:
     """Return the work on FuseMax's machine: scores stay in the array, vectors of one row pass through the buffer."""
     e, f, average = workload.head, workload.head, _average_column(workload)
     tiles, columns = tiles_of(workload), columns_of(workload)
@@ -83,24 +83,24 @@ def _fusemax(machine: Machine, workload: Workload, interval: int | Fraction) -> 
     )
 
 
-def _average_column(workload: Workload) -> Fraction:
+def _average_column(workload: PublishedWorkload) -> Fraction:
     """Return the share of a tile in what happens once for all tiles of a column."""
     return Fraction(PES, workload.tokens)
 
 
-def _columns_kept(workload: Workload, capacity_bytes: int, words: int) -> int:
+def _columns_kept(workload: PublishedWorkload, capacity_bytes: int, words: int) -> int:
     """Return how many columns of tiles share one fill of K and V: what fits beside a tile of both."""
     beside = capacity_bytes - 2 * PES * 2 * workload.head
     return largest_divisor(workload.tokens // PES, beside // (2 * PES * words))
 
 
-def _words(workload: Workload, kept: int) -> int:
+def _words(workload: PublishedWorkload, kept: int) -> int:
     """Return the DRAM words: Q and AV once, K and V once for the columns that are kept together."""
     once = workload.heads * workload.head * workload.tokens
     return 2 * once + 2 * once * (workload.tokens // PES // kept)
 
 
-def _actions(workload: Workload, exponential: str | None) -> Counter[str]:
+def _actions(workload: PublishedWorkload, exponential: str | None) -> Counter[str]:
     """Return the actions; an exponential is one of a unit, or six multiply-adds, or not counted."""
     e, f = workload.head, workload.head
     tiles, columns = tiles_of(workload), columns_of(workload)

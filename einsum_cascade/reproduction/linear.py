@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from einsum_cascade.reproduction.fused import largest_divisor
-from einsum_cascade.reproduction.machine import Machine, Work
+from einsum_cascade.reproduction.machine import PublishedMachine, Work
 from einsum_cascade.reproduction.published import PES
-from einsum_cascade.reproduction.workloads import BATCH, Workload
+from einsum_cascade.reproduction.workloads import BATCH, PublishedWorkload
 
 __all__ = ["LinearRow", "linear"]
 
@@ -32,7 +32,7 @@ class LinearRow:
     energy_pj: float
 
 
-def linear(machine: Machine, workload: Workload) -> LinearRow:
+def linear(machine: PublishedMachine, workload: PublishedWorkload) -> LinearRow:
     """Evaluate the linear layers of a workload."""
     total = Work((), 0, 0, {}, 0, 0, 0, 0.0)
     for n, k in workload.products:
@@ -44,7 +44,7 @@ def linear(machine: Machine, workload: Workload) -> LinearRow:
     return LinearRow(capacity, workload.model.name, workload.seq, traffic, seconds, machine.energy_pj(total))
 
 
-def _product(machine: Machine, m: int, n: int, k: int) -> Work:
+def _product(machine: PublishedMachine, m: int, n: int, k: int) -> Work:
     """Return the work of one product of (M, K) by (K, N): output tiles of 256 by 256, weights kept if they fit."""
     macs = m * n * k
     refills = _refills(machine, m, n, k)
@@ -61,7 +61,7 @@ def _product(machine: Machine, m: int, n: int, k: int) -> Work:
     )
 
 
-def _refills(machine: Machine, m: int, n: int, k: int) -> int:
+def _refills(machine: PublishedMachine, m: int, n: int, k: int) -> int:
     """Return how often the weights are filled."""
     capacity, blocks = machine.capacity_words, m // PES
     if k * (n + PES) <= capacity:

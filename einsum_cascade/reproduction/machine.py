@@ -8,15 +8,15 @@ from functools import cache
 from einsum_cascade.arch.ir import Architecture, Engine, Memory, RegisterFile
 from einsum_cascade.arch.presets import load_architecture
 from einsum_cascade.reproduction.published import BANKED, PES, QUIRKS, WRAPS
-from einsum_cascade.reproduction.workloads import Workload
+from einsum_cascade.reproduction.workloads import PublishedWorkload
 
-__all__ = ["Machine", "Row", "Work", "columns_of", "lost_share", "machine_of", "tiles_of"]
+__all__ = ["AttentionRow", "PublishedMachine", "Work", "columns_of", "lost_share", "machine_of", "tiles_of"]
 
 type Number = int | Fraction
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttentionRow:
     """A row of the evaluation's table of attention.
 
     Parameters
@@ -74,7 +74,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class PublishedMachine:
     """An architecture, read for this evaluation, and the quirks and refinements that are on."""
 
     architecture: Architecture
@@ -117,14 +117,14 @@ class Machine:
         assert bandwidth is not None
         return sum(max(float(cycles) / clock, float(words * word_bytes / bandwidth)) for cycles, words in phases)
 
-    def row(self, configuration: str, workload: Workload, work: Work) -> Row:
+    def row(self, configuration: str, workload: PublishedWorkload, work: Work) -> AttentionRow:
         """Return the row of a configuration."""
         latency = self.seconds(work.phases)
         cycles = latency * self.architecture.clock_hz
         words = sum(words for _, words in work.phases)
         traffic = float(words * self.architecture.word_bytes)
         utilisation = float(work.busy_2d) / cycles, float(work.busy_1d) / cycles
-        return Row(
+        return AttentionRow(
             configuration, workload.model.name, workload.seq, traffic, latency, self.energy_pj(work), *utilisation
         )
 
@@ -153,17 +153,17 @@ class Machine:
         return engine
 
 
-def tiles_of(workload: Workload) -> int:
+def tiles_of(workload: PublishedWorkload) -> int:
     """Return the tiles of 256 keys by 256 queries of all heads."""
     return workload.heads * (workload.tokens // PES) ** 2
 
 
-def columns_of(workload: Workload) -> int:
+def columns_of(workload: PublishedWorkload) -> int:
     """Return how often all heads take 256 queries."""
     return workload.heads * (workload.tokens // PES)
 
 
-def lost_share(machine: Machine, name: str, tensor: str, workload: Workload) -> Fraction:
+def lost_share(machine: PublishedMachine, name: str, tensor: str, workload: PublishedWorkload) -> Fraction:
     """Return the share of first reads of the scores, or of the numerator, that the overflow fails to elide."""
     if not machine.has("overflow"):
         return Fraction(0)
@@ -172,7 +172,7 @@ def lost_share(machine: Machine, name: str, tensor: str, workload: Workload) -> 
 
 
 @cache
-def machine_of(name: str, options: frozenset[str]) -> Machine:
+def machine_of(name: str, options: frozenset[str]) -> PublishedMachine:
     """Return a machine of the evaluation by the name of its architecture."""
     architecture = load_architecture(name)
     buffer = architecture.memories[-1]
@@ -184,7 +184,9 @@ def machine_of(name: str, options: frozenset[str]) -> Machine:
     engines = architecture.engines
     if "unshared-area" not in options:
         engines = tuple(replace(engine, registers=_shared(engine.registers)) for engine in engines)
-    return Machine(replace(architecture, memories=(*architecture.memories[:-1], buffer), engines=engines), options)
+    return PublishedMachine(
+        replace(architecture, memories=(*architecture.memories[:-1], buffer), engines=engines), options
+    )
 
 
 def _shared(registers: RegisterFile) -> RegisterFile:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["BATCH", "LENGTHS", "MODELS", "Model", "Workload", "workloads"]
+__all__ = ["BATCH", "LENGTHS", "MODELS", "Model", "PublishedWorkload", "workloads"]
 
 BATCH = 64
 """Sequences that run together."""
@@ -51,7 +51,7 @@ MODELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class PublishedWorkload:
     """A model at a length.
 
     Parameters
@@ -88,6 +88,6 @@ class Workload:
         return ((d, d),) * 4 + ((d, s), (s, d))
 
 
-def workloads() -> Iterator[Workload]:
+def workloads() -> Iterator[PublishedWorkload]:
     """Yield all models at all lengths."""
-    return (Workload(model, seq) for model in MODELS.values() for seq in LENGTHS)
+    return (PublishedWorkload(model, seq) for model in MODELS.values() for seq in LENGTHS)

@@ -11,7 +11,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from einsum_cascade.array.numbers import Step, piece_of
+from einsum_cascade.array.numbers import FunctionSlot, piece_of
 from einsum_cascade.rtl.floats import (
     BIAS,
     INFINITE_EXPONENT,
@@ -40,7 +40,7 @@ _MOST_POWER = 7
 """The logarithm of the greatest power of 2: 2^128 is infinite, and 2^-128 is 0."""
 
 
-def slot_bits(steps: Sequence[Step]) -> int:
+def slot_bits(steps: Sequence[FunctionSlot]) -> int:
     """Return the bits of the number of a slot."""
     return (len(steps) - 1).bit_length()
 
@@ -78,7 +78,7 @@ class ExponentialOperands(Component):
 
     """
 
-    def __init__(self, steps: Sequence[Step], operand_bits: int, score_bits: int) -> None:
+    def __init__(self, steps: Sequence[FunctionSlot], operand_bits: int, score_bits: int) -> None:
         self._steps, self._operand_bits, self._score_bits = steps, operand_bits, score_bits
         super().__init__(
             {
@@ -118,7 +118,7 @@ class ExponentialOperands(Component):
             m.submodules.low_state = low = LowPiece(self._score_bits)
             m.d.comb += [low.value.eq(self.state), self._low.eq(low.piece)]
 
-    def _step(self, m: Module, step: Step, is_first_scale: bool) -> None:
+    def _step(self, m: Module, step: FunctionSlot, is_first_scale: bool) -> None:
         match step.kind:
             case "subtract":
                 m.d.comb += [self.is_sum.eq(1), self.addend.eq(self.up.as_value() ^ (1 << 31))]
@@ -163,7 +163,7 @@ _HALF = data.StructLayout(
 """What is known of a result after its first half: n and f before it is normalised, and what it is by 2^n."""
 
 
-def _choice(step: Step) -> Iterator[str]:
+def _choice(step: FunctionSlot) -> Iterator[str]:
     """Yield what is made of the result of a slot."""
     yield "has_fraction" if step.kind in ("scale", "complement") else "has_state"
     if step.is_result:
@@ -223,7 +223,7 @@ class ExponentialResult(Component):
 
     """
 
-    def __init__(self, steps: Sequence[Step], *, is_cut: bool = False) -> None:
+    def __init__(self, steps: Sequence[FunctionSlot], *, is_cut: bool = False) -> None:
         self._steps, self._is_cut = steps, is_cut
         super().__init__(
             {

@@ -16,10 +16,10 @@ from einsum_cascade.rtl.tile_loops import TileLoops
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds, VisitLoops
 
-__all__ = ["JobLayout", "KeyJobs", "QueryJobs", "StateJobs", "Target", "TensorLayout"]
+__all__ = ["Destination", "JobLayout", "KeyJobs", "QueryJobs", "StateJobs", "TensorLayout"]
 
 
-class Target(IntEnum):
+class Destination(IntEnum):
     """Where a row goes to; the reader takes the greatest first."""
 
     KEYS = 0
@@ -40,7 +40,7 @@ class JobLayout(data.StructLayout):
     beats
         How many.
     target
-        A `Target`.
+        A `Destination`.
     line
         The row of the array whose bank, or the column whose query file, it goes to. Of running state: the bank of
         results below, the `StateWord` above.
@@ -244,7 +244,7 @@ class QueryJobs(wiring.Component):
             job.beats.eq(self.key_beats),
             job.line.eq(column),
             job.place.eq(Mux(number[0], shape.beats_of(shape.product_steps), 0)),
-            job.target.eq(Target.QUERIES),
+            job.target.eq(Destination.QUERIES),
             job.ends_tile.eq(is_last),
         ]
         with m.FSM():
@@ -364,7 +364,7 @@ class StateJobs(wiring.Component):
             job.beats.eq((columns + shape.beat_words - 1) // shape.beat_words),
             job.line.eq(Cat(number[0], kind)),
             job.place.eq(word << row_beat_bits(shape)),
-            job.target.eq(Target.STATE),
+            job.target.eq(Destination.STATE),
             job.ends_tile.eq(is_last),
         ]
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl.axi import BURST_INCREMENT, OKAY, MemorySignature
-from einsum_cascade.rtl.jobs import JobLayout, Target
+from einsum_cascade.rtl.jobs import Destination, JobLayout
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 
 __all__ = ["OUTSTANDING", "FillLayout", "Reader"]
@@ -169,9 +169,9 @@ class Reader(wiring.Component):
         with m.If(is_asked):
             m.d.sync += beat.eq(Mux(memory.rlast, 0, beat + 1))
         for target, count in (
-            (Target.KEYS, self.keys_loaded),
-            (Target.QUERIES, self.queries_loaded),
-            (Target.STATE, self.states_loaded),
+            (Destination.KEYS, self.keys_loaded),
+            (Destination.QUERIES, self.queries_loaded),
+            (Destination.STATE, self.states_loaded),
         ):
             with m.If(self.start):
                 m.d.sync += count.eq(0)

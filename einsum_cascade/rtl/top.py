@@ -15,7 +15,7 @@ from einsum_cascade.rtl.axi import LiteSignature, MemorySignature
 from einsum_cascade.rtl.control_port import ControlPort
 from einsum_cascade.rtl.drain import Drain
 from einsum_cascade.rtl.freed_places import release_latency
-from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
+from einsum_cascade.rtl.jobs import Destination, KeyJobs, QueryJobs, StateJobs
 from einsum_cascade.rtl.links import row_beat_bits
 from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.results import ResultLayout
@@ -160,11 +160,11 @@ class Top(Component):
             "clk": ClockSignal(),
             "rst": ResetSignal(),
             "corner": sequencer.corner.as_value(),
-            "bank_enable": reader.fill_write & (fill.target == Target.KEYS),
+            "bank_enable": reader.fill_write & (fill.target == Destination.KEYS),
             "bank_row": fill.line,
             "bank_address": fill.place,
             "bank_data": fill.data,
-            "query_enable": reader.fill_write & (fill.target == Target.QUERIES),
+            "query_enable": reader.fill_write & (fill.target == Destination.QUERIES),
             "query_column": fill.line,
             "query_address": fill.place,
             "query_data": fill.data,
@@ -173,7 +173,7 @@ class Top(Component):
             "drain_parity": drain.parity,
             "drain_kind": drain.kind,
             "drain_group": drain.group,
-            "fill_enable": reader.fill_write & (fill.target == Target.STATE),
+            "fill_enable": reader.fill_write & (fill.target == Destination.STATE),
             "fill_kind": fill.line[1:],
             "fill_address": Cat(fill.line[0], fill.place[beat_bits:]),
             "fill_beat": fill.place,

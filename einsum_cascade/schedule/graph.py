@@ -8,9 +8,9 @@ from fractions import Fraction
 import networkx as nx
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.operation import Context, Cycles, Dependence, Hold, Operation, Resource, Use
+from einsum_cascade.schedule.operation import Context, Cycles, Dependence, Hold, Resource, TileOperation, Use
 
-__all__ = ["Context", "Dependence", "Hold", "Operation", "OperationGraph", "Resource", "Use"]
+__all__ = ["Context", "Dependence", "Hold", "OperationGraph", "Resource", "TileOperation", "Use"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class OperationGraph:
     """
 
     resources: tuple[Resource, ...]
-    operations: tuple[Operation, ...]
+    operations: tuple[TileOperation, ...]
     dependences: tuple[Dependence, ...] = ()
     contexts: tuple[Context, ...] = ()
 
@@ -48,7 +48,7 @@ class OperationGraph:
             raise ScheduleError("\n".join(mistakes))
 
     @property
-    def operation(self) -> dict[str, Operation]:
+    def operation(self) -> dict[str, TileOperation]:
         """The operations by name."""
         return {operation.name: operation for operation in self.operations}
 
@@ -83,7 +83,7 @@ def _mistakes(graph: OperationGraph) -> Iterator[str]:
         yield f"Resource {name!r} must either be taken by operations or hold results, but does both; make it two."
 
 
-def _operation_mistakes(graph: OperationGraph, operation: Operation) -> Iterator[str]:
+def _operation_mistakes(graph: OperationGraph, operation: TileOperation) -> Iterator[str]:
     where = f"operation {operation.name!r}"
     yield from _time(f"The duration of {where}", operation.duration)
     yield from _whole(f"The number of slots of {where}", operation.slots, least=1)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from einsum_cascade.arch.ir import Architecture
-from einsum_cascade.mapping.binding import Bound
+from einsum_cascade.mapping.binding import BoundTask
 from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, Order, Step, leaves, normalised
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import count_steps, nest_of, range_sizes
 from einsum_cascade.mapping.workload import Access, Task, Workload
-from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.graph import Context, Dependence, OperationGraph, Resource, TileOperation, Use
 from einsum_cascade.schedule.operation import exact
 
 __all__ = ["TileGraph", "TileGraphs", "parallel_parts", "shared_steps", "tile_graphs"]
@@ -52,7 +52,7 @@ def tile_graphs(
     workload: Workload,
     architecture: Architecture,
     root: Block,
-    bounds: tuple[Bound, ...],
+    bounds: tuple[BoundTask, ...],
     values: Mapping[str, int],
     cycles_of: Callable[[Block, tuple[Step, ...]], Fraction] | None = None,
     live: Live | None = None,
@@ -113,7 +113,7 @@ class _Unit:
     name: str
     node: Block | Compute
     above: tuple[Step, ...]
-    tasks: tuple[Bound, ...]
+    tasks: tuple[BoundTask, ...]
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ class TileGraphs:
         self,
         workload: Workload,
         architecture: Architecture,
-        bounds: Sequence[Bound],
+        bounds: Sequence[BoundTask],
         values: Mapping[str, int],
         cycles_of: Callable[[Block, tuple[Step, ...]], Fraction] | None = None,
         live: Live | None = None,
@@ -158,7 +158,7 @@ class TileGraphs:
         if block.order == "lock-step" and any(len(unit.engines) > 1 for unit in units):
             # Stages know one engine an operation: what has several has all of them.
             engines = (" and ".join(engines),)
-            operations = {name: Operation(name, *engines, own.duration) for name, own in operations.items()}
+            operations = {name: TileOperation(name, *engines, own.duration) for name, own in operations.items()}
         edges = dict.fromkeys(self._dependences(units, shared))
         is_pipelined = block.order != "lock-step"
         dependences = tuple(_pipelined(edge, operations, depths) if is_pipelined else edge for edge in edges)
@@ -176,27 +176,27 @@ class TileGraphs:
         tasks = tuple(self.bounds[leaf.task] for leaf in leaves(node))
         return _Unit(", ".join(bound.task for bound in tasks), node, above, tasks)
 
-    def _operation(self, unit: _Unit, tiles: int, depth: int, order: Order) -> Operation:
+    def _operation(self, unit: _Unit, tiles: int, depth: int, order: Order) -> TileOperation:
         """Return a block, or a chain where the engine is pipelined and a tile has a whole number of slots."""
         bound, *others = unit.tasks
         if others:
             return self._joint(unit, tiles)
         cycles = exact(Fraction(int(bound.busy_cycles), tiles))
         if depth == 1 or not isinstance(cycles, int) or cycles < 1:
-            return Operation(unit.name, bound.engine, cycles + (depth - 1 if order == "lock-step" else 0))
+            return TileOperation(unit.name, bound.engine, cycles + (depth - 1 if order == "lock-step" else 0))
         spacing = depth if bound.slots > 1 or self._accumulates(bound) else 1
         if order == "lock-step":
             # A stage ends when its results are there.
-            return Operation(unit.name, bound.engine, (cycles - 1) * spacing + depth)
-        return Operation(unit.name, bound.engine, slots=cycles, spacing=spacing)
+            return TileOperation(unit.name, bound.engine, (cycles - 1) * spacing + depth)
+        return TileOperation(unit.name, bound.engine, slots=cycles, spacing=spacing)
 
-    def _joint(self, unit: _Unit, tiles: int) -> Operation:
+    def _joint(self, unit: _Unit, tiles: int) -> TileOperation:
         """Return a part of several tasks as a block: it has each of its engines from the first use to the last."""
         assert isinstance(unit.node, Block)
         cycles = exact(self.cycles_of(unit.node, unit.above) / tiles)
         engines = unit.engines
         if len(engines) == 1:
-            return Operation(unit.name, engines[0], cycles)
+            return TileOperation(unit.name, engines[0], cycles)
         uses: dict[str, tuple[Fraction, Fraction]] = {}
         at = Fraction(0)
         has_loops = any(isinstance(step, Loop) and step.axis is None for step in unit.node.steps)
@@ -209,7 +209,7 @@ class TileGraphs:
         taken = tuple(
             Use(engine, exact(spans[engine][0]), exact(spans[engine][1] - spans[engine][0])) for engine in engines
         )
-        return Operation(unit.name, None, cycles, uses=taken)
+        return TileOperation(unit.name, None, cycles, uses=taken)
 
     def _part_cycles(self, part: Block | Compute, above: tuple[Step, ...]) -> Fraction:
         if isinstance(part, Compute):
@@ -223,7 +223,7 @@ class TileGraphs:
         covered = cover(self.workload.cascade.einsums[self.workload.task[bound.task].number], engine)
         return max((-(-op.latency_cycles // op.interval_cycles) for op, _ in covered.operations), default=1)
 
-    def _accumulates(self, bound: Bound) -> bool:
+    def _accumulates(self, bound: BoundTask) -> bool:
         """Tell whether a slot adds to what the slot before has made: a reduction is a loop in time."""
         reduction = self.workload.cascade.einsums[self.workload.task[bound.task].number].reduction
         in_time = {step.variable for step in bound.path if isinstance(step, Loop) and step.axis is None}
@@ -251,7 +251,7 @@ class TileGraphs:
                 if len(own) > 1 and self.workload.cascade.tensor[tensor].generation_axis is None:
                     yield Context(f"{tensor} in {step.level}", step.copies, own[0], own)
 
-    def _has(self, bound: Bound, tensor: str) -> bool:
+    def _has(self, bound: BoundTask, tensor: str) -> bool:
         task = self.workload.task[bound.task]
         return any(access.tensor == tensor for access in (*task.reads, task.write))
 
@@ -295,7 +295,7 @@ def _stages(units: Sequence[_Unit]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(unit.name for unit in units if unit.tasks[0].stage == number) for number in numbers)
 
 
-def _pipelined(edge: Dependence, operations: Mapping[str, Operation], depths: Mapping[str, int]) -> Dependence:
+def _pipelined(edge: Dependence, operations: Mapping[str, TileOperation], depths: Mapping[str, int]) -> Dependence:
     """Return a dependence with what the producer's pipeline adds; chains of equal length go slot by slot."""
     producer, consumer, depth = operations[edge.producer], operations[edge.consumer], depths[edge.producer]
     if producer.is_chain and producer.slots == consumer.slots and producer.spacing == consumer.spacing == 1:

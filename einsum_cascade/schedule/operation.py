@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-__all__ = ["Context", "Cycles", "Dependence", "Hold", "Kind", "Operation", "Resource", "Use", "exact"]
+__all__ = ["Context", "Cycles", "Dependence", "Hold", "Kind", "Resource", "TileOperation", "Use", "exact"]
 
 type Cycles = int | Fraction
 """A time or duration in cycles, whole or a share of a cycle, never rounded."""
@@ -80,7 +80,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class TileOperation:
     """An operation of one tile: a block, or a chain of unit slots.
 
     Parameters

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph
+from einsum_cascade.schedule.graph import Context, Dependence, OperationGraph, TileOperation
 from einsum_cascade.schedule.operation import Cycles
 
-__all__ = ["Edge", "Lease", "Piece", "PieceUse", "Problem", "lower"]
+__all__ = ["Edge", "Issued", "Lease", "PieceUse", "Problem", "lower"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class PieceUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Issued:
     """A block, or a slot of a chain."""
 
     operation: int
@@ -79,7 +79,7 @@ class Problem:
 
     graph: OperationGraph
     scale: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Issued, ...]
     edges: tuple[Edge, ...]
     leases: tuple[Lease, ...]
     capacities: tuple[int, ...]
@@ -112,13 +112,13 @@ class _Lowering:
     def __init__(self, graph: OperationGraph, scale: int) -> None:
         self.graph, self.scale = graph, scale
         self.numbers = {resource.name: number for number, resource in enumerate(graph.resources)}
-        self.pieces: list[Piece] = []
+        self.pieces: list[Issued] = []
         self.of: dict[str, range] = {}
         for number, operation in enumerate(graph.operations):
             first = len(self.pieces)
             uses = self._uses(operation)
             duration = self._quanta(operation.duration)
-            self.pieces += [Piece(number, slot, duration, uses) for slot in range(operation.slots)]
+            self.pieces += [Issued(number, slot, duration, uses) for slot in range(operation.slots)]
             self.of[operation.name] = range(first, len(self.pieces))
 
     def edges(self) -> Iterator[Edge]:
@@ -146,7 +146,7 @@ class _Lowering:
     def _quanta(self, cycles: Cycles) -> int:
         return int(cycles * self.scale)
 
-    def _uses(self, operation: Operation) -> tuple[PieceUse, ...]:
+    def _uses(self, operation: TileOperation) -> tuple[PieceUse, ...]:
         return tuple(
             PieceUse(self.numbers[use.resource], self._quanta(use.offset), self._quanta(use.duration), use.amount)
             for use in operation.all_uses

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from einsum_cascade.schedule.lockstep_rules import Lockstep, Need, arranged, needs_within, stage_length
 
-__all__ = ["Found", "search_stages"]
+__all__ = ["FoundStages", "search_stages"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundStages:
     """Stages as bits of operations, the lags, the interval in quanta, and whether it is the least of all."""
 
     stages: tuple[int, ...]
@@ -28,7 +28,7 @@ class _Exhausted(Exception):
     """The effort is spent."""
 
 
-def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int) -> Found:
+def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int) -> FoundStages:
     """Return the stages with the least interval that were found.
 
     Parameters
@@ -51,7 +51,7 @@ def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int
             assert within is not None
             found = _Period(rules, within, counter).run(best.interval)
             if found is not None:
-                best = Found(found[1], tuple(lags), found[0], False)
+                best = FoundStages(found[1], tuple(lags), found[0], False)
             if best.interval <= floor:
                 break
     except _Exhausted:
@@ -59,7 +59,7 @@ def search_stages(rules: Lockstep, tiles_in_flight: int, floor: int, effort: int
     return replace(best, is_complete=True)
 
 
-def _one_tile(rules: Lockstep) -> Found:
+def _one_tile(rules: Lockstep) -> FoundStages:
     """Return stages for one tile at a time, each with all that can be done."""
     lags = [0] * len(rules.durations)
     within = needs_within(rules, lags)
@@ -75,7 +75,7 @@ def _one_tile(rules: Lockstep) -> Found:
         stages.append(sum(1 << at for at in stage))
         left = left - stage
     interval = sum(stage_length(rules, arranged(rules, stage, within)) for stage in stages)
-    return Found(tuple(stages), tuple(lags), interval, False)
+    return FoundStages(tuple(stages), tuple(lags), interval, False)
 
 
 def _keeps_waiting(need: Need, at: int, left: set[int], stage: set[int]) -> bool:

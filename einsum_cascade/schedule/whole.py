@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.arch.ir import Architecture
-from einsum_cascade.mapping.binding import Bound
+from einsum_cascade.mapping.binding import BoundTask
 from einsum_cascade.mapping.counts import Count, maximum
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step, leaves
 from einsum_cascade.mapping.live import Live, left_of
@@ -108,7 +108,7 @@ class EngineTime:
         self,
         workload: Workload,
         architecture: Architecture,
-        bounds: Sequence[Bound],
+        bounds: Sequence[BoundTask],
         values: Mapping[str, Any],
         inputs: Mapping[str, NDArray[Any]] | None = None,
         beside: frozenset[str] = frozenset(),
@@ -163,7 +163,7 @@ class EngineTime:
         """Return `cycles`, of numbers."""
         return Fraction(cast(Any, self.cycles(block, above)))
 
-    def _waits(self, block: Block, own: Sequence[Bound]) -> bool:
+    def _waits(self, block: Block, own: Sequence[BoundTask]) -> bool:
         """Tell whether an engine can wait for another one, for a stage, for its own pipeline or for a context."""
         if _is_staged(block) and any(bound.stage for bound in own):
             return True
@@ -233,7 +233,7 @@ class EngineTime:
         columns = [np.broadcast_to(each, length) for each in between] or [np.zeros(length, np.int64)]
         return np.broadcast_to(tiles, length), np.stack(columns, axis=1)
 
-    def _of(self, bounds: Sequence[Bound], values: Mapping[str, int], block: Block, above: tuple[Step, ...]) -> int:
+    def _of(self, bounds: Sequence[BoundTask], values: Mapping[str, int], block: Block, above: tuple[Step, ...]) -> int:
         own = EngineTime(self.workload, self.architecture, bounds, values, self.inputs)
         live = Live(self.workload, values, self.inputs)
         graphs = TileGraphs(self.workload, self.architecture, bounds, values, own.whole_cycles, live)
@@ -244,7 +244,7 @@ def scheduled_graphs(
     workload: Workload,
     architecture: Architecture,
     root: Block,
-    bounds: Sequence[Bound],
+    bounds: Sequence[BoundTask],
     values: Mapping[str, int],
     inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[TileGraph, ...]:
@@ -253,7 +253,7 @@ def scheduled_graphs(
     return tile_graphs(workload, architecture, root, tuple(bounds), values, own.whole_cycles, live)
 
 
-def busy_by_engine(bounds: Iterable[Bound]) -> dict[str, Count]:
+def busy_by_engine(bounds: Iterable[BoundTask]) -> dict[str, Count]:
     """Return by engine how long some tasks occupy it."""
     found: dict[str, Count] = {}
     for bound in bounds:
@@ -273,7 +273,7 @@ def _at(value: Any, at: int) -> Any:
     return int(value[at]) if isinstance(value, np.ndarray) else value
 
 
-def _bound_at(bound: Bound, at: int) -> Bound:
+def _bound_at(bound: BoundTask, at: int) -> BoundTask:
     fields = {name: _at(getattr(bound, name), at) for name in ("points", "steps", "pes", "overhead_cycles")}
     return replace(bound, **cast(Any, fields))
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.array.numbers import LOWEST as LOWEST_NUMBER
-from einsum_cascade.array.numbers import SINGLE, Above, Numbers, Step
+from einsum_cascade.array.numbers import SINGLE, Above, FunctionSlot, Numbers
 from einsum_cascade.formats import Format, round_to
 
 __all__ = ["LOWEST", "NAN", "Exponential", "SlotState", "add", "greater", "high", "low", "multiply_add", "quotient"]
@@ -135,7 +135,7 @@ class Exponential:
 
     """
 
-    def __init__(self, numbers: Numbers | None, steps: tuple[Step, ...]) -> None:
+    def __init__(self, numbers: Numbers | None, steps: tuple[FunctionSlot, ...]) -> None:
         """Take the formats; nothing is computed yet."""
         self.steps = steps
         self.operand_bits = 24 if numbers is None else numbers.operand_bits
@@ -202,7 +202,7 @@ class Exponential:
             case "restore":
                 return state._replace(value=self._rounded(add(kept, value)))
 
-    def _finished(self, value: Single, exponent: NDArray[np.int32], step: Step) -> Single:
+    def _finished(self, value: Single, exponent: NDArray[np.int32], step: FunctionSlot) -> Single:
         with np.errstate(all="ignore"):
             exact = np.ldexp(value.astype(np.float64), exponent)
             found = np.where(exact < _LEAST, np.float32(0), exact.astype(np.float32))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from einsum_cascade.array.program import Program
 from einsum_cascade.sim.port import MemoryModel, WriteChannel, since
 
-__all__ = ["Drain"]
+__all__ = ["DrainModel"]
 
 _TAKEN_CYCLES = 4
 """From the corner by way of its register, the feeders' two and the count of results to the drain."""
@@ -25,7 +25,7 @@ _WAITING_ROWS = 4
 """Rows that may wait for memory, beside those that are being divided."""
 
 
-class Drain:
+class DrainModel:
     """Results, one after the other.
 
     Parameters

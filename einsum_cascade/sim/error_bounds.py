@@ -17,7 +17,7 @@ from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.numbers import SINGLE, Multiplier
 from einsum_cascade.array.program import Program
 from einsum_cascade.formats import Format
-from einsum_cascade.sim.evaluation import masked
+from einsum_cascade.sim.program_values import masked
 
 __all__ = ["EXPONENTIAL_ERRORS", "FACTOR_ERRORS", "error_bounds"]
 

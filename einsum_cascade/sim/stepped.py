@@ -19,7 +19,7 @@ from einsum_cascade.array.instruction import RETURN_CYCLES, Field, MatrixOp, Vec
 from einsum_cascade.array.numbers import LANE_STEPS
 from einsum_cascade.array.program import Program, Tile
 from einsum_cascade.sim.arithmetic import LOWEST, Exponential, SlotState, add, greater, multiply_add, quotient
-from einsum_cascade.sim.evaluation import Results, mask_of, operands_of
+from einsum_cascade.sim.program_values import Results, mask_of, operands_of
 
 __all__ = ["Stepped", "step_program"]
 
@@ -67,7 +67,7 @@ def step_program(
     Parameters
     ----------
     program, tensors
-        As of `sim.evaluation.evaluate_program`.
+        As of `sim.program_values.evaluate_program`.
     stalls
         Cycles in which the corner stands still, counted from the first one.
 

@@ -15,7 +15,7 @@ from typing import Literal
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.program import Program
 from einsum_cascade.array.registers import WAITS
-from einsum_cascade.sim.draining import Drain
+from einsum_cascade.sim.draining import DrainModel
 from einsum_cascade.sim.loads import Loads
 from einsum_cascade.sim.port import MemoryModel
 from einsum_cascade.sim.tile_walk import Job, TileWalk
@@ -96,7 +96,7 @@ class _Seen:
 class _Run:
     def __init__(self, program: Program, memory: MemoryModel | None, *, skip: bool) -> None:
         self.program, self.memory, self.skip = program, memory, skip
-        self.loads, self.drain = Loads(program, memory), Drain(program, memory)
+        self.loads, self.drain = Loads(program, memory), DrainModel(program, memory)
         self.counts = _Counts()
         self.late = _START_CYCLES  # from the start: by which rows leave the corner later than without stalls
         self.begun: int | None = None

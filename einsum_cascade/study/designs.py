@@ -23,7 +23,7 @@ from einsum_cascade.interpreter.inputs import as_real
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.rtl.manifest import WAIVERS, manifest_of
 from einsum_cascade.rtl.top import design_files
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 from einsum_cascade.study.files import write_whole
 from einsum_cascade.study.report import Report

@@ -6,7 +6,7 @@ from statistics import geometric_mean
 from typing import ClassVar
 
 from einsum_cascade.reproduction import HEADLINES, QUIRKS, REFINEMENTS, Effect, Evaluation
-from einsum_cascade.reproduction.evaluation import LinearRow, Row
+from einsum_cascade.reproduction.evaluation import AttentionRow, LinearRow
 from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import Figure, Note, Table
 
@@ -58,7 +58,7 @@ class EvaluationReport(Report):
 
     kind: ClassVar[str] = "evaluation"
 
-    attention: tuple[Row, ...]
+    attention: tuple[AttentionRow, ...]
     linear: tuple[LinearRow, ...]
     averages: Mapping[str, float]
     averages_geometric: Mapping[str, float]
@@ -121,7 +121,7 @@ def report_of_evaluation(evaluation: Evaluation, effects: tuple[Effect, ...] = (
     )
 
 
-def _attention(rows: tuple[Row, ...]) -> Table:
+def _attention(rows: tuple[AttentionRow, ...]) -> Table:
     headers = ("configuration", "model", "length", "DRAM", "latency", "energy", "2D use", "1D use")
     cells = (
         (

@@ -10,7 +10,7 @@ from einsum_cascade.cascade import parse
 from einsum_cascade.errors import CheckError, EvaluationError
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.interpreter.lifetimes import plan
-from einsum_cascade.interpreter.stage_order import Loop
+from einsum_cascade.interpreter.stage_order import CoordinateLoop
 
 
 def run(text, inputs, extents=None, **options):
@@ -21,7 +21,7 @@ def outline(cascade, stages):
     """Stages as nested lists of tensor names; a loop starts with its variable."""
     return [
         [f"for {stage.variable}", *outline(cascade, stage.body)]
-        if isinstance(stage, Loop)
+        if isinstance(stage, CoordinateLoop)
         else cascade.einsums[stage].tensor
         for stage in stages
     ]

@@ -9,9 +9,9 @@ from random_counts import random_count
 
 from einsum_cascade.cascade import parse
 from einsum_cascade.cascade.extents import resolve_extents
-from einsum_cascade.interpreter.contraction import Operand, contract
-from einsum_cascade.interpreter.equation_facts import Facts
-from einsum_cascade.interpreter.views import Numbers, view
+from einsum_cascade.interpreter.contraction import ProductFactor, contract
+from einsum_cascade.interpreter.equation_facts import EquationFacts
+from einsum_cascade.interpreter.views import IndexNumbers, view
 
 HEADER = """
 rank A, B, C
@@ -24,9 +24,9 @@ input X[a, c], Y[d:D], T[a1, b]
 def view_of(equation, array, **extents):
     """The first read of an equation over its space."""
     cascade = parse(f"{HEADER}{equation}\noutput R")
-    numbers = Numbers(cascade, resolve_extents(cascade, {"A": 6, "B": 2, "C": 4} | extents))
+    numbers = IndexNumbers(cascade, resolve_extents(cascade, {"A": 6, "B": 2, "C": 4} | extents))
     (einsum,) = cascade.einsums
-    space = Facts(cascade, numbers.extents).space(einsum, {})
+    space = EquationFacts(cascade, numbers.extents).space(einsum, {})
     return view(array, tuple(numbers.line(index, space) for index in einsum.reads[0].indices), space)
 
 
@@ -71,7 +71,7 @@ def test_contractions_agree_with_einsum(part, seed):
         arrays = [random.integers(-4, 5, extents[axes]).astype(float) for axes in chosen]
         if random.random() < 0.5:
             arrays = [np.asfortranarray(array) for array in arrays]
-        operands = [Operand(array, tuple(axes)) for array, axes in zip(arrays, chosen, strict=True)]
+        operands = [ProductFactor(array, tuple(axes)) for array, axes in zip(arrays, chosen, strict=True)]
         names = string.ascii_lowercase
         terms = ",".join("".join(names[axis] for axis in axes) for axes in chosen)
         expected = np.einsum(f"{terms}->{''.join(names[axis] for axis in kept)}", *arrays)
@@ -84,5 +84,5 @@ def test_batches_go_through_blas(monkeypatch):
     plain = np.matmul
     monkeypatch.setattr(np, "matmul", lambda a, b: (seen.append((a.shape, b.shape)), plain(a, b))[1])
     q, k = np.ones((8, 3, 5)), np.ones((8, 3, 7))
-    assert contract([Operand(q, (0, 3, 2)), Operand(k, (0, 3, 1))], (0, 1, 2)).shape == (8, 7, 5)
+    assert contract([ProductFactor(q, (0, 3, 2)), ProductFactor(k, (0, 3, 1))], (0, 1, 2)).shape == (8, 7, 5)
     assert seen == [((8, 7, 3), (8, 3, 5))]

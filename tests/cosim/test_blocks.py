@@ -22,7 +22,7 @@ from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.run import Case, RunResult, run_case
 from einsum_cascade.cosim.simulation import build_array, simulate
 from einsum_cascade.lowering.prepared import Prepared
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.study.preparation import prepare
 
 SMALL, MEDIUM = "fusemax-4x4", "fusemax-8x8-4stages"

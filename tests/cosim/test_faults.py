@@ -33,7 +33,7 @@ from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array
 from einsum_cascade.errors import ToolFailedError
 from einsum_cascade.rtl.top import design_files, design_ports
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 
 CASES = {

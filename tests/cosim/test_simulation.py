@@ -16,7 +16,7 @@ from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.memory_timing import MemoryTiming
 from einsum_cascade.cosim.run import Case, run_case
 from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, simulate
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.study.preparation import prepare
 from einsum_cascade.study.simulations import report_of_simulation
 

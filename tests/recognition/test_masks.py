@@ -10,7 +10,7 @@ from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.lowering.lowered import extents_of, sizes_of
 from einsum_cascade.mapping.workload import Workload
-from einsum_cascade.recognition.head_masks import Band, Filter
+from einsum_cascade.recognition.head_masks import Band, HeadMask
 from einsum_cascade.recognition.heads import heads_of
 from einsum_cascade.recognition.works import recognise
 
@@ -19,7 +19,7 @@ EXTENTS = {"E": 4, "F": 4, "M0": 4, "M": 12, "M1": 3, "P": 10}
 
 def band(filter_: str, extents: dict[str, int] = EXTENTS) -> Band:
     work = recognise(parse(attention("1-pass", filter_)))
-    return Filter(work.tasks["product"], Workload(work.cascade).parts, work.rows, work.columns, extents).band
+    return HeadMask(work.tasks["product"], Workload(work.cascade).parts, work.rows, work.columns, extents).band
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from einsum_cascade import evaluate, load_architecture, parse, random_inputs, re
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.recognition.head_masks import Band
-from einsum_cascade.sim.evaluation import Results
+from einsum_cascade.sim.program_values import Results
 from einsum_cascade.study.preparation import prepare
 
 ARRAY = load_architecture("fusemax-4x4")

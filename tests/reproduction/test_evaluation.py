@@ -13,7 +13,7 @@ import pytest
 from einsum_cascade.reproduction import HEADLINES, QUIRKS, effects, reproduce_fusemax
 from einsum_cascade.reproduction.baselines import dataflow_of
 from einsum_cascade.reproduction.machine import machine_of
-from einsum_cascade.reproduction.workloads import MODELS, Workload
+from einsum_cascade.reproduction.workloads import MODELS, PublishedWorkload
 
 HERE = Path(__file__).parent
 
@@ -82,7 +82,7 @@ def test_flat_finds_the_published_dataflows(seq: str, rows: int, *, is_on_chip: 
     """E = F = 64: per head, per head, 1024 rows, 256 rows, then off the chip."""
     machine = machine_of("flat-cloud", frozenset(QUIRKS))
     for name in ("BERT", "TrXL", "T5"):
-        flow = dataflow_of(machine, Workload(MODELS[name], seq))
+        flow = dataflow_of(machine, PublishedWorkload(MODELS[name], seq))
         assert (flow.rows, flow.is_on_chip) == (rows, is_on_chip)
 
 

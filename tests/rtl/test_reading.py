@@ -18,7 +18,7 @@ from read_memory import ReadMemory
 
 from einsum_cascade.array.program import STATE_WORDS, Layout, Program
 from einsum_cascade.array.shape import ArrayShape
-from einsum_cascade.rtl.jobs import KeyJobs, QueryJobs, StateJobs, Target
+from einsum_cascade.rtl.jobs import Destination, KeyJobs, QueryJobs, StateJobs
 from einsum_cascade.rtl.links import StateWord, row_beat_bits
 from einsum_cascade.rtl.tile_reader import OUTSTANDING, Reader
 
@@ -142,12 +142,12 @@ class Bench:
         self.program, self.random, self.design = program, random, Reading(program.shape)
         self.slots = random.randint(2, 3)
         self.memory = ReadMemory(random, program.shape.beat_bytes, share, spoilt or {})
-        self.arrived, self.loaded = ({target: [] for target in Target} for _ in range(2))
+        self.arrived, self.loaded = ({target: [] for target in Destination} for _ in range(2))
         self.errors, self.protocol_errors = 0, 0
         self.expected = {
-            Target.KEYS: list(key_beats_of(program, self.slots)),
-            Target.QUERIES: list(query_beats_of(program)),
-            Target.STATE: list(state_beats_of(program)),
+            Destination.KEYS: list(key_beats_of(program, self.slots)),
+            Destination.QUERIES: list(query_beats_of(program)),
+            Destination.STATE: list(state_beats_of(program)),
         }
         self.drained = self.stored = self.taken = 0
         # Cycles before the first row is free in which it is known when the last one will be.
@@ -181,7 +181,7 @@ class Bench:
     def check_loaded(self, ctx, target, cycle):
         """A tile counts as loaded when all of it has arrived, no sooner; return how many are loaded."""
         reader = self.design.reader
-        counts = {Target.KEYS: reader.keys_loaded, Target.QUERIES: reader.queries_loaded}
+        counts = {Destination.KEYS: reader.keys_loaded, Destination.QUERIES: reader.queries_loaded}
         count = peek(ctx, counts.get(target, reader.states_loaded))
         whole = sum(len(tile) for tile in self.expected[target][:count])
         following = len(self.expected[target][count]) if count < len(self.expected[target]) else 1
@@ -193,14 +193,14 @@ class Bench:
 
     def release_queries(self, ctx, cycle, count):
         """Tiles are released in order, each a while after it was loaded; none overwrites one that is not."""
-        released = sum(begins <= cycle for begins in self.loaded[Target.QUERIES][:count])
-        in_places = sum(map(len, self.expected[Target.QUERIES][: released + 2]))
-        assert len(self.arrived[Target.QUERIES]) <= in_places
+        released = sum(begins <= cycle for begins in self.loaded[Destination.QUERIES][:count])
+        in_places = sum(map(len, self.expected[Destination.QUERIES][: released + 2]))
+        assert len(self.arrived[Destination.QUERIES]) <= in_places
         ctx.set(self.design.queries.released, released)
 
     def release_keys(self, ctx, cycle, count):
         """Row r of a tile is free some cycles after row 0; no row comes before it is."""
-        shape, keys, begins = self.program.shape, self.design.keys, self.loaded[Target.KEYS][:count]
+        shape, keys, begins = self.program.shape, self.design.keys, self.loaded[Destination.KEYS][:count]
         ends = [begin + shape.stages * (shape.rows - 1) for begin in begins]
         released = sum(end < cycle for end in ends)
         places = {"released": released, "is_leaving": 0}
@@ -210,8 +210,8 @@ class Bench:
 
     def beats_with_place(self, cycle):
         """How many beats of keys and values have a place, up to the first that has none."""
-        shape, begins, found = self.program.shape, self.loaded[Target.KEYS], 0
-        for number, beats in enumerate(self.expected[Target.KEYS]):
+        shape, begins, found = self.program.shape, self.loaded[Destination.KEYS], 0
+        for number, beats in enumerate(self.expected[Destination.KEYS]):
             before = number - self.slots
             if before >= len(begins):
                 return found
@@ -223,11 +223,11 @@ class Bench:
 
     def go_on(self, ctx, cycle):
         """Results leave, and running state is stored, now or later; no state comes before both."""
-        loaded = self.check_loaded(ctx, Target.STATE, cycle)
+        loaded = self.check_loaded(ctx, Destination.STATE, cycle)
         resumed = [number for number, visit in enumerate(self.program.visits) if visit.is_resumed]
         allowed = sum(number - 2 < self.drained for number in resumed)
-        whole = sum(len(tile) for tile in self.expected[Target.STATE][: min(allowed, self.stored)])
-        assert len(self.arrived[Target.STATE]) <= whole
+        whole = sum(len(tile) for tile in self.expected[Destination.STATE][: min(allowed, self.stored)])
+        assert len(self.arrived[Destination.STATE]) <= whole
         # A visit whose state is not there has no results yet.
         most = resumed[loaded] if loaded < len(resumed) else len(self.program.visits)
         self.drained += self.drained < most and self.random.random() < 0.05
@@ -252,10 +252,10 @@ class Bench:
                 if self.errors + self.protocol_errors:
                     return
                 continue
-            self.release_queries(ctx, cycle, self.check_loaded(ctx, Target.QUERIES, cycle))
-            self.release_keys(ctx, cycle, self.check_loaded(ctx, Target.KEYS, cycle))
+            self.release_queries(ctx, cycle, self.check_loaded(ctx, Destination.QUERIES, cycle))
+            self.release_keys(ctx, cycle, self.check_loaded(ctx, Destination.KEYS, cycle))
             self.go_on(ctx, cycle)
-            if all(len(self.arrived[target]) == wanted[target] for target in Target):
+            if all(len(self.arrived[target]) == wanted[target] for target in Destination):
                 return
         raise AssertionError("not everything has arrived")
 
@@ -268,7 +268,7 @@ def test_every_beat_gets_to_its_place(shape, share):
     for _ in range(random_count(40 if shape.product_steps < 500 else 10)):
         bench = Bench(draw_program(random, shape), random, share)
         run_bench(bench.design, bench.run)
-        for target in Target:
+        for target in Destination:
             assert bench.arrived[target] == [beat for tile in bench.expected[target] for beat in tile]
         assert (bench.errors, bench.protocol_errors) == (0, 0)
 

@@ -9,7 +9,7 @@ from random_counts import draw_seed, random_count
 
 from einsum_cascade.rtl.tile_loops import TileLoops
 from einsum_cascade.rtl.tile_state import TileStates
-from einsum_cascade.sim.evaluation import mask_of
+from einsum_cascade.sim.program_values import mask_of
 
 
 def random_programs():

@@ -5,7 +5,7 @@ import numpy as np
 from random_counts import random_count
 from random_graphs import random_block_graph
 
-from einsum_cascade.schedule.graph import Dependence, Hold, Operation, OperationGraph, Resource
+from einsum_cascade.schedule.graph import Dependence, Hold, OperationGraph, Resource, TileOperation
 from einsum_cascade.schedule.interval_bounds import recurrence_bound, resource_bound
 from einsum_cascade.schedule.problem import lower
 
@@ -14,20 +14,20 @@ def test_the_busiest_resource_counts_by_its_units() -> None:
     """A: 4 + 3 over two units; B: 3 over one; the buffer: 2 words for 6 cycles over 4 words."""
     resources = Resource("A", 2), Resource("B"), Resource("words", 4)
     operations = (
-        Operation("x", "A", 4),
-        Operation("y", "A", Fraction(7, 2)),
-        Operation("z", "B", 3),
-        Operation("chain", None, slots=3, spacing=2, holds=(Hold("words", 2),)),
+        TileOperation("x", "A", 4),
+        TileOperation("y", "A", Fraction(7, 2)),
+        TileOperation("z", "B", 3),
+        TileOperation("chain", None, slots=3, spacing=2, holds=(Hold("words", 2),)),
     )
     bound = resource_bound(lower(OperationGraph(resources, operations)))
     assert (bound.cycles, bound.resource) == (Fraction(15, 4), "A")
-    longer = Operation("block", None, 10, holds=(Hold("words", 2),))
+    longer = TileOperation("block", None, 10, holds=(Hold("words", 2),))
     bound = resource_bound(lower(OperationGraph(resources, (*operations, longer))))
     assert (bound.cycles, bound.resource) == (Fraction(2 * 5 + 2 * 10, 4), "words")
 
 
 def test_nothing_bounds_what_takes_nothing() -> None:
-    problem = lower(OperationGraph((), (Operation("x"), Operation("y")), (Dependence("x", "y"),)))
+    problem = lower(OperationGraph((), (TileOperation("x"), TileOperation("y")), (Dependence("x", "y"),)))
     assert (resource_bound(problem).cycles, resource_bound(problem).resource) == (0, None)
     assert (recurrence_bound(problem).cycles, recurrence_bound(problem).operations) == (0, ())
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource
+from einsum_cascade.schedule.graph import Context, Dependence, Hold, OperationGraph, Resource, TileOperation
 from einsum_cascade.schedule.ir import Placement, Schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
 from einsum_cascade.schedule.operation import Cycles
@@ -13,10 +13,10 @@ from einsum_cascade.schedule.replay import check_schedule
 GRAPH = OperationGraph(
     (Resource("A"), Resource("B"), Resource("words", 8)),
     (
-        Operation("x", "A", 3, holds=(Hold("words", 4),)),
-        Operation("y", "B", 2),
-        Operation("p", "B", slots=4, spacing=2),
-        Operation("q", "A", slots=4),
+        TileOperation("x", "A", 3, holds=(Hold("words", 4),)),
+        TileOperation("y", "B", 2),
+        TileOperation("p", "B", slots=4, spacing=2),
+        TileOperation("q", "A", slots=4),
     ),
     (
         Dependence("x", "y", 1),
@@ -76,7 +76,7 @@ def test_a_broken_rule_is_reported(schedule: Schedule, messages: list[str]) -> N
 
 def test_a_collision_of_tiles_far_apart_is_found() -> None:
     """Use of A at 0 and at 30 by the same operation, interval 10: tiles 0 and 3 meet."""
-    operations = Operation("x", "A"), Operation("y", "A")
+    operations = TileOperation("x", "A"), TileOperation("y", "A")
     graph = OperationGraph((Resource("A"),), operations)
     schedule = dataclasses.replace(
         modulo_schedule(graph), interval=10, placements=(Placement("x", (0,)), Placement("y", (30,)))

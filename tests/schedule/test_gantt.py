@@ -4,7 +4,7 @@ import pytest
 from attention_tile import attention_tile, slot_tile
 
 from einsum_cascade.schedule.gantt import to_text
-from einsum_cascade.schedule.graph import Operation, OperationGraph, Resource
+from einsum_cascade.schedule.graph import OperationGraph, Resource, TileOperation
 from einsum_cascade.schedule.lockstep import lockstep_schedule
 from einsum_cascade.schedule.modulo import modulo_schedule
 
@@ -27,27 +27,27 @@ def test_lines_keep_to_the_width(width: int) -> None:
 
 def test_each_column_is_a_cycle_where_there_is_room() -> None:
     """Every cycle of every operation is drawn once: 3 tiles of 3 cycles of x and 2 of y."""
-    operations = Operation("x", "A", 3), Operation("y", "A", 2)
+    operations = TileOperation("x", "A", 3), TileOperation("y", "A", 2)
     text = to_text(modulo_schedule(OperationGraph((Resource("A"),), operations)), tiles=3)
     row = next(line for line in text.splitlines() if line.startswith("A "))
     assert (row.count("X"), row.count("Y")) == (9, 6)
 
 
 def test_units_have_a_line_each() -> None:
-    operations = tuple(Operation(name, "A", 2) for name in "xyz")
+    operations = tuple(TileOperation(name, "A", 2) for name in "xyz")
     text = to_text(modulo_schedule(OperationGraph((Resource("A", 2),), operations)), tiles=4)
     bodies = [line[2:] for line in text.splitlines()[3:5]]
     assert sum(body.count(letter) for body in bodies for letter in "XYZ") == 4 * 6
 
 
 def test_more_operations_than_letters() -> None:
-    operations = tuple(Operation(f"operation {number}", "A") for number in range(70))
+    operations = tuple(TileOperation(f"operation {number}", "A") for number in range(70))
     text = to_text(modulo_schedule(OperationGraph((Resource("A"),), operations)), tiles=1)
     assert text.endswith("+ any other   · idle")
 
 
 def test_wrong_arguments() -> None:
-    schedule = modulo_schedule(OperationGraph((Resource("A"),), (Operation("x", "A"),)))
+    schedule = modulo_schedule(OperationGraph((Resource("A"),), (TileOperation("x", "A"),)))
     with pytest.raises(ValueError, match=r"^width must be at least 20 characters, not 3$"):
         to_text(schedule, width=3)
     with pytest.raises(ValueError, match=r"^tiles must be at least 1, not 0$"):

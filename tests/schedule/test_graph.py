@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.graph import Context, Dependence, Hold, OperationGraph, Resource, TileOperation, Use
 
 PORT = Resource("port")
-LOAD = Operation("load", "port", 3)
-ADD = Operation("add", None, 2)
+LOAD = TileOperation("load", "port", 3)
+ADD = TileOperation("add", None, 2)
 
 
 @pytest.mark.parametrize(
@@ -25,35 +25,35 @@ ADD = Operation("add", None, 2)
             r"The capacity of resource 'port' must be a whole number of at least 1, not 0; correct it\.",
         ),
         (
-            {"operations": (Operation("load", "prot"),)},
+            {"operations": (TileOperation("load", "prot"),)},
             r"The resource of operation 'load' must be one of port, not 'prot'; add it to the graph, or .*\.",
         ),
         (
-            {"operations": (Operation("load", "port", -1),)},
+            {"operations": (TileOperation("load", "port", -1),)},
             r"The duration of operation 'load' must be an int or a Fraction of at least 0 cycles, not -1; .*",
         ),
         (
-            {"operations": (Operation("load", "port", 0.5),)},  # pyright: ignore
+            {"operations": (TileOperation("load", "port", 0.5),)},  # pyright: ignore
             r"The duration of operation 'load' must be an int or a Fraction of at least 0 cycles, not 0\.5; .*",
         ),
         (
-            {"operations": (Operation("load", "port", slots=4, spacing=0),)},
+            {"operations": (TileOperation("load", "port", slots=4, spacing=0),)},
             r"The spacing of operation 'load' must be an int or a Fraction of at least 1 cycles, not 0; .*",
         ),
         (
-            {"operations": (Operation("load", "port", 2, slots=4),)},
+            {"operations": (TileOperation("load", "port", 2, slots=4),)},
             r"The slots of chain 'load' must last 1 cycle each, not 2; leave the duration out, or make it a block .*\.",
         ),
         (
-            {"operations": (Operation("load", None, uses=(Use("port", amount=2),)),)},
+            {"operations": (TileOperation("load", None, uses=(Use("port", amount=2),)),)},
             r"Operation 'load' must take at most the 1 units that resource 'port' has, not 2; .*\.",
         ),
         (
-            {"operations": (Operation("load", None, holds=(Hold("port", 2),)),)},
+            {"operations": (TileOperation("load", None, holds=(Hold("port", 2),)),)},
             r"Operation 'load' must hold at most the 1 units that resource 'port' has, not 2; .*\.",
         ),
         (
-            {"operations": (Operation("load", "port", holds=(Hold("port", 1),)),)},
+            {"operations": (TileOperation("load", "port", holds=(Hold("port", 1),)),)},
             r"Resource 'port' must either be taken by operations or hold results, but does both; make it two\.",
         ),
         (
@@ -97,10 +97,10 @@ def test_a_wrong_graph_is_refused(given: dict[str, Any], sentence: str) -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ScheduleError) as caught:
-        OperationGraph((PORT,), (Operation("load", "prot"), ADD), (Dependence("a", "b"),))
+        OperationGraph((PORT,), (TileOperation("load", "prot"), ADD), (Dependence("a", "b"),))
     assert len(re.findall("must be one of", str(caught.value))) == 3
 
 
 def test_a_share_of_a_cycle_is_a_duration() -> None:
-    graph = OperationGraph((PORT,), (Operation("load", "port", Fraction(64, 7)),))
+    graph = OperationGraph((PORT,), (TileOperation("load", "port", Fraction(64, 7)),))
     assert graph.operation["load"].duration == Fraction(64, 7)

@@ -4,12 +4,12 @@ import pytest
 from attention_tile import attention_tile, slot_tile
 
 from einsum_cascade.errors import ScheduleError
-from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.graph import Context, Dependence, OperationGraph, Resource, TileOperation, Use
 from einsum_cascade.schedule.lockstep import lockstep_schedule
 from einsum_cascade.schedule.replay import check_schedule
 
 A, B = Resource("A"), Resource("B")
-X, Y = Operation("x", "A", 3), Operation("y", "B", 2)
+X, Y = TileOperation("x", "A", 3), TileOperation("y", "B", 2)
 PUBLISHED = (("QK", "LM", "RD", "RNV", "AV"), ("RM",), ("SLN", "SLD", "PRM", "SPD"), ("SLNV", "SPNV"))
 
 
@@ -59,7 +59,7 @@ def test_one_tile_at_a_time() -> None:
 
 def test_a_stage_waits_for_its_slowest_engine() -> None:
     """x (3 on A) and z (1 on A) beside y (2 on B) of the tile before: 4 together, 3 + 2 + 1 one after the other."""
-    graph = OperationGraph((A, B), (X, Y, Operation("z", "A", 1)), (Dependence("x", "y"),))
+    graph = OperationGraph((A, B), (X, Y, TileOperation("z", "A", 1)), (Dependence("x", "y"),))
     found = lockstep_schedule(graph, [["x", "y", "z"]])
     assert (found.interval, found.lag) == (4, 1)
     assert lockstep_schedule(graph, [["x"], ["y"], ["z"]]).interval == 6
@@ -90,7 +90,7 @@ def test_a_recurrence_over_several_tiles(distance: int, interval: int) -> None:
     alone. Of three, z works two tiles behind x and y one, all together.
     """
     engines = tuple(Resource(name) for name in "ABC")
-    operations = tuple(Operation(name, on.name, 3) for name, on in zip("xyz", engines, strict=True))
+    operations = tuple(TileOperation(name, on.name, 3) for name, on in zip("xyz", engines, strict=True))
     edges = Dependence("x", "y"), Dependence("y", "z"), Dependence("z", "x", 0, distance)
     graph = OperationGraph(engines, operations, edges)
     found = lockstep_schedule(graph)
@@ -121,7 +121,7 @@ def test_given_stages_keep_to_the_limit_of_tiles() -> None:
 
 def test_a_search_that_is_cut_off_claims_nothing() -> None:
     """Fourteen operations in a row on two engines in turn: the bound needs fourteen tiles in flight, not two."""
-    operations = tuple(Operation(f"o{at}", "AB"[at % 2], 1 + at % 3) for at in range(14))
+    operations = tuple(TileOperation(f"o{at}", "AB"[at % 2], 1 + at % 3) for at in range(14))
     edges = tuple(Dependence(f"o{at}", f"o{at + 1}") for at in range(13))
     found = lockstep_schedule(OperationGraph((A, B), operations, edges), tiles_in_flight=2, effort=40)
     assert found.proof == "open"
@@ -137,11 +137,11 @@ def test_a_search_that_is_cut_off_claims_nothing() -> None:
         ),
         (slot_tile(8, 8, 4, 1, 2), r"Lock-step must not be limited by contexts, but 'score' is given; limit the tiles"),
         (
-            OperationGraph((A,), (Operation("x"),)),
+            OperationGraph((A,), (TileOperation("x"),)),
             r"Lock-step operations must be .*, but 'x' has no resource; use",
         ),
         (
-            OperationGraph((A, B), (Operation("x", "A", uses=(Use("B"),)),)),
+            OperationGraph((A, B), (TileOperation("x", "A", uses=(Use("B"),)),)),
             r"Lock-step operations must be blocks .*, but 'x' takes or holds further resources; use",
         ),
         (

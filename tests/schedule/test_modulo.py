@@ -5,7 +5,7 @@ from attention_tile import attention_tile, slot_tile
 
 from einsum_cascade.errors import ScheduleError
 from einsum_cascade.schedule import modulo
-from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.graph import Context, Dependence, Hold, OperationGraph, Resource, TileOperation, Use
 from einsum_cascade.schedule.modulo import modulo_schedule
 from einsum_cascade.schedule.placement import place
 from einsum_cascade.schedule.problem import Problem
@@ -16,7 +16,7 @@ A, B = Resource("A"), Resource("B")
 
 def test_two_engines_in_a_row() -> None:
     """Load takes 3 of A, add 2 of B: one tile every 3 cycles, 5 cycles each, so ten take 5 + 9 * 3."""
-    graph = OperationGraph((A, B), (Operation("x", "A", 3), Operation("y", "B", 2)), (Dependence("x", "y"),))
+    graph = OperationGraph((A, B), (TileOperation("x", "A", 3), TileOperation("y", "B", 2)), (Dependence("x", "y"),))
     found = modulo_schedule(graph)
     assert (found.interval, found.proof, found.gap, found.obstacle) == (3, "bound", 0, "")
     assert (found.starts("x"), found.starts("y")) == ((0,), (3,))
@@ -29,7 +29,7 @@ def test_two_engines_in_a_row() -> None:
 def test_the_recurrence_bounds() -> None:
     """x (3) -> y (2) -> x of two tiles later with latency 4: 9 cycles per 2 tiles, so 5 whole ones per tile."""
     edges = (Dependence("x", "y"), Dependence("y", "x", 4, 2))
-    found = modulo_schedule(OperationGraph((A, B), (Operation("x", "A", 3), Operation("y", "B", 2)), edges))
+    found = modulo_schedule(OperationGraph((A, B), (TileOperation("x", "A", 3), TileOperation("y", "B", 2)), edges))
     assert found.recurrence_bound.cycles == Fraction(9, 2)
     assert set(found.recurrence_bound.operations) == {"x", "y"}
     assert (found.resource_bound.cycles, found.resource_bound.resource) == (3, "A")
@@ -37,7 +37,7 @@ def test_the_recurrence_bounds() -> None:
 
 
 def test_an_operation_on_its_own_past() -> None:
-    graph = OperationGraph((A,), (Operation("x", "A", 2),), (Dependence("x", "x", 1, 1),))
+    graph = OperationGraph((A,), (TileOperation("x", "A", 2),), (Dependence("x", "x", 1, 1),))
     found = modulo_schedule(graph)
     assert (found.interval, found.recurrence_bound.operations) == (3, ("x",))
 
@@ -48,7 +48,7 @@ def test_an_interval_above_both_bounds_is_proved_by_refuting_all_below() -> None
     Both bounds are 4: A does 2 + 2 cycles, and the cycle takes 3 + 5 for two tiles. At 5, y fits 3 after x.
     """
     edges = (Dependence("x", "y", 1), Dependence("y", "x", 3, 2))
-    found = modulo_schedule(OperationGraph((A,), (Operation("x", "A", 2), Operation("y", "A", 2)), edges))
+    found = modulo_schedule(OperationGraph((A,), (TileOperation("x", "A", 2), TileOperation("y", "A", 2)), edges))
     assert (found.resource_bound.cycles, found.recurrence_bound.cycles) == (4, 4)
     assert (found.interval, found.proof, found.floor, found.gap) == (5, "exhausted", 5, 0)
     assert found.obstacle == "No order of the operations meets interval 4."
@@ -60,14 +60,14 @@ def test_one_after_the_other_is_tried_where_a_stream_ends_early() -> None:
     In 10 cycles y begins on A 3 or 4 after x, where x has B; in 11, 5 after it. That y, as a stream, need not end
     before x does saves nothing.
     """
-    x, y = Operation("x", "A", 3, uses=(Use("B", 3, 2),)), Operation("y", "A", 6, uses=(Use("B", 0, 1),))
+    x, y = TileOperation("x", "A", 3, uses=(Use("B", 3, 2),)), TileOperation("y", "A", 6, uses=(Use("B", 0, 1),))
     found = modulo_schedule(OperationGraph((A, B), (x, y), (Dependence("x", "y", 1, 0, "stream"),)))
     assert (found.bound, found.interval, found.proof) == (9, 11, "exhausted")
 
 
 def test_refuted_intervals() -> None:
     """x takes A now and 2 cycles later: at interval 2 both fall together, so 3, though A is only half used at 4."""
-    found = modulo_schedule(OperationGraph((A,), (Operation("x", "A", 1, uses=(Use("A", 2),)),)))
+    found = modulo_schedule(OperationGraph((A,), (TileOperation("x", "A", 1, uses=(Use("A", 2),)),)))
     assert (found.bound, found.interval, found.proof, found.floor) == (2, 3, "exhausted", 3)
     assert found.obstacle == "An operation meets itself in another tile at interval 2."
 
@@ -75,7 +75,7 @@ def test_refuted_intervals() -> None:
 def test_an_interval_without_a_proof_says_so() -> None:
     """The same graph, where the search may not visit a single branch."""
     edges = (Dependence("x", "y", 1), Dependence("y", "x", 3, 2))
-    graph = OperationGraph((A,), (Operation("x", "A", 2), Operation("y", "A", 2)), edges)
+    graph = OperationGraph((A,), (TileOperation("x", "A", 2), TileOperation("y", "A", 2)), edges)
     found = modulo_schedule(graph, effort=0)
     assert (found.interval, found.proof, found.floor, found.gap) == (5, "open", 4, 1)
     assert found.obstacle == "Interval 4 was neither met by placing nor refuted by searching."
@@ -83,7 +83,7 @@ def test_an_interval_without_a_proof_says_so() -> None:
 
 def test_units_of_a_resource() -> None:
     """Three blocks of 2 on two units: 3 cycles a tile."""
-    operations = tuple(Operation(name, "A", 2) for name in "xyz")
+    operations = tuple(TileOperation(name, "A", 2) for name in "xyz")
     assert modulo_schedule(OperationGraph((Resource("A", 2),), operations)).interval == 3
 
 
@@ -92,7 +92,7 @@ def test_contexts_limit_the_tiles_in_flight() -> None:
     edges = (Dependence("x", "y", 10),)
     for count, interval in ((1, 15), (2, 8), (5, 3)):
         context = Context("score", count, "x", ("y",))
-        graph = OperationGraph((A, B), (Operation("x", "A", 3), Operation("y", "B", 2)), edges, (context,))
+        graph = OperationGraph((A, B), (TileOperation("x", "A", 3), TileOperation("y", "B", 2)), edges, (context,))
         found = modulo_schedule(graph)
         assert (found.interval, found.proof) == (interval, "bound")
         assert found.lifetime_cycles("score") == 15
@@ -102,7 +102,7 @@ def test_contexts_limit_the_tiles_in_flight() -> None:
 
 def test_a_buffer_holds_the_tiles_in_flight() -> None:
     """x's result of 4 words is held from its start to y's end, 15 cycles: two at a time need an interval of 8."""
-    operations = Operation("x", "A", 3, holds=(Hold("words", 4),)), Operation("y", "B", 2)
+    operations = TileOperation("x", "A", 3, holds=(Hold("words", 4),)), TileOperation("y", "B", 2)
     for capacity, interval in ((20, 3), (8, 8), (4, 15)):
         graph = OperationGraph((A, B, Resource("words", capacity)), operations, (Dependence("x", "y", 10),))
         found = modulo_schedule(graph)
@@ -110,7 +110,7 @@ def test_a_buffer_holds_the_tiles_in_flight() -> None:
 
 
 def test_a_buffer_that_is_too_small() -> None:
-    operations = tuple(Operation(name, "A", 3, holds=(Hold("words", 4),)) for name in "xyz")
+    operations = tuple(TileOperation(name, "A", 3, holds=(Hold("words", 4),)) for name in "xyz")
     edges = (Dependence("x", "z"), Dependence("y", "z"))
     graph = OperationGraph((A, Resource("words", 8)), operations, edges)
     with pytest.raises(ScheduleError, match=r"^Buffer 'words' must hold at most its 8 units, but .* need 12 .*\.$"):
@@ -120,9 +120,9 @@ def test_a_buffer_that_is_too_small() -> None:
 def test_what_fills_a_buffer_happens_late() -> None:
     """z starts when y ends, at 10, so x may start at 7: its 5 words are held for 4 cycles, and not for 11."""
     operations = (
-        Operation("x", "A", 3, holds=(Hold("words", 5),)),
-        Operation("y", None, 10),
-        Operation("z", "B", 1),
+        TileOperation("x", "A", 3, holds=(Hold("words", 5),)),
+        TileOperation("y", None, 10),
+        TileOperation("z", "B", 1),
     )
     graph = OperationGraph((A, B, Resource("words", 5)), operations, (Dependence("x", "z"), Dependence("y", "z")))
     found = modulo_schedule(graph)
@@ -132,7 +132,7 @@ def test_what_fills_a_buffer_happens_late() -> None:
 
 def test_slots_interleave() -> None:
     """Two chains of 4 slots, 2 apart, fill A: 8 cycles a tile, where blocks of 7 would take 14."""
-    operations = tuple(Operation(name, "A", slots=4, spacing=2) for name in "xy")
+    operations = tuple(TileOperation(name, "A", slots=4, spacing=2) for name in "xy")
     found = modulo_schedule(OperationGraph((A,), operations))
     assert (found.interval, found.proof) == (8, "bound")
     assert {start % 8 for name in "xy" for start in found.starts(name)} == set(range(8))
@@ -140,14 +140,14 @@ def test_slots_interleave() -> None:
 
 def test_a_stream_follows_slot_by_slot() -> None:
     """y's k-th slot is 5 after x's: it ends 5 after x, at 8 + 5, and not after 8 + 5 + 8."""
-    operations = Operation("x", "A", slots=8), Operation("y", "B", slots=8)
+    operations = TileOperation("x", "A", slots=8), TileOperation("y", "B", slots=8)
     graph = OperationGraph((A, B), operations, (Dependence("x", "y", 5, kind="stream"),))
     assert modulo_schedule(graph).latency_cycles == 13
 
 
 def test_a_stream_between_chains_of_different_lengths() -> None:
     """A slot of y takes the share of two of x: it waits for the second of them."""
-    operations = Operation("x", "A", slots=8), Operation("y", "B", slots=4)
+    operations = TileOperation("x", "A", slots=8), TileOperation("y", "B", slots=4)
     found = modulo_schedule(OperationGraph((A, B), operations, (Dependence("x", "y", 1, kind="stream"),)))
     assert found.starts("y") == (2, 4, 6, 8)
 
@@ -201,6 +201,6 @@ def test_slots_of_the_attention_tile(rows: int, stages: int, monkeypatch: pytest
 
 
 def test_the_number_of_tiles_must_not_be_negative() -> None:
-    found = modulo_schedule(OperationGraph((A,), (Operation("x", "A"),)))
+    found = modulo_schedule(OperationGraph((A,), (TileOperation("x", "A"),)))
     with pytest.raises(ValueError, match=r"^the number of tiles must be at least 0, not -1$"):
         found.cycles(-1)

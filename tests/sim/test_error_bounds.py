@@ -7,7 +7,7 @@ from random_counts import random_count
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.array.program import Program
 from einsum_cascade.sim.error_bounds import error_bounds
-from einsum_cascade.sim.evaluation import evaluate_program, operands_of
+from einsum_cascade.sim.program_values import evaluate_program, operands_of
 
 SUMS = VectorOp.DENOMINATOR, VectorOp.ADD_DENOMINATOR
 

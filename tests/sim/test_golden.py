@@ -10,7 +10,7 @@ import pytest
 from array_cases import prepared
 
 from einsum_cascade import random_inputs
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.sim.timing import MemoryModel, run_timing
 
 FOLDER = Path(__file__).parents[2] / "sim"

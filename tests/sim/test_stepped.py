@@ -11,7 +11,7 @@ from random_counts import draw_seed, mode, random_count
 from einsum_cascade.array.instruction import VectorOp
 from einsum_cascade.array.program import Program
 from einsum_cascade.recognition.head_masks import Band
-from einsum_cascade.sim.evaluation import Results, evaluate_program
+from einsum_cascade.sim.program_values import Results, evaluate_program
 from einsum_cascade.sim.stepped import step_program
 
 

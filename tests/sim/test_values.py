@@ -14,7 +14,7 @@ from random_counts import mode
 from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.formats import parse_format
 from einsum_cascade.recognition.head_masks import Band
-from einsum_cascade.sim.evaluation import evaluate_program
+from einsum_cascade.sim.program_values import evaluate_program
 
 FP32 = parse_format("fp32")
 NUMBERS = {"bf16": Numbers(), "fp32 wide": Numbers(score=FP32, multiplier="wide")}

@@ -6,7 +6,7 @@ SPD 1, SPNV F, RD 1, RNV F on the 1D array, and AV, done once per M1 tiles, F/M1
 
 from fractions import Fraction
 
-from einsum_cascade.schedule.graph import Context, Dependence, Operation, OperationGraph, Resource
+from einsum_cascade.schedule.graph import Context, Dependence, OperationGraph, Resource, TileOperation
 
 __all__ = ["attention_tile", "slot_tile"]
 
@@ -16,10 +16,11 @@ ARRAYS = (Resource("2D"), Resource("1D"))
 def attention_tile(e: int, f: int, m1: int | None = None, is_added: bool = False) -> OperationGraph:
     """Blocks. `is_added` merges SPD into RD and SPNV into RNV, one multiply-add each; AV is left out without `m1`."""
     on_2d = [
-        Operation(name, "2D", cycles) for name, cycles in (("QK", e), ("LM", 1), ("SLN", 7), ("SLD", 1), ("SLNV", f))
+        TileOperation(name, "2D", cycles)
+        for name, cycles in (("QK", e), ("LM", 1), ("SLN", 7), ("SLD", 1), ("SLNV", f))
     ]
     vector = [("RM", 1), ("PRM", 7), ("RD", 1), ("RNV", f)] + ([] if is_added else [("SPD", 1), ("SPNV", f)])
-    on_1d = [Operation(name, "1D", cycles) for name, cycles in vector]
+    on_1d = [TileOperation(name, "1D", cycles) for name, cycles in vector]
     edges = [
         ("QK", "LM", 0),
         ("LM", "RM", 0),
@@ -35,7 +36,7 @@ def attention_tile(e: int, f: int, m1: int | None = None, is_added: bool = False
         edges += [("PRM", "SPD", 0), ("SPD", "RD", 0), ("RD", "SPD", 1)]
         edges += [("PRM", "SPNV", 0), ("SPNV", "RNV", 0), ("RNV", "SPNV", 1)]
     if m1 is not None:
-        on_1d.append(Operation("AV", "1D", Fraction(f, m1)))
+        on_1d.append(TileOperation("AV", "1D", Fraction(f, m1)))
         edges += [("RNV", "AV", 0), ("RD", "AV", 0)]
     return OperationGraph(ARRAYS, (*on_2d, *on_1d), tuple(Dependence(p, c, 0, d) for p, c, d in edges))
 
@@ -48,15 +49,15 @@ def slot_tile(e: int, f: int, rows: int, stages: int, contexts: int) -> Operatio
     """
     down, back = stages * rows, stages - 1
     operations = (
-        Operation("QK", "2D", slots=e, spacing=stages),
-        Operation("LM", "2D"),
-        Operation("SLN", "2D", slots=7, spacing=stages),
-        Operation("SLD", "2D"),
-        Operation("SLNV", "2D", slots=f),
-        Operation("RM", "1D"),
-        Operation("PRM", "1D", slots=7, spacing=stages),
-        Operation("RD", "1D"),
-        Operation("RNV", "1D", slots=f),
+        TileOperation("QK", "2D", slots=e, spacing=stages),
+        TileOperation("LM", "2D"),
+        TileOperation("SLN", "2D", slots=7, spacing=stages),
+        TileOperation("SLD", "2D"),
+        TileOperation("SLNV", "2D", slots=f),
+        TileOperation("RM", "1D"),
+        TileOperation("PRM", "1D", slots=7, spacing=stages),
+        TileOperation("RD", "1D"),
+        TileOperation("RNV", "1D", slots=f),
     )
     edges = (
         Dependence("QK", "LM", back),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.lowering.prepared import Judge, Prepared
-from einsum_cascade.sim.evaluation import Results, evaluate_program
+from einsum_cascade.sim.program_values import Results, evaluate_program
 
 __all__ = ["modelled"]
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from einsum_cascade.schedule.graph import Context, Dependence, Hold, Operation, OperationGraph, Resource, Use
+from einsum_cascade.schedule.graph import Context, Dependence, Hold, OperationGraph, Resource, TileOperation, Use
 
 __all__ = ["random_block_graph", "random_slot_graph"]
 
@@ -35,11 +35,11 @@ def random_block_graph(
     return OperationGraph((*units, *buffer), blocks, tuple(edges), contexts)
 
 
-def _block(rng: np.random.Generator, name: str, units: tuple[Resource, ...], is_plain: bool) -> Operation:
+def _block(rng: np.random.Generator, name: str, units: tuple[Resource, ...], is_plain: bool) -> TileOperation:
     resource = str(rng.choice([unit.name for unit in units])) if is_plain or rng.random() < 0.9 else None
     duration = int(rng.integers(1, 7))
     if is_plain:
-        return Operation(name, resource, duration)
+        return TileOperation(name, resource, duration)
     if rng.random() < 0.1:
         duration = Fraction(duration, int(rng.integers(1, 4)))
     uses = tuple(
@@ -48,7 +48,7 @@ def _block(rng: np.random.Generator, name: str, units: tuple[Resource, ...], is_
         if unit.name != resource and rng.random() < 0.1
     )
     holds = (Hold("buffer", int(rng.integers(0, 4))),) if rng.random() < 0.2 else ()
-    return Operation(name, resource, duration, uses=uses, holds=holds)
+    return TileOperation(name, resource, duration, uses=uses, holds=holds)
 
 
 def _contexts(rng: np.random.Generator, operations: int) -> tuple[Context, ...]:
@@ -62,7 +62,7 @@ def random_slot_graph(rng: np.random.Generator, chains: int, slots: int) -> Oper
     """Draw chains on two arrays, one after the other or streaming, with recurrences and a context."""
     units = Resource("A"), Resource("B")
     operations = tuple(
-        Operation(
+        TileOperation(
             f"O{at}",
             str(rng.choice(["A", "B"])),
             slots=int(rng.integers(1, slots + 1)),
