@@ -20,13 +20,8 @@ __all__ = [
     "Quantity",
     "has_many_digits",
     "long_number",
-    "parse_area",
-    "parse_bits",
     "parse_bytes",
     "parse_count",
-    "parse_energy",
-    "parse_frequency",
-    "parse_rate",
     "written",
 ]
 
@@ -216,88 +211,3 @@ def parse_bytes(text: str) -> int:
 
     """
     return int(BYTES.parse(text))
-
-
-def parse_bits(text: str) -> int:
-    """Read a width in bits such as `4096 b` or `512 B`.
-
-    Raises
-    ------
-    ValueError
-        The text is not a number followed by a unit, or not a whole number of bits.
-
-    Examples
-    --------
-    >>> parse_bits("512 B")
-    4096
-
-    """
-    return int(BITS.parse(text))
-
-
-def parse_rate(text: str) -> Fraction:
-    """Read a bandwidth in bytes a second such as `400 GiB/s`.
-
-    Raises
-    ------
-    ValueError
-        The text is not a number followed by a unit.
-
-    Examples
-    --------
-    >>> parse_rate("400 GiB/s")
-    Fraction(429496729600, 1)
-
-    """
-    return RATE.parse(text)
-
-
-def parse_frequency(text: str) -> int:
-    """Read a frequency in hertz such as `940 MHz`.
-
-    Raises
-    ------
-    ValueError
-        The text is not a number followed by a unit, or not a whole number of hertz.
-
-    Examples
-    --------
-    >>> parse_frequency("0.94 GHz")
-    940000000
-
-    """
-    return int(FREQUENCY.parse(text))
-
-
-def parse_energy(text: str) -> float:
-    """Read an energy in picojoules such as `249.6 pJ`.
-
-    Raises
-    ------
-    ValueError
-        The text is not a number followed by a unit.
-
-    Examples
-    --------
-    >>> parse_energy("12.5 nJ")
-    12500.0
-
-    """
-    return float(ENERGY.parse(text))
-
-
-def parse_area(text: str) -> float:
-    """Read an area in square micrometres such as `1545 um2`.
-
-    Raises
-    ------
-    ValueError
-        The text is not a number followed by a unit.
-
-    Examples
-    --------
-    >>> parse_area("0.5 mm2")
-    500000.0
-
-    """
-    return float(AREA.parse(text))
