@@ -244,8 +244,6 @@ def schedule(
 
     report = given.study(cascade, **plan.named).schedule(width=width)
     print_report(report, form)
-    for reason in report.infeasible:
-        print(f"einsum-cascade: {report.mapping} does not fit: {reason}", file=sys.stderr)
     if report.infeasible:
         raise _AnswerIsNo
 

@@ -1,25 +1,55 @@
-"""Words of sentences that many modules make: lists, and what a mistyped name may have meant."""
+"""Words of sentences that many modules make: lists, counts, and what a mistyped name may have meant."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["did_you_mean", "listed"]
+__all__ = ["counted", "did_you_mean", "enumerated", "listed", "nearest", "quoted"]
+
+_MOST_NAMES = 100
+"""How many names a message has at most."""
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return names in quotes, separated by commas."""
+    return ", ".join(map(repr, names))
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Return names in quotes, separated by commas; of very many, the first ones and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return quoted(names) if more <= 0 else f"{quoted(names[:_MOST_NAMES])} and {more} more"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as a sentence has them.
+    """Return names in quotes, the last after `and`; of very many, the first ones and how many more there are.
 
     Examples
     --------
-    >>> listed(["2d", "1d"]), listed([])
-    ("'2d', '1d'", 'none')
+    >>> print(listed(["M", "N", "P"]))
+    'M', 'N' and 'P'
 
     """
-    return ", ".join(map(repr, names)) or "none"
+    found = [*names]
+    if len(found) > _MOST_NAMES:
+        return enumerated(found)
+    *first, last = map(repr, found)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count and its noun, in the plural where there is not one."""
+    plural = "indices" if noun == "index" else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
+
+
+def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return the known names that a mistyped one is near to, the nearest first."""
+    names = sorted(set(known))
+    return difflib.get_close_matches(name, names, n=most) or [each for each in names if each.lower() == name.lower()]
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """Return the end of a sentence about a name that is not known: the nearest ones, or all there are.
+    """Return the end of a sentence about a name that is not known: the nearest ones, or all there are, or nothing.
 
     Parameters
     ----------
@@ -33,11 +63,12 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
     Examples
     --------
     >>> did_you_mean("2D", ["2d", "1d"])
-    "did you mean '2d'?"
+    "; did you mean '2d'?"
     >>> did_you_mean("lanes", ["2d", "1d"])
-    "known are '2d', '1d'"
+    "; known are '1d', '2d'"
 
     """
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=most) or [each for each in names if each.lower() == name.lower()]
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {listed(names)}"
+    names = sorted(set(known))
+    if near := nearest(name, names, most):
+        return f"; did you mean {' or '.join(map(repr, near))}?"
+    return f"; known are {enumerated(names)}" if names else ""

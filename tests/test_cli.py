@@ -493,9 +493,9 @@ def test_a_plan_that_does_not_fit_is_no(capsys: pytest.CaptureFixture[str], tmp_
     code, out, _ = call(capsys, "cost", *arguments, "--json")
     assert code == 1
     assert json.loads(out)["infeasible"][0].startswith("what 'buffer' holds at once")
-    code, _, err = call(capsys, "schedule", *arguments)
-    assert code == 1
-    assert err.startswith("einsum-cascade: flat-off-chip does not fit: what 'buffer' holds at once")
+    code, out, err = call(capsys, "schedule", *arguments)
+    assert (code, err) == (1, "")
+    assert out.count("flat-off-chip does not fit: what 'buffer' holds at once") == 1
     code, out, _ = call(
         capsys,
         "compare",

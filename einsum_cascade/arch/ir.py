@@ -273,7 +273,7 @@ class Architecture:
     def _known[T](self, found: T | None, what: str, name: str, those: Sequence[Memory | Engine | Component]) -> T:
         if found is None:
             hint = did_you_mean(name, (each.name for each in those))
-            raise UsageError(f"{self.name} must have the {what} that is asked for, but has no {name!r}; {hint}")
+            raise UsageError(f"{self.name} must have the {what} that is asked for, but has no {name!r}{hint}")
         return found
 
     def __repr__(self) -> str:

@@ -73,7 +73,7 @@ def load_architecture(name: str) -> Architecture:
     if Path(name).is_file():
         raise _refused(name, f"an architecture file must end in '.yaml', unlike {name!r}; rename it")
     hint = did_you_mean(name, architecture_names())
-    raise _refused(name, f"architecture {name!r} must be a preset or a '.yaml' file, but is neither; {hint}")
+    raise _refused(name, f"architecture {name!r} must be a preset or a '.yaml' file, but is neither{hint}")
 
 
 def _of_family(name: str, rows: int, columns: int, stages: int) -> Architecture:

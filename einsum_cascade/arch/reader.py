@@ -3,7 +3,6 @@
 A specification may have holes, and nothing in it has been compared yet: that is the checker's matter.
 """
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -20,6 +19,7 @@ from einsum_cascade.arch.schema import (
 )
 from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.errors import Diagnostic
+from einsum_cascade.wording import did_you_mean, nearest
 
 __all__ = ["did_you_mean", "owner", "read_spec", "shown"]
 
@@ -42,16 +42,6 @@ def read_spec(tree: Tree) -> tuple[ArchitectureSpec, list[Diagnostic]]:
             diagnostics += [_diagnostic(tree, it) for it in details if it["loc"] not in meant]
             for detail in details:
                 root = _without(root, detail)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known name, or the known names."""
-    names, near = sorted(set(known)), _near(name, known)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(map(repr, names))}" if names else ""
-
-
-def _near(name: str, known: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, sorted(set(known)), n=1)
 
 
 def owner(path: Path) -> str:
@@ -79,7 +69,7 @@ def owner(path: Path) -> str:
 def _meant(details: Iterable[ErrorDetails]) -> set[Path]:
     """Return the places that a misspelt key is meant for, which are not told to be missing as well."""
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    return {(*path[:-1], key) for path in unknown for key in _near(str(path[-1]), _keys(path[:-1]))}
+    return {(*path[:-1], key) for path in unknown for key in nearest(str(path[-1]), _keys(path[:-1]))}
 
 
 def _copied(value: Any) -> Any:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from einsum_cascade.arch.ir import Architecture, Component, Engine, Link, Memory, Operation, RegisterFile
-from einsum_cascade.arch.reader import did_you_mean, owner
+from einsum_cascade.arch.reader import owner
 from einsum_cascade.arch.tree import HOLE, has_hole
 from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["check"]
 

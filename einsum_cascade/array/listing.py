@@ -10,7 +10,6 @@ says in which passes over the keys, if not in all. What follows a `#` is a comme
 program is a question to its checker.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from einsum_cascade.array.program import Layout, Program
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import Diagnostic, ParseError, Span
 from einsum_cascade.formats import Format, parse_format
+from einsum_cascade.wording import nearest
 
 __all__ = ["parse_program", "to_text"]
 
@@ -159,7 +159,7 @@ class _Reader:
         if name == "row":
             self._read_row(span, rest)
         elif name not in _ENTRIES:
-            near = difflib.get_close_matches(name, [*_ENTRIES, "row"], 1)
+            near = nearest(name, [*_ENTRIES, "row"])
             remedy = f"did you mean {near[0]!r}" if near else "remove the line"
             self._tell(span, f"a line of a program must begin with a name that it has, not with {name!r}; {remedy}")
         elif self._is_new(name, span):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from einsum_cascade.cascade.affine import Affine
-from einsum_cascade.cascade.checker.scope import did_you_mean, listed
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.cascade.ir import (
     Cascade,
@@ -24,6 +23,7 @@ from einsum_cascade.cascade.reach import accesses, coordinate_counts, is_partiti
 from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import EvaluationError
 from einsum_cascade.units import MOST_DIGITS, has_many_digits
+from einsum_cascade.wording import did_you_mean, listed
 
 __all__ = ["known_extents", "resolve_extents"]
 

@@ -109,5 +109,5 @@ def objective_named(name: str) -> Objective:
 
     """
     if name not in OBJECTIVES:
-        raise UsageError(f"no objective is called {name!r}; {did_you_mean(name, OBJECTIVES)}")
+        raise UsageError(f"no objective is called {name!r}{did_you_mean(name, OBJECTIVES)}")
     return OBJECTIVES[name]

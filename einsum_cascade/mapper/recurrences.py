@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.mapping.mapped import listed
 from einsum_cascade.mapping.workload import Access, Task, Workload
+from einsum_cascade.wording import listed
 
 __all__ = ["Recurrence", "is_inside", "members", "ordered_tasks"]
 

@@ -15,8 +15,8 @@ from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapper.recurrences import is_inside
 from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Axis
-from einsum_cascade.mapping.mapped import listed
 from einsum_cascade.mapping.workload import Task, Workload
+from einsum_cascade.wording import listed
 
 __all__ = ["Spreading", "sizes_of", "spreadings"]
 

@@ -14,11 +14,12 @@ from einsum_cascade.arch.ir import Architecture, Engine, Memory
 from einsum_cascade.mapping import ir
 from einsum_cascade.mapping.counts import Count, evaluated
 from einsum_cascade.mapping.ir import Axis, Block, Compute, Keep, Loop, Step, leaves, paths
-from einsum_cascade.mapping.mapped import Position, branches_of, listed
+from einsum_cascade.mapping.mapped import Position, branches_of
 from einsum_cascade.mapping.nest import Nests, range_sizes
 from einsum_cascade.mapping.spread import part_of
 from einsum_cascade.mapping.tiles import Piece, held_elements, whole_elements
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.wording import listed
 
 __all__ = ["Demand", "Held", "demands"]
 

@@ -11,8 +11,9 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Compute, Keep, Loop
-from einsum_cascade.mapping.mapped import Branch, Mapped, Position, listed, loops_of, shared_steps
+from einsum_cascade.mapping.mapped import Branch, Mapped, Position, loops_of, shared_steps
 from einsum_cascade.mapping.workload import Access
+from einsum_cascade.wording import listed
 
 __all__ = ["dependence_violations"]
 

@@ -12,7 +12,8 @@ from einsum_cascade.analysis.traversals import Timing
 from einsum_cascade.analysis.witness import sentence_of
 from einsum_cascade.errors import Span
 from einsum_cascade.mapping.ir import Loop
-from einsum_cascade.mapping.mapped import Branch, Mapped, Position, listed, loops_of
+from einsum_cascade.mapping.mapped import Branch, Mapped, Position, loops_of
+from einsum_cascade.wording import listed
 
 __all__ = ["FusionRefusal", "pass_violations"]
 

@@ -4,7 +4,7 @@ Names may be unknown: `Scene.branches` are the Einsums that are known, and the r
 these alone. That a name is unknown is told by `names`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from einsum_cascade.mapping.ir import Block, Compute, Loop, Step
 from einsum_cascade.mapping.residency import completed
 from einsum_cascade.mapping.workload import Task, Workload
 
-__all__ = ["Branch", "Mapped", "Placed", "Position", "blocks_of", "branches_of", "listed", "loops_of", "shared_steps"]
+__all__ = ["Branch", "Mapped", "Placed", "Position", "blocks_of", "branches_of", "loops_of", "shared_steps"]
 
 type Position = tuple[int, ...]
 """Of each node on the way from the root: its number in the body, after the steps of the block around it."""
@@ -160,9 +160,3 @@ def blocks_of(node: Block | Compute) -> Iterator[Block]:
 def shared_steps(one: Branch, other: Branch) -> tuple[Placed, ...]:
     """Return the steps that stand above two Einsums."""
     return tuple(a for a, b in zip(one.steps, other.steps, strict=False) if a.position == b.position)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names in quotes, the last after `and`."""
-    *first, last = map(repr, names)
-    return f"{', '.join(first)} and {last}" if first else last

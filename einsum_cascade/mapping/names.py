@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from einsum_cascade.arch.ir import Engine
-from einsum_cascade.arch.reader import did_you_mean
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import Diagnostic, Span
 from einsum_cascade.mapping.covers import cover
 from einsum_cascade.mapping.ir import Compute, Keep, Loop, leaves
-from einsum_cascade.mapping.mapped import Mapped, blocks_of, listed
+from einsum_cascade.mapping.mapped import Mapped, blocks_of
 from einsum_cascade.mapping.rule_names import rule_violations
+from einsum_cascade.wording import did_you_mean, listed
 
 __all__ = ["name_violations"]
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from einsum_cascade.cascade.extent import ONE, constant
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.mapping.ir import Block, Compute, Keep, Loop, leaves
-from einsum_cascade.mapping.mapped import Branch, Mapped, Placed, listed, loops_of
+from einsum_cascade.mapping.mapped import Branch, Mapped, Placed, loops_of
+from einsum_cascade.wording import listed
 
 __all__ = ["nesting_violations"]
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from einsum_cascade.arch.reader import did_you_mean
 from einsum_cascade.errors import Diagnostic, MappingFileError, Span
 from einsum_cascade.mapping.codec import parse_mapping, read_mapping
 from einsum_cascade.mapping.ir import Mapping
 from einsum_cascade.preset_files import preset_files
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["load_mapping", "mapping_names", "mapping_text"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast, get_args
 
-from einsum_cascade.arch.reader import did_you_mean, shown
+from einsum_cascade.arch.reader import shown
 from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.cascade.extent import ZERO
 from einsum_cascade.errors import Diagnostic, SourceError, Span
@@ -17,6 +17,7 @@ from einsum_cascade.mapping.parameters import Rule
 from einsum_cascade.mapping.rules import parse_rule
 from einsum_cascade.mapping.sentences import parse_compute, parse_step, parse_tile
 from einsum_cascade.units import BITS
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["read_mapping_tree"]
 

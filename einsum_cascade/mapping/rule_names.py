@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from einsum_cascade.arch.reader import did_you_mean
 from einsum_cascade.mapping.mapped import Mapped
 from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, Rule, ShareOf
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["rule_violations"]
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast, get_args
 
-from einsum_cascade.arch.reader import did_you_mean
 from einsum_cascade.cascade.extent import ONE, Extent
 from einsum_cascade.cascade.extent_text import parse_extent
 from einsum_cascade.errors import CheckError, Diagnostic, SourceError, Span
 from einsum_cascade.mapping.ir import Axis, Compute, Keep, Loop, Step
+from einsum_cascade.wording import did_you_mean
 
 __all__ = ["parse_compute", "parse_step", "parse_tile"]
 

@@ -41,9 +41,9 @@ def to_text(schedule: Schedule | LockstepSchedule, tiles: int | None = None, wid
 
     Examples
     --------
-    >>> from einsum_cascade.schedule.graph import Dependence, Operation, OperationGraph, Resource
+    >>> from einsum_cascade.schedule.graph import Dependence, TileOperation, OperationGraph, Resource
     >>> from einsum_cascade.schedule.modulo import modulo_schedule
-    >>> load, add = Operation("load", "port", 3), Operation("add", "adder", 2)
+    >>> load, add = TileOperation("load", "port", 3), TileOperation("add", "adder", 2)
     >>> graph = OperationGraph((Resource("port"), Resource("adder")), (load, add), (Dependence("load", "add"),))
     >>> print(to_text(modulo_schedule(graph), tiles=3, width=60))
     3 tiles, 11 cycles: one every 3, each takes 5; 1 cycle a column

@@ -134,9 +134,9 @@ class Schedule:
 
         Examples
         --------
-        >>> from einsum_cascade.schedule.graph import Dependence, Operation, OperationGraph, Resource
+        >>> from einsum_cascade.schedule.graph import Dependence, TileOperation, OperationGraph, Resource
         >>> from einsum_cascade.schedule.modulo import modulo_schedule
-        >>> load, add = Operation("load", "port", 3), Operation("add", "adder", 2)
+        >>> load, add = TileOperation("load", "port", 3), TileOperation("add", "adder", 2)
         >>> ports = (Resource("port"), Resource("adder"))
         >>> modulo_schedule(OperationGraph(ports, (load, add), (Dependence("load", "add"),))).cycles(10)
         32

@@ -122,8 +122,8 @@ def lockstep_schedule(
 
     Examples
     --------
-    >>> from einsum_cascade.schedule.graph import Dependence, Operation, Resource
-    >>> load, add = Operation("load", "port", 3), Operation("add", "adder", 2)
+    >>> from einsum_cascade.schedule.graph import Dependence, TileOperation, Resource
+    >>> load, add = TileOperation("load", "port", 3), TileOperation("add", "adder", 2)
     >>> graph = OperationGraph((Resource("port"), Resource("adder")), (load, add), (Dependence("load", "add"),))
     >>> lockstep_schedule(graph, tiles_in_flight=1).interval, lockstep_schedule(graph).interval
     (5, 3)

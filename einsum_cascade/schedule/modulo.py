@@ -45,9 +45,9 @@ def modulo_schedule(graph: OperationGraph, effort: int = 1000) -> Schedule:
 
     Examples
     --------
-    >>> from einsum_cascade.schedule.graph import Dependence, Operation, Resource
+    >>> from einsum_cascade.schedule.graph import Dependence, TileOperation, Resource
     >>> ports = Resource("port"), Resource("adder")
-    >>> load, add = Operation("load", "port", 3), Operation("add", "adder", 2)
+    >>> load, add = TileOperation("load", "port", 3), TileOperation("add", "adder", 2)
     >>> found = modulo_schedule(OperationGraph(ports, (load, add), (Dependence("load", "add"),)))
     >>> found.interval, found.tiles_in_flight, found.proof, found.resource_bound.resource
     (3, 2, 'bound', 'port')

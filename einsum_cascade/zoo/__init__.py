@@ -158,7 +158,7 @@ def load(name: str) -> Cascade:
     """
     entry = next((entry for entry in _ENTRIES if entry.name == name), None)
     if entry is None:
-        raise ValueError(f"cascade {name!r} must be in the zoo, but is not; {did_you_mean(name, names(), most=3)}")
+        raise ValueError(f"cascade {name!r} must be in the zoo, but is not{did_you_mean(name, names(), most=3)}")
     module, attribute = entry.source.split(":")
     cascade = getattr(import_module(module), attribute)
     assert isinstance(cascade, Cascade)

@@ -90,7 +90,7 @@ def test_a_design_is_written(tmp_path: Path) -> None:
         (lambda: ec.study("softmax").bounds("16"), UsageError, "capacity: a size must be"),
         (lambda: ec.study("attention", "flat-cloud", model="BERT").cost(), UsageError, "model and seq must be given"),
         (lambda: ec.architecture("fusemax-8x8").engine("2D"), UsageError, "has no '2D'; did you mean '2d'?"),
-        (lambda: ec.architecture("fusemax-8x8").memory("cache"), UsageError, "no 'cache'; known are 'dram', 'buffer'"),
+        (lambda: ec.architecture("fusemax-8x8").memory("cache"), UsageError, "no 'cache'; known are 'buffer', 'dram'"),
     ],
 )
 def test_mistakes_are_a_sentence(ask, error: type[Exception], sentence: str) -> None:

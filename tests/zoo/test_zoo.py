@@ -30,7 +30,7 @@ def test_unknown_name_is_refused_with_the_nearest_ones() -> None:
 def test_strange_name_is_refused_with_the_list() -> None:
     with pytest.raises(
         ValueError,
-        match=r"^cascade 'qqq' must be in the zoo, but is not; known are 'pedagogical-2pass', .*, 'rmsnorm'$",
+        match=r"^cascade 'qqq' must be in the zoo, but is not; known are 'attention', .*, 'softmax'$",
     ):
         zoo.load("qqq")
 

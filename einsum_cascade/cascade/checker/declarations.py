@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import to_extent
-from einsum_cascade.cascade.checker.scope import RESERVED, Scope, listed
+from einsum_cascade.cascade.checker.scope import RESERVED, Scope
 from einsum_cascade.cascade.extent import Atom, Extent, symbol
 from einsum_cascade.cascade.ir import Dimension, Rank, Tensor
 from einsum_cascade.cascade.partition import definition
 from einsum_cascade.cascade.relation import RELATIONS, Relation
 from einsum_cascade.errors import Span
 from einsum_cascade.units import MOST_DIGITS, has_many_digits
+from einsum_cascade.wording import listed
 
 __all__ = ["check_declarations", "with_implied_ranks"]
 

@@ -8,9 +8,10 @@ from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.checker.declarations import check_tensor_name
 from einsum_cascade.cascade.checker.expressions import names_in, to_expression, to_predicate, to_right_side
 from einsum_cascade.cascade.checker.indices import to_affine
-from einsum_cascade.cascade.checker.scope import Scope, counted, listed
+from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.ir import Dimension, Einsum, Tensor, expression_variables
 from einsum_cascade.errors import Span
+from einsum_cascade.wording import counted, listed
 
 __all__ = ["check_equations"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.checker.indices import report_unknown_variable, to_affine
-from einsum_cascade.cascade.checker.scope import Scope, counted, listed, quoted
+from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.ir import (
     And,
     Apply,
@@ -24,6 +24,7 @@ from einsum_cascade.cascade.ir import (
     predicate_variables,
 )
 from einsum_cascade.errors import Span
+from einsum_cascade.wording import counted, listed, quoted
 
 __all__ = ["names_in", "to_expression", "to_predicate", "to_right_side"]
 

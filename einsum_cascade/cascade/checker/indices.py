@@ -2,9 +2,10 @@
 
 from einsum_cascade.cascade import syntax
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
-from einsum_cascade.cascade.checker.scope import Scope, listed
+from einsum_cascade.cascade.checker.scope import Scope
 from einsum_cascade.cascade.extent import Extent, ceil_div, constant, symbol
 from einsum_cascade.units import MOST_DIGITS, has_many_digits
+from einsum_cascade.wording import listed
 
 __all__ = ["report_unknown_variable", "to_affine", "to_extent"]
 

@@ -1,8 +1,7 @@
 """What the checker knows while it works: names, and the mistakes found so far."""
 
-import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,14 +12,16 @@ from einsum_cascade.cascade.operators import Operator, Registry
 from einsum_cascade.cascade.partition import expanded
 from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import MOST_TOLD, Diagnostic, Span
+from einsum_cascade.wording import did_you_mean, listed
 
-__all__ = ["RESERVED", "Scope", "counted", "did_you_mean", "enumerated", "listed", "quoted"]
+__all__ = [
+    "RESERVED",
+    "Scope",
+]
 
 _KEYWORDS = frozenset({"cascade", "operator", "rank", "input", "param", "tensor", "var", "output", "init", "where"})
 _WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
 RESERVED = _KEYWORDS | _WORDS
-_MOST_NAMES = 100
-"""How many names a message has at most."""
 
 
 type Kind = Literal["rank", "tensor"]
@@ -149,38 +150,3 @@ class Scope:
         """
         facts = (self.expand(fact) for relation in self.relations for fact in relation.facts)
         return is_nonnegative(self.expand(extent), facts, positive)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known name, or the known names, or nothing."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {enumerated(names)}" if names else ""
-
-
-def enumerated(names: Sequence[str]) -> str:
-    """Return names in quotes, separated by commas; of very many, the first ones and how many more there are."""
-    more = len(names) - _MOST_NAMES
-    return quoted(names) if more <= 0 else f"{quoted(names[:_MOST_NAMES])} and {more} more"
-
-
-def quoted(names: Iterable[str]) -> str:
-    """Return names in quotes, separated by commas."""
-    return ", ".join(map(repr, names))
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count and its noun, in the plural where there is not one."""
-    plural = "indices" if noun == "index" else f"{noun}s"
-    return f"{count} {noun if count == 1 else plural}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names in quotes joined by commas and a last `and`."""
-    found = [*names]
-    if len(found) > _MOST_NAMES:
-        return enumerated(found)
-    *first, last = map(repr, found)
-    return f"{', '.join(first)} and {last}" if first else last
