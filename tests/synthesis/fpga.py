@@ -9,14 +9,16 @@ from plain_element import PlainElement
 from routing import DEVICE, Routed, Taken, emptied, route, taken
 from shapes import STAGES, shape_of
 
+from einsum_cascade.arch.presets import load_architecture
+from einsum_cascade.lowering.shapes import shape_of as array_of
 from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.top import design_files
 
 __all__ = ["SHIPPED", "fpga_section"]
 
-SHIPPED = sorted((Path(__file__).parents[2] / "rtl/fusemax-4x4").glob("*.v"))
-"""The design of the repository."""
+SHIPPED = design_files(array_of(load_architecture("fusemax-4x4")))
+"""The design that rtl/fusemax-4x4 describes: its Verilog by name of the file."""
 _SIDES = 4, 16, 64, 256
 _BLOCKS = 208
 """Block memories of the device."""
@@ -69,7 +71,7 @@ def _rows(folder: Path, router: Path) -> Iterator[_Row]:
             yield _row(part, stages, array_files(shape_of(stages, "narrow")), module, folder, router)
     control = emptied(design_files(shape_of(1, "narrow")), ("pe", "vector_lane"), folder)
     yield _row("control, 4 x 4", 1, control, "top", folder, router)
-    yield _row("`rtl/fusemax-4x4`", 1, {path.name: path.read_text() for path in SHIPPED}, "top", folder, router)
+    yield _row("`rtl/fusemax-4x4`", 1, SHIPPED, "top", folder, router)
 
 
 def _row(part: str, stages: int, files: dict[str, str], module: str, folder: Path, router: Path) -> _Row:

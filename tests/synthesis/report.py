@@ -71,7 +71,7 @@ def rows(folder: Path) -> list[Row]:
 
 def shipped(folder: Path) -> Kept:
     """Synthesise the design of the repository, with its memories; they stay memories, however large they are."""
-    found = measure_kept({path.name: path.read_text() for path in SHIPPED}, "top", folder)
+    found = measure_kept(SHIPPED, "top", folder)
     print(found, flush=True)
     return found
 
