@@ -25,11 +25,13 @@ def listed(names: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> print(listed(["M", "N", "P"]))
-    'M', 'N' and 'P'
+    >>> print(listed(["M", "N", "P"]), listed([]))
+    'M', 'N' and 'P' none
 
     """
     found = [*names]
+    if not found:
+        return "none"
     if len(found) > _MOST_NAMES:
         return enumerated(found)
     *first, last = map(repr, found)
@@ -43,9 +45,10 @@ def counted(count: int, noun: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Return the known names that a mistyped one is near to, the nearest first."""
+    """Return the known names that a mistyped one is near to: those that differ in case alone, then the nearest."""
     names = sorted(set(known))
-    return difflib.get_close_matches(name, names, n=most) or [each for each in names if each.lower() == name.lower()]
+    same = [each for each in names if each.lower() == name.lower()]
+    return [*dict.fromkeys((*same, *difflib.get_close_matches(name, names, n=most)))][:most]
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:

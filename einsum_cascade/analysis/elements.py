@@ -11,7 +11,7 @@ from einsum_cascade.analysis.counting import PointCount, count_points, element_c
 from einsum_cascade.analysis.domain import Choice, Domain
 from einsum_cascade.analysis.elimination import System
 from einsum_cascade.analysis.facts import Facts
-from einsum_cascade.analysis.symbolic import Expr, number, product_of, to_sympy
+from einsum_cascade.analysis.symbolic import Expr, number, positive_part, product_of, to_sympy
 from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import ONE, Extent
 from einsum_cascade.cascade.ir import Tensor, reads_of
@@ -86,10 +86,11 @@ def elements_computed(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -
     starts = sum(e.tensor == tensor.name and e.is_constant_start for e in facts.cascade.einsums)
     if not starts:
         return made
-    sizes = (
-        to_sympy(facts.plain(d.extent)) - starts * (axis == tensor.generation_axis)
-        for axis, d in enumerate(tensor.dimensions)
-    )
+    sizes = [to_sympy(facts.plain(dimension.extent)) for dimension in tensor.dimensions]
+    if tensor.generation_axis is not None:
+        left = sizes[tensor.generation_axis] - starts
+        # One generation is always there; of several, some may not be.
+        sizes[tensor.generation_axis] = left if starts == 1 else positive_part(left)
     return PointCount(product_of(sizes), made.is_exact)
 
 

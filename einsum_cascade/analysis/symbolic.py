@@ -3,7 +3,7 @@
 Sympy publishes no types; everything that touches its untyped functions is here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeGuard, cast
 
@@ -149,6 +149,9 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
     >>> m, w = to_sympy(symbol("M")), to_sympy(symbol("W"))
     >>> grows_with(m * w, {"M"}), grows_with(smallest(m, w), {"M"})
     (True, False)
+    >>> n = to_sympy(symbol("N"))
+    >>> grows_with(positive_part(m - n), {"M", "N"}), grows_with(smallest(m, n, w), {"M", "N"})
+    (True, False)
 
     """
     return _grows_with(expression, frozenset(ranks))
@@ -156,8 +159,28 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _grows_with(expression: Expr, ranks: frozenset[str]) -> bool:
-    present = {symbol: _sympy.oo for name, symbol in symbols_of(expression).items() if name in ranks}
-    return bool(present) and not cast(Any, expression).subs(present).is_finite
+    growing = [symbol for name, symbol in symbols_of(expression).items() if name in ranks]
+    if not growing:
+        return False
+    try:
+        limit = cast(Any, expression).subs(dict.fromkeys(growing, _sympy.oo))
+    except ValueError:  # sympy compares no infinity less infinity
+        limit = _sympy.nan
+    return _grows_in_numbers(expression, growing) if limit is _sympy.nan else not limit.is_finite
+
+
+def _grows_in_numbers(expression: Expr, growing: Sequence[Any]) -> bool:
+    """Tell whether an expression grows where one of some symbols grows faster than the others, in two large numbers."""
+    others = dict.fromkeys(cast(Any, expression).free_symbols - {*growing}, 3)
+    for fastest in growing:
+        values = (
+            cast(Any, expression).subs(others | {symbol: size**2 if symbol == fastest else size for symbol in growing})
+            for size in (10**6, 10**9)
+        )
+        small, large = values
+        if large > 2 * small:
+            return True
+    return False
 
 
 def product_of(factors: Iterable[Expr]) -> Expr:

@@ -1,7 +1,8 @@
 """Words moved between the chip and memory: what any implementation moves.
 
 Compulsory traffic reads once every element of an input that some surviving point reads, and writes every element of an
-output once. With a capacity, passes add to it: what a later pass must see of a position again is held on chip or moved.
+output once, but for constants that a recurrence starts from. With a capacity, passes add to it: what a later pass must
+see of a position again is held on chip or moved.
 Both are lower bounds for every mapping; what one plain plan moves is in `analysis.plan`.
 """
 

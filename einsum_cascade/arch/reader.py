@@ -21,7 +21,7 @@ from einsum_cascade.arch.tree import HOLE, Path, Tree
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.wording import did_you_mean, nearest
 
-__all__ = ["did_you_mean", "owner", "read_spec", "shown"]
+__all__ = ["owner", "read_spec", "shown"]
 
 _KINDS = {"memories": "memory", "engines": "engine", "components": "component", "operations": "operation"}
 _SPECS = {"memories": MemorySpec, "engines": EngineSpec, "components": ComponentSpec, "operations": OperationSpec}

@@ -255,7 +255,7 @@ class Einsum:
 
     @property
     def is_constant_start(self) -> bool:
-        """Whether it gives an early generation of an iterative tensor and reads nothing: known before the run."""
+        """Whether it gives an early generation of an iterative tensor by a value that reads nothing."""
         return self.is_init and not self.reads
 
     @property

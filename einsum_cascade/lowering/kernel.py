@@ -197,7 +197,7 @@ def kernel_of(kernel: Kernel, shape: ArrayShape, steps: int, outputs: int) -> tu
     """
     tile = _Tile(kernel, shape, steps, outputs)
     works = [_product, *(_SLOTS[role] for role in kernel.roles if role in _SLOTS)]
-    if len(works) == 1:
+    if kernel.is_product:
         works.append(_out)
     return tuple(slots for work in works for slots in work(tile))
 

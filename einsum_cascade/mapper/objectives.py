@@ -1,7 +1,7 @@
 """What a plan is chosen for. An objective is a value: whatever chooses takes the plan of which it says the least."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Objective:
     """
 
     name: str
-    measures: tuple[Callable[[Plan], float], ...] = field(compare=False)
+    measures: tuple[Callable[[Plan], float], ...]
     prefers_fitting: bool = True
 
     def rank(self, plan: Plan) -> tuple[float, ...]:
@@ -92,7 +92,7 @@ OBJECTIVES = {
     for each in (
         LATENCY,
         Objective("energy", (_energy, _latency)),
-        Objective("edp", (lambda plan: _energy(plan) * _latency(plan),)),
+        Objective("edp", (lambda plan: _energy(plan) * _latency(plan), _latency)),
         Objective("traffic", (_traffic, _latency)),
     )
 }

@@ -1,6 +1,6 @@
 """A mapping with what it maps, onto what, and for which extents: what the rules of legality look at.
 
-Names may be unknown: `Scene.branches` are the Einsums that are known, and the rules about loops and levels speak of
+Names may be unknown: `Mapped.branches` are the Einsums that are known, and the rules about loops and levels speak of
 these alone. That a name is unknown is told by `names`.
 """
 

@@ -64,7 +64,7 @@ class ExponentialOperands(Component):
     state : In(SINGLE_LAYOUT)
         Value in the first slot, x in scale slots, p in Horner slots, e in the complement.
     up : In(SINGLE_LAYOUT)
-        What `Step.above` says: what is subtracted, multiplied by or added.
+        What `FunctionSlot.above` says: what is subtracted, multiplied by or added.
     fraction : In(SINGLE_LAYOUT)
         The sum of scaled parts in scale slots, f or u in Horner slots.
     kept : In(SINGLE_LAYOUT)

@@ -165,7 +165,7 @@ class Exponential:
         return state.value
 
     def slot(self, index: int, state: SlotState, up: Single) -> SlotState:
-        """Return the state after a slot; `up` is what comes from above, `Step.above`."""
+        """Return the state after a slot; `up` is what comes from above, `FunctionSlot.above`."""
         step, (value, fraction, exponent, kept) = self.steps[index], state
         match step.kind:
             case "subtract":

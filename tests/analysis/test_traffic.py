@@ -36,6 +36,18 @@ def test_constants_that_an_output_starts_from_need_not_move(start: str, words: s
     assert found == {words}
 
 
+def test_generations_that_are_not_there_are_not_subtracted() -> None:
+    """Two starts, generations 0 and 1 of N + 1: the other N - 1 are computed, none where N is 0."""
+    report = analyse(
+        parse(
+            "rank N, E\ninput X[n:N, e:E]\ninit H[0, e] = 0\ninit H[1, e] = 1\n"
+            "H[n + 2, e] = H[n, e] + X[n, e]\noutput H"
+        )
+    )
+    (found,) = (entry.words for entry in report.traffic if entry.tensor == "H")
+    assert [evaluate(found, {"N": n, "E": 3}) for n in range(4)] == [0, 0, 3, 6]
+
+
 def extra(name: str, capacity_words: int, **settings: int) -> dict[tuple[str, str], int]:
     report = analyse(zoo.load(name))
     extents = resolve_extents(report.cascade, settings)

@@ -265,7 +265,7 @@ class Bench:
 def test_every_beat_gets_to_its_place(shape, share):
     random = random_module.Random(draw_seed() + shape.rows)
     # Long rows take as much longer.
-    for _ in range(random_count(40 if shape.product_steps < 500 else 10)):
+    for _ in range(random_count(60 if shape.product_steps < 1000 else 20)):
         bench = Bench(draw_program(random, shape), random, share)
         run_bench(bench.design, bench.run)
         for target in Destination:

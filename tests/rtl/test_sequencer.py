@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from array_programs import in_blocks, lowered, random_lowered, square
 from clocked import apply, peek, run_bench
-from random_counts import draw_seed, random_count
+from random_counts import draw_seed, mode, random_count
 
 from einsum_cascade.array.instruction import MatrixOp, VectorOp, encode
 from einsum_cascade.array.program_rules import check_program
@@ -224,7 +224,7 @@ def test_rows_leave_and_wait_as_the_contract_says():
         bench = Bench(check_program(programs[slow]), random, dict.fromkeys(WAITS, 1.0) | {slow: 0.02})
         run_bench(bench.sequencer, bench.run)
         assert bench.walk.stalls[slow]
-    for _ in range(random_count(100)):
+    for _ in range(10 if mode() == "quick" else random_count(200)):
         haste = {name: random.choice([1.0, 0.2, 0.02]) for name in WAITS}
         bench = Bench(check_program(random_lowered(numpy_random, 4).program), random, haste)
         run_bench(bench.sequencer, bench.run)
