@@ -149,9 +149,6 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
     >>> m, w = to_sympy(symbol("M")), to_sympy(symbol("W"))
     >>> grows_with(m * w, {"M"}), grows_with(smallest(m, w), {"M"})
     (True, False)
-    >>> n = to_sympy(symbol("N"))
-    >>> grows_with(positive_part(m - n), {"M", "N"}), grows_with(smallest(m, n, w), {"M", "N"})
-    (True, False)
 
     """
     return _grows_with(expression, frozenset(ranks))
