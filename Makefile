@@ -33,7 +33,7 @@ setup-sram: $(sram_stamp) ## add CACTI (energy and area of SRAM) to .venv, built
 demo: setup ## run the demo
 	@$(python) examples/demo.py $(WAVE)
 
-test: setup ## run the tests, with about a tenth of the random cases
+test: setup ## run the tests, with about a tenth of the cases
 	@$(pytest)
 
 check: setup ## check format, lint, types and layers

@@ -4,7 +4,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["preset_files"]
+from einsum_cascade.wording import quoted
+
+__all__ = ["preset_files", "preset_text"]
 
 
 def preset_files(folder: str) -> dict[str, Traversable]:
@@ -25,3 +27,18 @@ def preset_files(folder: str) -> dict[str, Traversable]:
     found = packaged if packaged.is_dir() else Path(__file__).parents[1] / folder
     entries = {entry.name.removesuffix(".yaml"): entry for entry in found.iterdir() if entry.name.endswith(".yaml")}
     return dict(sorted(entries.items()))
+
+
+def preset_text(folder: str, name: str) -> str:
+    """Return the text of a file of a top-level folder.
+
+    Raises
+    ------
+    ValueError
+        There is no such file.
+
+    """
+    found = preset_files(folder)
+    if name not in found:
+        raise ValueError(f"a preset file must be one of {quoted(found)}, not {name!r}")
+    return found[name].read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was collected out of every later collection of garbage, which takes a tenth of the time otherwise."""
+    """Leave what was collected out of every later collection of garbage, which else take a tenth of a run."""
     gc.collect()
     gc.freeze()
 

@@ -31,6 +31,7 @@ from einsum_cascade.arch.schema import (
 from einsum_cascade.arch.tree import HOLE, Path, Tree, has_hole
 from einsum_cascade.errors import Diagnostic
 from einsum_cascade.units import BYTES
+from einsum_cascade.wording import quoted
 
 __all__ = ["read_draft"]
 
@@ -79,7 +80,7 @@ class _Filling:
             return Component(name, HOLE, HOLE, HOLE)
         if name in PUBLISHED_COMPONENTS:
             return PUBLISHED_COMPONENTS[name]
-        known = ", ".join(map(repr, PUBLISHED_COMPONENTS))
+        known = quoted(PUBLISHED_COMPONENTS)
         message = f"{owner(path)} must be given its energy and area: the published ones ({CITATION}) are {known}"
         self.report(message, path)
         return Component(name, HOLE, HOLE, HOLE)

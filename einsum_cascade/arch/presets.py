@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
+from einsum_cascade import preset_files
 from einsum_cascade.arch.codec import parse_architecture, read_architecture
 from einsum_cascade.arch.fusemax import contexts_for, fusemax
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
-from einsum_cascade.preset_files import preset_files
 from einsum_cascade.wording import did_you_mean
 
 __all__ = ["architecture_names", "described", "load_architecture", "preset_text"]
@@ -25,13 +25,13 @@ def architecture_names() -> tuple[str, ...]:
     ('flat-cloud', 'flat-edge', 'fusemax-cloud', 'systolic', 'fusemax-NxN', 'fusemax-NxN-Lstages')
 
     """
-    return (*preset_files("arch"), "fusemax-NxN", "fusemax-NxN-Lstages")
+    return (*preset_files.preset_files("arch"), "fusemax-NxN", "fusemax-NxN-Lstages")
 
 
 def described() -> tuple[tuple[str, str], ...]:
     """Return every name that `load_architecture` takes, and what it stands for."""
     family = "FuseMax's array as the RTL builds it, N x N PEs"
-    files = ((name, load_architecture(name).source) for name in preset_files("arch"))
+    files = ((name, load_architecture(name).source) for name in preset_files.preset_files("arch"))
     return (*files, ("fusemax-NxN", family), ("fusemax-NxN-Lstages", f"{family} of L pipeline stages"))
 
 
@@ -44,10 +44,7 @@ def preset_text(name: str) -> str:
         There is no such file; `to_yaml` writes one of the family.
 
     """
-    found = preset_files("arch")
-    if name not in found:
-        raise ValueError(f"a preset file must be one of {', '.join(map(repr, found))}, not {name!r}")
-    return found[name].read_text(encoding="utf-8")
+    return preset_files.preset_text("arch", name)
 
 
 def load_architecture(name: str) -> Architecture:
@@ -68,7 +65,7 @@ def load_architecture(name: str) -> Architecture:
         return read_architecture(name)
     if match := _FAMILY.fullmatch(name):
         return _of_family(name, int(match[1]), int(match[2]), int(match[3] or 1))
-    if name in preset_files("arch"):
+    if name in preset_files.preset_files("arch"):
         return parse_architecture(preset_text(name), f"{name}.yaml")
     if Path(name).is_file():
         raise _refused(name, f"an architecture file must end in '.yaml', unlike {name!r}; rename it")

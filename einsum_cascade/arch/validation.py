@@ -19,7 +19,7 @@ from einsum_cascade.arch.tree import HOLE, has_hole
 from einsum_cascade.arch.tree import Path as TreePath
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.errors import ArchitectureError, Diagnostic, Span
-from einsum_cascade.wording import did_you_mean
+from einsum_cascade.wording import did_you_mean, quoted
 
 __all__ = ["check"]
 
@@ -171,7 +171,7 @@ class _Rules:
             return
         known = get_args(Link.__value__)
         for link in sorted(set(links) - set(known)):
-            self.report(f"{owner(path)} must be of {', '.join(map(repr, known))}, unlike {link!r}", path, key=True)
+            self.report(f"{owner(path)} must be of {quoted(known)}, unlike {link!r}", path, key=True)
 
     def several[T: (Memory, Engine, Operation)](
         self, items: Sequence[T], path: TreePath, noun: str, of: str = ""

@@ -9,7 +9,7 @@
   error unless `else` says what that gives (`emptiness`). Any other 0/0 is NumPy's NaN.
 - Numbers. Tensors are stored in one format, see `einsum_cascade.formats`. Filters see inputs as given.
 - Generations. An iterative tensor has generations 0 to n of a rank of extent n. Its equations run in a loop over tiles,
-  with all that is pointwise in the loop's variable (`plan`), and only the generations still needed are kept.
+  with all that is pointwise in the loop's variable (`stage_order`), and only the generations still needed are kept.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The kernel table of an array: the slots of a tile, scheduled.
+"""The kernel table of an array: the slots of a tile, which follow from the works of its kernel, scheduled.
 
 Every operation of a tile is a chain of slots. Times are those of the corner: an instruction reaches the vector row
 `stages * rows` cycles later, together with what the array computed for it, so a vector operation that takes what
@@ -13,7 +13,7 @@ from einsum_cascade.array.instruction import EVERY_PASS, NOTHING, RETURN_CYCLES,
 from einsum_cascade.array.numbers import LANE_STEPS
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.errors import IllegalMappingError
-from einsum_cascade.recognition.patterns import Kernel, Role
+from einsum_cascade.recognition.patterns import WEIGHTS, Kernel, Role
 from einsum_cascade.schedule.graph import Context, Dependence, OperationGraph, Resource, TileOperation, Use
 from einsum_cascade.schedule.ir import Schedule
 
@@ -130,14 +130,11 @@ def _elementwise(name: str, slots: range, tile: _Tile) -> Iterator[Slots]:
     )
 
 
-_WEIGHTS = "exponential", "sigmoid", "feature"
-
-
 def _summed(tile: _Tile, matrix: MatrixOp, first: int = 0) -> Iterator[Slots]:
     """Yield the sum of weights that results are divided by. Sums that leave are one more of the results instead."""
     if tile.kernel.is_divided:
         vector = VectorOp.DENOMINATOR if "correction" in tile.kernel.roles else VectorOp.ADD_DENOMINATOR
-        waits = (*tile.after("sum", *_WEIGHTS, "correction"), Dependence("sum", "sum", tile.back, 1))
+        waits = (*tile.after("sum", *WEIGHTS, "correction"), Dependence("sum", "sum", tile.back, 1))
         yield Slots("sum", matrix, vector, first=first, passes=tile.passes(1, 1), waits=waits, frees_scores=True)
 
 
@@ -145,7 +142,7 @@ def _combine(tile: _Tile) -> Iterator[Slots]:
     vector = VectorOp.NUMERATOR if "correction" in tile.kernel.roles else VectorOp.ADD
     # Results leave as soon as the last product is there, and the sum that divides them must be there by then.
     waits = (
-        *tile.after("combine", *_WEIGHTS, "correction"),
+        *tile.after("combine", *WEIGHTS, "correction"),
         Dependence("sum", "combine"),
         Dependence("combine", "combine", tile.shape.stages, 1, "stream"),
     )
@@ -154,7 +151,7 @@ def _combine(tile: _Tile) -> Iterator[Slots]:
 
 def _out(tile: _Tile) -> Iterator[Slots]:
     """Yield the slots in which what stands in the rows of PEs leaves, a row in each."""
-    waits = (*tile.after("out", "product", *_WEIGHTS), Dependence("sum", "out"))
+    waits = (*tile.after("out", "product", *WEIGHTS), Dependence("sum", "out"))
     yield Slots(*("out", MatrixOp.OUT, VectorOp.ADD, tile.shape.rows), passes=tile.last, waits=waits, frees_scores=True)
 
 

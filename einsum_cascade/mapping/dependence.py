@@ -18,12 +18,12 @@ from einsum_cascade.wording import listed
 __all__ = ["dependence_violations"]
 
 
-def dependence_violations(scene: Mapped, refused: frozenset[Position]) -> Iterator[Diagnostic]:
+def dependence_violations(mapped: Mapped, refused: frozenset[Position]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the order of Einsums and with the tensors between them, and where.
 
     Parameters
     ----------
-    scene
+    mapped
         The mapping.
     refused
         Loops that break a rule about passes: what follows from that is not told again.
@@ -31,8 +31,8 @@ def dependence_violations(scene: Mapped, refused: frozenset[Position]) -> Iterat
     """
     apart: dict[str, list[Compute]] = {}
     lost: dict[str, tuple[Loop, list[str]]] = {}
-    for pair in _pairs(scene):
-        found = _Finding(scene, pair)
+    for pair in _pairs(mapped):
+        found = _Finding(mapped, pair)
         if found.message:
             if found.position not in refused:
                 yield Diagnostic(found.message, found.span)
@@ -60,49 +60,49 @@ class _Pair:
     access: Access
 
 
-def _pairs(scene: Mapped) -> Iterator[_Pair]:
-    for reader in scene.branches.values():
-        for access in scene.task(reader).reads:
-            for task in scene.workload.writers.get(access.tensor, ()):
-                writer = scene.branches.get(task.name)
-                if writer is not None and _may_meet(scene, task.write, access):
+def _pairs(mapped: Mapped) -> Iterator[_Pair]:
+    for reader in mapped.branches.values():
+        for access in mapped.task(reader).reads:
+            for task in mapped.workload.writers.get(access.tensor, ()):
+                writer = mapped.branches.get(task.name)
+                if writer is not None and _may_meet(mapped, task.write, access):
                     yield _Pair(writer, reader, task.write, access)
 
 
-def _may_meet(scene: Mapped, write: Access, read: Access) -> bool:
+def _may_meet(mapped: Mapped, write: Access, read: Access) -> bool:
     """Tell whether a reader may read an element that a writer writes."""
     return not any(
-        _is_below(scene, one, other) or _is_below(scene, other, one)
+        _is_below(mapped, one, other) or _is_below(mapped, other, one)
         for one, other in zip(write.indices, read.indices, strict=True)
     )
 
 
-def _is_below(scene: Mapped, index: Affine, other: Affine) -> bool:
+def _is_below(mapped: Mapped, index: Affine, other: Affine) -> bool:
     """Tell whether one index is always below another, whatever their variables are."""
-    upper, lower = _extreme(scene, index, is_upper=True), _extreme(scene, other, is_upper=False)
-    return upper is not None and lower is not None and scene.is_nonnegative(lower - upper - ONE)
+    upper, lower = _extreme(mapped, index, is_upper=True), _extreme(mapped, other, is_upper=False)
+    return upper is not None and lower is not None and mapped.is_nonnegative(lower - upper - ONE)
 
 
-def _extreme(scene: Mapped, index: Affine, *, is_upper: bool) -> Extent | None:
-    ranks = scene.workload.cascade.rank_of
+def _extreme(mapped: Mapped, index: Affine, *, is_upper: bool) -> Extent | None:
+    ranks = mapped.workload.cascade.rank_of
     return index.extreme(lambda name: symbol(ranks[name]) - ONE, is_upper=is_upper)
 
 
 class _Finding:
     """What is wrong between a writer and a reader: a message and the loop that it is about, or nothing."""
 
-    def __init__(self, scene: Mapped, pair: _Pair) -> None:
-        self.scene, self.pair = scene, pair
+    def __init__(self, mapped: Mapped, pair: _Pair) -> None:
+        self.mapped, self.pair = mapped, pair
         self.message, self.position = "", ()
         self.span = pair.reader.leaf.span
         is_itself = pair.writer.position == pair.reader.position
-        self.steps = scene.whole_steps(pair.reader) if is_itself else shared_steps(pair.writer, pair.reader)
-        writer, reader = scene.task(pair.writer), scene.task(pair.reader)
+        self.steps = mapped.whole_steps(pair.reader) if is_itself else shared_steps(pair.writer, pair.reader)
+        writer, reader = mapped.task(pair.writer), mapped.task(pair.reader)
         self.crossed: Position | None = None
         self.is_carried = False
         for position, loop in loops_of(self.steps):
             is_common = loop.variable in writer.variables and loop.variable in reader.variables
-            if is_common and not scene.is_single(position, self.steps):
+            if is_common and not mapped.is_single(position, self.steps):
                 self._enter(position, loop)
             if self.message or self.is_carried:
                 break
@@ -111,7 +111,7 @@ class _Finding:
     @property
     def is_apart(self) -> bool:
         """Whether the tensor is kept nowhere above both."""
-        return self.pair.access.tensor not in self.scene.workload.homes_outside and self._kept() is None
+        return self.pair.access.tensor not in self.mapped.workload.homes_outside and self._kept() is None
 
     def _kept(self) -> Position | None:
         """Return where the tensor is kept first above both."""
@@ -137,7 +137,7 @@ class _Finding:
             return
         lags = [self._lag(axis) for axis in indexed]
         known = [lag for lag in lags if lag is not None]
-        if len(known) < len(lags) or not all(map(self.scene.is_nonnegative, known)):
+        if len(known) < len(lags) or not all(map(self.mapped.is_nonnegative, known)):
             self._refuse(position, self._ahead(loop))
         elif any(known) and loop.axis is not None:
             subject = f"'{loop}' must not be spread over PEs, because {reader!r} reads {_text(pair.access)}"
@@ -146,13 +146,13 @@ class _Finding:
             self.crossed = self.crossed or position
             strides = (pair.write.indices[axis].coefficient(name) * loop.tile for axis in indexed)
             self.is_carried = any(
-                self.scene.is_nonnegative(lag - stride) for lag, stride in zip(known, strides, strict=True)
+                self.mapped.is_nonnegative(lag - stride) for lag, stride in zip(known, strides, strict=True)
             )
 
     def _lag(self, axis: int) -> Extent | None:
         """Return by how much the reader stays behind the writer, at least."""
         ahead = self.pair.access.indices[axis] - self.pair.write.indices[axis]
-        most = _extreme(self.scene, ahead, is_upper=True)
+        most = _extreme(self.mapped, ahead, is_upper=True)
         return None if most is None else -most
 
     def _ahead(self, loop: Loop) -> str:
@@ -182,7 +182,7 @@ class _Finding:
     def lost_at(self) -> Loop | None:
         """The loop that writes an element in one iteration and reads it in a later one, though it is kept inside."""
         name, kept = self.pair.access.tensor, self._kept()
-        if self.crossed is None or kept is None or name in self.scene.workload.homes_outside or kept < self.crossed:
+        if self.crossed is None or kept is None or name in self.mapped.workload.homes_outside or kept < self.crossed:
             return None
         return next(loop for position, loop in loops_of(self.steps) if position == self.crossed)
 

@@ -38,13 +38,13 @@ class FusionRefusal:
     span: Span
 
 
-def pass_violations(scene: Mapped) -> Iterator[FusionRefusal]:
+def pass_violations(mapped: Mapped) -> Iterator[FusionRefusal]:
     """Yield a refusal for every loop that is around a pass boundary on its rank, and one more for each other reason."""
-    for position, (loop, inside) in _shared_loops(scene).items():
+    for position, (loop, inside) in _shared_loops(mapped).items():
         crossings = [
             crossing
-            for target, timing in (scene.workload.timings_along(loop.variable) if len(inside) > 1 else ())
-            if (crossing := _crossing(scene, target, timing, inside)) is not None
+            for target, timing in (mapped.workload.timings_along(loop.variable) if len(inside) > 1 else ())
+            if (crossing := _crossing(mapped, target, timing, inside)) is not None
         ]
         told: set[tuple[int, int]] = set()
         for crossing in sorted(crossings, key=lambda crossing: -len(crossing.passes)):
@@ -53,12 +53,12 @@ def pass_violations(scene: Mapped) -> Iterator[FusionRefusal]:
                 yield FusionRefusal(position, _sentence(loop, crossing), loop.span)
 
 
-def _shared_loops(scene: Mapped) -> dict[Position, tuple[Loop, list[Branch]]]:
+def _shared_loops(mapped: Mapped) -> dict[Position, tuple[Loop, list[Branch]]]:
     """Return the loops of more than one iteration, with the branches inside."""
     found: dict[Position, tuple[Loop, list[Branch]]] = {}
-    for branch in scene.branches.values():
+    for branch in mapped.branches.values():
         for position, loop in loops_of(branch.steps):
-            if loop.variable in scene.workload.parts and not scene.is_single(position, branch.steps):
+            if loop.variable in mapped.workload.parts and not mapped.is_single(position, branch.steps):
                 found.setdefault(position, (loop, []))[1].append(branch)
     return found
 
@@ -71,9 +71,9 @@ class _Crossing:
     reasons: dict[tuple[int, int], str]
 
 
-def _crossing(scene: Mapped, target: Target, timing: Timing, inside: list[Branch]) -> _Crossing | None:
+def _crossing(mapped: Mapped, target: Target, timing: Timing, inside: list[Branch]) -> _Crossing | None:
     """Return what a loop crosses with respect to a target; None if all that read the family do so in one pass."""
-    times = {branch.leaf.task: timing.points.get(scene.task(branch).number) for branch in inside}
+    times = {branch.leaf.task: timing.points.get(mapped.task(branch).number) for branch in inside}
     firing = {name: time for name, time in times.items() if time is not None and time.reads_family}
     numbers = sorted({time.number for time in firing.values()})
     if len(numbers) < 2:
@@ -82,7 +82,7 @@ def _crossing(scene: Mapped, target: Target, timing: Timing, inside: list[Branch
     barriers = [barrier for barrier in (last.cause.chain() if last.cause else ()) if barrier.number > numbers[0]]
     return _Crossing(
         {number: [name for name, time in firing.items() if time.number == number] for number in numbers},
-        {(b.ended, b.reader): sentence_of(scene.workload.cascade, target, timing, b) for b in barriers},
+        {(b.ended, b.reader): sentence_of(mapped.workload.cascade, target, timing, b) for b in barriers},
     )
 
 

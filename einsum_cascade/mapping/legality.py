@@ -42,13 +42,13 @@ def diagnostics(
         Of all ranks. Without them, a mapping is legal if it is for all extents.
 
     """
-    scene = Mapped(workload, architecture, mapping, extents)
-    refusals = tuple(pass_violations(scene))
+    mapped = Mapped(workload, architecture, mapping, extents)
+    refusals = tuple(pass_violations(mapped))
     found = (
-        *name_violations(scene),
-        *nesting_violations(scene),
+        *name_violations(mapped),
+        *nesting_violations(mapped),
         *(Diagnostic(refusal.sentence, refusal.span) for refusal in refusals),
-        *dependence_violations(scene, frozenset(refusal.position for refusal in refusals)),
+        *dependence_violations(mapped, frozenset(refusal.position for refusal in refusals)),
     )
     return tuple(dict.fromkeys(found))
 

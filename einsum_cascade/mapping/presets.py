@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from einsum_cascade import preset_files
 from einsum_cascade.errors import Diagnostic, MappingFileError, Span
 from einsum_cascade.mapping.codec import parse_mapping, read_mapping
 from einsum_cascade.mapping.ir import Mapping
-from einsum_cascade.preset_files import preset_files
 from einsum_cascade.wording import did_you_mean
 
 __all__ = ["load_mapping", "mapping_names", "mapping_text"]
@@ -20,7 +20,7 @@ def mapping_names() -> tuple[str, ...]:
     True
 
     """
-    return tuple(preset_files("mappings"))
+    return tuple(preset_files.preset_files("mappings"))
 
 
 def mapping_text(name: str) -> str:
@@ -32,10 +32,7 @@ def mapping_text(name: str) -> str:
         There is no such file.
 
     """
-    found = preset_files("mappings")
-    if name not in found:
-        raise ValueError(f"a preset file must be one of {', '.join(map(repr, found))}, not {name!r}")
-    return found[name].read_text(encoding="utf-8")
+    return preset_files.preset_text("mappings", name)
 
 
 def load_mapping(name: str) -> Mapping:
@@ -54,7 +51,7 @@ def load_mapping(name: str) -> Mapping:
     """
     if name.endswith((".yaml", ".yml")):
         return read_mapping(name)
-    if name in preset_files("mappings"):
+    if name in preset_files.preset_files("mappings"):
         return parse_mapping(mapping_text(name), f"{name}.yaml")
     if Path(name).is_file():
         raise _refused(name, f"a mapping file must end in '.yaml', unlike {name!r}; rename it")

@@ -17,7 +17,7 @@ from einsum_cascade.mapping.parameters import Rule
 from einsum_cascade.mapping.rules import parse_rule
 from einsum_cascade.mapping.sentences import parse_compute, parse_step, parse_tile
 from einsum_cascade.units import BITS
-from einsum_cascade.wording import did_you_mean
+from einsum_cascade.wording import did_you_mean, quoted
 
 __all__ = ["read_mapping_tree"]
 
@@ -96,7 +96,7 @@ class _Reader:
         order = own.get("order", "sequence")
         if order not in _ORDERS:
             hint = did_you_mean(str(order), _ORDERS)
-            self.report(f"'order' must be {', '.join(map(repr, _ORDERS))}, not {shown(order)}{hint}", (*path, "order"))
+            self.report(f"'order' must be {quoted(_ORDERS)}, not {shown(order)}{hint}", (*path, "order"))
         return self.placed(Block(steps, body, order), path)
 
     def compute(self, own: dict[str, Any], path: Path) -> Compute:

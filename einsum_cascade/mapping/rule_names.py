@@ -9,12 +9,12 @@ from einsum_cascade.wording import did_you_mean
 __all__ = ["rule_violations"]
 
 
-def rule_violations(scene: Mapped, name: str, rule: Rule, known: frozenset[str]) -> Iterator[str]:
+def rule_violations(mapped: Mapped, name: str, rule: Rule, known: frozenset[str]) -> Iterator[str]:
     """Yield what a parameter's rule asks that there is not, one sentence each.
 
     Parameters
     ----------
-    scene
+    mapped
         The mapping.
     name, rule
         The parameter.
@@ -23,10 +23,10 @@ def rule_violations(scene: Mapped, name: str, rule: Rule, known: frozenset[str])
 
     """
     subject = f"parameter {name!r}, the {rule},"
-    memories = [memory.name for memory in scene.architecture.memories]
+    memories = [memory.name for memory in mapped.architecture.memories]
     match rule:
-        case PartSize(engine, _) if scene.architecture.find_engine(engine) is None:
-            found = did_you_mean(engine, [each.name for each in scene.architecture.engines])
+        case PartSize(engine, _) if mapped.architecture.find_engine(engine) is None:
+            found = did_you_mean(engine, [each.name for each in mapped.architecture.engines])
             yield f"{subject} must be of an engine of the architecture, unlike {engine!r}{found}"
         case LargestFitting(_, level) | ShareOf(_, level) if level not in memories:
             yield f"{subject} must be of a memory of the architecture, unlike {level!r}{did_you_mean(level, memories)}"

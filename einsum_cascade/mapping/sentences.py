@@ -9,7 +9,7 @@ from einsum_cascade.cascade.extent import ONE, Extent
 from einsum_cascade.cascade.extent_text import parse_extent
 from einsum_cascade.errors import CheckError, Diagnostic, SourceError, Span
 from einsum_cascade.mapping.ir import Axis, Compute, Keep, Loop, Step
-from einsum_cascade.wording import did_you_mean
+from einsum_cascade.wording import did_you_mean, nearest
 
 __all__ = ["parse_compute", "parse_step", "parse_tile"]
 
@@ -64,8 +64,8 @@ def _hint(text: str) -> str:
     first = text.split(maxsplit=1)[:1]
     if first == ["keep"]:
         return "; in a list in brackets, a step with a comma needs quotes"
-    hint = did_you_mean(first[0], ["for", "keep"]) if first else ""
-    return hint if "mean" in hint else ""
+    words = ["for", "keep"]
+    return did_you_mean(first[0], words) if first and nearest(first[0], words) else ""
 
 
 def _loop(found: re.Match[str], span: Span) -> Loop:

@@ -13,6 +13,7 @@ from einsum_cascade.recognition.scaling import is_scaled, without_constants
 __all__ = [
     "KERNELS",
     "STATISTICS",
+    "WEIGHTS",
     "Kernel",
     "Role",
     "Scene",
@@ -270,7 +271,8 @@ def _is_feature(scene: Scene) -> bool:
     return scene.is_plain() and is_one and scene.either("+", lambda e: is_bounded(e, "max"), is_raised)
 
 
-_WEIGHTS: tuple[Role, ...] = "sigmoid", "feature", "exponential"
+WEIGHTS: tuple[Role, ...] = "sigmoid", "feature", "exponential"
+"""The works that make what is summed up, and what values are multiplied by: one in a kernel, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +323,7 @@ class Kernel:
     @property
     def weights(self) -> Role:
         """The work that makes what is summed up, and what values are multiplied by."""
-        return next(role for role in _WEIGHTS if role in self.roles)
+        return next(role for role in WEIGHTS if role in self.roles)
 
 
 _TESTS: Mapping[Role, Callable[[Scene], bool]] = {

@@ -179,9 +179,8 @@ def _foreign_ranks(workload: Workload, baseline: Cascade, name: str) -> list[str
 
 def plan_of(case: PlanCase) -> Plan:
     """Return the best plan of a case."""
-    return plan_mapping(
-        *(case.workload, case.architecture, case.mappings, case.extents, case.repeats, case.objective, case.inputs)
-    )
+    what = case.workload, case.architecture, case.mappings, case.extents, case.repeats
+    return plan_mapping(*what, objective=case.objective, inputs=case.inputs)
 
 
 def _extents(

@@ -12,7 +12,6 @@ from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import top
 from einsum_cascade.rtl.manifest import WAIVERS
-from einsum_cascade.rtl.top import design_ports
 
 SMALL, LARGE = ArrayShape(4, 4), ArrayShape(6, 6, 3, numbers=Numbers(multiplier="wide", has_sigmoid=True))
 design_files = cache(top.design_files)
@@ -39,7 +38,7 @@ def test_two_arrays_stand_in_one_design(tmp_path):
     instances = []
     for prefix, shape in (("a_", SMALL), ("b_", LARGE)):
         # All inputs of an array are 0; of the outputs, one is looked at.
-        inputs, _ = design_ports(shape)
+        inputs, _ = top.design_ports(shape)
         ports = [".clk(clk), .rst(rst)", *(f".{name}('0)" for name in inputs[2:]), f".irq(irq_{prefix[0]})"]
         instances.append(f"  {prefix}top {prefix[0]}({', '.join(ports)});")
     head = "module both(input clk, input rst, output irq_a, output irq_b);"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from netlists import mapped_area_um2
@@ -15,13 +16,17 @@ from einsum_cascade.rtl.array import array_files
 from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.top import design_files
 
-__all__ = ["SHIPPED", "fpga_section"]
+__all__ = ["fpga_section", "shipped_files"]
 
-SHIPPED = design_files(array_of(load_architecture("fusemax-4x4")))
-"""The design that rtl/fusemax-4x4 describes: its Verilog by name of the file."""
 _SIDES = 4, 16, 64, 256
 _BLOCKS = 208
 """Block memories of the device."""
+
+
+@cache
+def shipped_files() -> dict[str, str]:
+    """Return the design that rtl/fusemax-4x4 describes: its Verilog by name of the file."""
+    return design_files(array_of(load_architecture("fusemax-4x4")))
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def _rows(folder: Path, router: Path) -> Iterator[_Row]:
             yield _row(part, stages, array_files(shape_of(stages, "narrow")), module, folder, router)
     control = emptied(design_files(shape_of(1, "narrow")), ("pe", "vector_lane"), folder)
     yield _row("control, 4 x 4", 1, control, "top", folder, router)
-    yield _row("`rtl/fusemax-4x4`", 1, SHIPPED, "top", folder, router)
+    yield _row("`rtl/fusemax-4x4`", 1, shipped_files(), "top", folder, router)
 
 
 def _row(part: str, stages: int, files: dict[str, str], module: str, folder: Path, router: Path) -> _Row:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from fpga import SHIPPED, fpga_section
+from fpga import fpga_section, shipped_files
 from netlists import Figures, Kept, cells_by_part, check_the_checks, mapped_area_um2, measure, measure_kept
 from shapes import STAGES, shape_of
 from yosys_runs import YosysError
@@ -71,7 +71,7 @@ def rows(folder: Path) -> list[Row]:
 
 def shipped(folder: Path) -> Kept:
     """Synthesise the design of the repository, with its memories; they stay memories, however large they are."""
-    found = measure_kept(SHIPPED, "top", folder)
+    found = measure_kept(shipped_files(), "top", folder)
     print(found, flush=True)
     return found
 
@@ -125,7 +125,7 @@ ports, as `ltp` counts them, whatever its delay or load: levels compare pipeline
 
 The multiplier of a lane is always wide. {deepest(table)}
 
-The design of the repository, rtl/fusemax-4x4, E = F = 64, its memories kept as such:
+The design that rtl/fusemax-4x4 describes, E = F = 64, its memories kept as such:
 {kept.cells:,} cells as wide as words, {kept.flip_flop_bits:,} bits of flip-flops,
 {kept.memory_bits:,} bits of memories.
 

@@ -14,10 +14,7 @@ from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.errors import MOST_TOLD, Diagnostic, Span
 from einsum_cascade.wording import did_you_mean, listed
 
-__all__ = [
-    "RESERVED",
-    "Scope",
-]
+__all__ = ["RESERVED", "Scope"]
 
 _KEYWORDS = frozenset({"cascade", "operator", "rank", "input", "param", "tensor", "var", "output", "init", "where"})
 _WORDS = frozenset({"and", "or", "not", "else", "inf", "pi", "topk", "argmax"})
