@@ -26,8 +26,8 @@ from einsum_cascade.rtl import (
     feeder,
     jobs,
     pe,
-    reader,
     sequencer,
+    tile_reader,
     writer,
 )
 from einsum_cascade.rtl.column import ColumnTop
@@ -49,7 +49,7 @@ class DrainAfterReset(AfterReset):
 
 
 class ReaderAfterReset(AfterReset):
-    def __init__(self, module: ModuleType = reader) -> None:
+    def __init__(self, module: ModuleType = tile_reader) -> None:
         super().__init__(module.Reader(SHAPE))
 
     def is_asked(self, component: Component) -> Value:
@@ -195,9 +195,9 @@ def _without_reset(before: str) -> tuple[str, str]:
         # What the dividers are at work on stays valid, and comes out after the reset.
         (DrainAfterReset, drain, _without_reset('Signal(_group_layout(self._shape), name=f"group_{at + 1}")')),
         (DrainAfterReset, writer, _without_reset("outstanding = Signal(range(most + _ON_THEIR_WAY + 1))")),
-        (ReaderAfterReset, reader, _without_reset("has_job = Signal()")),
+        (ReaderAfterReset, tile_reader, _without_reset("has_job = Signal()")),
         # An answer to what was asked for before the reset is taken for one.
-        (ReaderAfterReset, reader, ("is_asked.eq(arrives & bursts.r_rdy)", "is_asked.eq(arrives)")),
+        (ReaderAfterReset, tile_reader, ("is_asked.eq(arrives & bursts.r_rdy)", "is_asked.eq(arrives)")),
         (DelayAfterReset, delay, ("Mux(is_valid, read.data, 0)", "read.data")),
         (QueueAfterReset, delayed_queue, ("self.has_next.eq(following != tail)", "self.has_next.eq(1)")),
     ],
