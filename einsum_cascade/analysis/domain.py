@@ -109,13 +109,7 @@ def _domains(facts: Facts, *, is_dependence: bool) -> tuple[Domain, ...]:
 
 def _plain(facts: Facts, domain: Domain) -> Domain:
     """Write the constraints of a domain without aliases."""
-
-    def plain(bound: Affine) -> Affine:
-        total = affine_constant(facts.plain(bound.offset))
-        for name, coefficient in bound.terms:
-            total += affine_variable(name).scaled(facts.plain(coefficient))
-        return total
-
+    plain = facts.plain_affine
     return replace(
         domain,
         bounds=tuple(map(plain, domain.bounds)),

@@ -10,7 +10,7 @@ from einsum_cascade.analysis.boxes import Side, constant_side
 from einsum_cascade.analysis.coordinates import Coordinates
 from einsum_cascade.analysis.loops import Nest, RecurrentLoop, loop_nest, loop_variables
 from einsum_cascade.analysis.positions import Order, Position, position_of
-from einsum_cascade.cascade.affine import Affine, affine_variable
+from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
 
@@ -186,6 +186,13 @@ class Facts:
     def plain(self, extent: Extent) -> Extent:
         """Write an extent without aliases: ranks of the same coordinates by one name."""
         return extent.substitute(self._aliases)
+
+    def plain_affine(self, index: Affine) -> Affine:
+        """Write the extents in an affine expression without aliases."""
+        total = affine_constant(self.plain(index.offset))
+        for name, coefficient in index.terms:
+            total += affine_variable(name).scaled(self.plain(coefficient))
+        return total
 
     @cached_property
     def loop_variables(self) -> tuple[str, ...]:

@@ -67,7 +67,6 @@ class Live:
     ) -> None:
         """Take a workload; masks are worked out for the ranks of each candidate."""
         self.workload, self.values, self.inputs = workload, values, inputs
-        self.is_masked = any(einsum.where is not None for einsum in workload.cascade.einsums)
         self.kept: dict[str, Any] = {}
         self._names: dict[object, str] = {}
         self._counters: dict[object, _Counter] = {}
@@ -101,7 +100,7 @@ class Live:
         own, parts = tuple(sorted(tasks)), self.workload.parts
         mask = _mask_of(self.workload, self._masks, own, is_made=is_made)
         is_made = is_made and mask != _mask_of(self.workload, self._masks, own, is_made=False)
-        if not self.is_masked or frozenset[Constraint]() in mask:
+        if not self.workload.is_masked or frozenset[Constraint]() in mask:
             return 1
         masked = {parts[name].range for group in mask for each in group for name in each.variables}
         moved, ranges = _looking_at(moved, masked, parts)

@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.cascade.affine import Affine
+from einsum_cascade.cascade.affine import Affine, affine_constant
+from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.cascade.ir import (
     And,
     Apply,
@@ -137,7 +138,7 @@ def masks_of(
         whatever the numbers.
 
     """
-    if all(einsum.where is None for einsum in workload.cascade.einsums):
+    if not workload.is_masked:
         return {task.name: ANYWHERE for task in workload.tasks}
     return _Masks(workload, values, inputs or {}, is_settled=is_settled).found
 
@@ -171,6 +172,9 @@ class _Masks:
         if einsum.otherwise is not None:
             return ANYWHERE
         mask = ANYWHERE if einsum.where is None else self._holds(einsum.where)
+        for index, extent in self.workload.ends_of(task):
+            room = self._sum(affine_constant(extent - ONE) - index)
+            mask = self._decided(both(mask, _one(room)))
         for access in task.reads:
             if access.tensor in self.absent:
                 mask = both(mask, self._read(self.absent[access.tensor], access))

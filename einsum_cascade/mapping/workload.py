@@ -1,11 +1,12 @@
 """What a mapping binds: the Einsums of a cascade that compute, with what they read and write.
 
 Einsums that only rename coordinates (`BK[e, m1, m0] = K[e, m1*M0 + m0]`) are views: nothing moves for them, and their
-readers read what they read. The parts of a partition become one range, so that a tail is counted exactly.
+readers read what they read. The parts of a partition become one range, so that a tail is counted exactly; they do not
+where some Einsum goes past the end of the rank (`mapping.tails`).
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,8 @@ from einsum_cascade.analysis.traversals import Timing
 from einsum_cascade.cascade.affine import Affine
 from einsum_cascade.cascade.extent import ONE, Extent, symbol
 from einsum_cascade.cascade.ir import Cascade, Einsum, Read, reads_of
+from einsum_cascade.cascade.partition import partition_of
+from einsum_cascade.mapping.tails import overrun_partitions
 
 __all__ = ["Access", "Part", "Task", "Workload", "range_of"]
 
@@ -90,16 +93,18 @@ class Workload:
     cascade
         The cascade.
     apart
-        Names of ranges whose parts are ranges of their own instead.
+        Names of ranges whose parts are ranges of their own instead; those that some Einsum overruns always are.
 
     """
 
     def __init__(self, cascade: Cascade, apart: frozenset[str] = frozenset()) -> None:
         """Resolve views and find the partitions."""
         self.cascade = cascade
-        self.apart = apart
+        self.overrun = frozenset(overrun_partitions(cascade))
+        wholes = partitions(cascade)
+        self.apart = apart.union(range_of(ranks, wholes[ranks]) for ranks in self.overrun)
         self.views = _views(cascade)
-        self.parts = _parts(cascade, apart)
+        self.parts = _parts(cascade, self.apart)
         self._timings: dict[str, tuple[tuple[Target, Timing], ...]] = {}
         names: Counter[str] = Counter()
         tasks: list[Task] = []
@@ -136,6 +141,20 @@ class Workload:
     def homes_outside(self) -> frozenset[str]:
         """The tensors that come from or go to the outermost memory."""
         return frozenset(t.name for t in self.cascade.inputs) | frozenset(self.cascade.outputs)
+
+    @cached_property
+    def is_masked(self) -> bool:
+        """Whether a filter, or the end of a rank within a tile, leaves points out."""
+        return bool(self.overrun) or any(einsum.where is not None for einsum in self.cascade.einsums)
+
+    def ends_of(self, task: Task) -> Iterator[tuple[Affine, Extent]]:
+        """Yield the indices of a task that go past the end of their rank, and the extent that ends them."""
+        for access in (*task.reads, task.write) if self.overrun else ():
+            dimensions = self.cascade.tensor[access.tensor].dimensions
+            for index, dimension in zip(access.indices, dimensions, strict=True):
+                parts = partition_of(index, self.cascade.rank_of, self.cascade.rank)
+                if parts is not None and tuple(self.cascade.rank_of[name] for name in parts) in self.overrun:
+                    yield index, dimension.extent
 
     def timings_along(self, variable: str) -> tuple[tuple[Target, Timing], ...]:
         """Return when Einsums fire in the passes over all that is read along a rank variable, outermost parts first.

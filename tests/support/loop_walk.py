@@ -2,7 +2,7 @@
 
 It shares no code with `einsum_cascade.cost`: it walks the tree of a mapping, lets PEs run side by side, and compares
 tiles. Tiles are sets of elements, found by running over their points. A PE that gets no part of a tensor's tile, while
-others do, keeps nothing of it; one that is through before the others keeps what it has.
+others do, keeps nothing of it; where those with the same tile are through before the others, it keeps what it has.
 """
 
 from collections import Counter
@@ -139,8 +139,7 @@ class Walk:
         """PEs that need the same tile, by the places that tell them apart."""
         found = {}
         for pe in (pe for pe in pes if not pe.is_done):
-            key = tuple(part for part in pe.place if part[1] in names)
-            found.setdefault(key, []).append(pe)
+            found.setdefault(key_of(pe.place, names), []).append(pe)
         return found
 
     def transfers(self, group, names, kind):
@@ -203,12 +202,11 @@ class Walk:
             if filled:
                 elements = set().union(*(self.elements(reference, group[0]) for reference in ways))
                 yield len(elements), len(filled), self.transfers(filled, names, kind), elements
-        done = [pe.place for pe in pes if pe.is_done]
+        done = {key_of(pe.place, names) for pe in pes if pe.is_done}
         kept = {
             place: tile
             for place, tile in last.items()
-            if tuple(part for part in place if part[1] in names) in groups
-            or any(place[: len(own)] == own for own in done)
+            if (own := key_of(place, names)) in groups or any(own[: len(key)] == key for key in done)
         }
         self.resident[key, ways] = kept | now
 
@@ -227,6 +225,11 @@ class Walk:
                 again = self.again(("operate", leaf.task), elements, transfers)
                 self.counts[held[write.tensor][0], write.tensor, "updates"] += transfers * len(elements)
                 self.counts[held[write.tensor][0], write.tensor, "reads"] += again
+
+
+def key_of(place, names):
+    """The part of a place that tells apart which tile of a tensor a PE gets."""
+    return tuple(part for part in place if part[1] in names)
 
 
 def _leaves(node):

@@ -31,7 +31,8 @@ def is_placed(diagnostic: Diagnostic, name: str = "x") -> bool:
     marked = " ".join(re.sub(r"^(['\"])(.*)\1$", r"\2", value).split())
     if marked == name:
         return "must be bound to an engine, but is nowhere in the mapping" in diagnostic.message
-    quoted = map(repr, _readings(marked))
+    # Steps stand between quotes as they are, with quotes of their own as well.
+    quoted = (form for each in _readings(marked) for form in (repr(each), f"'{each}'"))
     return any(said in diagnostic.message or f"{said[:-1]} " in diagnostic.message for said in quoted)
 
 
