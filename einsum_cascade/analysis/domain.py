@@ -6,12 +6,14 @@ Every constraint is brought into the form `affine >= 0`, or into a choice of sev
 stays opaque and makes a count an upper bound.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, product
 from math import prod
 
+from einsum_cascade.analysis.coverage import is_written_whole
 from einsum_cascade.analysis.facts import Facts, ReadFacts
 from einsum_cascade.analysis.positions import Order
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
@@ -51,6 +53,8 @@ class Domain:
         The points at which it evaluates its `else`, if it has one.
     reads_otherwise
         Whether that reads any tensor.
+    made
+        The points at which it evaluates either of them, if it has one.
 
     """
 
@@ -60,6 +64,7 @@ class Domain:
     opaque: frozenset[frozenset[str]]
     otherwise: "Domain | None" = None
     reads_otherwise: bool = False
+    made: "Domain | None" = None
 
     @property
     def conjunctions(self) -> tuple[tuple[Affine, ...], ...] | None:
@@ -97,14 +102,91 @@ def dependence_domains(facts: Facts) -> tuple[Domain, ...]:
 
 
 def _domains(facts: Facts, *, is_dependence: bool) -> tuple[Domain, ...]:
-    presence: dict[str, _Presence] = {}
-    found: list[Domain] = []
-    for number, einsum in enumerate(facts.cascade.einsums):
-        extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
-        domain, present = _domain(facts, number, presence, extents, is_dependence=is_dependence)
-        found.append(_plain(facts, domain))
-        presence[einsum.tensor] = _presence(facts, einsum, present)
-    return tuple(found)
+    """Go over the Einsums until no more iterative tensor turns out to have generations that lack elements."""
+    crooked = frozenset(einsum.tensor for einsum in facts.cascade.einsums if not _reads_itself_in_place(facts, einsum))
+    lacking = frozenset[str]()
+    while True:
+        walk = _Walk(facts, lacking, crooked, is_dependence=is_dependence)
+        if walk.lacking <= lacking and walk.uneven <= crooked:
+            return tuple(walk.found)
+        lacking, crooked = lacking | walk.lacking, crooked | walk.uneven
+
+
+def _reads_itself_in_place(facts: Facts, einsum: Einsum) -> bool:
+    """Tell whether a recurrence reads earlier generations of the elements that it makes, and of no others."""
+    axis = facts.cascade.tensor[einsum.tensor].generation_axis
+    return all(
+        at == axis or own == read
+        for access in einsum.all_reads
+        if access.tensor == einsum.tensor
+        for at, (own, read) in enumerate(zip(einsum.indices, access.indices, strict=True))
+    )
+
+
+class _Walk:
+    """The domains of the Einsums in order, and what of their tensors exists.
+
+    Parameters
+    ----------
+    facts
+        Of the cascade.
+    lacking
+        Iterative tensors known to lack elements: of what reads one, data decide.
+    crooked
+        Those of which that goes for their own recurrence as well. In the others, an element that a recurrence makes has
+        all generations before.
+    is_dependence
+        Whether domains are where Einsums depend on what they read.
+
+    """
+
+    def __init__(self, facts: Facts, lacking: frozenset[str], crooked: frozenset[str], *, is_dependence: bool) -> None:
+        self.facts, self.known, self.in_place = facts, lacking, lacking - crooked
+        self.presence = {name: _lacking(facts, name) for name in lacking}
+        self.writers: defaultdict[str, list[tuple[Einsum, tuple[Affine, ...]]]] = defaultdict(list)
+        self.lacking: set[str] = set()
+        self.uneven: set[str] = set()
+        self.found: list[Domain] = []
+        for number, einsum in enumerate(facts.cascade.einsums):
+            extents = tuple((name, _extent(facts, einsum, name)) for name in einsum.variables)
+            others = self._presence_for(einsum)
+            domain, present = _domain(facts, number, others, extents, is_dependence=is_dependence)
+            self.found.append(_plain(facts, domain))
+            self._note(einsum, present.left(einsum))
+
+    def _presence_for(self, einsum: Einsum) -> Mapping[str, "_Presence"]:
+        """Return the presence of tensors for an Einsum."""
+        if einsum.is_init or einsum.tensor not in self.in_place:
+            return self.presence
+        return {name: known for name, known in self.presence.items() if name != einsum.tensor}
+
+    def _note(self, einsum: Einsum, present: "_Constraints") -> None:
+        """Keep what of a tensor exists now that one more Einsum has written it."""
+        name, tensor = einsum.tensor, self.facts.cascade.tensor[einsum.tensor]
+        if tensor.is_declared:
+            if not (present.choices or present.opaque):
+                self.writers[name].append((einsum, tuple(present.bounds)))
+            is_whole = name in self.writers and is_written_whole(self.facts.cascade, self.writers[name])
+        elif tensor.generation_axis is not None:
+            self._note_generation(einsum, present, tensor.generation_axis)
+            is_whole = name not in self.lacking | self.known
+        else:
+            self.presence[name] = _presence(einsum, present)
+            return
+        self.presence[name] = _Presence() if is_whole else _lacking(self.facts, name)
+
+    def _note_generation(self, einsum: Einsum, present: "_Constraints", axis: int) -> None:
+        if present.is_nothing:
+            return
+        self.lacking.add(einsum.tensor)
+        if einsum.is_init or present.variables & set(einsum.indices[axis].variables):
+            self.uneven.add(einsum.tensor)
+
+
+def _lacking(facts: Facts, tensor: str) -> "_Presence":
+    """Return the presence of a tensor of which any element may be absent."""
+    axes = range(len(facts.cascade.tensor[tensor].dimensions))
+    return _Presence(opaque=frozenset({frozenset(f"#{axis}" for axis in axes)}))
 
 
 def _plain(facts: Facts, domain: Domain) -> Domain:
@@ -115,6 +197,7 @@ def _plain(facts: Facts, domain: Domain) -> Domain:
         bounds=tuple(map(plain, domain.bounds)),
         choices=tuple(tuple(tuple(map(plain, bounds)) for bounds in choice) for choice in domain.choices),
         otherwise=None if domain.otherwise is None else _plain(facts, domain.otherwise),
+        made=None if domain.made is None else _plain(facts, domain.made),
     )
 
 
@@ -180,11 +263,29 @@ class _Constraints:
                 self.add_choice((*alternatives, *choice))
         self.opaque |= {names | variables for variables in other.opaque}
 
-    def domain(
-        self, extents: tuple[tuple[str, Extent], ...], otherwise: Domain | None = None, *, reads_otherwise: bool = False
-    ) -> Domain:
+    def left(self, einsum: Einsum) -> "_Constraints":
+        """Return those in which no reduced variable takes part: what elements of the result take to exist."""
+        left = frozenset(einsum.left_variables)
+        return _Constraints(
+            [bound for bound in dict.fromkeys(self.bounds) if left.issuperset(bound.variables)],
+            [choice for choice in dict.fromkeys(self.choices) if left >= variables_of_choice(choice)],
+            {names for names in self.opaque if names <= left},
+        )
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is none."""
+        return not (self.bounds or self.choices or self.opaque)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The rank variables that occur."""
+        bounds = (frozenset(bound.variables) for bound in self.bounds)
+        return frozenset[str]().union(*bounds, *map(variables_of_choice, self.choices), *self.opaque)
+
+    def domain(self, extents: tuple[tuple[str, Extent], ...]) -> Domain:
         bounds, choices = tuple(dict.fromkeys(self.bounds)), tuple(dict.fromkeys(self.choices))
-        return Domain(extents, bounds, choices, frozenset(self.opaque), otherwise, reads_otherwise)
+        return Domain(extents, bounds, choices, frozenset(self.opaque))
 
 
 def _domain(
@@ -214,25 +315,19 @@ def _domain(
     other.add(no)
     present.add_where(einsum.where, yes)
     present.add_where(Not(einsum.where), no)
-    return taken.domain(extents, other.domain(extents), reads_otherwise=first < last), present
+    found = taken.domain(extents)
+    either, otherwise = present.domain(extents), other.domain(extents)
+    return replace(found, otherwise=otherwise, reads_otherwise=first < last, made=either), present
 
 
-def _presence(facts: Facts, einsum: Einsum, present: _Constraints) -> _Presence:
-    """Return when elements of the result exist: where the constraints hold that no reduced variable takes part in."""
-    tensor = facts.cascade.tensor[einsum.tensor]
-    left = frozenset(einsum.left_variables)
-    bounds = [bound for bound in dict.fromkeys(present.bounds) if left.issuperset(bound.variables)]
-    choices = [choice for choice in dict.fromkeys(present.choices) if left >= variables_of_choice(choice)]
-    opaque = [names for names in present.opaque if names <= left]
-    if tensor.is_declared or tensor.generation_axis is not None:
-        everything = frozenset(f"#{axis}" for axis in range(len(einsum.indices)))
-        return _Presence(opaque=frozenset({everything} if bounds or choices or opaque else ()))
+def _presence(einsum: Einsum, present: _Constraints) -> _Presence:
+    """Return when elements of the result exist, by what holds for its indices."""
     slots = {index.plain: f"#{axis}" for axis, index in enumerate(einsum.indices) if index.plain}
     affine = {name: affine_variable(slot) for name, slot in slots.items()}
     return _Presence(
-        tuple(bound.substituted(affine) for bound in bounds),
-        tuple(_substituted_choice(choice, affine) for choice in choices),
-        frozenset(frozenset(slots[name] for name in names) for names in opaque),
+        tuple(bound.substituted(affine) for bound in present.bounds),
+        tuple(_substituted_choice(choice, affine) for choice in present.choices),
+        frozenset(frozenset(slots[name] for name in names) for names in present.opaque),
     )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from einsum_cascade.analysis.counting import PointCount, count_points, element_count
-from einsum_cascade.analysis.domain import Choice, Domain
+from einsum_cascade.analysis.coverage import is_written_whole
+from einsum_cascade.analysis.domain import Choice, Domain, variables_of_choice
 from einsum_cascade.analysis.elimination import System
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.symbolic import Expr, number, positive_part, product_of, to_sympy
 from einsum_cascade.cascade.affine import Affine, affine_variable
 from einsum_cascade.cascade.extent import ONE, Extent
-from einsum_cascade.cascade.ir import Tensor, reads_of
+from einsum_cascade.cascade.ir import Einsum, Tensor, reads_of
 
 __all__ = ["elements_computed", "elements_made", "elements_read"]
 
@@ -73,7 +74,7 @@ def elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> Po
     A reduction over nothing makes an element, too: only constraints on what is left can make it absent.
     """
     if tensor.name not in facts.made:
-        facts.made[tensor.name] = _elements_made(facts, domains, tensor)
+        facts.made[tensor.name] = _written(facts, domains, tensor, _writers(facts, tensor))
     return facts.made[tensor.name]
 
 
@@ -82,36 +83,54 @@ def elements_computed(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -
 
     Those are known before anything runs, so they need not be moved.
     """
-    made = elements_made(facts, domains, tensor)
-    starts = sum(e.tensor == tensor.name and e.is_constant_start for e in facts.cascade.einsums)
-    if not starts:
-        return made
-    sizes = [to_sympy(facts.plain(dimension.extent)) for dimension in tensor.dimensions]
-    if tensor.generation_axis is not None:
-        left = sizes[tensor.generation_axis] - starts
-        # One generation is always there; of several, some may not be.
-        sizes[tensor.generation_axis] = left if starts == 1 else positive_part(left)
-    return PointCount(product_of(sizes), made.is_exact)
+    writers = _writers(facts, tensor)
+    computing = [at for at in writers if not facts.cascade.einsums[at].is_constant_start]
+    if len(computing) == len(writers):
+        return elements_made(facts, domains, tensor)
+    return _written(facts, domains, tensor, computing)
 
 
-def _elements_made(facts: Facts, domains: Sequence[Domain], tensor: Tensor) -> PointCount:
-    made = [at for at, einsum in enumerate(facts.cascade.einsums) if einsum.tensor == tensor.name]
-    if tensor.is_declared or tensor.generation_axis is not None or len(made) != 1:
+def _writers(facts: Facts, tensor: Tensor) -> list[int]:
+    return [at for at, einsum in enumerate(facts.cascade.einsums) if einsum.tensor == tensor.name]
+
+
+def _written(facts: Facts, domains: Sequence[Domain], tensor: Tensor, writers: Sequence[int]) -> PointCount:
+    """Return how many elements some Einsums make."""
+    einsums = [facts.cascade.einsums[at] for at in writers]
+    made = [(einsum, _made(einsum, domains[at])) for einsum, at in zip(einsums, writers, strict=True)]
+    if tensor.generation_axis is not None and not any(own.bounds or own.choices or own.opaque for _, own in made):
+        return PointCount(_generations(facts, tensor, writers), is_exact=True)
+    known = [(einsum, own.bounds) for einsum, own in made if not (own.choices or own.opaque)]
+    if tensor.is_declared and known and is_written_whole(facts.cascade, known):
         return _count(facts, tensor, [_Image(())])
-    einsum, domain = facts.cascade.einsums[made[0]], domains[made[0]]
-    if einsum.otherwise is not None and domain.otherwise is not None:
-        if einsum.reduction is not None:
-            return _count(facts, tensor, [_Image((), is_exact=False)])
-        branches = (_images(facts, branch, einsum.indices, tensor) for branch in (domain, domain.otherwise))
-        return _count(facts, tensor, [image for images in branches for image in images])
-    left = frozenset(einsum.left_variables)
-    kept = Domain(
-        tuple(pair for pair in domain.extents if pair[0] in left),
-        tuple(bound for bound in domain.bounds if left.issuperset(bound.variables)),
-        tuple(c for c in domain.choices if all(left.issuperset(b.variables) for bounds in c for b in bounds)),
-        frozenset(names for names in domain.opaque if names <= left),
+    if any(einsum.otherwise is not None and einsum.reduction is not None for einsum in einsums):
+        return _count(facts, tensor, [_Image((), is_exact=False)])
+    return _count(
+        facts, tensor, (image for einsum, own in made for image in _images(facts, own, einsum.indices, tensor))
     )
-    return _count(facts, tensor, list(_images(facts, kept, einsum.indices, tensor)))
+
+
+def _generations(facts: Facts, tensor: Tensor, writers: Sequence[int]) -> Expr:
+    """Return how many elements some Einsums make of an iterative tensor that has all of its elements."""
+    assert tensor.generation_axis is not None
+    sizes = [to_sympy(facts.plain(dimension.extent)) for dimension in tensor.dimensions]
+    others = len(_writers(facts, tensor)) - len(writers)
+    if others:
+        left = sizes[tensor.generation_axis] - others
+        # One generation is always there; of several, some may not be.
+        sizes[tensor.generation_axis] = left if others == 1 else positive_part(left)
+    return product_of(sizes)
+
+
+def _made(einsum: Einsum, domain: Domain) -> Domain:
+    """Return where an Einsum makes elements, by the variables on its left."""
+    left, own = frozenset(einsum.left_variables), domain.made or domain
+    return Domain(
+        tuple(pair for pair in own.extents if pair[0] in left),
+        tuple(bound for bound in own.bounds if left.issuperset(bound.variables)),
+        tuple(choice for choice in own.choices if left >= variables_of_choice(choice)),
+        frozenset(names for names in own.opaque if names <= left),
+    )
 
 
 def _count(facts: Facts, tensor: Tensor, images: Iterable[_Image]) -> PointCount:

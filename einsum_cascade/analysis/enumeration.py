@@ -75,8 +75,20 @@ class Enumeration:
         """Enumerate the Einsums in order."""
         self._cascade, self._extents, self._data = facts.cascade, extents, data
         self._present: dict[str, Array] = {}
+        self._computed: dict[str, Array] = {}
         self._read: dict[str, Array] = {}
-        self._points: list[tuple[int, int]] = [self._count(einsum) for einsum in facts.cascade.einsums]
+        self._ignored = frozenset[str]()
+        unfinished = [self._unfinished(at) for at in range(len(facts.cascade.einsums))]
+        self._points: list[tuple[int, int]] = []
+        for einsum, self._ignored in zip(facts.cascade.einsums, unfinished, strict=True):
+            self._points.append(self._count(einsum))
+        # What is read before its last Einsum was taken to be there as a whole.
+        self.is_exact = all(self._present.get(name, np.True_).all() for names in unfinished for name in names)
+
+    def _unfinished(self, number: int) -> frozenset[str]:
+        """Return the tensors that an Einsum reads and a later one writes."""
+        later = {einsum.tensor for einsum in self._cascade.einsums[number + 1 :]}
+        return frozenset(read.tensor for read in self._cascade.einsums[number].all_reads) & later
 
     def operations(self) -> tuple[OperationCount, ...]:
         """Return how often every operator is applied."""
@@ -91,7 +103,9 @@ class Enumeration:
                     counts[name] = counts.get(name, 0) + times * survivors
                 for name, times in once.items():
                     counts[name] = counts.get(name, 0) + times
-            found += (OperationCount(str(einsum), einsum.tensor, n, number(c), True) for n, c in counts.items())
+            found += (
+                OperationCount(str(einsum), einsum.tensor, n, number(c), self.is_exact) for n, c in counts.items()
+            )
         return tuple(found)
 
     def traffic(self, entries: tuple[Traffic, ...]) -> tuple[Traffic, ...]:
@@ -100,19 +114,49 @@ class Enumeration:
 
     def _counted(self, entry: Traffic) -> Traffic:
         tensor = self._cascade.tensor[entry.tensor]
-        marks = self._read.get(entry.tensor) if tensor.is_given else self._present.get(entry.tensor)
-        return entry if marks is None else replace(entry, words=number(int(marks.sum())), is_exact=True)
+        marks = self._read.get(entry.tensor) if tensor.is_given else self._computed.get(entry.tensor)
+        return entry if marks is None else replace(entry, words=number(int(marks.sum())), is_exact=self.is_exact)
 
     def _count(self, einsum: Einsum) -> tuple[int, int]:
         """Return the points of the expression and of the `else`, and note what they read and make."""
-        sizes = [self._extents[self._cascade.rank_of[name]] for name in einsum.variables]
-        if prod(sizes) > _MOST_POINTS:
+        sizes = {name: self._extents[self._cascade.rank_of[name]] for name in einsum.variables}
+        axis = self._cascade.tensor[einsum.tensor].generation_axis
+        index = None if axis is None or einsum.is_init else einsum.indices[axis]
+        if axis is None or index is None or index.stepped is None:
+            return self._visit(einsum, self._coordinates(einsum, sizes))
+        generation, step = index.stepped, index.offset.evaluate(self._extents)
+        sizes[generation] = max(0, self._shape(einsum.tensor)[axis] - step)
+        at = self._coordinates(einsum, sizes)
+        if self._is_free(einsum, axis, step):
+            self._ignored |= {einsum.tensor}
+            return self._visit(einsum, at)
+        # One generation after another: what an earlier one lacks, a later one may lack as well.
+        along = [*sizes].index(generation)
+        ones = (at[generation].take([number], along) for number in range(sizes[generation]))
+        rounds = [self._visit(einsum, {**at, generation: one}) for one in ones]
+        return sum(taken for taken, _ in rounds), sum(other for _, other in rounds)
+
+    def _coordinates(self, einsum: Einsum, sizes: Mapping[str, int]) -> dict[str, Array]:
+        """Return the coordinates of all points of an Einsum, by rank variable, to be broadcast together."""
+        count = prod(sizes.values())
+        if count > _MOST_POINTS:
             raise AnalysisError(
                 f"the iteration space of {einsum} must have at most {_MOST_POINTS} points to be counted with data, "
-                f"not {prod(sizes)}; give smaller extents, or no data for an upper bound"
+                f"not {count}; give smaller extents, or no data for an upper bound"
             )
-        grids = np.ogrid[tuple(slice(size) for size in sizes)] if sizes else ()
-        at = dict(zip(einsum.variables, grids, strict=True))
+        grids = np.ogrid[tuple(slice(size) for size in sizes.values())] if sizes else ()
+        return dict(zip(sizes, grids, strict=True))
+
+    def _is_free(self, einsum: Einsum, axis: int, step: int) -> bool:
+        """Tell whether a recurrence has no filter, and all that it starts from and takes in is there."""
+        others = {read.tensor for read in einsum.all_reads if read.tensor in self._present} - {einsum.tensor}
+        start = self._present.get(einsum.tensor)
+        is_started = start is None or bool(start.take(range(step), axis).all())
+        return einsum.where is None and is_started and all(self._present[name].all() for name in others)
+
+    def _visit(self, einsum: Einsum, at: Mapping[str, Array]) -> tuple[int, int]:
+        """Count the points at some coordinates, and note what they read and make."""
+        sizes = np.broadcast_shapes(*(own.shape for own in at.values()))
         holds = self._holds(einsum.where, at) if einsum.where is not None else np.True_
         reading = tuple(reads_of_predicate(einsum.where)) if einsum.where is not None else ()
         taken = np.broadcast_to(holds & self._reach(reads_of(einsum.expression), at), sizes)
@@ -147,7 +191,7 @@ class Enumeration:
             for index, size in zip(indices, shape, strict=True):
                 found = found & (index >= 0) & (index < size)
             present = self._present.get(read.tensor)
-            if present is not None:
+            if present is not None and read.tensor not in self._ignored:
                 found = found & present[tuple(np.clip(i, 0, n - 1) for i, n in zip(indices, shape, strict=True))]
         return found
 
@@ -159,19 +203,20 @@ class Enumeration:
 
     def _make(self, einsum: Einsum, mask: Array, at: Mapping[str, Array]) -> None:
         """Note the elements that exist: those of points, and the identity where only what is reduced is absent."""
-        tensor = self._cascade.tensor[einsum.tensor]
-        if tensor.is_declared or tensor.generation_axis is not None:
-            return
-        made = np.zeros(self._shape(einsum.tensor), bool)
         if einsum.reduction is not None and einsum.otherwise is None:
             mask = np.broadcast_to(
                 self._is_barred_by_nothing(einsum, frozenset(einsum.reduction.variables), at), mask.shape
             )
         elif einsum.reduction is not None:
             mask = np.ones(mask.shape, bool)
+        shape = self._shape(einsum.tensor)
         indices = [np.broadcast_to(self._index(index, at), mask.shape)[mask] for index in einsum.indices]
-        made[tuple(indices)] = True
-        self._present[einsum.tensor] = made
+        is_inside = np.logical_and.reduce([index < size for index, size in zip(indices, shape, strict=True)])
+        indices = [index[is_inside] for index in indices]
+        for marks in [self._present] if einsum.is_constant_start else [self._present, self._computed]:
+            made = marks.setdefault(einsum.tensor, np.zeros(shape, bool))
+            if mask.any():
+                made[tuple(indices)] = True
 
     def _is_barred_by_nothing(self, einsum: Einsum, reduced: frozenset[str], at: Mapping[str, Array]) -> Array:
         """Tell where no part of the filter and no operand makes an element absent that has no reduced variable."""

@@ -255,8 +255,8 @@ class Einsum:
 
     @property
     def is_constant_start(self) -> bool:
-        """Whether it gives an early generation of an iterative tensor by a value that reads nothing."""
-        return self.is_init and not self.reads
+        """Whether it gives an early generation of an iterative tensor by a value and a filter that read nothing."""
+        return self.is_init and not self.all_reads
 
     @property
     def all_reads(self) -> tuple[Read, ...]:
