@@ -3,7 +3,7 @@
 Sympy publishes no types; everything that touches its untyped functions is here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeGuard, cast
 
@@ -157,27 +157,16 @@ def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
 @lru_cache(maxsize=4096)
 def _grows_with(expression: Expr, ranks: frozenset[str]) -> bool:
     growing = [symbol for name, symbol in symbols_of(expression).items() if name in ranks]
-    if not growing:
-        return False
-    try:
-        limit = cast(Any, expression).subs(dict.fromkeys(growing, _sympy.oo))
-    except ValueError:  # sympy compares no infinity less infinity
-        limit = _sympy.nan
-    return _grows_in_numbers(expression, growing) if limit is _sympy.nan else not limit.is_finite
+    if counts_in(expression):
+        return bool(growing)
+    others = dict.fromkeys(cast(Any, expression).free_symbols - {*growing}, 1009)
 
+    def value(size: int, fastest: Any) -> Any:
+        sizes = {symbol: size**2 if symbol == fastest else size for symbol in growing}
+        return cast(Any, expression).subs(others | sizes)
 
-def _grows_in_numbers(expression: Expr, growing: Sequence[Any]) -> bool:
-    """Tell whether an expression grows where one of some symbols grows faster than the others, in two large numbers."""
-    others = dict.fromkeys(cast(Any, expression).free_symbols - {*growing}, 3)
-    for fastest in growing:
-        values = (
-            cast(Any, expression).subs(others | {symbol: size**2 if symbol == fastest else size for symbol in growing})
-            for size in (10**6, 10**9)
-        )
-        small, large = values
-        if large > 2 * small:
-            return True
-    return False
+    # Where one of them grows faster than the others, in two numbers that products of the others do not reach.
+    return any(bool(value(10**45, fastest) > 2 * value(10**30, fastest)) for fastest in growing)
 
 
 def product_of(factors: Iterable[Expr]) -> Expr:

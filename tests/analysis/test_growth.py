@@ -3,10 +3,10 @@
 import pytest
 
 from einsum_cascade import analyse, parse
-from einsum_cascade.analysis.symbolic import grows_with, positive_part, to_sympy
+from einsum_cascade.analysis.symbolic import grows_with, positive_part, smallest, to_sympy
 from einsum_cascade.cascade.extent import symbol
 
-M, W = (to_sympy(symbol(name)) for name in ("M", "W"))
+M, N, W = (to_sympy(symbol(name)) for name in ("M", "N", "W"))
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,22 @@ M, W = (to_sympy(symbol(name)) for name in ("M", "W"))
 )
 def test_infinities_that_meet(expression, expected: bool) -> None:
     assert grows_with(expression, {"M"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (positive_part(M - N), True),
+        (positive_part(N - M), True),
+        (smallest(M, N), True),
+        (smallest(M, W * W * W), False),
+        (smallest(M, N) - smallest(N, M), False),
+        (W, False),
+    ],
+)
+def test_ranks_that_grow_together_or_apart(expression, expected: bool) -> None:
+    """Whichever of two grows faster, and whatever order sympy takes them in."""
+    assert grows_with(expression, {"M", "N"}) == expected
 
 
 def test_a_window_in_a_state_is_analysed() -> None:
