@@ -8,7 +8,8 @@ from einsum_cascade.formats import Format
 __all__ = ["ArrayShape"]
 
 _LARGEST = 512
-_MOST_BANK_BEATS = 1 << 16
+_MOST_BANK_BEATS = 1 << 23
+"""The array counts tiles in 24 bits and compares the counts modulo their range; a tile has a beat at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class ArrayShape:
 
     @property
     def most_slots(self) -> int:
-        """Slots that a bank can have; Verilog of more would take too long to write."""
+        """Slots that a bank can have."""
         return _MOST_BANK_BEATS // max(1, self.key_beats + self.value_beats)
 
     @property

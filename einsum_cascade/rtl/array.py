@@ -60,6 +60,7 @@ from einsum_cascade.rtl.links import (
 )
 from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.pe import ProcessingElement
+from einsum_cascade.rtl.ram import RAM, ram_text
 
 __all__ = [
     "COMPONENTS",
@@ -171,7 +172,7 @@ def _array_text(shape: ArrayShape, prefix: str) -> str:
 
 
 def array_files(shape: ArrayShape, prefix: str = "") -> dict[str, str]:
-    """Return the Verilog of an array by file name; `array.v` holds the module `array`.
+    """Return the Verilog of an array by file name; `array.v` holds the module `array`, `ram.v` the memory of all parts.
 
     Parameters
     ----------
@@ -183,13 +184,12 @@ def array_files(shape: ArrayShape, prefix: str = "") -> dict[str, str]:
     Examples
     --------
     >>> sorted(array_files(ArrayShape(2, 2)))
-    ['array.v', 'column_top.v', 'pe.v', 'row_feeder.v', 'vector_delay.v', 'vector_lane.v']
+    ['array.v', 'column_top.v', 'pe.v', 'ram.v', 'row_feeder.v', 'vector_delay.v', 'vector_lane.v']
 
     """
-    components = {
-        f"{prefix}{name}.v": module_text(component, prefix + name) for name, component in _components_of(shape).items()
-    }
-    return {f"{prefix}array.v": _array_text(shape, prefix), **components}
+    components = {name: module_text(component, name, prefix) for name, component in _components_of(shape).items()}
+    texts = {"array": _array_text(shape, prefix), RAM: ram_text(prefix), **components}
+    return {f"{prefix}{name}.v": text for name, text in texts.items()}
 
 
 def _range(bits: int) -> str:

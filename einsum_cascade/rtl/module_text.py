@@ -1,16 +1,25 @@
-"""The Verilog of a component: its modules, named after one, and memories that hold nothing until they are written."""
-
-import re
+"""The Verilog of a component: its modules, named after one, with memories as instances of the module `ram`."""
 
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
+from einsum_cascade.rtl.ram import RamPlatform
+
 __all__ = ["module_text"]
 
-_INITIAL = re.compile(r"^  initial begin\n(?:    \S+\[\d+\] = \d+'[hd][0-9a-f]+;\n)+  end\n", re.MULTILINE)
-"""What a memory holds at first. Nothing needs it, and tools read a line for every word of it."""
 
+def module_text(component: Component, name: str, prefix: str = "") -> str:
+    """Return the Verilog of a component.
 
-def module_text(component: Component, name: str) -> str:
-    """Return the Verilog of a component as module `name`; the modules in it have names that begin with that one."""
-    return _INITIAL.sub("", verilog.convert(component, name, emit_src=False, strip_internal_attrs=True))
+    Parameters
+    ----------
+    component
+        What becomes Verilog.
+    name
+        Of its module, after the prefix; the modules in it have names that begin with that.
+    prefix
+        What the names of all modules of the design begin with.
+
+    """
+    platform = RamPlatform(prefix)
+    return verilog.convert(component, f"{prefix}{name}", platform, emit_src=False, strip_internal_attrs=True)

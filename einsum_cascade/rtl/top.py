@@ -439,7 +439,7 @@ def design_files(shape: ArrayShape, prefix: str = "") -> dict[str, str]:
         raise ValueError(
             f"a prefix of module names must be letters, digits and underscores, a letter first, not {prefix!r}"
         )
-    return {f"{prefix}top.v": module_text(Top(shape, prefix), f"{prefix}top"), **array_files(shape, prefix)}
+    return {f"{prefix}top.v": module_text(Top(shape, prefix), "top", prefix), **array_files(shape, prefix)}
 
 
 def design_ports(shape: ArrayShape) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -65,16 +65,6 @@ module column_top(maximum, factor_high, factor_low, write_enable, write_address,
   wire [63:0] write_data;
   input write_enable;
   wire write_enable;
-  reg [63:0] queries [31:0];
-  always @(posedge clk) begin
-    if (write_enable)
-      queries[write_address] <= write_data;
-  end
-  reg [63:0] _0_;
-  always @(posedge clk) begin
-    _0_ <= queries[\$1 [4:0]];
-  end
-  assign read__data = _0_;
   always @(posedge clk)
     right <= \$3 ;
   always @(posedge clk)
@@ -84,6 +74,22 @@ module column_top(maximum, factor_high, factor_low, write_enable, write_address,
   \column_top.decoder  decoder (
     .number(number),
     .operand(operand)
+  );
+  ram #(
+    .ADDRESS_BITS(32'd5),
+    .DEPTH(32'd32),
+    .READS(32'd1),
+    .REGISTERED(32'd1),
+    .TRANSPARENT(32'd0),
+    .WIDTH(32'd64)
+  ) queries (
+    .clk(clk),
+    .read_address(\$1 [4:0]),
+    .read_data(read__data),
+    .read_enable(1'h1),
+    .write_address(write_address),
+    .write_data(write_data),
+    .write_enable(write_enable)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end

@@ -114,16 +114,6 @@ module row_feeder(write_enable, write_address, write_data, clk, rst, below, righ
   wire [63:0] write_data;
   input write_enable;
   wire write_enable;
-  reg [63:0] bank [16383:0];
-  always @(posedge clk) begin
-    if (write_enable)
-      bank[write_address] <= write_data;
-  end
-  reg [63:0] _0_;
-  always @(posedge clk) begin
-    _0_ <= bank[\$11 [13:0]];
-  end
-  assign read__data = _0_;
   assign \$1  = above[9:8] - 1'h1;
   assign \$2  = ! above[38:36];
   assign \$3  = above[38:36] - 1'h1;
@@ -154,6 +144,22 @@ module row_feeder(write_enable, write_address, write_data, clk, rst, below, righ
     read <= \$25 ;
   always @(posedge clk)
     right <= \$26 ;
+  ram #(
+    .ADDRESS_BITS(32'd14),
+    .DEPTH(32'd16384),
+    .READS(32'd1),
+    .REGISTERED(32'd1),
+    .TRANSPARENT(32'd0),
+    .WIDTH(32'd64)
+  ) bank (
+    .clk(clk),
+    .read_address(\$11 [13:0]),
+    .read_data(read__data),
+    .read_enable(1'h1),
+    .write_address(write_address),
+    .write_data(write_data),
+    .write_enable(write_enable)
+  );
   \row_feeder.decoder  decoder (
     .number(number),
     .operand(operand)

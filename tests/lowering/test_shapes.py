@@ -21,7 +21,8 @@ def with_buffer(capacity_bytes: int | None) -> Architecture:
     [
         (512 << 10, 512),  # a key and a value of 64 operands of 2 bytes in each of 4 rows: 1 KiB
         (1 << 10, 1),
-        (64 << 30, 2048),  # banks of 2^16 beats, 32 a tile
+        (16 << 20, 16384),
+        (64 << 30, 1 << 18),  # banks of 2^23 beats, 32 a tile
     ],
 )
 def test_the_buffer_holds_as_many_tiles_as_fit(capacity_bytes: int, slots: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tracemalloc
 from functools import cache
 
 import pytest
@@ -68,12 +69,25 @@ def test_signals_have_the_names_of_the_source(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_memories_begin_with_nothing(shape):
+def test_memories_are_one_module_that_begins_with_nothing(shape):
     """Nothing reads a word that was not written: what a memory holds at first is not in the text."""
     for name, text in design_files(shape).items():
-        memories = re.findall(r"^  reg \[\d+:0\] (\S+) \[\d+:0\];", text, re.MULTILINE)
-        assert memories or name in ("array.v", "vector_delay.v"), name
+        memories = re.findall(r"^ +reg \[.*:0\] (\S+) \[.*:.*\];", text, re.MULTILINE)
+        assert memories == (["held"] if name == "ram.v" else []), name
+        assert re.search(r"\bram #\(", text) or name in ("array.v", "ram.v", "vector_delay.v"), name
         assert "initial" not in text
+
+
+def test_a_bank_of_sixteen_mebibytes_is_a_parameter():
+    """2^19 beats of 8 bytes in each of four rows: no list of them is made, nor a line of text for each."""
+    shape = ArrayShape(4, 4, slots=(1 << 19) // 32)
+    assert shape.rows * shape.bank_beats * shape.beat_bytes == 16 << 20
+    tracemalloc.start()
+    (depth,) = re.findall(r"\.DEPTH\(32'd(\d+)\)", design_files(shape)["row_feeder.v"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert int(depth) == shape.bank_beats
+    assert peak < 200 << 20
 
 
 def test_text_does_not_grow_with_memories():
