@@ -22,6 +22,7 @@ __all__ = [
     "PUBLISHED_MEMORIES",
     "REGISTER_FILE_DEPTHS",
     "Energies",
+    "PublishedMemory",
     "published_memory",
     "register_file_area_um2",
     "register_file_energies",
@@ -52,21 +53,49 @@ class Energies:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedMemory:
+    """A memory whose energies are published.
+
+    Parameters
+    ----------
+    name
+        By which a file may ask for it (`energy: sram-16MiB-4096b`).
+    capacity_bytes
+        None if it is not limited.
+    access_bits
+        Width of an access.
+    energies
+        Per access.
+
+    """
+
+    name: str
+    capacity_bytes: int | None
+    access_bits: int
+    energies: Energies
+
+
 _MEBIBYTE = 1 << 20
-PUBLISHED_MEMORIES: dict[tuple[int | None, int], Energies] = {
-    (None, 64): Energies(249.6, 249.6, CITATION),
-    (16 * _MEBIBYTE, 4096): Energies(12512.760572, 15751.460572, CITATION),
-    (32 * _MEBIBYTE, 4096): Energies(23854.664592, 27097.564592, CITATION),
+PUBLISHED_MEMORIES = {
+    memory.name: memory
+    for memory in (
+        PublishedMemory("dram-64b", None, 64, Energies(249.6, 249.6, CITATION)),
+        PublishedMemory("sram-16MiB-4096b", 16 * _MEBIBYTE, 4096, Energies(12512.760572, 15751.460572, CITATION)),
+        PublishedMemory("sram-32MiB-4096b", 32 * _MEBIBYTE, 4096, Energies(23854.664592, 27097.564592, CITATION)),
+    )
 }
-"""Energies per access by capacity in bytes and width in bits; DRAM is the one of no capacity."""
+"""The memories by name. A file that says `published` has the first of its capacity and width."""
 
 REGISTER_FILE_DEPTHS = (4, 12, 16, 32)
 """Depths of the register files whose energies are published."""
 
 
-def published_memory(capacity_bytes: int | None, access_bits: int) -> Energies | None:
-    """Return the published energies of a memory; None if there are none."""
-    return PUBLISHED_MEMORIES.get((capacity_bytes, access_bits))
+def published_memory(capacity_bytes: int | None, access_bits: int) -> PublishedMemory | None:
+    """Return the published memory of a capacity and a width; None if there is none."""
+    wanted = capacity_bytes, access_bits
+    found = PUBLISHED_MEMORIES.values()
+    return next((memory for memory in found if (memory.capacity_bytes, memory.access_bits) == wanted), None)
 
 
 def scaled_memory(capacity_bytes: int, access_bits: int) -> Energies:
@@ -89,7 +118,7 @@ def scaled_memory(capacity_bytes: int, access_bits: int) -> Energies:
     276.5
 
     """
-    reference = PUBLISHED_MEMORIES[16 * _MEBIBYTE, 4096]
+    reference = PUBLISHED_MEMORIES["sram-16MiB-4096b"].energies
     factor = float(Fraction(access_bits, 4096)) * math.sqrt(Fraction(capacity_bytes, 16 * _MEBIBYTE))
     source = (
         f"not published: scaled from 16 MiB with rows of 4096 b of {CITATION}, by bits of an access x sqrt(capacity)"

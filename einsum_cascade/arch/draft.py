@@ -145,13 +145,22 @@ class _Filling:
             message = f"'energy' of {owner(path)} must not be 'scaled', because its capacity is unlimited"
             self.report(f"{message}; give 'read_energy' and 'write_energy'", (*path, "energy"))
             return _UNREAD
-        found = published_memory(capacity, spec.access)
-        if found is None:
-            known = ", ".join(_described(capacity, access) for capacity, access in PUBLISHED_MEMORIES)
+        like = _described(capacity, spec.access)
+        if spec.energy == "published":
+            found = published_memory(capacity, spec.access)
+            known = ", ".join(_described(each.capacity_bytes, each.access_bits) for each in PUBLISHED_MEMORIES.values())
             message = f"'energy' of {owner(path)} must be given, or 'scaled', because the published ones "
-            message += f"({CITATION}) are of {known}"
-            self.report(f"{message}, not {_described(capacity, spec.access)}", (*path, "energy"))
-        return found or _UNREAD
+            message += f"({CITATION}) are of {known}, not {like}"
+        else:
+            named = PUBLISHED_MEMORIES[cast("str", spec.energy)]
+            own = _described(named.capacity_bytes, named.access_bits)
+            found = named if own == like else None
+            message = f"'energy' of {owner(path)} must be that of a memory like it, but {spec.energy!r} is of {own}"
+            message += f", not {like}; give 'read_energy' and 'write_energy'"
+        if found is None:
+            self.report(message, (*path, "energy"))
+            return _UNREAD
+        return found.energies
 
     def engine(self, path: Path, name: str, spec: EngineSpec) -> Engine:
         if spec is HOLE:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from einsum_cascade.arch.components import (
     CITATION,
     PUBLISHED_COMPONENTS,
+    PUBLISHED_MEMORIES,
     published_memory,
     register_file_area_um2,
     register_file_energies,
@@ -148,13 +149,13 @@ def contexts_for(n: int, *, e: int, f: int, stages: int) -> int:
 
 
 def _dram(bandwidth: Fraction) -> Memory:
-    energies = published_memory(None, 64)
-    assert energies is not None
+    energies = PUBLISHED_MEMORIES["dram-64b"].energies
     return Memory("dram", None, 64, bandwidth, bandwidth, True, 1, energies.read_pj, energies.write_pj, None, CITATION)
 
 
 def _buffer(capacity: int, row_bits: int, bandwidth: Fraction) -> Memory:
-    energies = published_memory(capacity, row_bits) or scaled_memory(capacity, row_bits)
+    published = published_memory(capacity, row_bits)
+    energies = scaled_memory(capacity, row_bits) if published is None else published.energies
     return Memory(
         "buffer",
         capacity,

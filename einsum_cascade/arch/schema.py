@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ModelWrapValidatorHandler, WrapValidator, model_validator
 
+from einsum_cascade.arch.components import PUBLISHED_MEMORIES
 from einsum_cascade.arch.ir import Link
 from einsum_cascade.arch.tree import HOLE
 from einsum_cascade.units import AREA, BITS, BYTES, ENERGY, FREQUENCY, RATE, Quantity
+from einsum_cascade.wording import quoted
 
 __all__ = [
     "ArchitectureSpec",
@@ -99,7 +101,8 @@ def _text(value: Any) -> str:
 def _word(*words: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in words:
-            raise ValueError(" or ".join(map(repr, words)))
+            *first, last = words
+            raise ValueError(f"{quoted(first)} or {last!r}" if first else repr(last))
         return value
 
     return read
@@ -172,7 +175,7 @@ class MemorySpec(_Spec):
     bandwidth: Rate | None = None
     read_bandwidth: Rate | None = None
     write_bandwidth: Rate | None = None
-    energy: Annotated[str | None, BeforeValidator(_word("published", "scaled")), _Holes] = None
+    energy: Annotated[str | None, BeforeValidator(_word("published", "scaled", *PUBLISHED_MEMORIES)), _Holes] = None
     read_energy: Picojoules | None = None
     write_energy: Picojoules | None = None
     area: Area | None = None

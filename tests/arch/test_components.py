@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from einsum_cascade.arch.codec import parse_architecture
 from einsum_cascade.arch.components import (
     PUBLISHED_COMPONENTS,
     PUBLISHED_MEMORIES,
@@ -63,8 +64,26 @@ def test_register_file_without_words() -> None:
 
 def test_scaling_rule() -> None:
     # An eighth of the bits over a side sqrt(32) shorter; at the reference itself nothing changes.
-    reference = PUBLISHED_MEMORIES[16 << 20, 4096]
+    reference = PUBLISHED_MEMORIES["sram-16MiB-4096b"].energies
     assert scaled_memory(16 << 20, 4096).read_pj == reference.read_pj
     edge = scaled_memory(512 << 10, 512)
     assert edge.write_pj == pytest.approx(reference.write_pj / 8 / math.sqrt(32), rel=1e-14)
     assert edge.source.startswith("not published: scaled from 16 MiB with rows of 4096 b")
+
+
+@pytest.mark.parametrize("name", PUBLISHED_MEMORIES)
+def test_a_published_memory_is_asked_for_by_name(name: str) -> None:
+    """By name, and by `published` where it has the capacity and the width: the same figures."""
+    memory = PUBLISHED_MEMORIES[name]
+    capacity = "unlimited" if memory.capacity_bytes is None else f"{memory.capacity_bytes >> 20} MiB"
+    text = (
+        f"name: x\nclock: 1 GHz\nword: 16 b\nmemories:\n"
+        f"  m: {{capacity: {capacity}, access: {memory.access_bits} b, bandwidth: unlimited, energy: NAME}}\n"
+        "engines:\n  1d:\n    rows: 1\n    columns: 1\n"
+        "    registers: {words: 4, word: 16 b, energy: published, area: published}\n"
+        "    operations: {mac: {interval_cycles: 1, latency_cycles: 1, components: {mac: 1}}}\n"
+        "components: {mac: published}\n"
+    )
+    for word in (name, "published"):
+        (found,) = parse_architecture(text.replace("NAME", word)).memories
+        assert (found.read_pj, found.write_pj) == (memory.energies.read_pj, memory.energies.write_pj)

@@ -65,11 +65,11 @@ if mode() != "quick":
 
     def test_published_energy_is_that_of_one_bank() -> None:
         # FuseMax's table has 12512.76 and 15751.46 pJ for 16 MiB, 23854.66 and 27097.56 for 32 MiB.
-        for (capacity, bits), published in PUBLISHED_MEMORIES.items():
-            if capacity is not None:
-                figures = sram(capacity, bits)
-                assert figures.read_pj == pytest.approx(published.read_pj, rel=1e-5)
-                assert figures.write_pj == pytest.approx(published.write_pj, rel=1e-5)
+        for memory in PUBLISHED_MEMORIES.values():
+            if memory.capacity_bytes is not None:
+                figures = sram(memory.capacity_bytes, memory.access_bits)
+                assert figures.read_pj == pytest.approx(memory.energies.read_pj, rel=1e-5)
+                assert figures.write_pj == pytest.approx(memory.energies.write_pj, rel=1e-5)
 
     def test_sixteen_banks_deliver_what_the_array_asks_for() -> None:
         # Two rows a cycle at 940 MHz are more than 16 banks have, one row is less.
