@@ -10,6 +10,7 @@ from einsum_cascade.errors import UsageError
 from einsum_cascade.mapper.objectives import OBJECTIVES, Objective, Plan, objective_named
 from einsum_cascade.mapper.planning import plan_mapping
 from einsum_cascade.mapping.capacity import Infeasibility
+from einsum_cascade.mapping.codec import parse_mapping, to_yaml
 from einsum_cascade.mapping.demand import demands
 from einsum_cascade.mapping.presets import load_mapping
 from einsum_cascade.mapping.workload import Workload
@@ -93,3 +94,24 @@ def test_the_door_takes_a_name_or_a_value() -> None:
         assert report.objective == "traffic"
         assert "chosen for traffic" in to_text(report.parts())
     assert "chosen for" not in to_text(study("attention", "flat-cloud", **case).cost().parts())
+
+
+def test_an_unknown_objective_is_refused_where_it_is_given() -> None:
+    with pytest.raises(UsageError, match=r"^no objective is called 'trafic'; did you mean 'traffic'\?$"):
+        study("attention", "flat-cloud", objective="trafic")
+
+
+def test_published_energies_are_of_plans_chosen_for_latency() -> None:
+    """FLAT's energies beside ours: told only where both were chosen as the published ones were."""
+    case = {"machine": "fusemax-cloud", "model": "BERT", "seq": "1K"}
+    for objective, is_told in (("latency", True), ("energy", False)):
+        report = study("attention-1pass", objective=objective, **case).compare("flat")
+        assert ("published" in to_text(report.parts())) is is_told
+
+
+def test_the_rule_has_two_names() -> None:
+    """`fastest of` is what files of earlier versions say."""
+    text = "name: x\nparameters:\n  T: {word} of 8, 4 up to M\nsteps: [for m by T]\nbody: [Z on pes]"
+    one, same = (parse_mapping(text.format(word=word)) for word in ("best", "fastest"))
+    assert one == same
+    assert "T: best of 8, 4 up to M" in to_yaml(same)
