@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, cast
 
 from einsum_cascade.analysis.domain import domains
 from einsum_cascade.analysis.enumeration import Array, Enumeration, tensors_that_decide
@@ -66,7 +65,7 @@ class Bounds:
     @property
     def intensity(self) -> Expr:
         """Operations per compulsory word."""
-        return cast(Any, self.total_operations) / self.total_words
+        return self.total_operations / self.total_words
 
     def pass_traffic(self, extents: Mapping[str, int], capacity_words: int) -> tuple[Traffic, ...]:
         """Return the words that the passes add to every mapping's compulsory ones, on a chip of so many words.

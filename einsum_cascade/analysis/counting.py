@@ -138,7 +138,7 @@ def _interval(name: str, extent: Extent, bounds: list[Affine]) -> Expr | None:
             highs.append(to_sympy(bound.offset + ONE))
         else:
             return None
-    return positive_part(smallest(*(cast(Any, high) - low for high in highs for low in lows)))
+    return positive_part(smallest(*(high - low for high in highs for low in lows)))
 
 
 def _band(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr | None:
@@ -153,8 +153,8 @@ def _band(extents: Mapping[str, Extent], bounds: list[Affine]) -> Expr | None:
     highs = [to_sympy(bound.offset) for bound in bounds if bound.coefficient(first) == -ONE]
     sides = to_sympy(extent), to_sympy(other)
     below = _pairs_up_to(*sides, smallest(*highs)) if highs else product_of(sides)
-    under = _pairs_up_to(*sides, cast(Any, largest(*lows)) - 1) if lows else to_sympy(ZERO)
-    return positive_part(cast(Any, below) - under) if lows and highs else cast(Any, below) - under
+    under = _pairs_up_to(*sides, largest(*lows) - 1) if lows else to_sympy(ZERO)
+    return positive_part(below - under) if lows and highs else below - under
 
 
 def _mirrored(bound: Affine, name: str, extent: Extent) -> Affine:
@@ -226,7 +226,7 @@ def _coordinate(name: str) -> Any:
 def _left_side(bound: Affine) -> Any:
     total: Any = to_sympy(bound.offset)
     for name, coefficient in bound.terms:
-        total += cast(Any, to_sympy(coefficient)) * _coordinate(name)
+        total += to_sympy(coefficient) * _coordinate(name)
     return total
 
 
@@ -269,6 +269,6 @@ def _lengths(
         for high in highs:
             width = low + high
             if not width.terms and width.offset.names != extent.names:
-                lengths.append(cast(Any, to_sympy(width.offset)) + 1)
-    lengths += (cast(Any, to_sympy(high.offset)) + 1 for high in highs if high.variables == (along,))
+                lengths.append(to_sympy(width.offset) + 1)
+    lengths += (to_sympy(high.offset) + 1 for high in highs if high.variables == (along,))
     return lengths

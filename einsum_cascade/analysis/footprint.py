@@ -9,7 +9,6 @@ batches of an attention).
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 from einsum_cascade.analysis.counting import fiber_length
 from einsum_cascade.analysis.domain import Domain
@@ -372,7 +371,7 @@ def _words_not_kept(
     once = elements_made(facts, domains, tensor).points if is_counted else product_of(size for _, size in sizes)
     points = bound.timing.points
     made = points[facts.producer[tensor.name]].number if facts.producer[tensor.name] in points else 1
-    return cast(Any, once) * (2 if made >= number or tensor.name == bound.target.tensor else 1)
+    return once * (2 if made >= number or tensor.name == bound.target.tensor else 1)
 
 
 def _window(spreads: list[tuple[Extent, Extent]]) -> Extent:

@@ -7,7 +7,7 @@ and comparing coordinates cost nothing here.
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from einsum_cascade.analysis.counting import PointCount, count_points
 from einsum_cascade.analysis.domain import Domain
@@ -57,7 +57,7 @@ def count_operations(facts: Facts, domains: tuple[Domain, ...]) -> tuple[Operati
             points = count_points(facts, where) if applied else PointCount(number(0), is_exact=True)
             is_exact = is_exact and points.is_exact
             for name, times in applied.items():
-                counts[name] += cast(Any, points.points) * times
+                counts[name] += points.points * times
             for name, times in once.items():
                 counts[name] += times
         found += (OperationCount(str(einsum), einsum.tensor, name, n, is_exact) for name, n in counts.items())

@@ -10,7 +10,6 @@ other than the traversed one are taken to need one pass.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, cast
 
 from einsum_cascade.analysis.facts import Facts
 from einsum_cascade.analysis.footprint import Footprint
@@ -42,7 +41,7 @@ class _Plan:
 
     @property
     def words(self) -> int:
-        return sum(int(cast(Any, entry.words)) for entry in self.extra)
+        return sum(int(entry.words) for entry in self.extra)
 
 
 def plain_plan(

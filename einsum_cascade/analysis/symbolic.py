@@ -11,6 +11,7 @@ import sympy
 from sympy.printing.str import StrPrinter
 
 from einsum_cascade.analysis.counted import counts_in, value_of
+from einsum_cascade.analysis.quantities import Expr
 from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import AnalysisError
 from einsum_cascade.units import written
@@ -38,8 +39,6 @@ __all__ = [
     "to_sympy",
     "triangle",
 ]
-
-type Expr = sympy.Expr
 
 _sympy = cast(Any, sympy)
 
@@ -115,7 +114,7 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
         A rank has no extent.
 
     """
-    value = cast(Any, substitute(expression, extents))
+    value = substitute(expression, extents)
     if not value.is_Integer:
         missing = ", ".join(sorted(symbols_of(value)))
         raise AnalysisError(f"ranks {missing} must have an extent to evaluate {expression}; give it with --set")
@@ -125,19 +124,19 @@ def evaluate(expression: Expr, extents: Mapping[str, int]) -> int:
 def substitute(expression: Expr, extents: Mapping[str, int]) -> Expr:
     """Replace the ranks whose extents are known, and count the points of sums whose limits are numbers then."""
     known = ((name, symbol) for name, symbol in symbols_of(expression).items() if name in extents)
-    found = cast(Any, expression).xreplace({symbol: _sympy.sympify(extents[name]) for name, symbol in known})
+    found: Any = expression.xreplace({symbol: _sympy.sympify(extents[name]) for name, symbol in known})
     return found.xreplace({count: value_of(count) for count in counts_in(found)})
 
 
 def renamed(expression: Expr, names: Mapping[str, str]) -> Expr:
     """Replace symbols by others."""
     known = {symbol: _symbol(names[name]) for name, symbol in symbols_of(expression).items() if name in names}
-    return cast(Any, expression).xreplace(known) if known else expression
+    return expression.xreplace(known) if known else expression
 
 
 def symbols_of(expression: Expr) -> dict[str, Any]:
     """Return the symbols of an expression by name."""
-    return {str(symbol): symbol for symbol in cast(Any, expression).free_symbols}
+    return {str(symbol): symbol for symbol in expression.free_symbols}
 
 
 def grows_with(expression: Expr, ranks: Iterable[str]) -> bool:
@@ -159,11 +158,11 @@ def _grows_with(expression: Expr, ranks: frozenset[str]) -> bool:
     growing = [symbol for name, symbol in symbols_of(expression).items() if name in ranks]
     if counts_in(expression):
         return bool(growing)
-    others = dict.fromkeys(cast(Any, expression).free_symbols - {*growing}, 1009)
+    others = dict.fromkeys(expression.free_symbols - {*growing}, 1009)
 
     def value(size: int, fastest: Any) -> Any:
         sizes = {symbol: size**2 if symbol == fastest else size for symbol in growing}
-        return cast(Any, expression).subs(others | sizes)
+        return expression.subs(others | sizes)
 
     # Where one of them grows faster than the others, in two numbers that products of the others do not reach.
     return any(bool(value(10**45, fastest) > 2 * value(10**30, fastest)) for fastest in growing)
@@ -196,7 +195,7 @@ def positive_part(value: Expr) -> Expr:
 
 def triangle(value: Expr) -> Expr:
     """Return 1 + 2 + ... + value, and 0 for a negative value."""
-    clipped = cast(Any, positive_part(value))
+    clipped = positive_part(value)
     return clipped * (clipped + 1) / 2
 
 
@@ -213,7 +212,11 @@ def as_text(expression: Any) -> str:
     return _Text().doprint(_sympy.factor_terms(_sympy.sympify(expression)))
 
 
-class _Text(cast(Any, StrPrinter)):
+class _Text(StrPrinter):
+    doprint: Any  # sympy has no types for them
+    _print: Any
+    _print_Function: Any
+
     def _print_Float(self, expr: Any) -> str:  # sympy finds these by their names
         return f"{float(expr):.12g}"
 

@@ -150,14 +150,14 @@ class SymbolicSplit:
 @lru_cache(maxsize=4096)
 def symbolic_split(size: Expr, tile: Expr) -> SymbolicSplit:
     """Cut a size into tiles, either of which is no number."""
-    tiles = cast(Any, size) / tile
+    tiles = size / tile
     rest = _sympy.Dummy("rest", integer=True, positive=True)
     return SymbolicSplit(size, tile, _sympy.floor(tiles), _sympy.ceiling(tiles), rest)
 
 
 def settled(value: Any) -> Any:
     """Turn the conditions of a count into a `Piecewise` whose branches hold none; numbers stay as they are."""
-    return _by_cases(_tidied(cast(Any, value))) if isinstance(value, sympy.Basic) else value
+    return _by_cases(_tidied(value)) if isinstance(value, sympy.Basic) else value
 
 
 def _by_cases(expression: Any) -> Any:

@@ -9,7 +9,7 @@ there for that share, and further out for the rest.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, cast
+from typing import Any
 
 from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.arch.ir import Architecture, Engine
@@ -52,12 +52,12 @@ class Accesses:
     @property
     def read(self) -> Count:
         """All elements read."""
-        return cast(Any, self.reads) + self.drains
+        return self.reads + self.drains
 
     @property
     def written(self) -> Count:
         """All elements written."""
-        return cast(Any, self.fills) + self.updates
+        return self.fills + self.updates
 
     def plus(self, **more: Count) -> "Accesses":
         """Return a sum with further moves."""
@@ -243,7 +243,7 @@ class _Table:
             self._access(use.site, reads=left_of(moves.outer, points))
             return
         unique = self.counter.unique((use.access,))
-        updates, again = left_of(moves.outer, points), left_of(cast(Any, moves.outer) - unique, points)
+        updates, again = left_of(moves.outer, points), left_of(moves.outer - unique, points)
         made = live.share(*what, is_whole=True, is_made=True)
         if made is not points:  # reductions over nothing, whose results are written all the same
             updates = maximum(updates, left_of(unique, made))
@@ -260,7 +260,7 @@ class _Table:
                 self._access(outer, reads=there)
                 self._add(site.level, site.tensor, fills=here)
                 continue
-            count = cast(Any, own.moves.outer) - self.counter.unique(own.ways)
+            count = own.moves.outer - self.counter.unique(own.ways)
             again = share * self.counter.left_moves(site, own, count)
             self._access(outer, updates=there, reads=again)
             self._add(site.level, site.tensor, drains=here, fills=again)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,16 @@ from einsum_cascade.cost.array_time import ArrayTime, array_time
 from einsum_cascade.cost.phases import PhaseCost, PhaseCounter
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.binding import BoundTask, bound_tasks
-from einsum_cascade.mapping.counts import FIRST_LONG, Count, check_counts, check_numbers, maximum, minimum, scaled
+from einsum_cascade.mapping.counts import (
+    FIRST_LONG,
+    Count,
+    array_of,
+    check_counts,
+    check_numbers,
+    maximum,
+    minimum,
+    scaled,
+)
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.ir import normalised
 from einsum_cascade.mapping.live import Live
@@ -121,11 +130,11 @@ class CostEstimate:
     @property
     def cycles(self) -> Any:
         """Cycles on the engines, from the first start to the last end, as if memory kept up with them."""
-        return sum(cast(Any, phase.cycles) for phase in self.phases)
+        return sum(phase.cycles for phase in self.phases)
 
     def busy_cycles(self, engine: str) -> Any:
         """Return the cycles that an engine is occupied."""
-        return sum(cast(Any, phase.busy_cycles.get(engine, 0)) for phase in self.phases)
+        return sum(phase.busy_cycles.get(engine, 0) for phase in self.phases)
 
     def utilisation(self, engine: str) -> Any:
         """Return the share of an engine's issue slots that hold an operation.
@@ -134,7 +143,7 @@ class CostEstimate:
         """
         found = self.architecture.engine(engine)
         own = [bound for bound in self.bounds if bound.engine == engine]
-        work = sum(cast(Any, bound.work_cycles) for bound in own) * self.repeats
+        work = sum(bound.work_cycles for bound in own) * self.repeats
         needed = [bound.pes for bound in own if not is_expression(bound.pes)]
         pes: Any = reduce(maximum, needed, found.pes)
         cycles = self.latency_s * self.architecture.clock_hz
@@ -213,7 +222,7 @@ def _refuse_long_counts(workload: Workload, values: Mapping[str, Count], repeats
     if not any(isinstance(value, np.ndarray) for value in values.values()):
         return
     check_counts(values)
-    sizes = {name: int(np.max(cast(Any, size))) for name, size in range_sizes(workload, values).items()}
+    sizes = {name: int(array_of(size).max()) for name, size in range_sizes(workload, values).items()}
     most = repeats * max(prod(sizes[name] for name in ranges) for ranges in map(frozenset, _ranges(workload)))
     if most * _SLACK >= FIRST_LONG:
         message = f"many candidates together must have at most {FIRST_LONG // _SLACK} points, all runs together"
@@ -242,13 +251,13 @@ def _energy(
     items: list[EnergyItem] = []
     for (level, tensor), entry in accesses.items():
         read_pj, write_pj, access_bits = _access_cost(architecture, level)
-        for kind, count, each in (("read", entry.read, read_pj), ("write", entry.written, write_pj)):
-            per_access = scaled(count, word_bits[tensor] * repeats, access_bits)
-            items.append(EnergyItem(level, tensor, cast(Any, kind), per_access, each))
+        read, written = (scaled(n, word_bits[tensor] * repeats, access_bits) for n in (entry.read, entry.written))
+        items.append(EnergyItem(level, tensor, "read", read, read_pj))
+        items.append(EnergyItem(level, tensor, "write", written, write_pj))
     actions: dict[tuple[str, str], Any] = Counter()
     for bound in bounds:
         for component, times in bound.components.items():
-            actions[bound.engine, component] += cast(Any, bound.points) * times * repeats
+            actions[bound.engine, component] += bound.points * times * repeats
     for (engine, name), count in actions.items():
         component = architecture.component(name)
         items.append(EnergyItem(engine, name, "action", count, component.energy_pj))

@@ -16,7 +16,7 @@ import numpy as np
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.accesses import AccessCounter, Accesses
 from einsum_cascade.cost.array_time import ArrayTime
-from einsum_cascade.mapping.counts import Count, check_numbers, maximum, per, scaled
+from einsum_cascade.mapping.counts import Count, array_of, check_numbers, maximum, per, scaled
 from einsum_cascade.mapping.ir import Block, Compute, Step, leaves
 from einsum_cascade.mapping.residency import Site, Sites
 from einsum_cascade.mapping.spread import instances_used
@@ -105,7 +105,7 @@ class PhaseCost:
     def slowest(self) -> str:
         """The engine that is occupied longest."""
         check_numbers("which engine is occupied longest", self.busy_cycles.values())
-        return max(self.busy_cycles, key=lambda name: float(np.max(cast(Any, self.busy_cycles[name]))))
+        return max(self.busy_cycles, key=lambda name: float(array_of(self.busy_cycles[name]).max()))
 
     @property
     def limit(self) -> str:
@@ -116,15 +116,15 @@ class PhaseCost:
                 return name
         if not self.busy_cycles:
             return next(iter(self.moved), "waiting")
-        busiest = cast(Any, self.busy_cycles[self.slowest])
+        busiest = self.busy_cycles[self.slowest]
         return self.slowest if np.all(busiest >= _BUSY * np.asarray(self.cycles)) else "waiting"
 
     def times(self, repeats: int) -> "PhaseCost":
         """Return the phase of so many runs, one after the other."""
         return replace(
             self,
-            cycles=cast(Any, self.cycles) * repeats,
-            busy_cycles={name: cast(Any, cycles) * repeats for name, cycles in self.busy_cycles.items()},
+            cycles=self.cycles * repeats,
+            busy_cycles={name: cycles * repeats for name, cycles in self.busy_cycles.items()},
             compute_s=self.compute_s * repeats,
             moved={name: moved.times(repeats) for name, moved in self.moved.items()},
             memory_s={name: seconds * repeats for name, seconds in self.memory_s.items()},
@@ -137,9 +137,9 @@ def moved_seconds(architecture: Architecture, moved: Mapping[str, Moved]) -> dic
     found: dict[str, Any] = {}
     for memory in architecture.memories:
         own = moved.get(memory.name, Moved())
-        if memory.read_bytes_per_s is None:
+        reading, writing = memory.read_bytes_per_s, memory.write_bytes_per_s
+        if reading is None or writing is None:
             continue
-        reading, writing = cast(Any, memory.read_bytes_per_s), cast(Any, memory.write_bytes_per_s)
         if memory.is_shared:
             found[memory.name] = per(own.each_read + own.each_written, reading)
         else:
@@ -225,7 +225,7 @@ class PhaseCounter:
         found = self._phase(*_names(own), cycles, taken, _moved(own))
         if self.array is not None:
             return found
-        busy = {name: cast(Any, taken) / self.architecture.clock_hz for name, taken in found.busy_cycles.items()}
+        busy = {name: taken / self.architecture.clock_hz for name, taken in found.busy_cycles.items()}
         stalled = dict(busy)
         for part in each:
             for name in _busy(part).keys() & stalled.keys():
@@ -271,7 +271,7 @@ class PhaseCounter:
         busy: Mapping[str, Count],
         moved: Mapping[str, Moved],
     ) -> PhaseCost:
-        compute = cast(Any, cycles) / self.architecture.clock_hz
+        compute = cycles / self.architecture.clock_hz
         memory_s = moved_seconds(self.architecture, moved)
         seconds = reduce(maximum, memory_s.values(), compute)
         return PhaseCost(tasks, tensors, cycles, busy, compute, moved, memory_s, seconds)
@@ -313,7 +313,7 @@ def _names(phases: Iterable[PhaseCost]) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def _cycles(phases: Iterable[PhaseCost]) -> Count:
-    return cast(Count, sum(cast(Any, phase.cycles) for phase in phases))
+    return cast(Count, sum(phase.cycles for phase in phases))
 
 
 def _seconds(phases: Iterable[PhaseCost]) -> Any:
@@ -324,7 +324,7 @@ def _busy(phases: Iterable[PhaseCost]) -> dict[str, Count]:
     found: dict[str, Count] = {}
     for phase in phases:
         for engine, cycles in phase.busy_cycles.items():
-            found[engine] = cast(Any, found.get(engine, 0)) + cycles
+            found[engine] = found.get(engine, 0) + cycles
     return found
 
 

@@ -10,7 +10,7 @@ their true size and number; where every tile divides its range the numbers are t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from einsum_cascade.analysis.tiling import settled
 from einsum_cascade.mapping.counts import Count, Split, Splitter, is_number, split
@@ -45,8 +45,8 @@ class Moves:
     def __add__(self, other: "Moves") -> "Moves":
         if self is _NOTHING or other is _NOTHING:
             return other if self is _NOTHING else self
-        outer = cast(Any, self.outer) + other.outer
-        return Moves(outer, outer if self.is_shared and other.is_shared else cast(Any, self.inner) + other.inner)
+        outer = self.outer + other.outer
+        return Moves(outer, outer if self.is_shared and other.is_shared else self.inner + other.inner)
 
     def times(self, factor: Count) -> "Moves":
         """Return so many times the moves."""
@@ -54,8 +54,8 @@ class Moves:
             return _NOTHING
         if is_number(factor, 1):
             return self
-        outer = cast(Any, self.outer) * factor
-        return Moves(outer, outer if self.is_shared else cast(Any, self.inner) * factor)
+        outer = self.outer * factor
+        return Moves(outer, outer if self.is_shared else self.inner * factor)
 
 
 _NOTHING = Moves(0, 0)
@@ -164,7 +164,7 @@ class _Counter:
             return _Tally(staying, moving)
         if loop.variable not in self.variables:
             return _Tally(_joined(found.first, whole.staying, edge.staying), moving)
-        return _Tally(staying.times(found.is_single), moving + staying.times(1 - cast(Any, found.is_single)))
+        return _Tally(staying.times(found.is_single), moving + staying.times(1 - found.is_single))
 
 
 def _joined(join: Callable[[Count | None, Count | None], Count], whole: Moves, edge: Moves) -> Moves:

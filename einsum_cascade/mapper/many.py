@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.cost.estimate import estimate
-from einsum_cascade.mapping.counts import Count
+from einsum_cascade.mapping.counts import Count, is_array
 from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.workload import Workload
 
@@ -71,7 +71,7 @@ def estimate_many(
         If there is no array among the extents, or arrays differ in their shape.
 
     """
-    shapes = {name: value.shape for name, value in extents.items() if isinstance(value, np.ndarray)}
+    shapes = {name: value.shape for name, value in extents.items() if is_array(value)}
     if len(set(shapes.values())) != 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise ValueError(f"Extents must hold arrays of one dimension and the same length, not of shapes {shapes!r}")
     ((length,),) = set(shapes.values())
@@ -79,7 +79,7 @@ def estimate_many(
     traffic = {memory.name: np.empty(length) for memory in architecture.memories}
     for start in range(0, length, chunk):
         own = slice(start, start + chunk)
-        part = {name: value[own] if isinstance(value, np.ndarray) else value for name, value in extents.items()}
+        part = {name: value[own] if is_array(value) else value for name, value in extents.items()}
         cost = estimate(workload, architecture, mapping, part, repeats)
         latency[own], energy[own], cycles[own] = cost.latency_s, cost.energy_pj, cost.cycles
         for name in traffic:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -63,12 +63,12 @@ class BoundTask:
     @property
     def busy_cycles(self) -> Count:
         """Cycles that the task occupies its engine."""
-        return cast(Any, self.steps) * self.slots + self.overhead_cycles
+        return self.steps * self.slots + self.overhead_cycles
 
     @property
     def work_cycles(self) -> Count:
         """Issue slots of all PEs together that hold an operation."""
-        return cast(Any, self.points) * self.slots
+        return self.points * self.slots
 
 
 def bound_tasks(

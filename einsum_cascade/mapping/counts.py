@@ -7,13 +7,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.analysis import symbolic
-from einsum_cascade.analysis.symbolic import Expr, is_expression
+from einsum_cascade.analysis.quantities import Count
+from einsum_cascade.analysis.symbolic import is_expression
 from einsum_cascade.analysis.tiling import SymbolicSplit, symbolic_split
 from einsum_cascade.cascade.extent import Extent, Quotient
 from einsum_cascade.errors import MappingError
@@ -24,11 +25,13 @@ __all__ = [
     "NumberSplit",
     "Split",
     "Splitter",
+    "array_of",
     "ceil_div",
     "check_counts",
     "check_numbers",
     "evaluated",
     "identity",
+    "is_array",
     "is_number",
     "is_same",
     "maximum",
@@ -39,7 +42,16 @@ __all__ = [
     "split",
 ]
 
-type Count = int | NDArray[np.int64] | Expr
+
+def is_array(count: object) -> TypeGuard[NDArray[Any]]:
+    """Tell whether a count has an entry for each candidate."""
+    return isinstance(count, np.ndarray)
+
+
+def array_of(count: Count) -> NDArray[Any]:
+    """Return numbers as an array; one number as an array without dimensions."""
+    return np.asarray(cast(Any, count))
+
 
 FIRST_LONG = 1 << 62
 """The least count that is not left to NumPy's whole numbers, which are others beyond twice that without a word."""
@@ -100,7 +112,7 @@ def split(size: Count, tile: Count) -> Split:
     if is_expression(size) or is_expression(tile):
         return symbolic_split(symbolic.expression(size), symbolic.expression(tile))
     if isinstance(tile, int) and tile == 1:
-        return NumberSplit(size, 0, 0, bool(np.any(cast(Any, size))), False)
+        return NumberSplit(size, 0, 0, bool(np.any(array_of(size))), False)
     cut: Any = divmod if _is_integer(size, tile) else np.divmod
     full, rest = cut(size, tile)
     return NumberSplit(full, rest, (rest > 0) * 1, bool(np.any(full)), bool(np.any(rest)))
@@ -111,8 +123,8 @@ def ceil_div(size: Count, unit: Count) -> Count:
     if isinstance(unit, int) and unit == 1:
         return size
     if is_expression(size) or is_expression(unit):
-        return symbolic.ceiling(cast(Any, size), cast(Any, unit))
-    return -(-cast(Any, size) // unit)
+        return symbolic.ceiling(size, unit)
+    return -(-size // unit)
 
 
 def minimum(a: Any, b: Any) -> Any:
@@ -160,12 +172,12 @@ def identity(count: Count) -> Hashable:
     """Return what tells counts apart: arrays by which one it is, all others by value."""
     if isinstance(count, int) or is_expression(count):
         return count
-    return int(cast(Any, count)) if np.ndim(cast(Any, count)) == 0 else (id(count),)
+    return int(count) if array_of(count).ndim == 0 else (id(count),)
 
 
 def is_number(count: Count, value: int) -> bool:
     """Tell whether a count is a certain number, the same one for all candidates."""
-    return not isinstance(count, np.ndarray) and bool(cast(Any, count) == value)
+    return not isinstance(count, np.ndarray) and bool(count == value)
 
 
 def is_same(a: Count, b: Count, what: str) -> bool:
@@ -178,8 +190,8 @@ def is_same(a: Count, b: Count, what: str) -> bool:
 
     """
     if not (is_expression(a) or is_expression(b)):
-        return bool(np.all(cast(Any, a) == b))
-    difference: Any = cast(Any, a) - b
+        return bool(np.all(a == b))
+    difference: Any = a - b
     if difference.is_zero is None:
         raise MappingError(
             f"{what} must be known to be equal or not, but are {a} and {b}; give a number for {_names(difference)}"
@@ -204,7 +216,7 @@ def shared_stride(a: Count, b: Count) -> Count:
         return a
     raise MappingError(
         f"two strides of one index must be numbers, or one of them 1, but are {a} and {b}; "
-        f"give a number for {_names(cast(Any, a) + b)}"
+        f"give a number for {_names(a + b)}"
     )
 
 

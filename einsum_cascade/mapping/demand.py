@@ -8,7 +8,7 @@ above spatial loops is spread over the PEs as the Einsums inside use it. Filters
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 from einsum_cascade.arch.ir import Architecture, Engine, Memory
 from einsum_cascade.mapping import ir
@@ -156,7 +156,7 @@ class _Measure:
     def _tile(self, loop: Loop) -> int:
         """Return the coordinates of its range that an iteration covers."""
         unit = self.workload.parts[loop.variable].unit
-        return cast(Any, evaluated(loop.tile, self.values)) * unit.evaluate(self.extents)
+        return evaluated(loop.tile, self.values) * unit.evaluate(self.extents)
 
     def _home(self, instances: int) -> tuple[Held, ...]:
         """Return what is at home, dealt out to the instances."""

@@ -11,13 +11,13 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import combinations, product
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
-from einsum_cascade.mapping.counts import FIRST_LONG
+from einsum_cascade.mapping.counts import FIRST_LONG, is_array
 from einsum_cascade.mapping.ir import Loop, Step
 from einsum_cascade.mapping.masks import Constraint, Mask, bounds_of, masks_of
 from einsum_cascade.mapping.nest import NestLoop, nest_of, range_sizes
@@ -127,7 +127,7 @@ class Live:
     ) -> Any:
         if any(is_expression(value) for value in self.values.values()):
             return share_symbol(f"KEPT{len(self._names)}")
-        lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
+        lengths = [len(value) for value in self.values.values() if is_array(value)]
         if not lengths:
             return self._counter(self.values).share(tasks, loops, moved, **options)
         shares = [
@@ -377,7 +377,7 @@ class _Counter:
     def _widths(self, name: str, nest: Sequence[NestLoop]) -> dict[int, int]:
         """Return how many boxes of a range have a width, without looking at them."""
         found = Counter({self.sizes[name]: 1})
-        for tile in (int(cast(Any, loop.tile)) for loop in nest if loop.range == name):
+        for tile in (int(loop.tile) for loop in nest if loop.range == name):
             cut: Counter[int] = Counter()
             for width, count in found.items():
                 cut[tile] += width // tile * count

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from einsum_cascade.analysis.tiling import settled
 from einsum_cascade.mapping.counts import Count, Split, Splitter, check_counts, evaluated, identity, split
@@ -104,7 +104,7 @@ def nest_of(workload: Workload, steps: Iterable[Step], values: Mapping[str, Coun
     for step in steps:
         if isinstance(step, Loop):
             part = workload.parts[step.variable]
-            tile = cast(Any, evaluated(step.tile, values)) * evaluated(part.unit, values)
+            tile = evaluated(step.tile, values) * evaluated(part.unit, values)
             found.append(NestLoop(step.variable, part.range, tile, step.axis))
     return tuple(found)
 

@@ -154,4 +154,4 @@ def _joint(
 
 def is_nothing(shift: Count) -> bool:
     """Tell whether accesses are at the same place, whatever the candidate."""
-    return not isinstance(shift, np.ndarray) and bool(cast(Any, shift) == 0)
+    return not isinstance(shift, np.ndarray) and bool(shift == 0)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def _each(
     flags = tuple(loop.variable in indexed for loop in spatial)
     pes = [1, *(nests.pes(inside[: at + 1]) for at, step in enumerate(inside) if step in spatial)]
     check_numbers("how the tiles of a tensor are spread over the instances of a memory", pes)
-    columns = np.broadcast_arrays(*map(np.asarray, cast(Any, pes)))
+    columns = np.broadcast_arrays(*map(np.asarray, pes))
     rows = [list(map(int, row)) for row in zip(*(column.ravel() for column in columns), strict=True)]
     values = [found(tuple(-(-b // a) for a, b in pairwise(row)), flags) for row in rows]
     return values[0] if not columns[0].shape else np.array([float(value) for value in values])

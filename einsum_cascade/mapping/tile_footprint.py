@@ -16,6 +16,7 @@ from einsum_cascade.cascade.extent import Extent
 from einsum_cascade.errors import MappingError
 from einsum_cascade.mapping.counts import (
     Count,
+    array_of,
     ceil_div,
     check_numbers,
     evaluated,
@@ -85,7 +86,7 @@ class TileFootprint:
         def along(factor: int, starts: Sequence[int]) -> Count:
             return _from_starts(sums.get(factor, []), counts[factor], starts)
 
-        return cast(Count, sum(cast(Any, united(counts, group, shared, along)) for group in self.shifts))
+        return cast(Count, sum(united(counts, group, shared, along) for group in self.shifts))
 
     @property
     def ranges(self) -> frozenset[str]:
@@ -152,9 +153,7 @@ def footprint_of(
         if len(names) == 1 or _is_partition(index, parts, names, extents):
             alone |= names
         else:
-            sums.append(
-                tuple((name, abs(cast(Any, evaluated(index.coefficient(name), extents)))) for name in sorted(names))
-            )
+            sums.append(tuple((name, abs(evaluated(index.coefficient(name), extents))) for name in sorted(names)))
     units, singles = _grouped(alone, parts, extents)
     terms = tuple(tuple((_coordinates(parts[name], extents), stride) for name, stride in own) for own in sums)
     if not others:
@@ -214,15 +213,15 @@ def _sums(terms: list[tuple[Count, Count]]) -> Count:
     if len(terms) == 1:
         return terms[0][0]
     if len(terms) == 2:
-        (first, a), (second, b) = cast(Any, terms)
+        (first, a), (second, b) = terms
         common = shared_stride(a, b)
         a, b = a // common, b // common
         return first * second - maximum(first - b, 0) * maximum(second - a, 0)
     check_numbers(
         "how many values an index of three or more strides takes", (number for term in terms for number in term)
     )
-    counts = np.broadcast_arrays(*(cast(Any, count) for count, _ in terms))
-    strides = [int(cast(Any, stride)) for _, stride in terms]
+    counts = np.broadcast_arrays(*(array_of(count) for count, _ in terms))
+    strides = [int(stride) for _, stride in terms]
     values = [_distinct([int(c) for c in own], strides) for own in zip(*(c.ravel() for c in counts), strict=True)]
     return values[0] if not counts[0].shape else cast(Count, np.array(values, np.int64).reshape(counts[0].shape))
 
@@ -230,7 +229,7 @@ def _sums(terms: list[tuple[Count, Count]]) -> Count:
 def _along(terms: list[tuple[Count, Count]], count: Count, distance: Count) -> Count:
     """Return how many values of a factor are met again so far further on; `terms` are those of a sum, or none."""
     if not _is_spread(terms):
-        return cast(Count, maximum(cast(Any, count) - distance, 0))
+        return cast(Count, maximum(count - distance, 0))
 
     def met(values: set[int], distances: Sequence[int]) -> int:
         return len(values & {value + distances[0] for value in values})
@@ -241,7 +240,7 @@ def _along(terms: list[tuple[Count, Count]], count: Count, distance: Count) -> C
 def _from_starts(terms: list[tuple[Count, Count]], count: Count, starts: Sequence[int]) -> Count:
     """Return how many values of a factor are met from some starts on, in ascending order."""
     if not _is_spread(terms):
-        return cast(Count, sum((minimum(count, b - a) for a, b in pairwise(starts)), cast(Any, count)))
+        return cast(Count, sum((minimum(count, b - a) for a, b in pairwise(starts)), count))
 
     def met(values: set[int], distances: Sequence[int]) -> int:
         return len({value + start for value in values for start in distances})
@@ -260,7 +259,7 @@ def _each(
     """Look at the values of a sum and some distances, for every candidate."""
     numbers = [*(count for count, _ in terms), *(stride for _, stride in terms), *distances]
     check_numbers("how many elements several reads by an index of several strides touch", numbers)
-    columns = np.broadcast_arrays(*map(np.asarray, cast(Any, numbers)))
+    columns = np.broadcast_arrays(*map(np.asarray, numbers))
     n = len(terms)
     rows = (list(map(int, row)) for row in zip(*(column.ravel() for column in columns), strict=True))
     found = [met(_values(row[:n], row[n : 2 * n]), row[2 * n :]) for row in rows]
@@ -271,7 +270,7 @@ def _joined(terms: list[tuple[Count, Count]]) -> list[tuple[Count, Count]]:
     """Join coordinates of one stride: `a` of them and `b` of them make `a + b - 1` steps."""
     found: dict[Count, Count] = {}
     for count, stride in terms:
-        found[stride] = cast(Any, found[stride]) + count - 1 if stride in found else count
+        found[stride] = found[stride] + count - 1 if stride in found else count
     return [(count, stride) for stride, count in found.items()]
 
 

@@ -8,7 +8,6 @@ others.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, cast
 
 from einsum_cascade.cascade.affine import Affine, affine_constant, affine_variable
 from einsum_cascade.cascade.extent import Extent, symbol
@@ -49,7 +48,7 @@ class Piece:
             return sum(self.reached((way,)) for way in ways)
         first, *others = [Access("", tuple(own for index in way for own in self._apart(index))) for way in ways]
         footprint = footprint_of(first, self.workload.parts, self.extents, others)
-        return int(cast(Any, footprint.elements(self.sizes)))
+        return int(footprint.elements(self.sizes))
 
     def _apart(self, index: Affine) -> tuple[Affine, ...]:
         ranges = {self.workload.parts[name].range for name in index.variables}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from einsum_cascade.analysis.symbolic import is_expression, share_symbol
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.mapping.binding import BoundTask
-from einsum_cascade.mapping.counts import Count, maximum
+from einsum_cascade.mapping.counts import Count, is_array, maximum
 from einsum_cascade.mapping.ir import Block, Compute, Loop, Step, leaves
 from einsum_cascade.mapping.live import Live, left_of
 from einsum_cascade.mapping.nest import Nests
@@ -141,7 +141,7 @@ class EngineTime:
 
         In formulas, what is beyond it is a symbol.
         """
-        steady = cast(Any, self.steady_cycles(block))
+        steady = self.steady_cycles(block)
         if any(map(is_expression, self.values.values())):
             return steady + self._fill(None)
         self._fill(cycles - steady)
@@ -161,7 +161,7 @@ class EngineTime:
 
     def whole_cycles(self, block: Block, above: tuple[Step, ...]) -> Fraction:
         """Return `cycles`, of numbers."""
-        return Fraction(cast(Any, self.cycles(block, above)))
+        return Fraction(cast("Fraction", self.cycles(block, above)))
 
     def _waits(self, block: Block, own: Sequence[BoundTask]) -> bool:
         """Tell whether an engine can wait for another one, for a stage, for its own pipeline or for a context."""
@@ -173,7 +173,7 @@ class EngineTime:
         return len(engines) > 1 or any(engine.contexts is not None for engine in found) or any(deep)
 
     def _scheduled(self, block: Block, above: tuple[Step, ...]) -> Any:
-        lengths = [len(cast(Any, value)) for value in self.values.values() if isinstance(value, np.ndarray)]
+        lengths = [len(value) for value in self.values.values() if is_array(value)]
         if not lengths:
             return self._of(tuple(self.bounds.values()), self.values, block, above)
         if self._is_quick(block):
@@ -257,7 +257,7 @@ def busy_by_engine(bounds: Iterable[BoundTask]) -> dict[str, Count]:
     """Return by engine how long some tasks occupy it."""
     found: dict[str, Count] = {}
     for bound in bounds:
-        found[bound.engine] = cast(Any, found.get(bound.engine, 0)) + bound.busy_cycles
+        found[bound.engine] = found.get(bound.engine, 0) + bound.busy_cycles
     return found
 
 
@@ -275,7 +275,7 @@ def _at(value: Any, at: int) -> Any:
 
 def _bound_at(bound: BoundTask, at: int) -> BoundTask:
     fields = {name: _at(getattr(bound, name), at) for name in ("points", "steps", "pes", "overhead_cycles")}
-    return replace(bound, **cast(Any, fields))
+    return replace(bound, **fields)
 
 
 def _total(counts: Iterable[Count]) -> Count:

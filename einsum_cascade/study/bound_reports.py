@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 from einsum_cascade.analysis.bounds import Bounds
 from einsum_cascade.analysis.footprint import Footprint, growing_ranks
@@ -278,7 +278,7 @@ def report_of_bounds(
 def _plain_in(known: Mapping[str, int]) -> Plain:
     @cache
     def plain(value: Expr) -> Number:
-        found = cast(Any, substitute(value, known))
+        found = substitute(value, known)
         if found.is_Integer:
             return written(int(found)) if has_many_digits(int(found)) else int(found)
         if not found.is_Number:
