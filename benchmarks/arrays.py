@@ -9,11 +9,14 @@ import numpy as np
 from measure import Entry, median_seconds
 
 from einsum_cascade import load_architecture, random_inputs, resolve_extents, zoo
+from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.cosim.build import build_design
 from einsum_cascade.cosim.simulation import build_array, hierarchical_modules, simulate
 from einsum_cascade.cosim.verilog import verilog_of
 from einsum_cascade.lowering.prepared import Prepared
 from einsum_cascade.lowering.shapes import shape_of
+from einsum_cascade.rtl.feeder import RowFeeder
+from einsum_cascade.rtl.module_text import module_text
 from einsum_cascade.rtl.top import design_files, design_ports
 from einsum_cascade.sim.program_values import evaluate_program
 from einsum_cascade.study.preparation import prepare
@@ -33,9 +36,11 @@ def _generation() -> list[Entry]:
     seconds = [
         median_seconds(lambda n=n: design_files(shape_of(load_architecture(f"fusemax-{n}x{n}"))), 3) for n in sizes
     ]
+    bank = median_seconds(lambda: module_text(RowFeeder(ArrayShape(4, 4, slots=1 << 14)), "row_feeder"))
     exponent = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
     return [
         Entry("Verilog of 256 x 256", seconds[-1], None, "s", seconds[-1], 60),
+        Entry("Verilog of a bank, 4 x 4 with a buffer of 16 MiB", bank, None, "s", bank, 1),
         Entry("generation time, exponent of the rows from 4 to 256", exponent, None, "", exponent, 1),
     ]
 
