@@ -24,6 +24,7 @@ from einsum_cascade.errors import (
     SourceError,
     ToolError,
 )
+from einsum_cascade.terminal.bars import bars_on_terminal
 from einsum_cascade.terminal.options import (
     ArrayChoices,
     CascadeName,
@@ -33,6 +34,7 @@ from einsum_cascade.terminal.options import (
     PlanOptions,
 )
 from einsum_cascade.version import __version__
+from einsum_cascade.watching import tracked
 
 if TYPE_CHECKING:
     from einsum_cascade.study.sweeps import What
@@ -365,7 +367,7 @@ def _print_sweep(
 ) -> None:
     """Print a table with a row for every combination of the extents that are set."""
     from einsum_cascade.study.sweeps import sweep
-    from einsum_cascade.terminal.printing import print_report, tracked
+    from einsum_cascade.terminal.printing import print_report
 
     total = math.prod(len(values) for values in given.extents.values())
     report = sweep(tracked(given.studies(cascade, **named), what, total), what, options)
@@ -377,7 +379,12 @@ def _print_sweep(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(100_000, 20, 20)  # a short process that keeps nearly all that it makes
-    sys.exit(_guarded(lambda: app(arguments, exit_on_error=False, print_error=False)))
+    sys.exit(_guarded(lambda: _watched(arguments)))
+
+
+def _watched(arguments: Sequence[str] | None) -> None:
+    with bars_on_terminal():
+        app(arguments, exit_on_error=False, print_error=False)
 
 
 def _guarded(command: Callable[[], Any]) -> int:

@@ -16,6 +16,7 @@ from einsum_cascade.analysis.traffic import Traffic, compulsory_traffic, traffic
 from einsum_cascade.analysis.witness import sentences
 from einsum_cascade.cascade.ir import Cascade, Rank
 from einsum_cascade.errors import AnalysisError
+from einsum_cascade.watching import tracked
 
 __all__ = ["Bounds", "analyse", "with_free_ranks"]
 
@@ -156,7 +157,10 @@ def analyse(cascade: Cascade) -> Bounds:
         facts,
         tuple(bound.mapped(plain) for bound in bounds),
         tuple(plain(fiber_bound(facts, surviving, bound)) for bound in bounds),
-        tuple(tuple(entry.mapped(plain) for entry in footprints(facts, surviving, bound)) for bound in bounds),
+        tuple(
+            tuple(entry.mapped(plain) for entry in footprints(facts, surviving, bound))
+            for bound in tracked(bounds, "live state", len(bounds))
+        ),
         count_operations(facts, surviving),
         compulsory_traffic(facts, surviving),
     )

@@ -18,6 +18,7 @@ from einsum_cascade.analysis.traversals import Reading, Timing, time_cascade
 from einsum_cascade.cascade.extent import ONE, ZERO, Extent, ceil_div, constant, symbol
 from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError
+from einsum_cascade.watching import tracked
 
 __all__ = ["PassBound", "Via", "all_passes", "find_target", "pass_bound", "passes", "timing_via", "ways_of"]
 
@@ -97,7 +98,8 @@ class PassBound:
 
 def all_passes(facts: Facts) -> tuple[PassBound, ...]:
     """Return the bound of every tensor and every rank that it carries."""
-    return tuple(pass_bound(facts, target) for target in targets(facts.cascade))
+    found = (*targets(facts.cascade),)
+    return tuple(pass_bound(facts, target) for target in tracked(found, "passes", len(found)))
 
 
 def passes(cascade: Cascade, tensor: str, rank: str) -> PassBound:

@@ -10,6 +10,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
@@ -18,6 +19,7 @@ from einsum_cascade.cosim.bench_memory import PERIOD_STEPS, BenchMemory
 from einsum_cascade.cosim.memory_timing import MemoryTiming
 
 _RESET_CYCLES = 4
+_TOLD_CYCLES = 2_000
 
 
 class Host:
@@ -47,6 +49,13 @@ class Host:
         return {name: int.from_bytes((await self.port.read(offset_of(name), 4)).data, "little") for name in names}
 
 
+async def _tell(file: Path) -> None:
+    """Write down now and then in which cycle the simulation is, for whoever waits for it."""
+    while True:
+        await Timer(_TOLD_CYCLES * PERIOD_STEPS, unit="step")
+        file.write_text(str(int(get_sim_time("step")) // PERIOD_STEPS))
+
+
 @cocotb.test()
 async def run_program(dut: Any) -> None:
     """Run the case, and leave status, counters and memory in its folder."""
@@ -60,6 +69,8 @@ async def run_program(dut: Any) -> None:
     dut.rst.value = 0
     await ClockCycles(dut.clk, _RESET_CYCLES)
     await host.write(offset_of("interrupt_enable"), 1)
+    if told := os.environ.get("EINSUM_CASCADE_PROGRESS"):
+        cocotb.start_soon(_tell(Path(told)))
     runs: list[dict[str, Any]] = []
     for load in case["loads"]:
         if load["follows"] and not (runs[-1]["has_ended"] and field_of("status", "error").of(runs[-1]["status"]) == 0):

@@ -17,6 +17,7 @@ from cocotb_tools.config import libs_dir, share_dir
 
 from einsum_cascade.cosim.cache import cache_folder, is_whole, keep
 from einsum_cascade.cosim.toolchain import Verilator, find_verilator, run_tool
+from einsum_cascade.watching import stage
 
 __all__ = ["Build", "Trace", "build_design", "trace_of"]
 
@@ -99,7 +100,8 @@ def build_design(
         start = time.perf_counter()
         work = folder / "work"
         work.mkdir()
-        _build(tool, files, (inputs, outputs), work, hierarchical, driver, trace)
+        with stage("building the simulator"):
+            _build(tool, files, (inputs, outputs), work, hierarchical, driver, trace)
         (work / "objects" / "Vtop").rename(folder / program.name)
         shutil.rmtree(work)
         seconds = time.perf_counter() - start

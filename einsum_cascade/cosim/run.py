@@ -22,8 +22,15 @@ from einsum_cascade.cosim.build import Build
 from einsum_cascade.cosim.memory_timing import MemoryTiming, limit_of
 from einsum_cascade.errors import ToolFailedError, ToolMissingError
 from einsum_cascade.sim.timing import MemoryModel, run_timing
+from einsum_cascade.watching import is_watched, tell
 
 __all__ = ["Case", "Run", "RunResult", "run_case"]
+
+_CYCLES = "cycles"
+"""What a run is told to be far in."""
+
+_LOOK_S = 0.5
+"""Seconds between two looks at it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Case:
         Registers that have other values in the first run.
     limit_cycles
         After which the bench gives up on a run.
+    expected_cycles
+        Cycles that it takes by the model, to tell how far a run is; 0 if nobody said so.
     following
         Cases that run after it, each once, on the memory as the one before leaves it, unless that one did not end well.
         Of them, only registers, kernel and limit count.
@@ -59,6 +68,7 @@ class Case:
     runs: int = 1
     spoilt: Mapping[str, int] = field(default_factory=dict[str, int])
     limit_cycles: int = 1_000_000
+    expected_cycles: int = 0
     following: tuple["Case", ...] = ()
 
     @staticmethod
@@ -171,7 +181,7 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
         plain = {"memory": asdict(case.memory), "loads": loads}
         (folder / "case.json").write_text(json.dumps(plain))
         start = time.perf_counter()
-        _simulate(build, folder, wave)
+        _simulate(build, folder, wave, case.expected_cycles + sum(each.expected_cycles for each in case.following))
         seconds = time.perf_counter() - start
         statuses: list[dict[str, Any]] = json.loads((folder / "status.json").read_text())
         runs = tuple(
@@ -181,7 +191,7 @@ def run_case(build: Build, case: Case, wave: Path | None = None) -> RunResult:
         return RunResult(runs, np.frombuffer((folder / "memory-after.bin").read_bytes(), np.uint8), seconds)
 
 
-def _simulate(build: Build, folder: Path, wave: Path | None) -> None:
+def _simulate(build: Build, folder: Path, wave: Path | None, expected_cycles: int) -> None:
     library = find_libpython.find_libpython()
     if library is None:
         raise ToolMissingError("libpython", "simulating needs a Python with a shared library (Debian: libpython3-dev)")
@@ -203,6 +213,29 @@ def _simulate(build: Build, folder: Path, wave: Path | None) -> None:
     command = [str(build.program)]
     if wave is not None:
         command += ["--trace", "--trace-file", str(wave.resolve())]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode or not (folder / "status.json").exists() or not (folder / "memory-after.bin").exists():
-        raise ToolFailedError(build.program.name, done.returncode, (done.stdout + done.stderr)[-4000:])
+    if is_watched():
+        environment["EINSUM_CASCADE_PROGRESS"] = str(folder / "cycle")
+    with (folder / "output").open("w+") as output:
+        with subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output) as running:
+            code = _awaited(running, folder / "cycle", expected_cycles)
+        output.seek(0)
+        said = output.read()
+    if code or not (folder / "status.json").exists() or not (folder / "memory-after.bin").exists():
+        raise ToolFailedError(build.program.name, code, said[-4000:])
+
+
+def _awaited(running: subprocess.Popen[bytes], cycle: Path, expected_cycles: int) -> int:
+    """Wait until the simulator has ended, tell how far it is meanwhile, and return its code."""
+    try:
+        while is_watched():
+            try:
+                return running.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:
+                done = int(cycle.read_text() or 0) if cycle.exists() else 0
+                tell(_CYCLES, done, max(expected_cycles, done + 1) if expected_cycles else None)
+        return running.wait()
+    except BaseException:
+        running.kill()
+        raise
+    finally:
+        tell(_CYCLES, 1, 1)

@@ -184,7 +184,10 @@ def run_submission(
         store(content, program, step.operands(tensors, step.held))
     traces = [run_timing(program, MemoryModel(memory.latency_cycles, memory.rate)) for program in programs]
     first, *following = (
-        Case.of(program, content, memory, limit_of(program, trace.total_cycles, memory))
+        replace(
+            Case.of(program, content, memory, limit_of(program, trace.total_cycles, memory)),
+            expected_cycles=trace.total_cycles,
+        )
         for program, trace in zip(programs, traces, strict=True)
     )
     found = run_case(build, replace(first, following=(*following,)), wave)

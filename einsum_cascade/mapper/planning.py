@@ -22,6 +22,7 @@ from einsum_cascade.mapping.ir import Mapping as Tree
 from einsum_cascade.mapping.legality import check_mapping
 from einsum_cascade.mapping.parameters import BestOf, LargestFitting, PartSize, ShareOf
 from einsum_cascade.mapping.workload import Workload
+from einsum_cascade.watching import tracked
 
 __all__ = ["check_extents", "plan_mapping"]
 
@@ -74,7 +75,7 @@ def plan_mapping(
     check_extents(extents)
     candidates: list[Plan] = []
     refused: list[InfeasibleMappingError] = []
-    for mapping in mappings:
+    for mapping in tracked(mappings, "mappings", len(mappings)):
         check_mapping(workload, architecture, mapping, extents)
         try:
             for values in _valued(workload, architecture, mapping, dict(extents)):

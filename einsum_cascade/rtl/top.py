@@ -23,6 +23,7 @@ from einsum_cascade.rtl.sequencer import Sequencer
 from einsum_cascade.rtl.tile_reader import Reader
 from einsum_cascade.rtl.tile_state import COUNT_BITS
 from einsum_cascade.rtl.visit_loops import LoopBounds
+from einsum_cascade.watching import stage
 
 __all__ = ["Top", "design_files", "design_ports"]
 
@@ -439,7 +440,8 @@ def design_files(shape: ArrayShape, prefix: str = "") -> dict[str, str]:
         raise ValueError(
             f"a prefix of module names must be letters, digits and underscores, a letter first, not {prefix!r}"
         )
-    return {f"{prefix}top.v": module_text(Top(shape, prefix), "top", prefix), **array_files(shape, prefix)}
+    with stage("Verilog"):
+        return {f"{prefix}top.v": module_text(Top(shape, prefix), "top", prefix), **array_files(shape, prefix)}
 
 
 def design_ports(shape: ArrayShape) -> tuple[tuple[str, ...], tuple[str, ...]]:

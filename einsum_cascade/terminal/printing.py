@@ -3,8 +3,7 @@
 import io
 import json
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,7 @@ from einsum_cascade.study.report import Report
 from einsum_cascade.study.tables import to_csv, to_latex
 from einsum_cascade.terminal.options import FormOptions
 
-__all__ = ["print_json", "print_report", "tracked", "write_tensors"]
-
-_PATIENCE_S = 2.0
-"""Seconds after which progress is shown."""
+__all__ = ["print_json", "print_report", "write_tensors"]
 
 
 def print_report(report: Report, form: FormOptions, shown: Report | None = None) -> None:
@@ -100,24 +96,3 @@ def write_tensors(tensors: Mapping[str, Any], folder: Path | None) -> dict[str, 
     except OSError as error:
         raise UsageError(f"--output {str(folder)!r} must be a folder that can be written: {error.strerror}") from None
     return {name: str(file) for name, file in files.items()}
-
-
-def tracked[T](items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Yield items, and show progress and the time left on a terminal if they take longer than two seconds."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task, start = progress.add_task(what, total=total), time.monotonic()
-    try:
-        for item in items:
-            yield item
-            progress.advance(task)
-            if not progress.live.is_started and time.monotonic() - start > _PATIENCE_S:
-                progress.start()
-    finally:
-        progress.stop()
