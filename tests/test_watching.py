@@ -57,7 +57,7 @@ def test_a_simulation_tells_of_its_cycles(monkeypatch: pytest.MonkeyPatch) -> No
     found = told(case.simulate)
     cycles = [(done, total) for what, done, total in found if what == "cycles"]
     assert ends(found)
-    assert {"Verilog", "building the simulator", "cycles"} >= {what for what, _, _ in found} >= {"Verilog", "cycles"}
+    assert {what for what, _, _ in found} <= {"Verilog", "building the simulator", "cycles"}  # what was made is kept
     assert len({done for done, _ in cycles}) > 2
 
 
