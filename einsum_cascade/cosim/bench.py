@@ -53,7 +53,9 @@ async def _tell(file: Path) -> None:
     """Write down now and then in which cycle the simulation is, for whoever waits for it."""
     while True:
         await Timer(_TOLD_CYCLES * PERIOD_STEPS, unit="step")
-        file.write_text(str(int(get_sim_time("step")) // PERIOD_STEPS))
+        draft = file.with_suffix(".draft")
+        draft.write_text(str(int(get_sim_time("step")) // PERIOD_STEPS))
+        draft.replace(file)
 
 
 @cocotb.test()

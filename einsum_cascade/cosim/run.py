@@ -231,7 +231,7 @@ def _awaited(running: subprocess.Popen[bytes], cycle: Path, expected_cycles: int
             try:
                 return running.wait(_LOOK_S)
             except subprocess.TimeoutExpired:
-                done = int(cycle.read_text() or 0) if cycle.exists() else 0
+                done = int(cycle.read_text()) if cycle.exists() else 0
                 tell(_CYCLES, done, max(expected_cycles, done + 1) if expected_cycles else None)
         return running.wait()
     except BaseException:
