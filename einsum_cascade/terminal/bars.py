@@ -66,9 +66,7 @@ class Bars:
             if self._progress is not None:
                 self._show(what)
             elif self._timer is None:
-                self._timer = threading.Timer(self._patience_s, self._start)
-                self._timer.daemon = True
-                self._timer.start()
+                self._wait(self._patience_s)
 
     def stop(self) -> None:
         """Take all bars away."""
@@ -80,6 +78,11 @@ class Bars:
             if self._progress is not None:
                 self._progress.stop()
                 self._progress = None
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._start)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _close(self, what: str) -> None:
         self._open.pop(what, None)
@@ -94,9 +97,7 @@ class Bars:
                 return
             left = self._patience_s - (time.monotonic() - self._begun)
             if left > 0:
-                self._timer = threading.Timer(left, self._start)
-                self._timer.daemon = True
-                self._timer.start()
+                self._wait(left)
                 return
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -12,7 +12,9 @@ from verilated import ROOT, verilator_environment
 from einsum_cascade.array.numbers import Numbers
 from einsum_cascade.array.shape import ArrayShape
 from einsum_cascade.rtl import top
+from einsum_cascade.rtl.feeder import RowFeeder
 from einsum_cascade.rtl.manifest import WAIVERS
+from einsum_cascade.rtl.module_text import module_text
 
 SMALL, LARGE = ArrayShape(4, 4), ArrayShape(6, 6, 3, numbers=Numbers(multiplier="wide", has_sigmoid=True))
 design_files = cache(top.design_files)
@@ -83,7 +85,7 @@ def test_a_bank_of_sixteen_mebibytes_is_a_parameter():
     shape = ArrayShape(4, 4, slots=(1 << 19) // 32)
     assert shape.rows * shape.bank_beats * shape.beat_bytes == 16 << 20
     tracemalloc.start()
-    (depth,) = re.findall(r"\.DEPTH\(32'd(\d+)\)", design_files(shape)["row_feeder.v"])
+    (depth,) = re.findall(r"\.DEPTH\(32'd(\d+)\)", module_text(RowFeeder(shape), "row_feeder"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert int(depth) == shape.bank_beats
