@@ -1,8 +1,8 @@
 """Run a plan: stages in order, loops coordinate by coordinate, and drop what nothing reads any more."""
 
 from einsum_cascade.cascade.ir import Einsum
-from einsum_cascade.interpreter.equation import check_einsum, run_einsum
-from einsum_cascade.interpreter.frame import Frame, RunContext
+from einsum_cascade.interpreter.equation import run_einsum
+from einsum_cascade.interpreter.frame import RunContext
 from einsum_cascade.interpreter.lifetimes import Path
 from einsum_cascade.interpreter.recurrence import stepped_variable
 from einsum_cascade.interpreter.stage_order import CoordinateLoop, einsums_of
@@ -29,7 +29,7 @@ def _run_loop(context: RunContext, loop: CoordinateLoop, path: Path) -> None:
     einsums = [cascade.einsums[at] for at in einsums_of(loop)]
     writes = {einsum.tensor for einsum in einsums} - store.unfinished
     store.unfinished |= writes
-    _check_idle(context, loop, einsums)
+    _run_idle(context, loop, einsums)
     deaths = [store.plan.deaths.get((*path, place), []) for place in range(len(loop.body))]
     steps = [0 if isinstance(stage, CoordinateLoop) else _step(context, loop.variable, stage) for stage in loop.body]
     for coordinate in range(count):
@@ -58,9 +58,9 @@ def _step(context: RunContext, variable: str, at: int) -> int:
     return einsum.indices[axis].offset.value or 0
 
 
-def _check_idle(context: RunContext, loop: CoordinateLoop, einsums: list[Einsum]) -> None:
-    """Make the checks of equations that the loop never runs, as if they were evaluated at once."""
+def _run_idle(context: RunContext, loop: CoordinateLoop, einsums: list[Einsum]) -> None:
+    """Evaluate at once what the loop never runs: there is no element to give, but checks, and what makes all absent."""
     for einsum in einsums:
         space = context.facts.space(einsum, context.store.fixed)
         if loop.variable in space.axis and space.counts[space.axis[loop.variable]] == 0:
-            check_einsum(Frame(context, einsum, space))
+            run_einsum(context, einsum, frozenset())

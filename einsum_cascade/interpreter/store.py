@@ -64,9 +64,9 @@ class Store:
         if holding.cuts:
             axes = [axis for _, axis in holding.cuts]
             key = self._key(einsum, axes)
-            assert key is not None
-            tile = _joined(value, frozenset(variable for variable, _ in holding.cuts)) if is_iterative else value
-            self._tiles.setdefault(tensor.name, {})[key] = tile
+            if key is not None:  # a loop that never runs has no tiles
+                tile = _joined(value, frozenset(variable for variable, _ in holding.cuts)) if is_iterative else value
+                self._tiles.setdefault(tensor.name, {})[key] = tile
         if not holding.is_whole:
             return
         if holding.cuts or is_iterative or tensor.is_declared:

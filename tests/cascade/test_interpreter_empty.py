@@ -22,3 +22,13 @@ def test_absence_survives_a_loop_without_points(length: int) -> None:
     """)
     inputs = {"LEN": np.ones(3), "X": np.ones((length, 3))}
     np.testing.assert_array_equal(evaluate(cascade, inputs, {"B": 3, "C": length})["R6"], np.zeros(3))
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_what_is_absent_stays_so_where_a_loop_never_runs(length: int) -> None:
+    """R is absent in its last generation, so all that reads it is, and the maximum of that: not -inf, its identity."""
+    cascade = parse(
+        "rank A, B\nvar b, j : B\ninput X[a:A, b:B]\ninit R[0] = 0\nR[a + 1] = R[a] where a >= 1\n"
+        "init S[0] = 1\nT[b] = S[b]*R[A]\nS[b + 1] = S[b] + T[b]\nM[] = max[j](T[j])\noutput M"
+    )
+    assert evaluate(cascade, {"X": np.ones((4, length))}, {})["M"] == 0
