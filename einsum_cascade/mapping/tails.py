@@ -4,7 +4,8 @@ The parts of `X[m1*M0 + m0]` run over the coordinates of M together: for what re
 ends where M does. `Y[m1, m0] = A[m1] * B[m0]` has all points of its last tile.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
+from functools import lru_cache
 from math import prod
 
 from einsum_cascade.analysis.domain import Domain, domains
@@ -17,15 +18,16 @@ from einsum_cascade.cascade.ir import Cascade, Einsum
 __all__ = ["overrun_partitions"]
 
 
-def overrun_partitions(cascade: Cascade) -> Iterator[tuple[str, ...]]:
-    """Yield the parts, outermost first, of every partition of which some Einsum goes past the end of the rank."""
+@lru_cache(maxsize=16)
+def overrun_partitions(cascade: Cascade) -> frozenset[tuple[str, ...]]:
+    """Return the parts, outermost first, of every partition of which some Einsum goes past the end of the rank."""
     found = partitions(cascade)
     if not found:
-        return
+        return frozenset()
     facts = Facts(cascade)
     parts = [_Partition(facts, ranks, whole) for ranks, whole in found.items()]
     own = tuple(zip(cascade.einsums, domains(facts), strict=True))
-    yield from (part.ranks for part in parts if not all(part.holds(einsum, domain) for einsum, domain in own))
+    return frozenset(part.ranks for part in parts if not all(part.holds(einsum, domain) for einsum, domain in own))
 
 
 class _Partition:

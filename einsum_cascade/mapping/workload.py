@@ -100,8 +100,8 @@ class Workload:
     def __init__(self, cascade: Cascade, apart: frozenset[str] = frozenset()) -> None:
         """Resolve views and find the partitions."""
         self.cascade = cascade
-        self.overrun = frozenset(overrun_partitions(cascade))
-        wholes = partitions(cascade)
+        self.overrun = overrun_partitions(cascade)
+        wholes = partitions(cascade) if self.overrun else {}
         self.apart = apart.union(range_of(ranks, wholes[ranks]) for ranks in self.overrun)
         self.views = _views(cascade)
         self.parts = _parts(cascade, self.apart)
