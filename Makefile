@@ -48,9 +48,9 @@ test-all: setup setup-sram ## run the tests with all random cases, and the wheel
 	@$(MAKE) --no-print-directory clean-room
 
 nightly: export EINSUM_CASCADE_COUNTS = nightly
-nightly: setup setup-sram ## run the tests with ten times the random cases or more, and see that small changes fail them
+nightly: setup setup-sram ## run the tests with ten times the random cases or more (all night), see that small changes fail them, and time
 	@$(pytest)
-	@$(MAKE) --no-print-directory mutants
+	@$(MAKE) --no-print-directory mutants bench
 
 mutants: setup ## make small changes in a copy, each of which some test must catch
 	@$(python) tests/mutants/run.py
