@@ -14,11 +14,11 @@ from einsum_cascade.analysis.plan import plain_plan
 from einsum_cascade.analysis.symbolic import Expr, renamed, sum_of
 from einsum_cascade.analysis.traffic import Traffic, compulsory_traffic, traffic_of_passes
 from einsum_cascade.analysis.witness import sentences
-from einsum_cascade.cascade.ir import Cascade, Rank
+from einsum_cascade.cascade.ir import Cascade
 from einsum_cascade.errors import AnalysisError
 from einsum_cascade.watching import tracked
 
-__all__ = ["Bounds", "analyse", "with_free_ranks"]
+__all__ = ["Bounds", "analyse"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,9 +164,3 @@ def analyse(cascade: Cascade) -> Bounds:
         count_operations(facts, surviving),
         compulsory_traffic(facts, surviving),
     )
-
-
-def with_free_ranks(cascade: Cascade, names: frozenset[str]) -> Cascade:
-    """Return a cascade whose named ranks have no default any more, because the user gives them."""
-    ranks = tuple(Rank(rank.name) if rank.name in names and not rank.alias_of else rank for rank in cascade.ranks)
-    return replace(cascade, ranks=ranks)

@@ -3,7 +3,7 @@
 `rebuild` is the way from changed equations to a `Cascade`; it prints and parses nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from einsum_cascade.cascade.affine import Affine, affine_variable
@@ -21,6 +21,7 @@ from einsum_cascade.cascade.ir import (
     Not,
     Or,
     Predicate,
+    Rank,
     RankExtent,
     Read,
     Reduction,
@@ -32,7 +33,17 @@ from einsum_cascade.cascade.operators import OPERATORS, Operator, Registry
 from einsum_cascade.cascade.relation import Relation
 from einsum_cascade.cascade.unchecked import unchecked
 
-__all__ = ["map_einsum", "map_expression", "map_predicate", "rebuild", "rename", "substitute"]
+__all__ = [
+    "as_input",
+    "extents_of",
+    "map_einsum",
+    "map_expression",
+    "map_predicate",
+    "rebuild",
+    "rename",
+    "substitute",
+    "without_defaults",
+]
 
 type Change = Callable[[Expression], Expression]
 """Gives what stands in the place of an expression, whose parts are changed already."""
@@ -209,17 +220,21 @@ def rebuild(
     cascade: Cascade,
     einsums: Iterable[Einsum],
     *,
+    given: Iterable[Tensor] = (),
     outputs: Iterable[str] | None = None,
     name: str | None = None,
 ) -> Cascade:
-    """Return a cascade of other equations, checked; what they do not mention is left out.
+    """Return a cascade of other equations, checked; what they do not mention is left out. Of its own, it is returned.
 
     Parameters
     ----------
     cascade
         Where ranks, inputs, declarations and relations come from.
     einsums
-        Its equations, in order. What they read and none of them defines must be an input of the cascade.
+        Its equations, in order. What they read and none of them defines must be an input of the cascade, or given.
+    given
+        Inputs beside those of the cascade, or in the place of what it computes. One that has generations gets a rank of
+        its own for them, an extent longer by 1 than the iterative rank.
     outputs
         Its outputs; those of the cascade that are still there unless told.
     name
@@ -231,15 +246,18 @@ def rebuild(
         The equations break a rule of the language.
 
     """
-    found = tuple(einsums)
+    found, leaving = tuple(einsums), cascade.outputs if outputs is None else tuple(outputs)
+    taken = {tensor.name: tensor for tensor in given}
+    if not taken and found == cascade.einsums and leaving == cascade.outputs and name in (None, cascade.name):
+        return cascade
     written = {einsum.tensor for einsum in found}
-    read = {own.tensor for einsum in found for own in einsum.all_reads}
-    tensors = tuple(
-        tensor for tensor in cascade.tensors if (tensor.name in read if tensor.is_given else tensor.name in written)
-    )
+    read = {each.tensor for einsum in found for each in einsum.all_reads}
+    lasting = _GenerationRanks(cascade)
+    own = {**cascade.tensor, **{own: lasting.taken(tensor) for own, tensor in taken.items() if own in read}}
+    cascade = replace(cascade, ranks=(*cascade.ranks, *lasting.ranks))
+    tensors = tuple(tensor for tensor in own.values() if tensor.name in (read if tensor.is_given else written))
     used = _used_ranks(cascade, found, tensors)
     variables = {variable for einsum in found for variable in _variables(einsum)}
-    kept = (output for output in cascade.outputs if output in written)
     return _checked(
         replace(
             cascade,
@@ -248,10 +266,55 @@ def rebuild(
             variables=tuple(own for own in cascade.variables if own[0] in variables),
             tensors=tensors,
             einsums=found,
-            outputs=tuple(kept if outputs is None else outputs),
+            outputs=tuple(output for output in leaving if outputs is not None or output in written),
             relations=tuple(own for own in cascade.relations if own.names <= used),
         )
     )
+
+
+class _GenerationRanks:
+    """Ranks for the generations of tensors that become inputs, one for each iterative rank."""
+
+    def __init__(self, cascade: Cascade) -> None:
+        self._taken = {*cascade.rank, *cascade.rank_of}
+        self._found: dict[str, Rank] = {}
+
+    @property
+    def ranks(self) -> tuple[Rank, ...]:
+        return tuple(self._found.values())
+
+    def taken(self, tensor: Tensor) -> Tensor:
+        """Return an input without generations."""
+        dimensions = (self._plain(each) if each.is_generational else each for each in tensor.dimensions)
+        return replace(tensor, dimensions=tuple(dimensions))
+
+    def _plain(self, dimension: Dimension) -> Dimension:
+        if dimension.rank not in self._found:
+            name = f"{dimension.rank}_ALL"
+            while {name, name.lower()} & self._taken:
+                name += "_"
+            self._found[dimension.rank] = Rank(name, dimension.extent)
+        rank = self._found[dimension.rank].name
+        return Dimension(rank, rank.lower())
+
+
+def as_input(tensor: Tensor, name: str | None = None) -> Tensor:
+    """Return a tensor as an input of another cascade, by another name if one is told."""
+    return replace(tensor, name=tensor.name if name is None else name, role="input", is_declared=False)
+
+
+def extents_of(cascade: Cascade, extents: Mapping[str, int]) -> dict[str, int]:
+    """Return the extents of the ranks that a cascade has, of those of what it was rebuilt from."""
+    return {name: extents[name] for name in cascade.rank if name in extents}
+
+
+def without_defaults(cascade: Cascade, ranks: Collection[str]) -> Cascade:
+    """Return a cascade some of whose ranks have no default extent any more, because the user gives them.
+
+    It is not checked again: what held for the defaults alone `resolve_extents` tells of the extents in their place.
+    """
+    freed = (Rank(own.name) if own.name in ranks and not own.alias_of else own for own in cascade.ranks)
+    return replace(cascade, ranks=tuple(freed))
 
 
 def _checked(draft: Cascade) -> Cascade:

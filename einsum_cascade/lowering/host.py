@@ -5,7 +5,6 @@ absent again, as in the cascade, so that a maximum does not see it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.ir import Apply, Cascade, Comparison, Constant, Dimension, Einsum, Expression, Read, Tensor
 from einsum_cascade.cascade.operators import OPERATORS
+from einsum_cascade.cascade.transform import as_input, extents_of, rebuild
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.recognition.absence import absent_tensors
 from einsum_cascade.recognition.sequence import HostWork
@@ -50,22 +50,18 @@ def run_host(
     einsums = tuple(each for each in cascade.einsums if each.tensor in kept)
     read = {each.tensor for einsum in einsums for each in einsum.all_reads} - kept
     given = {name: tensors[name] for name in read}
-    inputs = [replace(each, role="input", is_declared=False) for each in cascade.tensors if each.name in read]
-    computed = [each for each in cascade.tensors if each.name in kept]
+    inputs = [as_input(each) for each in cascade.tensors if each.name in read]
     absences: list[Einsum] = []
     for name in sorted(read & makers.keys()):
         if name in absent_tensors(makers[name].workload):
             tensor = cascade.tensor[name]
-            values, there = (_like(tensor, _unused(cascade, f"{name}_{what}")) for what in ("made", "there"))
+            values, there = (as_input(tensor, _unused(cascade, f"{name}_{what}")) for what in ("made", "there"))
             inputs = [*(each for each in inputs if each.name != name), values, there]
-            computed.append(replace(tensor, is_declared=False))
             given |= {values.name: given.pop(name), there.name: _presence(makers[name], name, tensors, extents)}
             condition = Comparison("==", _read(there), Constant(1))
             absences.append(Einsum(name, _indices(tensor), _read(values), where=condition))
-    part = replace(
-        cascade, tensors=(*inputs, *computed), einsums=(*absences, *einsums), outputs=work.outputs, documentation=""
-    )
-    return evaluate(part, given, extents)
+    part = rebuild(cascade, (*absences, *einsums), given=inputs, outputs=work.outputs)
+    return evaluate(part, given, extents_of(part, extents))
 
 
 def _needed(cascade: Cascade, outputs: tuple[str, ...], made: frozenset[str]) -> frozenset[str]:
@@ -83,19 +79,13 @@ def _presence(work: ArrayWork, name: str, tensors: Mapping[str, Array], extents:
     """Return 1 where a result of the array has an element, 0 where it is absent."""
     cascade = work.cascade
     tensor = cascade.tensor[name]
-    there = replace(tensor, name=_unused(cascade, f"{name}_there"), is_declared=False)
+    there = _unused(cascade, f"{name}_there")
     # Any number but 0, or NaN, is there; an absent element of an output is 0.
     least: Expression = Apply(OPERATORS["min"], (_read(tensor), Constant(1)))
-    einsum = Einsum(there.name, _indices(tensor), Apply(OPERATORS["max"], (least, Constant(1))))
-    told = replace(
-        cascade, tensors=(*cascade.tensors, there), einsums=(*cascade.einsums, einsum), outputs=(there.name,)
-    )
-    given = {each.name: tensors[each.name] for each in cascade.inputs}
-    return (evaluate(told, given, extents, allows_empty=True)[there.name] != 0).astype(float)
-
-
-def _like(tensor: Tensor, name: str) -> Tensor:
-    return replace(tensor, name=name, role="input", is_declared=False)
+    einsum = Einsum(there, _indices(tensor), Apply(OPERATORS["max"], (least, Constant(1))))
+    told = rebuild(cascade, (*cascade.einsums, einsum), outputs=(there,))
+    given = {each.name: tensors[each.name] for each in told.inputs}
+    return (evaluate(told, given, extents_of(told, extents), allows_empty=True)[there] != 0).astype(float)
 
 
 def _unused(cascade: Cascade, name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from einsum_cascade.cascade.ir import Cascade, Einsum, Expression, Read
-from einsum_cascade.cascade.transform import map_expression, substitute
+from einsum_cascade.cascade.transform import map_expression, rebuild, substitute
 
 __all__ = ["without_copies"]
 
@@ -62,7 +62,7 @@ def _read_through(cascade: Cascade, copy: Einsum) -> Cascade:
 
     others = (each for each in cascade.einsums if each is not copy)
     einsums = tuple(replace(each, expression=map_expression(each.expression, written)) for each in others)
-    return _without(replace(cascade, einsums=einsums), copy.tensor)
+    return rebuild(cascade, einsums)
 
 
 def _made_in_place(cascade: Cascade, copy: Einsum) -> Cascade:
@@ -80,8 +80,4 @@ def _made_in_place(cascade: Cascade, copy: Einsum) -> Cascade:
     values = {str(name): index for name, index in zip(own, read.indices, strict=True)}
     made = replace(copy, expression=substitute(source.expression, values), reduction=source.reduction)
     einsums = tuple(made if each is copy else each for each in cascade.einsums if each is not source)
-    return _without(replace(cascade, einsums=einsums), source.tensor)
-
-
-def _without(cascade: Cascade, name: str) -> Cascade:
-    return replace(cascade, tensors=tuple(tensor for tensor in cascade.tensors if tensor.name != name))
+    return rebuild(cascade, einsums)

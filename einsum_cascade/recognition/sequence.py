@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from einsum_cascade.cascade.ir import Cascade, Einsum
+from einsum_cascade.cascade.transform import as_input, rebuild
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.mapping.merging import merge_products
 from einsum_cascade.mapping.workload import Access, Workload
@@ -205,22 +206,15 @@ def _ready(workload: Workload, part: _Part) -> _Part:
 
 
 def _cut(workload: Workload, part: _Part) -> Cascade:
-    """Return a part as a cascade of its own, with all ranks; what it reads of others is an input."""
+    """Return a part as a cascade of its own; what it reads of others is an input."""
     cascade, kept = workload.cascade, {*part}
     for einsum in reversed(cascade.einsums):
         if einsum.tensor in kept:
             kept |= {read.tensor for read in einsum.all_reads} & workload.views.keys()
     einsums = tuple(einsum for einsum in cascade.einsums if einsum.tensor in kept)
     given = {read.tensor for einsum in einsums for read in einsum.all_reads} - kept
-    tensors = (
-        *(
-            tensor if tensor.is_given else replace(tensor, role="input", is_declared=False)
-            for tensor in cascade.tensors
-            if tensor.name in given
-        ),
-        *(tensor for tensor in cascade.tensors if tensor.name in kept),
-    )
-    return replace(cascade, tensors=tensors, einsums=einsums, outputs=_leaving(workload, part), documentation="")
+    made = (as_input(tensor) for tensor in cascade.tensors if tensor.name in given and not tensor.is_given)
+    return rebuild(cascade, einsums, given=made, outputs=_leaving(workload, part))
 
 
 def _recognised(unscaled: Unscaled, workload: Workload, part: _Part) -> ArrayWork:

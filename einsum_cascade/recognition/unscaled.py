@@ -23,7 +23,7 @@ from einsum_cascade.cascade.ir import (
     reads_of_predicate,
 )
 from einsum_cascade.cascade.operators import OPERATORS, Operator
-from einsum_cascade.cascade.transform import map_expression
+from einsum_cascade.cascade.transform import map_expression, rebuild
 from einsum_cascade.recognition.copies import without_copies
 from einsum_cascade.recognition.factors import Factor, Scaled
 from einsum_cascade.recognition.scaling import constant_of, difference_of, without_constants
@@ -72,7 +72,7 @@ def without_factors(cascade: Cascade) -> Unscaled:
     2.0
 
     """
-    cascade = _with_maxima_apart(replace(cascade, einsums=tuple(map(_in_order, cascade.einsums))))
+    cascade = _with_maxima_apart(rebuild(cascade, map(_in_order, cascade.einsums)))
     held = _held(cascade)
     factors: dict[str, Factor] = {}
     scaled: list[Scaled] = []
@@ -93,7 +93,7 @@ def without_factors(cascade: Cascade) -> Unscaled:
             factors[name] = own[0]
         is_difference = form.kind == "difference"
         einsums.append(_multiplied(einsum, factors) if is_difference else replace(einsum, expression=form.expression))
-    return Unscaled(without_copies(replace(cascade, einsums=tuple(einsums)), held), tuple(scaled))
+    return Unscaled(without_copies(rebuild(cascade, einsums), held), tuple(scaled))
 
 
 def _in_order(einsum: Einsum) -> Einsum:
@@ -131,10 +131,7 @@ def _with_maxima_apart(cascade: Cascade) -> Cascade:
         later = cascade.einsums[at + 1 :]
         after = (replace(each, expression=map_expression(each.expression, inside)) for each in later)
         copied = (replace(einsum, tensor=inner), Einsum(name, variables, Read(inner, variables)))
-        tensors = [
-            each for own in cascade.tensors for each in ((replace(own, name=inner), own) if own is tensor else (own,))
-        ]
-        cascade = replace(cascade, tensors=(*tensors,), einsums=(*cascade.einsums[:at], *copied, *after))
+        cascade = rebuild(cascade, (*cascade.einsums[:at], *copied, *after))
     return cascade
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.ir import Constant, Einsum
+from einsum_cascade.cascade.transform import extents_of, rebuild
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.recognition.heads import Heads
@@ -77,6 +78,5 @@ def _left_out(
     if missing:
         what = f"{missing[0]} must be given, for the array leaves results of {einsum} out by it, but is not"
         raise IllegalMappingError([f"{what}; give it as an input"])
-    tensors = tuple(each for each in cascade.tensors if each.name in read or each.name == einsum.tensor)
-    part = replace(cascade, tensors=tensors, einsums=(told,), outputs=(einsum.tensor,))
-    return evaluate(part, {name: inputs[name] for name in read}, extents)[einsum.tensor]
+    part = rebuild(cascade, (told,), outputs=(einsum.tensor,))
+    return evaluate(part, {name: inputs[name] for name in read}, extents_of(part, extents))[einsum.tensor]

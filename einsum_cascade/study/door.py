@@ -143,8 +143,9 @@ class Study:
             Extents contradict one another.
 
         """
-        from einsum_cascade.analysis.bounds import analyse, with_free_ranks
+        from einsum_cascade.analysis.bounds import analyse
         from einsum_cascade.cascade.extents import known_extents
+        from einsum_cascade.cascade.transform import without_defaults
         from einsum_cascade.study.bound_reports import report_of_bounds
 
         words = None if capacity is None else _bytes(capacity) // _at_least_one(word_bytes, "word_bytes")
@@ -152,7 +153,7 @@ class Study:
             self.cascade, self._settings, {name: array.shape for name, array in self.inputs.items()}
         )
         free = frozenset(self.extents) & {rank.name for rank in self.cascade.ranks if rank.extent is not None}
-        found = analyse(with_free_ranks(self.cascade, free)).with_data(extents, self.inputs)
+        found = analyse(without_defaults(self.cascade, free)).with_data(extents, self.inputs)
         return report_of_bounds(found, extents, words)
 
     def cost(self, *, explain: bool = False) -> "CostReport":
