@@ -17,7 +17,7 @@ from einsum_cascade.cascade.ir import (
     RankExtent,
 )
 
-__all__ = ["Choice", "affine_of", "alternatives_of", "bounds_of"]
+__all__ = ["Choice", "affine_of", "alternatives_of", "bounds_of", "without_negations"]
 
 type Choice = tuple[tuple[Affine, ...], ...]
 """Conjunctions of bounds, one of which must hold."""
@@ -40,24 +40,51 @@ def bounds_of(predicate: Predicate) -> tuple[Affine, ...]:
     return found[0] if found is not None and len(found) == 1 else ()
 
 
+def without_negations(predicate: Predicate, *, is_negated: bool = False) -> Predicate:
+    r"""Return a predicate, or its opposite, in which no part is negated, for comparisons have opposites.
+
+    Of numbers, not of NaN, which no comparison but `!=` holds for.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from einsum_cascade.cascade import parse
+    >>> text = "rank M, W = 4\ninput X[m:M]\nY[m] = X[m] where not (m < W or m == 9)\noutput Y"
+    >>> (einsum,) = parse(text).einsums
+    >>> print(replace(einsum, where=without_negations(einsum.where)))
+    Y[m] = X[m] where m >= W and m != 9
+
+    """
+    match predicate:
+        case Comparison(operator, left, right):
+            return Comparison(_OPPOSITE[operator], left, right) if is_negated else predicate
+        case Not(operand):
+            return without_negations(operand, is_negated=not is_negated)
+        case And(operands) | Or(operands):
+            join = And if isinstance(predicate, And) is not is_negated else Or
+            return join(tuple(without_negations(operand, is_negated=is_negated) for operand in operands))
+
+
 def alternatives_of(predicate: Predicate, *, is_negated: bool = False) -> Choice | None:
     """Return conjunctions of bounds one of which must hold; None if the predicate reads data or is not affine."""
+    return _alternatives(without_negations(predicate, is_negated=is_negated))
+
+
+def _alternatives(predicate: Predicate) -> Choice | None:
     match predicate:
         case Comparison(operator, left, right):
             low, high = affine_of(left), affine_of(right)
-            if low is None or high is None:
-                return None
-            return _differences(_OPPOSITE[operator] if is_negated else operator, low, high)
-        case Not(operand):
-            return alternatives_of(operand, is_negated=not is_negated)
+            return None if low is None or high is None else _differences(operator, low, high)
         case And(operands) | Or(operands):
-            parts = [alternatives_of(operand, is_negated=is_negated) for operand in operands]
+            parts = [_alternatives(operand) for operand in operands]
             known = [part for part in parts if part is not None]
             if len(known) < len(parts):
                 return None
-            if isinstance(predicate, And) is is_negated:
+            if isinstance(predicate, Or):
                 return tuple(conjunction for part in known for conjunction in part)
             return tuple(tuple(bound for part in parts for bound in part) for parts in product(*known))
+        case Not():
+            raise AssertionError("negations are gone")
 
 
 def _differences(operator: str, left: Affine, right: Affine) -> Choice:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.affine import Affine, affine_constant
+from einsum_cascade.cascade.constraints import without_negations
 from einsum_cascade.cascade.extent import ONE
 from einsum_cascade.cascade.ir import (
     And,
@@ -171,7 +172,7 @@ class _Masks:
         einsum = self._einsum(task)
         if einsum.otherwise is not None:
             return ANYWHERE
-        mask = ANYWHERE if einsum.where is None else self._holds(einsum.where)
+        mask = ANYWHERE if einsum.where is None else self._holds(without_negations(einsum.where))
         for index, extent in self.workload.ends_of(task):
             room = self._sum(affine_constant(extent - ONE) - index)
             mask = self._decided(both(mask, _one(room)))
@@ -270,24 +271,25 @@ class _Masks:
         terms = tuple(term for term in constraint.terms if term[0] not in variables)
         return Constraint(constant, terms, constraint.data)
 
-    def _holds(self, predicate: Predicate, *, is_negated: bool = False) -> Mask:
+    def _holds(self, predicate: Predicate) -> Mask:
+        """Return where a predicate without negations holds."""
         match predicate:
-            case Not(operand):
-                return self._holds(operand, is_negated=not is_negated)
-            case And(operands) | Or(operands):
-                parts = [self._holds(operand, is_negated=is_negated) for operand in operands]
-                return self._decided(_all(parts) if isinstance(predicate, Or) == is_negated else _any(parts))
+            case And(operands):
+                return self._decided(_all(map(self._holds, operands)))
+            case Or(operands):
+                return self._decided(_any(map(self._holds, operands)))
             case Comparison():
-                return self._decided(self._compared(predicate, is_negated=is_negated))
+                return self._decided(self._compared(predicate))
+            case Not():
+                raise AssertionError("negations are gone")
 
-    def _compared(self, comparison: Comparison, *, is_negated: bool) -> Mask:
+    def _compared(self, comparison: Comparison) -> Mask:
         left, right = self._value(comparison.left), self._value(comparison.right)
         if left is None or right is None:
             return ANYWHERE
-        operator = _OPPOSITES[comparison.operator] if is_negated else comparison.operator
         ahead, one = left.minus(right), Constraint(1, ())
         below, above = ahead.times(-1).minus(one), ahead.minus(one)
-        match operator:
+        match comparison.operator:
             case "<=":
                 return _one(ahead.times(-1))
             case "<":
@@ -339,9 +341,6 @@ class _Masks:
     def _sum(self, index: Affine) -> Constraint:
         terms = {name: int(coefficient.evaluate(self.values)) for name, coefficient in index.terms}
         return Constraint(int(index.offset.evaluate(self.values)), _terms(terms))
-
-
-_OPPOSITES = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 
 
 def _is_plain(constraint: Constraint) -> bool:

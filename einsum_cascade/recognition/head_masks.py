@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from einsum_cascade.cascade.constraints import without_negations
 from einsum_cascade.cascade.ir import (
     Apply,
     Comparison,
@@ -109,7 +110,8 @@ class HeadMask:
 
         """
         band = Band()
-        for predicate in conjuncts(self.einsum.where):
+        where = None if self.einsum.where is None else without_negations(self.einsum.where)
+        for predicate in conjuncts(where):
             if not isinstance(predicate, Comparison) or predicate.operator not in _FLIPPED:
                 raise self._refused()
             band = band.within(self._one(predicate))

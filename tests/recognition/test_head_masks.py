@@ -44,6 +44,9 @@ def band(filter_: str, extents: dict[str, int] = EXTENTS) -> Band:
         ("{m} >= 0", Band()),
         ("{m} == 0", Band(keys=1)),
         ("{m} < 0", Band(keys=0)),
+        ("not {m} <= p", Band(low=1)),
+        ("not ({m} > p or {m} < p - 3)", Band(-3, 0)),
+        ("not (not {m} < 5 or {m} > p)", Band(high=0, keys=5)),
     ],
 )
 def test_bands(filter_: str, expected: Band) -> None:
@@ -54,7 +57,7 @@ def test_bands(filter_: str, expected: Band) -> None:
     "filter_",
     [
         "{m} <= p or {m} < 3",
-        "not {m} <= p",
+        "not {m} == p",
         "{m} < LEN[p]",
         "{m} != p",
         "2*({m}) <= p",
