@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import gcd, lcm
+from typing import cast
 
 from einsum_cascade.analysis.polynomials import ONE, Polynomial, between, substituted
 
-__all__ = ["Bound", "count_points_of", "count_where", "opposite", "tightest"]
+__all__ = ["Bound", "count_points_of", "count_where", "disjoint", "opposite", "room", "tightest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +96,24 @@ def count_points_of(variables: Sequence[str], bounds: Iterable[Bound]) -> int:
 
 def count_where(variables: Sequence[str], bounds: Iterable[Bound], choices: Iterable[Sequence[Sequence[Bound]]]) -> int:
     """Return the number of integer points that satisfy all constraints, and of every choice one of its conjunctions."""
-    parts = _disjoint(tuple(dict.fromkeys(bounds)), tuple(choices))
+    parts = disjoint(tuple(dict.fromkeys(bounds)), tuple(choices))
     return sum(count_points_of(variables, part) for part in parts)
 
 
-def _disjoint(bounds: tuple[Bound, ...], choices: tuple[Sequence[Sequence[Bound]], ...]) -> Iterator[tuple[Bound, ...]]:
-    """Yield disjoint polyhedra that make up what satisfies some constraints and choices."""
+def disjoint(bounds: tuple[Bound, ...], choices: tuple[Sequence[Sequence[Bound]], ...]) -> Iterator[tuple[Bound, ...]]:
+    """Yield disjoint polyhedra that make up what satisfies some constraints, and of every choice one conjunction."""
     if _is_empty(bounds):
         return
     if not choices:
         yield bounds
     elif all(bound in bounds for bound in choices[0][0]):
-        yield from _disjoint(bounds, choices[1:])
+        yield from disjoint(bounds, choices[1:])
     else:
         first, *others = choices[0]
-        yield from _disjoint(tuple(dict.fromkeys((*bounds, *first))), choices[1:])
+        yield from disjoint(tuple(dict.fromkeys((*bounds, *first))), choices[1:])
         held: list[Bound] = []
         for bound in first if others else ():
-            yield from _disjoint((*bounds, *held, bound.negated()), (others, *choices[1:]))
+            yield from disjoint((*bounds, *held, bound.negated()), (others, *choices[1:]))
             held.append(bound)
 
 
@@ -266,7 +267,11 @@ def _replaced(
     return _sum(tuple(name for name in variables if values.get(name, (1, 0))[0]), bounds, summand)
 
 
-def _values_of(name: str, variables: Iterable[str], bounds: Iterable[Bound]) -> range:
+_MOST_BOUNDS = 100
+"""Constraints from which eliminating variables takes longer than looking at more values: they are squared each time."""
+
+
+def _values_of(name: str, variables: Iterable[str], bounds: Sequence[Bound]) -> range:
     """Return a range that has all values of a variable, by what the constraints leave of real numbers.
 
     Raises
@@ -277,8 +282,11 @@ def _values_of(name: str, variables: Iterable[str], bounds: Iterable[Bound]) -> 
     """
     kept = tightest(bounds)
     for other in variables:
-        if other != name and kept is not None:
-            kept = tightest(_without(other, kept))
+        if other == name or kept is None:
+            continue
+        if len(kept) > _MOST_BOUNDS and (found := room(bounds).get(name)) is not None and None not in found:
+            return range(cast(int, found[0]), cast(int, found[1]) + 1)
+        kept = tightest(_without(other, kept))
     if kept is None:
         return range(0)
     lows = [-(bound.constant // c) for bound in kept if (c := bound.coefficient(name)) > 0]
@@ -286,6 +294,29 @@ def _values_of(name: str, variables: Iterable[str], bounds: Iterable[Bound]) -> 
     if not lows or not highs:
         raise ValueError(f"variable {name!r} must have a constant bound on either side")
     return range(max(lows), min(highs) + 1)
+
+
+def room(bounds: Sequence[Bound]) -> dict[str, tuple[int | None, int | None]]:
+    """Return the least and the most of every variable that each constraint leaves, given those of the others.
+
+    They hold in any case, and get no tighter than some rounds make them.
+    """
+    least: dict[str, int] = {}
+    most: dict[str, int] = {}
+    names = {name for bound in bounds for name, _ in bound.terms}
+    for _ in range(len(names) + 1):
+        for bound in bounds:
+            for name, c in bound.terms:
+                ends = [(most if k > 0 else least).get(other) for other, k in bound.terms if other != name]
+                if None in ends:
+                    continue
+                others = [k for other, k in bound.terms if other != name]
+                rest = bound.constant + sum(k * cast(int, end) for k, end in zip(others, ends, strict=True))
+                if c > 0:
+                    least[name] = max(-(rest // c), least.get(name, -(rest // c)))
+                else:
+                    most[name] = min(rest // -c, most.get(name, rest // -c))
+    return {name: (least.get(name), most.get(name)) for name in names}
 
 
 def _without(name: str, bounds: Sequence[Bound]) -> Iterator[Bound]:

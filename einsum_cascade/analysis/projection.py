@@ -5,14 +5,20 @@ the integer part of a quotient as a further variable, or with the shadows of the
 Source: Pugh, The Omega Test, Communications of the ACM 35 (8), 1992.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
-from einsum_cascade.analysis.lattice import Bound, count_where, opposite, tightest
+from einsum_cascade.analysis.lattice import Bound, count_points_of, disjoint, opposite, room, tightest
 
 __all__ = ["Hiding", "count_visible"]
 
 type Conjunction = tuple[Bound, ...]
+
+_FEW, _MOST_POWERS = 10, 5
+"""Points are looked at one by one where there are no more than 10 for each of up to five quotients, multiplied: so much
+longer may a sum become by one more quotient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,29 @@ def count_visible(visible: Sequence[str], inside: Iterable[Bound], parts: Iterab
     """
     eliminator = _Eliminator()
     found = [left for part in parts for left in eliminator.eliminated(frozenset(part.hidden), part.bounds)]
-    if not found:
+    choice = _unimplied(found)
+    if not choice:
         return 0
-    names = [*visible, *eliminator.quotients.values()]
-    return count_where(names, [*inside, *eliminator.definitions()], [list(dict.fromkeys(found))])
+    known, bounds = eliminator.used(choice), (*inside,)
+    points = _points(visible, bounds)
+    if points is not None and prod(map(len, points)) <= _FEW ** min(len(known), _MOST_POWERS):
+        whole = [(*bounds, *part) for part in choice]
+        return sum(_is_in(dict(zip(visible, at, strict=True)), known, whole) for at in product(*points))
+    return sum(eliminator.count(visible, part) for part in disjoint(bounds, (choice,)))
+
+
+def _points(visible: Sequence[str], bounds: Sequence[Bound]) -> list[range] | None:
+    """Return the values of each variable that constraints may leave, None where they are not told."""
+    known = room(bounds)
+    ends = [known.get(name, (None, None)) for name in visible]
+    found = [range(low, high + 1) for low, high in ends if low is not None and high is not None]
+    return found if len(found) == len(ends) else None
+
+
+def _unimplied(parts: Iterable[Conjunction]) -> list[Conjunction]:
+    """Return conjunctions without those that demand all that another one does."""
+    sets = {frozenset(part): part for part in parts}
+    return [part for own, part in sets.items() if not any(other < own for other in sets)]
 
 
 class _Eliminator:
@@ -69,12 +94,22 @@ class _Eliminator:
     def __init__(self) -> None:
         self.quotients: dict[tuple[Bound, int], str] = {}
 
-    def definitions(self) -> Iterator[Bound]:
-        """Yield what ties the quotients to what they divide: `0 <= dividend - divisor * quotient < divisor`."""
-        for (dividend, divisor), name in self.quotients.items():
-            rest = Bound.of({**dict(dividend.terms), name: -divisor}, dividend.constant)
-            yield rest
-            yield Bound.of({**{n: -c for n, c in dividend.terms}, name: divisor}, divisor - 1 - dividend.constant)
+    def count(self, visible: Sequence[str], bounds: Conjunction) -> int:
+        """Return how many points of visible variables satisfy constraints on them and on quotients."""
+        quotients = self.used([bounds])
+        definitions = (own for name, quotient in quotients.items() for own in _definition(name, *quotient))
+        return count_points_of([*visible, *quotients], [*bounds, *definitions])
+
+    def used(self, parts: Iterable[Conjunction]) -> dict[str, tuple[Bound, int]]:
+        """Return the quotients that some constraints name, with those that they are made of, these first."""
+        by_name = {name: own for own, name in self.quotients.items()}
+        waiting, found = [name for part in parts for bound in part for name, _ in bound.terms], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in by_name and name not in found:
+                found.add(name)
+                waiting += (own for own, _ in by_name[name][0].terms)
+        return {name: own for name, own in by_name.items() if name in found}
 
     def eliminated(self, hidden: frozenset[str], bounds: Iterable[Bound]) -> Iterator[Conjunction]:
         """Yield conjunctions over visible variables and quotients, one of which must hold."""
@@ -143,6 +178,23 @@ class _Eliminator:
             for offset in range((a * b - a - b) // b + 1):
                 at = Bound(low.terms, low.constant - offset)
                 yield from self.eliminated(hidden, [*bounds, at, opposite(at)])
+
+
+def _definition(name: str, dividend: Bound, divisor: int) -> Iterator[Bound]:
+    """Yield what determines a quotient: `0 <= dividend - divisor * quotient < divisor`."""
+    yield Bound.of({**dict(dividend.terms), name: -divisor}, dividend.constant)
+    yield Bound.of({**{n: -c for n, c in dividend.terms}, name: divisor}, divisor - 1 - dividend.constant)
+
+
+def _is_in(at: dict[str, int], quotients: Mapping[str, tuple[Bound, int]], parts: Iterable[Conjunction]) -> bool:
+    """Tell whether a point of the visible variables satisfies one of several conjunctions."""
+    for name, (dividend, divisor) in quotients.items():
+        at[name] = _value(dividend, at) // divisor
+    return any(all(_value(bound, at) >= 0 for bound in part) for part in parts)
+
+
+def _value(bound: Bound, at: Mapping[str, int]) -> int:
+    return sum(c * at[name] for name, c in bound.terms) + bound.constant
 
 
 def _equation(hidden: frozenset[str], bounds: list[Bound]) -> Bound | None:

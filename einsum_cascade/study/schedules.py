@@ -74,7 +74,7 @@ def schedules_of(workload: Workload, plan: Plan) -> tuple[Scheduled, ...]:
     if not graphs:
         raise ScheduleError(
             f"mapping {plan.mapping.name!r} must have a block in the order 'overlap' or 'lock-step' to be scheduled, "
-            "but all its parts follow one another"
+            "but all its parts follow one another, each for the cycles that `cost` tells; give one an order"
         )
     return tuple(_scheduled(tile) for tile in graphs)
 

@@ -3,8 +3,10 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from random_counts import random_count
 
+from einsum_cascade.analysis import projection
 from einsum_cascade.analysis.lattice import Bound, count_points_of, count_where, opposite
 from einsum_cascade.analysis.projection import Hiding, count_visible
 
@@ -44,10 +46,15 @@ def test_counts_are_those_of_an_enumeration(seed: int) -> None:
         assert count_where(names, inside, [[[b] for b in shape] for shape in shapes if shape]) == wanted, case
 
 
-def test_visible_points_are_those_of_an_enumeration(seed: int) -> None:
-    """Points of which some values of the hidden variables meet one of several conjunctions, found one by one."""
+@pytest.mark.parametrize("few", [1, 10])
+def test_visible_points_are_those_of_an_enumeration(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points of which some values of the hidden variables meet one of several conjunctions, found one by one.
+
+    With `few` of 1, all are summed symbolically, however many quotients there are.
+    """
+    monkeypatch.setattr(projection, "_FEW", few)
     for number in range(random_count(1_000)):
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, few, number])
         names = NAMES[: int(rng.integers(2, 4))]
         sizes = {name: int(rng.integers(1, 7)) for name in names}
         shown = names[: int(rng.integers(1, len(names)))]
@@ -64,6 +71,35 @@ def test_visible_points_are_those_of_an_enumeration(seed: int) -> None:
         parts = [Hiding(hidden, (*shape, *limits)) for shape in shapes]
         case = f"case {number} of seed {seed}: {sizes}, {shown}, {shapes}"
         assert count_visible(shown, box({name: sizes[name] for name in shown}), parts) == len(wanted), case
+
+
+def test_visible_points_under_many_strides_are_soon_counted() -> None:
+    """Two cases of which elimination makes seven and thirteen quotients, among them some that nothing asks for."""
+    shapes = [
+        [Bound.of({"x": 2, "y": -1}, 0), Bound.of({"x": 1, "z": 2}, 1), Bound.of({"x": 1, "y": -4, "z": 1}, -2)],
+        [],
+        [
+            Bound.of({"x": -3, "y": 2, "z": 4}, -3),
+            Bound.of({"x": 2, "y": 4, "z": -3}, -1),
+            Bound.of({"x": 1, "y": -3, "z": -1}, -2),
+        ],
+    ]
+    hidden = box({"y": 5, "z": 2})
+    parts = [Hiding(("y", "z"), (*shape, *hidden)) for shape in shapes]
+    # The second conjunction is empty, so that every x is there.
+    assert count_visible(("x",), box({"x": 4}), parts) == 4
+    strided = [
+        [Bound.of({"x": -4, "y": 3, "z": -1}, 2), Bound.of({"x": 5, "y": -5, "z": 6}, -4)],
+        [Bound.of({"x": -1, "y": 5, "z": -3}, 5), Bound.of({"y": -6, "z": 5}, -2)],
+    ]
+    hidden = box({"y": 4, "z": 5})
+    wanted = {
+        x
+        for x, y, z in product(range(6), range(4), range(5))
+        if any(holds(shape, {"x": x, "y": y, "z": z}) for shape in strided)
+    }
+    parts = [Hiding(("y", "z"), (*shape, *hidden)) for shape in strided]
+    assert count_visible(("x",), box({"x": 6}), parts) == len(wanted)
 
 
 def test_visible_points_of_any_size() -> None:

@@ -96,11 +96,15 @@ def cells_by_part(files: Mapping[str, str], top: str, folder: Path) -> dict[str,
     commands = [*_load(files, top, folder), *_map(top), _ABC, "opt_clean", "delete t:$scopeinfo"]
     run_yosys([*commands, "tee -q -o stat.json stat -json"], folder)
     parts: dict[str, int] = {}
-    for name, module in json.loads((folder / "stat.json").read_text())["modules"].items():
-        part = re.fullmatch(rf"\\{top}(?:\.([a-z_]+))?.*", name)
-        assert part, name
-        submodules = sum(count for kind, count in module["num_cells_by_type"].items() if kind.startswith(top))
-        parts[part[1] or top] = parts.get(part[1] or top, 0) + module["num_cells"] - submodules
+    modules = json.loads((folder / "stat.json").read_text())["modules"]
+    for name, module in modules.items():
+        # A module with parameters is named after its values and itself.
+        found = re.fullmatch(rf"\\{top}(?:\.([a-z_]+))?.*|\$paramod.*\\([a-z_]+)", name)
+        assert found, name
+        part = found[1] or found[2] or top
+        counts = module["num_cells_by_type"].items()
+        submodules = sum(count for kind, count in counts if kind in modules or f"\\{kind}" in modules)
+        parts[part] = parts.get(part, 0) + module["num_cells"] - submodules
     return parts
 
 
