@@ -15,7 +15,7 @@ from typing import cast
 
 from einsum_cascade.analysis.polynomials import ONE, Polynomial, between, substituted
 
-__all__ = ["Bound", "count_points_of", "count_where", "disjoint", "opposite", "room", "tightest"]
+__all__ = ["Bound", "count_points_of", "count_where", "disjoint", "needed", "opposite", "room", "tightest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +317,29 @@ def room(bounds: Sequence[Bound]) -> dict[str, tuple[int | None, int | None]]:
                 else:
                     most[name] = min(rest // -c, most.get(name, rest // -c))
     return {name: (least.get(name), most.get(name)) for name in names}
+
+
+def needed(bounds: Iterable[Bound]) -> list[Bound]:
+    """Return constraints without those that the others imply for real numbers; not all of these are found."""
+    kept = tightest(bounds)
+    if kept is None:
+        return [Bound((), -1)]
+    # Those of the most variables are dropped first: the others are easier to sum under.
+    for bound in sorted(kept, key=lambda own: (-len(own.terms), own.terms)):
+        others = [own for own in kept if own != bound]
+        if opposite(bound) not in kept and _is_void([*others, bound.negated()]):
+            kept = others
+    return kept
+
+
+def _is_void(bounds: Iterable[Bound]) -> bool:
+    """Tell whether no real point satisfies constraints; where they become too many, False."""
+    kept = tightest(bounds)
+    for name in sorted({name for bound in kept or () for name, _ in bound.terms}):
+        if kept is None or len(kept) > _MOST_BOUNDS:
+            break
+        kept = tightest(_without(name, kept))
+    return kept is None
 
 
 def _without(name: str, bounds: Sequence[Bound]) -> Iterator[Bound]:

@@ -23,8 +23,12 @@ def random_bound(rng: np.random.Generator, names: tuple[str, ...], greatest: int
     return Bound.of({str(name): int(c) for name, c in zip(chosen, signs, strict=True)}, int(rng.integers(-6, 7)))
 
 
+def value(bound: Bound, at: dict[str, int]) -> int:
+    return sum(c * at[name] for name, c in bound.terms) + bound.constant
+
+
 def holds(bounds: list[Bound], at: dict[str, int]) -> bool:
-    return all(sum(c * at[name] for name, c in bound.terms) + bound.constant >= 0 for bound in bounds)
+    return all(value(bound, at) >= 0 for bound in bounds)
 
 
 def test_counts_are_those_of_an_enumeration(seed: int) -> None:
@@ -100,6 +104,35 @@ def test_visible_points_under_many_strides_are_soon_counted() -> None:
     }
     parts = [Hiding(("y", "z"), (*shape, *hidden)) for shape in strided]
     assert count_visible(("x",), box({"x": 6}), parts) == len(wanted)
+
+
+def test_images_are_those_of_an_enumeration(seed: int) -> None:
+    """Points that one or two indices of two or three variables reach, under a filter or none."""
+    for number in range(random_count(1_000)):
+        rng = np.random.default_rng([seed, 7, number])
+        names = NAMES[: int(rng.integers(2, 4))]
+        sizes = {name: int(rng.integers(1, 8)) for name in names}
+        indices = [random_bound(rng, names, 7) for _ in range(int(rng.integers(1, 3)))]
+        filters = [random_bound(rng, names, 3) for _ in range(int(rng.integers(0, 2)))]
+        hidden = [*box(sizes), *filters]
+        spaces = [dict(zip(names, at, strict=True)) for at in product(*(range(sizes[name]) for name in names))]
+        reached = {tuple(value(index, at) for index in indices) for at in spaces if holds(filters, at)}
+        shown = [f"#{axis}" for axis in range(len(indices))]
+        for name, index in zip(shown, indices, strict=True):
+            equation = Bound.of({**dict(index.terms), name: -1}, index.constant)
+            hidden += (equation, opposite(equation))
+        inside = [own for name in shown for own in (Bound.of({name: 1}, 100), Bound.of({name: -1}, 200))]
+        case = f"case {number} of seed {seed}: {sizes}, {indices}, {filters}"
+        assert count_visible(shown, inside, [Hiding(names, tuple(hidden))]) == len(reached), case
+
+
+def test_images_of_any_size() -> None:
+    """Of x + y + z and x + 2 y + 3 z, points along (1, -2, 1) look alike: N^3, (N - 1)^2 (N - 2) one step on."""
+    n = 10**6
+    first, second = (Bound.of({"x": 1, "y": c, "z": 2 * c - 1, name: -1}, 0) for c, name in ((1, "#0"), (2, "#1")))
+    equations = (first, opposite(first), second, opposite(second))
+    part = Hiding(NAMES, (*equations, *box(dict.fromkeys(NAMES, n))))
+    assert count_visible(["#0", "#1"], box({"#0": 3 * n, "#1": 6 * n}), [part]) == n**3 - (n - 1) ** 2 * (n - 2)
 
 
 def test_visible_points_of_any_size() -> None:
