@@ -6,6 +6,8 @@ PYTHON ?=
 WAVE ?=
 # The cells that `make synthesis` measures areas with, if the file is there (Debian: qflow-tech-osu018).
 LIBERTY = /usr/share/qflow/tech/osu018/osu018_stdcells.lib
+# A folder of tests that `make nightly` runs alone, since all of them take more than a night on two processors.
+PART ?=
 # Processes that the tests run on.
 WORKERS = 2
 
@@ -49,8 +51,8 @@ test-all: setup setup-sram ## run the tests with all random cases, and the wheel
 
 nightly: export EINSUM_CASCADE_COUNTS = nightly
 nightly: setup setup-sram ## run the tests with ten times the random cases or more (all night), see that small changes fail them, and time
-	@$(pytest)
-	@$(MAKE) --no-print-directory mutants bench
+	@$(pytest) $(PART)
+	@$(if $(PART),,$(MAKE) --no-print-directory mutants bench)
 
 mutants: setup ## make small changes in a copy, each of which some test must catch
 	@$(python) tests/mutants/run.py
