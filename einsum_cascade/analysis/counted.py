@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import sympy
 
-from einsum_cascade.analysis.lattice import Bound, count_where
+from einsum_cascade.analysis.halfspaces import Bound
+from einsum_cascade.analysis.lattice import count_where
 from einsum_cascade.analysis.projection import Hiding, count_visible
 
 __all__ = ["ElementCount", "counts_in", "value_of"]

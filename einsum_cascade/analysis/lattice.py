@@ -7,72 +7,15 @@ values of a variable are enumerated only where those are more.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from math import gcd, lcm
+from math import lcm
 from typing import cast
 
+from einsum_cascade.analysis.halfspaces import MOST_BOUNDS, Bound, opposite, replacement, room, tightest, without
 from einsum_cascade.analysis.polynomials import ONE, Polynomial, between, substituted
 
-__all__ = ["Bound", "count_points_of", "count_where", "disjoint", "needed", "opposite", "room", "tightest"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A constraint: the sum of variables times coefficients and a constant is not negative.
-
-    Parameters
-    ----------
-    terms
-        Pairs of a variable and its coefficient, sorted by variable; no coefficient is zero.
-    constant
-        The constant.
-
-    """
-
-    terms: tuple[tuple[str, int], ...]
-    constant: int
-
-    @classmethod
-    def of(cls, coefficients: Mapping[str, int], constant: int) -> "Bound":
-        """Make a constraint, in lowest terms: over integers, the constant may be rounded down."""
-        terms = tuple(sorted((name, c) for name, c in coefficients.items() if c))
-        divisor = gcd(*(c for _, c in terms)) or 1
-        return cls(tuple((name, c // divisor) for name, c in terms), constant // divisor)
-
-    def coefficient(self, variable: str) -> int:
-        """Return the coefficient of a variable."""
-        return next((c for name, c in self.terms if name == variable), 0)
-
-    def plus(self, other: "Bound", factor: int = 1, constant: int = 0) -> "Bound":
-        """Return the sum with a multiple of another constraint."""
-        sums = dict(self.terms)
-        for name, c in other.terms:
-            sums[name] = sums.get(name, 0) + factor * c
-        return Bound.of(sums, self.constant + factor * other.constant + constant)
-
-    def times(self, factor: int) -> "Bound":
-        """Return a multiple that is not in lowest terms."""
-        return Bound(tuple((name, factor * c) for name, c in self.terms), factor * self.constant)
-
-    def negated(self) -> "Bound":
-        """Return the constraint that holds where this one does not."""
-        return Bound.of({name: -c for name, c in self.terms}, -self.constant - 1)
-
-    def without(self, variable: str) -> "Bound":
-        """Return what is left of it if a variable is zero."""
-        return Bound(tuple(term for term in self.terms if term[0] != variable), self.constant)
-
-    def at(self, variable: str, terms: Mapping[str, int], constant: int) -> "Bound":
-        """Return the constraint with an affine expression instead of a variable."""
-        c = self.coefficient(variable)
-        if not c:
-            return self
-        sums = {name: factor for name, factor in self.terms if name != variable}
-        for name, factor in terms.items():
-            sums[name] = sums.get(name, 0) + c * factor
-        return Bound.of(sums, self.constant + c * constant)
+__all__ = ["count_points_of", "count_where", "disjoint"]
 
 
 def count_points_of(variables: Sequence[str], bounds: Iterable[Bound]) -> int:
@@ -187,40 +130,15 @@ def _sum(variables: tuple[str, ...], bounds: Iterable[Bound], summand: Polynomia
     return total
 
 
-def opposite(bound: Bound) -> Bound:
-    """Return the constraint that makes an equation of a bound."""
-    return Bound(tuple((name, -c) for name, c in bound.terms), -bound.constant)
-
-
 def _solved(variables: tuple[str, ...], bounds: list[Bound], summand: Polynomial, equation: Bound) -> Fraction:
     """Sum over the solutions of an equation: a variable with coefficient 1 or -1 is replaced by what it equals.
 
     While there is none, the variable of the least coefficient is replaced by one that leaves remainders of the others.
     """
-    name, c = min(equation.terms, key=lambda term: (abs(term[1]), term[0]))
-    others = {other: factor for other, factor in equation.terms if other != name}
-    if abs(c) == 1:
-        value, constant = {other: -c * factor for other, factor in others.items()}, -c * equation.constant
-        left = tuple(other for other in variables if other != name)
-    else:
-        value, constant = {name: 1, **{other: -(factor // c) for other, factor in others.items()}}, 0
-        left = variables
+    name, value, constant = replacement(equation, dict(equation.terms))
+    left = tuple(other for other in variables if other != name or name in value)
     replaced = [bound.at(name, value, constant) for bound in bounds]
     return _sum(left, replaced, substituted(summand, name, value.items(), constant))
-
-
-def tightest(bounds: Iterable[Bound]) -> list[Bound] | None:
-    """Return the constraints without those that others imply at once; None if no point satisfies them."""
-    least: dict[tuple[tuple[str, int], ...], int] = {}
-    for bound in bounds:
-        least[bound.terms] = min(bound.constant, least.get(bound.terms, bound.constant))
-    if least.pop((), 0) < 0:
-        return None
-    for terms, constant in least.items():
-        opposite = tuple((name, -c) for name, c in terms)
-        if opposite in least and constant + least[opposite] < 0:
-            return None
-    return [Bound(terms, constant) for terms, constant in least.items()]
 
 
 def _easiest(variables: tuple[str, ...], bounds: list[Bound]) -> str | None:
@@ -267,10 +185,6 @@ def _replaced(
     return _sum(tuple(name for name in variables if values.get(name, (1, 0))[0]), bounds, summand)
 
 
-_MOST_BOUNDS = 100
-"""Constraints from which eliminating variables takes longer than looking at more values: they are squared each time."""
-
-
 def _values_of(name: str, variables: Iterable[str], bounds: Sequence[Bound]) -> range:
     """Return a range that has all values of a variable, by what the constraints leave of real numbers.
 
@@ -284,9 +198,9 @@ def _values_of(name: str, variables: Iterable[str], bounds: Sequence[Bound]) -> 
     for other in variables:
         if other == name or kept is None:
             continue
-        if len(kept) > _MOST_BOUNDS and (found := room(bounds).get(name)) is not None and None not in found:
+        if len(kept) > MOST_BOUNDS and (found := room(bounds).get(name)) is not None and None not in found:
             return range(cast(int, found[0]), cast(int, found[1]) + 1)
-        kept = tightest(_without(other, kept))
+        kept = tightest(without(other, kept))
     if kept is None:
         return range(0)
     lows = [-(bound.constant // c) for bound in kept if (c := bound.coefficient(name)) > 0]
@@ -294,57 +208,3 @@ def _values_of(name: str, variables: Iterable[str], bounds: Sequence[Bound]) -> 
     if not lows or not highs:
         raise ValueError(f"variable {name!r} must have a constant bound on either side")
     return range(max(lows), min(highs) + 1)
-
-
-def room(bounds: Sequence[Bound]) -> dict[str, tuple[int | None, int | None]]:
-    """Return the least and the most of every variable that each constraint leaves, given those of the others.
-
-    They hold in any case, and get no tighter than some rounds make them.
-    """
-    least: dict[str, int] = {}
-    most: dict[str, int] = {}
-    names = {name for bound in bounds for name, _ in bound.terms}
-    for _ in range(len(names) + 1):
-        for bound in bounds:
-            for name, c in bound.terms:
-                ends = [(most if k > 0 else least).get(other) for other, k in bound.terms if other != name]
-                if None in ends:
-                    continue
-                others = [k for other, k in bound.terms if other != name]
-                rest = bound.constant + sum(k * cast(int, end) for k, end in zip(others, ends, strict=True))
-                if c > 0:
-                    least[name] = max(-(rest // c), least.get(name, -(rest // c)))
-                else:
-                    most[name] = min(rest // -c, most.get(name, rest // -c))
-    return {name: (least.get(name), most.get(name)) for name in names}
-
-
-def needed(bounds: Iterable[Bound]) -> list[Bound]:
-    """Return constraints without those that the others imply for real numbers; not all of these are found."""
-    kept = tightest(bounds)
-    if kept is None:
-        return [Bound((), -1)]
-    # Those of the most variables are dropped first: the others are easier to sum under.
-    for bound in sorted(kept, key=lambda own: (-len(own.terms), own.terms)):
-        others = [own for own in kept if own != bound]
-        if opposite(bound) not in kept and _is_void([*others, bound.negated()]):
-            kept = others
-    return kept
-
-
-def _is_void(bounds: Iterable[Bound]) -> bool:
-    """Tell whether no real point satisfies constraints; where they become too many, False."""
-    kept = tightest(bounds)
-    for name in sorted({name for bound in kept or () for name, _ in bound.terms}):
-        if kept is None or len(kept) > _MOST_BOUNDS:
-            break
-        kept = tightest(_without(name, kept))
-    return kept is None
-
-
-def _without(name: str, bounds: Sequence[Bound]) -> Iterator[Bound]:
-    """Yield what constraints say of the other variables (Fourier and Motzkin)."""
-    yield from (bound for bound in bounds if not bound.coefficient(name))
-    for low in (bound for bound in bounds if bound.coefficient(name) > 0):
-        for high in (bound for bound in bounds if bound.coefficient(name) < 0):
-            yield low.times(-high.coefficient(name)).plus(high, low.coefficient(name))

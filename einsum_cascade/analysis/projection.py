@@ -7,11 +7,12 @@ Source: Pugh, The Omega Test, Communications of the ACM 35 (8), 1992.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import product
-from math import lcm, prod
+from math import prod
 
-from einsum_cascade.analysis.lattice import Bound, count_points_of, disjoint, needed, opposite, room, tightest
+from einsum_cascade.analysis.collinear import count_collinear
+from einsum_cascade.analysis.halfspaces import Bound, is_exact, opposite, replacement, room, sides, tightest
+from einsum_cascade.analysis.lattice import count_points_of, disjoint
 
 __all__ = ["Hiding", "count_visible"]
 
@@ -63,11 +64,13 @@ def count_visible(visible: Sequence[str], inside: Iterable[Bound], parts: Iterab
 
     """
     bounds, shapes = (*inside,), [*parts]
-    if len(shapes) == 1 and (alone := _count_chains(visible, bounds, shapes[0])) is not None:
+    if (
+        len(shapes) == 1
+        and (alone := count_collinear(visible, shapes[0].hidden, [*bounds, *shapes[0].bounds])) is not None
+    ):
         return alone
     eliminator = _Eliminator()
-    found = [left for part in shapes for left in eliminator.eliminated(frozenset(part.hidden), part.bounds)]
-    choice = _unimplied(found)
+    choice = _unimplied(left for part in shapes for left in eliminator.eliminated(frozenset(part.hidden), part.bounds))
     if not choice:
         return 0
     known = eliminator.used(choice)
@@ -76,124 +79,6 @@ def count_visible(visible: Sequence[str], inside: Iterable[Bound], parts: Iterab
         whole = [(*bounds, *part) for part in choice]
         return sum(_is_in(dict(zip(visible, at, strict=True)), known, whole) for at in product(*points))
     return sum(eliminator.count(visible, part) for part in disjoint(bounds, (choice,)))
-
-
-def _count_chains(visible: Sequence[str], inside: Conjunction, part: Hiding) -> int | None:
-    """Count the points of one part that are visible where those that look alike are on one line; None where not.
-
-    Such points follow one another along it, with no gap, for what is convex has none. So there are as many as points
-    that have none before them: all, less those that are there one step on as well.
-    """
-    bounds = [*inside, *part.bounds]
-    rows, over = _image(visible, bounds)
-    names = [*(name for name in visible if rows[name] == {name: 1}), *part.hidden]
-    line = _line(rows.values(), names)
-    if line is not None:
-        return _count_starts(names, needed(over), line)
-    left = _unsolved(frozenset(part.hidden), bounds)
-    if left is None:
-        return None
-    free, bounds = left
-    names = [*dict.fromkeys([*visible, *(name for bound in bounds for name, _ in bound.terms)])]
-    return _count_starts(names, bounds, dict.fromkeys(free, 1))
-
-
-def _count_starts(names: Sequence[str], bounds: Sequence[Bound], line: Mapping[str, int]) -> int:
-    """Count the points that have none before them along a line; all of them if it goes nowhere."""
-    total = count_points_of(names, bounds)
-    if not line:
-        return total
-    moved = (
-        Bound(own.terms, own.constant - sum(own.coefficient(name) * c for name, c in line.items())) for own in bounds
-    )
-    return total - count_points_of(names, [*bounds, *moved])
-
-
-def _image(visible: Sequence[str], bounds: Sequence[Bound]) -> tuple[dict[str, Mapping[str, int]], list[Bound]]:
-    """Return every visible variable as terms of others, or as itself, and what constraints say of the others."""
-    rows: dict[str, Mapping[str, int]] = {name: {name: 1} for name in visible}
-    left = [*bounds]
-    for name in visible:
-        known = set(left)
-        equation = next((own for own in left if own.coefficient(name) == -1 and opposite(own) in known), None)
-        if equation is not None:
-            terms = {other: c for other, c in equation.terms if other != name}
-            left = [bound.at(name, terms, equation.constant) for bound in left]
-            rows = {own: _put(row, name, terms) for own, row in rows.items()}
-    return rows, left
-
-
-def _put(row: Mapping[str, int], name: str, terms: Mapping[str, int]) -> dict[str, int]:
-    """Return terms with others in the place of a variable."""
-    found = {own: c for own, c in row.items() if own != name}
-    for own, c in terms.items():
-        found[own] = found.get(own, 0) + c * row.get(name, 0)
-    return {own: c for own, c in found.items() if c}
-
-
-def _line(rows: Iterable[Mapping[str, int]], names: Sequence[str]) -> dict[str, int] | None:
-    """Return the least step along which no row changes; nothing if there is none, None if there are several lines."""
-    solved: dict[str, dict[str, Fraction]] = {}
-    for row in rows:
-        left: dict[str, Fraction] = {}
-        for name, c in row.items():
-            for own, factor in solved.get(name, {name: Fraction(1)}).items():
-                left[own] = left.get(own, Fraction(0)) + c * factor
-        pivot = next((name for name, c in left.items() if c), None)
-        if pivot is None:
-            continue
-        value = {name: -c / left[pivot] for name, c in left.items() if name != pivot and c}
-        for known, terms in solved.items():
-            factor = terms.pop(pivot, Fraction(0))
-            solved[known] = {
-                name: c for name in {*terms, *value} if (c := terms.get(name, 0) + factor * value.get(name, 0))
-            }
-        solved[pivot] = value
-    free = [name for name in names if name not in solved]
-    if len(free) > 1:
-        return None
-    step = {name: Fraction(1) for name in free}
-    step |= {name: c for name, terms in solved.items() for c in terms.values()}
-    scale = lcm(*(c.denominator for c in step.values()))
-    return {name: int(c * scale) for name, c in step.items()}
-
-
-def _unsolved(hidden: frozenset[str], bounds: Iterable[Bound]) -> tuple[frozenset[str], list[Bound]] | None:
-    """Return at most one hidden variable that visible ones do not determine, and constraints; None if more are left.
-
-    Equations are solved for others, and others are left out where the reals say all of what integers do.
-    """
-    kept = tightest(bounds)
-    if kept is None:
-        return frozenset(), [Bound((), -1)]
-    free = frozenset(name for bound in kept for name, _ in bound.terms if name in hidden)
-    known = set(kept)
-    for equation in (bound for bound in kept if opposite(bound) in known):
-        mine = {name: c for name, c in equation.terms if name in free}
-        if len(mine) == 1 and 1 not in map(abs, mine.values()):
-            free -= mine.keys()
-        elif mine:
-            name, value, constant = _replacement(equation, mine)
-            gone = {name} if name not in value else set[str]()
-            return _unsolved(hidden - gone, [bound.at(name, value, constant) for bound in kept])
-    if len(free) < 2:
-        return free, kept
-    name = next((name for name in sorted(free) if _is_exact(name, kept)), None)
-    if name is None:
-        return None
-    lows, highs, rest = _sides(name, kept)
-    met = [low.times(-high.coefficient(name)).plus(high, low.coefficient(name)) for low in lows for high in highs]
-    return _unsolved(hidden - {name}, [*rest, *met])
-
-
-def _replacement(equation: Bound, mine: Mapping[str, int]) -> tuple[str, dict[str, int], int]:
-    """Return a hidden variable of an equation and what stands in its place: its value, or a remainder of others."""
-    name = min(mine, key=lambda name: (abs(mine[name]), name))
-    c = mine[name]
-    if abs(c) == 1:
-        return name, {n: -c * k for n, k in equation.terms if n != name}, -c * equation.constant
-    others = {other: -(factor // c) for other, factor in mine.items() if other != name}
-    return name, {name: 1, **others}, 0
 
 
 def _points(visible: Sequence[str], bounds: Sequence[Bound]) -> list[range] | None:
@@ -245,7 +130,7 @@ class _Eliminator:
             yield from self._solved(hidden, kept, equation)
         else:
             name = min(hidden, key=lambda name: (_difficulty(name, hidden, kept), name))
-            if _is_exact(name, kept) or not _is_entangled(name, hidden, kept):
+            if is_exact(name, kept) or not _is_entangled(name, hidden, kept):
                 yield from self.eliminated(hidden - {name}, self._met(name, kept))
             else:
                 yield from self._shadows(name, hidden, kept)
@@ -253,7 +138,7 @@ class _Eliminator:
     def _solved(self, hidden: frozenset[str], bounds: list[Bound], equation: Bound) -> Iterator[Conjunction]:
         """Solve an equation for a hidden variable, if need be after others left a remainder of it."""
         mine = {name: c for name, c in equation.terms if name in hidden}
-        name, value, constant = _replacement(equation, mine)
+        name, value, constant = replacement(equation, mine)
         if len(mine) == 1 and abs(mine[name]) > 1:
             sign = -1 if mine[name] > 0 else 1
             rest = equation.without(name)
@@ -267,7 +152,7 @@ class _Eliminator:
 
     def _met(self, name: str, bounds: list[Bound]) -> Iterator[Bound]:
         """Yield what lets each lower and each upper bound of a variable have an integer between them."""
-        lows, highs, rest = _sides(name, bounds)
+        lows, highs, rest = sides(name, bounds)
         yield from rest
         for low in lows:
             for high in highs:
@@ -280,7 +165,7 @@ class _Eliminator:
 
     def _shadows(self, name: str, hidden: frozenset[str], bounds: list[Bound]) -> Iterator[Conjunction]:
         """Yield where there is room for an integer in any case, and the values near a lower bound apart."""
-        lows, highs, rest = _sides(name, bounds)
+        lows, highs, rest = sides(name, bounds)
         dark = list(rest)
         for low in lows:
             a = low.coefficient(name)
@@ -319,25 +204,12 @@ def _equation(hidden: frozenset[str], bounds: list[Bound]) -> Bound | None:
     return next((b for b in bounds if opposite(b) in known and any(name in hidden for name, _ in b.terms)), None)
 
 
-def _sides(name: str, bounds: list[Bound]) -> tuple[list[Bound], list[Bound], list[Bound]]:
-    """Return the bounds from below, from above, and those on others."""
-    lows = [bound for bound in bounds if bound.coefficient(name) > 0]
-    highs = [bound for bound in bounds if bound.coefficient(name) < 0]
-    return lows, highs, [bound for bound in bounds if not bound.coefficient(name)]
-
-
-def _is_exact(name: str, bounds: list[Bound]) -> bool:
-    """Tell whether every pair of bounds of a variable has a coefficient 1 or -1."""
-    lows, highs, _ = _sides(name, bounds)
-    return all(b.coefficient(name) == 1 for b in lows) or all(b.coefficient(name) == -1 for b in highs)
-
-
 def _is_entangled(name: str, hidden: frozenset[str], bounds: list[Bound]) -> bool:
     """Tell whether bounds of a variable name other hidden ones."""
     return any(bound.coefficient(name) and any(n in hidden and n != name for n, _ in bound.terms) for bound in bounds)
 
 
 def _difficulty(name: str, hidden: frozenset[str], bounds: list[Bound]) -> tuple[bool, bool, int]:
-    lows, highs, _ = _sides(name, bounds)
-    is_exact = _is_exact(name, bounds)
-    return not is_exact, not is_exact and _is_entangled(name, hidden, bounds), len(lows) * len(highs)
+    lows, highs, _ = sides(name, bounds)
+    is_hard = not is_exact(name, bounds)
+    return is_hard, is_hard and _is_entangled(name, hidden, bounds), len(lows) * len(highs)

@@ -7,7 +7,8 @@ import pytest
 from random_counts import random_count
 
 from einsum_cascade.analysis import projection
-from einsum_cascade.analysis.lattice import Bound, count_points_of, count_where, opposite
+from einsum_cascade.analysis.halfspaces import Bound, opposite
+from einsum_cascade.analysis.lattice import count_points_of, count_where
 from einsum_cascade.analysis.projection import Hiding, count_visible
 
 NAMES = ("x", "y", "z")
