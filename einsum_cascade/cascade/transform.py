@@ -35,10 +35,10 @@ from einsum_cascade.cascade.unchecked import unchecked
 
 __all__ = [
     "as_input",
-    "extents_of",
     "map_einsum",
     "map_expression",
     "map_predicate",
+    "own_extents",
     "rebuild",
     "rename",
     "substitute",
@@ -303,7 +303,7 @@ def as_input(tensor: Tensor, name: str | None = None) -> Tensor:
     return replace(tensor, name=tensor.name if name is None else name, role="input", is_declared=False)
 
 
-def extents_of(cascade: Cascade, extents: Mapping[str, int]) -> dict[str, int]:
+def own_extents(cascade: Cascade, extents: Mapping[str, int]) -> dict[str, int]:
     """Return the extents of the ranks that a cascade has, of those of what it was rebuilt from."""
     return {name: extents[name] for name in cascade.rank if name in extents}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einsum_cascade.cascade.transform import extents_of
+from einsum_cascade.cascade.transform import own_extents
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.lowering.steps import Step
 from einsum_cascade.recognition.layouts import from_array
@@ -71,7 +71,7 @@ def accuracy_of(
     """
     part = steps[0].work.cascade
     given = {tensor.name: tensors[tensor.name] for tensor in part.inputs}
-    exact = evaluate(part, given, extents_of(part, steps[0].extents), allows_empty=True)
+    exact = evaluate(part, given, own_extents(part, steps[0].extents), allows_empty=True)
     bounds = _bounds(steps, tensors)
     found = [_one(name, results[name], exact[name], bounds[name]) for name in results]
     worst = max(found, key=lambda each: (each.beyond > 0, each.at is not None))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from einsum_cascade.cascade.affine import affine_variable
 from einsum_cascade.cascade.ir import Apply, Cascade, Comparison, Constant, Dimension, Einsum, Expression, Read, Tensor
 from einsum_cascade.cascade.operators import OPERATORS
-from einsum_cascade.cascade.transform import as_input, extents_of, rebuild
+from einsum_cascade.cascade.transform import as_input, own_extents, rebuild
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.recognition.absence import absent_tensors
 from einsum_cascade.recognition.sequence import HostWork
@@ -61,7 +61,7 @@ def run_host(
             condition = Comparison("==", _read(there), Constant(1))
             absences.append(Einsum(name, _indices(tensor), _read(values), where=condition))
     part = rebuild(cascade, (*absences, *einsums), given=inputs, outputs=work.outputs)
-    return evaluate(part, given, extents_of(part, extents))
+    return evaluate(part, given, own_extents(part, extents))
 
 
 def _needed(cascade: Cascade, outputs: tuple[str, ...], made: frozenset[str]) -> frozenset[str]:
@@ -85,7 +85,7 @@ def _presence(work: ArrayWork, name: str, tensors: Mapping[str, Array], extents:
     einsum = Einsum(there, _indices(tensor), Apply(OPERATORS["max"], (least, Constant(1))))
     told = rebuild(cascade, (*cascade.einsums, einsum), outputs=(there,))
     given = {each.name: tensors[each.name] for each in told.inputs}
-    return (evaluate(told, given, extents_of(told, extents), allows_empty=True)[there] != 0).astype(float)
+    return (evaluate(told, given, own_extents(told, extents), allows_empty=True)[there] != 0).astype(float)
 
 
 def _unused(cascade: Cascade, name: str) -> str:

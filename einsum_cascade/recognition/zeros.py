@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascade.cascade.ir import Constant, Einsum
-from einsum_cascade.cascade.transform import extents_of, rebuild
+from einsum_cascade.cascade.transform import own_extents, rebuild
 from einsum_cascade.errors import IllegalMappingError, KernelError
 from einsum_cascade.interpreter import evaluate
 from einsum_cascade.recognition.heads import Heads
@@ -79,4 +79,4 @@ def _left_out(
         what = f"{missing[0]} must be given, for the array leaves results of {einsum} out by it, but is not"
         raise IllegalMappingError([f"{what}; give it as an input"])
     part = rebuild(cascade, (told,), outputs=(einsum.tensor,))
-    return evaluate(part, {name: inputs[name] for name in read}, extents_of(part, extents))[einsum.tensor]
+    return evaluate(part, {name: inputs[name] for name in read}, own_extents(part, extents))[einsum.tensor]

@@ -13,9 +13,9 @@ from einsum_cascade.cascade.ir import Apply, Cascade, Constant, Coordinate, Read
 from einsum_cascade.cascade.operators import OPERATORS
 from einsum_cascade.cascade.transform import (
     as_input,
-    extents_of,
     map_einsum,
     map_expression,
+    own_extents,
     rebuild,
     rename,
     substitute,
@@ -93,7 +93,7 @@ def test_two_parts_of_a_cascade_compute_what_it_does(seed: int) -> None:
 
 def _run(cascade: Cascade, tensors: dict[str, np.ndarray], extents: dict[str, int]) -> dict[str, np.ndarray]:
     given = {tensor.name: tensors[tensor.name] for tensor in cascade.inputs}
-    return evaluate(cascade, given, extents_of(cascade, extents), allows_empty=True)
+    return evaluate(cascade, given, own_extents(cascade, extents), allows_empty=True)
 
 
 def test_renaming_everything_computes_the_same(seed: int) -> None:

@@ -13,7 +13,7 @@ from random_counts import random_count
 
 from einsum_cascade import evaluate, load_architecture, parse, zoo
 from einsum_cascade.array.numbers import Multiplier, Numbers
-from einsum_cascade.cascade.transform import extents_of
+from einsum_cascade.cascade.transform import own_extents
 from einsum_cascade.cosim.accuracy import Accuracy, accuracy_of
 from einsum_cascade.errors import IllegalMappingError
 from einsum_cascade.lowering.prepared import Prepared
@@ -294,7 +294,7 @@ def _check(prepared: Prepared, rng: np.random.Generator, scale: float, case: str
     assert all(each.beyond == 0 and each.compared > 0 for each in found), f"{case}\n{found}"
     if len(prepared.steps) == 1:
         exact, same = (
-            evaluate(each, stored, extents_of(each, prepared.extents), allows_empty=True)
+            evaluate(each, stored, own_extents(each, prepared.extents), allows_empty=True)
             for each in (prepared.cascade, prepared.steps[0].work.cascade)
         )
         for name in prepared.cascade.outputs:
