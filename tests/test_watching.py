@@ -1,7 +1,8 @@
 """How far long work is: told to who watches, shown on a terminal, and never in the way."""
 
 import io
-import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -61,27 +62,46 @@ def test_a_simulation_tells_of_its_cycles(monkeypatch: pytest.MonkeyPatch) -> No
     assert len({done for done, _ in cycles}) > 2
 
 
-def shown(bars: Bars, console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+class Clock:
+    """The clock of the bars, and their timers: time goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def timer(self, seconds: float, action: Callable[[], None]) -> SimpleNamespace:
+        entry = (self.now + seconds, action)
+        return SimpleNamespace(start=lambda: self.due.append(entry), cancel=lambda: self.due.remove(entry))
+
+    def go_on(self, seconds: float) -> None:
+        self.now += seconds
+        ready = [entry for entry in self.due if entry[0] <= self.now]
+        self.due = [entry for entry in self.due if entry not in ready]
+        for _, action in ready:
+            action()
 
 
-def test_bars_appear_after_a_while_only() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    bars = Bars(0.2, console)
+def test_bars_appear_after_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, file = Clock(), io.StringIO()
+    monkeypatch.setattr("einsum_cascade.terminal.bars.time", clock)
+    monkeypatch.setattr("einsum_cascade.terminal.bars.threading.Timer", clock.timer)
+    bars = Bars(2.0, Console(file=file, force_terminal=True, width=80))
     bars.watch("quick", 0, 2)
+    clock.go_on(1.0)
     bars.watch("quick", 2, 2)
-    assert shown(bars, console) == ""
     bars.watch("slow", 0, 1_000)
-    until = time.monotonic() + 30
-    while "slow" not in shown(bars, console) and time.monotonic() < until:
-        time.sleep(0.01)
+    clock.go_on(1.5)
+    assert file.getvalue() == ""
+    clock.go_on(1.0)
     bars.watch("slow", 500, 1_000)
     bars.watch("inside", 0, None)
-    while "500 of 1,000" not in shown(bars, console) and time.monotonic() < until:
-        time.sleep(0.01)
     bars.stop()
-    text = shown(bars, console)
+    text = file.getvalue()
     assert "slow" in text
     assert "500 of 1,000" in text
+    assert "inside" in text
     assert "quick" not in text
+    assert not clock.due
