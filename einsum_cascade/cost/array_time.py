@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from einsum_cascade.arch.ir import Architecture
 from einsum_cascade.array.instruction import MatrixOp, VectorOp
 from einsum_cascade.errors import IllegalMappingError, InfeasibleMappingError
-from einsum_cascade.lowering.division import programs_of
+from einsum_cascade.lowering.division import division_of
 from einsum_cascade.lowering.submissions import ArrayProgram
 from einsum_cascade.mapping.ir import Block, Compute, normalised
 from einsum_cascade.mapping.ir import Mapping as Tree
@@ -72,10 +72,10 @@ def array_time(
         return None
     extents = {rank.name: values[rank.name] for rank in workload.cascade.ranks}
     try:
-        programs = programs_of(workload.cascade, architecture, extents, None, mapping, values, inputs)
+        found = division_of(workload.cascade, architecture, extents, None, mapping, values, inputs, is_strict=True)
     except (IllegalMappingError, InfeasibleMappingError):
         return None
-    busy = {array.name: 0, lanes.name: 0}
+    busy, programs = {array.name: 0, lanes.name: 0}, found.programs
     for each in programs:
         for engine, slots in zip((array, lanes), _slots(each), strict=True):
             busy[engine.name] += slots * each.lowered.program.tile_count

@@ -22,7 +22,7 @@ from einsum_cascade.recognition.sequence import Work, divide, recognise_sequence
 from einsum_cascade.recognition.works import ArrayWork
 from einsum_cascade.recognition.zeros import check_zeros
 
-__all__ = ["Division", "division_of", "programs_of"]
+__all__ = ["Division", "division_of"]
 
 _STEP = 64
 
@@ -45,22 +45,6 @@ class Division:
     works: tuple[Work, ...]
     programs: tuple[ArrayProgram, ...]
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def programs_of(
-    cascade: Cascade,
-    architecture: Architecture,
-    extents: Mapping[str, int],
-    numbers: Numbers | None = None,
-    mapping: Tree | None = None,
-    values: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, NDArray[Any]] | None = None,
-) -> tuple[ArrayProgram, ...]:
-    """Return the programs of a cascade of which the array does everything, in the order in which they run.
-
-    Parameters and what is raised are those of `division_of`.
-    """
-    return division_of(cascade, architecture, extents, numbers, mapping, values, inputs, is_strict=True).programs
 
 
 def division_of(
@@ -108,21 +92,13 @@ def division_of(
         The work does not fit the array.
 
     """
-    works: tuple[Work, ...] = recognise_sequence(cascade) if is_strict else divide(cascade)
-    own = [work for work in works if isinstance(work, ArrayWork)]
-    refused: dict[frozenset[str], Sequence[str]] = {}
-    while not is_strict and (found := _undoable(own, extents, inputs)):
-        refused |= found
-        works = divide(cascade, refused)
-        own = [work for work in works if isinstance(work, ArrayWork)]
-    shape = _shape(own, architecture, extents, numbers)
+    works = recognise_sequence(cascade) if is_strict else _divided(cascade, extents, inputs)
+    shape = _shape(_of_array(works), architecture, extents, numbers)
     chain = chain_of(works, extents, shape, cascade.outputs) if is_chained else None
-    if chain is not None:
-        works = chain.works
-        own = [work for work in works if isinstance(work, ArrayWork)]
+    works = works if chain is None else chain.works
     programs: list[ArrayProgram] = []
     memories = [memory.name for memory in architecture.memories]
-    for work in own:
+    for work in _of_array(works):
         kept = None if mapping is None or values is None else kept_tiles_of(work, mapping, values, shape, memories)
         for heads in _heads(work, extents, inputs):
             lowered = lower_program(work, extents_of(work, extents, shape, heads), shape, kept_tiles=kept)
@@ -130,6 +106,21 @@ def division_of(
     if chain is None:
         return Division(works, (*programs,))
     return Division(works, (*submitted(chain, programs, extents, saturates=saturates),), chain.reasons)
+
+
+def _of_array(works: Sequence[Work]) -> list[ArrayWork]:
+    return [work for work in works if isinstance(work, ArrayWork)]
+
+
+def _divided(
+    cascade: Cascade, extents: Mapping[str, int], inputs: Mapping[str, NDArray[Any]] | None
+) -> tuple[Work, ...]:
+    """Return the works of a cascade, in which those of the array can be done with these extents and filters."""
+    works, refused = divide(cascade), dict[frozenset[str], Sequence[str]]()
+    while found := _undoable(_of_array(works), extents, inputs):
+        refused |= found
+        works = divide(cascade, refused)
+    return works
 
 
 def _undoable(
