@@ -139,6 +139,8 @@ def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]
         An entry is not a name and a readable `.npy` file, or names a tensor twice.
 
     """
+    from zipfile import BadZipFile
+
     import numpy as np
 
     inputs: dict[str, np.ndarray[Any, Any]] = {}
@@ -150,8 +152,13 @@ def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]
             raise UsageError(f"input {name!r} must be given once, but is given twice")
         try:
             found = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"input {name!r} must be a readable .npy file, but {path!r} is not: {error}") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"input {name!r} must be a readable .npy file, but {path!r} is not: {reason}") from None
+        except (ValueError, EOFError, BadZipFile, MemoryError):
+            # What NumPy says of it may advise to read it all the same.
+            what = f"input {name!r} must be a readable .npy file, but {path!r} is not one of numbers, whole"
+            raise UsageError(f"{what}; write it with numpy.save") from None
         if not isinstance(found, np.ndarray):
             raise UsageError(f"input {name!r} must be a .npy file of one array, but {path!r} holds several")
         inputs[name] = found

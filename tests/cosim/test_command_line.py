@@ -193,13 +193,15 @@ def test_a_window_wider_than_all_keys_masks_nothing(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "input 'Q' must be a readable .npy file"),
+        (b"", "is not one of numbers, whole; write it with numpy.save"),
+        (b"PK\x03\x04", "is not one of numbers, whole; write it with numpy.save"),
+        (b"\x80\x04N.", "is not one of numbers, whole; write it with numpy.save"),
         (None, "input 'Q' must be a .npy file of one array"),
         (np.ones((8, 6), complex), "input 'Q' must hold real numbers, but has the element type 'complex128'"),
         (np.full((8, 6), "one"), "input 'Q' must hold real numbers, but has the element type '<U3'"),
         (np.zeros((8, 6), "datetime64[s]"), "input 'Q' must hold real numbers, but has the element type"),
     ],
-    ids=["empty", "several", "complex", "text", "dates"],
+    ids=["empty", "no archive", "pickled", "several", "complex", "text", "dates"],
 )
 def test_inputs_that_are_no_numbers(
     content: bytes | np.ndarray | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
