@@ -151,7 +151,8 @@ def load_inputs(arguments: Iterable[str]) -> "Mapping[str, np.ndarray[Any, Any]]
         if name in inputs:
             raise UsageError(f"input {name!r} must be given once, but is given twice")
         try:
-            found = np.load(path, allow_pickle=False)
+            with Path(path).open("rb") as file:
+                found = np.load(file, allow_pickle=False)
         except OSError as error:
             reason = error.strerror or str(error)
             raise UsageError(f"input {name!r} must be a readable .npy file, but {path!r} is not: {reason}") from None
