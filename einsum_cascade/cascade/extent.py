@@ -190,21 +190,24 @@ def _unfold_products(extent: Extent) -> Extent:
     """Bound every product of a quotient with its own divisor from below, so that the quotient disappears."""
     total = ZERO
     for monomial, coefficient in extent.terms:
-        total += constant(coefficient) * _bound_product(monomial, is_lower=coefficient > 0)
+        total += _bound_product(monomial, coefficient)
     return total
 
 
-def _bound_product(monomial: Monomial, *, is_lower: bool) -> Extent:
+def _bound_product(monomial: Monomial, coefficient: int) -> Extent:
+    """Bound a term from below; what of its coefficient is no multiple of the divisor's stays as it is."""
     for position, atom in enumerate(monomial):
         if isinstance(atom, str) or len(atom.denominator.terms) != 1:
             continue
-        ((divisors, coefficient),) = atom.denominator.terms
+        ((divisors, factor),) = atom.denominator.terms
+        times, left = divmod(abs(coefficient), factor) if factor > 0 else (0, 0)
         rest = Counter(monomial[:position] + monomial[position + 1 :])
-        if coefficient == 1 and not Counter(divisors) - rest and _are_nonnegative(rest):
-            cofactor = Extent(((tuple(sorted((rest - Counter(divisors)).elements(), key=str)), 1),))
-            bound = atom.numerator if is_lower else atom.numerator + atom.denominator - ONE
-            return bound * cofactor
-    return Extent(((monomial, 1),))
+        if times and not Counter(divisors) - rest and _are_nonnegative(rest):
+            sign = 1 if coefficient > 0 else -1
+            cofactor = Extent(((tuple(sorted((rest - Counter(divisors)).elements(), key=str)), sign * times),))
+            bound = atom.numerator if coefficient > 0 else atom.numerator + atom.denominator - ONE
+            return bound * cofactor + (Extent(((monomial, sign * left),)) if left else ZERO)
+    return Extent(((monomial, coefficient),))
 
 
 def _term(monomial: Monomial, coefficient: int) -> str:

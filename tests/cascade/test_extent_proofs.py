@@ -24,8 +24,9 @@ def draw_linear(rng: random.Random) -> Extent:
 def draw_product(rng: random.Random) -> Extent:
     """A quotient times its own divisor, less its numerator and a little: what the proofs are about."""
     numerator = draw_linear(rng)
-    divisor = rng.choice([symbol("B"), symbol("P"), symbol("B") * symbol("P"), symbol("B") + ONE])
-    cofactor = rng.choice([ONE, ONE, symbol("M"), ceil_div(draw_linear(rng), constant(2))])
+    plain = [symbol("B"), symbol("P"), symbol("B") * symbol("P"), symbol("B") + ONE]
+    divisor = rng.choice([*plain, constant(2), constant(3), constant(2) * symbol("B")])
+    cofactor = rng.choice([ONE, ONE, symbol("M"), ceil_div(draw_linear(rng), constant(2)), constant(3)])
     gap = rng.choice([ZERO, divisor, divisor - ONE, divisor - constant(2), ONE, draw_linear(rng)])
     return constant(rng.choice((-1, 1))) * (ceil_div(numerator, divisor) * divisor - numerator - gap) * cofactor
 
@@ -77,6 +78,11 @@ def test_what_is_proved_with_relations_is_true(seed: int) -> None:
         ("M0*(M/M0) - M", "", ()),
         ("M + M0 - 1 - M0*(M/M0)", "", ()),
         ("M1*M0*(M/(M1*M0)) - M", "", ()),
+        # Also of numbers, and of more than the divisor.
+        ("8*(M/8) - M", "", ()),
+        ("M + 7 - 8*(M/8)", "", ()),
+        ("3*(M/2) - M", "", ()),
+        ("4*M0*(M/(2*M0)) - 2*M", "", ()),
         ("M + P - 2", "MP", ()),
         # An extent of at least 2 has coordinate 1; what is at most I has its coordinates in I.
         ("G - 2", "", ("G - 2",)),
