@@ -1,6 +1,7 @@
 """How far long work is: told to who watches, shown on a terminal, and never in the way."""
 
 import io
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from einsum_cascade import analyse, study, zoo
-from einsum_cascade.terminal.bars import Bars
+from einsum_cascade.terminal import bars as terminal_bars
 from einsum_cascade.watching import is_watched, stage, tell, tracked, watched
 
 
@@ -86,9 +87,9 @@ class Clock:
 
 def test_bars_appear_after_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, file = Clock(), io.StringIO()
-    monkeypatch.setattr("einsum_cascade.terminal.bars.time", clock)
-    monkeypatch.setattr("einsum_cascade.terminal.bars.threading.Timer", clock.timer)
-    bars = Bars(2.0, Console(file=file, force_terminal=True, width=80))
+    monkeypatch.setattr(terminal_bars, "time", clock)
+    monkeypatch.setattr(terminal_bars, "threading", SimpleNamespace(Timer=clock.timer, Lock=threading.Lock))
+    bars = terminal_bars.Bars(2.0, Console(file=file, force_terminal=True, width=80))
     bars.watch("quick", 0, 2)
     clock.go_on(1.0)
     bars.watch("quick", 2, 2)
