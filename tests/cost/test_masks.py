@@ -95,6 +95,17 @@ def test_what_an_index_of_two_variables_reads(product_: str, where: str, loop: s
     assert found.accesses["dram", "X"].reads == reads
 
 
+def test_an_index_whose_variables_are_both_cut() -> None:
+    """Two reads, m in fours from 3 and k in twos from 2: of m = 3, k = 2 elements 5 and 7; of m of 4 to 7, 6 to 11."""
+    cascade = (
+        "rank M, K, N\ninput X[n:N], W[k:K]\n"
+        "Y[m] = sum[k](X[m + k] * W[k] + X[m + k + 2]) where k >= 2 and m >= 3\noutput Y"
+    )
+    text = "name: x\nsteps: [for m by 4, for k by 2, keep X in buffer, for m on rows]\ncompute: Y on pes"
+    found = estimate(Workload(parse(cascade)), machine(), parse_mapping(text), {"M": 8, "K": 3, "N": 12})
+    assert found.accesses["dram", "X"].reads == 2 + 6
+
+
 def test_what_sums_of_two_variables_read_of_what_is_there(seed: int) -> None:
     """Tiles of m and k cut to what a mask of one or both leaves, at two places: what is fetched is what they touch."""
     for number in range(random_count(1_000)):
