@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 
-from einsum_cascade.analysis.halfspaces import Bound, is_exact, needed, opposite, replacement, sides, tightest
+from einsum_cascade.analysis.halfspaces import Bound, is_exact, needed, opposite, real_shadow, replacement, tightest
 from einsum_cascade.analysis.lattice import count_points_of
 
 __all__ = ["count_collinear"]
@@ -112,6 +112,4 @@ def _unsolved(hidden: frozenset[str], bounds: Iterable[Bound]) -> tuple[frozense
     name = next((name for name in sorted(free) if is_exact(name, kept)), None)
     if name is None:
         return None
-    lows, highs, rest = sides(name, kept)
-    met = [low.times(-high.coefficient(name)).plus(high, low.coefficient(name)) for low in lows for high in highs]
-    return _unsolved(hidden - {name}, [*rest, *met])
+    return _unsolved(hidden - {name}, real_shadow(name, kept))

@@ -11,11 +11,11 @@ __all__ = [
     "is_exact",
     "needed",
     "opposite",
+    "real_shadow",
     "replacement",
     "room",
     "sides",
     "tightest",
-    "without",
 ]
 
 MOST_BOUNDS = 100
@@ -98,7 +98,7 @@ def tightest(bounds: Iterable[Bound]) -> list[Bound] | None:
     return [Bound(terms, constant) for terms, constant in least.items()]
 
 
-def sides(name: str, bounds: list[Bound]) -> tuple[list[Bound], list[Bound], list[Bound]]:
+def sides(name: str, bounds: Sequence[Bound]) -> tuple[list[Bound], list[Bound], list[Bound]]:
     """Return the bounds from below, from above, and those on others."""
     lows = [bound for bound in bounds if bound.coefficient(name) > 0]
     highs = [bound for bound in bounds if bound.coefficient(name) < 0]
@@ -166,13 +166,14 @@ def _is_void(bounds: Iterable[Bound]) -> bool:
     for name in sorted({name for bound in kept or () for name, _ in bound.terms}):
         if kept is None or len(kept) > MOST_BOUNDS:
             break
-        kept = tightest(without(name, kept))
+        kept = tightest(real_shadow(name, kept))
     return kept is None
 
 
-def without(name: str, bounds: Sequence[Bound]) -> Iterator[Bound]:
-    """Yield what constraints say of the other variables (Fourier and Motzkin)."""
-    yield from (bound for bound in bounds if not bound.coefficient(name))
-    for low in (bound for bound in bounds if bound.coefficient(name) > 0):
-        for high in (bound for bound in bounds if bound.coefficient(name) < 0):
+def real_shadow(name: str, bounds: Sequence[Bound]) -> Iterator[Bound]:
+    """Yield what constraints say of the other variables, for some real value of one (Fourier and Motzkin)."""
+    lows, highs, rest = sides(name, bounds)
+    yield from rest
+    for low in lows:
+        for high in highs:
             yield low.times(-high.coefficient(name)).plus(high, low.coefficient(name))

@@ -12,7 +12,7 @@ from itertools import product
 from math import lcm
 from typing import cast
 
-from einsum_cascade.analysis.halfspaces import MOST_BOUNDS, Bound, opposite, replacement, room, tightest, without
+from einsum_cascade.analysis.halfspaces import MOST_BOUNDS, Bound, opposite, real_shadow, replacement, room, tightest
 from einsum_cascade.analysis.polynomials import ONE, Polynomial, between, substituted
 
 __all__ = ["count_points_of", "count_where", "disjoint"]
@@ -200,7 +200,7 @@ def _values_of(name: str, variables: Iterable[str], bounds: Sequence[Bound]) -> 
             continue
         if len(kept) > MOST_BOUNDS and (found := room(bounds).get(name)) is not None and None not in found:
             return range(cast(int, found[0]), cast(int, found[1]) + 1)
-        kept = tightest(without(other, kept))
+        kept = tightest(real_shadow(other, kept))
     if kept is None:
         return range(0)
     lows = [-(bound.constant // c) for bound in kept if (c := bound.coefficient(name)) > 0]

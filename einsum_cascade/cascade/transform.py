@@ -253,7 +253,10 @@ def rebuild(
     written = {einsum.tensor for einsum in found}
     read = {each.tensor for einsum in found for each in einsum.all_reads}
     lasting = _GenerationRanks(cascade)
-    own = {**cascade.tensor, **{own: lasting.taken(tensor) for own, tensor in taken.items() if own in read}}
+    own = {
+        **cascade.tensor,
+        **{own: lasting.without_generations(tensor) for own, tensor in taken.items() if own in read},
+    }
     cascade = replace(cascade, ranks=(*cascade.ranks, *lasting.ranks))
     tensors = tuple(tensor for tensor in own.values() if tensor.name in (read if tensor.is_given else written))
     used = _used_ranks(cascade, found, tensors)
@@ -276,22 +279,22 @@ class _GenerationRanks:
     """Ranks for the generations of tensors that become inputs, one for each iterative rank."""
 
     def __init__(self, cascade: Cascade) -> None:
-        self._taken = {*cascade.rank, *cascade.rank_of}
+        self._names = {*cascade.rank, *cascade.rank_of}
         self._found: dict[str, Rank] = {}
 
     @property
     def ranks(self) -> tuple[Rank, ...]:
         return tuple(self._found.values())
 
-    def taken(self, tensor: Tensor) -> Tensor:
-        """Return an input without generations."""
+    def without_generations(self, tensor: Tensor) -> Tensor:
+        """Return an input along these ranks in place of generations."""
         dimensions = (self._plain(each) if each.is_generational else each for each in tensor.dimensions)
         return replace(tensor, dimensions=tuple(dimensions))
 
     def _plain(self, dimension: Dimension) -> Dimension:
         if dimension.rank not in self._found:
             name = f"{dimension.rank}_ALL"
-            while {name, name.lower()} & self._taken:
+            while {name, name.lower()} & self._names:
                 name += "_"
             self._found[dimension.rank] = Rank(name, dimension.extent)
         rank = self._found[dimension.rank].name
