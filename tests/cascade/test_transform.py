@@ -54,16 +54,26 @@ def test_random_cascades_check_to_themselves(seed: int) -> None:
         assert check(unchecked(cascade)) == cascade, f"case {number} of seed {seed}: {cascade}"
 
 
-def _cut(cascade: Cascade, at: int) -> tuple[Cascade, Cascade] | None:
-    """What some first Einsums make, and what the others make of that, all generations; None where a cut cannot be."""
+def _made_of(cascade: Cascade, at: int) -> set[str]:
+    """What some first Einsums make for the others; nothing where a cut cannot be."""
     first, second = cascade.einsums[:at], cascade.einsums[at:]
     made, later = ({einsum.tensor for einsum in part} for part in (first, second))
-    kept = {name for name in made if any(read.tensor == name for e in second for read in e.all_reads)}
     # What is absent, by a filter or in the last of a rank's tiles, is 0 once it has left.
     indices = [index for einsum in first for read in einsum.all_reads for index in read.indices]
     has_absent = any(einsum.where is not None for einsum in first) or any(len(own.variables) > 1 for own in indices)
-    if made & later or has_absent or any(read.tensor in later for e in first for read in e.all_reads) or not kept:
+    if made & later or has_absent or any(read.tensor in later for e in first for read in e.all_reads):
+        return set()
+    return {name for name in made if any(read.tensor == name for e in second for read in e.all_reads)}
+
+
+def _cut(cascade: Cascade, rng: np.random.Generator) -> tuple[Cascade, Cascade] | None:
+    """What some first Einsums make, and what the others make of that, all generations; None where no cut can be."""
+    possible = [(at, kept) for at in range(len(cascade.einsums)) if (kept := _made_of(cascade, at))]
+    if not possible:
         return None
+    at, kept = possible[int(rng.integers(len(possible)))]
+    first, second = cascade.einsums[:at], cascade.einsums[at:]
+    later = {einsum.tensor for einsum in second}
     given = [as_input(cascade.tensor[name]) for name in kept]
     ours = [name for name in cascade.outputs if name in later] or [second[-1].tensor]
     return rebuild(cascade, first, outputs=sorted(kept)), rebuild(cascade, second, given=given, outputs=ours)
@@ -74,7 +84,7 @@ def test_two_parts_of_a_cascade_compute_what_it_does(seed: int) -> None:
     for number in range(random_count(1_000)):
         rng = np.random.default_rng([seed, 55, number])
         cascade = random_cascade(rng)
-        parts = _cut(cascade, int(rng.integers(len(cascade.einsums))))
+        parts = _cut(cascade, rng)
         if parts is None:
             continue
         first, second = parts
