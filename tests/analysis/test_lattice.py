@@ -122,7 +122,7 @@ def test_images_are_those_of_an_enumeration(seed: int) -> None:
         for name, index in zip(shown, indices, strict=True):
             equation = Bound.of({**dict(index.terms), name: -1}, index.constant)
             hidden += (equation, opposite(equation))
-        inside = [own for name in shown for own in (Bound.of({name: 1}, 100), Bound.of({name: -1}, 200))]
+        inside = [own for name in shown for own in (Bound.of({name: 1}, 1000), Bound.of({name: -1}, 1000))]
         case = f"case {number} of seed {seed}: {sizes}, {indices}, {filters}"
         assert count_visible(shown, inside, [Hiding(names, tuple(hidden))]) == len(reached), case
 
